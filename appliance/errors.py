@@ -1,0 +1,68 @@
+"""Every error that the appliance reports to its operator, and the exit code of each.
+
+    ApplianceError                    1   something the operator can mend; shown in one line, no traceback
+    ├── ConfigError                  78   cluster.yaml does not hold together (EX_CONFIG); carries every problem
+    ├── ListenError                  71   a socket could not be had (EX_OSERR)
+    ├── ControlError                 69   the running appliance could not be reached (EX_UNAVAILABLE)
+    ├── StateError                   74   the state on disk cannot be used (EX_IOERR)
+    └── SimulationError               1   a simulated machine did not get through
+
+Anything else that reaches the top is our bug, and shows its traceback.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a file: where it stands, and what would be right."""
+
+    file: str
+    line: int  # from 1; 0 when the problem is the file itself
+    path: str  # where in the document, as "hosts[2].macAddress"; "" for the whole
+    message: str  # what stands there and what would be right
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{where}: warning: {what}" if self.is_warning else f"{where}: {what}"
+
+
+class ApplianceError(Exception):
+    """Something that the operator can mend."""
+
+    exit_code = 1
+
+
+class ConfigError(ApplianceError):
+    """cluster.yaml does not describe a cluster; *problems* holds all that was found, in the order of the file."""
+
+    exit_code = 78
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class ListenError(ApplianceError):
+    """A socket that the file asks for could not be opened."""
+
+    exit_code = 71
+
+
+class ControlError(ApplianceError):
+    """The running appliance could not be reached over its control socket, or refused."""
+
+    exit_code = 69
+
+
+class StateError(ApplianceError):
+    """The state on disk cannot be used."""
+
+    exit_code = 74
+
+
+class SimulationError(ApplianceError):
+    """A simulated machine did not get through its boot."""

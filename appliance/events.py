@@ -1,0 +1,326 @@
+"""What happened, as values; and the list of functions that hear of it.
+
+A protocol function returns its event with its reply. The server sends the
+reply, then publishes the event, and the listeners (log, lifecycle and journal,
+metrics, dashboard) run in order, in this thread. An event names a host by its
+full name, or "" when no host of ours is concerned.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import ClassVar
+
+logger = logging.getLogger(__name__)
+
+
+class Client(StrEnum):
+    """Which program on the machine speaks."""
+
+    PXE = "pxe"  # firmware: vendor class PXEClient
+    HTTP = "http"  # UEFI HTTP Boot: vendor class HTTPClient
+    IPXE = "ipxe"
+    OS = "os"  # no network boot options: an installer or an installed system
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a host, or that a host did."""
+
+    kind: ClassVar[str]
+    level: ClassVar[int] = logging.INFO
+
+    host: str
+
+    def facts(self) -> dict[str, str | int | float]:
+        """Return what there is to tell, without what is empty."""
+        values = ((name.name, getattr(self, name.name)) for name in fields(self))
+        return {name: value for name, value in values if value not in ("", None)}
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpOffered(Event):
+    """A DISCOVER got its OFFER."""
+
+    kind: ClassVar[str] = "dhcp.offer"
+    mac: str
+    address: str
+    client: Client
+    arch: str = ""  # as in the table of architectures: x64-uefi, bios …
+    boot: str = ""  # the boot file or URL offered
+    relay: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpAcknowledged(Event):
+    """A REQUEST or INFORM got its ACK."""
+
+    kind: ClassVar[str] = "dhcp.ack"
+    mac: str
+    address: str
+    client: Client
+    arch: str = ""
+    boot: str = ""
+    relay: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpRefused(Event):
+    """A host of ours asked for an address that is not its own, and got a NAK."""
+
+    kind: ClassVar[str] = "dhcp.nak"
+    level: ClassVar[int] = logging.WARNING
+    mac: str
+    asked: str
+    address: str  # its own
+    relay: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpDeclined(Event):
+    """A host found its own address in use by somebody else."""
+
+    kind: ClassVar[str] = "dhcp.decline"
+    level: ClassVar[int] = logging.ERROR
+    mac: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpReleased(Event):
+    """A host gave its address back."""
+
+    kind: ClassVar[str] = "dhcp.release"
+    mac: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpUnknown(Event):
+    """A MAC address that is in no cluster.yaml asked for an address."""
+
+    kind: ClassVar[str] = "dhcp.unknown"
+    level: ClassVar[int] = logging.WARNING
+    mac: str
+    client: Client
+    arch: str = ""
+    vendor: str = ""  # the vendor class it sent
+    relay: str = ""
+    interface: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RogueDhcp(Event):
+    """Another DHCP server answers on a segment of ours."""
+
+    kind: ClassVar[str] = "dhcp.rogue"
+    level: ClassVar[int] = logging.ERROR
+    server: str
+    interface: str
+    offered: str
+
+
+@dataclass(frozen=True, slots=True)
+class TftpStarted(Event):
+    """A transfer began."""
+
+    kind: ClassVar[str] = "tftp.start"
+    client: str  # address
+    path: str
+    total: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TftpFinished(Event):
+    """The last block was acknowledged."""
+
+    kind: ClassVar[str] = "tftp.done"
+    client: str
+    path: str
+    total: int  # bytes
+    seconds: float
+    resent: int  # blocks
+
+
+@dataclass(frozen=True, slots=True)
+class TftpFailed(Event):
+    """A transfer was refused, aborted or given up."""
+
+    kind: ClassVar[str] = "tftp.fail"
+    level: ClassVar[int] = logging.WARNING
+    client: str
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TftpAborted(Event):
+    """The client ended the transfer itself: UEFI does, once it knows the size."""
+
+    kind: ClassVar[str] = "tftp.abort"
+    client: str
+    path: str
+    why: str
+
+
+class WebKind(StrEnum):
+    """What a path of the web server holds."""
+
+    MENU = "menu"
+    SCRIPT = "script"  # a host's own
+    LOADER = "loader"
+    KERNEL = "kernel"
+    INITRAMFS = "initramfs"
+    ROOTFS = "rootfs"
+    METAL = "metal"
+    IGNITION = "ignition"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class WebStarted(Event):
+    """A GET for a file began to be answered."""
+
+    kind: ClassVar[str] = "web.start"
+    client: str  # address
+    path: str
+    what: WebKind
+    first: int  # offset of the first byte sent
+    total: int  # bytes of the whole file
+
+
+@dataclass(frozen=True, slots=True)
+class WebProgress(Event):
+    """More of a large file has gone out; at most a few a second for each host."""
+
+    kind: ClassVar[str] = "web.progress"
+    level: ClassVar[int] = logging.DEBUG
+    client: str
+    path: str
+    what: WebKind
+    sent: int  # bytes of the file so far, counted from its first byte
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebFinished(Event):
+    """The last byte that was asked for has gone out."""
+
+    kind: ClassVar[str] = "web.done"
+    client: str
+    path: str
+    what: WebKind
+    status: int
+    sent: int  # bytes of this answer
+    total: int  # bytes of the whole file
+    seconds: float
+    agent: str = ""  # User-Agent
+
+
+@dataclass(frozen=True, slots=True)
+class WebBroken(Event):
+    """The client went away, or was too slow, before the last byte."""
+
+    kind: ClassVar[str] = "web.broken"
+    level: ClassVar[int] = logging.WARNING
+    client: str
+    path: str
+    what: WebKind
+    sent: int
+    total: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebRefused(Event):
+    """A request was answered with an error."""
+
+    kind: ClassVar[str] = "web.refuse"
+    level: ClassVar[int] = logging.WARNING
+    client: str
+    path: str
+    what: WebKind
+    status: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DnsAsked(Event):
+    """A node asked for a name that tells how far it is, as api-int."""
+
+    kind: ClassVar[str] = "dns.asked"
+    client: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered(Event):
+    """The operator changed what a host's next boot shall do."""
+
+    kind: ClassVar[str] = "operator.order"
+    order: str  # reinstall, hold or release
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded(Event):
+    """cluster.yaml was read again; *host* is ""."""
+
+    kind: ClassVar[str] = "config.reload"
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRefused(Event):
+    """cluster.yaml was read again and the old tables stay."""
+
+    kind: ClassVar[str] = "config.refuse"
+    level: ClassVar[int] = logging.ERROR
+    version: str  # that is still served
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """An event and when it happened."""
+
+    at: float  # seconds since the epoch, UTC
+    event: Event
+
+
+Listener = Callable[[Stamped], None]
+
+
+class Bus:
+    """The listeners, in the order in which they hear of an event."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        self.failures: Counter[str] = Counter()  # by listener
+
+    def publish(self, event: Event) -> None:
+        """Stamp *event* and tell every listener; one that raises is logged and counted, and the next one runs."""
+        stamped = Stamped(time.time(), event)
+        for listener in self.listeners:
+            try:
+                listener(stamped)
+            except Exception:
+                name = getattr(listener, "__qualname__", repr(listener))
+                self.failures[name] += 1
+                logger.exception("listener %s failed on %s", name, event.kind)
+
+
+def log_event(stamped: Stamped) -> None:
+    """Write an event as one line: its kind, then its facts."""
+    event = stamped.event
+    if logger.isEnabledFor(event.level):
+        facts = " ".join(f"{name}={_quoted(value)}" for name, value in event.facts().items())
+        logger.log(event.level, "%s %s", event.kind, facts, extra={"event": event})
+
+
+def _quoted(value: str | float) -> str:
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    # Text off the wire may hold anything; keep one event on one line.
+    return text if text.isprintable() and not set(text) & set(' "=') else ascii(text)

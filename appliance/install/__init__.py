@@ -1,0 +1,1 @@
+"""What the appliance remembers of every host's installation, and what follows from it."""

@@ -1,0 +1,280 @@
+"""The cluster as the rest of the program sees it: frozen, validated, in wire types.
+
+Text becomes one of these in `appliance.config` and nowhere else. Names are lower
+case, fully qualified and without the trailing dot.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Self
+
+INFINITE_LEASE = 0xFFFFFFFF  # RFC 2131 section 3.3
+
+_MAC_SPELLINGS = re.compile(
+    r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|(?:[0-9a-f]{2}-){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}|[0-9a-f]{12}"
+)
+
+
+class Role(StrEnum):
+    """What a host is in the cluster."""
+
+    BOOTSTRAP = "bootstrap"
+    MASTER = "master"
+    WORKER = "worker"
+    INFRA = "infra"
+
+    @property
+    def ignition(self) -> str:
+        """The file name of the Ignition configuration that installs this role.
+
+        Infra nodes join as workers and are labelled on day two.
+        """
+        return "worker.ign" if self is Role.INFRA else f"{self.value}.ign"
+
+
+class Arch(StrEnum):
+    """A machine's architecture, as RHCOS names it."""
+
+    X86_64 = "x86_64"
+    AARCH64 = "aarch64"
+
+
+class Install(StrEnum):
+    """How often a host may install itself."""
+
+    ONCE = "once"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class LocalBoot(StrEnum):
+    """What an installed host that boots from the network is told."""
+
+    NO_OFFER = "no-offer"  # an address but no boot file: firmware goes on to its next entry
+    EXIT = "exit"  # iPXE ends with status 1
+    SANBOOT = "sanboot"  # iPXE boots the first disk
+
+
+class DhcpMode(StrEnum):
+    """What the DHCP server may say."""
+
+    FULL = "full"  # addresses and boot files
+    PROXY = "proxy"  # boot files only, beside somebody else's DHCP server
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MacAddress:
+    """An Ethernet address: six octets."""
+
+    octets: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the address that *text* spells: with colons, hyphens, Cisco's dots or nothing between.
+
+        Raises ValueError when it is none of these.
+        """
+        lowered = text.strip().lower()
+        if not _MAC_SPELLINGS.fullmatch(lowered):
+            raise ValueError(f"{text!r} is not a MAC address; write it as 52:54:00:12:34:56")
+        return cls(bytes.fromhex(re.sub("[-:.]", "", lowered)))
+
+    def __str__(self) -> str:
+        return self.octets.hex(":")
+
+    @property
+    def hyphenated(self) -> str:
+        """The form iPXE's ${mac:hexhyp} has, and so the one in script names."""
+        return self.octets.hex("-")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Release:
+    """An OpenShift release, as far as network boot depends on it."""
+
+    major: int
+    minor: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+    @property
+    def boots_live(self) -> bool:
+        """Whether the installer is a live system (4.6 and later) instead of an initramfs that writes a raw image."""
+        return (self.major, self.minor) >= (4, 6)
+
+    @property
+    def needs_etcd_records(self) -> bool:
+        """Whether etcd finds its members by A and SRV records (before 4.4)."""
+        return (self.major, self.minor) < (4, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A classless static route for DHCP option 121 (RFC 3442)."""
+
+    destination: IPv4Network
+    gateway: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An IPv4 machine network, and what DHCP tells the hosts in it."""
+
+    cidr: IPv4Network
+    server: IPv4Address  # the appliance's own address as the hosts of this network reach it
+    gateway: IPv4Address | None
+    dns_servers: tuple[IPv4Address, ...]
+    ntp_servers: tuple[IPv4Address, ...]
+    domain: str  # option 15
+    search: tuple[str, ...]  # option 119
+    mtu: int | None  # bytes; option 26, and the bound of TFTP blocks
+    lease_seconds: int  # INFINITE_LEASE for a lease that never ends
+    routes: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine that belongs to the cluster."""
+
+    name: str  # fully qualified
+    role: Role
+    macs: tuple[MacAddress, ...]  # the first is the one it boots from
+    address: IPv4Address
+    address6: IPv6Address | None
+    arch: Arch
+    install_disk: str  # a device path, as /dev/sda
+    kernel_arguments: tuple[str, ...]  # the operator's own, after ours
+    network_arguments: tuple[str, ...]  # dracut's ip=, nameserver=, bond=, vlan= …; () for DHCP on the boot interface
+    loader: str | None  # the boot file instead of the architecture's, as efi/snponly.efi
+    install: Install
+    local_boot: LocalBoot
+
+    @property
+    def short_name(self) -> str:
+        """The first label of the name."""
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One more DNS record that the zone shall hold."""
+
+    name: str  # fully qualified; may begin with "*."
+    type: str  # A, AAAA, CNAME, TXT, SRV, MX or PTR
+    ttl: int  # seconds
+    value: str  # RDATA as a zone file has it; names in it fully qualified, without the trailing dot
+
+
+@dataclass(frozen=True, slots=True)
+class NameServer:
+    """A name server of the zone; *address* is None when its name lies outside the zone."""
+
+    name: str
+    address: IPv4Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address and port to listen on or to ask."""
+
+    address: IPv4Address | IPv6Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """The zone's own data, and who may ask for more than the zone."""
+
+    zone: str  # the apex; the cluster's domain, or the whole base domain
+    name_servers: tuple[NameServer, ...]  # the first is the SOA's primary
+    mailbox: str  # the SOA's RNAME, as a name: root.example.localdomain
+    serial: int  # the least serial to use
+    ttl: int  # seconds, as are the four below
+    refresh: int
+    retry: int
+    expire: int
+    minimum: int
+    records: tuple[Record, ...]
+    forwarders: tuple[Endpoint, ...]
+    allow_recursion: tuple[IPv4Network | IPv6Network, ...]
+    rfc2317: bool  # name a reverse zone smaller than /24 as RFC 2317 does
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where each service listens. Empty tuples switch a service off."""
+
+    dns: tuple[Endpoint, ...]
+    dhcp: tuple[str, ...]  # names of interfaces; () for every interface that has an address in a machine network
+    dhcp_port: int  # 67; the client's port and the proxy's 4011 follow it at the same distance (68 and 4011)
+    tftp: tuple[Endpoint, ...]
+    tftp_single_port: bool  # send transfers from the listening port, for a client behind a firewall
+    http: tuple[Endpoint, ...]
+    dashboard: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A file that a node fetches over HTTP."""
+
+    name: str  # under images/ of the data directory, and in the URL
+    sha256: str | None  # hex
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What one architecture boots."""
+
+    kernel: Image
+    initramfs: Image
+    rootfs: Image | None  # live releases (4.6 and later)
+    metal: Image | None  # the raw disk image; legacy releases need it
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One cluster.yaml."""
+
+    name: str
+    base_domain: str
+    release: Release
+    appliance_name: str  # fully qualified
+    address: IPv4Address  # of the appliance itself
+    networks: tuple[Network, ...]
+    networks6: tuple[IPv6Network, ...]  # DNS only
+    cluster_networks: tuple[IPv4Network | IPv6Network, ...]
+    service_networks: tuple[IPv4Network | IPv6Network, ...]
+    api_vips: tuple[IPv4Address | IPv6Address, ...]
+    api_int_vips: tuple[IPv4Address | IPv6Address, ...]
+    ingress_vips: tuple[IPv4Address | IPv6Address, ...]
+    hosts: tuple[Host, ...]
+    dns: DnsSettings
+    dhcp: DhcpMode
+    listen: Listen
+    images: Mapping[Arch, Images]
+    menu_seconds: int  # how long the menu waits for an unknown machine
+    known_menu_seconds: int  # and for a known one, before it takes the host's own entry
+    hold_workers: bool  # workers' scripts wait for the machine config server
+    serve_expired: bool  # hand out a bootstrap.ign whose certificates have died
+    data_dir: Path  # images/ ignition/ tftp/ and the state
+    source: Path
+    digest: str  # sha256 of the file, in hex
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def domain(self) -> str:
+        """The cluster's own domain: <name>.<base domain>."""
+        return f"{self.name}.{self.base_domain}"
+
+    def network_of(self, address: IPv4Address) -> Network | None:
+        """Return the machine network that holds *address*, or None."""
+        return next((network for network in self.networks if address in network.cidr), None)

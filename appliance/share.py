@@ -1,0 +1,11 @@
+"""Where the templates and examples lie: in the wheel, or at the top of a checkout."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def share(name: str) -> Path:
+    """Return the directory *name* ("ipxe", "data" or "systemd") that this installation came with."""
+    packaged = _PACKAGE / "_share" / name
+    return packaged if packaged.is_dir() else _PACKAGE.parent / name

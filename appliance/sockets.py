@@ -1,0 +1,152 @@
+"""Every socket that the appliance opens, with every option that it sets.
+
+Each function raises ListenError with one line that says what to do.
+"""
+
+import errno
+import os
+import socket
+import struct
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from appliance.errors import ListenError
+
+# A boot storm arrives in one burst: 1,000 hosts, 600 bytes each, some retrying.
+RECEIVE_BUFFER_BYTES = 4 << 20
+SEND_BUFFER_BYTES = 4 << 20
+BACKLOG = 1024
+
+IP_PKTINFO = 8  # linux/in.h; socket.IP_PKTINFO comes with Python 3.14
+IN_PKTINFO = struct.Struct("=i4s4s")  # ifindex, local address, header's destination address
+ETH_P_IP = 0x0800
+
+
+def udp_server(
+    address: IPv4Address | IPv6Address,
+    port: int,
+    *,
+    setting: str,
+    interface: str = "",
+    with_packet_info: bool = False,
+    broadcast: bool = False,
+) -> socket.socket:
+    """Return a bound, non-blocking UDP socket.
+
+    *setting* is the key of cluster.yaml that asks for it, for the error. With
+    *with_packet_info* each datagram tells its interface and destination.
+    """
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        _grow_buffers(sock)
+        if broadcast:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        if with_packet_info:
+            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        if interface:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+        if address.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((str(address), port))
+    except OSError as error:
+        sock.close()
+        raise _listen_error(error, f"{address}:{port}/udp", setting) from error
+    return sock
+
+
+def udp_transfer(address: IPv4Address | IPv6Address) -> socket.socket:
+    """Return a non-blocking UDP socket on a port of the kernel's choice, for one exchange with one peer."""
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.bind((str(address), 0))
+    except OSError as error:
+        sock.close()
+        raise ListenError(f"cannot open a socket on {address}: {error.strerror}") from error
+    return sock
+
+
+def tcp_server(address: IPv4Address | IPv6Address, port: int, *, setting: str) -> socket.socket:
+    """Return a listening, non-blocking TCP socket."""
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        # A restart must not wait for the last connections' TIME_WAIT.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((str(address), port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise _listen_error(error, f"{address}:{port}/tcp", setting) from error
+    return sock
+
+
+def packet_sender(interface: str) -> socket.socket:
+    """Return a socket that sends whole Ethernet frames from *interface* and receives none (packet(7)).
+
+    Raises PermissionError without CAP_NET_RAW: a caller can do without.
+    """
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+    try:
+        sock.bind((interface, 0))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def control_server(path: Path) -> socket.socket:
+    """Return a listening UNIX socket that only its owner may connect to.
+
+    A socket file that nobody answers on any more is replaced; one that answers
+    belongs to a running appliance, and is an error.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if path.is_socket():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                try:
+                    probe.connect(str(path))
+                except ConnectionRefusedError:
+                    path.unlink()
+                else:
+                    raise ListenError(f"cannot listen on {path}: an appliance is running there; stop it first")
+        mask = os.umask(0o177)
+        try:
+            sock.bind(str(path))
+        finally:
+            os.umask(mask)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise ListenError(f"cannot listen on {path}: {error.strerror}; is its directory there and yours?") from error
+    except ListenError:
+        sock.close()
+        raise
+    return sock
+
+
+def _grow_buffers(sock: socket.socket) -> None:
+    # The FORCE form passes net.core.rmem_max but needs CAP_NET_ADMIN; the plain one is cut to it.
+    for force, plain, size in (
+        (33, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES),  # SO_RCVBUFFORCE
+        (32, socket.SO_SNDBUF, SEND_BUFFER_BYTES),  # SO_SNDBUFFORCE
+    ):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, force, size)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, plain, size)
+
+
+def _listen_error(error: OSError, where: str, setting: str) -> ListenError:
+    remedy = {
+        errno.EADDRINUSE: f"stop the other server, or set {setting}",
+        errno.EACCES: f"run as root, give CAP_NET_BIND_SERVICE (the systemd unit does), or set {setting} above 1023",
+        errno.EPERM: "run as root or give CAP_NET_RAW (the systemd unit does)",
+        errno.EADDRNOTAVAIL: f"the address is not on this machine; add it to an interface, or set {setting}",
+        errno.ENODEV: f"there is no such interface; set {setting}",
+    }.get(error.errno or 0, f"see {setting}")
+    return ListenError(f"cannot listen on {where}: {(error.strerror or str(error)).lower()}; {remedy}")
