@@ -129,6 +129,11 @@ def control_server(path: Path) -> socket.socket:
     return sock
 
 
+def notify_sender() -> socket.socket:
+    """Return a socket for sd_notify(3)."""
+    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+
+
 def _grow_buffers(sock: socket.socket) -> None:
     # The FORCE form passes net.core.rmem_max but needs CAP_NET_ADMIN; the plain one is cut to it.
     for force, plain, size in (
