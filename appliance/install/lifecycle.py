@@ -39,3 +39,6 @@ class Installation:
     order: Order = Order.INSTALL
     stage: Stage = Stage.WAITING
     reached: dict[Stage, float] = field(default_factory=dict)  # when each stage was reached, UTC
+    boots_live: bool = False  # by a live system (4.6 and later), which has its rootfs before it asks for Ignition
+    window_opened_at: float | None = None  # UTC; when its script last went out, or its Ignition was last put off
+    delivered_at: float | None = None  # UTC; when its Ignition first went out whole

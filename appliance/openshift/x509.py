@@ -1,0 +1,85 @@
+"""When a certificate is valid: a walk over the first fields of its DER, and nothing else of X.509.
+
+The standard library reads a certificate's dates only from a live TLS
+connection, and the cryptography package is a compiled dependency for two
+numbers; RFC 5280 section 4.1 puts both at a fixed place. Tests judge this
+against cryptography.
+"""
+
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)-----END CERTIFICATE-----")
+
+_INTEGER, _UTC_TIME, _GENERALIZED_TIME, _SEQUENCE, _VERSION = 0x02, 0x17, 0x18, 0x30, 0xA0
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """A certificate's two dates, in seconds since the epoch, UTC."""
+
+    not_before: float
+    not_after: float
+
+
+def validities(pem: bytes) -> tuple[Validity, ...]:
+    """Return the dates of every CERTIFICATE block in *pem*, in its order.
+
+    Raises ValueError when a block is no certificate.
+    """
+    return tuple(validity(_der(match[1])) for match in _PEM.finditer(pem))
+
+
+def validity(der: bytes) -> Validity:
+    """Return the dates of one certificate (RFC 5280 section 4.1.2.5).
+
+    Raises ValueError when *der* does not hold one.
+    """
+    certificate, _ = _open(der, 0, _SEQUENCE)
+    fields, _ = _open(certificate, 0, _SEQUENCE)
+    at = 0
+    if fields[:1] == bytes((_VERSION,)):  # absent from a version 1 certificate
+        _, at = _open(fields, at, _VERSION)
+    for tag in (_INTEGER, _SEQUENCE, _SEQUENCE):  # serial number, signature algorithm, issuer
+        _, at = _open(fields, at, tag)
+    dates, _ = _open(fields, at, _SEQUENCE)
+    not_before, at = _time(dates, 0)
+    not_after, _ = _time(dates, at)
+    return Validity(not_before, not_after)
+
+
+def _der(base64_text: bytes) -> bytes:
+    try:
+        return binascii.a2b_base64(base64_text)
+    except binascii.Error as error:
+        raise ValueError(f"a CERTIFICATE block is not base64: {error}") from error
+
+
+def _open(data: bytes, at: int, tag: int) -> tuple[bytes, int]:
+    """Return the contents of the element at offset *at*, and the offset after it (X.690 section 8.1)."""
+    header = data[at : at + 2]
+    if len(header) < 2 or header[0] != tag:
+        raise ValueError("not a certificate")
+    length, start = header[1], at + 2
+    if length >= 0x80:
+        size = length & 0x7F
+        if not 1 <= size <= 4:
+            raise ValueError("not a certificate")
+        length, start = int.from_bytes(data[start : start + size]), start + size
+    if start + length > len(data):
+        raise ValueError("a certificate is cut short")
+    return data[start : start + length], start + length
+
+
+def _time(data: bytes, at: int) -> tuple[float, int]:
+    is_utc_time = data[at : at + 1] == bytes((_UTC_TIME,))
+    raw, after = _open(data, at, _UTC_TIME if is_utc_time else _GENERALIZED_TIME)
+    text = raw.decode("ascii", "replace")
+    if is_utc_time:
+        # Two digits of year: 50 to 99 are of the last century (RFC 5280 section 4.1.2.5.1).
+        text = ("19" if text[:2] >= "50" else "20") + text
+    if not re.fullmatch(r"\d{14}Z", text, re.ASCII):
+        raise ValueError(f"a certificate has the date {text!r}")
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp(), after

@@ -1,0 +1,132 @@
+"""The whole table of who may have which Ignition file, and when."""
+
+from dataclasses import replace
+
+import pytest
+
+from appliance.install.guard import REPEAT_SECONDS, WINDOW_SECONDS, ignition_verdict
+from appliance.install.lifecycle import Installation, Order, Stage
+from appliance.model import Role
+from tests.clusters import reference_cluster
+
+BS, M1, M2, M3, W1, W2, W3 = reference_cluster().hosts
+NOW = 1_700_000_000.0
+TOKEN = "x" * 32
+
+
+def ready(**changes):
+    facts = {
+        "token": TOKEN,
+        "stage": Stage.IMAGE,
+        "boots_live": True,
+        "window_opened_at": NOW - 60,
+    } | changes
+    return Installation(M1.name, **facts)
+
+
+def verdict(host=M1, installation=None, file_name="master.ign", token=TOKEN, *, expires_at=None, serve_expired=False):
+    return ignition_verdict(
+        host,
+        installation or ready(),
+        file_name,
+        token,
+        expires_at=expires_at,
+        now=NOW,
+        serve_expired=serve_expired,
+    )
+
+
+def test_host_in_its_window_gets_the_file_of_its_role():
+    assert verdict().status == 200
+
+
+@pytest.mark.parametrize("host", reference_cluster().hosts, ids=lambda host: host.short_name)
+@pytest.mark.parametrize("file_name", ["bootstrap.ign", "master.ign", "worker.ign"])
+def test_each_role_gets_its_own_file_and_no_other(host, file_name):
+    expected = 200 if file_name == f"{host.role}.ign" else 403
+    assert verdict(host, file_name=file_name).status == expected
+
+
+def test_infra_host_gets_the_workers_file():
+    assert verdict(replace(W1, role=Role.INFRA), file_name="worker.ign").status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "installation", "token"),
+    [
+        (None, None, TOKEN),
+        (M1, Installation(M1.name), ""),
+        (M1, Installation(M1.name), TOKEN),
+        (M1, ready(), ""),
+        (M1, ready(), TOKEN[:-1]),
+        (M1, ready(), TOKEN + "x"),
+        (M1, ready(), "\udc80é"),
+    ],
+    ids=["no host", "no token, none given", "no token", "empty", "short", "long", "not ASCII"],
+)
+def test_whoever_cannot_name_the_installation_is_refused(host, installation, token):
+    refused = ignition_verdict(host, installation, "master.ign", token, expires_at=None, now=NOW, serve_expired=False)
+    assert (refused.status, refused.retry_seconds) == (403, 0)
+    assert refused.why
+
+
+def test_host_without_an_installation_is_refused():
+    assert ignition_verdict(M1, None, "master.ign", TOKEN, expires_at=None, now=NOW, serve_expired=True).status == 403
+
+
+def test_wrong_token_is_not_told_that_the_host_is_held():
+    assert verdict(installation=ready(order=Order.HOLD), token="y" * 32).status == 403
+
+
+@pytest.mark.parametrize("boots_live", [True, False])
+@pytest.mark.parametrize("stage", list(Stage))
+def test_stage_decides_between_not_yet_and_yes_and_no_more(stage, boots_live):
+    enough = Stage.IMAGE if boots_live else Stage.INITRAMFS
+    expected = 403 if stage >= Stage.INSTALLED else 200 if stage >= enough else 503
+    answer = verdict(installation=ready(stage=stage, boots_live=boots_live))
+    assert answer.status == expected
+    assert (answer.retry_seconds > 0) == (expected == 503)
+
+
+def test_held_host_is_told_to_come_back():
+    answer = verdict(installation=ready(order=Order.HOLD))
+    assert answer.status == 503
+    assert "ocp-appliance release m1" in answer.why
+
+
+def test_host_that_never_installs_is_refused():
+    assert verdict(installation=ready(order=Order.LOCAL)).status == 403
+
+
+def test_answer_that_broke_is_given_again_though_the_host_counts_as_written():
+    assert verdict(installation=ready(order=Order.LOCAL, stage=Stage.IGNITION, delivered_at=NOW - 1)).status == 200
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(REPEAT_SECONDS, 200), (REPEAT_SECONDS + 1, 403)])
+def test_delivered_file_is_given_again_for_a_while_only(seconds, status):
+    assert verdict(installation=ready(stage=Stage.IGNITION, delivered_at=NOW - seconds)).status == status
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(WINDOW_SECONDS, 200), (WINDOW_SECONDS + 1, 403)])
+def test_window_closes_a_day_after_the_script(seconds, status):
+    assert verdict(installation=ready(window_opened_at=NOW - seconds)).status == status
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "serve_expired", "status"),
+    [
+        (None, False, 200),
+        (NOW + 1, False, 200),
+        (NOW, False, 503),
+        (NOW - 86400, False, 503),
+        (NOW - 86400, True, 200),
+    ],
+)
+def test_dead_certificates_are_put_off_unless_the_operator_says_otherwise(expires_at, serve_expired, status):
+    assert verdict(expires_at=expires_at, serve_expired=serve_expired).status == status
+
+
+def test_refusal_of_a_dead_file_says_how_to_make_a_new_one():
+    answer = verdict(expires_at=0.0)
+    assert "1970-01-01 00:00" in answer.why
+    assert "openshift-install create ignition-configs" in answer.why
