@@ -113,6 +113,18 @@ class DhcpUnknown(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpMisplaced(Event):
+    """A host of ours asked from a network that its address does not belong to, and got no answer."""
+
+    kind: ClassVar[str] = "dhcp.misplaced"
+    level: ClassVar[int] = logging.WARNING
+    mac: str
+    address: str  # its own
+    relay: str = ""
+    interface: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RogueDhcp(Event):
     """Another DHCP server answers on a segment of ours."""
 

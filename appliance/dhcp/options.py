@@ -1,0 +1,140 @@
+"""DHCP options as they stand on the wire: read out of a message, encoded, and laid out in a reply.
+
+The one rule: bytes come in and bytes go out; what an option means is said elsewhere.
+RFC 2131 section 4.1, RFC 2132, RFC 3396 (long options).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+PAD, END = 0, 255
+
+# RFC 2132 unless a line says otherwise.
+OPT_SUBNET_MASK = 1
+OPT_ROUTERS = 3
+OPT_DNS_SERVERS = 6
+OPT_HOST_NAME = 12
+OPT_DOMAIN_NAME = 15
+OPT_INTERFACE_MTU = 26
+OPT_BROADCAST = 28
+OPT_NTP_SERVERS = 42
+OPT_VENDOR_SPECIFIC = 43
+OPT_REQUESTED_ADDRESS = 50
+OPT_LEASE_TIME = 51
+OPT_OVERLOAD = 52
+OPT_MESSAGE_TYPE = 53
+OPT_SERVER_ID = 54
+OPT_PARAMETERS = 55
+OPT_MESSAGE = 56
+OPT_MAX_SIZE = 57
+OPT_RENEWAL_TIME = 58
+OPT_REBINDING_TIME = 59
+OPT_VENDOR_CLASS = 60
+OPT_CLIENT_ID = 61
+OPT_TFTP_SERVER = 66
+OPT_BOOT_FILE = 67
+OPT_USER_CLASS = 77  # RFC 3004
+OPT_RELAY_AGENT = 82  # RFC 3046
+OPT_CLIENT_ARCH = 93  # RFC 4578 section 2.1
+OPT_CLIENT_UNDI = 94  # RFC 4578 section 2.2
+OPT_MACHINE_ID = 97  # RFC 4578 section 2.3
+OPT_SEARCH = 119  # RFC 3397
+OPT_CLASSLESS_ROUTES = 121  # RFC 3442
+OPT_IPXE = 175  # Etherboot's encapsulated options
+
+HEADER_BYTES = 240  # the fixed fields and the magic cookie
+COOKIE = b"\x63\x82\x53\x63"
+SNAME = slice(44, 108)
+FILE = slice(108, 236)
+SNAME_BYTES, FILE_BYTES = 64, 128
+
+# Values of option 52 (RFC 2132 section 9.3).
+FILE_HOLDS_OPTIONS, SNAME_HOLDS_OPTIONS = 1, 2
+_OVERLOAD_BYTES = 3  # option 52 itself
+
+
+def parse_options(message: bytes) -> dict[int, bytes] | None:
+    """Return the options of a DHCP message by code, or None when one runs past its end.
+
+    An option that comes several times is joined (RFC 3396 section 7); `file` and
+    `sname` are read too where option 52 says so. A missing end mark is forgiven.
+    """
+    found: dict[int, bytes] = {}
+    if not scan_options(message, HEADER_BYTES, len(message), found):
+        return None
+    overload = found.get(OPT_OVERLOAD)
+    if overload is not None:
+        held = overload[0] if len(overload) == 1 else 0
+        for flag, area in ((FILE_HOLDS_OPTIONS, FILE), (SNAME_HOLDS_OPTIONS, SNAME)):
+            if held & flag and not scan_options(message, area.start, area.stop, found):
+                return None
+    return found
+
+
+def scan_options(area: bytes, start: int, stop: int, found: dict[int, bytes]) -> bool:
+    """Add the options between *start* and *stop* to *found*; False when one is cut off."""
+    at = start
+    while at < stop:
+        code = area[at]
+        if code == END:
+            return True
+        at += 1
+        if code == PAD:
+            continue
+        if at >= stop:
+            return False
+        end = at + 1 + area[at]
+        if end > stop:
+            return False
+        value = area[at + 1 : end]
+        found[code] = found[code] + value if code in found else value
+        at = end
+    return True
+
+
+def encode_option(code: int, value: bytes) -> bytes:
+    """Return an option as it is sent: several instances in a row where *value* is longer than 255 bytes (RFC 3396)."""
+    if len(value) <= 255:
+        return bytes((code, len(value))) + value
+    return b"".join(
+        bytes((code, len(value[at : at + 255]))) + value[at : at + 255] for at in range(0, len(value), 255)
+    )
+
+
+def encode_name(name: str) -> bytes:
+    """Return a domain name as labels (RFC 1035 section 3.1), as option 119 holds it."""
+    return b"".join(bytes((len(label),)) + label.encode("ascii") for label in name.split(".")) + b"\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the options of a reply went."""
+
+    main: bytes  # without the end mark
+    file: bytes  # b"" when the header's field holds no options
+    sname: bytes
+
+
+def lay_out(options: Iterable[bytes], room: int, *, file_is_free: bool) -> Layout:
+    """Return *options*, each encoded, in the areas of a message; what fits nowhere is left out.
+
+    *room* is what the options field has left, in bytes. Each option goes to the
+    first area that takes it whole (RFC 2131 section 4.1: options, then file, then
+    sname), so put the dispensable ones last.
+    """
+    wanted = list(options)
+    if sum(map(len, wanted)) <= room:
+        return Layout(b"".join(wanted), b"", b"")
+    areas = [(room - _OVERLOAD_BYTES, main := bytearray())]
+    # An end mark closes each of the two fields.
+    areas.append((FILE_BYTES - 1 if file_is_free else 0, file := bytearray()))
+    areas.append((SNAME_BYTES - 1, sname := bytearray()))
+    for option in wanted:
+        for size, area in areas:
+            if len(area) + len(option) <= size:
+                area += option
+                break
+    held = (FILE_HOLDS_OPTIONS if file else 0) | (SNAME_HOLDS_OPTIONS if sname else 0)
+    if held:
+        main += bytes((OPT_OVERLOAD, 1, held))
+    return Layout(bytes(main), bytes(file) + bytes((END,)) if file else b"", bytes(sname) + bytes((END,)) if sname else b"")
