@@ -1,0 +1,195 @@
+"""iPXE scripts, rendered from the templates in ipxe/.
+
+One rule: a script uses only commands that the builds of Debian 12 and RHEL 9
+have, and no line that can fail leaves a dead console: it is tried again.
+"""
+
+from functools import cache
+from ipaddress import IPv4Address
+from pathlib import PurePosixPath
+from string import Template
+from urllib.parse import quote
+
+from appliance.model import Cluster, Host, Image, Images, LocalBoot, Role
+from appliance.share import share
+
+# Where the token of the host's installation goes in an install script; no name or URL has braces.
+TOKEN = "{token}"
+POLL_SECONDS = 10  # between two questions of a machine that waits; 1,000 of them ask 100 times a second
+
+MENU_ROLES = (Role.BOOTSTRAP, Role.MASTER, Role.WORKER)
+
+
+class _Script(Template):
+    # iPXE's own settings are ${name}, so ours are @{name}.
+    delimiter = "@"
+
+
+@cache
+def _template(name: str) -> _Script:
+    return _Script((share("ipxe") / f"{name}.ipxe").read_text(encoding="ascii"))
+
+
+def base_url(cluster: Cluster, client: IPv4Address | None = None) -> str:
+    """Return the URL of the appliance's web server as *client* reaches it, without a slash at the end."""
+    network = cluster.network_of(client) if client is not None else None
+    server = network.server if network is not None else cluster.address
+    port = cluster.listen.http[0].port if cluster.listen.http else 80
+    return f"http://{server}" if port == 80 else f"http://{server}:{port}"
+
+
+def script_url(cluster: Cluster, host: Host) -> str:
+    """Return the URL of the script that boots *host*."""
+    return f"{base_url(cluster, host.address)}/ipxe/{host.macs[0].hyphenated}.ipxe"
+
+
+def menu(cluster: Cluster, client: IPv4Address | None = None) -> str:
+    """Return the menu for a machine that is no host of *cluster*: after menu_seconds it leaves."""
+    entries = [
+        _template("menu-unknown").substitute(entry=role.value, base=base_url(cluster, client)) for role in MENU_ROLES
+    ]
+    return _menu(f"OpenShift cluster {cluster.name}: unknown machine", "exit", cluster.menu_seconds, entries)
+
+
+def host_menu(cluster: Cluster, host: Host) -> str:
+    """Return the menu for *host*: after known_menu_seconds it takes the entry of the host's own role."""
+    own = _menu_role(host)
+    values = {
+        "host": host.name,
+        "role": host.role.value,
+        "mac": host.macs[0].hyphenated,
+        "base": base_url(cluster, host.address),
+    }
+    entries = [
+        _template("menu-own" if role is own else "menu-other").substitute(values, entry=role.value)
+        for role in MENU_ROLES
+    ]
+    title = f"OpenShift cluster {cluster.name}: {host.name}, {host.role.value}"
+    return _menu(title, own.value, cluster.known_menu_seconds, entries)
+
+
+def install_script(cluster: Cluster, host: Host) -> str:
+    """Return the script that installs *host*; TOKEN stands in it once, for the token of the installation.
+
+    Where cluster.yaml names no image that the host needs, the script says so
+    and asks again.
+    """
+    lack = missing_image(cluster, host)
+    if lack:
+        return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml names no {lack}")
+    images = cluster.images[host.arch]
+    base = base_url(cluster, host.address)
+    return _template("install-live" if cluster.release.boots_live else "install-legacy").substitute(
+        host=host.name,
+        role=host.role.value,
+        cluster=cluster.name,
+        release=str(cluster.release),
+        disk=host.install_disk,
+        kernel=_image_url(base, images.kernel),
+        initramfs=_image_url(base, images.initramfs),
+        arguments=" ".join(kernel_arguments(cluster, host)),
+        script=script_url(cluster, host),
+    )
+
+
+def local_script(cluster: Cluster, host: Host) -> str:
+    """Return the script that starts the installed *host* from its own disk."""
+    # A host that gets no boot file comes here only when somebody chained to us by hand.
+    how = "local-sanboot" if host.local_boot is LocalBoot.SANBOOT else "local-exit"
+    return _template(how).substitute(host=host.name, cluster=cluster.name)
+
+
+def wait_script(cluster: Cluster, host: Host, why: str) -> str:
+    """Return a script that says *why* the host waits, and asks for the host's script again and again."""
+    return _template("wait").substitute(host=host.name, why=why, seconds=POLL_SECONDS, script=script_url(cluster, host))
+
+
+def missing_image(cluster: Cluster, host: Host) -> str:
+    """Return which image *host* needs and cluster.yaml does not name: kernel, metal, rootfs, or "" for none."""
+    images = cluster.images.get(host.arch)
+    if images is None:
+        return "kernel"
+    if cluster.release.boots_live:
+        return "" if images.rootfs else "rootfs"
+    return "" if images.metal else "metal"
+
+
+def kernel_arguments(cluster: Cluster, host: Host) -> list[str]:
+    """Return the kernel's arguments that install *host*, in the order in which the release's manual has them."""
+    images = cluster.images[host.arch]
+    base = base_url(cluster, host.address)
+    ignition = f"coreos.inst.ignition_url={base}/ignition/{TOKEN}/{host.role.ignition}"
+    if cluster.release.boots_live:
+        ours = _live_arguments(images, base, host, ignition)
+    else:
+        ours = _legacy_arguments(images, base, host, ignition)
+    return [*ours, *host.kernel_arguments]
+
+
+def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> list[str]:
+    """Return the arguments of the initramfs that writes a raw image (4.1 to 4.5)."""
+    return [
+        *(host.network_arguments or ("ip=dhcp",)),
+        "rd.neednet=1",
+        *_boot_interface(host),
+        # The kernel finds the initramfs by the last part of its URL, as iPXE names it.
+        f"initrd={_file_name(images.initramfs)}",
+        "console=tty0",
+        "console=ttyS0",
+        "coreos.inst=yes",
+        # This installer puts /dev/ before the name itself.
+        f"coreos.inst.install_dev={host.install_disk.removeprefix('/dev/')}",
+        *([f"coreos.inst.image_url={_image_url(base, images.metal)}"] if images.metal else []),
+        ignition,
+    ]
+
+
+def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> list[str]:
+    """Return the arguments of the live installer (4.6 and later)."""
+    network: list[str] = []
+    if host.network_arguments:
+        network = [*host.network_arguments, "rd.neednet=1"]
+    elif len(host.macs) > 1:
+        network = ["ip=dhcp", "rd.neednet=1", *_boot_interface(host)]
+    image: list[str] = []
+    if images.metal:
+        # RHCOS has no detached signatures, and the installer wants one for an image by URL.
+        image = [f"coreos.inst.image_url={_image_url(base, images.metal)}", "coreos.inst.insecure=yes"]
+    return [
+        # Older builds of iPXE find the initramfs by this name only, newer ones also without.
+        "initrd=main",
+        *([f"coreos.live.rootfs_url={_image_url(base, images.rootfs)}"] if images.rootfs else []),
+        *network,
+        f"coreos.inst.install_dev={host.install_disk}",
+        *image,
+        ignition,
+    ]
+
+
+def _boot_interface(host: Host) -> list[str]:
+    # With several interfaces, dracut would ask on all of them and take the first answer.
+    if host.network_arguments or len(host.macs) == 1:
+        return []
+    return [f"BOOTIF=01-{host.macs[0].hyphenated}"]
+
+
+def _menu(title: str, default: str, seconds: int, entries: list[str]) -> str:
+    return _template("menu").substitute(
+        title=title,
+        menu_ms=seconds * 1000,
+        default=default,
+        install_entries="\n".join(entries).rstrip("\n"),
+    )
+
+
+def _menu_role(host: Host) -> Role:
+    # Infra nodes are installed as workers, and labelled on day two.
+    return Role.WORKER if host.role is Role.INFRA else host.role
+
+
+def _image_url(base: str, image: Image) -> str:
+    return f"{base}/{quote(image.name)}"
+
+
+def _file_name(image: Image) -> str:
+    return quote(PurePosixPath(image.name).name)
