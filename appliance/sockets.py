@@ -30,11 +30,14 @@ def udp_server(
     interface: str = "",
     with_packet_info: bool = False,
     broadcast: bool = False,
+    shares_port: bool = False,
 ) -> socket.socket:
     """Return a bound, non-blocking UDP socket.
 
     *setting* is the key of cluster.yaml that asks for it, for the error. With
-    *with_packet_info* each datagram tells its interface and destination.
+    *with_packet_info* each datagram tells its interface and destination. With
+    *shares_port* a later socket may bind the port on an address of its own; a
+    port that is taken already is an error all the same.
     """
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -49,6 +52,8 @@ def udp_server(
         if address.version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((str(address), port))
+        if shares_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     except OSError as error:
         sock.close()
         raise _listen_error(error, f"{address}:{port}/udp", setting) from error
