@@ -182,7 +182,9 @@ class WebKind(StrEnum):
     """What a path of the web server holds."""
 
     MENU = "menu"
-    SCRIPT = "script"  # a host's own
+    SCRIPT = "script"  # a host's own, that installs it
+    WAIT = "wait"  # the same path, while the host is held or waits for the machine config server
+    LOCAL = "local"  # the same path, once the host shall start from its own disk
     LOADER = "loader"
     KERNEL = "kernel"
     INITRAMFS = "initramfs"
@@ -256,6 +258,66 @@ class WebRefused(Event):
     path: str
     what: WebKind
     status: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitEnded(Event):
+    """A host waited as long as it may for the machine config server, and installs now all the same."""
+
+    kind: ClassVar[str] = "web.wait-over"
+    level: ClassVar[int] = logging.WARNING
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileUnservable(Event):
+    """A file of the data directory is there and cannot be served; *host* is ""."""
+
+    kind: ClassVar[str] = "file.unservable"
+    level: ClassVar[int] = logging.ERROR
+    path: str  # on disk
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageVerified(Event):
+    """An image has the sha256 that cluster.yaml gives; *host* is ""."""
+
+    kind: ClassVar[str] = "image.verified"
+    path: str  # on disk
+    sha256: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDamaged(Event):
+    """An image has another sha256 than cluster.yaml gives, and is not served; *host* is ""."""
+
+    kind: ClassVar[str] = "image.damaged"
+    level: ClassVar[int] = logging.ERROR
+    path: str  # on disk
+    sha256: str  # that it has
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class IgnitionLoaded(Event):
+    """An Ignition file was read, whole; *host* is ""."""
+
+    kind: ClassVar[str] = "ignition.load"
+    path: str  # on disk
+    version: str  # of the specification
+    expires_at: str  # UTC; "" when it holds no certificates
+
+
+@dataclass(frozen=True, slots=True)
+class IgnitionRefused(Event):
+    """An Ignition file cannot be used; what was read before it, if anything, is still served; *host* is ""."""
+
+    kind: ClassVar[str] = "ignition.refuse"
+    level: ClassVar[int] = logging.ERROR
+    path: str  # on disk
     why: str
 
 

@@ -14,7 +14,7 @@ from appliance.model import Cluster, Host, Image, Images, LocalBoot, Role
 from appliance.share import share
 
 # Where the token of the host's installation goes in an install script; no name or URL has braces.
-TOKEN = "{token}"
+MARK = "{token}"
 POLL_SECONDS = 10  # between two questions of a machine that waits; 1,000 of them ask 100 times a second
 
 MENU_ROLES = (Role.BOOTSTRAP, Role.MASTER, Role.WORKER)
@@ -43,6 +43,11 @@ def script_url(cluster: Cluster, host: Host) -> str:
     return f"{base_url(cluster, host.address)}/ipxe/{host.macs[0].hyphenated}.ipxe"
 
 
+def autoexec(cluster: Cluster, client: IPv4Address | None = None) -> str:
+    """Return the script that a build of iPXE looks for beside its own binary."""
+    return _template("autoexec").substitute(script=f"{base_url(cluster, client)}/pxeboot.ipxe")
+
+
 def menu(cluster: Cluster, client: IPv4Address | None = None) -> str:
     """Return the menu for a machine that is no host of *cluster*: after menu_seconds it leaves."""
     entries = [
@@ -69,7 +74,7 @@ def host_menu(cluster: Cluster, host: Host) -> str:
 
 
 def install_script(cluster: Cluster, host: Host) -> str:
-    """Return the script that installs *host*; TOKEN stands in it once, for the token of the installation.
+    """Return the script that installs *host*; MARK stands in it once, for the token of the installation.
 
     Where cluster.yaml names no image that the host needs, the script says so
     and asks again.
@@ -118,7 +123,7 @@ def kernel_arguments(cluster: Cluster, host: Host) -> list[str]:
     """Return the kernel's arguments that install *host*, in the order in which the release's manual has them."""
     images = cluster.images[host.arch]
     base = base_url(cluster, host.address)
-    ignition = f"coreos.inst.ignition_url={base}/ignition/{TOKEN}/{host.role.ignition}"
+    ignition = f"coreos.inst.ignition_url={base}/ignition/{MARK}/{host.role.ignition}"
     if cluster.release.boots_live:
         ours = _live_arguments(images, base, host, ignition)
     else:
