@@ -84,9 +84,9 @@ class Form(IntEnum):
     BOOT_ACK = 5  # from port 4011
 
     @property
-    def message(self) -> int:
-        """Option 53."""
-        return 2 if self in (Form.OFFER, Form.PROXY_OFFER) else 5
+    def is_offer(self) -> bool:
+        """Whether it is an OFFER, and not an ACK."""
+        return self in (Form.OFFER, Form.PROXY_OFFER)
 
     @property
     def gives_address(self) -> bool:
@@ -338,7 +338,7 @@ def _values(pin: Pin, form: Form, asker: Asker, boot: str) -> dict[int, bytes]:
     """Return every option that the reply may hold, by code."""
     segment = pin.segment
     values: dict[int, bytes] = {
-        OPT_MESSAGE_TYPE: bytes((form.message,)),
+        OPT_MESSAGE_TYPE: b"\2" if form.is_offer else b"\5",  # DHCPOFFER, DHCPACK
         OPT_SERVER_ID: segment.server,
     }
     if not form.is_proxy:

@@ -96,9 +96,7 @@ def encode_option(code: int, value: bytes) -> bytes:
     """Return an option as it is sent: several instances in a row where *value* is longer than 255 bytes (RFC 3396)."""
     if len(value) <= 255:
         return bytes((code, len(value))) + value
-    return b"".join(
-        bytes((code, len(value[at : at + 255]))) + value[at : at + 255] for at in range(0, len(value), 255)
-    )
+    return b"".join(bytes((code, len(value[at : at + 255]))) + value[at : at + 255] for at in range(0, len(value), 255))
 
 
 def encode_name(name: str) -> bytes:
@@ -125,16 +123,23 @@ def lay_out(options: Iterable[bytes], room: int, *, file_is_free: bool) -> Layou
     wanted = list(options)
     if sum(map(len, wanted)) <= room:
         return Layout(b"".join(wanted), b"", b"")
-    areas = [(room - _OVERLOAD_BYTES, main := bytearray())]
+    main, file, sname = bytearray(), bytearray(), bytearray()
     # An end mark closes each of the two fields.
-    areas.append((FILE_BYTES - 1 if file_is_free else 0, file := bytearray()))
-    areas.append((SNAME_BYTES - 1, sname := bytearray()))
+    areas = (
+        (main, room - _OVERLOAD_BYTES),
+        (file, FILE_BYTES - 1 if file_is_free else 0),
+        (sname, SNAME_BYTES - 1),
+    )
     for option in wanted:
-        for size, area in areas:
+        for area, size in areas:
             if len(area) + len(option) <= size:
-                area += option
+                area.extend(option)
                 break
     held = (FILE_HOLDS_OPTIONS if file else 0) | (SNAME_HOLDS_OPTIONS if sname else 0)
     if held:
         main += bytes((OPT_OVERLOAD, 1, held))
-    return Layout(bytes(main), bytes(file) + bytes((END,)) if file else b"", bytes(sname) + bytes((END,)) if sname else b"")
+    return Layout(bytes(main), _ended(file), _ended(sname))
+
+
+def _ended(area: bytearray) -> bytes:
+    return bytes((*area, END)) if area else b""

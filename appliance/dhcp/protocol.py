@@ -1,0 +1,257 @@
+"""What a DHCP datagram is answered with, as RFC 2131 has it for hosts that are pinned by their MAC address.
+
+The one rule: a pure and total function of bytes, table and arrival. Only a MAC
+address that is in a cluster.yaml is ever spoken to, and a client identifier is
+returned but never looked up by: firmware, iPXE and system each send another one.
+"""
+
+from collections.abc import Mapping
+
+from appliance.dhcp.clients import identify_options
+from appliance.dhcp.compile import NO_ADDRESS, DhcpTable, Form, Pin
+from appliance.dhcp.options import (
+    COOKIE,
+    HEADER_BYTES,
+    OPT_CLIENT_ID,
+    OPT_MESSAGE_TYPE,
+    OPT_RELAY_AGENT,
+    OPT_REQUESTED_ADDRESS,
+    OPT_SERVER_ID,
+    OPT_VENDOR_CLASS,
+    parse_options,
+    scan_options,
+)
+from appliance.dhcp.reply import (
+    LINK_SELECTION,
+    Arrival,
+    Reply,
+    Request,
+    Silence,
+    address_text,
+    override_or,
+    patched,
+    refusal,
+)
+from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpReleased, DhcpUnknown
+from appliance.install.lifecycle import Installation, Order
+from appliance.model import DhcpMode, LocalBoot
+
+BOOTREQUEST = 1
+ETHERNET = b"\x01\x06"  # htype and hlen
+DISCOVER, REQUEST, DECLINE, RELEASE, INFORM = 1, 3, 4, 7, 8
+
+PROBE_ID = b"\0ocp-appliance probe"  # client identifier of our own search for other servers
+
+SHORT = Silence("short")
+NOT_A_REQUEST = Silence("not-a-request")
+NOT_ETHERNET = Silence("not-ethernet")
+BOOTP = Silence("bootp")
+MALFORMED = Silence("malformed-options")
+OWN_PROBE = Silence("own-probe")
+UNKNOWN = Silence("unknown-mac")
+OTHER_MESSAGE = Silence("other-message")
+OTHER_SERVER = Silence("other-server-chosen")
+NO_ADDRESS_ASKED = Silence("no-address-asked")
+MODE_OFF = Silence("mode-off")
+PROXY_MODE = Silence("proxy-mode")
+NOTHING_TO_BOOT = Silence("nothing-to-boot")
+OTHER_NETWORK = Silence("other-network")
+NO_INFORM_ADDRESS = Silence("inform-without-address")
+
+
+def answer(
+    table: DhcpTable, datagram: bytes, arrival: Arrival, installations: Mapping[str, Installation]
+) -> Reply | Silence:
+    """Return the reply to *datagram*, or why there is none; *installations* is keyed by host name."""
+    if len(datagram) < HEADER_BYTES:
+        return SHORT
+    if datagram[0] != BOOTREQUEST:
+        return NOT_A_REQUEST
+    if datagram[1:3] != ETHERNET:
+        return NOT_ETHERNET
+    if datagram[236:240] != COOKIE:
+        return BOOTP
+    options = parse_options(datagram)
+    if options is None:
+        return MALFORMED
+    message = options.get(OPT_MESSAGE_TYPE)
+    if message is None:
+        return BOOTP
+    if len(message) != 1:
+        return MALFORMED
+    pin = table.pins.get(datagram[28:34])
+    if pin is None:
+        return _unknown(table, datagram, options, arrival)
+    if pin.mode is DhcpMode.OFF:
+        return MODE_OFF
+    return _answer_host(table, _request_of(pin, datagram, options, arrival, installations), message[0])
+
+
+def _answer_host(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
+    if request.arrival.is_boot_server:
+        return _answer_boot_server(table, request, message)
+    if request.pin.mode is DhcpMode.PROXY:
+        return _answer_proxy(table, request, message)
+    if message == DISCOVER:
+        return _answer_discover(table, request)
+    if message == REQUEST:
+        return _answer_request(table, request)
+    if message == INFORM:
+        return _answer_inform(table, request)
+    if message in (DECLINE, RELEASE):
+        return _take_back(table, request, message)
+    return OTHER_MESSAGE
+
+
+def _request_of(
+    pin: Pin,
+    datagram: bytes,
+    options: Mapping[int, bytes],
+    arrival: Arrival,
+    installations: Mapping[str, Installation],
+) -> Request:
+    asker = identify_options(options)
+    agent: dict[int, bytes] = {}
+    if OPT_RELAY_AGENT in options:
+        scan_options(options[OPT_RELAY_AGENT], 0, len(options[OPT_RELAY_AGENT]), agent)
+    giaddr = datagram[24:28]
+    return Request(
+        datagram=datagram,
+        options=options,
+        agent=agent,
+        pin=pin,
+        asker=asker,
+        boots=asker.boots and pin.is_boot_nic and not _boots_local(pin, installations),
+        ciaddr=datagram[12:16],
+        giaddr=giaddr,
+        relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
+        arrival=arrival,
+    )
+
+
+def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], arrival: Arrival) -> Silence:
+    if options.get(OPT_CLIENT_ID) == PROBE_ID:
+        return OWN_PROBE
+    giaddr = datagram[24:28]
+    if giaddr == NO_ADDRESS and not _serves(table, arrival):
+        return OTHER_NETWORK
+    asker = identify_options(options)
+    if options[OPT_MESSAGE_TYPE][0] not in (DISCOVER, REQUEST):
+        return UNKNOWN
+    if table.mode is not DhcpMode.FULL and not asker.boots:
+        return UNKNOWN  # beside another DHCP server, only who boots from the network is our business
+    return Silence(
+        UNKNOWN.why,
+        DhcpUnknown(
+            host="",
+            mac=datagram[28:34].hex(":"),
+            client=asker.client,
+            arch=asker.arch,
+            vendor=options.get(OPT_VENDOR_CLASS, b"").decode("ascii", "backslashreplace"),
+            relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
+            interface=arrival.interface,
+        ),
+    )
+
+
+def _boots_local(pin: Pin, installations: Mapping[str, Installation]) -> bool:
+    """Whether the host shall find no boot file, so that its firmware goes on to the disk."""
+    if pin.local_boot is not LocalBoot.NO_OFFER:
+        return False
+    installation = installations.get(pin.host)
+    return pin.never_installs if installation is None else installation.order is Order.LOCAL
+
+
+def _answer_discover(table: DhcpTable, request: Request) -> Reply | Silence:
+    if not _is_at_home(request):
+        return _misplaced(request)
+    return patched(table, request, Form.OFFER) or NOTHING_TO_BOOT
+
+
+def _answer_request(table: DhcpTable, request: Request) -> Reply | Silence:
+    """Answer a REQUEST by the client's state, which its fields tell (RFC 2131 section 4.3.2)."""
+    if not _is_for_us(table, request):
+        return OTHER_SERVER  # SELECTING, but not us
+    # RENEWING and REBINDING fill ciaddr; SELECTING and INIT-REBOOT option 50.
+    asked = request.ciaddr
+    if asked == NO_ADDRESS:
+        asked = request.options.get(OPT_REQUESTED_ADDRESS, b"")
+        if len(asked) != 4:
+            return NO_ADDRESS_ASKED
+    if not _is_at_home(request) and request.giaddr == NO_ADDRESS and not _serves(table, request.arrival):
+        return _misplaced(request)  # somebody else's network, and so somebody else's refusal
+    if asked != request.pin.address or not _is_at_home(request):
+        return refusal(table, request, asked)
+    return patched(table, request, Form.ACK) or NOTHING_TO_BOOT
+
+
+def _answer_inform(table: DhcpTable, request: Request) -> Reply | Silence:
+    if request.ciaddr == NO_ADDRESS:
+        return NO_INFORM_ADDRESS
+    if not _is_at_home(request):
+        return _misplaced(request)
+    return patched(table, request, Form.INFORM_ACK) or NOTHING_TO_BOOT
+
+
+def _take_back(table: DhcpTable, request: Request, message: int) -> Silence:
+    """Take a DECLINE or a RELEASE: the address stays the host's, and the operator hears of it."""
+    if not _is_for_us(table, request):
+        return OTHER_SERVER
+    pin = request.pin
+    if message == RELEASE:
+        return Silence("released", DhcpReleased(pin.host, pin.mac_text, pin.address_text))
+    asked = request.options.get(OPT_REQUESTED_ADDRESS, b"")
+    address = address_text(asked) if len(asked) == 4 else pin.address_text
+    return Silence("declined", DhcpDeclined(pin.host, pin.mac_text, address))
+
+
+def _answer_proxy(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
+    """Answer beside another DHCP server: what to boot, and nothing else (PXE 2.1 section 2.2)."""
+    if message != DISCOVER:
+        return PROXY_MODE
+    if not _is_at_home(request):
+        return _misplaced(request)
+    if not request.boots:
+        return NOTHING_TO_BOOT
+    return patched(table, request, Form.PROXY_OFFER) or NOTHING_TO_BOOT
+
+
+def _answer_boot_server(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
+    """Answer on port 4011, where firmware asks that has an address and wants a boot file (PXE 2.1 section 2.2.4)."""
+    if message not in (DISCOVER, REQUEST, INFORM):
+        return OTHER_MESSAGE
+    if not request.boots:
+        return NOTHING_TO_BOOT
+    return patched(table, request, Form.BOOT_ACK) or NOTHING_TO_BOOT
+
+
+def _is_for_us(table: DhcpTable, request: Request) -> bool:
+    """Whether the message names no server, or one that is ours."""
+    server = request.options.get(OPT_SERVER_ID)
+    return server is None or server in table.servers or server == override_or(b"", request)
+
+
+def _is_at_home(request: Request) -> bool:
+    """Whether the client sits in the network of its address, as far as the message shows."""
+    segment = request.pin.segment
+    link = request.agent.get(LINK_SELECTION, b"")
+    if len(link) != 4:
+        link = request.giaddr
+    if link != NO_ADDRESS:
+        return int.from_bytes(link, "big") in segment
+    if request.ciaddr != NO_ADDRESS and int.from_bytes(request.ciaddr, "big") in segment:
+        return True  # an address in use: it may reach us through routers, from a network we have no interface in
+    return any(address in segment for address in request.arrival.addresses)
+
+
+def _serves(table: DhcpTable, arrival: Arrival) -> bool:
+    """Whether the interface has an address in a network of ours."""
+    return any(address in segment for segment in table.segments for address in arrival.addresses)
+
+
+def _misplaced(request: Request) -> Silence:
+    pin = request.pin
+    return Silence(
+        "wrong-network",
+        DhcpMisplaced(pin.host, pin.mac_text, pin.address_text, request.relay, request.arrival.interface),
+    )

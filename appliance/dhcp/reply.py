@@ -1,0 +1,228 @@
+"""A reply's bytes and where they go: a template, patched with what the request brought along.
+
+The one rule: what a relay or a client identifies itself by is returned in every
+reply, a NAK too (RFC 3046 section 2.2, RFC 6842), or the reply is lost on its way.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from appliance.dhcp.clients import Asker
+from appliance.dhcp.compile import NO_ADDRESS, DhcpTable, Form, Pin, build_template
+from appliance.dhcp.options import (
+    COOKIE,
+    HEADER_BYTES,
+    OPT_CLIENT_ID,
+    OPT_MACHINE_ID,
+    OPT_MAX_SIZE,
+    OPT_MESSAGE,
+    OPT_MESSAGE_TYPE,
+    OPT_PARAMETERS,
+    OPT_RELAY_AGENT,
+    OPT_SERVER_ID,
+    encode_option,
+)
+from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpRefused, Event
+
+REPLY_HEAD = b"\x02\x01\x06\0"  # op, htype, hlen, hops
+BROADCAST = "255.255.255.255"
+BROADCAST_FLAG = b"\x80\0"
+NAK = 6
+
+# Suboptions of option 82.
+LINK_SELECTION = 5  # RFC 3527
+SERVER_ID_OVERRIDE = 11  # RFC 5107
+RELAY_SOURCE_PORT = 19  # RFC 8357
+
+IP_UDP_BYTES = 28
+MIN_DATAGRAM_BYTES = 576  # what every host takes (RFC 2131 section 2); option 57 counts as IP does
+MAX_DATAGRAM_BYTES = 1500  # Ethernet's
+MIN_REPLY_BYTES = 300  # BOOTP's size: relays drop less (RFC 1542 section 2.1)
+# A client that itself sends long identifiers gets them back in a longer reply, rather than one without a lease.
+MIN_ROOM_BYTES = 160
+# Where option 54's value stands in a template's tail: behind chaddr, sname, file, cookie and option 53.
+SERVER_ID_AT = slice(16 + 64 + 128 + 4 + 3 + 2, 16 + 64 + 128 + 4 + 3 + 2 + 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Where and how a datagram came in."""
+
+    interface: str  # name
+    addresses: tuple[int, ...]  # of the interface, as numbers
+    source: str
+    source_port: int
+    is_boot_server: bool  # came to port 4011
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A datagram to send."""
+
+    payload: bytes
+    message: str  # offer, ack or nak
+    address: str
+    port: int
+    # The client's MAC where it has no address yet, and so cannot be asked for it (RFC 2131 section 4.1).
+    mac: bytes | None
+    event: Event | None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No reply, and why: one of a few short constants, because it is counted by."""
+
+    why: str
+    event: Event | None = None
+
+
+class Request(NamedTuple):
+    """A message of a host of ours. (A tuple, because one is made for each datagram.)"""
+
+    datagram: bytes
+    options: Mapping[int, bytes]
+    agent: Mapping[int, bytes]  # the suboptions of option 82
+    pin: Pin
+    asker: Asker
+    boots: bool  # whether a boot file is given
+    ciaddr: bytes
+    giaddr: bytes
+    relay: str  # giaddr as text; "" without one
+    arrival: Arrival
+
+
+def address_text(octets: bytes) -> str:
+    """Return four octets in dotted form."""
+    return f"{octets[0]}.{octets[1]}.{octets[2]}.{octets[3]}"
+
+
+def reply_address(
+    *, giaddr: bytes, ciaddr: bytes, has_broadcast_flag: bool, yiaddr: bytes, is_nak: bool, port: int
+) -> tuple[str, int, bool]:
+    """Return where a reply goes, and whether that client cannot answer ARP yet (RFC 2131 section 4.1).
+
+    *port* is the server's; relays listen there, and clients on the next one.
+    """
+    if giaddr != NO_ADDRESS:
+        return address_text(giaddr), port, False
+    if is_nak:
+        return BROADCAST, port + 1, False
+    if ciaddr != NO_ADDRESS:
+        return address_text(ciaddr), port + 1, False
+    if has_broadcast_flag or yiaddr == NO_ADDRESS:
+        return BROADCAST, port + 1, False
+    return address_text(yiaddr), port + 1, True
+
+
+def patched(table: DhcpTable, request: Request, form: Form) -> Reply | None:
+    """Return the reply of *form* to *request*; None from a proxy that has nothing for it to boot."""
+    pin, asker, options = request.pin, request.asker, request.options
+    requested = options.get(OPT_PARAMETERS, b"")
+    template = table.template(pin, form, asker, request.boots, requested)
+    if form.is_proxy and not template.boot:
+        return None
+    echoed = _echoed(options)
+    room = _reply_bytes(options) - HEADER_BYTES - len(echoed) - 1
+    if template.options_bytes > room:
+        template = build_template(
+            pin, form, asker, boots=request.boots, requested=requested, room=max(room, MIN_ROOM_BYTES)
+        )
+    tail = template.tail
+    if SERVER_ID_OVERRIDE in request.agent:
+        tail = tail[: SERVER_ID_AT.start] + override_or(pin.segment.server, request) + tail[SERVER_ID_AT.stop :]
+    yiaddr = template.addresses[:4]
+    ciaddr = NO_ADDRESS if form.is_offer else request.ciaddr
+    address, port, lacks_address = _destination(table, request, form, ciaddr, yiaddr)
+    event = (DhcpOffered if form.is_offer else DhcpAcknowledged)(
+        pin.host, pin.mac_text, pin.address_text, asker.client, asker.arch, template.boot, request.relay
+    )
+    return Reply(
+        _message(request, request.datagram[10:12], ciaddr + template.addresses, tail + echoed),
+        "offer" if form.is_offer else "ack",
+        address,
+        port,
+        pin.mac if lacks_address else None,
+        event,
+    )
+
+
+def refusal(table: DhcpTable, request: Request, asked: bytes) -> Reply:
+    """Return the NAK that tells a host of ours that *asked* is not its address here (RFC 2131 section 4.3.2)."""
+    pin = request.pin
+    # With the flag set the relay broadcasts: the client's old address leads nowhere.
+    flags = request.datagram[10:12] if request.giaddr == NO_ADDRESS else BROADCAST_FLAG
+    tail = b"".join(
+        (
+            request.datagram[28:44],  # chaddr
+            bytes(192),  # sname, file
+            COOKIE,
+            bytes((OPT_MESSAGE_TYPE, 1, NAK)),
+            encode_option(OPT_SERVER_ID, override_or(pin.segment.server, request)),
+            encode_option(OPT_MESSAGE, f"{address_text(asked)} is not the address of {pin.host} here".encode()[:255]),
+            _echoed(request.options),
+        )
+    )
+    address, port, _ = reply_address(
+        giaddr=request.giaddr,
+        ciaddr=NO_ADDRESS,
+        has_broadcast_flag=True,
+        yiaddr=NO_ADDRESS,
+        is_nak=True,
+        port=table.port,
+    )
+    event = DhcpRefused(pin.host, pin.mac_text, address_text(asked), pin.address_text, request.relay)
+    return Reply(_message(request, flags, bytes(12), tail), "nak", address, _relay_port(request, port), None, event)
+
+
+def override_or(server: bytes, request: Request) -> bytes:
+    """Return the server identifier: *server*, or the one a relay puts in its place to stay between (RFC 5107)."""
+    override = request.agent.get(SERVER_ID_OVERRIDE, b"")
+    return override if len(override) == 4 else server
+
+
+def _message(request: Request, flags: bytes, addresses: bytes, tail: bytes) -> bytes:
+    """Return a whole message; *addresses* is ciaddr, yiaddr and siaddr, *tail* all from chaddr on but the end mark."""
+    datagram = request.datagram
+    # secs is zero in a reply; after the flags stand the addresses, giaddr last.
+    whole = b"".join((REPLY_HEAD, datagram[4:8], b"\0\0", flags, addresses, request.giaddr, tail, b"\xff"))
+    return whole.ljust(MIN_REPLY_BYTES, b"\0")
+
+
+def _echoed(options: Mapping[int, bytes]) -> bytes:
+    """Return the options that a reply brings back as they came; the relay's is the last (RFC 3046 section 2.2)."""
+    return b"".join(
+        [
+            encode_option(code, options[code])
+            for code in (OPT_CLIENT_ID, OPT_MACHINE_ID, OPT_RELAY_AGENT)
+            if code in options
+        ]
+    )
+
+
+def _reply_bytes(options: Mapping[int, bytes]) -> int:
+    """Return how long a reply the client takes, in bytes of UDP payload."""
+    size = options.get(OPT_MAX_SIZE, b"")
+    datagram_bytes = int.from_bytes(size, "big") if len(size) == 2 else MIN_DATAGRAM_BYTES
+    return min(max(datagram_bytes, MIN_DATAGRAM_BYTES), MAX_DATAGRAM_BYTES) - IP_UDP_BYTES
+
+
+def _destination(table: DhcpTable, request: Request, form: Form, ciaddr: bytes, yiaddr: bytes) -> tuple[str, int, bool]:
+    if form is Form.BOOT_ACK and request.arrival.source != "0.0.0.0":
+        return request.arrival.source, request.arrival.source_port, False
+    # RFC 2131 section 4.3.5: the answer to an INFORM goes straight to the client, past its relay.
+    giaddr = NO_ADDRESS if form is Form.INFORM_ACK else request.giaddr
+    address, port, lacks_address = reply_address(
+        giaddr=giaddr,
+        ciaddr=ciaddr,
+        has_broadcast_flag=request.datagram[10] >= 0x80,
+        yiaddr=yiaddr,
+        is_nak=False,
+        port=table.port,
+    )
+    return address, _relay_port(request, port) if giaddr != NO_ADDRESS else port, lacks_address
+
+
+def _relay_port(request: Request, port: int) -> int:
+    # RFC 8357: a relay that cannot have the server's port says so, and hears on the one it sends from.
+    return request.arrival.source_port if RELAY_SOURCE_PORT in request.agent else port
