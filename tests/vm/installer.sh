@@ -1,0 +1,95 @@
+#!/bin/busybox sh
+# The stand-in installer: /init of an initramfs. It reads coreos.inst.* and
+# coreos.live.* from the kernel's command line and asks the web server for what
+# RHCOS' own installers ask for, in their order (openshift-docs; coreos-installer):
+#   live form (4.6+)    HEAD rootfs until it answers, GET rootfs, GET Ignition
+#   legacy form (4.5)   HEAD image, GET Ignition, GET image
+# The stand-in rootfs is the disk image itself, since that is what the real one holds.
+
+/bin/busybox mkdir -p /proc /sys /dev /tmp /etc
+/bin/busybox mount -t devtmpfs devtmpfs /dev
+exec </dev/null >/dev/ttyS0 2>&1
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+
+say() { echo "installer: $*"; }
+stop() { say "EMERGENCY: $*"; sleep 86400; }
+
+# Where the Ignition configuration goes: past the image, so that the test finds it.
+IGNITION_OFFSET_KIB=32768
+
+say "command line: $(cat /proc/cmdline)"
+initrd=
+for word in $(cat /proc/cmdline); do
+    case "$word" in
+        initrd=*) initrd=${word#*=} ;;
+        coreos.inst.install_dev=*) disk=${word#*=} ;;
+        coreos.inst.image_url=*) image_url=${word#*=} ;;
+        coreos.inst.ignition_url=*) ignition_url=${word#*=} ;;
+        coreos.live.rootfs_url=*) rootfs_url=${word#*=} ;;
+    esac
+done
+[ -n "$disk" ] || stop "no coreos.inst.install_dev"
+[ -n "$ignition_url" ] || stop "no coreos.inst.ignition_url"
+[ -n "$initrd" ] || stop "no initrd="
+case "$disk" in /dev/*) ;; *) disk=/dev/$disk ;; esac
+
+for module in $(cat /modules); do insmod "/$module" || stop "insmod $module"; done
+tries=0
+until [ -e /sys/class/net/eth0 ] && [ -b "$disk" ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] || stop "no eth0, or no $disk"
+    usleep 100000
+done
+
+ip link set eth0 up
+udhcpc -q -n -t 20 -T 1 -i eth0 -s /udhcpc.sh || stop "no address"
+. /tmp/lease
+say "address $ip router $router dns $dns hostname $hostname"
+# BusyBox' nslookup prints "11.0.16.172.in-addr.arpa name = bs.example."
+say "reverse name $(nslookup "$ip" | sed -n 's/.*name = //p')"
+
+# fetch URL FILE: as coreos-installer, try again for ever on 503 and on no connection; 4xx is the end.
+fetch() {
+    until wget -q -O "$2" "$1" 2>/tmp/why; do
+        why=$(cat /tmp/why)
+        say "GET $1: $why"
+        case "$why" in *"error: HTTP/1."?" 4"*) stop "$why" ;; esac
+        sleep 2
+    done
+    say "GET $1: $(wc -c <"$2") bytes"
+}
+
+# HEAD by hand: BusyBox' wget knows GET and POST only. Fails when nothing answers.
+head_of() {
+    hostport=${1#http://}
+    path=/${hostport#*/}
+    hostport=${hostport%%/*}
+    port=80
+    case "$hostport" in *:*) port=${hostport#*:} ;; esac
+    printf 'HEAD %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$hostport" |
+        nc -w 10 "${hostport%%:*}" "$port" | tr -d '\r' >/tmp/head
+    say "HEAD $1: $(sed -n 1p /tmp/head), $(grep -i '^content-length:' /tmp/head)"
+    [ -s /tmp/head ]
+}
+must_have() { head_of "$1" && grep -q '^HTTP/1.. 200' /tmp/head || stop "no $1"; }
+
+if [ -n "$rootfs_url" ]; then
+    until head_of "$rootfs_url"; do sleep 2; done
+    must_have "$rootfs_url"
+    fetch "$rootfs_url" /tmp/image
+    fetch "$ignition_url" /tmp/ignition
+else
+    [ -n "$image_url" ] || stop "neither coreos.live.rootfs_url nor coreos.inst.image_url"
+    must_have "$image_url"
+    fetch "$ignition_url" /tmp/ignition
+    fetch "$image_url" /tmp/image
+fi
+
+zcat /tmp/image | dd of="$disk" bs=64k 2>/dev/null || stop "cannot write $disk"
+dd if=/tmp/ignition of="$disk" bs=1k seek=$IGNITION_OFFSET_KIB 2>/dev/null || stop "cannot write $disk"
+sync
+say "installed on $disk; rebooting"
+reboot -f
