@@ -1,0 +1,5 @@
+"""cluster.yaml becomes a frozen Cluster, or a ConfigError with every problem and its line."""
+
+from appliance.config.loading import Checked, check, load
+
+__all__ = ["Checked", "check", "load"]

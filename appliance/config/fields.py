@@ -1,0 +1,366 @@
+"""How each kind of value is spelled in cluster.yaml: a parser, and its JSON Schema.
+
+Every parser takes the text as it stands and raises ValueError with the whole
+message: what stands there and what would be right.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any, TypeVar
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from appliance.config.document import describe
+from appliance.model import INFINITE_LEASE, Endpoint, MacAddress, Release
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+Address = IPv4Address | IPv6Address
+Cidr = IPv4Network | IPv6Network
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_RECORD_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
+_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.\d{1,5})?(?:[-+.][0-9A-Za-z.+-]*)?")
+_DURATION = re.compile(r"(\d{1,10})\s*([smhdw]?)")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*")
+_INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
+_UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_MAC_OCTETS = re.compile(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2})+")
+
+
+@dataclass(frozen=True, eq=False)  # by identity: typing hashes it, and a schema cannot be
+class Spelled:
+    """Makes an annotated field of a pydantic model read its text through *parse*, and show *schema*."""
+
+    parse: Callable[[str], object]
+    schema: dict[str, Any]
+
+    def read(self, value: object) -> object:
+        """Return what *value* spells; raises ValueError."""
+        if not isinstance(value, str):
+            raise ValueError(f"{describe(value)} stands here; write one value" + _as_example(self.schema))  # noqa: TRY004
+        return self.parse(value)
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return dict(self.schema)
+
+
+@dataclass(frozen=True)
+class OneOrMany:
+    """Lets one value stand where a list of them may."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: value if isinstance(value, list) else [value], handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        items = handler(schema)
+        return {"anyOf": [items["items"], items]}
+
+
+@dataclass(frozen=True)
+class NameAlone:
+    """Lets a text stand for a mapping that says only `name`."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: {"name": value} if isinstance(value, str) else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
+
+def _wrong(text: str, why: str) -> ValueError:
+    return ValueError(f"{describe(text)} {why}")
+
+
+def _as_example(schema: dict[str, Any]) -> str:
+    examples = schema.get("examples", ())
+    return f", as {examples[0]}" if examples else ""
+
+
+def parse_mac(text: str) -> MacAddress:
+    """Return the unicast Ethernet address that *text* spells."""
+    try:
+        mac = MacAddress.parse(text)
+    except ValueError:
+        if _MAC_OCTETS.fullmatch(text.strip()):
+            count = len(re.split("[:-]", text.strip()))
+            if count != 6:
+                raise _wrong(text, f"has {count} bytes; a MAC address has 6") from None
+        raise _wrong(text, "is not a MAC address; write it as 52:54:00:12:34:56") from None
+    if mac.octets[0] & 1:
+        raise _wrong(text, "is a group address; a machine's own has an even first byte")
+    if not any(mac.octets):
+        raise _wrong(text, "is nobody's address; write the machine's own")
+    return mac
+
+
+def parse_address(text: str) -> Address:
+    """Return the IPv4 or IPv6 address that *text* spells."""
+    return parse_ipv6(text) if ":" in text else parse_ipv4(text)
+
+
+def parse_ipv4(text: str) -> IPv4Address:
+    """Return the IPv4 address that *text* spells."""
+    try:
+        return IPv4Address(text.strip())
+    except ValueError:
+        if "/" in text:
+            raise _wrong(text, "has a prefix length; the address alone stands here, as 192.0.2.21") from None
+        if ":" in text:
+            raise _wrong(text, "is not an IPv4 address, and only those work here; write it as 192.0.2.21") from None
+        if re.fullmatch(r"\s*\d+(\.\d+){3}\s*", text):
+            is_large = any(int(part[:9]) > 255 for part in text.split("."))
+            reason = "has a part past 255" if is_large else "has leading zeros"
+            raise _wrong(text, f"{reason}; an IPv4 address is written as 192.0.2.21") from None
+        raise _wrong(text, "is not an IPv4 address; write it as 192.0.2.21") from None
+
+
+def parse_ipv6(text: str) -> IPv6Address:
+    """Return the IPv6 address that *text* spells, which has no zone."""
+    try:
+        address = IPv6Address(text.strip())
+    except ValueError:
+        raise _wrong(text, "is not an IPv6 address; write it as 2001:db8::21") from None
+    if address.scope_id is not None:
+        raise _wrong(text, "names an interface; write the address alone, as 2001:db8::21")
+    return address
+
+
+def parse_cidr(text: str) -> Cidr:
+    """Return the network that *text* spells."""
+    try:
+        return ipaddress.ip_network(text.strip())
+    except ValueError:
+        if "/" not in text:
+            raise _wrong(text, "is not a network; write it as 192.0.2.0/24") from None
+    try:
+        network = ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise _wrong(text, "is not a network; write it as 192.0.2.0/24") from None
+    raise _wrong(text, f"is an address inside a network; the network is {network}")
+
+
+def parse_cidr4(text: str) -> IPv4Network:
+    """Return the IPv4 network that *text* spells."""
+    network = parse_cidr(text)
+    if isinstance(network, IPv6Network):
+        raise _wrong(text, "is an IPv6 network, and only IPv4 works here; write it as 192.0.2.0/24")
+    return network
+
+
+def parse_domain(text: str) -> str:
+    """Return the domain name that *text* spells, lower case and without the trailing dot (RFC 1123 section 2.1)."""
+    return _domain(text, _LABEL, "letters, digits and hyphens, with no hyphen at either end")
+
+
+def parse_record_name(text: str) -> str:
+    """Return an owner name: a domain name, also with underscores, `*.` first or `@` alone; a final dot is kept."""
+    if text.strip() == "@":
+        return "@"
+    star, rest = ("*.", text.strip()[2:]) if text.strip().startswith("*.") else ("", text.strip())
+    name = _domain(rest, _RECORD_LABEL, "letters, digits, hyphens and underscores")
+    return star + name + ("." if rest.endswith(".") else "")
+
+
+def _domain(text: str, label_form: re.Pattern[str], wanted: str) -> str:
+    name = text.strip().lower().removesuffix(".")
+    if not name:
+        raise _wrong(text, "is no name; write it as m1.ocp45.example.com")
+    if len(name) > 253:
+        raise _wrong(text, f"has {len(name)} characters; a domain name has at most 253")
+    for label in name.split("."):
+        if not label:
+            raise _wrong(text, "has two dots with nothing between, or begins with one")
+        if len(label) > 63:
+            raise ValueError(f"{describe(text)}: {describe(label)} has {len(label)} characters; a label has at most 63")
+        if not label_form.fullmatch(label):
+            raise ValueError(f"{describe(text)}: {describe(label)} is not a label (RFC 1123): write {wanted}")
+    return name
+
+
+def parse_label(text: str) -> str:
+    """Return the single label that *text* spells, lower case."""
+    name = parse_domain(text)
+    if "." in name:
+        raise _wrong(text, "has a dot; write the name alone, and its domain as baseDomain")
+    return name
+
+
+def parse_release(text: str) -> Release:
+    """Return the release that *text* names, as 4.5, 4.16.3 or 4.15.0-0.okd-2024-03-10-010116."""
+    form = _RELEASE.fullmatch(text.strip())
+    if not form:
+        raise _wrong(text, "is not a release; write it as 4.16 or 4.16.3")
+    release = Release(int(form[1]), int(form[2]))
+    if release.major < 4 or (release.major, release.minor) < (4, 1):
+        raise _wrong(text, "is too old: machines boot from the network by Ignition from 4.1 on")
+    return release
+
+
+def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
+    """Return the parser of addresses with a port that may be left out."""
+
+    def parse(text: str) -> Endpoint:
+        spelled = text.strip()
+        if spelled.startswith("["):
+            inner, _, rest = spelled[1:].partition("]")
+            address: Address = parse_ipv6(inner)
+            port_text = rest.removeprefix(":") if rest else ""
+            if rest and not rest.startswith(":"):
+                raise _wrong(text, f"is not an address and port; write it as [2001:db8::1]:{default_port}")
+        elif spelled.count(":") > 1:
+            address, port_text = parse_ipv6(spelled), ""
+        else:
+            host, colon, port_text = spelled.partition(":")
+            if colon and not port_text:
+                raise _wrong(text, f"ends with a colon; write it as {host}:{default_port}")
+            address = parse_ipv4(host)
+        return Endpoint(address, parse_whole(1, 65535)(port_text) if port_text else default_port)
+
+    return parse
+
+
+def parse_whole(least: int, most: int, unit: str = "") -> Callable[[str], int]:
+    """Return the parser of whole numbers from *least* to *most*."""
+    wanted = f"a whole number from {least} to {most}" + (f" ({unit})" if unit else "")
+
+    def parse(text: str) -> int:
+        digits = text.strip()
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 12 and least <= int(digits) <= most):
+            raise _wrong(text, f"is not right here; write {wanted}")
+        return int(digits)
+
+    return parse
+
+
+def parse_truth(text: str) -> bool:
+    """Return whether *text* says yes."""
+    match text.strip().lower():
+        case "true" | "yes" | "on":
+            return True
+        case "false" | "no" | "off":
+            return False
+    raise _wrong(text, "is neither true nor false")
+
+
+def parse_duration(least: int, most: int) -> Callable[[str], int]:
+    """Return the parser of durations, as 600, 90s, 30m, 12h, 7d or 2w, in seconds."""
+
+    def parse(text: str) -> int:
+        form = _DURATION.fullmatch(text.strip().lower())
+        if not form:
+            raise _wrong(text, "is not a duration; write seconds, or a number with s, m, h, d or w, as 7d")
+        seconds = int(form[1]) * _UNIT_SECONDS[form[2]]
+        if not least <= seconds <= most:
+            raise _wrong(text, f"is {seconds} s; from {least} s to {most} s is right here")
+        return seconds
+
+    return parse
+
+
+def parse_lease(text: str) -> int:
+    """Return a lease's length in seconds; INFINITE_LEASE for `infinite`."""
+    if text.strip().lower() == "infinite":
+        return INFINITE_LEASE
+    return parse_duration(60, INFINITE_LEASE - 1)(text)
+
+
+def parse_file_name(text: str) -> str:
+    """Return a relative path that is safe in a URL, on a kernel command line and below a directory of ours."""
+    name = text.strip()
+    if name.startswith("/"):
+        raise _wrong(text, "begins with /; write the path below images/ (or tftp/) of the data directory")
+    if "://" in name:
+        raise _wrong(text, "is a URL; fetch the file into images/ of the data directory, and name it here")
+    if not _FILE_NAME.fullmatch(name) or len(name) > 200:
+        raise _wrong(text, "cannot be a file name here; use letters, digits and . _ + - (and / between directories)")
+    return name
+
+
+def parse_sha256(text: str) -> str:
+    """Return a SHA-256 in lower-case hexadecimal."""
+    digest = text.strip().lower()
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise _wrong(text, f"has {len(digest)} characters or other signs; a sha256 has 64 hexadecimal digits")
+    return digest
+
+
+def parse_disk(text: str) -> str:
+    """Return the path of a disk under /dev."""
+    path = text.strip()
+    if not re.fullmatch(r"/dev/[A-Za-z0-9._:+@/-]+", path) or ".." in path:
+        is_bare = re.fullmatch("[a-z0-9]+", path)
+        hint = f"/dev/{path}" if is_bare else "/dev/sda or /dev/disk/by-id/wwn-0x5000c500a1b2c3d4"
+        raise _wrong(text, f"is not a path under /dev; write {hint}")
+    return path
+
+
+def parse_interface(text: str) -> str:
+    """Return the name of a network interface (15 characters at most: linux/if.h)."""
+    name = text.strip()
+    if not _INTERFACE.fullmatch(name):
+        raise _wrong(text, "is not an interface's name; Linux has names as eno1 or ens192, up to 15 characters")
+    return name
+
+
+def parse_kernel_argument(text: str) -> str:
+    """Return one argument of the kernel's command line, which iPXE will read too."""
+    argument = text.strip()
+    if re.search(r"\s", argument):
+        raise _wrong(text, "holds a blank; give each argument a line of its own in the list")
+    if not re.fullmatch(r"[!-~]{1,1000}", argument) or re.search(r"[\"'\\]|\$\{|^(\|\||&&|#.*)$", argument):
+        raise _wrong(text, "would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || #")
+    return argument
+
+
+def parse_one_of(names: Iterable[str], hints: dict[str, str] | None = None) -> Callable[[str], str]:
+    """Return the parser of words of which *names* are all; *hints* tells what some wrong ones should have been."""
+    known = tuple(names)
+
+    def parse(text: str) -> str:
+        word = text.strip()
+        if word in known:
+            return word
+        wanted = f"write {', '.join(known[:-1])} or {known[-1]}" if len(known) > 1 else f"write {known[0]}"
+        hint = (hints or {}).get(word.lower())
+        raise _wrong(text, f"is not known here; {wanted}" + (f" ({hint})" if hint else ""))
+
+    return parse
+
+
+def parse_enum(enum: type[E], hints: dict[str, str] | None = None) -> Callable[[str], E]:
+    """Return the parser of *enum*'s words."""
+    word = parse_one_of(enum, hints)
+    return lambda text: enum(word(text))
+
+
+def parse_mailbox(text: str) -> str:
+    """Return a mailbox as the SOA has it: the part before the @ as the first label (RFC 1035 section 8)."""
+    local, at, domain = text.strip().partition("@")
+    if not at:
+        return parse_domain(local)
+    if not re.fullmatch("[A-Za-z0-9_-]{1,63}", local):
+        raise ValueError(
+            f"{describe(text)}: before the @ letters, digits, _ and - can stand, as in hostmaster@example.com"
+        )
+    return f"{local.lower()}.{parse_domain(domain)}"
+
+
+def parse_image_release(text: str) -> str:
+    """Return the release that image names begin with, as 4.5.6 or 416.94.202405291527-0, as it is spelled."""
+    name = text.strip()
+    if not re.fullmatch(r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?", name):
+        raise _wrong(text, "is not a release of RHCOS; write it as 4.16.3, as the image's name has it")
+    return name

@@ -1,0 +1,142 @@
+"""Pydantic's errors, each at its line and in the operator's words."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from appliance.config.document import Document, Path_, describe, spell_path
+from appliance.config.vocabulary import ClusterFile
+from appliance.errors import Problem
+
+# Keys of install-config.yaml and agent-config.yaml that say nothing to the appliance: told, and passed over.
+FOREIGN = {
+    "pullSecret": "it belongs in install-config.yaml alone; take this secret out of here",
+    "sshKey": "it belongs in install-config.yaml, from where it gets into the Ignition files",
+    **dict.fromkeys(
+        ("compute", "controlPlane", "fips", "publish", "proxy", "additionalTrustBundle", "additionalTrustBundlePolicy",
+         "imageContentSources", "imageDigestSources", "capabilities", "cpuPartitioningMode", "bootstrapInPlace",
+         "featureSet", "credentialsMode"),
+        "it is install-config.yaml's and says nothing to the appliance",
+    ),
+    "kind": "it is agent-config.yaml's and says nothing to the appliance",
+    "rendezvousIP": "it is agent-config.yaml's; here the host whose role is bootstrap does that work",
+    "networking.networkType": "it is install-config.yaml's and says nothing to the appliance",
+}  # fmt: skip
+
+# Keys that people know from elsewhere, and what they are called here.
+ELSEWHERE = {
+    "platform": "apiVIPs and ingressVIPs stand at the top level here",
+    "apiVIP": "write apiVIPs",
+    "ingressVIP": "write ingressVIPs",
+    "name": "write hostname",
+    "mac": "write macAddress",
+    "ip": "write address",
+    "ntp": "write additionalNTPSources at the top level",
+    "slaves": "write port, as nmstate does now",
+    "clusterName": "write metadata.name",
+    "domain": "write baseDomain at the top level",
+    "pool": "hosts have fixed addresses; there is no pool",
+    "vips": "write apiVIPs and ingressVIPs",
+    **dict.fromkeys(
+        ("serialNumber", "wwn", "wwnWithExtension", "hctl", "model", "vendor", "minSizeGigabytes", "rotational"),
+        "the installer takes only a path: write deviceName, as /dev/disk/by-id/wwn-0x5000c500a1b2c3d4",
+    ),
+}
+
+
+def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
+    """Yield the problems that *error* tells of *document*."""
+    for detail in error.errors(include_url=False, include_input=False):
+        path = _path(detail["loc"], document)
+        key_path = path + tuple(part for part in detail["loc"][len(path) :] if isinstance(part, str))
+        message, is_warning = _message(detail, key_path, document)
+        yield Problem(document.file, document.line_of(path), spell_path(key_path), message, is_warning)
+
+
+def _path(loc: Iterable[str | int], document: Document) -> Path_:
+    """Return as much of pydantic's *loc* as is written in the document (one value may stand for a list of it)."""
+    path: Path_ = ()
+    for part in loc:
+        longer = (*path, part)
+        is_there = document.has_key(longer) if isinstance(part, str) else _is_item(longer, document)
+        if not is_there:
+            break
+        path = longer
+    return path
+
+
+def _is_item(path: Path_, document: Document) -> bool:
+    items, index = document.value_at(path[:-1]), path[-1]
+    return isinstance(items, list) and isinstance(index, int) and index < len(items)
+
+
+def _message(detail: ErrorDetails, path: Path_, document: Document) -> tuple[str, bool]:
+    """Return what is wrong at *path*, and whether it is only a warning."""
+    found = describe(document.value_at(path))
+    match detail["type"]:
+        case "value_error":
+            return str(detail["ctx"]["error"]), False
+        case "missing":
+            empty = "has nothing behind it" if document.has_key(path) else "is missing"
+            return f"{empty}; write it as {_example(path)}", False
+        case "extra_forbidden":
+            spelled = spell_path(path)
+            if foreign := FOREIGN.get(spelled):
+                return f"is not read here: {foreign}", True
+            return _unknown(str(path[-1]), known_keys(path[:-1])), False
+        case "too_short":
+            return "is an empty list; at least one entry belongs here", False
+        case "tuple_type" | "list_type":
+            return f"{found} stands here; write a list, each entry behind a `- `", False
+        case "model_type" | "model_attributes_type" | "dict_type" | "dataclass_type":
+            return f"{found} stands here; write a mapping, `key: value` on lines of their own", False
+        case "literal_error":
+            return f"{found} is not known here; write {detail['ctx']['expected'].strip(chr(39))}", False
+        case _:
+            return f"{found} is not right here: {detail['msg']}", False
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    by_folded = {name.lower().replace("-", "").replace("_", ""): name for name in known}
+    folded = key.lower().replace("-", "").replace("_", "")
+    near = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.7)
+    if near:
+        return f"is no key here; did you mean {by_folded[near[0]]}?"
+    hint = ELSEWHERE.get(key)
+    return f"is no key here; {hint}" if hint else f"is no key here; known are {', '.join(known)}"
+
+
+def known_keys(path: Path_) -> list[str]:
+    """Return the keys that may stand in the mapping at *path*."""
+    schema = _schema_at(path)
+    return list(schema.get("properties", ()))
+
+
+def _example(path: Path_) -> str:
+    key = str(path[-1])
+    examples = _schema_at(path).get("examples")
+    return f"`{key}: {examples[0]}`" if examples else f"`{key}:` with its entries below it"
+
+
+def _schema_at(path: Path_) -> dict[str, Any]:
+    whole = ClusterFile.model_json_schema(by_alias=True)
+    here: dict[str, Any] = whole
+    for part in path:
+        choices = [_resolved(choice, whole) for choice in here.get("anyOf", [here])]
+        for choice in choices:
+            if isinstance(part, int) and "items" in choice:
+                here = _resolved(choice["items"], whole)
+                break
+            if part in choice.get("properties", {}):
+                here = _resolved(choice["properties"][part], whole)
+                break
+    choices = [_resolved(choice, whole) for choice in here.get("anyOf", [here])]
+    return next((choice for choice in choices if "properties" in choice or "examples" in choice), here)
+
+
+def _resolved(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return whole["$defs"][name] if name else schema

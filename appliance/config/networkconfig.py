@@ -1,0 +1,203 @@
+"""The part of nmstate's vocabulary that agent-config.yaml files use, and its form on dracut's command line.
+
+The installer's initramfs sets up the network from the arguments made here, and
+coreos-installer carries them over to the first boot of what it installs.
+"""
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from appliance.config import words
+from appliance.config.fields import Spelled, parse_one_of
+
+BOND_MODES = ("active-backup", "balance-rr", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
+
+
+def _word(*known: str) -> Spelled:
+    return Spelled(parse_one_of(known), {"type": "string", "enum": list(known), "examples": [known[0]]})
+
+
+class _Nmstate(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"))
+
+
+class Address4(_Nmstate):
+    ip: words.Ipv4
+    """The address."""
+    prefix_length: words.PrefixLength4
+    """How many bits of it name the network."""
+
+
+class Address6(_Nmstate):
+    ip: words.Ipv6
+    """The address."""
+    prefix_length: words.PrefixLength
+    """How many bits of it name the network."""
+
+
+class Ipv4(_Nmstate):
+    enabled: words.Truth = True
+    """Whether the interface speaks IPv4."""
+    dhcp: words.Truth = False
+    """Whether its address comes by DHCP."""
+    address: tuple[Address4, ...] = ()
+    """Its static addresses."""
+
+
+class Ipv6(_Nmstate):
+    enabled: words.Truth = True
+    """Whether the interface speaks IPv6."""
+    dhcp: words.Truth = False
+    """Whether its address comes by DHCPv6."""
+    autoconf: words.Truth = False
+    """Whether its address comes by router advertisement."""
+    address: tuple[Address6, ...] = ()
+    """Its static addresses."""
+
+
+class Vlan(_Nmstate):
+    base_iface: words.Interface
+    """The interface that carries the VLAN."""
+    id: words.VlanId
+    """The VLAN's number."""
+
+
+class LinkAggregation(_Nmstate):
+    mode: Annotated[str, _word(*BOND_MODES)]
+    """The bond's mode."""
+    port: tuple[words.Interface, ...] = Field(min_length=1)
+    """The interfaces that form the bond."""
+    options: dict[str, words.KernelArgument] = Field(default_factory=dict)
+    """Further options of the bonding driver, as miimon: 100."""
+
+
+class Interface(_Nmstate):
+    name: words.Interface
+    """The interface's name as the kernel gives it; a VLAN's is <base-iface>.<id> or vlan<id>."""
+    type: Annotated[str, _word("ethernet", "bond", "vlan")] = "ethernet"
+    """What it is."""
+    state: Annotated[str, _word("up")] = "up"
+    """Whether it is used; leave out what is not."""
+    mac_address: words.Mac | None = None
+    """Its Ethernet address, for the reader."""
+    mtu: words.Mtu | None = None
+    """Its MTU, in bytes."""
+    ipv4: Ipv4 | None = None
+    """Its IPv4 set-up. Default: none."""
+    ipv6: Ipv6 | None = None
+    """Its IPv6 set-up. Default: none."""
+    vlan: Vlan | None = None
+    """What a VLAN stands on."""
+    link_aggregation: LinkAggregation | None = None
+    """What a bond is made of."""
+
+
+class Resolver(_Nmstate):
+    server: tuple[words.AnyAddress, ...] = ()
+    """DNS servers. Default: those of the machine network."""
+    search: tuple[words.Domain, ...] = ()
+    """Search domains; dracut has no argument for them, so they are not carried over."""
+
+
+class DnsResolver(_Nmstate):
+    config: Resolver = Resolver()
+    """The resolver's settings."""
+
+
+class Route(_Nmstate):
+    destination: words.AnyCidr
+    """The network that the route leads to; 0.0.0.0/0 is the default route."""
+    next_hop_address: words.AnyAddress
+    """The router."""
+    next_hop_interface: words.Interface | None = None
+    """The interface that it is reached by."""
+    metric: words.Metric | None = None
+    """The route's metric; dracut has none, so it is not carried over."""
+    table_id: words.Metric | None = None
+    """The routing table; only the main one, 254, can be set up."""
+
+
+class Routes(_Nmstate):
+    config: tuple[Route, ...] = ()
+    """The routes."""
+
+
+class NetworkConfig(_Nmstate):
+    """A machine's network as nmstate describes it."""
+
+    interfaces: tuple[Interface, ...] = Field(min_length=1)
+    """The interfaces to set up."""
+    dns_resolver: DnsResolver = DnsResolver()
+    """DNS servers."""
+    routes: Routes = Routes()
+    """Static routes, the default route among them."""
+
+
+def dracut_arguments(config: NetworkConfig, name: str, dns_servers: tuple[IPv4Address, ...]) -> tuple[str, ...]:
+    """Return *config* as dracut.cmdline(7) arguments for the host called *name*, in the order of the OpenShift manual.
+
+    *dns_servers* are used where *config* names none and something is static.
+    """
+    addresses = [argument for interface in config.interfaces for argument in _ip_arguments(interface, config, name)]
+    is_static = any("::" in argument for argument in addresses)
+    servers = config.dns_resolver.config.server or (dns_servers if is_static else ())
+    return (
+        *addresses,
+        *(f"nameserver={_bracketed(server)}" for server in servers),
+        *(_bond_argument(interface) for interface in config.interfaces if interface.type == "bond"),
+        *(f"vlan={i.name}:{i.vlan.base_iface}" for i in config.interfaces if i.type == "vlan" and i.vlan),
+        *(_route_argument(route) for route in config.routes.config if route.destination.prefixlen),
+    )
+
+
+def _ip_arguments(interface: Interface, config: NetworkConfig, name: str) -> list[str]:
+    mtu = f":{interface.mtu}" if interface.mtu else ""
+    arguments = []
+    if interface.ipv4 and interface.ipv4.enabled:
+        gateway = _default_gateway(interface, config, 4)
+        for entry in interface.ipv4.address:
+            mask = IPv4Address((0xFFFFFFFF << (32 - entry.prefix_length)) & 0xFFFFFFFF)
+            arguments.append(f"ip={entry.ip}::{gateway}:{mask}:{name}:{interface.name}:none{mtu}")
+            gateway = ""  # once an interface
+        if interface.ipv4.dhcp:
+            arguments.append(f"ip={interface.name}:dhcp{mtu}")
+    if interface.ipv6 and interface.ipv6.enabled:
+        gateway = _default_gateway(interface, config, 6)
+        for entry6 in interface.ipv6.address:
+            address = _bracketed(entry6.ip)
+            arguments.append(f"ip={address}::{gateway}:{entry6.prefix_length}:{name}:{interface.name}:none{mtu}")
+            gateway = ""
+        if interface.ipv6.dhcp:
+            arguments.append(f"ip={interface.name}:dhcp6{mtu}")
+        elif interface.ipv6.autoconf:
+            arguments.append(f"ip={interface.name}:auto6{mtu}")
+    return arguments
+
+
+def _default_gateway(interface: Interface, config: NetworkConfig, version: int) -> str:
+    for route in config.routes.config:
+        is_default = route.destination.prefixlen == 0 and route.next_hop_address.version == version
+        if is_default and route.next_hop_interface in {None, interface.name}:
+            return _bracketed(route.next_hop_address)
+    return ""
+
+
+def _bond_argument(interface: Interface) -> str:
+    bond = interface.link_aggregation
+    if bond is None:
+        return f"bond={interface.name}"
+    options = ",".join([f"mode={bond.mode}", *(f"{key}={value}" for key, value in bond.options.items())])
+    mtu = f":{interface.mtu}" if interface.mtu else ""
+    return f"bond={interface.name}:{','.join(bond.port)}:{options}{mtu}"
+
+
+def _route_argument(route: Route) -> str:
+    interface = f":{route.next_hop_interface}" if route.next_hop_interface else ""
+    destination = f"[{route.destination}]" if route.destination.version == 6 else str(route.destination)
+    return f"rd.route={destination}:{_bracketed(route.next_hop_address)}{interface}"
+
+
+def _bracketed(address: IPv4Address | IPv6Address) -> str:
+    return f"[{address}]" if address.version == 6 else str(address)

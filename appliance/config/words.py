@@ -1,0 +1,110 @@
+"""The types of cluster.yaml's values, each with its parser and its JSON Schema."""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from typing import Annotated, Any
+
+from appliance.config import fields
+from appliance.config.fields import Address, Cidr, Spelled
+from appliance.model import Arch, DhcpMode, Endpoint, Install, LocalBoot, MacAddress, Release, Role
+
+RECORD_TYPES = ("A", "AAAA", "CNAME", "TXT", "SRV", "MX", "PTR")
+
+_ROLE_HINTS = {
+    "control-plane": "control-plane is master here, as in agent-config.yaml",
+    "controlplane": "a control plane node is a master here, as in agent-config.yaml",
+    "compute": "compute is worker here, as in agent-config.yaml",
+    "storage": "a storage node is installed as worker, and labelled on day two",
+    "router": "a router node is installed as infra",
+    "arbiter": "arbiter nodes are not supported",
+}
+_ARCH_HINTS = {"amd64": "amd64 is x86_64 here, as RHCOS names it", "arm64": "arm64 is aarch64 here, as RHCOS names it"}
+
+
+def _text(*examples: str, **more: object) -> dict[str, Any]:
+    return {"type": "string", "examples": list(examples)} | more
+
+
+def _words(*words: str) -> dict[str, Any]:
+    return {"type": "string", "enum": list(words), "examples": [words[0]]}
+
+
+def _whole(least: int, most: int, unit: str = "") -> Spelled:
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return Spelled(fields.parse_whole(least, most, unit), schema)
+
+
+def _duration(least: int, most: int) -> Spelled:
+    schema = {"type": ["integer", "string"], "pattern": r"^\d+\s*[smhdwSMHDW]?$", "examples": ["90s", "30m", "7d"]}
+    return Spelled(fields.parse_duration(least, most), schema)
+
+
+def _endpoint(port: int) -> Spelled:
+    return Spelled(fields.parse_endpoint(port), _text(f"192.0.2.5:{port}", "192.0.2.5", f"[2001:db8::5]:{port}"))
+
+
+_IPV4 = _text("192.0.2.21", pattern=r"^\d{1,3}(\.\d{1,3}){3}$")
+_IPV4_CIDR = _text("192.0.2.0/24", pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")
+_NAME = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$"
+_FILE = r"^[A-Za-z0-9_+][A-Za-z0-9._+-]*(/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*$"
+
+_MAC = _text("52:54:00:12:34:56", pattern="^[0-9A-Fa-f]{2,4}([:.-]?[0-9A-Fa-f]{2,4})+$")
+_RELEASE = {"type": ["string", "number"], "pattern": r"^\d+\.\d+", "examples": ["4.16.3", "4.5"]}
+_IMAGE = _text("rhcos-4.16.3-x86_64-live-kernel-x86_64", pattern=_FILE)
+_DISK = _text("/dev/sda", "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4", pattern="^/dev/")
+_ARGUMENT = _text("console=ttyS1,115200n8", pattern=r"^\S+$")
+
+Mac = Annotated[MacAddress, Spelled(fields.parse_mac, _MAC)]
+Ipv4 = Annotated[IPv4Address, Spelled(fields.parse_ipv4, _IPV4)]
+Ipv6 = Annotated[IPv6Address, Spelled(fields.parse_ipv6, _text("2001:db8::21", pattern=":"))]
+AnyAddress = Annotated[Address, Spelled(fields.parse_address, _text("192.0.2.5", "2001:db8::5"))]
+AnyCidr = Annotated[Cidr, Spelled(fields.parse_cidr, _text("192.0.2.0/24", "2001:db8::/64", pattern="/"))]
+Ipv4Cidr = Annotated[IPv4Network, Spelled(fields.parse_cidr4, _IPV4_CIDR)]
+Domain = Annotated[str, Spelled(fields.parse_domain, _text("ocp45.example.com", pattern=_NAME))]
+Label = Annotated[str, Spelled(fields.parse_label, _text("ocp45", pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$"))]
+RecordName = Annotated[str, Spelled(fields.parse_record_name, _text("lb1", "*.dev", "@", "192.0.2.111"))]
+Mailbox = Annotated[str, Spelled(fields.parse_mailbox, _text("hostmaster@example.com", "hostmaster.example.com"))]
+RoleWord = Annotated[Role, Spelled(fields.parse_enum(Role, _ROLE_HINTS), _words(*Role))]
+ArchWord = Annotated[Arch, Spelled(fields.parse_enum(Arch, _ARCH_HINTS), _words(*Arch))]
+InstallWord = Annotated[Install, Spelled(fields.parse_enum(Install), _words(*Install))]
+LocalBootWord = Annotated[LocalBoot, Spelled(fields.parse_enum(LocalBoot), _words(*LocalBoot))]
+DhcpWord = Annotated[DhcpMode, Spelled(fields.parse_enum(DhcpMode), _words(*DhcpMode))]
+RecordType = Annotated[
+    str,
+    Spelled(
+        lambda text: fields.parse_one_of(RECORD_TYPES)(text.upper()),
+        _words(*RECORD_TYPES),
+    ),
+]
+ReleaseText = Annotated[Release, Spelled(fields.parse_release, _RELEASE)]
+ImageRelease = Annotated[str, Spelled(fields.parse_image_release, _RELEASE)]
+FileName = Annotated[str, Spelled(fields.parse_file_name, _IMAGE)]
+LoaderName = Annotated[str, Spelled(fields.parse_file_name, _text("efi/snponly.efi", pattern=_FILE))]
+Sha256 = Annotated[str, Spelled(fields.parse_sha256, _text("0" * 64, pattern="^[0-9A-Fa-f]{64}$"))]
+Disk = Annotated[str, Spelled(fields.parse_disk, _DISK)]
+Interface = Annotated[str, Spelled(fields.parse_interface, _text("eno1", maxLength=15))]
+KernelArgument = Annotated[str, Spelled(fields.parse_kernel_argument, _ARGUMENT)]
+Text = Annotated[str, Spelled(str, {"type": "string"})]
+Truth = Annotated[bool, Spelled(fields.parse_truth, {"type": "boolean"})]
+PrefixLength4 = Annotated[int, _whole(0, 32)]
+PrefixLength = Annotated[int, _whole(0, 128)]
+Metric = Annotated[int, _whole(0, 0xFFFFFFFF)]
+VlanId = Annotated[int, _whole(1, 4094)]
+Mtu = Annotated[int, _whole(576, 65535, "bytes")]
+Port = Annotated[int, _whole(1, 65535)]
+Serial = Annotated[int, _whole(1, 0xFFFFFFFF)]
+DnsSeconds = Annotated[int, _duration(0, 0x7FFFFFFF)]
+MenuSeconds = Annotated[int, _duration(0, 86400)]
+LeaseSeconds = Annotated[
+    int,
+    Spelled(
+        fields.parse_lease,
+        {"type": ["integer", "string"], "pattern": r"^(\d+\s*[smhdwSMHDW]?|infinite)$", "examples": ["7d", "infinite"]},
+    ),
+]
+DnsEndpoint = Annotated[Endpoint, _endpoint(53)]
+TftpEndpoint = Annotated[Endpoint, _endpoint(69)]
+HttpEndpoint = Annotated[Endpoint, _endpoint(80)]
+DashboardEndpoint = Annotated[Endpoint, _endpoint(8080)]
+Hold = Annotated[
+    str, Spelled(fields.parse_one_of(("machineConfigServer", "none")), _words("machineConfigServer", "none"))
+]
