@@ -8,7 +8,7 @@ full name, or "" when no host of ours is concerned.
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -232,6 +232,7 @@ class WebFinished(Event):
     total: int  # bytes of the whole file
     seconds: float
     agent: str = ""  # User-Agent
+    first: int = 0  # offset of the first byte sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +340,43 @@ class Ordered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class InstallSettled(Event):
+    """A host that had everything has had the time to write its disk; the registry's clock says so."""
+
+    kind: ClassVar[str] = "install.settled"
+    level: ClassVar[int] = logging.DEBUG
+    number: int  # of the installation
+
+
+@dataclass(frozen=True, slots=True)
+class StageReached(Event):
+    """An installation came to its next stage."""
+
+    kind: ClassVar[str] = "install.stage"
+    number: int  # of the installation
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionRaised(Event):
+    """Something keeps a host from getting on."""
+
+    kind: ClassVar[str] = "install.condition"
+    level: ClassVar[int] = logging.WARNING
+    name: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateTrouble(Event):
+    """The journal cannot be written, and everything is kept in memory until it can; *host* is ""."""
+
+    kind: ClassVar[str] = "state.trouble"
+    level: ClassVar[int] = logging.CRITICAL
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reloaded(Event):
     """cluster.yaml was read again; *host* is ""."""
 
@@ -373,17 +411,32 @@ class Bus:
     def __init__(self) -> None:
         self.listeners: list[Listener] = []
         self.failures: Counter[str] = Counter()  # by listener
+        self._waiting: deque[Stamped] = deque()
+        self._is_telling = False
 
     def publish(self, event: Event) -> None:
-        """Stamp *event* and tell every listener; one that raises is logged and counted, and the next one runs."""
-        stamped = Stamped(time.time(), event)
+        """Stamp *event* and tell every listener; one that raises is logged and counted, and the next one runs.
+
+        What a listener publishes itself is told when all have heard of what it heard.
+        """
+        self._waiting.append(Stamped(time.time(), event))
+        if self._is_telling:
+            return
+        self._is_telling = True
+        try:
+            while self._waiting:
+                self._tell(self._waiting.popleft())
+        finally:
+            self._is_telling = False
+
+    def _tell(self, stamped: Stamped) -> None:
         for listener in self.listeners:
             try:
                 listener(stamped)
             except Exception:
                 name = getattr(listener, "__qualname__", repr(listener))
                 self.failures[name] += 1
-                logger.exception("listener %s failed on %s", name, event.kind)
+                logger.exception("listener %s failed on %s", name, stamped.event.kind)
 
 
 def log_event(stamped: Stamped) -> None:

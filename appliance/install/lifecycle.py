@@ -1,7 +1,20 @@
-"""A host's stages: a pure reducer over events, and what the host's next boot shall do."""
+"""A host's installation: its stages, what is known of it, and what its next boot shall do.
 
-from dataclasses import dataclass, field
+A record is one try. A machine that starts again from the network before it is
+installed has lost what it had, so that its firmware's DHCP begins a new record,
+with a new token; so does the operator's `reinstall`. `appliance.install.evidence`
+says which event leads where.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
+
+from appliance.model import Install
+
+WRITE_BYTES_PER_SECOND = 100e6
+# Shorter than any firmware's start, so not worth a clock.
+LEAST_WRITE_SECONDS = 1.0
 
 
 class Stage(IntEnum):
@@ -15,7 +28,7 @@ class Stage(IntEnum):
     KERNEL = 5
     INITRAMFS = 6
     IMAGE = 7  # rootfs (live releases) or raw disk image (legacy)
-    IGNITION = 8
+    IGNITION = 8  # has its Ignition and its whole image
     INSTALLED = 9
     BOOTED = 10  # DHCP without network boot options after that
     JOINING = 11  # asks for api-int
@@ -30,15 +43,77 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that keeps a host from getting on."""
+
+    name: str
+    hint: str  # the known causes, and what to do
+    since: float  # UTC
+
+
+@dataclass(frozen=True, slots=True)
 class Installation:
-    """One installation of one host."""
+    """One installation of one host; all times in seconds UTC."""
 
     host: str
     number: int = 1  # counts this host's installations from 1
     token: str = ""  # the unguessable part of its Ignition path
     order: Order = Order.INSTALL
     stage: Stage = Stage.WAITING
-    reached: dict[Stage, float] = field(default_factory=dict)  # when each stage was reached, UTC
+    reached: Mapping[Stage, float] = field(default_factory=dict)  # when each stage was reached
     boots_live: bool = False  # by a live system (4.6 and later), which has its rootfs before it asks for Ignition
-    window_opened_at: float | None = None  # UTC; when its script last went out, or its Ignition was last put off
-    delivered_at: float | None = None  # UTC; when its Ignition first went out whole
+    mac: str = ""  # that it boots from
+    arch: str = ""  # as its DHCP client says
+    is_held: bool = False
+    window_opened_at: float | None = None  # when its script last went out, or its Ignition was last put off
+    delivered_at: float | None = None  # when its Ignition first went out whole
+    image_bytes: int = 0  # of the rootfs or disk image, whole
+    lacks_image: bool = True  # a disk image that it needs is not whole yet
+    ready_at: float | None = None  # when it had everything to write its disk
+    is_settled: bool = False  # and has had the time for it
+    early_returns: int = 0  # tries in a row that were ready and came back before they were settled
+    tries: int = 0  # records before this one that ended before they were installed
+    ended_at: Stage = Stage.WAITING  # where the last of them did
+    repeats: Mapping[str, int] = field(default_factory=dict)  # what happened again since the last new stage
+    knocking_since: float | None = None  # firmware came back, though installed, and no system has started since
+    knocked_at: float | None = None
+    complaint: Condition | None = None  # of one event, as a refusal
+    condition: Condition | None = None  # what `conditions.judge` makes of all this
+
+    @property
+    def write_seconds(self) -> float:
+        """The least time that writing the disk takes, in seconds; 0 where it is not worth a clock."""
+        seconds = self.image_bytes / WRITE_BYTES_PER_SECOND
+        # A host that was back sooner once before has shown how fast it is, or breaks each time at that point.
+        return 0.0 if seconds < LEAST_WRITE_SECONDS or self.early_returns else seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a host's cluster.yaml says about its installations."""
+
+    install: Install
+    boots_live: bool
+    token_of: Callable[[str, int], str]  # host and number of the installation → token
+
+
+def begin(host: str, rules: Rules, number: int = 1) -> Installation:
+    """Return the record of a host that shall install next."""
+    fresh = Installation(
+        host,
+        number,
+        token=rules.token_of(host, number),
+        boots_live=rules.boots_live,
+        lacks_image=not rules.boots_live,
+    )
+    return replace(fresh, order=order_of(fresh, rules.install))
+
+
+def order_of(one: Installation, install: Install) -> Order:
+    """Return what the next network boot of *one* shall do."""
+    if one.is_held:
+        return Order.HOLD
+    if install is Install.ALWAYS:
+        return Order.INSTALL
+    is_done = one.is_settled or one.stage >= Stage.INSTALLED
+    return Order.LOCAL if is_done or install is Install.NEVER else Order.INSTALL

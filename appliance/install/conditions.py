@@ -1,0 +1,127 @@
+"""The loops that a machine can be caught in, each with its name and the known causes: pure.
+
+A condition is judged from what happened again since the last new stage, from
+the tries that came to nothing, and from what single events complained of.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from appliance.install.lifecycle import Condition, Installation, Order, Stage
+
+# Firmware asks four times in about a minute before it gives up (PXE 2.1 section 2.2.7), and
+# each of its boot entries once more: this many offers without one REQUEST are a pattern.
+UNHEARD_OFFERS = 8
+UNUSED_ACKS = 4
+SAME_LOADER = 3
+FAILED_LOADERS = 3
+SAME_IPXE_ACKS = 4
+SAME_SCRIPTS = 8  # the menu and the host's own script are two in one boot
+BROKEN_TRANSFERS = 3
+VAIN_TRIES = 3
+# From power-on through every network entry of its firmware to its disk a machine takes up to 193 s (seen on OVMF).
+KNOCKING_SECONDS = 480.0
+
+LOADER_HINT = (
+    "wrong loader for this firmware: try `loader: efi/snponly.efi` for this host (undionly.kpxe on BIOS); "
+    "or Secure Boot is on, which refuses iPXE"
+)
+STALLED_HINT = (
+    "blocks are lost on the way: the block size is over the path's MTU (set `mtu`), or a firewall drops the "
+    "ports that TFTP answers from (set `listen.tftpSinglePort: true`)"
+)
+NO_SCRIPT_HINT = (
+    "iPXE has its address and does not fetch its script: the switch port is not forwarding yet (enable port fast), "
+    "a firewall closes the HTTP port, or iPXE's driver fails here (try `loader: efi/snponly.efi`)"
+)
+TRY_HINTS = {
+    Stage.SCRIPT: "the script fails before the kernel; look at the machine's console",
+    Stage.KERNEL: "the kernel or initramfs does not come through; is the machine's memory enough (4 GiB and more)?",
+    Stage.INITRAMFS: "the initramfs starts and fetches nothing: wrong network interface in `ip=`, or kernel and "
+    "initramfs of different releases; look at the machine's console",
+    Stage.IMAGE: "the image is fetched and nothing follows: a rootfs of another release than its initramfs, or too "
+    "little memory for it",
+    Stage.IGNITION: "the disk is not written: is `rootDeviceHints.deviceName` the machine's disk?",
+}
+UNHEARD_HINT = (
+    "the offers do not reach the machine: the switch port is not forwarding yet (enable port fast), the relay does "
+    "not pass them on, or another DHCP server answers first"
+)
+NO_LOADER_HINT = (
+    "firmware has its address and does not fetch its boot file: a firewall closes UDP 69, or another DHCP server "
+    "sends it elsewhere"
+)
+BROKEN_HINT = (
+    "three downloads broke off: a duplex or MTU mismatch on the way, or a machine that runs out of memory or is reset"
+)
+
+
+class _Loop(NamedTuple):
+    repeat: str  # what happens again, a key of Installation.repeats
+    times: int
+    stage: Stage | None  # at which it is a loop; None for every one
+    name: str
+    hint: str
+
+
+_LOOPS = (
+    _Loop("broken", BROKEN_TRANSFERS, None, "download-stalled", BROKEN_HINT),
+    _Loop("loader-failed", FAILED_LOADERS, None, "loader-stalled", STALLED_HINT),
+    _Loop("loader", SAME_LOADER, Stage.LOADER, "loader-loop", LOADER_HINT),
+    _Loop("firmware-ack", UNUSED_ACKS, Stage.FIRMWARE, "no-loader", NO_LOADER_HINT),
+    _Loop("ipxe-ack", SAME_IPXE_ACKS, Stage.IPXE, "no-script", NO_SCRIPT_HINT),
+)
+
+
+def judged(one: Installation, at: float) -> Installation:
+    """Return *one* with its condition as of *at*, seconds UTC; *one* itself when that is unchanged."""
+    found = _judge(one)
+    if found is None:
+        return one if one.condition is None else replace(one, condition=None)
+    name, hint = found
+    if one.condition is not None and (one.condition.name, one.condition.hint) == (name, hint):
+        return one
+    is_same = one.condition is not None and one.condition.name == name
+    since = one.condition.since if one.condition is not None and is_same else at
+    return replace(one, condition=Condition(name, hint, since))
+
+
+def _judge(one: Installation) -> tuple[str, str] | None:
+    if one.stage >= Stage.INSTALLED:
+        return _not_booting(one)
+    if one.complaint is not None:
+        return one.complaint.name, one.complaint.hint
+    if one.order is not Order.INSTALL:
+        return None
+    return _loop(one) or _vain(one)
+
+
+def _not_booting(one: Installation) -> tuple[str, str] | None:
+    if one.knocking_since is None or one.knocked_at is None:
+        return None
+    if one.knocked_at - one.knocking_since < KNOCKING_SECONDS:
+        return None
+    short = one.host.partition(".")[0]
+    has_run = one.stage >= Stage.BOOTED
+    cause = "its disk no longer boots" if has_run else "it counts as installed, but its disk was not written"
+    hint = f"firmware keeps asking and no system starts: {cause}; `ocp-appliance reinstall {short}` installs it again"
+    return "not-booting", hint
+
+
+def _loop(one: Installation) -> tuple[str, str] | None:
+    if one.stage is Stage.FIRMWARE and "firmware-ack" not in one.repeats:
+        return ("unheard", UNHEARD_HINT) if one.repeats.get("firmware-offer", 0) >= UNHEARD_OFFERS else None
+    for loop in _LOOPS:
+        if one.repeats.get(loop.repeat, 0) >= loop.times and loop.stage in (one.stage, None):
+            return loop.name, loop.hint
+    if one.repeats.get("script", 0) >= SAME_SCRIPTS:
+        hint = TRY_HINTS.get(one.stage, TRY_HINTS[Stage.SCRIPT])
+        return "script-loop", f"its script is fetched again and again: {hint}"
+    return None
+
+
+def _vain(one: Installation) -> tuple[str, str] | None:
+    if one.tries < VAIN_TRIES:
+        return None
+    hint = TRY_HINTS.get(one.ended_at, TRY_HINTS[Stage.SCRIPT])
+    return "boot-loop", f"{one.tries} boots in a row ended at {one.ended_at.name.lower()}: {hint}"

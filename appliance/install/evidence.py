@@ -1,0 +1,273 @@
+"""What each event proves about a host's installation: a pure reducer.
+
+`advance` takes one host's installation and one event and returns the
+installation after it: the same object when nothing changed. No event concerns
+two hosts, so that the fleet is a dict of these.
+
+**The order of the stages** is the release's. A live system (4.6 and later)
+fetches its rootfs, then Ignition, and writes its disk from what it holds; the
+legacy installer (up to 4.5) fetches Ignition first and then the disk image.
+There `reached` knows when Ignition went out, and the stage is IGNITION once
+the image is whole too: in both, IGNITION means "has everything; writes its disk".
+
+**Installed** cannot be seen: a machine that wrote its disk and one that was
+reset while writing both come back to the firmware. What tells them apart is
+time. No installer unpacks its image faster than WRITE_BYTES_PER_SECOND of
+download (gzip and xz do less on any machine), so a host that is back sooner
+did not finish, and installs again; one that is back later counts as installed
+and boots its disk. 900 MB make that 9 seconds; the real thing takes half a
+minute and more. `is_settled` says that this time has passed. An event of the
+registry's clock (InstallSettled) sets it before the host comes back, so that
+the first OFFER has no boot file already. Two errors remain, and neither loops:
+a host that was reset late in its writing counts as installed, never boots, and
+gets the condition `not-booting`; one that really finished sooner installs once
+more, and then counts at once (`early_returns`).
+A system that starts from the disk proves itself, after that time: by a DHCP
+DISCOVER without network boot options, or by asking for api-int.
+
+**Data first.** A host of which nothing is known, and which asks for api-int
+without having booted from the network, runs a system of this cluster already
+(the state was lost, or the appliance is new here): it counts as installed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from appliance import events
+from appliance.events import Client, WebKind
+from appliance.install.lifecycle import Condition, Installation, Rules, Stage, begin, order_of
+from appliance.model import Install
+
+
+def advance(one: Installation, stamped: events.Stamped, rules: Rules) -> Installation:
+    """Return the installation after an event of its host; *one* itself when nothing changed."""
+    step = _STEPS.get(type(stamped.event))
+    if step is None:
+        return one
+    after = step(one, stamped.event, stamped.at, rules)
+    if after is one:
+        return one
+    order = order_of(after, rules.install)
+    return after if order is after.order else replace(after, order=order)
+
+
+# The steps: one for each kind of evidence. Each returns *one* itself when the event says nothing new.
+
+
+def _dhcp(one: Installation, event: events.Event, at: float, rules: Rules) -> Installation:
+    assert isinstance(event, events.DhcpOffered | events.DhcpAcknowledged)
+    if event.client is Client.OS:
+        return _system(one, at, rules, is_discover=isinstance(event, events.DhcpOffered))
+    if (event.mac, event.arch or one.arch) != (one.mac, one.arch):
+        one = replace(one, mac=event.mac, arch=event.arch or one.arch)
+    word = "ack" if isinstance(event, events.DhcpAcknowledged) else "offer"
+    if event.client is Client.IPXE:
+        # Some firmware is an iPXE itself, so that a restart begins here. Scripts may ask DHCP again, but no
+        # longer once they have fetched the kernel.
+        return _return(one, at, rules, stage=Stage.IPXE, is_new_from=Stage.KERNEL, repeat=f"ipxe-{word}")
+    return _return(one, at, rules, stage=Stage.FIRMWARE, is_new_from=Stage.SCRIPT, repeat=f"firmware-{word}")
+
+
+def _return(
+    one: Installation, at: float, rules: Rules, *, stage: Stage, is_new_from: Stage, repeat: str
+) -> Installation:
+    """Return the installation after the machine was seen at *stage* of a network boot.
+
+    If it was at *is_new_from* or further, it has started anew.
+    """
+    if one.stage >= Stage.INSTALLED and rules.install is not Install.ALWAYS:
+        return replace(one, knocking_since=one.knocking_since or at, knocked_at=at)
+    if one.is_settled and one.stage < Stage.INSTALLED:
+        return replace(_reach(one, Stage.INSTALLED, at), tries=0, early_returns=0)
+    if one.stage >= is_new_from:
+        return _reach(_again(one, rules), stage, at)
+    if one.stage < stage:
+        return _reach(one, stage, at, repeat)
+    return _count(one, repeat)
+
+
+def _again(one: Installation, rules: Rules) -> Installation:
+    """Return the record of a new try after *one*, which it ends."""
+    was_installed = one.stage >= Stage.INSTALLED
+    fresh = replace(begin(one.host, rules, one.number + 1), mac=one.mac, arch=one.arch, is_held=one.is_held)
+    return replace(
+        fresh,
+        tries=0 if was_installed or one.is_held else one.tries + 1,
+        ended_at=one.stage,
+        early_returns=0 if was_installed or one.ready_at is None else one.early_returns + 1,
+    )
+
+
+def _system(one: Installation, at: float, rules: Rules, *, is_discover: bool) -> Installation:
+    """Return the installation after DHCP without network boot options.
+
+    The live installer renews its lease too, so that only a DISCOVER proves a new system.
+    """
+    if one.stage >= Stage.INSTALLED or rules.install is Install.NEVER or (one.is_settled and is_discover):
+        return _started(one, Stage.BOOTED, at)
+    return one
+
+
+def _asked(one: Installation, event: events.Event, at: float, rules: Rules) -> Installation:
+    assert isinstance(event, events.DnsAsked)
+    runs_already = one.stage is Stage.WAITING and one.number == 1
+    if not event.name.lower().startswith("api-int."):
+        return one
+    if one.stage >= Stage.INSTALLED or one.is_settled or runs_already or rules.install is Install.NEVER:
+        return _started(one, Stage.JOINING, at)
+    return one
+
+
+def _started(one: Installation, stage: Stage, at: float) -> Installation:
+    """Return the installation after a system started from the disk."""
+    if one.stage >= stage and one.knocking_since is None:
+        return one
+    one = _reach(one, Stage.INSTALLED, at)
+    return replace(_reach(one, stage, at), knocking_since=None, knocked_at=None, tries=0, early_returns=0)
+
+
+def _loader(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
+    assert isinstance(event, events.TftpFinished)
+    if event.path.endswith(".ipxe") or one.stage >= Stage.INSTALLED:  # iPXE looks for autoexec.ipxe by TFTP
+        return one
+    return _reach_or_count(one, Stage.LOADER, at, "loader")
+
+
+def _loader_failed(one: Installation, event: events.Event, _at: float, _rules: Rules) -> Installation:
+    assert isinstance(event, events.TftpFailed)
+    if event.path.endswith(".ipxe") or one.stage > Stage.LOADER:
+        return one
+    return _count(one, "loader-failed")
+
+
+_FILE_STAGES = {
+    WebKind.KERNEL: Stage.KERNEL,
+    WebKind.INITRAMFS: Stage.INITRAMFS,
+    WebKind.ROOTFS: Stage.IMAGE,
+    WebKind.METAL: Stage.IMAGE,
+}
+
+
+def _fetching(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
+    assert isinstance(event, events.WebStarted)
+    stage = _FILE_STAGES.get(event.what)
+    # A file counts only for a machine that was seen to boot: who looks at one from a running system installs nothing.
+    if stage is None or one.stage is Stage.WAITING or one.stage >= Stage.INSTALLED:
+        return one
+    if event.what is WebKind.METAL:
+        one = replace(one, lacks_image=True, ready_at=None, is_settled=False, image_bytes=event.total)
+    elif event.what is WebKind.ROOTFS and one.image_bytes != event.total:
+        one = replace(one, image_bytes=event.total)
+    return _reach(one, stage, at) if one.stage < stage else one
+
+
+def _fetched(one: Installation, event: events.Event, at: float, rules: Rules) -> Installation:
+    assert isinstance(event, events.WebFinished)
+    if one.stage >= Stage.INSTALLED:
+        return one
+    if event.what in (WebKind.MENU, WebKind.SCRIPT):
+        return _scripted(one, at, rules)
+    is_whole = event.total > 0 and event.first + event.sent >= event.total
+    if not is_whole or one.stage is Stage.WAITING:
+        return one
+    if event.what is WebKind.LOADER:
+        return _reach_or_count(one, Stage.LOADER, at, "loader")
+    if event.what is WebKind.METAL:
+        return _ready(replace(one, lacks_image=False), at)
+    if event.what is WebKind.IGNITION and one.delivered_at is None:
+        reached = {**one.reached, Stage.IGNITION: at}
+        return _ready(replace(one, delivered_at=at, reached=reached, complaint=None), at)
+    return one
+
+
+def _scripted(one: Installation, at: float, rules: Rules) -> Installation:
+    if one.is_settled:
+        return replace(_reach(one, Stage.INSTALLED, at), tries=0, early_returns=0)
+    if one.ready_at is not None:
+        # The script that has just gone out names the old token.
+        one = replace(_again(one, rules), token=one.token)
+    return replace(_reach_or_count(one, Stage.SCRIPT, at, "script"), window_opened_at=at)
+
+
+def _ready(one: Installation, at: float) -> Installation:
+    if one.delivered_at is None or one.lacks_image:
+        return one
+    one = replace(one, ready_at=at, is_settled=one.write_seconds == 0)
+    return _reach(one, Stage.IGNITION, at) if one.stage < Stage.IGNITION else one
+
+
+def _settled(one: Installation, event: events.Event, _at: float, _rules: Rules) -> Installation:
+    assert isinstance(event, events.InstallSettled)
+    if one.ready_at is None or one.is_settled or event.number != one.number:
+        return one
+    return replace(one, is_settled=True)
+
+
+def _broken(one: Installation, event: events.Event, _at: float, _rules: Rules) -> Installation:
+    assert isinstance(event, events.WebBroken)
+    is_ours = event.what in _FILE_STAGES and Stage.WAITING < one.stage < Stage.INSTALLED
+    return _count(one, "broken") if is_ours else one
+
+
+def _refused(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
+    assert isinstance(event, events.WebRefused)
+    if not Stage.WAITING < one.stage < Stage.INSTALLED:
+        return one
+    if event.what is WebKind.IGNITION and one.delivered_at is None:
+        # 503 is said only to the host itself, on its own path: while it waits its window stays open.
+        opened_at = at if event.status == 503 else one.window_opened_at
+        name = "ignition-waits" if event.status == 503 else "ignition-refused"
+        return replace(one, window_opened_at=opened_at, complaint=Condition(name, event.why, at))
+    if event.what in _FILE_STAGES and event.status in (403, 404):
+        hint = f"{event.path} cannot be served: {event.why}"
+        return replace(one, complaint=Condition("file-missing", hint, at))
+    return one
+
+
+def _declined(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
+    assert isinstance(event, events.DhcpDeclined)
+    hint = f"another machine uses {event.address}; find it (`arping -D`) or give this host another address"
+    return replace(one, complaint=Condition("address-conflict", hint, at))
+
+
+def _ordered(one: Installation, event: events.Event, _at: float, rules: Rules) -> Installation:
+    assert isinstance(event, events.Ordered)
+    if event.order == "reinstall":
+        fresh = begin(one.host, rules, one.number + 1)
+        return replace(fresh, mac=one.mac, arch=one.arch, is_held=one.is_held)
+    is_held = event.order == "hold"
+    return one if is_held == one.is_held else replace(one, is_held=is_held, repeats={})
+
+
+def _reach(one: Installation, stage: Stage, at: float, repeat: str = "") -> Installation:
+    """Return *one* at *stage*, or as it is when it is further; a new stage forgets what was in its way."""
+    if one.stage >= stage:
+        return one
+    reached = one.reached if stage in one.reached else {**one.reached, stage: at}
+    return replace(one, stage=stage, reached=reached, repeats={repeat: 1} if repeat else {}, complaint=None)
+
+
+def _reach_or_count(one: Installation, stage: Stage, at: float, repeat: str) -> Installation:
+    return _reach(one, stage, at, repeat) if one.stage < stage else _count(one, repeat)
+
+
+def _count(one: Installation, repeat: str) -> Installation:
+    return replace(one, repeats={**one.repeats, repeat: one.repeats.get(repeat, 0) + 1})
+
+
+_Step = Callable[[Installation, events.Event, float, Rules], Installation]
+
+_STEPS: Mapping[type[events.Event], _Step] = {
+    events.DhcpOffered: _dhcp,
+    events.DhcpAcknowledged: _dhcp,
+    events.DhcpDeclined: _declined,
+    events.TftpFinished: _loader,
+    events.TftpFailed: _loader_failed,
+    events.WebStarted: _fetching,
+    events.WebFinished: _fetched,
+    events.WebBroken: _broken,
+    events.WebRefused: _refused,
+    events.DnsAsked: _asked,
+    events.InstallSettled: _settled,
+    events.Ordered: _ordered,
+}
