@@ -20,6 +20,9 @@ BACKLOG = 1024
 IP_PKTINFO = 8  # linux/in.h; socket.IP_PKTINFO comes with Python 3.14
 IN_PKTINFO = struct.Struct("=i4s4s")  # ifindex, local address, header's destination address
 ETH_P_IP = 0x0800
+IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_MTU = 10, 0, 14  # linux/in.h
+IPV6_MTU = 24  # linux/in6.h
+SOL_UDP, UDP_SEGMENT = 17, 103  # linux/udp.h
 
 
 def udp_server(
@@ -70,6 +73,33 @@ def udp_transfer(address: IPv4Address | IPv6Address) -> socket.socket:
         sock.close()
         raise ListenError(f"cannot open a socket on {address}: {error.strerror}") from error
     return sock
+
+
+def path_mtu(sock: socket.socket) -> int:
+    """Return the largest IP packet, in bytes, that the route of a connected socket is known to carry."""
+    if sock.family == socket.AF_INET6:
+        return sock.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU)
+    return sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
+
+
+def allow_fragments(sock: socket.socket) -> None:
+    """Let routers fragment what *sock* sends over IPv4.
+
+    Where a tunnel carries less than the interface says and ICMP is filtered, a
+    datagram that must not be fragmented never arrives, however often it is sent.
+    """
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
+
+
+def from_address(address: IPv4Address) -> tuple[int, int, bytes]:
+    """Return the ancillary data that sends a datagram from *address* (ip(7))."""
+    return socket.IPPROTO_IP, IP_PKTINFO, IN_PKTINFO.pack(0, address.packed, bytes(4))
+
+
+def in_segments(segment_bytes: int) -> tuple[int, int, bytes]:
+    """Return the ancillary data that cuts one send into datagrams of *segment_bytes* each (udp(7))."""
+    return SOL_UDP, UDP_SEGMENT, struct.pack("=H", segment_bytes)
 
 
 def tcp_server(address: IPv4Address | IPv6Address, port: int, *, setting: str) -> socket.socket:

@@ -1,0 +1,180 @@
+"""The sockets that requests arrive at and transfers go through, with what is known of each."""
+
+import errno
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import ClassVar, Self
+
+from appliance.loaders import normalised
+from appliance.model import Endpoint
+from appliance.sockets import (
+    IN_PKTINFO,
+    IP_PKTINFO,
+    allow_fragments,
+    from_address,
+    in_segments,
+    path_mtu,
+    udp_server,
+    udp_transfer,
+)
+from appliance.tftp.files import Content
+from appliance.tftp.protocol import (
+    BLOCK_BYTES,
+    HEAD,
+    IPV4_OVERHEAD_BYTES,
+    IPV6_OVERHEAD_BYTES,
+    Request,
+    agree,
+)
+from appliance.tftp.transfer import Datagram, Transfer
+
+REQUEST_BYTES = 2048  # RFC 2347 wants requests within 512; some loaders send long paths
+MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of kernels before 6.9
+MAX_SEND_BYTES = 65507  # of an IPv4 datagram that is cut into segments
+
+Address = IPv4Address | IPv6Address
+Peer = tuple[str, int]
+Ancillary = tuple[tuple[int, int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket that requests arrive at."""
+
+    sock: socket.socket
+    endpoint: Endpoint
+
+    @classmethod
+    def open(cls, endpoint: Endpoint) -> Self:
+        """Return a listener at *endpoint*; raises ListenError."""
+        is_wildcard = endpoint.address == IPv4Address(0)
+        sock = udp_server(endpoint.address, endpoint.port, setting="listen.tftp", with_packet_info=is_wildcard)
+        return cls(sock, endpoint)
+
+    def receive(self) -> "Asked | None":
+        """Return the next datagram, or None when there is none."""
+        try:
+            datagram, ancillary, _, sender = self.sock.recvmsg(REQUEST_BYTES, 64)
+        except OSError:  # BlockingIOError, or what the network made of an earlier answer
+            return None
+        peer = (sender[0], sender[1])
+        for level, kind, value in ancillary:
+            if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
+                _, local, destination = IN_PKTINFO.unpack(value)
+                return Asked(self, datagram, peer, IPv4Address(local), is_broadcast=local != destination)
+        return Asked(self, datagram, peer, self.endpoint.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A datagram to a listener: from where, and to which of our addresses."""
+
+    listener: Listener
+    datagram: bytes
+    peer: Peer
+    address: Address
+    is_broadcast: bool = False
+
+    @property
+    def local(self) -> Peer:
+        """The address and port that were asked."""
+        return str(self.address), self.listener.endpoint.port
+
+    @property
+    def ancillary(self) -> Ancillary:
+        """What makes the listener's socket answer from the address that was asked."""
+        if self.address == self.listener.endpoint.address or isinstance(self.address, IPv6Address):
+            return ()
+        return (from_address(self.address),)
+
+    def reply(self, datagram: bytes) -> None:
+        """Send one datagram back from the listener; raises OSError."""
+        self.listener.sock.sendmsg((datagram,), self.ancillary, 0, self.peer)
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One transfer, and the socket that it goes through."""
+
+    # The kernel, the interface or the route cannot cut a send into segments (udp(7), UDP_SEGMENT).
+    CANNOT_SEGMENT: ClassVar = frozenset({errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP})
+
+    request: bytes
+    host: str
+    peer: Peer
+    path: str
+    content: Content
+    transfer: Transfer
+    sock: socket.socket
+    local: Peer
+    ancillary: Ancillary
+    is_connected: bool  # a socket of its own; else the listener's
+    can_segment: bool
+    started_at: float  # loop clock
+    number: int = 0  # the server's name for it
+
+    @classmethod
+    def open(
+        cls, asked: Asked, request: Request, *, host: str, mtu: int, content: Content, now: float, is_single_port: bool
+    ) -> Self:
+        """Return a session that has its socket and its terms; raises OSError or ListenError."""
+        sock, local, ancillary = asked.listener.sock, asked.local, asked.ancillary
+        if not is_single_port:
+            sock, ancillary = udp_transfer(asked.address), ()
+            try:
+                allow_fragments(sock)
+                sock.connect(asked.peer)
+                mtu = min(mtu, path_mtu(sock))
+                local = sock.getsockname()[:2]
+            except OSError:
+                sock.close()
+                raise
+        overhead = IPV4_OVERHEAD_BYTES if sock.family == socket.AF_INET else IPV6_OVERHEAD_BYTES
+        terms = agree(request, len(content.view), max(mtu - overhead, BLOCK_BYTES))
+        return cls(
+            request=asked.datagram,
+            host=host,
+            peer=asked.peer,
+            path=normalised(request.name),
+            content=content,
+            transfer=Transfer(content.view, terms, now),
+            sock=sock,
+            local=local,
+            ancillary=ancillary,
+            is_connected=not is_single_port,
+            can_segment=terms.window_blocks > 1,
+            started_at=now,
+        )
+
+    def send(self, datagrams: list[Datagram]) -> None:
+        """Send what the transfer lists; raises OSError."""
+        if self.can_segment and len(datagrams) > 1:
+            datagrams = self._send_segments(datagrams)
+        if self.is_connected:
+            for parts in datagrams:
+                self.sock.sendmsg(parts)
+        else:
+            for parts in datagrams:
+                self.sock.sendmsg(parts, self.ancillary, 0, self.peer)
+
+    def _send_segments(self, datagrams: list[Datagram]) -> list[Datagram]:
+        """Send consecutive blocks in as few calls as may be; return those that must go one by one.
+
+        All but the file's last block are of one size, as the kernel wants it. A block
+        costs 0.8 µs in a window of 8 so, and 2.9 µs alone.
+        """
+        datagram_bytes = self.transfer.terms.block_bytes + HEAD.size
+        ancillary = (*self.ancillary, in_segments(datagram_bytes))
+        at_once = min(MAX_SEGMENTS, MAX_SEND_BYTES // datagram_bytes)
+        to = None if self.is_connected else self.peer
+        for first in range(0, len(datagrams), at_once):
+            parts = [part for datagram in datagrams[first : first + at_once] for part in datagram]
+            try:
+                self.sock.sendmsg(parts, ancillary, 0, to)
+            except OSError as error:
+                if error.errno not in self.CANNOT_SEGMENT:
+                    raise
+                self.can_segment = False
+                return datagrams[first:]
+        return []

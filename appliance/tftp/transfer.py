@@ -1,0 +1,171 @@
+"""One file on its way to one client: what to send, what an answer means, and when to send again.
+
+A class of four verbs without a socket or clock: `take` a datagram, list the
+`datagrams` to send, name the `deadline`, take it by `expire`. Memory is bounded by
+the window: blocks are slices of the file, made when they are sent.
+"""
+
+from enum import StrEnum
+
+from appliance.tftp.protocol import ACK, DATA, ERROR, HEAD, Terms
+
+FIRST_WAIT_SECONDS = 0.5  # before anything is known of the round trip
+MIN_WAIT_SECONDS = 0.05  # a client that writes to flash between blocks is not lost
+MAX_WAIT_SECONDS = 4.0
+# A client that says nothing for so long is gone. With the waits above, 13 tries at most.
+PATIENCE_SECONDS = 30.0
+PATIENCE_TIMEOUTS = 4  # or so many of the client's own timeouts, where that is longer
+
+_BLOCK_NUMBERS = 0x10000  # they begin again at 0 after 65535
+
+Datagram = tuple[bytes | memoryview, ...]  # parts, to be sent as one
+
+
+class Outcome(StrEnum):
+    """How a transfer ended."""
+
+    FINISHED = "finished"  # the last block was acknowledged
+    ABORTED = "aborted"  # the client said that it wants no more
+    FAILED = "failed"  # the client went silent
+
+
+class Transfer:
+    """The sender's side of one read request (RFC 1350, 7440)."""
+
+    __slots__ = (
+        "_acked",
+        "_last",
+        "_next",
+        "_patience_seconds",
+        "_resent",
+        "_round_trip",
+        "_sent",
+        "_sent_at",
+        "_size",
+        "_unacked_oack",
+        "_variation",
+        "_view",
+        "_wait_seconds",
+        "_window",
+        "deadline",
+        "outcome",
+        "progress_at",
+        "resent_blocks",
+        "terms",
+        "why",
+    )
+
+    def __init__(self, content: memoryview, terms: Terms, now: float) -> None:
+        self.terms = terms
+        self.deadline = now  # loop clock, as every time here
+        self.outcome: Outcome | None = None
+        self.why = ""
+        self.resent_blocks = 0
+        self._view = content
+        self._size = terms.block_bytes
+        self._window = terms.window_blocks
+        # Blocks count from 1, without rolling over. A file of whole blocks ends with an empty one.
+        self._last = len(content) // terms.block_bytes + 1
+        self._acked = 0  # every block up to this one has arrived
+        self._sent = 0  # every block up to this one has been sent
+        self._next = 1  # the first block that `datagrams` lists; 0 is the OACK
+        self._unacked_oack = terms.oack
+        self._round_trip = 0.0  # smoothed, as RFC 6298 has it; 0.0 before the first sample
+        self._variation = 0.0
+        self._wait_seconds = float(terms.timeout_seconds) or FIRST_WAIT_SECONDS
+        self._patience_seconds = max(PATIENCE_SECONDS, PATIENCE_TIMEOUTS * float(terms.timeout_seconds))
+        self.progress_at = now
+        self._send_window(now, resent=False)
+
+    @property
+    def sends_last(self) -> bool:
+        """Whether the file's last block has gone out, or is about to."""
+        return self._sent == self._last
+
+    @property
+    def has_progressed(self) -> bool:
+        """Whether the client has answered anything yet."""
+        return self._acked > 0 or self._unacked_oack != self.terms.oack
+
+    def datagrams(self) -> list[Datagram]:
+        """Return what is to be sent now, each datagram once."""
+        first, self._next = self._next, self._sent + 1
+        if first == 0:
+            return [(self._unacked_oack,)]
+        view, size = self._view, self._size
+        return [
+            (HEAD.pack(DATA, block % _BLOCK_NUMBERS), view[(block - 1) * size : block * size])
+            for block in range(first, self._sent + 1)
+        ]
+
+    def take(self, datagram: bytes | memoryview, now: float) -> None:
+        """Take what the client sent; whatever is no ACK or ERROR changes nothing."""
+        if len(datagram) < HEAD.size or self.outcome:
+            return
+        opcode, number = HEAD.unpack_from(datagram)
+        if opcode == ACK:
+            self._acknowledge(number, now)
+        elif opcode == ERROR:
+            text = bytes(datagram[4:132]).partition(b"\0")[0].decode("ascii", "replace")
+            self.outcome, self.why = Outcome.ABORTED, f"client sent error {number} {text}".rstrip()
+
+    def _acknowledge(self, number: int, now: float) -> None:
+        ahead = (number - self._acked) % _BLOCK_NUMBERS
+        if ahead == 0 and not self._unacked_oack:
+            # A duplicate. With a window of one it says nothing: answering it would send
+            # every later block twice (RFC 1123 section 4.2.3.1). With more, it says that the
+            # window's first block was lost, but only if it can have been caused by that window.
+            if self._window > 1 and now - self._sent_at >= self._round_trip / 2:
+                self._send_window(now, resent=True)
+            return
+        if ahead > self._sent - self._acked:
+            return  # of a block not sent yet: an old duplicate, or none of ours
+        self._acked += ahead
+        self._unacked_oack = b""
+        if self._acked == self._last:
+            self.outcome = Outcome.FINISHED
+            return
+        if not self._resent:  # or else it is unknown which of the two is answered (Karn)
+            self._measure(now - self._sent_at)
+        self.progress_at = now
+        self._send_window(now, resent=False)
+
+    def _measure(self, sample: float) -> None:
+        """Take a round trip into account (RFC 6298 section 2)."""
+        if self._round_trip:
+            self._variation += (abs(sample - self._round_trip) - self._variation) / 4
+            self._round_trip += (sample - self._round_trip) / 8
+        else:
+            self._round_trip, self._variation = sample, sample / 2
+        if not self.terms.timeout_seconds:
+            wait_seconds = self._round_trip + 4 * self._variation
+            self._wait_seconds = min(max(wait_seconds, MIN_WAIT_SECONDS), MAX_WAIT_SECONDS)
+
+    def expire(self, now: float) -> None:
+        """Take it that the deadline has passed: send the window again, or give up."""
+        if self.outcome or now < self.deadline:
+            return
+        if now - self.progress_at >= self._patience_seconds:
+            self.outcome = Outcome.FAILED
+            self.why = f"no answer to block {self._acked + 1} of {self._last} for {self._patience_seconds:.0f} s"
+            return
+        if not self.terms.timeout_seconds:
+            self._wait_seconds = min(2 * self._wait_seconds, MAX_WAIT_SECONDS)
+        self._send_window(now, resent=True)
+
+    def repeat(self, now: float) -> None:
+        """Take it that the client asked again before it had an answer: send the first one once more."""
+        if not (self.outcome or self.has_progressed):
+            self._send_window(now, resent=True)
+
+    def _send_window(self, now: float, *, resent: bool) -> None:
+        if resent:
+            self.resent_blocks += max(self._sent - self._acked, 1)
+        if self._unacked_oack:
+            self._next = 0
+        else:
+            self._next = self._acked + 1
+            self._sent = min(self._acked + self._window, self._last)
+        self._resent = resent
+        self._sent_at = now
+        self.deadline = min(now + self._wait_seconds, self.progress_at + self._patience_seconds)
