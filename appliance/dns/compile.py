@@ -1,0 +1,243 @@
+"""From clusters to finished answers: every record encoded by dnslib, every answer parsed back.
+
+An answer is everything that follows the question. No name in it is compressed,
+but for owners that are the question's own name, at offset 12: so it is the same
+under questions of any length, which wildcard and negative answers stand under.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+import dnslib
+from dnslib.label import DNSBuffer
+
+from appliance.dns.message import AA, CLASS_IN, QR, RA, RD, Rcode, Rtype, wire_name
+from appliance.dns.tree import Tree
+from appliance.dns.zone import Rrset, character_strings, local_zones, parent_of, zones_of
+from appliance.model import Cluster, Endpoint
+
+QUESTION_NAME = b"\xc0\x0c"  # a compression pointer to offset 12
+LOCAL_SERIAL = 1  # zones that never change
+
+_KEY_ANY = (255).to_bytes(2) + CLASS_IN
+_KEY_DS = Rtype.DS.to_bytes(2) + CLASS_IN
+
+Sections = tuple[list[bytes], list[bytes], list[bytes]]  # records of answer, authority and additional
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What stands around a question in the reply to it: flags and counts before, records after.
+
+    Forms come in fours: RD clear, RD set, then the same two counting one record
+    more, for the OPT that the reply gets appended. As BIND does by default, the
+    zone's name servers come along only where no recursion is desired.
+    """
+
+    forms: tuple[tuple[bytes, bytes], ...]
+    short_forms: tuple[tuple[bytes, bytes], ...]  # without what a client can do without, for small replies
+    alias: bytes = b""  # the name outside our zones where a chain of CNAMEs ends
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A name of ours, with records or only with names below it."""
+
+    answers: Mapping[bytes, Answer]  # by type and class
+    otherwise: Answer  # for any other type: NODATA, or the CNAME
+    wildcard: "Node | None"  # answers for names below that do not exist (RFC 4592)
+    unknown: Answer  # answers for them where there is no wildcard: NXDOMAIN
+    is_watched: bool  # a host that asks for it tells how far it is
+
+
+@dataclass(frozen=True, slots=True)
+class DnsTable:
+    """What the DNS server knows."""
+
+    nodes: Mapping[bytes, Node]  # by name: lower case, as on the wire
+    serials: Mapping[str, int]  # of each zone of the files
+    hosts: Mapping[str, str]  # client address → name of the host
+    allow_recursion: tuple[IPv4Network | IPv6Network, ...]
+    forwarders: tuple[Endpoint, ...]
+
+
+def compile_dns(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], int]) -> DnsTable:
+    """Return the answers for *clusters*; *serial_of(zone, digest)* gives the SOA serial of a zone with that content."""
+    zones = zones_of(clusters)
+    serials = {zone.name: serial_of(zone.name, zone.digest) for zone in zones}
+    local = local_zones(serials)
+    tree = Tree((*local, *zones), serials | {zone.name: LOCAL_SERIAL for zone in local})
+    forwarders = tuple(dict.fromkeys(endpoint for cluster in clusters for endpoint in cluster.dns.forwarders))
+    watched = {f"api-int.{cluster.domain}" for cluster in clusters}
+    return DnsTable(
+        nodes=_Compiler(tree, recursion_available=bool(forwarders)).nodes(watched),
+        serials=serials,
+        hosts={
+            str(address): host.name
+            for cluster in clusters
+            for host in cluster.hosts
+            for address in (host.address, host.address6)
+            if address is not None
+        },
+        allow_recursion=tuple(
+            dict.fromkeys(network for cluster in clusters for network in cluster.dns.allow_recursion)
+        ),
+        forwarders=forwarders,
+    )
+
+
+class _Compiler:
+    """Encodes the answers at every name of a tree."""
+
+    def __init__(self, tree: Tree, *, recursion_available: bool) -> None:
+        self.tree = tree
+        self.flags = bytes([QR | AA, RA if recursion_available else 0])
+        self.no_data = {apex: self._negative((), apex, Rcode.NOERROR) for apex in tree.zones}
+        self.no_name = {apex: self._negative((), apex, Rcode.NXDOMAIN) for apex in tree.zones}
+        self.servers = {apex: self._servers(apex) for apex in tree.zones}
+
+    def nodes(self, watched: set[str]) -> dict[bytes, Node]:
+        """Return every name with its answers."""
+        nodes: dict[str, Node] = {}
+        # The deepest first, since a name refers to the wildcard below it.
+        for name in sorted(self.tree.names, key=lambda name: -name.count(".")):
+            apex = self.tree.apex(name) or name
+            answers, otherwise = self._answers(name, apex)
+            nodes[name] = Node(answers, otherwise, nodes.get(f"*.{name}"), self.no_name[apex], name in watched)
+        return {wire_name(name): node for name, node in nodes.items()}
+
+    def _answers(self, name: str, apex: str) -> tuple[dict[bytes, Answer], Answer]:
+        rrsets = self.tree.names[name]
+        if "CNAME" in rrsets:
+            return self._alias_answers(rrsets["CNAME"], apex)
+        answers = {_key(rrset.type): self._positive((rrset,), apex) for rrset in rrsets.values()}
+        if answers:
+            # One record set is a whole answer to ANY (RFC 8482 section 4.1).
+            answers[_KEY_ANY] = next(iter(answers.values()))
+        parent = self.tree.apex(parent_of(name))
+        if name == apex and parent is not None:
+            # DS stands on the parent's side of a zone cut (RFC 4035 section 3.1.4.1).
+            answers[_KEY_DS] = self.no_data[parent]
+        return answers, self.no_data[apex]
+
+    def _alias_answers(self, alias: Rrset, apex: str) -> tuple[dict[bytes, Answer], Answer]:
+        chain = self.tree.chain(alias)
+        end = self.tree.apex(chain.target)
+        alone = self._positive((alias,), apex)
+        answers = {_key("CNAME"): alone, _KEY_ANY: alone}
+        if end is None:
+            return answers, self._positive(chain.aliases, apex, wire_name(chain.target))
+        for kind, rrset in (chain.rrsets or {}).items():
+            answers[_key(kind)] = self._positive((*chain.aliases, rrset), end)
+        rcode = Rcode.NXDOMAIN if chain.rrsets is None else Rcode.NOERROR
+        return answers, self._negative(chain.aliases, end, rcode)
+
+    def _positive(self, rrsets: tuple[Rrset, ...], apex: str, alias: bytes = b"") -> Answer:
+        answer = _encoded_chain(rrsets)
+        last = rrsets[-1]
+        addresses = self._addresses(last)
+        present = {(rrset.name, rrset.type) for rrset in rrsets}
+        wanted = {key: records for key, records in addresses.items() if key not in present}
+        servers, server_addresses = self.servers[apex]
+        if alias or (last.name, last.type) == (apex, "NS"):
+            servers, server_addresses = [], {}
+        more = {key: records for key, records in server_addresses.items() if key not in present}
+        full = (answer, servers, _joined((wanted | more).values()))
+        return self._answer(Rcode.NOERROR, full, (answer, [], _joined(wanted.values())), (answer, [], []), alias)
+
+    def _negative(self, aliases: tuple[Rrset, ...], apex: str, rcode: Rcode) -> Answer:
+        """Return the answer that there is nothing, with the SOA that says for how long (RFC 2308 section 3)."""
+        soa = self.tree.soa(apex)
+        kept = Rrset(apex, "SOA", self.tree.zones[apex].soa.negative_ttl, soa.values)
+        sections: Sections = (_encoded_chain(aliases), _encoded(wire_name(apex), kept), [])
+        return self._answer(rcode, sections, sections, sections)
+
+    def _servers(self, apex: str) -> tuple[list[bytes], dict[tuple[str, str], list[bytes]]]:
+        servers = self.tree.names[apex]["NS"]
+        return _encoded(wire_name(apex), servers), self._addresses(servers)
+
+    def _addresses(self, rrset: Rrset) -> dict[tuple[str, str], list[bytes]]:
+        """Return the addresses that should come with a record that leads to hosts (RFC 1035 section 3.3, RFC 2782)."""
+        if rrset.type not in ("NS", "MX", "SRV"):
+            return {}
+        targets = (value.split()[-1] for value in rrset.values)
+        return {
+            (target, kind): _encoded(wire_name(target), found)
+            for target in targets
+            for kind, found in (self.tree.found(target) or {}).items()
+            if kind in ("A", "AAAA")
+        }
+
+    def _answer(self, rcode: Rcode, full: Sections, brief: Sections, bare: Sections, alias: bytes = b"") -> Answer:
+        return Answer(self._forms(rcode, full, brief), self._forms(rcode, bare, bare), alias)
+
+    def _forms(self, rcode: Rcode, without_rd: Sections, with_rd: Sections) -> tuple[tuple[bytes, bytes], ...]:
+        return tuple(
+            (self._head(desired, rcode, sections, opts), b"".join(map(b"".join, sections)))
+            for opts in (0, 1)
+            for desired, sections in ((0, without_rd), (RD, with_rd))
+        )
+
+    def _head(self, recursion_desired: int, rcode: Rcode, sections: Sections, opts: int) -> bytes:
+        answer, authority, additional = map(len, sections)
+        counts = b"".join(count.to_bytes(2) for count in (1, answer, authority, additional + opts))
+        return bytes([self.flags[0] | recursion_desired, self.flags[1] | rcode]) + counts
+
+
+class _PlainBuffer(DNSBuffer):  # type: ignore[misc]  # dnslib has no types
+    """A buffer that names are written into without compression."""
+
+    encode_name = DNSBuffer.encode_name_nocompress
+
+
+def _key(kind: str) -> bytes:
+    return int(dnslib.QTYPE.reverse[kind]).to_bytes(2) + CLASS_IN
+
+
+def _encoded_chain(rrsets: tuple[Rrset, ...]) -> list[bytes]:
+    """Return record sets of which the first answers the question itself."""
+    owners = (wire_name(rrset.name) if index else QUESTION_NAME for index, rrset in enumerate(rrsets))
+    return _joined(_encoded(owner, rrset) for owner, rrset in zip(owners, rrsets, strict=True))
+
+
+def _encoded(owner: bytes, rrset: Rrset) -> list[bytes]:
+    fixed = owner + _key(rrset.type) + rrset.ttl.to_bytes(4)
+    datas = (_encoded_value(rrset.type, value) for value in rrset.values)
+    return [fixed + len(data).to_bytes(2) + data for data in datas]
+
+
+def _encoded_value(kind: str, value: str) -> bytes:
+    rdata = _rdata(kind, value)
+    buffer = _PlainBuffer()
+    rdata.pack(buffer)
+    data = bytes(buffer.data)
+    if type(rdata).parse(DNSBuffer(data), len(data)) != rdata:
+        raise AssertionError(f"dnslib reads {kind} {value!r} back as something else")
+    return data
+
+
+def _rdata(kind: str, value: str) -> Any:
+    """Return *value* as dnslib's type for it."""
+    words = value.split()
+    match kind:
+        case "A":
+            return dnslib.A(value)
+        case "AAAA":
+            return dnslib.AAAA(value)
+        case "NS" | "CNAME" | "PTR":
+            return getattr(dnslib, kind)(value)
+        case "MX":
+            return dnslib.MX(words[1], int(words[0]))
+        case "SRV":
+            return dnslib.SRV(*map(int, words[:3]), words[3])
+        case "SOA":
+            return dnslib.SOA(words[0], words[1], tuple(map(int, words[2:])))
+        case "TXT":
+            return dnslib.TXT(list(character_strings(value)))
+    raise ValueError(f"no record type {kind!r} in a zone of ours; A, AAAA, CNAME, TXT, SRV, MX and PTR can be had")
+
+
+def _joined(lists: Iterable[list[bytes]]) -> list[bytes]:
+    return [item for items in lists for item in items]

@@ -1,0 +1,193 @@
+"""The wire format of RFC 1035 section 4 as far as serving and forwarding need it.
+
+Functions that read raise MessageError, and nothing else, whatever the bytes are.
+"""
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+HEADER_BYTES = 12
+MAX_NAME_BYTES = 255
+MAX_LABEL_BYTES = 63
+MAX_POINTERS = 128  # more than a name of 255 bytes has labels, so a longer chain is a loop
+
+# Without EDNS an answer over UDP may have 512 bytes (RFC 1035 section 4.2.1); with
+# it we go to 1232, which no path fragments (DNS flag day 2020).
+PLAIN_BYTES = 512
+EDNS_BYTES = 1232
+TCP_BYTES = 65535
+
+CLASS_IN = b"\0\1"
+TYPE_OPT = 41
+
+QR = 0x80  # in the header's third byte
+AA = 0x04
+TC = 0x02
+RD = 0x01
+OPCODE = 0x78
+RA = 0x80  # in the fourth
+CD = 0x10
+
+
+class Rcode(IntEnum):
+    """Response codes (RFC 1035 section 4.1.1, RFC 6891 section 9)."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    BADVERS = 16
+
+
+class Rtype(IntEnum):
+    """Types of records that the zone or the resolver knows by name."""
+
+    A = 1
+    NS = 2
+    CNAME = 5
+    SOA = 6
+    PTR = 12
+    MX = 15
+    TXT = 16
+    AAAA = 28
+    SRV = 33
+    DNAME = 39
+    DS = 43
+
+
+class MessageError(ValueError):
+    """The bytes are no DNS message."""
+
+
+class Edns(NamedTuple):
+    """What the OPT record of a query says (RFC 6891 section 6.1)."""
+
+    payload_bytes: int
+    version: int
+    wants_dnssec: bool
+
+
+class Record(NamedTuple):
+    """Where a record lies in a message."""
+
+    start: int
+    name_end: int
+    type: int
+    ttl: int  # seconds
+    data: int  # offset of RDATA
+    end: int
+
+
+def wire_name(name: str) -> bytes:
+    """Return the wire form of *name*, without compression. Raises MessageError when it has none."""
+    labels = [label.encode("ascii") for label in name.split(".")] if name else []
+    if any(not 0 < len(label) <= MAX_LABEL_BYTES for label in labels):
+        raise MessageError(f"a label of {name!r} is empty or longer than 63 bytes")
+    wire = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    if len(wire) > MAX_NAME_BYTES:
+        raise MessageError(f"{name!r} is longer than 255 bytes")
+    return wire
+
+
+def text_name(wire: bytes) -> str:
+    """Return the text of an uncompressed name, without the trailing dot; odd bytes as \\DDD."""
+    labels = []
+    at = 0
+    while wire[at]:
+        label = wire[at + 1 : at + 1 + wire[at]]
+        labels.append("".join(chr(c) if 0x21 <= c < 0x7F and c not in b'.\\"' else f"\\{c:03d}" for c in label))
+        at += 1 + wire[at]
+    return ".".join(labels)
+
+
+def question_end(message: bytes) -> int:
+    """Return where the first question's name ends. Its type and class lie within the message too."""
+    at = HEADER_BYTES
+    size = len(message)
+    while at < size and (length := message[at]):
+        if length > MAX_LABEL_BYTES:
+            raise MessageError("a compressed or overlong label in a question")
+        at += 1 + length
+    end = at + 1
+    if end + 4 > size or end - HEADER_BYTES > MAX_NAME_BYTES:
+        raise MessageError("the question is cut off, or its name too long")
+    return end
+
+
+def expanded_name(message: bytes, at: int) -> tuple[bytes, int]:
+    """Return the name at *at* without compression, and where it ends there (RFC 1035 section 4.1.4)."""
+    labels = []
+    end = 0
+    length_so_far = 1
+    pointers = 0
+    size = len(message)
+    while at < size and (length := message[at]):
+        if length >= 0xC0:
+            pointers += 1
+            if at + 1 >= size or pointers > MAX_POINTERS:
+                raise MessageError("a compression pointer that leads nowhere")
+            end = end or at + 2
+            at = (length & 0x3F) << 8 | message[at + 1]
+            continue
+        length_so_far += 1 + length
+        if length > MAX_LABEL_BYTES or length_so_far > MAX_NAME_BYTES:
+            raise MessageError("an overlong label or name")
+        labels.append(message[at : at + 1 + length])
+        at += 1 + length
+    if at >= size:
+        raise MessageError("a name that is cut off")
+    return b"".join(labels) + b"\0", end or at + 1
+
+
+def records(message: bytes, at: int, count: int) -> Iterator[Record]:
+    """Yield *count* records from *at* on."""
+    for _ in range(count):
+        name_end = _skipped_name(message, at)
+        data = name_end + 10
+        if data > len(message):
+            raise MessageError("a record that is cut off")
+        end = data + int.from_bytes(message[data - 2 : data])
+        if end > len(message):
+            raise MessageError("RDATA that is cut off")
+        kind = int.from_bytes(message[name_end : name_end + 2])
+        ttl = int.from_bytes(message[name_end + 4 : name_end + 8])
+        # A TTL with its top bit set counts as zero (RFC 2181 section 8).
+        yield Record(at, name_end, kind, ttl if ttl < 1 << 31 else 0, data, end)
+        at = end
+
+
+def edns_of(message: bytes, at: int) -> Edns | None:
+    """Return what the OPT record says among the records after the question at *at*, or None without one."""
+    found: Edns | None = None
+    sections = (int.from_bytes(message[offset : offset + 2]) for offset in (6, 8, 10))
+    for record in records(message, at, sum(sections)):
+        if record.type == TYPE_OPT:
+            if found is not None or message[record.start]:
+                raise MessageError("a second OPT record, or one with a name")
+            fixed = message[record.name_end : record.data]
+            found = Edns(int.from_bytes(fixed[2:4]), fixed[5], bool(fixed[6] & 0x80))
+    return found
+
+
+def opt_record(payload_bytes: int, *, wants_dnssec: bool = False, rcode: int = 0) -> bytes:
+    """Return an OPT record without options; *rcode* is the whole one, whose upper bits stand here."""
+    flags = b"\x80\0" if wants_dnssec else b"\0\0"
+    return b"\0\0\x29" + payload_bytes.to_bytes(2) + bytes([rcode >> 4, 0]) + flags + b"\0\0"
+
+
+def _skipped_name(message: bytes, at: int) -> int:
+    size = len(message)
+    while at < size and (length := message[at]):
+        if length >= 0xC0:
+            if at + 2 > size:
+                raise MessageError("a compression pointer that is cut off")
+            return at + 2
+        if length > MAX_LABEL_BYTES:
+            raise MessageError("a label of an unknown kind")
+        at += 1 + length
+    if at >= size:
+        raise MessageError("a name that is cut off")
+    return at + 1

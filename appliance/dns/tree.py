@@ -1,0 +1,71 @@
+"""All zones as one tree of names: which records stand at a name, and which answer for it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from appliance.dns.zone import Rrset, Zone, apex_of, parent_of
+
+MAX_CHAIN = 16  # CNAMEs followed one after another; a longer chain is a mistake, and may be a loop
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Where a CNAME leads."""
+
+    aliases: tuple[Rrset, ...]  # the CNAMEs, in order
+    target: str  # what the last of them names
+    rrsets: Mapping[str, Rrset] | None  # there, by type; None where the name does not exist, or is not ours
+
+
+class Tree:
+    """Every name of every zone, each in the deepest zone that holds it."""
+
+    def __init__(self, zones: Iterable[Zone], serials: Mapping[str, int]) -> None:
+        self.zones = {zone.name: zone for zone in zones}
+        self.serials = serials
+        self.names: dict[str, dict[str, Rrset]] = {}
+        for apex, zone in self.zones.items():
+            self.names.setdefault(apex, {})["SOA"] = self.soa(apex)
+            for name, rrsets in zone.rrsets.items():
+                # At the apex of a zone below, the parent holds the delegation only, and the zone itself answers.
+                if name == apex or name not in self.zones:
+                    self.names.setdefault(name, {}).update(rrsets)
+                self._add_names_between(name, apex)
+
+    def soa(self, apex: str) -> Rrset:
+        """Return the SOA record of a zone."""
+        return self.zones[apex].soa.rrset(apex, self.serials[apex])
+
+    def apex(self, name: str) -> str | None:
+        """Return the zone that *name* is in, or None."""
+        return apex_of(name, self.zones)
+
+    def found(self, name: str) -> Mapping[str, Rrset] | None:
+        """Return the records that answer for *name*, its own or a wildcard's (RFC 4592), or None where there are none."""
+        if name in self.names:
+            return self.names[name]
+        encloser = apex_of(parent_of(name), self.names)
+        return self.names.get(f"*.{encloser}")
+
+    def chain(self, alias: Rrset) -> Chain:
+        """Return where *alias* leads, through further CNAMEs of ours."""
+        aliases = [alias]
+        while True:
+            target = aliases[-1].values[0]
+            if self.apex(target) is None:
+                return Chain(tuple(aliases), target, None)
+            found = self.found(target)
+            if found is None:
+                return Chain(tuple(aliases), target, None)
+            renamed = {kind: Rrset(target, kind, rrset.ttl, rrset.values) for kind, rrset in found.items()}
+            if "CNAME" not in renamed:
+                return Chain(tuple(aliases), target, renamed)
+            if len(aliases) == MAX_CHAIN:
+                return Chain(tuple(aliases), target, {})
+            aliases.append(renamed["CNAME"])
+
+    def _add_names_between(self, name: str, apex: str) -> None:
+        """Let the names between *name* and its apex exist, if only to answer NODATA (RFC 4592 section 2.2.2)."""
+        while name != apex:
+            name = parent_of(name)
+            self.names.setdefault(name, {})
