@@ -1,0 +1,272 @@
+"""The commands of iPXE that boot scripts use, as Debian's build of it has them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import NoReturn
+from urllib.parse import urljoin
+
+from appliance.simulate.script import SCRIPT_MAGIC, CommandError, Ending, How, Image, Part, Surroundings
+from appliance.simulate.settings import Settings
+
+
+class EndedSignal(Exception):  # noqa: N818 - no error: it carries the end of the run past every script under way
+    """iPXE is done."""
+
+    def __init__(self, ending: Ending) -> None:
+        self.ending = ending
+
+
+@dataclass(slots=True)
+class Menu:
+    """A menu that `item` fills and `choose` shows."""
+
+    title: str
+    items: dict[str, str] = field(default_factory=dict)
+    default: str = ""
+
+
+@dataclass(slots=True)
+class State:
+    """What commands read and change."""
+
+    settings: Settings
+    around: Surroundings
+    run_script: Callable[[Image], Awaitable[int]]  # returns what its `exit` gave
+    choice: str  # the menu entry that somebody at the console takes; "" is nobody there
+    url: str = ""  # of the script under way: what its relative URLs are relative to
+    kernel: Image | None = None
+    initrds: list[Image] = field(default_factory=list)
+    menus: dict[str, Menu] = field(default_factory=dict)
+    goto: str = ""  # the label to go on from
+    exit_status: int | None = None
+    replacement: Image | None = None  # the script that takes this one's place
+
+
+async def chain(state: State, options: dict[str, str], rest: list[str]) -> None:
+    """Run another script; --replace does not come back."""
+    image = await _fetch(state, options, rest, Part.SCRIPT)
+    if not image.body.startswith(SCRIPT_MAGIC):
+        raise EndedSignal(Ending(How.BOOT, kernel=image, text="a boot program"))
+    if "replace" in options:
+        state.replacement = image
+        return
+    if status := await state.run_script(image):
+        raise CommandError(f"{image.url} ended with exit {status}")
+
+
+async def load_kernel(state: State, options: dict[str, str], rest: list[str]) -> None:
+    state.kernel = await _fetch(state, options, rest, Part.KERNEL)
+
+
+async def load_initrd(state: State, options: dict[str, str], rest: list[str]) -> None:
+    state.initrds.append(await _fetch(state, options, rest, Part.INITRD))
+
+
+async def boot(state: State, options: dict[str, str], rest: list[str]) -> None:
+    if rest:
+        await load_kernel(state, options, rest)
+    if state.kernel is None:
+        raise CommandError("no kernel has been fetched")
+    raise EndedSignal(Ending(How.BOOT, kernel=state.kernel, initrds=tuple(state.initrds)))
+
+
+async def _fetch(state: State, options: dict[str, str], rest: list[str], part: Part) -> Image:
+    if not rest:
+        raise CommandError("it names no file")
+    url = urljoin(state.url, rest[0])
+    patience = int(options["timeout"]) / 1000 if options.get("timeout", "").isdigit() else None
+    image = await state.around.fetch(url, part, patience)
+    name = options.get("name") or url.partition("?")[0].rpartition("/")[2]
+    return Image(name, image.url, image.size, image.body, " ".join(rest[1:]))
+
+
+async def imgfree(state: State, _options: dict[str, str], rest: list[str]) -> None:
+    state.initrds = [image for image in state.initrds if rest and image.name not in rest]
+    if state.kernel and (not rest or state.kernel.name in rest):
+        state.kernel = None
+
+
+async def imgargs(state: State, _options: dict[str, str], rest: list[str]) -> None:
+    if state.kernel is None:
+        raise CommandError("no kernel has been fetched")
+    kernel = state.kernel
+    state.kernel = Image(kernel.name, kernel.url, kernel.size, kernel.body, " ".join(rest[1:]))
+
+
+async def set_(state: State, _options: dict[str, str], rest: list[str]) -> None:
+    if not rest:
+        raise CommandError("it names no setting")
+    try:
+        state.settings.store_text(rest[0], " ".join(rest[1:]))
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+async def clear(state: State, _options: dict[str, str], rest: list[str]) -> None:
+    for name in rest:
+        state.settings.clear(name)
+
+
+async def inc(state: State, _options: dict[str, str], rest: list[str]) -> None:
+    try:
+        step = int(rest[1], 0) if len(rest) > 1 else 1
+        total = int(state.settings.text(rest[0]) or "0", 0) + step
+    except (ValueError, IndexError) as error:
+        raise CommandError("it takes a setting that holds a number") from error
+    state.settings.store_text(rest[0], str(total))
+
+
+async def isset(_state: State, _options: dict[str, str], rest: list[str]) -> None:
+    if not (rest and rest[0]):
+        raise CommandError("not set")
+
+
+async def iseq(_state: State, _options: dict[str, str], rest: list[str]) -> None:
+    if len(rest) != 2:
+        raise CommandError(f"it takes two values, and has {len(rest)}")
+    if rest[0] != rest[1]:
+        raise CommandError(f"{rest[0]!r} is not {rest[1]!r}")
+
+
+async def goto(state: State, _options: dict[str, str], rest: list[str]) -> None:
+    if len(rest) != 1:
+        raise CommandError(f"it takes one label, and has {len(rest)}")
+    state.goto = rest[0]
+
+
+async def exit_(state: State, _options: dict[str, str], rest: list[str]) -> None:
+    try:
+        state.exit_status = int(rest[0], 0) if rest else 0
+    except ValueError as error:
+        raise CommandError(f"{rest[0]!r} is not a number") from error
+
+
+async def echo(state: State, _options: dict[str, str], rest: list[str]) -> None:
+    state.around.show(" ".join(rest))
+
+
+async def sleep(state: State, _options: dict[str, str], rest: list[str]) -> None:
+    if len(rest) != 1 or not rest[0].isdigit():
+        raise CommandError("it takes a number of seconds")
+    await state.around.pause(int(rest[0]))
+
+
+async def dhcp(state: State, _options: dict[str, str], _rest: list[str]) -> None:
+    await state.around.dhcp()
+
+
+async def menu(state: State, options: dict[str, str], rest: list[str]) -> None:
+    name = options.get("name", "")
+    state.menus.pop(name, None)
+    if "delete" not in options:
+        state.menus[name] = Menu(" ".join(rest))
+
+
+async def item(state: State, options: dict[str, str], rest: list[str]) -> None:
+    menu = _menu(state, options)
+    if "gap" in options or not rest:
+        return
+    menu.items[rest[0]] = " ".join(rest[1:])
+    if "default" in options:
+        menu.default = rest[0]
+
+
+async def choose(state: State, options: dict[str, str], rest: list[str]) -> None:
+    menu = _menu(state, options)
+    if not rest or not menu.items:
+        raise CommandError("it takes a setting, and a menu with items")
+    taken = state.choice
+    if not taken:
+        if not options.get("timeout", "").isdigit() or options["timeout"] == "0":
+            _waits(f"at the menu {menu.title!r}, which has no timeout")
+        taken = options.get("default") or menu.default or next(iter(menu.items))
+        state.around.show(f"menu {menu.title!r}: nobody there, {taken!r} after {int(options['timeout']) / 1000:g} s")
+    if taken not in menu.items:
+        raise CommandError(f"{taken!r} is not in the menu; there is {', '.join(menu.items)}")
+    state.choice = ""  # a key is pressed once
+    if "keep" not in options:
+        state.menus.pop(options.get("menu", ""), None)
+    state.settings.store_text(rest[0], taken)
+
+
+async def prompt(_state: State, options: dict[str, str], rest: list[str]) -> None:
+    if not options.get("timeout", "").isdigit():
+        _waits(f"for a key: {' '.join(rest)}")
+    raise CommandError("nobody pressed a key")
+
+
+async def interactive(_state: State, _options: dict[str, str], _rest: list[str]) -> None:
+    _waits("for somebody at its console")
+
+
+async def sanboot(state: State, _options: dict[str, str], _rest: list[str]) -> None:
+    if not await state.around.boots_disk():
+        raise CommandError("nothing on the disk to boot")
+    raise EndedSignal(Ending(How.SANBOOT))
+
+
+async def reboot(_state: State, _options: dict[str, str], _rest: list[str]) -> None:
+    raise EndedSignal(Ending(How.REBOOT))
+
+
+async def poweroff(_state: State, _options: dict[str, str], _rest: list[str]) -> None:
+    raise EndedSignal(Ending(How.POWEROFF))
+
+
+async def nothing(_state: State, _options: dict[str, str], _rest: list[str]) -> None:
+    """Succeed: what it does is not seen on the network."""
+
+
+def _menu(state: State, options: dict[str, str]) -> Menu:
+    try:
+        return state.menus[options.get("menu", "")]
+    except KeyError:
+        raise CommandError("there is no menu") from None
+
+
+def _waits(text: str) -> NoReturn:
+    raise EndedSignal(Ending(How.WAITS, text=text))
+
+
+Command = Callable[[State, dict[str, str], list[str]], Awaitable[None]]
+
+# What Debian's iPXE has, of what a boot script may use; `imgverify`, `ping` and others are not built in.
+COMMANDS: dict[str, Command] = {
+    "": nothing,
+    "chain": chain,
+    "kernel": load_kernel,
+    "imgselect": load_kernel,
+    "initrd": load_initrd,
+    "module": load_initrd,
+    "imgfetch": load_initrd,
+    "imgfree": imgfree,
+    "imgargs": imgargs,
+    "boot": boot,
+    "imgexec": boot,
+    "set": set_,
+    "clear": clear,
+    "inc": inc,
+    "isset": isset,
+    "iseq": iseq,
+    "goto": goto,
+    "exit": exit_,
+    "echo": echo,
+    "sleep": sleep,
+    "dhcp": dhcp,
+    "ifconf": dhcp,
+    "menu": menu,
+    "item": item,
+    "choose": choose,
+    "prompt": prompt,
+    "read": interactive,
+    "login": interactive,
+    "shell": interactive,
+    "config": interactive,
+    "sanboot": sanboot,
+    "reboot": reboot,
+    "poweroff": poweroff,
+    **dict.fromkeys(
+        ["ifopen", "ifclose", "ifstat", "imgstat", "route", "sync", "colour", "color", "cpair", "cpuid", "show"],
+        nothing,
+    ),
+}

@@ -1,0 +1,91 @@
+"""Firmware: DHCP, and the boot program by TFTP or HTTP, as UEFI (edk2) and PXE ROMs do it."""
+
+from appliance.simulate import dhcp, tftp
+from appliance.simulate.http import HttpError
+from appliance.simulate.lease import Lease
+from appliance.simulate.machine import Hardware, Phase, StepError
+from appliance.simulate.run import Run
+
+HTTP_BOOT_AGENT = "UefiHttpBoot/1.0"  # edk2, NetworkPkg/HttpBootDxe
+DOS_MAGIC = b"MZ"  # how every EFI program begins (PE/COFF)
+
+
+async def network_boot(run: Run) -> bool:
+    """Return whether firmware found a boot program and started it. Raises StepError."""
+    machine = run.machine
+    lease = await run.lease(dhcp.firmware(machine.hardware.code, machine.mac), Phase.FIRMWARE)
+    if not lease.boot_file:
+        run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, no boot file (PXE-E16); goes on to the next boot entry")
+        return False
+    if machine.hardware is Hardware.HTTP:
+        run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, boot file {lease.boot_file}")
+        await _fetch_by_http(run, lease)
+    else:
+        run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, boot file {lease.boot_file} on {lease.boot_server}")
+        await _fetch_by_tftp(run, lease)
+    return True
+
+
+async def _fetch_by_tftp(run: Run, lease: Lease) -> None:
+    machine = run.machine
+    server = (str(lease.boot_server), machine.ports.tftp)
+    sent = f"read request for {lease.boot_file!r} to {server[0]}:{server[1]}/udp"
+    look = "is the loader's package installed (`ocp-appliance validate` says which), is UDP 69 open both ways?"
+    is_uefi = machine.hardware.is_uefi
+    try:
+        size = 0
+        if is_uefi:
+            size = await tftp.size_of(run.link, lease.address, server, lease.boot_file, machine.patience)
+        fetched = await tftp.fetch(
+            run.link,
+            lease.address,
+            server,
+            lease.boot_file,
+            machine.patience,
+            block_bytes=tftp.UEFI_BLOCK_BYTES if is_uefi else tftp.BIOS_BLOCK_BYTES,
+            window_blocks=4 if is_uefi else 1,  # edk2 has asked for windows of four since 2020; ROMs never do
+            hashes=machine.verifies,
+        )
+    except tftp.TransferError as error:
+        raise StepError(Phase.LOADER, "the boot program did not come", sent=sent, came=str(error), look=look) from error
+    run.retries += fetched.retries
+    if is_uefi and fetched.size != size:
+        came = f"{fetched.size} bytes, where the size probe was told {size}"
+        raise StepError(
+            Phase.LOADER, "the boot program changed its size", sent=sent, came=came, look="the loader's file"
+        )
+    _check_program(run, lease, fetched.size, fetched.magic, sent)
+    run.tell(Phase.LOADER, f"TFTP: {lease.boot_file}, {fetched.size:,} bytes")
+
+
+async def _fetch_by_http(run: Run, lease: Lease) -> None:
+    async with run.http(lease, HTTP_BOOT_AGENT) as http:
+        sent = f"HEAD and GET {lease.boot_file}"
+        look = "an absolute http:// URL in option 67, and the loader in the data directory"
+        try:
+            head = await http.head(lease.boot_file)
+            answer = await http.get(lease.boot_file, keeps=True)
+        except HttpError as error:
+            raise StepError(
+                Phase.LOADER, "the boot program did not come", sent=sent, came=str(error), look=look
+            ) from error
+    run.check(answer, Phase.LOADER, "the boot program")
+    if head.length != answer.size:
+        came = f"HEAD says {head.length} bytes, GET brings {answer.size}"
+        raise StepError(Phase.LOADER, "HEAD and GET disagree", sent=sent, came=came, look="the web server")
+    _check_program(run, lease, answer.size, answer.body[:2], sent)
+    run.tell(Phase.LOADER, f"HTTP: {lease.boot_file}, {answer.size:,} bytes")
+
+
+def _check_program(run: Run, lease: Lease, size: int, magic: bytes, sent: str) -> None:
+    """Raise StepError where firmware would refuse to start what it fetched."""
+    run.bytes += size
+    is_efi = magic == DOS_MAGIC
+    if not size or is_efi != run.machine.hardware.is_uefi:
+        raise StepError(
+            Phase.LOADER,
+            f"{lease.boot_file} does not run on {run.machine.hardware} firmware",
+            sent=sent,
+            came=f"{size} bytes that {'are' if is_efi else 'are not'} an EFI program",
+            look="the loader for this architecture, and the host's `loader` in cluster.yaml",
+        )

@@ -1,0 +1,215 @@
+"""The RHCOS installer: what its kernel arguments tell it to fetch, and in which order.
+
+Two forms: the initramfs that writes a raw image (OpenShift 4.1 to 4.5) and the
+live system with coreos-installer (4.6 and later).
+"""
+
+import asyncio
+import gzip
+import json
+import re
+from ipaddress import IPv4Address, IPv4Network
+
+from appliance.simulate import dhcp
+from appliance.simulate.dhcp import Message
+from appliance.simulate.http import Answer, Http, HttpError
+from appliance.simulate.lease import Lease
+from appliance.simulate.machine import Disk, Phase, StepError
+from appliance.simulate.run import Run
+from appliance.simulate.script import Ending
+
+CURL_AGENT = "curl/7.76.1"
+CURL_TRIES = 6  # curl --retry 5
+API_INT = re.compile(r"https?://api-int\.(?P<domain>[a-z0-9.-]+?)(?::\d+)?/config/")
+
+
+async def install(run: Run, ending: Ending) -> Disk:
+    """Return the disk that the kernel and initramfs of *ending* write. Raises StepError."""
+    assert ending.kernel is not None
+    arguments = Arguments(ending.kernel.arguments)
+    _check_kernel_line(ending, arguments)
+    device = arguments.need("coreos.inst.install_dev")
+    lease = await _network(run, arguments)
+    run.tell(Phase.INSTALLER, f"{lease.address}; installs to {device}")
+    rootfs = arguments.get("coreos.live.rootfs_url")
+    image = arguments.get("coreos.inst.image_url")
+    ignition_url = arguments.need("coreos.inst.ignition_url")
+    if rootfs or len(ending.initrds) > 1:
+        ignition = await _live(run, lease, rootfs, image, ignition_url)
+    else:
+        ignition = await _legacy(run, lease, image or arguments.need("coreos.inst.image_url"), ignition_url)
+    domain = check_ignition(run, ignition, ignition_url)
+    run.tell(Phase.INSTALLED, f"wrote {device}, reboots")
+    return Disk(device, domain)
+
+
+class Arguments:
+    """A kernel command line."""
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+        self.words = line.split()
+
+    def get(self, name: str) -> str:
+        """Return the last value of *name*, "" when it is not there."""
+        values = self.all(name)
+        return values[-1] if values else ""
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of *name*."""
+        return [word.partition("=")[2] for word in self.words if word.partition("=")[0] == name]
+
+    def need(self, name: str) -> str:
+        """Return the value of *name*. Raises StepError when it is not there."""
+        value = self.get(name)
+        if not value:
+            raise StepError(
+                Phase.INSTALLER,
+                f"the kernel line has no {name}=",
+                sent="what the script gave the kernel",
+                came=self.line or "nothing",
+                look="the script's kernel line, and the release in cluster.yaml",
+            )
+        return value
+
+
+def _check_kernel_line(ending: Ending, arguments: Arguments) -> None:
+    """Raise StepError where the kernel would find no initramfs."""
+    named = [image.name for image in ending.initrds]
+    wanted = arguments.all("initrd")
+    if not named or not set(wanted) & set(named):
+        raise StepError(
+            Phase.KERNEL,
+            "the kernel would find no initramfs, and panic (VFS: unable to mount root)",
+            sent=f"initrd={','.join(wanted) or 'nothing'} on the kernel line",
+            came=f"initrd images named {', '.join(named) or 'nothing'}",
+            look="initrd= takes the name that iPXE knows the image by: its file name, or --name",
+        )
+
+
+async def _network(run: Run, arguments: Arguments) -> Lease:
+    """Bring the network up as dracut does: by DHCP, or with a static ip=. Raises StepError."""
+    static = [value for value in arguments.all("ip") if re.match(r"\d+\.\d+\.\d+\.\d+:", value)]
+    if not static:
+        return await run.lease(dhcp.system(run.machine.mac), Phase.INSTALLER)
+    try:
+        address, _, gateway, mask, host_name = static[0].split(":")[:5]
+        network = IPv4Network(f"{address}/{mask}", strict=False)
+        lease = Lease(
+            address=IPv4Address(address),
+            network=network,
+            router=IPv4Address(gateway) if gateway else None,
+            dns=tuple(IPv4Address(value) for value in arguments.all("nameserver")),
+            host_name=host_name,
+            domain="",
+            ack=dhcp.Reply(Message.ACK, 0, b"", dhcp.NO_ADDRESS, dhcp.NO_ADDRESS, dhcp.NO_ADDRESS, "", {}),
+            boot=None,
+            boot_file="",
+            boot_server=dhcp.NO_ADDRESS,
+            retries=0,
+        )
+    except ValueError as error:
+        look = "ip=<address>::<gateway>:<mask>:<name>:<interface>:none (dracut.cmdline(7))"
+        raise StepError(
+            Phase.INSTALLER, "the static network is malformed", sent=f"ip={static[0]}", came=str(error), look=look
+        ) from error
+    run.link.configure(lease.address, network.prefixlen, lease.router)
+    return lease
+
+
+async def _live(run: Run, lease: Lease, rootfs: str, image: str, ignition_url: str) -> Answer:
+    """Do as coreos-livepxe-rootfs and coreos-installer do; return the Ignition answer."""
+    if rootfs:
+        async with run.http(lease, CURL_AGENT) as curl:
+            await _until_answered(run, curl, rootfs)
+            head = await _head(curl, rootfs)
+            answer = await run.get(curl, rootfs, Phase.IMAGE, "the rootfs", tries=CURL_TRIES)
+            _check_length(head, answer)
+            run.tell(Phase.IMAGE, f"rootfs: {answer.size:,} bytes")
+    # coreos-installer sends no User-Agent, and asks without end while it gets 503.
+    async with run.http(lease, "") as installer:
+        ignition = await run.get(installer, ignition_url, Phase.IGNITION, "Ignition", keeps=True)
+        run.tell(Phase.IGNITION, f"Ignition: {ignition.size:,} bytes")
+        if image:
+            answer = await run.get(installer, image, Phase.IMAGE, "the image")
+            run.tell(Phase.IMAGE, f"image: {answer.size:,} bytes")
+    return ignition
+
+
+async def _legacy(run: Run, lease: Lease, image: str, ignition_url: str) -> Answer:
+    """Do as the 4.1 to 4.5 initramfs does, all by curl; return the Ignition answer."""
+    async with run.http(lease, CURL_AGENT) as curl:
+        head = await _head(curl, image)
+        ignition = await run.get(curl, ignition_url, Phase.IGNITION, "Ignition", keeps=True, tries=CURL_TRIES)
+        run.tell(Phase.IGNITION, f"Ignition: {ignition.size:,} bytes")
+        answer = await run.get(curl, image, Phase.IMAGE, "the image", tries=1)
+        _check_length(head, answer)
+        run.tell(Phase.IMAGE, f"image: {answer.size:,} bytes")
+    return ignition
+
+
+async def _until_answered(run: Run, curl: Http, url: str) -> None:
+    """Ask with HEAD until the server says anything at all, as the live initramfs does every 5 s."""
+    for attempt in range(run.machine.patience.http_tries):
+        try:
+            await curl.head(url)
+        except HttpError as error:
+            run.retries += 1
+            if attempt + 1 == run.machine.patience.http_tries:
+                look = "is the web server up, and reachable from the node network?"
+                raise StepError(
+                    Phase.IMAGE, "the server does not answer", sent=f"HEAD {url}", came=str(error), look=look
+                ) from error
+            await asyncio.sleep(min(5.0, run.machine.patience.longest_pause))
+        else:
+            return
+
+
+async def _head(curl: Http, url: str) -> Answer:
+    try:
+        head = await curl.head(url)
+        came = f"status {head.status}, Content-Length {head.headers.get('content-length', 'missing')}"
+    except HttpError as error:
+        head, came = None, str(error)
+    if head is None or head.status != 200 or head.length is None:
+        look = "is the file in the data directory, and readable? `ocp-appliance validate` says"
+        raise StepError(Phase.IMAGE, "the size of the image cannot be had", sent=f"HEAD {url}", came=came, look=look)
+    return head
+
+
+def _check_length(head: Answer, answer: Answer) -> None:
+    if head.length != answer.size:
+        came = f"HEAD says {head.length} bytes, GET brings {answer.size}"
+        look = "was the file replaced meanwhile?"
+        raise StepError(Phase.IMAGE, "HEAD and GET disagree", sent=f"HEAD and GET {answer.url}", came=came, look=look)
+
+
+def check_ignition(run: Run, answer: Answer, url: str) -> str:
+    """Return the cluster's domain that an Ignition file points at, or "". Raises StepError."""
+    body = gzip.decompress(answer.body) if answer.body[:2] == b"\x1f\x8b" else answer.body
+    try:
+        version = json.loads(body)["ignition"]["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StepError(
+            Phase.IGNITION,
+            "the file is no Ignition configuration",
+            sent=f"GET {url}",
+            came=f"{len(body)} bytes: {body[:60]!r}",
+            look="the .ign file in the data directory",
+        ) from error
+    pointer = API_INT.search(body.decode("utf-8", "replace"))
+    domain = pointer["domain"] if pointer else ""
+    host = run.machine.expected.name
+    if domain and host and not host.endswith(f".{domain}"):
+        raise StepError(
+            Phase.IGNITION,
+            "the Ignition belongs to another cluster",
+            sent=f"GET {url} as {host}",
+            came=f"version {version}, which names api-int.{domain}",
+            look="the .ign files in the data directory; make them again for this cluster",
+        )
+    role = run.machine.expected.ignition
+    if role and not url.endswith(role):
+        look = "the host's role in cluster.yaml"
+        raise StepError(Phase.IGNITION, f"{host} got {url}", sent="its script", came=f"not {role}", look=look)
+    return domain

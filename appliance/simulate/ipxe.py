@@ -1,0 +1,163 @@
+"""iPXE on a simulated machine: its own DHCP, its settings, and what its script fetches."""
+
+import asyncio
+from ipaddress import IPv4Address
+from urllib.parse import urlsplit
+
+from appliance.simulate import dhcp, tftp
+from appliance.simulate.http import Answer, Http, HttpError
+from appliance.simulate.interpreter import Interpreter
+from appliance.simulate.lease import Lease
+from appliance.simulate.machine import Hardware, Phase, StepError
+from appliance.simulate.run import Run
+from appliance.simulate.script import (
+    CommandError,
+    Ending,
+    How,
+    Image,
+    Part,
+    ScriptError,
+)
+from appliance.simulate.settings import Settings
+
+AGENT = "iPXE/1.21.1"
+PHASES = {Part.SCRIPT: Phase.SCRIPT, Part.KERNEL: Phase.KERNEL, Part.INITRD: Phase.INITRAMFS}
+MAX_RETRIES = 1000  # of one file with Retry-After; the machine's patience ends sooner
+
+
+async def run_ipxe(run: Run, *, choice: str = "") -> Ending:
+    """Return how iPXE ended. Raises StepError."""
+    machine = run.machine
+    lease = await run.lease(dhcp.ipxe(machine.hardware.code, machine.mac), Phase.IPXE)
+    if not lease.boot_file:
+        run.tell(Phase.IPXE, f"DHCP: {lease.address}, no boot file; leaves for the next boot entry")
+        return Ending(How.EXIT, 1)
+    run.tell(Phase.IPXE, f"DHCP: {lease.address}, {lease.boot_file}")
+    if not lease.boot_file.startswith(("http://", "tftp://")):
+        raise StepError(
+            Phase.IPXE,
+            "iPXE was given its own boot program again, and would go round for ever",
+            sent=f"DHCP with user class iPXE from {machine.mac}",
+            came=f"boot file {lease.boot_file!r}",
+            look="the DHCP server must see option 77 or 175, and answer with the script's URL",
+        )
+    async with run.http(lease, AGENT) as http:
+        console = _Console(run, lease, http)
+        interpreter = Interpreter(settings_of(run, lease), console, choice=choice)
+        try:
+            script = await console.fetch(lease.boot_file, Part.SCRIPT, None)
+            ending = await interpreter.run(script)
+        except (ScriptError, CommandError) as error:
+            raise StepError(
+                Phase.SCRIPT, "the script failed", sent=f"GET {lease.boot_file}", came=str(error), look=console.look
+            ) from error
+    if ending.how is How.WAITS:
+        raise StepError(
+            Phase.SCRIPT,
+            f"iPXE waits {ending.text}",
+            sent=f"GET {lease.boot_file}",
+            came=f"a script that ran {interpreter.commands} commands and stopped there",
+            look="a known host's menu has a timeout and its role as the default; `ocp-appliance render` shows it",
+        )
+    return ending
+
+
+def settings_of(run: Run, lease: Lease) -> Settings:
+    """Return what iPXE knows once it has *lease*."""
+    machine, settings = run.machine, Settings()
+    settings.store("mac", machine.mac.octets, "hex")
+    settings.store("uuid", dhcp.machine_uuid(machine.mac)[1:], "uuid")
+    for name, address in (
+        ("ip", lease.address),
+        ("netmask", lease.network.netmask),
+        ("gateway", lease.router),
+        ("dns", lease.dns[0] if lease.dns else None),
+        ("next-server", lease.boot_server),
+        ("dhcp-server", lease.ack.server),
+    ):
+        settings.store(name, address.packed if address else b"", "ipv4")
+    buildarch = {Hardware.BIOS: "i386", Hardware.ARM64: "arm64"}.get(machine.hardware, "x86_64")
+    for name, text in (
+        ("hostname", lease.host_name),
+        ("domain", lease.domain),
+        ("filename", lease.boot_file),
+        ("platform", "efi" if machine.hardware.is_uefi else "pcbios"),
+        ("buildarch", buildarch),
+        ("user-class", "iPXE"),
+        ("version", AGENT.partition("/")[2]),
+        ("manufacturer", "ocp-appliance"),
+        ("product", "simulated machine"),
+        ("serial", machine.mac.hyphenated),
+        ("ifname", "net0"),
+    ):
+        settings.store(name, text.encode())
+    return settings
+
+
+class _Console:
+    """What a script can reach on this machine."""
+
+    def __init__(self, run: Run, lease: Lease, http: Http) -> None:
+        self.run, self.lease, self.http = run, lease, http
+        self.look = "the script's line; `ocp-appliance render` prints the scripts"
+
+    async def fetch(self, url: str, part: Part, seconds: float | None) -> Image:
+        phase = PHASES[part]
+        try:
+            async with asyncio.timeout(seconds):
+                if urlsplit(url).scheme == "tftp":
+                    return await self._fetch_by_tftp(url, part)
+                answer = await self._get(url, phase, keeps=part is Part.SCRIPT)
+        except HttpError as error:
+            raise CommandError(f"{url}: {error}") from error
+        except TimeoutError as error:
+            raise CommandError(f"{url}: no answer within {seconds} s") from error
+        try:
+            self.run.check(answer, phase, part)
+        except StepError as failed:
+            self.look = failed.look
+            raise CommandError(f"{url}: {failed.came}") from failed
+        name = url.partition("?")[0].rpartition("/")[2]
+        self.run.tell(phase, f"HTTP: {name}, {answer.size:,} bytes")
+        return Image(name, url, answer.size, answer.body)
+
+    async def _get(self, url: str, phase: Phase, *, keeps: bool) -> Answer:
+        """Return the answer, asking again while it carries Retry-After, as iPXE does."""
+        for _ in range(MAX_RETRIES):
+            answer = await self.http.get(url, keeps=keeps, hashes=self.run.machine.verifies)
+            if answer.status == 200 or answer.retry_seconds is None:
+                break
+            self.run.retries += 1
+            await self.run.hold(answer.retry_seconds, phase, f"status {answer.status} with Retry-After")
+        return answer
+
+    async def _fetch_by_tftp(self, url: str, part: Part) -> Image:
+        if part is Part.SCRIPT:
+            raise CommandError(f"{url}: this simulation runs scripts that come by HTTP only")
+        parts = urlsplit(url)
+        try:
+            server = (str(IPv4Address(parts.hostname or "")), parts.port or self.run.machine.ports.tftp)
+            path = parts.path.lstrip("/")
+            machine = self.run.machine
+            fetched = await tftp.fetch(
+                self.run.link, self.lease.address, server, path, machine.patience, hashes=machine.verifies
+            )
+        except (ValueError, tftp.TransferError) as error:
+            raise CommandError(f"{url}: {error}") from error
+        self.run.bytes += fetched.size
+        self.run.tell(PHASES[part], f"TFTP: {path}, {fetched.size:,} bytes")
+        return Image(path.rpartition("/")[2], url, fetched.size)
+
+    async def dhcp(self) -> None:
+        machine = self.run.machine
+        self.lease = await self.run.lease(dhcp.ipxe(machine.hardware.code, machine.mac), Phase.IPXE)
+
+    async def pause(self, seconds: float) -> None:
+        await self.run.hold(seconds, Phase.SCRIPT, "a script that sleeps and asks again")
+
+    async def boots_disk(self) -> bool:
+        return self.run.machine.disk is not None
+
+    def show(self, text: str) -> None:
+        if text:
+            self.run.tell(Phase.SCRIPT, text)

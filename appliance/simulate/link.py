@@ -1,0 +1,181 @@
+"""How a machine without an address yet reaches a DHCP server: by frames on an interface, or through a relay.
+
+A place is the network namespace that sockets are made in; a socket stays in its
+namespace, so one process runs machines in many of them.
+"""
+
+import asyncio
+import socket
+import struct
+from contextlib import AbstractContextManager, nullcontext
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from appliance.errors import SimulationError
+from appliance.model import MacAddress
+from appliance.simulate.frames import ETH_P_IP, broadcast_frame, datagram_to
+from appliance.simulate.machine import Ports
+from appliance.simulate.namespace import Namespace, ip
+
+BURST = 64  # datagrams read on one wake-up, so that a thousand machines take turns
+SOL_PACKET, PACKET_AUXDATA = 263, 8  # linux/if_packet.h
+PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 1, 1
+TP_STATUS_CSUMNOTREADY = 1 << 3  # the sender is on this machine, and no card has filled in the checksum
+AUXDATA = struct.Struct("=IIIHHHH")
+
+
+async def readable(sock: socket.socket, seconds: float) -> bool:
+    """Wait until *sock* has something to read; False after *seconds*."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[bool] = loop.create_future()
+
+    def settle(result: bool) -> None:
+        if not waiter.done():
+            waiter.set_result(result)
+
+    loop.add_reader(sock, settle, True)
+    timer = loop.call_later(max(seconds, 0), settle, False)
+    try:
+        return await waiter
+    finally:
+        timer.cancel()
+        loop.remove_reader(sock)
+
+
+class DhcpPort(Protocol):
+    """The way out and back of one exchange."""
+
+    def send(self, message: bytes) -> None:
+        """Send to whatever server there is."""
+
+    async def receive(self, seconds: float) -> bytes | None:
+        """Return the next message to this machine, or None after *seconds*."""
+
+    def close(self) -> None:
+        """End the exchange."""
+
+
+class Link(Protocol):
+    """What a machine's network card is plugged into."""
+
+    giaddr: IPv4Address
+
+    def dhcp(self, xid: int, mac: MacAddress) -> DhcpPort:
+        """Return the way out and back for the exchange *xid*."""
+
+    def socket(self, kind: socket.SocketKind, address: IPv4Address, port: int = 0) -> socket.socket:
+        """Return a non-blocking socket of the machine's own, bound to its *address*."""
+
+    def configure(self, address: IPv4Address, prefix: int, router: IPv4Address | None) -> None:
+        """Give the machine its address."""
+
+    def release(self) -> None:
+        """Take its address away again, as a power cycle does."""
+
+
+def bound_socket(kind: socket.SocketKind, address: IPv4Address, port: int) -> socket.socket:
+    """Return a non-blocking socket bound to *address*. Raises SimulationError."""
+    sock = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((str(address), port))
+    except OSError as error:
+        sock.close()
+        raise SimulationError(
+            f"cannot speak from {address}: {error.strerror}; the machine's address must be on this computer"
+            " (use --interface on the node network, or a loopback cluster)"
+        ) from error
+    return sock
+
+
+class PacketLink:
+    """An interface of a place: DHCP as whole frames from the machine's own MAC address (packet(7)).
+
+    Needs CAP_NET_RAW, and CAP_NET_ADMIN to give the interface its address.
+    """
+
+    giaddr = IPv4Address(0)
+
+    def __init__(self, interface: str, ports: Ports, place: AbstractContextManager[None] | None = None) -> None:
+        self.interface, self.ports = interface, ports
+        self.place = place or nullcontext()
+        self._configured = ""
+
+    def dhcp(self, xid: int, mac: MacAddress) -> DhcpPort:
+        """Return a packet socket on the interface."""
+        try:
+            with self.place:
+                return _PacketPort(self.interface, mac, xid, self.ports)
+        except OSError as error:
+            raise SimulationError(
+                f"cannot send frames on {self.interface}: {error.strerror}; it needs root or CAP_NET_RAW"
+            ) from error
+
+    def socket(self, kind: socket.SocketKind, address: IPv4Address, port: int = 0) -> socket.socket:
+        """Return a socket in the place."""
+        with self.place:
+            return bound_socket(kind, address, port)
+
+    def configure(self, address: IPv4Address, prefix: int, router: IPv4Address | None) -> None:
+        """Add the address to the interface, unless it is there."""
+        if self._configured == f"{address}/{prefix}":
+            return
+        self.release()
+        with self.place, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((str(address), 0))
+            except OSError:
+                pass
+            else:
+                return
+        # IPv6 and duplicate detection would only make noise and delay.
+        ip(f"link set {self.interface} up", f"addr add {address}/{prefix} dev {self.interface}", place=self.place)
+        self._configured = f"{address}/{prefix}"
+        if router and isinstance(self.place, Namespace):
+            ip(f"route replace default via {router}", place=self.place)
+
+    def release(self) -> None:
+        """Take back the address that was added."""
+        if self._configured:
+            ip(f"addr del {self._configured} dev {self.interface}", place=self.place)
+            self._configured = ""
+
+
+class _PacketPort:
+    def __init__(self, interface: str, mac: MacAddress, xid: int, ports: Ports) -> None:
+        self._mac, self._xid, self._ports = mac.octets, xid, ports
+        self._sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+        try:
+            self._sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+            self._sock.bind((interface, ETH_P_IP))
+            # A reply in unicast goes to the machine's MAC, which need not be the interface's.
+            member = struct.pack("=iHH8s", socket.if_nametoindex(interface), PACKET_MR_PROMISC, 0, b"")
+            self._sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, member)
+        except OSError:
+            self._sock.close()
+            raise
+
+    def send(self, message: bytes) -> None:
+        self._sock.send(broadcast_frame(self._mac, message, self._ports.dhcp_client, self._ports.dhcp))
+
+    async def receive(self, seconds: float) -> bytes | None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while (left := deadline - loop.time()) > 0 and await readable(self._sock, left):
+            for _ in range(BURST):
+                try:
+                    frame, control, _, _ = self._sock.recvmsg(65536, socket.CMSG_SPACE(AUXDATA.size))
+                except BlockingIOError:
+                    break
+                unfinished = any(
+                    level == SOL_PACKET and kind == PACKET_AUXDATA and AUXDATA.unpack(data)[0] & TP_STATUS_CSUMNOTREADY
+                    for level, kind, data in control
+                )
+                payload = datagram_to(self._mac, self._ports.dhcp_client, frame, checks_udp=not unfinished)
+                if payload is not None and payload[4:8] == self._xid.to_bytes(4, "big"):
+                    return payload
+        return None
+
+    def close(self) -> None:
+        self._sock.close()

@@ -1,0 +1,132 @@
+"""What a simulated machine is, what it tells while it boots, and how it fails."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address
+
+from appliance.errors import SimulationError
+from appliance.model import MacAddress
+
+
+class Hardware(StrEnum):
+    """A machine's firmware."""
+
+    X64 = "x64"
+    BIOS = "bios"
+    ARM64 = "arm64"
+    HTTP = "http"  # x64 UEFI that boots by HTTP
+
+    @property
+    def code(self) -> int:
+        """Option 93 (RFC 4578 section 2.1 and the IANA registry that followed it)."""
+        return {"x64": 0x07, "bios": 0x00, "arm64": 0x0B, "http": 0x10}[self.value]
+
+    @property
+    def is_uefi(self) -> bool:
+        """Whether a boot file is an EFI program."""
+        return self is not Hardware.BIOS
+
+
+class Phase(StrEnum):
+    """Which program runs on the machine."""
+
+    OFF = "off"
+    FIRMWARE = "firmware"
+    LOADER = "loader"
+    IPXE = "iPXE"
+    SCRIPT = "script"
+    KERNEL = "kernel"
+    INITRAMFS = "initramfs"
+    INSTALLER = "installer"
+    IMAGE = "image"
+    IGNITION = "Ignition"
+    INSTALLED = "installed"
+    DISK = "disk"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a machine did, with what came of it."""
+
+    machine: str
+    phase: Phase
+    text: str
+    seconds: float  # since power-on
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the appliance's services listen; firmware knows the standard ones by heart."""
+
+    dhcp: int = 67
+    tftp: int = 69
+    dns: int = 53
+
+    @property
+    def dhcp_client(self) -> int:
+        """The client's own port."""
+        return self.dhcp + 1
+
+    @property
+    def pxe(self) -> int:
+        """The proxy's second port: 4011 where DHCP is on 67."""
+        return self.dhcp + 3944
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a machine waits, in seconds; the real ones wait longer, and none of it says anything new."""
+
+    dhcp_waits: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)  # after each DISCOVER or REQUEST
+    proxy_wait: float = 0.5  # for a proxy's offer, after one without a boot file
+    tftp_wait: float = 1.0  # for a block, before the last ACK is sent again
+    tftp_tries: int = 6
+    http_idle: float = 30.0  # without a byte
+    http_tries: int = 5
+    longest_pause: float = 2.0  # what a script's sleep or a Retry-After is cut to
+    hold: float = 120.0  # in all, for a script or a server that says "not yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What an installer wrote."""
+
+    device: str = ""  # "" for a disk that an installation before this simulation is said to have written
+    domain: str = ""  # the cluster's, from the Ignition on it
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What cluster.yaml promises this machine; None and "" are not checked."""
+
+    name: str = ""
+    address: IPv4Address | None = None
+    ignition: str = ""  # file name, as master.ign
+    sha256: Mapping[str, str] = field(default_factory=dict)  # hex, by file name
+
+
+@dataclass(slots=True)
+class Machine:
+    """One machine: its hardware, its disk, and who hears what it does."""
+
+    name: str
+    mac: MacAddress
+    hardware: Hardware = Hardware.X64
+    ports: Ports = field(default_factory=Ports)
+    patience: Patience = field(default_factory=Patience)
+    expected: Expected = field(default_factory=Expected)
+    verifies: bool = True  # hash what is fetched; a load generator only counts it
+    disk: Disk | None = None
+    random: random.Random = field(default_factory=random.Random)
+    report: Callable[[Step], None] = lambda _step: None
+
+
+class StepError(SimulationError):
+    """A machine did not get through a step: which one, what was sent, what came, and what to look at."""
+
+    def __init__(self, phase: Phase, what: str, *, sent: str, came: str, look: str) -> None:
+        self.phase, self.what, self.sent, self.came, self.look = phase, what, sent, came, look
+        super().__init__(f"{phase}: {what}\n  sent:    {sent}\n  came:    {came}\n  look at: {look}")

@@ -1,0 +1,68 @@
+"""Network namespaces without names: each lasts as long as somebody holds it open (network_namespaces(7))."""
+
+import ctypes
+import os
+import subprocess
+from contextlib import AbstractContextManager, nullcontext
+
+from appliance.errors import SimulationError
+
+CLONE_NEWNET = 0x40000000  # linux/sched.h; os.setns comes with Python 3.12
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Namespace(AbstractContextManager[None]):
+    """A network namespace; inside `with`, this thread is in it. Await nothing there."""
+
+    def __init__(self) -> None:
+        """Make an empty one. Raises OSError where that is not allowed."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._home = home
+        try:
+            _unshare()
+            self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            _setns(home)
+        except OSError:
+            os.close(home)
+            raise
+
+    def __enter__(self) -> None:
+        _setns(self.fd)
+
+    def __exit__(self, *_exc: object) -> None:
+        _setns(self._home)
+
+    def close(self) -> None:
+        """Let go of it; it ends with its last socket."""
+        os.close(self.fd)
+        os.close(self._home)
+
+    @property
+    def path(self) -> str:
+        """What `ip link set netns` takes."""
+        return f"/proc/{os.getpid()}/fd/{self.fd}"
+
+
+def _unshare() -> None:
+    if _libc.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot make a network namespace")
+
+
+def _setns(fd: int) -> None:
+    if _libc.setns(fd, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot enter a network namespace")
+
+
+def ip(*lines: str, place: AbstractContextManager[None] | None = None) -> None:
+    """Run `ip` on *lines*, one command a line. Raises SimulationError with what it said."""
+    with place or nullcontext():
+        done = subprocess.run(
+            ["ip", "-batch", "-"],  # noqa: S607 - /sbin or /usr/sbin, by distribution
+            input="\n".join(lines) + "\n",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise SimulationError(f"ip refused one of {'; '.join(lines)!r}: {done.stderr.strip()}")

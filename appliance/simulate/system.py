@@ -1,0 +1,53 @@
+"""The installed system: its DHCP, its name both ways, and its first question for api-int."""
+
+from collections.abc import Awaitable
+from ipaddress import IPv4Address
+from typing import TypeVar
+
+from appliance.simulate import dhcp
+from appliance.simulate.lease import Lease
+from appliance.simulate.machine import Disk, Phase, StepError
+from appliance.simulate.names import NameLookupError
+from appliance.simulate.run import Run
+
+T = TypeVar("T")
+
+
+async def boot_disk(run: Run, disk: Disk) -> str:
+    """Return the name that the machine has once it is up. Raises StepError."""
+    run.tell(Phase.DISK, f"boots from {disk.device or 'its disk'}")
+    lease = await run.lease(dhcp.system(run.machine.mac), Phase.SYSTEM)
+    want = run.machine.expected
+    if lease.host_name and want.name and lease.host_name != want.name:
+        _fail("DHCP gives it another name", "option 12 in DHCP", f"{lease.host_name}, not {want.name}", "cluster.yaml")
+    name = await _answer(
+        f"PTR {lease.address}",
+        run.resolver(lease).name_of(lease.address),
+        "without the PTR record the node calls itself localhost, and the installation fails",
+    )
+    should = want.name or lease.host_name
+    if should and name.lower() != should:
+        _fail("its address has another name", f"PTR {lease.address}", f"{name}, not {should}", "the reverse zone")
+    back = await _lookup(run, lease, name)
+    if back != lease.address:
+        _fail("its name has another address", f"A {name}", f"{back}, not {lease.address}", "the forward zone")
+    domain = disk.domain or name.partition(".")[2]
+    api_int = await _lookup(run, lease, f"api-int.{domain}")
+    run.tell(Phase.SYSTEM, f"up as {name}, {lease.address} both ways; api-int is {api_int}")
+    return name
+
+
+async def _lookup(run: Run, lease: Lease, name: str) -> IPv4Address:
+    question = run.resolver(lease).address_of(name)
+    return await _answer(f"A {name}", question, "the forward zone, and whether UDP 53 is open")
+
+
+async def _answer(question: str, answer: Awaitable[T], look: str) -> T:
+    try:
+        return await answer
+    except NameLookupError as error:
+        raise StepError(Phase.SYSTEM, "a name does not resolve", sent=question, came=str(error), look=look) from error
+
+
+def _fail(what: str, sent: str, came: str, look: str) -> None:
+    raise StepError(Phase.SYSTEM, what, sent=sent, came=came, look=look)

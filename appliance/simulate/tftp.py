@@ -1,0 +1,204 @@
+"""A TFTP client: a size probe that is broken off, and a windowed read (RFC 1350, 2347, 2348, 2349, 7440)."""
+
+import asyncio
+import hashlib
+import socket
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from appliance.simulate.link import BURST, Link
+from appliance.simulate.machine import Patience
+
+RRQ, DATA, ACK, ERROR, OACK = 1, 3, 4, 5, 6
+OPTION_REFUSED = 8  # RFC 2347; what UEFI sends once it knows the size
+UNKNOWN_TRANSFER = 5
+
+UEFI_BLOCK_BYTES = 1468  # an Ethernet frame, as edk2 asks for
+BIOS_BLOCK_BYTES = 1456
+
+
+class TransferError(Exception):
+    """No file came; the text says what did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file that came whole."""
+
+    size: int
+    sha256: str  # hex; "" when it was only counted
+    retries: int  # times that a wait ran out
+    magic: bytes  # its first two bytes: MZ for an EFI program
+
+
+async def size_of(link: Link, address: IPv4Address, server: tuple[str, int], path: str, patience: Patience) -> int:
+    """Ask for the size of *path* and break off, as UEFI does. Raises TransferError."""
+    transfer = _Transfer(path, [("tsize", "0"), ("blksize", str(UEFI_BLOCK_BYTES))], server, patience)
+    transfer.is_probe = True
+    await transfer.run(link, address)
+    if transfer.total is None:
+        raise TransferError("an answer without tsize (RFC 2349); UEFI firmware needs it")
+    return transfer.total
+
+
+async def fetch(
+    link: Link,
+    address: IPv4Address,
+    server: tuple[str, int],
+    path: str,
+    patience: Patience,
+    *,
+    block_bytes: int = UEFI_BLOCK_BYTES,
+    window_blocks: int = 1,
+    hashes: bool = True,
+) -> Fetched:
+    """Read *path* whole. Raises TransferError."""
+    options = [("tsize", "0"), ("blksize", str(block_bytes))]
+    if window_blocks > 1:
+        options.append(("windowsize", str(window_blocks)))
+    transfer = _Transfer(path, options, server, patience)
+    transfer.hash = hashlib.sha256() if hashes else None
+    await transfer.run(link, address)
+    if transfer.total is not None and transfer.total != transfer.size:
+        raise TransferError(f"{transfer.size} bytes, after tsize said {transfer.total}")
+    return Fetched(transfer.size, transfer.hash.hexdigest() if transfer.hash else "", transfer.retries, transfer.magic)
+
+
+class _Transfer:
+    """One read request and what comes of it; driven by the socket and one timer."""
+
+    def __init__(self, path: str, options: list[tuple[str, str]], server: tuple[str, int], patience: Patience) -> None:
+        self.request = struct.pack("!H", RRQ) + b"\0".join(
+            [path.encode(), b"octet", *(part.encode() for option in options for part in option), b""]
+        )
+        self.asked = dict(options)
+        self.server, self.patience = server, patience
+        self.peer: tuple[str, int] | None = None  # the server's end, once it has answered
+        self.is_probe = False
+        self.hash: hashlib._Hash | None = None
+        self.size = self.retries = self.stalls = 0
+        self.total: int | None = None
+        self.magic = b""
+        self.block_bytes, self.window_blocks = 512, 1
+        self.last = 0  # blocks taken so far; its low 16 bits are the number on the wire
+        self.unacknowledged = 0
+        self.gap_reported = False
+        self.reply = self.request  # what to send again when the wait runs out
+
+    async def run(self, link: Link, address: IPv4Address) -> None:
+        loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = loop.create_future()
+        with link.socket(socket.SOCK_DGRAM, address) as self.sock:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            loop.add_reader(self.sock, self._read)
+            try:
+                self._send(self.request, self.server)
+                while not self.done.done():
+                    seen = self.last
+                    await asyncio.wait([self.done], timeout=self.patience.tftp_wait)
+                    if not self.done.done() and self.last == seen:
+                        self._wait_ran_out()
+                self.done.result()
+            finally:
+                loop.remove_reader(self.sock)
+
+    def _wait_ran_out(self) -> None:
+        self.stalls += 1
+        self.retries += 1
+        if self.stalls >= self.patience.tftp_tries:
+            where = f"stopped after block {self.last}" if self.peer else "nothing"
+            self._fail(f"{where}, {self.stalls} waits of {self.patience.tftp_wait:g} s long")
+            return
+        self._send(self.reply, self.peer or self.server)
+
+    def _read(self) -> None:
+        for _ in range(BURST):
+            try:
+                datagram, peer = self.sock.recvfrom(65536)
+            except BlockingIOError:
+                return
+            except OSError as error:  # ICMP: nobody listens there
+                self._fail(f"{error.strerror} from {self.server[0]}")
+                return
+            if self.done.done():
+                return
+            if peer[0] != self.server[0] or (self.peer and peer != self.peer):
+                self._send(struct.pack("!HH", ERROR, UNKNOWN_TRANSFER) + b"unknown transfer\0", peer)
+                continue
+            self.peer = peer
+            self._take(datagram)
+
+    def _take(self, datagram: bytes) -> None:
+        opcode = int.from_bytes(datagram[:2], "big")
+        if opcode == DATA and len(datagram) >= 4:
+            self._take_block(int.from_bytes(datagram[2:4], "big"), memoryview(datagram)[4:])
+        elif opcode == OACK and self.last == 0:
+            self._take_options(datagram)
+        elif opcode == ERROR:
+            text = datagram[4:].partition(b"\0")[0].decode("ascii", "replace")
+            self._fail(f"error {int.from_bytes(datagram[2:4], 'big')}: {text}")
+
+    def _take_options(self, datagram: bytes) -> None:
+        fields = datagram[2:].rstrip(b"\0").decode("ascii", "replace").split("\0")
+        for name, value in zip(fields[::2], fields[1::2], strict=False):
+            lowered = name.lower()
+            if lowered not in self.asked or not value.isdigit():
+                self._fail(f"an OACK with {name}={value}, which was not asked for (RFC 2347)")
+                return
+            if lowered == "tsize":
+                self.total = int(value)
+            elif int(value) > int(self.asked[lowered]) or int(value) == 0:
+                self._fail(f"{name} {value}, after {self.asked[lowered]} was asked for")
+                return
+            elif lowered == "blksize":
+                self.block_bytes = int(value)
+            elif lowered == "windowsize":
+                self.window_blocks = int(value)
+        if self.is_probe:
+            self._send(struct.pack("!HH", ERROR, OPTION_REFUSED) + b"User aborted the transfer\0", self.peer)
+            self._finish()
+        else:
+            self._acknowledge()
+
+    def _take_block(self, number: int, data: memoryview) -> None:
+        if number != (self.last + 1) & 0xFFFF:
+            # A lost block: say once where we are, and the server goes back there (RFC 7440 section 4).
+            is_ahead = 0 < (number - self.last) & 0xFFFF < 0x8000
+            if is_ahead and not self.gap_reported:
+                self.gap_reported = True
+                self._acknowledge()
+            elif number == self.last & 0xFFFF and self.last:
+                self._acknowledge()  # our ACK was lost, and the server sent the end of the window again
+            return
+        self.last += 1
+        self.stalls, self.gap_reported = 0, False
+        self.unacknowledged += 1
+        self.magic = self.magic or bytes(data[:2])
+        self.size += len(data)
+        if self.hash:
+            self.hash.update(data)
+        is_last = len(data) < self.block_bytes
+        if is_last or self.unacknowledged >= self.window_blocks:
+            self._acknowledge()
+        if is_last:
+            self._finish()
+
+    def _acknowledge(self) -> None:
+        self.unacknowledged = 0
+        self.reply = struct.pack("!HH", ACK, self.last & 0xFFFF)
+        self._send(self.reply, self.peer)
+
+    def _send(self, datagram: bytes, to: tuple[str, int] | None) -> None:
+        try:
+            self.sock.sendto(datagram, to or self.server)
+        except BlockingIOError:
+            return  # as lost on the wire; the wait runs out
+
+    def _finish(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _fail(self, came: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(TransferError(came))
