@@ -3,6 +3,7 @@
 Each function raises ListenError with one line that says what to do.
 """
 
+import ctypes
 import errno
 import os
 import socket
@@ -20,6 +21,7 @@ BACKLOG = 1024
 IP_PKTINFO = 8  # linux/in.h; socket.IP_PKTINFO comes with Python 3.14
 IN_PKTINFO = struct.Struct("=i4s4s")  # ifindex, local address, header's destination address
 ETH_P_IP = 0x0800
+SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_MTU = 10, 0, 14  # linux/in.h
 IPV6_MTU = 24  # linux/in6.h
 SOL_UDP, UDP_SEGMENT = 17, 103  # linux/udp.h
@@ -133,6 +135,22 @@ def packet_sender(interface: str) -> socket.socket:
     return sock
 
 
+def packet_client(interface: str, port: int) -> socket.socket:
+    """Return a socket that sends frames from *interface* and receives those that bring UDP to *port*.
+
+    Raises PermissionError without CAP_NET_RAW: a caller can do without.
+    """
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+    try:
+        # Before it is bound, so that none of the interface's other traffic is queued.
+        _attach_filter(sock, _udp_port_filter(port))
+        sock.bind((interface, ETH_P_IP))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 def control_server(path: Path) -> socket.socket:
     """Return a listening UNIX socket that only its owner may connect to.
 
@@ -167,6 +185,29 @@ def control_server(path: Path) -> socket.socket:
 def notify_sender() -> socket.socket:
     """Return a socket for sd_notify(3)."""
     return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+
+
+def _udp_port_filter(port: int) -> bytes:
+    """Return a BPF program that passes unfragmented IPv4 UDP to *port* (bpf(4): code, jump true, jump false, k)."""
+    instructions = (
+        (0x28, 0, 0, 12),  # the frame's type
+        (0x15, 0, 8, ETH_P_IP),
+        (0x30, 0, 0, 23),  # IP's protocol
+        (0x15, 0, 6, socket.IPPROTO_UDP),
+        (0x28, 0, 0, 20),  # fragment offset
+        (0x45, 4, 0, 0x1FFF),
+        (0xB1, 0, 0, 14),  # X = length of IP's header
+        (0x48, 0, 0, 16),  # destination port, after X
+        (0x15, 0, 1, port),
+        (0x06, 0, 0, 0xFFFF),  # pass
+        (0x06, 0, 0, 0),  # drop
+    )
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
+
+
+def _attach_filter(sock: socket.socket, program: bytes) -> None:
+    place = ctypes.create_string_buffer(program, len(program))
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(place)))
 
 
 def _grow_buffers(sock: socket.socket) -> None:

@@ -1,0 +1,233 @@
+"""DHCP's sockets: each datagram in, each reply out, each event published. It decides nothing."""
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import IPv4Address
+
+from appliance import sockets
+from appliance.dhcp.compile import DhcpTable
+from appliance.dhcp.frame import ethernet_frame
+from appliance.dhcp.interfaces import Interface, list_interfaces
+from appliance.dhcp.probe import find_rogues
+from appliance.dhcp.protocol import answer
+from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence
+from appliance.events import Event
+from appliance.model import DhcpMode, Listen
+from appliance.sockets import IN_PKTINFO, IP_PKTINFO
+from appliance.tables import Live
+
+logger = logging.getLogger(__name__)
+
+Tap = Callable[[bytes, tuple[str, int], tuple[str, int]], None]
+
+WELL_KNOWN_PORT = 67
+BOOT_SERVER_DISTANCE = 4011 - WELL_KNOWN_PORT
+BURST = 32  # datagrams a wake-up, some 1 ms: the other services run in between
+MAX_REQUEST_BYTES = 2048  # past any MTU that DHCP crosses
+ANCILLARY_BYTES = socket.CMSG_SPACE(IN_PKTINFO.size)
+INTERFACES_SECONDS = 30.0  # addresses that come later are seen by then
+PROBE_SECONDS = 600.0
+
+# Strangers can cause these events at will: past this they are counted only.
+STRANGER_EVENTS_PER_SECOND = 20.0
+STRANGER_EVENTS_AT_ONCE = 200.0
+
+
+class DhcpServer:
+    """The DHCP server, and beside it the boot server of PXE (port 4011).
+
+    *counts* holds ("reply", "offer" | "ack" | "nak"), ("silence", why), ("sent",
+    "frame" | "unicast" | "broadcast"), ("unsent", what the system said), ("stranger-event", "dropped").
+    """
+
+    def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
+        """Open every socket. Raises ListenError."""
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        self.tap: Tap | None = None
+        self._live = live
+        self._listen = listen
+        self._publish = publish
+        self._sockets: list[tuple[socket.socket, bool]] = []
+        self._senders: dict[str, socket.socket | None] = {}
+        self._interfaces: dict[int, Interface] = {}
+        self._stranger_events = STRANGER_EVENTS_AT_ONCE
+        self._stranger_at = 0.0
+        if live.tables.dhcp.mode is not DhcpMode.OFF:
+            try:
+                self._open()
+            except BaseException:
+                self.close()
+                raise
+
+    def _open(self) -> None:
+        for interface in self._listen.dhcp or ("",):
+            for distance in (0, BOOT_SERVER_DISTANCE):
+                sock = sockets.udp_server(
+                    IPv4Address(0),
+                    self._listen.dhcp_port + distance,
+                    setting="listen.dhcp",
+                    interface=interface,
+                    with_packet_info=True,
+                    broadcast=True,
+                    # On a port of the operator's choosing, simulated relays may stand beside us.
+                    shares_port=self._listen.dhcp_port != WELL_KNOWN_PORT,
+                )
+                self._sockets.append((sock, distance > 0))
+        self._interfaces = list_interfaces(self._sockets[0][0])
+
+    def close(self) -> None:
+        """Close every socket."""
+        for sock, _ in self._sockets:
+            sock.close()
+        for sender in self._senders.values():
+            if sender is not None:
+                sender.close()
+        self._sockets.clear()
+        self._senders.clear()
+
+    async def run(self) -> None:
+        """Serve until cancelled, then close the sockets."""
+        loop = asyncio.get_running_loop()
+        try:
+            for sock, is_boot_server in self._sockets:
+                loop.add_reader(sock, self._drain, sock, is_boot_server)
+            probed_at = -PROBE_SECONDS
+            while True:
+                if self._sockets:
+                    self._interfaces = list_interfaces(self._sockets[0][0])
+                table = self._live.tables.dhcp
+                if table.mode is DhcpMode.FULL and loop.time() - probed_at >= PROBE_SECONDS:
+                    probed_at = loop.time()
+                    await self._find_rogues(table)
+                await asyncio.sleep(INTERFACES_SECONDS)
+        finally:
+            for sock, _ in self._sockets:
+                loop.remove_reader(sock)
+            self.close()
+
+    async def _find_rogues(self, table: DhcpTable) -> None:
+        ours = [
+            interface
+            for interface in self._interfaces.values()
+            if interface.mac is not None
+            and (not self._listen.dhcp or interface.name in self._listen.dhcp)
+            and any(address in segment for segment in table.segments for address in interface.addresses)
+        ]
+        own = {
+            *table.servers,
+            *(number.to_bytes(4, "big") for interface in self._interfaces.values() for number in interface.addresses),
+        }
+        await find_rogues(ours, own, self._listen.dhcp_port, self._publish)
+
+    def _drain(self, sock: socket.socket, is_boot_server: bool) -> None:
+        for _ in range(BURST):
+            try:
+                datagram, ancillary, _, source = sock.recvmsg(MAX_REQUEST_BYTES, ANCILLARY_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.counts["silence", f"receive: {error.strerror}"] += 1
+                return
+            index, local, destination = IN_PKTINFO.unpack(ancillary[0][2])
+            interface = self._interfaces.get(index) or self._new_interface(sock, index)
+            if self.tap is not None:
+                port = self._listen.dhcp_port + is_boot_server * BOOT_SERVER_DISTANCE
+                self.tap(datagram, source, (socket.inet_ntoa(destination), port))
+            arrival = Arrival(interface.name, interface.addresses, source[0], source[1], is_boot_server)
+            result = answer(self._live.tables.dhcp, datagram, arrival, self._live.installations)
+            if isinstance(result, Silence):
+                self.counts["silence", result.why] += 1
+                if result.event is not None and self._may_publish():
+                    self._publish(result.event)
+                continue
+            self._send(sock, result, interface, local)
+            self.counts["reply", result.message] += 1
+            if result.event is not None:
+                self._publish(result.event)
+
+    def _send(self, sock: socket.socket, reply: Reply, interface: Interface, local: bytes) -> None:
+        address = reply.address
+        if self.tap is not None:
+            self.tap(reply.payload, (socket.inet_ntoa(local), self._listen.dhcp_port), (address, reply.port))
+        if reply.mac is not None:
+            if self._send_frame(reply, reply.mac, interface, local):
+                self.counts["sent", "frame"] += 1
+                return
+            address = BROADCAST
+        is_broadcast = address == BROADCAST
+        # From the address that was asked; routing chooses the interface, but not for a broadcast.
+        pktinfo = IN_PKTINFO.pack(interface.index if is_broadcast else 0, local, bytes(4))
+        try:
+            sock.sendmsg((reply.payload,), ((socket.IPPROTO_IP, IP_PKTINFO, pktinfo),), 0, (address, reply.port))
+        except OSError as error:
+            self.counts["unsent", error.strerror or str(error)] += 1
+            return
+        self.counts["sent", "broadcast" if is_broadcast else "unicast"] += 1
+
+    def _send_frame(self, reply: Reply, mac: bytes, interface: Interface, local: bytes) -> bool:
+        if interface.mac is None:
+            return False
+        try:
+            sender = self._senders[interface.name]
+        except KeyError:
+            sender = self._new_sender(interface)
+        if sender is None:
+            return False
+        frame = ethernet_frame(
+            reply.payload,
+            source_mac=interface.mac,
+            mac=mac,
+            source=local,
+            address=socket.inet_aton(reply.address),
+            source_port=self._listen.dhcp_port,
+            port=reply.port,
+        )
+        try:
+            sender.send(frame)
+        except OSError:
+            # The interface was made anew, or its queue is full: broadcast this one, and open again for the next.
+            sender.close()
+            del self._senders[interface.name]
+            return False
+        return True
+
+    def _new_sender(self, interface: Interface) -> socket.socket | None:
+        sender: socket.socket | None
+        try:
+            sender = sockets.packet_sender(interface.name)
+        except OSError as error:
+            logger.warning(
+                "dhcp.broadcasts interface=%s: no raw frames (%s); give CAP_NET_RAW (the systemd unit does)",
+                interface.name,
+                error.strerror,
+            )
+            sender = None
+        self._senders[interface.name] = sender
+        return sender
+
+    def _new_interface(self, sock: socket.socket, index: int) -> Interface:
+        """Return the interface *index*, which has come up or got its first address since we last looked."""
+        self._interfaces = list_interfaces(sock)
+        if index not in self._interfaces:
+            try:
+                name = socket.if_indextoname(index)
+            except OSError:
+                name = f"#{index}"
+            # Remembered until the next look, so that strangers on it cost no system calls.
+            self._interfaces[index] = Interface(index, name, (), None)
+        return self._interfaces[index]
+
+    def _may_publish(self) -> bool:
+        """Whether one more event that a stranger caused may be published: a bucket of tokens."""
+        now = asyncio.get_running_loop().time()
+        earned = (now - self._stranger_at) * STRANGER_EVENTS_PER_SECOND
+        self._stranger_at = now
+        self._stranger_events = min(self._stranger_events + earned, STRANGER_EVENTS_AT_ONCE)
+        if self._stranger_events < 1:
+            self.counts["stranger-event", "dropped"] += 1
+            return False
+        self._stranger_events -= 1
+        return True
