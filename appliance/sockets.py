@@ -104,6 +104,21 @@ def in_segments(segment_bytes: int) -> tuple[int, int, bytes]:
     return SOL_UDP, UDP_SEGMENT, struct.pack("=H", segment_bytes)
 
 
+def udp_client(address: IPv4Address | IPv6Address, port: int) -> socket.socket:
+    """Return a non-blocking UDP socket that speaks with one peer only, from a port that the kernel picks at random.
+
+    Raises OSError: a caller can try another peer.
+    """
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.connect((str(address), port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 def tcp_server(address: IPv4Address | IPv6Address, port: int, *, setting: str) -> socket.socket:
     """Return a listening, non-blocking TCP socket."""
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
