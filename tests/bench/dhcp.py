@@ -71,7 +71,7 @@ def _exchange(lab: Lab, way: str, seconds: float, rate: int) -> float:
     where = ["-l", LOAD, SERVER] if way == "through a relay" else ["-B", "-l", "load0"]
     out = lab.load(
         "perfdhcp", "-4", "-r", rate, "-p", max(1, round(seconds)), "-R", HOSTS, "-M", lab.directory / "macs",
-        "-g", "single", "-W", "500000", *where, check=False,
+        "-g", "single", *where, check=False,
     )  # fmt: skip
     reached = re.search(r"^Rate: ([\d.]+)", out, re.MULTILINE)
     drops = [float(found) for found in re.findall(r"^drops ratio: ([\d.]+) %", out, re.MULTILINE)]
