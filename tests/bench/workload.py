@@ -115,7 +115,7 @@ def questions(fleet: list[Host], count: int = 20000, seed: int = 4) -> Iterator[
             name, rdtype = f"missing{dice.randrange(200)}.{DOMAIN}", A
         else:
             name, rdtype = host.fqdn, AAAA
-        yield _question(name, rdtype, use_edns=number % 10 == 0)
+        yield query(name, rdtype, use_edns=number % 10 == 0)
 
 
 def fresh_questions(kind: str, count: int = 400_000, seed: int = 5) -> Iterator[bytes]:
@@ -123,7 +123,7 @@ def fresh_questions(kind: str, count: int = 400_000, seed: int = 5) -> Iterator[
     dice = random.Random(seed)
     for _ in range(count):
         label = f"{dice.getrandbits(64):016x}"
-        yield _question(f"{label}.apps.{DOMAIN}" if kind == "wildcard" else f"{label}.{DOMAIN}", A, use_edns=False)
+        yield query(f"{label}.apps.{DOMAIN}" if kind == "wildcard" else f"{label}.{DOMAIN}", A)
 
 
 def write_binary(messages: Iterator[bytes], path: Path) -> Path:
@@ -134,7 +134,8 @@ def write_binary(messages: Iterator[bytes], path: Path) -> Path:
     return path
 
 
-def _question(name: str, rdtype: int, *, use_edns: bool) -> bytes:
+def query(name: str, rdtype: int, *, use_edns: bool = False) -> bytes:
+    """Return a question in wire form, its id 0."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     opt = struct.pack("!BHHIH", 0, 41, 1232, 0, 0) if use_edns else b""
     # RD is set, as by a stub resolver; the load tool writes the id.

@@ -1,0 +1,47 @@
+"""python -m tests.bench [--quick] [NAME…]: measure beside the peers, print the table, write docs/bench/."""
+
+import argparse
+import importlib
+import os
+import sys
+
+from tests.bench import report
+from tests.bench.lab import BenchError
+from tests.bench.measure import Figure
+
+ROWS = ("dns", "dhcp", "tftp", "http", "storm", "start", "reload")
+
+
+def main() -> None:
+    """Run the rows that were asked for, or all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"rows to run, of {', '.join(ROWS)}; all of them by default"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round of each, in three minutes; no figures to quote"
+    )
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(ROWS)
+    if unknown:
+        parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    if os.geteuid() != 0:
+        sys.exit("the bench makes network namespaces and pins processes: run it as root")
+    rounds, seconds = (1, 1.0) if arguments.quick else (5, 2.0)
+    figures: list[Figure] = []
+    failed = False
+    for name in arguments.names or ROWS:
+        print(name, flush=True)
+        try:
+            figures += importlib.import_module(f"tests.bench.{name}").run(rounds=rounds, seconds=seconds)
+        except BenchError as error:
+            print(f"  {name}: no figures: {error}", flush=True)
+            failed = True
+    report.show(figures)
+    if not arguments.quick and not arguments.names:
+        print(f"written: {report.write(figures)}, {report.draw(figures)}")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

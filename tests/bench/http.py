@@ -1,0 +1,98 @@
+"""HTTP: a large image to many clients, what a GiB costs in processor time, and Ignition, beside nginx."""
+
+import re
+from functools import partial
+
+from tests.bench import peers
+from tests.bench.lab import SERVER, BenchError, Lab, labs
+from tests.bench.measure import OURS, Figure, Target, measure
+from tests.bench.workload import hosts
+
+IMAGE_BYTES = 1 << 30
+IGNITION_BYTES = 300 << 10  # bootstrap.ign is of this order
+CLIENTS = (1, 8, 64)
+GIB = 1 << 30
+
+
+def run(*, rounds: int, seconds: float) -> list[Figure]:
+    """Return the HTTP rows."""
+    with labs(["http0", "http1"]) as made:
+        ours, nginx = made.values()
+        _prepare(ours, nginx)
+        running = {OURS: ours, "nginx": nginx}
+        spent: dict[str, list[float]] = {OURS: [], "nginx": []}
+        figures = [
+            measure(
+                f"HTTP, an image of 1 GiB, {clients} clients",
+                "GiB/s",
+                {name: partial(_gib_a_second, lab, clients, spent[name]) for name, lab in running.items()},
+                rounds=rounds,
+                targets={"nginx": Target(1.0)},
+            )
+            for clients in CLIENTS
+        ]
+        figures.append(
+            Figure(
+                "HTTP, processor time for the images above",
+                "s/GiB",
+                {name: tuple(values) for name, values in spent.items()},
+                more_is_better=False,
+                targets={"nginx": Target(1.0)},
+            )
+        )
+        for what, path in (("a script", "pxeboot.ipxe"), ("an Ignition file's headers", "worker.ign")):
+            figures.append(
+                measure(
+                    f"HTTP, {what}, 16 connections",
+                    "requests/s",
+                    {name: partial(_requests_a_second, lab, path, seconds) for name, lab in running.items()},
+                    rounds=rounds,
+                    targets={OURS: Target(limit=5000)},
+                )
+            )
+        return figures
+
+
+def _prepare(ours: Lab, nginx: Lab) -> None:
+    images = ours.directory / "data" / "images"
+    ignition = ours.directory / "data" / "ignition"
+    www = nginx.directory / "www"
+    for directory in (images, ignition, www):
+        directory.mkdir(parents=True)
+    for path in (images / "metal.raw.gz", www / "metal.raw.gz"):
+        with path.open("wb") as out:
+            for _ in range(IMAGE_BYTES >> 20):
+                out.write(b"\xa5" * (1 << 20))
+    text = b'{"ignition":{"version":"3.2.0"},"x":"' + b"a" * IGNITION_BYTES + b'"}'
+    for path in (ignition / "worker.ign", www / "worker.ign"):
+        path.write_bytes(text)
+    (www / "pxeboot.ipxe").write_bytes(b"#!ipxe\n" + b"# a menu of the same length\n" * 60)
+    peers.start_ours(ours, hosts(7))
+    peers.start_nginx(nginx)
+
+
+def _gib_a_second(lab: Lab, clients: int, spent: list[float]) -> float:
+    """Return the rate at which *clients* fetch the image at once; the processor time a GiB goes to *spent*."""
+    each = max(IMAGE_BYTES // clients, 64 << 20) - 1
+    before = lab.cpu_seconds()
+    urls = [argument for _ in range(clients) for argument in (f"http://{SERVER}/metal.raw.gz", "-o", "/dev/null")]
+    out = lab.load(
+        "curl", "-s", "-Z", "--parallel-immediate", "--parallel-max", clients, "-r", f"0-{each}",
+        "-w", "%{http_code} %{size_download} %{time_total}\\n", *urls, timeout=300,
+    )  # fmt: skip
+    rows = [line.split() for line in out.splitlines()]
+    if len(rows) != clients or any(row[0] != "206" or int(row[1]) != each + 1 for row in rows):
+        raise BenchError(f"{lab.name}: not every client got its bytes: {out[:200]}")
+    total = clients * (each + 1) / GIB
+    spent.append((lab.cpu_seconds() - before) / total)
+    return total / max(float(row[2]) for row in rows)
+
+
+def _requests_a_second(lab: Lab, path: str, seconds: float) -> float:
+    script = lab.directory / "head.lua"
+    script.write_text('wrk.method = "HEAD"\n' if path.endswith(".ign") else 'wrk.method = "GET"\n')
+    out = lab.load("wrk", "-t", 1, "-c", 16, "-d", f"{seconds:g}s", "-s", script, f"http://{SERVER}/{path}")
+    found = re.search(r"Requests/sec:\s+([\d.]+)", out)
+    if not found or "Non-2xx" in out or "Socket errors" in out:
+        raise BenchError(f"{lab.name}: {out[-300:]}")
+    return float(found[1])
