@@ -36,9 +36,12 @@ class Identity:
 class UnservableError(Exception):
     """A file is not to be had; *status* is the answer's, and the text says what to do."""
 
+    RETRY_SECONDS = 30  # what only an operator mends takes longer, and the client asks again
+
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
+        self.retry_seconds = self.RETRY_SECONDS if status == 503 else 0
 
 
 def identity_of(facts: os.stat_result) -> Identity:

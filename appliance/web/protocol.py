@@ -18,9 +18,6 @@ from appliance.web.ranges import Answer
 METHODS = ("GET", "HEAD")
 MENU_PATH = "pxeboot.ipxe"
 IGNITION_FILES = ("bootstrap.ign", "master.ign", "worker.ign")
-# What a client asks for and does well without: iPXE its autoexec, coreos-installer a signature.
-# Their absence is no event.
-OPTIONAL = (".sig", "autoexec.ipxe")
 AWAITED_SECONDS = 5  # until a client asks again for what is about to be there
 
 _ABSOLUTE_FORM = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
@@ -173,7 +170,7 @@ def refused(refusal: Refusal, method: str) -> Answer:
         "Content-Length": str(len(body)),
         "Cache-Control": "no-store",
     }
-    if refusal.retry_seconds:
+    if refusal.status == 503:
         headers["Retry-After"] = str(refusal.retry_seconds)
     if refusal.status == 405:
         headers["Allow"] = ", ".join(METHODS)

@@ -1,0 +1,88 @@
+"""aiohttp's server with our bounds: how many connections, how long they may idle, and what a malformed request gets."""
+
+import asyncio
+import resource
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+# As nginx; UEFI and iPXE keep one connection for a whole boot, with seconds between two files.
+IDLE_SECONDS = 75.0
+# 1,000 hosts booting at once, each with a second connection that it is about to leave.
+MAX_CONNECTIONS = 4096
+# A connection with an image under way holds its socket twice, and the file.
+DESCRIPTORS_EACH = 3
+DESCRIPTORS_ELSEWHERE = 128  # DNS, DHCP, TFTP transfers, database, logs
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Complaint = Callable[[web.BaseRequest, str], web.StreamResponse]
+
+
+class Connections(web.Server):
+    """The connections of all listening sockets."""
+
+    def __init__(self, handler: Handler, malformed: Complaint) -> None:
+        # A handler whose client has gone is cancelled: it may be sending a GiB.
+        super().__init__(
+            handler,
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=0,  # no request of ours has a body worth waiting for
+        )
+        self.malformed = malformed
+        self.open = 0
+        self.most = connection_bound()
+        self.turned_away = 0
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
+
+
+class _Connection(web.RequestHandler):
+    __slots__ = ("_connections", "_is_counted")
+
+    def __init__(self, connections: Connections, **settings: object) -> None:
+        super().__init__(connections, **settings)  # type: ignore[arg-type]
+        self._connections = connections
+        self._is_counted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._connections.open >= self._connections.most:
+            self._connections.turned_away += 1
+            assert isinstance(transport, asyncio.Transport)
+            transport.abort()
+            return
+        self._connections.open += 1
+        self._is_counted = True
+        assert isinstance(transport, asyncio.Transport)
+        # "Drained" then means that the kernel has all of it, and sendfile may follow.
+        transport.set_write_buffer_limits(high=0)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._is_counted:
+            self._connections.open -= 1
+            super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        # aiohttp writes a traceback for what is the client's mistake, not ours.
+        response = self._connections.malformed(request, (message or "malformed request").splitlines()[0])
+        response.force_close()
+        return response
+
+
+def connection_bound() -> int:
+    """Return how many connections this process has descriptors for, at most MAX_CONNECTIONS."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(16, min(MAX_CONNECTIONS, (soft - DESCRIPTORS_ELSEWHERE) // DESCRIPTORS_EACH))
