@@ -109,8 +109,9 @@ def _not_booting(one: Installation) -> tuple[str, str] | None:
 
 
 def _loop(one: Installation) -> tuple[str, str] | None:
-    if one.stage is Stage.FIRMWARE and "firmware-ack" not in one.repeats:
-        return ("unheard", UNHEARD_HINT) if one.repeats.get("firmware-offer", 0) >= UNHEARD_OFFERS else None
+    is_unheard = one.stage is Stage.FIRMWARE and "firmware-ack" not in one.repeats
+    if is_unheard and one.repeats.get("firmware-offer", 0) >= UNHEARD_OFFERS:
+        return "unheard", UNHEARD_HINT
     for loop in _LOOPS:
         if one.repeats.get(loop.repeat, 0) >= loop.times and loop.stage in (one.stage, None):
             return loop.name, loop.hint

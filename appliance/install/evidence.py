@@ -146,13 +146,23 @@ _FILE_STAGES = {
     WebKind.ROOTFS: Stage.IMAGE,
     WebKind.METAL: Stage.IMAGE,
 }
+_SCRIPTS = frozenset({WebKind.MENU, WebKind.SCRIPT, WebKind.WAIT, WebKind.LOCAL})
 
 
-def _fetching(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
+def _asked_for(one: Installation, event: events.Event, at: float, rules: Rules) -> Installation:
+    """Return the installation after a GET that is about to be answered."""
     assert isinstance(event, events.WebStarted)
-    stage = _FILE_STAGES.get(event.what)
+    if one.stage >= Stage.INSTALLED:
+        return one
+    if event.what in _SCRIPTS:
+        return _scripted(one, event.what, at, rules)
     # A file counts only for a machine that was seen to boot: who looks at one from a running system installs nothing.
-    if stage is None or one.stage is Stage.WAITING or one.stage >= Stage.INSTALLED:
+    if one.stage is Stage.WAITING:
+        return one
+    if event.what is WebKind.IGNITION:
+        return _delivered(one, at)
+    stage = _FILE_STAGES.get(event.what)
+    if stage is None:
         return one
     if event.what is WebKind.METAL:
         one = replace(one, lacks_image=True, ready_at=None, is_settled=False, image_bytes=event.total)
@@ -161,32 +171,39 @@ def _fetching(one: Installation, event: events.Event, at: float, _rules: Rules) 
     return _reach(one, stage, at) if one.stage < stage else one
 
 
-def _fetched(one: Installation, event: events.Event, at: float, rules: Rules) -> Installation:
+def _fetched(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
+    """Return the installation after the last byte of an answer."""
     assert isinstance(event, events.WebFinished)
-    if one.stage >= Stage.INSTALLED:
-        return one
-    if event.what in (WebKind.MENU, WebKind.SCRIPT):
-        return _scripted(one, at, rules)
-    is_whole = event.total > 0 and event.first + event.sent >= event.total
-    if not is_whole or one.stage is Stage.WAITING:
+    is_whole = event.first + event.sent >= event.total
+    if not is_whole or not Stage.WAITING < one.stage < Stage.INSTALLED:
         return one
     if event.what is WebKind.LOADER:
         return _reach_or_count(one, Stage.LOADER, at, "loader")
-    if event.what is WebKind.METAL:
+    if event.what is WebKind.METAL and one.lacks_image:
         return _ready(replace(one, lacks_image=False), at)
     if event.what is WebKind.IGNITION and one.delivered_at is None:
-        reached = {**one.reached, Stage.IGNITION: at}
-        return _ready(replace(one, delivered_at=at, reached=reached, complaint=None), at)
+        return _delivered(one, at)
     return one
 
 
-def _scripted(one: Installation, at: float, rules: Rules) -> Installation:
+def _scripted(one: Installation, what: WebKind, at: float, rules: Rules) -> Installation:
     if one.is_settled:
         return replace(_reach(one, Stage.INSTALLED, at), tries=0, early_returns=0)
+    if what in (WebKind.WAIT, WebKind.LOCAL):
+        return one
     if one.ready_at is not None:
-        # The script that has just gone out names the old token.
+        # The script that goes out now names the old token.
         one = replace(_again(one, rules), token=one.token)
     return replace(_reach_or_count(one, Stage.SCRIPT, at, "script"), window_opened_at=at)
+
+
+def _delivered(one: Installation, at: float) -> Installation:
+    # It counts from its first byte, and no longer if it breaks off: should the appliance die while it
+    # goes out, the host most likely has it all (it is one write), and else asks for it again.
+    if one.delivered_at is not None:
+        return one
+    reached = {**one.reached, Stage.IGNITION: one.reached.get(Stage.IGNITION, at)}
+    return _ready(replace(one, delivered_at=at, reached=reached, complaint=None), at)
 
 
 def _ready(one: Installation, at: float) -> Installation:
@@ -205,8 +222,11 @@ def _settled(one: Installation, event: events.Event, _at: float, _rules: Rules) 
 
 def _broken(one: Installation, event: events.Event, _at: float, _rules: Rules) -> Installation:
     assert isinstance(event, events.WebBroken)
-    is_ours = event.what in _FILE_STAGES and Stage.WAITING < one.stage < Stage.INSTALLED
-    return _count(one, "broken") if is_ours else one
+    if not Stage.WAITING < one.stage < Stage.INSTALLED:
+        return one
+    if event.what is WebKind.IGNITION:
+        one = replace(one, delivered_at=None, ready_at=None, is_settled=False)
+    return _count(one, "broken") if event.what in _FILE_STAGES or event.what is WebKind.IGNITION else one
 
 
 def _refused(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
@@ -214,7 +234,7 @@ def _refused(one: Installation, event: events.Event, at: float, _rules: Rules) -
     if not Stage.WAITING < one.stage < Stage.INSTALLED:
         return one
     if event.what is WebKind.IGNITION and one.delivered_at is None:
-        # 503 is said only to the host itself, on its own path: while it waits its window stays open.
+        # 503 is said only to the host itself, on its own path: its window stays open while it waits.
         opened_at = at if event.status == 503 else one.window_opened_at
         name = "ignition-waits" if event.status == 503 else "ignition-refused"
         return replace(one, window_opened_at=opened_at, complaint=Condition(name, event.why, at))
@@ -263,7 +283,7 @@ _STEPS: Mapping[type[events.Event], _Step] = {
     events.DhcpDeclined: _declined,
     events.TftpFinished: _loader,
     events.TftpFailed: _loader_failed,
-    events.WebStarted: _fetching,
+    events.WebStarted: _asked_for,
     events.WebFinished: _fetched,
     events.WebBroken: _broken,
     events.WebRefused: _refused,

@@ -1,0 +1,302 @@
+"""The state on disk: every host's installations, the events, unknown machines and SOA serials, in SQLite.
+
+`save` returns when the change would survive the death of this process; `sync`
+makes what was saved survive the death of the machine, and is called about once
+a second, in a thread. When the disk refuses, everything goes on in a database
+in memory, `trouble` says so, and `retry` puts it all on disk as soon as that
+works again.
+"""
+
+import json
+import logging
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from appliance.errors import StateError
+from appliance.events import Event, Stamped
+from appliance.install.database import copied, in_memory, merge, opened, store, transact
+from appliance.install.encoding import decoded
+from appliance.install.lifecycle import Installation, Order
+from appliance.model import Cluster
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "state.db"
+MAX_EVENTS = 200_000  # a whole installation of 1,000 hosts is about 40,000; 50 MB on disk
+BUFFERED_EVENTS = 512  # written at once; some 3 ms
+
+
+@dataclass(slots=True)
+class Row:
+    """An event as the journal keeps it; one that comes again before it is written is counted, not repeated."""
+
+    at: float  # UTC
+    host: str
+    number: int  # of the host's installation; 0 without one
+    kind: str
+    facts: str  # JSON
+    times: int
+    last_at: float
+    id: int = 0
+
+    def as_json(self) -> dict[str, object]:
+        """Return the row as the control socket tells it."""
+        return {
+            "id": self.id,
+            "at": self.at,
+            "host": self.host,
+            "number": self.number,
+            "kind": self.kind,
+            "facts": json.loads(self.facts),
+            "times": self.times,
+            "last_at": self.last_at,
+        }
+
+
+class Journal:
+    """The state on disk, or in memory while the disk refuses. Any thread may call it."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Open the state in *data_dir*, which is made when it is missing.
+
+        Raises StateError when another appliance has it open.
+        """
+        self.path = data_dir / FILE_NAME
+        self.trouble: str | None = None  # why it is all in memory
+        self.notice: str | None = None  # what happened to a file that could not be used
+        self._lock = threading.RLock()
+        self._buffer: dict[tuple[Event, int], Row] = {}
+        self._is_unsynced = False
+        self._since_pruning = 0
+        self._copied_events = 0  # the highest id that memory took over from the disk
+        self._db = self._first_database()
+        self.secret = self._secret()
+
+    def load(self) -> dict[str, Installation]:
+        """Return every host's latest installation, also of hosts that no cluster.yaml names any more."""
+        with self._lock:
+            rows = self._db.execute("SELECT host, max(number), state FROM installations GROUP BY host").fetchall()
+        found = {}
+        for host, number, state in rows:
+            try:
+                found[host] = decoded(state)
+            except (ValueError, TypeError, AttributeError):
+                logger.critical("state.unreadable host=%s: it is held; `reinstall` and `release` it, or leave it", host)
+                found[host] = Installation(host, number, is_held=True, order=Order.HOLD)
+        return found
+
+    def save(self, one: Installation, stamped: Stamped | None = None) -> None:
+        """Store an installation and the event that changed it."""
+        with self._lock:
+            if stamped is not None:
+                self._note(stamped, one.number)
+            self._write(one)
+
+    def note(self, stamped: Stamped, number: int) -> None:
+        """Keep an event that changed no installation; it is written with the next that does, or by `flush`."""
+        with self._lock:
+            self._note(stamped, number)
+            if len(self._buffer) >= BUFFERED_EVENTS:
+                self._write(None)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        with self._lock:
+            if self._buffer:
+                self._write(None)
+
+    def events(self, *, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
+        """Return the last *limit* events, oldest first; of one host and installation if asked."""
+        where, values = ["TRUE"], []
+        for column, value in (("host", host or None), ("number", number)):
+            if value is not None:
+                where.append(f"{column} = ?")
+                values.append(value)
+        query = (
+            "SELECT at, host, number, kind, facts, times, last_at, id FROM events "  # noqa: S608 - our own words only
+            f"WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"
+        )
+        with self._lock:
+            self.flush()
+            rows = self._db.execute(query, (*values, limit)).fetchall()
+        return [Row(*row) for row in reversed(rows)]
+
+    def save_strangers(self, strangers: Iterable[tuple[str, float, Mapping[str, object]]]) -> None:
+        """Store unknown machines, each as its MAC, when it was last seen, and its facts; they replace all others."""
+        rows = [(mac, last_at, json.dumps(facts)) for mac, last_at, facts in strangers]
+
+        def store() -> None:
+            self._db.execute("DELETE FROM strangers")
+            self._db.executemany("INSERT INTO strangers VALUES(?, ?, ?)", rows)
+
+        with self._lock:
+            self._guarded(store)
+
+    def load_strangers(self) -> list[dict[str, object]]:
+        """Return the facts of the unknown machines, the one seen longest ago first."""
+        with self._lock:
+            rows = self._db.execute("SELECT facts FROM strangers ORDER BY last_at").fetchall()
+        return [json.loads(facts) for (facts,) in rows]
+
+    def serial_of(self, zone: str, digest: str, least: int = 0) -> int:
+        """Return the SOA serial of *zone* with the content *digest*: the same again, or a higher one (RFC 1982).
+
+        It is at least *least*. Without that, a new zone begins at the time in
+        seconds, so that it rises even when the state was lost.
+        """
+        with self._lock:
+            row = self._db.execute("SELECT digest, serial FROM serials WHERE zone = ?", (zone,)).fetchone()
+            if row is not None and row[0] == digest and not is_higher(least, row[1]):
+                return int(row[1])
+            serial = int(time.time()) if row is None else (int(row[1]) + 1) % 2**32 or 1
+            if least and is_higher(least, serial):
+                serial = least
+            self._guarded(
+                lambda: self._db.execute("REPLACE INTO serials VALUES(?, ?, ?)", (zone, digest, serial)),
+            )
+            return serial
+
+    def serials(self, clusters: Iterable[Cluster]) -> Callable[[str, str], int]:
+        """Return `serial_of` for the zones of *clusters*, which know the least serial of each."""
+        least_of = {cluster.dns.zone: cluster.dns.serial for cluster in clusters}
+        # A reverse zone may hold hosts of several files.
+        least = max(least_of.values(), default=0)
+
+        def serial_of(zone: str, digest: str) -> int:
+            return self.serial_of(zone, digest, least_of.get(zone, least))
+
+        return serial_of
+
+    def sync(self) -> None:
+        """Make what was saved survive a loss of power; blocks for as long as the disk takes."""
+        with self._lock:
+            if not self._is_unsynced or self.trouble:
+                return
+            self._is_unsynced = False
+        try:
+            # SQLite's locks are on the database file itself, so that closing this one drops none.
+            descriptor = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            with self._lock:
+                self._fall_back(error)
+
+    def retry(self, installations: Iterable[Installation]) -> None:
+        """After trouble: put everything on disk, with the current *installations*, if that works now."""
+        with self._lock:
+            if self.trouble is None:
+                return
+            self.flush()
+            try:
+                disk = opened(self.path).db
+            except (OSError, sqlite3.Error, StateError):
+                return
+            try:
+                merge(self._db, disk, self._copied_events, installations)
+            except sqlite3.Error:
+                disk.close()
+                return
+            self._db.close()
+            self._db, self.trouble = disk, None
+        logger.warning("state.recovered: %s is written again", self.path)
+
+    def close(self) -> None:
+        """Write what is buffered and close the file."""
+        with self._lock:
+            self.flush()
+            self._db.close()
+
+    # The lock is held in all of these.
+
+    def _first_database(self) -> sqlite3.Connection:
+        try:
+            found = opened(self.path)
+        except (OSError, sqlite3.OperationalError) as error:
+            db = in_memory(self.path)
+            self._enter_trouble(db, error)
+            return db
+        self._db = found.db
+        for one in found.salvaged:
+            self._write(one)
+        if found.set_aside is not None:
+            self.notice = (
+                f"{self.path} {found.why}; it is now {found.set_aside.name}. {len(found.salvaged)} hosts that it says "
+                "are installed or held stay so, all others may install: see `ocp-appliance status` before any restarts"
+            )
+            logger.critical("state.aside: %s", self.notice)
+        return self._db
+
+    def _secret(self) -> bytes:
+        row = self._db.execute("SELECT value FROM secrets WHERE name = 'tokens'").fetchone()
+        if row is not None:
+            return bytes(row[0])
+        secret = secrets.token_bytes(32)
+        self._guarded(lambda: self._db.execute("INSERT INTO secrets VALUES('tokens', ?)", (secret,)))
+        return secret
+
+    def _note(self, stamped: Stamped, number: int) -> None:
+        event = stamped.event
+        row = self._buffer.get((event, number))
+        if row is not None:
+            row.times += 1
+            row.last_at = stamped.at
+            return
+        facts = event.facts()
+        facts.pop("host", None)
+        row = Row(stamped.at, event.host, number, event.kind, json.dumps(facts), 1, stamped.at)
+        self._buffer[event, number] = row
+
+    def _write(self, one: Installation | None) -> None:
+        rows = [astuple(row)[:-1] for row in self._buffer.values()]
+        self._guarded(lambda: store(self._db, rows, one))
+        self._buffer.clear()
+        self._since_pruning += len(rows)
+        if self._since_pruning >= MAX_EVENTS // 100:
+            self._since_pruning = 0
+            self._guarded(
+                lambda: self._db.execute(
+                    "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (MAX_EVENTS,)
+                )
+            )
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        """Do *work* in one transaction; when the disk refuses, do it in memory."""
+        try:
+            transact(self._db, work)
+        except sqlite3.Error as error:
+            if self.trouble is not None:  # memory does not refuse: this is our bug
+                raise
+            self._fall_back(error)
+            transact(self._db, work)
+        self._is_unsynced = True
+
+    def _fall_back(self, error: Exception) -> None:
+        if self.trouble is not None:
+            return
+        try:
+            self._db = copied(self._db)
+        except sqlite3.Error:
+            self._db = in_memory(self.path)
+        self._enter_trouble(self._db, error)
+
+    def _enter_trouble(self, db: sqlite3.Connection, error: Exception) -> None:
+        self._copied_events = db.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0]
+        self.trouble = (
+            f"cannot write {self.path}: {error}; the installation goes on from memory, and a restart would forget it: "
+            "free the disk, or make the directory writable"
+        )
+        logger.critical("state.trouble: %s", self.trouble)
+
+
+def is_higher(one: int, other: int) -> bool:
+    """Return whether serial *one* comes after *other* (RFC 1982 section 3.2)."""
+    return 0 < (one - other) % 2**32 < 2**31

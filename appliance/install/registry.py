@@ -1,0 +1,259 @@
+"""Every host's installation as it is now: the one place that changes them, and the clock that settles them.
+
+It hears each event first (`listen`), advances the host's installation, and
+returns when the journal has the change, so that no reply depends on what a
+crash would forget. Wiring, in the loop's thread:
+
+    journal = Journal(data_dir)
+    tables = compile_tables(clusters, journal.serials(clusters))      # in a thread
+    registry = Registry(journal, clusters, bus.publish)
+    live = Live(tables, registry.installations)
+    bus.listeners += [registry.listen, log_event]                     # the registry first
+    tasks.create_task(registry.run())                                 # its clock, and the journal's
+    registry.update(clusters)                                         # after a reload
+"""
+
+import asyncio
+import hmac
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from appliance import events
+from appliance.errors import ControlError
+from appliance.events import Event, Stamped
+from appliance.install.conditions import judged
+from appliance.install.evidence import advance
+from appliance.install.journal import Journal
+from appliance.install.lifecycle import Installation, Rules, Stage, begin, order_of
+from appliance.install.strangers import Strangers
+from appliance.model import Cluster, Host, Install
+
+TICK_SECONDS = 1.0  # events that changed no stage, and the disk's own cache, lose at most this much
+RETRY_SECONDS = 10.0  # between two tries to write to a disk that refused
+KEPT_REFUSALS = 200
+
+
+@dataclass(slots=True)
+class Activity:
+    """What a host does at this moment; forgotten by a restart. Times in seconds UTC."""
+
+    seen_at: float = 0.0
+    what: str = ""  # of the transfer that began last: loader, kernel, rootfs …
+    path: str = ""
+    sent: int = 0  # bytes of the file
+    total: int = 0
+    began_at: float = 0.0
+    moved_at: float = 0.0  # when the last bytes went out
+    is_under_way: bool = False
+
+
+class Registry:
+    """The hosts' installations, what each does now, and who else was seen.
+
+    `installations` holds every host of the cluster.yaml files by its full name,
+    and stays the same object. `bytes` counts ("host", kind of file) → bytes sent.
+    """
+
+    def __init__(self, journal: Journal, clusters: Iterable[Cluster], publish: Callable[[Event], None]) -> None:
+        self.journal = journal
+        self.installations: dict[str, Installation] = {}
+        self.activity: dict[str, Activity] = {}
+        self.hosts: dict[str, Host] = {}
+        self.clusters: tuple[Cluster, ...] = ()
+        self.strangers = Strangers(journal.load_strangers())
+        self.refusals: deque[Stamped] = deque(maxlen=KEPT_REFUSALS)
+        self.bytes: Counter[tuple[str, str]] = Counter()
+        self.followers: list[
+            Callable[[Stamped, int], None]
+        ] = []  # each hears of an event and its installation's number
+        self._publish = publish
+        self._rules: dict[str, Rules] = {}
+        self._due: dict[str, float] = {}  # host → when it settles, UTC
+        self._wake = asyncio.Event()
+        self._known = journal.load()  # also of hosts that no file names now
+        self._told_trouble: str | None = None
+        self.update(clusters)
+
+    # What cluster.yaml says
+
+    def update(self, clusters: Iterable[Cluster]) -> None:
+        """Take over the hosts of *clusters*; a host keeps its installation, also under a new name (by its MAC)."""
+        self._known.update(self.installations)
+        self.clusters = tuple(clusters)
+        self.hosts = {host.name: host for cluster in self.clusters for host in cluster.hosts}
+        gone = {one.mac: one for name, one in self._known.items() if name not in self.hosts and one.mac}
+        self.installations.clear()
+        for cluster in self.clusters:
+            for host in cluster.hosts:
+                rules = Rules(host.install, cluster.release.boots_live, self._token)
+                self._rules[host.name] = rules
+                self._keep(self._taken_over(host, rules, gone), is_changed=False)
+        self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
+
+    def _taken_over(self, host: Host, rules: Rules, gone: dict[str, Installation]) -> Installation:
+        known = self._known.get(host.name)
+        if known is None:
+            renamed = next((gone[str(mac)] for mac in host.macs if str(mac) in gone), None)
+            if renamed is None:
+                return begin(host.name, rules)
+            known = replace(renamed, host=host.name)
+            self.journal.save(known)
+        if known.stage is Stage.WAITING:
+            known = replace(known, boots_live=rules.boots_live, lacks_image=not rules.boots_live)
+        return replace(known, order=order_of(known, rules.install))
+
+    def _token(self, host: str, number: int) -> str:
+        # From a secret, so that no crash between a token's making and its saving can lose it.
+        return hmac.digest(self.journal.secret, f"{host}/{number}".encode(), "sha256")[:16].hex()
+
+    # What happens
+
+    def listen(self, stamped: Stamped) -> None:
+        """Hear of an event; the journal has what it changed when this returns."""
+        event = stamped.event
+        host = event.host
+        one = self.installations.get(host)
+        if one is None:
+            self._listen_to_others(stamped)
+            return
+        self._follow_activity(event, stamped.at)
+        if isinstance(event, events.WebRefused):
+            self.refusals.append(stamped)
+        if isinstance(event, events.WebProgress):
+            self._tell_followers(stamped, one.number)
+            return
+        after = advance(one, stamped, self._rules[host])
+        if after is not one:
+            after = judged(after, stamped.at)
+            self.journal.save(after, stamped)
+            self._keep(after, is_changed=True)
+            self._tell_changes(one, after)
+        else:
+            self.journal.note(stamped, one.number)
+        self._tell_followers(stamped, after.number)
+
+    def _listen_to_others(self, stamped: Stamped) -> None:
+        event = stamped.event
+        if isinstance(event, events.DhcpUnknown):
+            if self.strangers.see(event, stamped.at):
+                self.journal.note(stamped, 0)
+        else:
+            if isinstance(event, events.WebRefused):
+                self.refusals.append(stamped)
+            self.journal.note(stamped, 0)
+        self._tell_followers(stamped, 0)
+
+    def _tell_followers(self, stamped: Stamped, number: int) -> None:
+        for follower in self.followers:
+            follower(stamped, number)
+
+    def _tell_changes(self, before: Installation, after: Installation) -> None:
+        if (before.number, before.stage) != (after.number, after.stage):
+            self._publish(events.StageReached(after.host, after.number, after.stage.name.lower()))
+        new, old = after.condition, before.condition
+        if new is not None and (old is None or old.name != new.name):
+            self._publish(events.ConditionRaised(after.host, new.name, new.hint))
+
+    def _keep(self, one: Installation, *, is_changed: bool) -> None:
+        self.installations[one.host] = one
+        if one.ready_at is not None and not one.is_settled and one.stage < Stage.INSTALLED:
+            self._due[one.host] = one.ready_at + one.write_seconds
+            if is_changed:
+                self._wake.set()
+        else:
+            self._due.pop(one.host, None)
+
+    def _follow_activity(self, event: Event, at: float) -> None:
+        activity = self.activity.get(event.host)
+        if activity is None:
+            activity = self.activity[event.host] = Activity()
+        if isinstance(event, events.InstallSettled | events.StageReached | events.ConditionRaised | events.Ordered):
+            return
+        activity.seen_at = at
+        match event:
+            case events.TftpStarted() | events.WebStarted():
+                activity.what = event.what.value if isinstance(event, events.WebStarted) else "loader"
+                activity.path, activity.total, activity.began_at = event.path, event.total, at
+                activity.sent = event.first if isinstance(event, events.WebStarted) else 0
+                activity.moved_at, activity.is_under_way = at, True
+            case events.WebProgress() if event.path == activity.path:
+                activity.sent, activity.moved_at = event.sent, at
+            case events.WebFinished():
+                self.bytes[event.host, event.what.value] += event.sent
+                if event.path == activity.path:
+                    activity.sent, activity.moved_at, activity.is_under_way = event.first + event.sent, at, False
+            case events.WebBroken():
+                self.bytes[event.host, event.what.value] += event.sent
+                if event.path == activity.path:
+                    activity.is_under_way = False
+            case events.TftpFinished():
+                self.bytes[event.host, "loader"] += event.total
+                if event.path == activity.path:
+                    activity.sent, activity.moved_at, activity.is_under_way = event.total, at, False
+            case events.TftpFailed() | events.TftpAborted() if event.path == activity.path:
+                activity.is_under_way = False
+
+    # What the operator says
+
+    def named(self, names: Iterable[str]) -> list[Host]:
+        """Return the hosts of these full or short names; raises ControlError for one that there is not."""
+        found = []
+        for name in names:
+            lowered = name.lower().rstrip(".")
+            hosts = [host for host in self.hosts.values() if lowered in (host.name, host.short_name)]
+            if not hosts:
+                raise ControlError(f"there is no host {name!r} in {', '.join(str(c.source) for c in self.clusters)}")
+            if len(hosts) > 1:
+                raise ControlError(f"{name!r} is {' and '.join(host.name for host in hosts)}; give the full name")
+            found += hosts
+        return list(dict.fromkeys(found))
+
+    def order(self, host: Host, what: str) -> Installation:
+        """Carry out the operator's order "reinstall", "hold" or "release", and return the installation after it.
+
+        Raises ControlError when cluster.yaml forbids it.
+        """
+        if what == "reinstall" and host.install is Install.NEVER:
+            raise ControlError(f"{host.name} has `install: never` in cluster.yaml; change that and reload first")
+        self._publish(events.Ordered(host.name, what))
+        return self.installations[host.name]
+
+    # Time
+
+    def settle(self, now: float) -> None:
+        """Tell of every host that has had the time to write its disk by *now*, seconds UTC."""
+        for host in [host for host, due_at in self._due.items() if due_at <= now]:
+            del self._due[host]
+            self._publish(events.InstallSettled(host, self.installations[host].number))
+
+    async def run(self) -> None:
+        """Keep the clock and the journal until cancelled."""
+        retry_at = 0.0
+        while True:
+            now = time.time()
+            self.settle(now)
+            self._write_behind()
+            trouble = self.journal.trouble
+            if trouble != self._told_trouble:
+                self._told_trouble = trouble
+                if trouble is not None:
+                    self._publish(events.StateTrouble("", trouble))
+            if trouble is None:
+                await asyncio.to_thread(self.journal.sync)
+            elif now >= retry_at:
+                self.journal.retry(self.installations.values())
+                retry_at = now + RETRY_SECONDS
+            next_at = min(self._due.values(), default=now + TICK_SECONDS)
+            self._wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(TICK_SECONDS, next_at - time.time()))):
+                    await self._wake.wait()
+
+    def _write_behind(self) -> None:
+        self.journal.flush()
+        if self.strangers.has_changed:
+            self.strangers.has_changed = False
+            self.journal.save_strangers(self.strangers.rows())

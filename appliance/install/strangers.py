@@ -1,0 +1,75 @@
+"""Machines that asked for an address and are in no cluster.yaml: a bounded list of what is known of each."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from appliance.events import DhcpUnknown
+
+MAX_STRANGERS = 1024  # a /22 of machines nobody has told us of; a flood of invented MACs pushes out the oldest
+
+
+@dataclass(slots=True)
+class Stranger:
+    """One unknown machine; times in seconds UTC."""
+
+    mac: str
+    first_at: float
+    last_at: float
+    times: int
+    client: str  # which program spoke last, as in appliance.events.Client
+    arch: str
+    vendor_class: str
+    relay: str
+    interface: str
+
+
+class Strangers:
+    """The unknown machines that were seen last."""
+
+    def __init__(self, known: Iterable[dict[str, object]] = ()) -> None:
+        """Begin with what the journal kept, the one seen longest ago first."""
+        self._by_mac: dict[str, Stranger] = {}
+        self.has_changed = False
+        for facts in known:
+            try:
+                stranger = Stranger(**facts)  # type: ignore[arg-type] # what rows() wrote
+            except TypeError:  # of another version
+                continue
+            self._by_mac[stranger.mac] = stranger
+
+    def __len__(self) -> int:
+        return len(self._by_mac)
+
+    def see(self, event: DhcpUnknown, at: float) -> bool:
+        """Take note of a machine; return whether it is a new one and none had to give way to it."""
+        self.has_changed = True
+        before = self._by_mac.pop(event.mac, None)
+        self._by_mac[event.mac] = Stranger(
+            mac=event.mac,
+            first_at=before.first_at if before else at,
+            last_at=at,
+            times=before.times + 1 if before else 1,
+            client=event.client.value,
+            # An operating system that starts says less than the firmware before it did.
+            arch=event.arch or (before.arch if before else ""),
+            vendor_class=event.vendor or (before.vendor_class if before else ""),
+            relay=event.relay,
+            interface=event.interface,
+        )
+        if len(self._by_mac) > MAX_STRANGERS:
+            del self._by_mac[next(iter(self._by_mac))]
+            return False
+        return before is None
+
+    def forget(self, macs: Iterable[str]) -> None:
+        """Drop machines that a cluster.yaml has named since."""
+        for mac in macs:
+            self.has_changed |= self._by_mac.pop(mac, None) is not None
+
+    def latest(self) -> list[Stranger]:
+        """Return the machines, the one seen last first."""
+        return list(reversed(self._by_mac.values()))
+
+    def rows(self) -> list[tuple[str, float, dict[str, object]]]:
+        """Return what the journal keeps of each."""
+        return [(one.mac, one.last_at, asdict(one)) for one in self._by_mac.values()]
