@@ -78,9 +78,7 @@ def request(
     return bytes(packet / DHCP(options=[*kind, *options, "end"]))
 
 
-def arrival(
-    *addresses: str, source: str = "0.0.0.0", source_port: int = 68, is_boot_server: bool = False
-) -> Arrival:
+def arrival(*addresses: str, source: str = "0.0.0.0", source_port: int = 68, is_boot_server: bool = False) -> Arrival:
     """Return an arrival on an interface that has *addresses*; the reference cluster's appliance without any."""
     return Arrival(
         interface="node0",

@@ -116,9 +116,7 @@ def test_ack_to_ipxe_behind_a_relay_equals_scapys(table: DhcpTable) -> None:
         giaddr="172.16.0.1",
         file=url,
     )
-    asked = request(
-        "request", *IPXE, ("requested_addr", "172.16.0.11"), (82, agent), flags=0x8000, giaddr="172.16.0.1"
-    )
+    asked = request("request", *IPXE, ("requested_addr", "172.16.0.11"), (82, agent), flags=0x8000, giaddr="172.16.0.1")
     assert ask(table, asked).payload == expected
 
 
