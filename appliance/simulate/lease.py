@@ -42,7 +42,7 @@ async def negotiate(machine: Machine, link: Link, speaker: Speaker, phase: Phase
 class _Exchange:
     def __init__(self, machine: Machine, link: Link, speaker: Speaker, phase: Phase) -> None:
         self.machine, self.link, self.speaker, self.phase = machine, link, speaker, phase
-        self.xid = machine.random.getrandbits(32)
+        self.xid = machine.dice.getrandbits(32)
         self.port = link.dhcp(self.xid, machine.mac)
         self.sent = 0
         self.loop = asyncio.get_running_loop()

@@ -120,8 +120,9 @@ class Machine:
     expected: Expected = field(default_factory=Expected)
     verifies: bool = True  # hash what is fetched; a load generator only counts it
     disk: Disk | None = None
-    random: random.Random = field(default_factory=random.Random)
+    dice: random.Random = field(default_factory=random.Random)  # transaction ids; seeded, a run can be repeated
     report: Callable[[Step], None] = lambda _step: None
+    progress: Callable[[int, int], None] | None = None  # hears bytes so far and in all, of the file under way
 
 
 class StepError(SimulationError):

@@ -9,6 +9,9 @@ from appliance.errors import SimulationError
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h; os.setns comes with Python 3.12
 
+# A user's PATH on Debian lacks the sbin directories.
+SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -63,6 +66,7 @@ def ip(*lines: str, place: AbstractContextManager[None] | None = None) -> None:
             capture_output=True,
             text=True,
             check=False,
+            env={**os.environ, "PATH": SEARCHED},
         )
     if done.returncode:
         raise SimulationError(f"ip refused one of {'; '.join(lines)!r}: {done.stderr.strip()}")

@@ -1,4 +1,4 @@
-"""A relay agent, and the machines behind it: how one process plays a thousand hosts (RFC 2131 section 4.1, RFC 3046)."""
+"""A relay agent, and the machines behind it: how one process plays a thousand hosts (RFC 2131, RFC 3046)."""
 
 import asyncio
 import socket

@@ -65,7 +65,9 @@ class Run:
             except NameLookupError as error:
                 raise HttpError(f"{host} could not be resolved: {error}") from error
 
-        return Http(self.link, lease.address, self.machine.patience, agent, lookup)
+        http = Http(self.link, lease.address, self.machine.patience, agent, lookup)
+        http.progress = self.machine.progress
+        return http
 
     async def hold(self, seconds: float, phase: Phase, why: str) -> None:
         """Wait as long as *why* says, cut short; raise StepError once it has been too long in all."""

@@ -1,0 +1,251 @@
+"""ocp-appliance demo."""
+
+import asyncio
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from appliance.model import Endpoint
+    from appliance.simulate.machine import Step
+    from appliance.simulate.rehearsal import Rehearsal, Report, Way
+
+# One machine of the reference cluster boots as old hardware does, and one by HTTP.
+OTHER_FIRMWARE = {"m3": "bios", "w3": "http"}
+DASHBOARD_PORT = 8080
+INTERRUPTED = 130  # as the shell has it: 128 + SIGINT
+
+
+@click.command()
+@click.option("--keep-open", is_flag=True, help="Go on serving at the end, until Ctrl-C, to look at the dashboard.")
+@click.option("--seed", type=int, default=0, show_default=True, help="What transaction ids and fillings are made from.")
+@click.option(
+    "--network",
+    type=click.Choice(["auto", "lab", "loopback"]),
+    default="auto",
+    show_default=True,
+    help="lab: network namespaces; loopback: high ports on 127.16.0.0/24; auto: the lab where it is allowed.",
+)
+def command(seed: int, network: str, *, keep_open: bool) -> None:
+    """Install the reference cluster with seven simulated machines, in a network of its own.
+
+    The real appliance serves small stand-in images; the machines speak DHCP, TFTP,
+    HTTP and DNS as real ones do. Then each is powered on again, and boots from its
+    own disk. Nothing is left behind.
+    """
+    # Before the lab is entered: a browser lives in the network outside.
+    with _dashboard_socket() as outside:
+        in_lab = network != "loopback" and _enter_lab(is_wanted=network == "lab")
+        with tempfile.TemporaryDirectory(prefix="ocp-appliance-demo-") as directory:
+            code = asyncio.run(_demo(Path(directory), seed, outside, in_lab=in_lab, keep_open=keep_open))
+    sys.exit(code)
+
+
+def _dashboard_socket() -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", DASHBOARD_PORT))
+    except OSError:
+        return socket.create_server(("127.0.0.1", 0))
+
+
+def _enter_lab(*, is_wanted: bool) -> bool:
+    """Move to a network of our own; return whether that worked. Raises SimulationError where it was insisted on."""
+    import shutil
+
+    from appliance.errors import SimulationError
+    from appliance.simulate.lab import enter_own_network
+    from appliance.simulate.namespace import SEARCHED
+
+    try:
+        if shutil.which("ip", path=SEARCHED) is None:
+            raise FileNotFoundError(2, "the program ip is missing (package iproute2)")
+        enter_own_network()
+    except OSError as error:
+        if is_wanted:
+            raise SimulationError(f"no lab can be made: {error.strerror}; use --network loopback") from error
+        click.echo(f"{error.strerror}: using the loopback interface and high ports instead")
+        return False
+    return True
+
+
+class _Interrupt:
+    """What SIGINT and SIGTERM do: break the work off, or end the lingering after it."""
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._lingers: asyncio.Event | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._take)
+
+    def _take(self) -> None:
+        if self._lingers:
+            self._lingers.set()
+        elif self._task:
+            self._task.cancel()
+
+    async def linger(self) -> None:
+        """Wait for the signal."""
+        self._lingers = asyncio.Event()
+        await self._lingers.wait()
+
+
+async def _demo(directory: Path, seed: int, outside: socket.socket, *, in_lab: bool, keep_open: bool) -> int:
+    """Return the exit code."""
+    from rich.console import Console
+
+    from appliance.config import load
+    from appliance.share import share
+    from appliance.simulate.loopback import moved_to_loopback
+    from appliance.simulate.machine import Hardware
+    from appliance.simulate.rehearsal import Rehearsal
+    from appliance.simulate.standins import make_standins
+
+    console = Console(highlight=False)
+    interrupt = _Interrupt()
+    cluster_file = share("data") / "ocp45" / "cluster.yaml"
+    if not in_lab:
+        cluster_file = directory / "cluster.yaml"
+        moved_to_loopback(share("data") / "ocp45" / "cluster.yaml", cluster_file)
+    (cluster,) = load([cluster_file], directory)
+    sums = make_standins(cluster, directory, seed)
+    hardware = {name: Hardware(kind) for name, kind in OTHER_FIRMWARE.items()}
+    rehearsal = Rehearsal(cluster, cluster_file, directory, sums, in_lab, seed, hardware)
+
+    console.print(f"{cluster.domain}: {len(cluster.hosts)} simulated machines against ocp-appliance serve")
+    console.print(f"{len(sums)} images and 3 Ignition files are small stand-ins, made for this run; they boot nothing")
+    async with AsyncExitStack() as stack:
+        if cluster.listen.dashboard:
+            forwarder = await asyncio.start_server(_Forwarder(cluster.listen.dashboard[0]).forward, sock=outside)
+            await stack.enter_async_context(forwarder)
+            console.print(f"dashboard: http://127.0.0.1:{outside.getsockname()[1]}/")
+        try:
+            report = await _show(console, rehearsal, interrupt if keep_open else None)
+        except asyncio.CancelledError:
+            console.print("stopped")
+            return INTERRUPTED
+    _summarise(console, report)
+    return 0 if report.is_right else 1
+
+
+class _Forwarder:
+    """Carries a browser's connections into the lab."""
+
+    def __init__(self, inside: "Endpoint") -> None:
+        self._inside = inside
+
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there = await asyncio.open_connection(str(self._inside.address), self._inside.port)
+        except OSError:
+            writer.close()
+            return
+        await asyncio.gather(_pour(reader, there[1]), _pour(there[0], writer))
+
+
+async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        return  # one side has gone; closing tells the other
+    finally:
+        writer.close()
+
+
+async def _show(console: "Console", rehearsal: "Rehearsal", interrupt: _Interrupt | None) -> "Report":
+    """Run the rehearsal with a live table, or with a line a step where there is no terminal."""
+    from rich.live import Live
+
+    linger = None
+    if not console.is_terminal:
+
+        def tell(way: "Way", step: "Step") -> None:
+            console.print(
+                f"{step.seconds:7.2f}s  {way.host.short_name:<4} {step.phase:<10} {step.text}", soft_wrap=True
+            )
+
+        rehearsal.tell = tell
+        if interrupt:
+            linger = interrupt.linger
+        return await rehearsal.run(console.print, linger)
+
+    with Live(console=console, refresh_per_second=8, get_renderable=lambda: _table(rehearsal.ways)) as live:
+
+        def announce(text: str) -> None:
+            live.console.print(f"[bold]{text}[/bold]")
+
+        async def linger_below() -> None:
+            assert interrupt is not None
+            live.refresh()
+            live.console.print("serving on until Ctrl-C")
+            await interrupt.linger()
+
+        return await rehearsal.run(announce, linger_below if interrupt else None)
+
+
+PHASE_STYLES = {"firmware": "cyan", "iPXE": "cyan", "installed": "green", "disk": "green", "system": "bold green"}
+
+
+def _table(ways: "list[Way]") -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(expand=True, show_edge=False)
+    for name, width in (("host", 6), ("role", 9), ("address", 13), ("time", 7), ("stage", 10), ("", 10)):
+        table.add_column(name, width=width, no_wrap=True)
+    table.add_column("what it did last", ratio=1, no_wrap=True, overflow="ellipsis")
+    for way in ways:
+        style = "bold red" if way.error else PHASE_STYLES.get(way.phase, "yellow" if way.seconds else "dim")
+        table.add_row(
+            way.host.short_name,
+            way.host.role,
+            str(way.host.address),
+            f"{way.seconds:6.1f}s" if way.seconds else "",
+            f"[{style}]{way.phase}[/{style}]",
+            _bar(way.done_bytes, way.all_bytes),
+            escape(way.error.splitlines()[0] if way.error else way.text),
+        )
+    return table
+
+
+def _bar(done: int, total: int) -> str:
+    filled = done * 10 // total if total else 0
+    return "━" * filled + "[dim]" + "─" * (10 - filled) + "[/dim]" if total else ""
+
+
+def _summarise(console: "Console", report: "Report") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="what came of it", title_justify="left", show_edge=False)
+    for name in ("host", "role", "first power-on", "seconds", "MB", "second power-on", "seconds"):
+        table.add_column(name, justify="right" if name in ("seconds", "MB") else "left")
+    for way in report.ways:
+        row = [way.host.short_name, way.host.role.value]
+        if way.first:
+            row += [way.first.result, f"{way.first.seconds:.1f}", f"{way.first.bytes / 1e6:.1f}"]
+        else:
+            row += ["not installed", "", ""]
+        row += [way.second.result, f"{way.second.seconds:.1f}"] if way.second else ["did not come up", ""]
+        table.add_row(*row)
+    console.print(table)
+    for way in report.ways:
+        if way.error:
+            console.print(f"[bold red]{way.host.short_name}[/bold red]: {escape(way.error)}")
+    if report.is_right:
+        console.print(
+            f"all {len(report.ways)} machines installed in {report.install_seconds:.1f} s,"
+            f" and came up from their own disks in {report.reboot_seconds:.1f} s"
+        )
+    else:
+        console.print("[bold red]not every machine got through[/bold red]")

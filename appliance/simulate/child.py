@@ -1,0 +1,88 @@
+"""The real appliance as a child process, known to be ready when it says so (sd_notify(3))."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from appliance.errors import SimulationError
+from appliance.simulate.lab import die_with_parent
+from appliance.simulate.link import readable
+
+READY_SECONDS = 30.0  # a thousand hosts take three
+STOP_SECONDS = 10.0
+LOG_LINES_SHOWN = 15
+
+
+class Appliance:
+    """`ocp-appliance serve`, from its start to its end; it ends with this process, however that ends."""
+
+    def __init__(self, cluster_file: Path, data_dir: Path) -> None:
+        """Serve *cluster_file*; the log goes to serve.log in *data_dir*."""
+        self._cluster_file, self._data_dir = cluster_file, data_dir
+        self.log = data_dir / "serve.log"
+
+    async def __aenter__(self) -> Self:
+        notify_path = self._data_dir / "notify.sock"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as notify:
+            notify.bind(str(notify_path))
+            with self.log.open("wb") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "appliance", "serve", str(self._cluster_file)),
+                    *("--data-dir", str(self._data_dir), "--log", "text"),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, "NOTIFY_SOCKET": str(notify_path)},
+                    # A key at the terminal is for us; we stop the child ourselves.
+                    start_new_session=True,
+                    preexec_fn=lambda: die_with_parent(signal.SIGKILL),
+                )
+            try:
+                await self._wait_until_ready(notify)
+            except BaseException:
+                await self.stop()
+                raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _wait_until_ready(self, notify: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + READY_SECONDS
+        while loop.time() < deadline:
+            if await readable(notify, 0.2):
+                if b"READY=1" in notify.recv(4096).split(b"\n"):
+                    return
+            elif self._process.returncode is not None:
+                raise SimulationError(f"ocp-appliance serve ended before it was ready:\n{self.last_lines()}")
+        raise SimulationError(f"ocp-appliance serve was not ready after {READY_SECONDS:g} s:\n{self.last_lines()}")
+
+    def last_lines(self) -> str:
+        """Return the end of its log."""
+        with suppress(OSError):
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
+        return ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended by itself."""
+        return self._process.returncode is None
+
+    async def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+            if self._process.returncode is not None:
+                return
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), seconds)

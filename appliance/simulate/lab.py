@@ -1,0 +1,127 @@
+"""The lab: this process moves to a network of its own, with a bridge and one cable to each machine.
+
+Nothing in it has a name outside: the namespaces end with the processes that hold
+them, however those end. Works as root, and as anybody where unprivileged user
+namespaces are allowed.
+"""
+
+import ctypes
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from appliance.model import MacAddress
+from appliance.simulate.link import PacketLink
+from appliance.simulate.machine import Ports
+from appliance.simulate.namespace import Namespace, ip
+
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
+BRIDGE = "lab"
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def enter_own_network() -> None:
+    """Move this process to an empty network namespace, in which it is root. Raises OSError where that is forbidden.
+
+    Call it while the process has one thread.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    if _libc.unshare(CLONE_NEWNET) == 0:
+        return
+    if _libc.unshare(CLONE_NEWUSER | CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "this machine forbids network namespaces")
+    # user_namespaces(7): one line each, and groups given up before the group map.
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Have this process killed by *signal_number* when its parent ends, however it ends (prctl(2)). For preexec_fn."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal_number)
+
+
+class Bridge:
+    """A switch that this process is plugged into, and machines with it."""
+
+    def __init__(self, name: str, ports: Ports) -> None:
+        """Use the bridge *name*, which may be there already."""
+        self.name, self.ports = name, ports
+        self._places: list[Namespace] = []
+        self._cables: list[str] = []
+
+    @classmethod
+    def make(cls, addresses: Sequence[IPv4Interface], ports: Ports) -> Self:
+        """Make a bridge with *addresses*, in the network that this process is in. Raises SimulationError."""
+        ip(
+            "link set lo up",
+            # Ports forward at once: the 30 s of the spanning tree's learning would outlast a boot ROM.
+            f"link add {BRIDGE} type bridge stp_state 0 forward_delay 0",
+            f"link set {BRIDGE} up",
+            *(f"addr add {address} dev {BRIDGE}" for address in addresses),
+        )
+        return cls(BRIDGE, ports)
+
+    def plug(self, mac: MacAddress) -> PacketLink:
+        """Return the link of a new machine, in a network namespace of its own. Raises SimulationError."""
+        place = Namespace()
+        self._places.append(place)
+        # 15 characters are the most that an interface's name may have.
+        cable = f"lab{mac.octets.hex()}"
+        ip(
+            f"link add {cable} type veth peer name eth0 address {mac} netns {place.path}",
+            f"link set {cable} master {self.name} up",
+        )
+        self._cables.append(cable)
+        ip("link set lo up", "link set eth0 up", place=place)
+        return PacketLink("eth0", self.ports, place)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for cable in self._cables:
+            # A cable goes with its other end; the kernel may have been quicker.
+            with suppress(OSError):
+                socket.if_nametoindex(cable)
+                ip(f"link del {cable}")
+        for place in self._places:
+            place.close()
+
+
+def free_base_port(address: IPv4Address) -> int:
+    """Return a port P where P, P+1 and P+3944 are free for UDP on *address*: DHCP's three, moved up."""
+    for port in range(26700, 36700, 10):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as three,
+        ):
+            try:
+                one.bind((str(address), port))
+                two.bind((str(address), port + 1))
+                three.bind((str(address), port + 3944))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free ports between 26700 and 36700")
+
+
+def free_port(address: IPv4Address) -> int:
+    """Return a port that is free for UDP and TCP on *address* at this moment."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            udp.bind((str(address), 0))
+            port: int = udp.getsockname()[1]
+            with suppress(OSError):
+                tcp.bind((str(address), port))
+                return port

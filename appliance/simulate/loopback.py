@@ -1,0 +1,27 @@
+"""A cluster moved to the loopback network and to high ports, for where no network namespace may be made."""
+
+import re
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import yaml
+
+from appliance.simulate.lab import free_base_port, free_port
+
+
+def moved_to_loopback(source: Path, target: Path) -> None:
+    """Write *source*, a cluster.yaml, to *target*, with 172.16.x moved to 127.16.x and every port to a free one."""
+    text = re.sub(r"\b172\.16\.", "127.16.", source.read_text())
+    text = re.sub(r"(?m)^listen:.*\n(?:[ #].*\n|\n)*", "", text)
+    # BaseLoader leaves every scalar the text that it is.
+    address = IPv4Address(yaml.load(text, yaml.BaseLoader)["appliance"]["address"])  # noqa: S506 - it builds text only
+    http, dns, tftp = (free_port(address) for _ in range(3))
+    listen = {
+        "dns": [f"{address}:{dns}"],
+        "dhcp": ["lo"],
+        "dhcpPort": free_base_port(address),
+        "tftp": [f"{address}:{tftp}"],
+        "http": [f"{address}:{http}"],
+        "dashboard": [f"127.0.0.1:{free_port(IPv4Address('127.0.0.1'))}"],
+    }
+    target.write_text(f"{text.rstrip()}\n{yaml.safe_dump({'listen': listen}, sort_keys=False)}")

@@ -1,0 +1,221 @@
+"""A rehearsal: a whole cluster of simulated machines, powered on against the real appliance, twice.
+
+Its network is a lab of namespaces, or the loopback interface where none may be made.
+"""
+
+import asyncio
+import random
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, closing
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+
+from appliance.model import Cluster, Host, Role
+from appliance.simulate.child import Appliance
+from appliance.simulate.lab import Bridge
+from appliance.simulate.link import Link
+from appliance.simulate.machine import Expected, Hardware, Machine, Patience, Phase, Ports, Step, StepError
+from appliance.simulate.power import Outcome, Result, power_on
+from appliance.simulate.relay import Relay, RelayLink
+
+MACHINE_CONFIG_PORT = 22623
+STAGGER_SECONDS = 0.15  # between two machines' power buttons, at most
+POWER_ON_SECONDS = 120.0  # for one machine; the whole takes ten
+
+# Nobody at these consoles needs the time to read.
+PATIENCE = Patience(longest_pause=1.0, hold=60.0)
+
+
+@dataclass(slots=True)
+class Way:
+    """How far one machine is."""
+
+    host: Host
+    phase: Phase = Phase.OFF
+    text: str = ""
+    seconds: float = 0.0
+    first: Outcome | None = None  # of the first power-on
+    second: Outcome | None = None
+    error: str = ""
+    done_bytes: int = 0  # of the file under way
+    all_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a rehearsal came to."""
+
+    ways: Sequence[Way]
+    install_seconds: float
+    reboot_seconds: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every machine installed itself once, and then came up from its disk."""
+        return all(
+            way.first is not None
+            and way.second is not None
+            and (way.first.result, way.second.result) == (Result.INSTALLED, Result.BOOTED)
+            for way in self.ways
+        )
+
+
+def ports_of(cluster: Cluster) -> Ports:
+    """Return where *cluster*'s appliance listens."""
+    listen = cluster.listen
+    return Ports(
+        dhcp=listen.dhcp_port,
+        tftp=listen.tftp[0].port if listen.tftp else 69,
+        dns=listen.dns[0].port if listen.dns else 53,
+    )
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """One cluster, its machines and its network."""
+
+    cluster: Cluster
+    cluster_file: Path
+    data_dir: Path
+    sums: Mapping[str, str]  # sha256 of the images, by name
+    in_lab: bool  # whether this process is in a network of its own
+    seed: int = 0
+    hardware: Mapping[str, Hardware] = field(default_factory=dict)  # by host name; x64 is the default
+    tell: Callable[[Way, Step], None] = lambda _way, _step: None
+    ways: list[Way] = field(init=False)
+    _machines: dict[str, tuple[Machine, Link]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ways = [Way(host) for host in self.cluster.hosts]
+
+    async def run(self, announce: Callable[[str], None], linger: Callable[[], Awaitable[None]] | None = None) -> Report:
+        """Install every machine, power each on again, and say how it went. Raises ApplianceError.
+
+        *announce* hears the headings; *linger* is awaited before the appliance is stopped.
+        """
+        with ExitStack() as network:
+            self._plug_in(network)
+            async with AsyncExitStack() as services:
+                appliance = await services.enter_async_context(Appliance(self.cluster_file, self.data_dir))
+                machine_config = MachineConfigStandIn(self.cluster.api_int_vips, self._masters())
+                services.push_async_callback(machine_config.close)
+                announce(f"first power-on of {len(self.ways)} machines: each installs itself")
+                install_seconds = await self._power_on_all(1, machine_config.master_is_up)
+                reboot_seconds = 0.0
+                if all(way.first for way in self.ways):
+                    announce("second power-on: each boots from its own disk")
+                    reboot_seconds = await self._power_on_all(2, machine_config.master_is_up)
+                if not appliance.is_running:
+                    self.ways[0].error = f"the appliance ended by itself:\n{appliance.last_lines()}"
+                if linger:
+                    await linger()
+        return Report(self.ways, install_seconds, reboot_seconds)
+
+    def _masters(self) -> frozenset[str]:
+        return frozenset(host.name for host in self.cluster.hosts if host.role is Role.MASTER)
+
+    def _plug_in(self, network: ExitStack) -> None:
+        ports = ports_of(self.cluster)
+        bridge: Bridge | None = None
+        relay: Relay | None = None
+        if self.in_lab:
+            prefix = self.cluster.networks[0].cidr.prefixlen
+            own = [self.cluster.address, *(vip for vip in self.cluster.api_int_vips if isinstance(vip, IPv4Address))]
+            bridge = network.enter_context(Bridge.make([IPv4Interface(f"{one}/{prefix}") for one in own], ports))
+        else:
+            relay = network.enter_context(Relay(_relay_address(self.cluster), self.cluster.address, ports))
+        dice = random.Random(self.seed)  # noqa: S311 - repeats a run, keeps no secret
+        for way in self.ways:
+            host = way.host
+            link: Link
+            if bridge:
+                link = bridge.plug(host.macs[0])
+            else:
+                assert relay is not None
+                link = RelayLink(relay)
+            machine = Machine(
+                name=host.short_name,
+                mac=host.macs[0],
+                hardware=self.hardware.get(host.short_name, Hardware.X64),
+                ports=ports,
+                patience=PATIENCE,
+                expected=Expected(host.name, host.address, host.role.ignition, self.sums),
+                dice=random.Random(dice.random()),  # noqa: S311 - as above
+                report=self._hear(way),
+                progress=_progress(way),
+            )
+            self._machines[host.name] = (machine, link)
+
+    def _hear(self, way: Way) -> Callable[[Step], None]:
+        def hear(step: Step) -> None:
+            way.phase, way.text, way.seconds = step.phase, step.text, step.seconds
+            way.done_bytes = way.all_bytes = 0
+            self.tell(way, step)
+
+        return hear
+
+    async def _power_on_all(self, time: int, came_up: Callable[[str], None]) -> float:
+        """Return the seconds until the last machine was up."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.TaskGroup() as machines:
+            for number, way in enumerate(self.ways):
+                machines.create_task(self._one(way, time, number * STAGGER_SECONDS, came_up))
+        return loop.time() - began
+
+    async def _one(self, way: Way, time: int, delay: float, came_up: Callable[[str], None]) -> None:
+        machine, link = self._machines[way.host.name]
+        await asyncio.sleep(delay)
+        try:
+            async with asyncio.timeout(POWER_ON_SECONDS):
+                outcome = await power_on(machine, link)
+        except StepError as error:
+            way.error = str(error)
+            return
+        except TimeoutError:
+            way.error = f"not up after {POWER_ON_SECONDS:g} s; last seen: {way.phase}: {way.text}"
+            return
+        if time == 1:
+            way.first = outcome
+        else:
+            way.second = outcome
+        came_up(way.host.name)
+
+
+def _progress(way: Way) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        way.done_bytes, way.all_bytes = done, total
+
+    return progress
+
+
+def _relay_address(cluster: Cluster) -> IPv4Address:
+    """Return an address of the machine network that nobody else has: the gateway's, or the last."""
+    network = cluster.networks[0]
+    return network.gateway or network.cidr.broadcast_address - 1
+
+
+class MachineConfigStandIn:
+    """Something that answers on api-int:22623 from when all masters are up, and not before."""
+
+    def __init__(self, addresses: Sequence[object], masters: frozenset[str]) -> None:
+        self._addresses = [address for address in addresses if isinstance(address, IPv4Address)]
+        self._missing = set(masters)
+        self._listeners: list[socket.socket] = []
+
+    def master_is_up(self, host: str) -> None:
+        """Hear that *host* is up; begin to listen once no master is missing. Raises OSError."""
+        self._missing.discard(host)
+        if self._missing or self._listeners:
+            return
+        for address in self._addresses:
+            # The backlog takes whoever only looks whether something is there.
+            self._listeners.append(socket.create_server((str(address), MACHINE_CONFIG_PORT), backlog=64))
+
+    async def close(self) -> None:
+        """Stop listening."""
+        for listener in self._listeners:
+            with closing(listener):
+                pass

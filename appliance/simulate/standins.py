@@ -1,0 +1,96 @@
+"""Stand-ins for what an installation needs and a demonstration has not: images, Ignition files, boot programs.
+
+Each says in its first bytes what it stands in for; none of them boots anything.
+"""
+
+import base64
+import hashlib
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from appliance.loaders import find_loader
+from appliance.model import Cluster
+
+KERNEL_BYTES, INITRAMFS_BYTES, IMAGE_BYTES = 2 << 20, 4 << 20, 8 << 20
+LOADERS = ("efi/ipxe.efi", "undionly.kpxe")
+
+
+def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]:
+    """Write stand-ins for every file of *cluster* that *data_dir* lacks; return the images' sha256 by name."""
+    dice = random.Random(seed)  # noqa: S311 - filling, and the same for the same seed
+    images = data_dir / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    sums = {}
+    for of_arch in cluster.images.values():
+        for image, size in (
+            (of_arch.kernel, KERNEL_BYTES),
+            (of_arch.initramfs, INITRAMFS_BYTES),
+            (of_arch.rootfs, IMAGE_BYTES),
+            (of_arch.metal, IMAGE_BYTES),
+        ):
+            if image is None:
+                continue
+            content = _label(image.name) + dice.randbytes(size - len(_label(image.name)))
+            (images / image.name).write_bytes(content)
+            sums[image.name] = hashlib.sha256(content).hexdigest()
+    ignition = data_dir / "ignition"
+    ignition.mkdir(exist_ok=True)
+    for pool in ("bootstrap", "master", "worker"):
+        path = ignition / f"{pool}.ign"
+        path.write_text(json.dumps(_ignition(cluster, pool), indent=1))
+        path.chmod(0o600)
+    for name in LOADERS:
+        if find_loader(name, data_dir) is None:
+            path = data_dir / "tftp" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((b"MZ" if name.endswith(".efi") else b"") + _label(name) + dice.randbytes(90_000))
+    return sums
+
+
+def _label(name: str) -> bytes:
+    return f"stand-in for {name}, made by ocp-appliance demo; it boots nothing\n".encode()
+
+
+def _ignition(cluster: Cluster, pool: str) -> dict[str, object]:
+    """Return an Ignition configuration of the release's version, as openshift-install lays it out."""
+    version = "3.2.0" if cluster.release.boots_live else "2.2.0"
+    note = {"path": "/etc/motd.d/stand-in", "mode": 0o644, "contents": {"source": "data:,stand-in"}}
+    if pool == "bootstrap":
+        files = [note, *_certificate_file()]
+        # Before spec 3 a file names its file system (Ignition's migration guide).
+        if version.startswith("2"):
+            files = [{"filesystem": "root", **file} for file in files]
+        return {"ignition": {"version": version}, "storage": {"files": files}}
+    source = {"source": f"https://api-int.{cluster.domain}:22623/config/{pool}"}
+    verb = "merge" if cluster.release.boots_live else "append"
+    return {"ignition": {"version": version, "config": {verb: [source]}}}
+
+
+def _certificate_file() -> list[dict[str, object]]:
+    """Return a certificate that lives for a day, as openshift-install's do; nothing where none can be made."""
+    try:
+        from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.serialization import Encoding
+        from cryptography.x509.oid import NameOID
+    except ImportError:
+        return []
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in kubelet-signer")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(hours=24))
+        .sign(key, SHA256())
+    )
+    pem = base64.b64encode(certificate.public_bytes(Encoding.PEM)).decode()
+    source = f"data:text/plain;charset=utf-8;base64,{pem}"
+    return [{"path": "/opt/openshift/tls/kubelet-signer.crt", "mode": 0o600, "contents": {"source": source}}]
