@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 from appliance.config.images import boot_images
 from appliance.config.networkconfig import dracut_arguments
+from appliance.config.records import in_zone, owner_name, rdata
 from appliance.config.vocabulary import ClusterFile, Dns, HostDefaults, HostEntry, MachineNetwork
 from appliance.model import (
     Arch,
@@ -75,56 +76,10 @@ def data_dir_of(said: str | None, source: Path, override: Path | None, name: str
     Several clusters have directories of their own below one that none of them names.
     """
     if override is None and said is not None:
-        return source.parent / Path(said).expanduser()
+        return source.parent / said
     # systemd gives the unit's StateDirectory= so, several separated by colons.
     common = override or Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or DEFAULT_DATA_DIR)
     return common / name if cluster_count > 1 else common
-
-
-def owner_name(name: str, zone: str) -> str:
-    """Return the full name that a record's `name` stands for in *zone*."""
-    try:
-        return ip_address(name).reverse_pointer
-    except ValueError:
-        pass
-    if name == "@":
-        return zone
-    if name == zone or name.endswith((".", f".{zone}", ".in-addr.arpa", ".ip6.arpa")):
-        return name.removesuffix(".")
-    return f"{name}.{zone}"
-
-
-def rdata(kind: str, value: str, zone: str) -> str:
-    """Return a record's *value* as a zone file has it, with full names and no trailing dots."""
-    *numbers, last = value.split() or [""]
-    match kind:
-        case "A" | "AAAA":
-            return str(ip_address(value.strip()))
-        case "TXT":
-            return _quoted(value)
-        case _:
-            return " ".join([*(str(int(number)) for number in numbers), target_name(last, zone)])
-
-
-def target_name(name: str, zone: str) -> str:
-    """Return the full name that a record points to: alone it is in the zone, with dots it is full already."""
-    lowered = name.lower()
-    return lowered.removesuffix(".") if "." in lowered else f"{lowered}.{zone}"
-
-
-def _quoted(text: str) -> str:
-    if text.startswith('"'):
-        return text  # somebody who knows zone files
-    octets = text.encode()
-    # RFC 1035 section 3.3: a character-string has at most 255 octets.
-    pieces = [octets[i : i + 255] for i in range(0, len(octets), 255)] or [b""]
-    return " ".join('"' + "".join(_escaped(octet) for octet in piece) + '"' for piece in pieces)
-
-
-def _escaped(octet: int) -> str:
-    if chr(octet) in '"\\':
-        return "\\" + chr(octet)
-    return chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03d}"
 
 
 def _network(entry: MachineNetwork, file: ClusterFile, domain: str) -> Network:
@@ -220,11 +175,6 @@ def _records(dns: Dns, zone: str) -> tuple[Record, ...]:
         )
         for record in dns.records
     )
-
-
-def in_zone(name: str, zone: str) -> bool:
-    """Whether *name* is *zone* or lies below it."""
-    return name == zone or name.endswith(f".{zone}")
 
 
 def _listen(file: ClusterFile, networks: Sequence[Network]) -> Listen:

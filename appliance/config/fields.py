@@ -1,4 +1,4 @@
-"""How each kind of value is spelled in cluster.yaml: a parser, and its JSON Schema.
+"""How each kind of value is spelled in cluster.yaml.
 
 Every parser takes the text as it stands and raises ValueError with the whole
 message: what stands there and what would be right.
@@ -7,18 +7,13 @@ message: what stands there and what would be right.
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any, TypeVar
-
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from typing import TypeVar
 
 from appliance.config.document import describe
 from appliance.model import INFINITE_LEASE, Endpoint, MacAddress, Release
 
-T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 Address = IPv4Address | IPv6Address
 Cidr = IPv4Network | IPv6Network
@@ -33,60 +28,8 @@ _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _MAC_OCTETS = re.compile(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2})+")
 
 
-@dataclass(frozen=True, eq=False)  # by identity: typing hashes it, and a schema cannot be
-class Spelled:
-    """Makes an annotated field of a pydantic model read its text through *parse*, and show *schema*."""
-
-    parse: Callable[[str], object]
-    schema: dict[str, Any]
-
-    def read(self, value: object) -> object:
-        """Return what *value* spells; raises ValueError."""
-        if not isinstance(value, str):
-            raise ValueError(f"{describe(value)} stands here; write one value" + _as_example(self.schema))  # noqa: TRY004
-        return self.parse(value)
-
-    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
-
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return dict(self.schema)
-
-
-@dataclass(frozen=True)
-class OneOrMany:
-    """Lets one value stand where a list of them may."""
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(
-            lambda value: value if isinstance(value, list) else [value], handler(source)
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        items = handler(schema)
-        return {"anyOf": [items["items"], items]}
-
-
-@dataclass(frozen=True)
-class NameAlone:
-    """Lets a text stand for a mapping that says only `name`."""
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(
-            lambda value: {"name": value} if isinstance(value, str) else value, handler(source)
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, handler(schema)]}
-
-
 def _wrong(text: str, why: str) -> ValueError:
     return ValueError(f"{describe(text)} {why}")
-
-
-def _as_example(schema: dict[str, Any]) -> str:
-    examples = schema.get("examples", ())
-    return f", as {examples[0]}" if examples else ""
 
 
 def parse_mac(text: str) -> MacAddress:
@@ -181,12 +124,13 @@ def _domain(text: str, label_form: re.Pattern[str], wanted: str) -> str:
     if len(name) > 253:
         raise _wrong(text, f"has {len(name)} characters; a domain name has at most 253")
     for label in name.split("."):
+        inside = "" if label == name else f"has {describe(label)}, which "
         if not label:
             raise _wrong(text, "has two dots with nothing between, or begins with one")
         if len(label) > 63:
-            raise ValueError(f"{describe(text)}: {describe(label)} has {len(label)} characters; a label has at most 63")
+            raise _wrong(text, f"{inside}has {len(label)} characters; a label has at most 63")
         if not label_form.fullmatch(label):
-            raise ValueError(f"{describe(text)}: {describe(label)} is not a label (RFC 1123): write {wanted}")
+            raise _wrong(text, f"{inside}is not a name (RFC 1123); write {wanted}")
     return name
 
 
@@ -364,3 +308,13 @@ def parse_image_release(text: str) -> str:
     if not re.fullmatch(r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?", name):
         raise _wrong(text, "is not a release of RHCOS; write it as 4.16.3, as the image's name has it")
     return name
+
+
+def parse_directory(text: str) -> str:
+    """Return the path of a directory."""
+    path = text.strip()
+    if path.startswith("~"):
+        raise _wrong(text, "is not expanded here; write the whole path, or one relative to this file")
+    if not path or not path.isprintable() or len(path) > 1000 or any(len(part) > 200 for part in path.split("/")):
+        raise _wrong(text, "cannot be a directory; write it as /var/lib/ocp-appliance")
+    return path

@@ -1,8 +1,10 @@
 """The names of the files that machines boot, from a release or from the file itself."""
 
-from appliance.config.vocabulary import ImageEntry, Images, ImageSet
+from appliance.config.vocabulary import ImageEntry, Images
 from appliance.model import Arch, Image, Release
 from appliance.model import Images as BootImages
+
+KINDS = ("kernel", "initramfs", "rootfs", "metal")
 
 
 def boot_images(images: Images, arch: Arch, cluster_release: Release, spelled_release: str) -> BootImages:
@@ -57,8 +59,3 @@ def has_old_names(release: str, cluster_release: Release) -> bool:
     return (cluster_release.major, cluster_release.minor) < (4, 3) or (
         cluster_release.minor == 3 and patch.isdigit() and int(patch) < 8
     )
-
-
-def is_named_by_hand(images: Images | ImageSet) -> bool:
-    """Whether a kernel is named, and so nothing hangs on the release's names."""
-    return images.kernel is not None

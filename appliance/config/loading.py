@@ -1,15 +1,20 @@
 """The way from paths to clusters: read, validate, check, build."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from appliance.config import fields
 from appliance.config.build import build, data_dir_of
-from appliance.config.document import Document, read
+from appliance.config.checks import problems_between
+from appliance.config.document import Document
+from appliance.config.facts import Facts
 from appliance.config.messages import problems_of
+from appliance.config.reading import read
 from appliance.config.vocabulary import ClusterFile
 from appliance.errors import ConfigError, Problem
 from appliance.model import Cluster
@@ -45,21 +50,41 @@ def load(paths: Sequence[Path], data_dir: Path | None = None) -> tuple[Cluster, 
     return checked.clusters
 
 
-def check(paths: Sequence[Path], data_dir: Path | None = None) -> Checked:
-    """Return the clusters that the files at *paths* describe, and everything that is wrong or odd. Raises nothing."""
+def check(paths: Sequence[Path], data_dir: Path | None = None, now: float | None = None) -> Checked:
+    """Return the clusters that the files at *paths* describe, and everything that is wrong or odd. Raises nothing.
+
+    *now* (UTC, by default the clock's) is what the certificates in Ignition files are held against.
+    """
     documents = [read(path) for path in paths]
-    problems = [list(document.problems) for document in documents]
-    files = [_validated(document, found) for document, found in zip(documents, problems, strict=True)]
-    in_order = tuple(_in_order(problems))
+    problems = {document.file: list(document.problems) for document in documents}
+    files = [_validated(document, problems[document.file]) for document in documents]
+    facts = [_facts(path, document, data_dir, len(paths)) for path, document in zip(paths, documents, strict=True)]
+    found = [*problems_between([each for each in facts if each is not None], time.time() if now is None else now)]
+    for problem in found:
+        problems[problem.file].append(problem)
+    in_order = tuple(_in_order(problems.values()))
     if any(not problem.is_warning for problem in in_order):
         return Checked((), in_order)
     clusters = []
-    for path, document, file in zip(paths, documents, files, strict=True):
-        assert file is not None
-        directory = data_dir_of(file.data_dir, path, data_dir, file.metadata.name, len(paths))
-        release = str(document.value_at(("release",)))
-        clusters.append(build(file, path, hashlib.sha256(document.raw).hexdigest(), directory, release))
+    for path, each, file in zip(paths, facts, files, strict=True):
+        assert file is not None, "a file that says nothing has a problem"
+        assert each is not None, "and so has one without facts"
+        assert each.data_dir is not None, "a file without errors has a name"
+        digest = hashlib.sha256(each.document.raw).hexdigest()
+        release = str(each.document.value_at(("release",))).strip()
+        clusters.append(build(file, path, digest, each.data_dir, release))
     return Checked(tuple(clusters), in_order)
+
+
+def _facts(path: Path, document: Document, data_dir: Path | None, cluster_count: int) -> Facts | None:
+    if document.root is None:
+        return None
+    facts = Facts(document)
+    said = facts.at(fields.parse_directory, "dataDir")
+    name = facts.name.value if facts.name else None
+    if name is None and cluster_count > 1:
+        return facts
+    return Facts(document, data_dir_of(said.value if said else None, path, data_dir, name or "", cluster_count))
 
 
 def _validated(document: Document, problems: list[Problem]) -> ClusterFile | None:
@@ -72,6 +97,6 @@ def _validated(document: Document, problems: list[Problem]) -> ClusterFile | Non
         return None
 
 
-def _in_order(problems: Sequence[Sequence[Problem]]) -> Iterator[Problem]:
+def _in_order(problems: Iterable[Sequence[Problem]]) -> Iterator[Problem]:
     for of_file in problems:
         yield from sorted(set(of_file), key=lambda problem: problem.line)

@@ -2,13 +2,12 @@
 
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from appliance.config.document import Document, Path_, describe, spell_path
-from appliance.config.vocabulary import ClusterFile
+from appliance.config.schema import schema_at
 from appliance.errors import Problem
 
 # Keys of install-config.yaml and agent-config.yaml that say nothing to the appliance: told, and passed over.
@@ -49,8 +48,14 @@ ELSEWHERE = {
 
 def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Yield the problems that *error* tells of *document*."""
-    for detail in error.errors(include_url=False, include_input=False):
+    details = error.errors(include_url=False, include_input=False)
+    misspelled = {near for detail in details if (near := _meant(detail)) is not None}
+    for detail in details:
+        if detail["type"] == "missing" and detail["loc"] in misspelled:
+            continue  # told at the key that was meant to be this one
         path = _path(detail["loc"], document)
+        if detail["type"] == "too_short" and document.value_at(path):
+            continue  # the list has entries, and each of them has a problem of its own
         key_path = path + tuple(part for part in detail["loc"][len(path) :] if isinstance(part, str))
         message, is_warning = _message(detail, key_path, document)
         yield Problem(document.file, document.line_of(path), spell_path(key_path), message, is_warning)
@@ -86,7 +91,7 @@ def _message(detail: ErrorDetails, path: Path_, document: Document) -> tuple[str
             spelled = spell_path(path)
             if foreign := FOREIGN.get(spelled):
                 return f"is not read here: {foreign}", True
-            return _unknown(str(path[-1]), known_keys(path[:-1])), False
+            return _unknown(str(path[-1]), _known_keys(path[:-1])), False
         case "too_short":
             return "is an empty list; at least one entry belongs here", False
         case "tuple_type" | "list_type":
@@ -100,43 +105,36 @@ def _message(detail: ErrorDetails, path: Path_, document: Document) -> tuple[str
 
 
 def _unknown(key: str, known: list[str]) -> str:
-    by_folded = {name.lower().replace("-", "").replace("_", ""): name for name in known}
-    folded = key.lower().replace("-", "").replace("_", "")
-    near = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.7)
-    if near:
-        return f"is no key here; did you mean {by_folded[near[0]]}?"
+    if near := _nearest(key, known):
+        return f"is no key here; did you mean {near}?"
     hint = ELSEWHERE.get(key)
     return f"is no key here; {hint}" if hint else f"is no key here; known are {', '.join(known)}"
 
 
-def known_keys(path: Path_) -> list[str]:
-    """Return the keys that may stand in the mapping at *path*."""
-    schema = _schema_at(path)
-    return list(schema.get("properties", ()))
+def _meant(detail: ErrorDetails) -> tuple[int | str, ...] | None:
+    """Return the place of the key that an unknown one was meant to be."""
+    if detail["type"] != "extra_forbidden":
+        return None
+    *parents, key = detail["loc"]
+    near = _nearest(str(key), _known_keys(tuple(parents)))
+    return (*parents, near) if near else None
+
+
+def _nearest(key: str, known: list[str]) -> str | None:
+    by_folded = {_folded(name): name for name in known}
+    near = difflib.get_close_matches(_folded(key), by_folded, n=1, cutoff=0.7)
+    return by_folded[near[0]] if near else None
+
+
+def _folded(key: str) -> str:
+    return key.lower().replace("-", "").replace("_", "")
+
+
+def _known_keys(path: Path_) -> list[str]:
+    return list(schema_at(path).get("properties", ()))
 
 
 def _example(path: Path_) -> str:
     key = str(path[-1])
-    examples = _schema_at(path).get("examples")
+    examples = schema_at(path).get("examples")
     return f"`{key}: {examples[0]}`" if examples else f"`{key}:` with its entries below it"
-
-
-def _schema_at(path: Path_) -> dict[str, Any]:
-    whole = ClusterFile.model_json_schema(by_alias=True)
-    here: dict[str, Any] = whole
-    for part in path:
-        choices = [_resolved(choice, whole) for choice in here.get("anyOf", [here])]
-        for choice in choices:
-            if isinstance(part, int) and "items" in choice:
-                here = _resolved(choice["items"], whole)
-                break
-            if part in choice.get("properties", {}):
-                here = _resolved(choice["properties"][part], whole)
-                break
-    choices = [_resolved(choice, whole) for choice in here.get("anyOf", [here])]
-    return next((choice for choice in choices if "properties" in choice or "examples" in choice), here)
-
-
-def _resolved(schema: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
-    name = schema.get("$ref", "").rpartition("/")[2]
-    return whole["$defs"][name] if name else schema

@@ -10,7 +10,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from appliance.config import words
-from appliance.config.fields import Spelled, parse_one_of
+from appliance.config.fields import parse_one_of
+from appliance.config.spelled import Spelled
 
 BOND_MODES = ("active-backup", "balance-rr", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
 

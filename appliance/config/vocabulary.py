@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from appliance.config import words
-from appliance.config.fields import NameAlone, OneOrMany
 from appliance.config.networkconfig import NetworkConfig
+from appliance.config.spelled import NameAlone, OneOrMany
 from appliance.model import DhcpMode
 
 
@@ -294,5 +294,5 @@ class ClusterFile(Section):
     """What roles wait for before they install."""
     serve_expired: words.Truth = False
     """Whether a bootstrap.ign whose certificates have died is handed out all the same."""
-    data_dir: words.Text | None = None
+    data_dir: words.Directory | None = None
     """Where images/, ignition/, tftp/ and the state are; relative to this file. Default: /var/lib/ocp-appliance."""

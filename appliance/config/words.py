@@ -4,7 +4,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Annotated, Any
 
 from appliance.config import fields
-from appliance.config.fields import Address, Cidr, Spelled
+from appliance.config.fields import Address, Cidr
+from appliance.config.spelled import Spelled
 from appliance.model import Arch, DhcpMode, Endpoint, Install, LocalBoot, MacAddress, Release, Role
 
 RECORD_TYPES = ("A", "AAAA", "CNAME", "TXT", "SRV", "MX", "PTR")
@@ -84,6 +85,7 @@ Disk = Annotated[str, Spelled(fields.parse_disk, _DISK)]
 Interface = Annotated[str, Spelled(fields.parse_interface, _text("eno1", maxLength=15))]
 KernelArgument = Annotated[str, Spelled(fields.parse_kernel_argument, _ARGUMENT)]
 Text = Annotated[str, Spelled(str, {"type": "string"})]
+Directory = Annotated[str, Spelled(fields.parse_directory, _text("/var/lib/ocp-appliance"))]
 Truth = Annotated[bool, Spelled(fields.parse_truth, {"type": "boolean"})]
 PrefixLength4 = Annotated[int, _whole(0, 32)]
 PrefixLength = Annotated[int, _whole(0, 128)]

@@ -1,0 +1,73 @@
+"""Several clusters of one appliance against each other."""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network
+from itertools import combinations
+from pathlib import Path
+
+from appliance.config.facts import UNKNOWN_DOMAIN, Fact, Facts
+from appliance.errors import Problem
+
+
+def problems_between(files: Sequence[Facts]) -> Iterator[Problem]:
+    """Yield what two of the files cannot both say."""
+    for first, second in combinations(files, 2):
+        if _same_file(first, second):
+            yield Problem(second.document.file, 0, "", "is named twice on the command line; name it once")
+            return
+        yield from _names(first, second)
+        yield from _networks(first, second)
+        yield from _addresses(first, second)
+        yield from _addresses(second, first)
+        yield from _data_directories(first, second)
+
+
+def _same_file(first: Facts, second: Facts) -> bool:
+    return Path(first.document.file).resolve() == Path(second.document.file).resolve()
+
+
+def _names(first: Facts, second: Facts) -> Iterator[Problem]:
+    if UNKNOWN_DOMAIN in {first.domain, second.domain}:
+        return
+    other = first.document.file
+    if first.domain == second.domain:
+        yield second.here("metadata", "name").error(
+            f"{second.domain} is the cluster of {other} too; give it another name"
+        )
+    elif first.zone == second.zone:
+        where = second.here("dns", "zone") if second.has("dns", "zone") else second.here("baseDomain")
+        yield where.error(
+            f"{second.zone} is the zone of {other} too; leave dns.zone out of both, and each has its own domain"
+        )
+
+
+def _networks(first: Facts, second: Facts) -> Iterator[Problem]:
+    for one in first.networks:
+        for two in second.networks:
+            if not (isinstance(one.value, IPv4Network) and isinstance(two.value, IPv4Network)):
+                continue
+            if one.value != two.value and one.value.overlaps(two.value):
+                where = one.place(two.document)
+                yield two.error(f"{two.value} overlaps {one.value} ({where}); clusters share a whole network, or none")
+
+
+def _addresses(holder: Facts, other: Facts) -> Iterator[Problem]:
+    taken: dict[IPv4Address, Fact[IPv4Address]] = {}
+    for fact in [*([holder.appliance] if holder.appliance else []), *holder.servers, *holder.gateways]:
+        taken.setdefault(fact.value, fact)
+    for vips in holder.vips.values():
+        for vip in vips:
+            if isinstance(vip.value, IPv4Address) and not holder.is_single_node:
+                taken.setdefault(vip.value, Fact(vip.value, vip.path, vip.document, vip.owner))
+    for host in other.hosts:
+        if host.address and (claim := taken.get(host.address.value)):
+            where = claim.place(host.address.document)
+            yield host.address.error(f"{claim.value} is {claim.owner} ({where}); move one of them")
+
+
+def _data_directories(first: Facts, second: Facts) -> Iterator[Problem]:
+    if first.data_dir is None or first.data_dir != second.data_dir:
+        return
+    yield second.here("dataDir").error(
+        f"{second.data_dir} is the data directory of {first.document.file} too; give each cluster its own"
+    )

@@ -1,0 +1,132 @@
+"""The machines: that each is itself, has a place in a network, and that together they make a cluster."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from ipaddress import IPv4Address
+from typing import TypeVar
+
+from appliance.config.checks.netconfig import problems_of_network_config
+from appliance.config.checks.networks import unusable
+from appliance.config.facts import Fact, Facts, HostFacts
+from appliance.errors import Problem
+from appliance.model import Role
+
+T = TypeVar("T", bound=Hashable)
+
+MAX_HOST_NAME = 63  # Linux takes 64 characters, of which RHCOS cuts the last
+
+
+def problems_in(facts: Facts) -> Iterator[Problem]:
+    """Yield what is wrong with the hosts of one file."""
+    yield from _roles(facts)
+    taken = _taken_addresses(facts)
+    for host in facts.hosts:
+        yield from _macs(host, facts)
+        yield from _name(host, facts)
+        yield from _address(host, facts, taken)
+        yield from problems_of_network_config(host, facts)
+
+
+def duplicates(files: Sequence[Facts]) -> Iterator[Problem]:
+    """Yield the names, MAC addresses and addresses that two hosts of any of the files claim."""
+    hosts = [host for facts in files for host in facts.hosts]
+    yield from _twice([mac for host in hosts for mac in host.macs], "each interface has its own")
+    yield from _twice([host.name for host in hosts if host.name], "each host has its own name")
+    yield from _twice([host.address for host in hosts if host.address], "each host has its own address")
+    yield from _twice([host.address6 for host in hosts if host.address6], "each host has its own address")
+
+
+def _twice(claims: Sequence[Fact[T]], rule: str) -> Iterator[Problem]:
+    first: dict[T, Fact[T]] = {}
+    for claim in claims:
+        other = first.setdefault(claim.value, claim)
+        if other is not claim:
+            where = f"{other.owner}'s too ({other.place(claim.document)})"
+            if other.document is claim.document and other.path[:2] == claim.path[:2]:
+                where = f"given twice (the first on {other.place(claim.document)})"
+            yield claim.error(f"{claim.value} is {where}; {rule}")
+
+
+def _roles(facts: Facts) -> Iterator[Problem]:
+    if not facts.hosts or any(host.role is None for host in facts.hosts):
+        return  # who is what cannot be known yet
+    roles = [host.role for host in facts.hosts if host.role]
+    bootstraps = [role for role in roles if role.value is Role.BOOTSTRAP]
+    masters = [role for role in roles if role.value is Role.MASTER]
+    hosts = facts.here("hosts")
+    if not masters:
+        yield hosts.error("no host has the role master; a cluster has three, or one on a single node")
+    elif len(masters) % 2 == 0:
+        yield hosts.warning(f"{len(masters)} hosts have the role master; etcd wants an odd number: three, or one")
+    for extra in bootstraps[1:]:
+        first = f"{bootstraps[0].owner} ({bootstraps[0].place(extra.document)})"
+        yield extra.error(f"{extra.owner} is a second bootstrap beside {first}; a cluster has one")
+    if not bootstraps:
+        yield hosts.warning("no host has the role bootstrap; a cluster that is not installed yet needs one")
+
+
+def _macs(host: HostFacts, facts: Facts) -> Iterator[Problem]:
+    path = host.entry.path
+    if not isinstance(facts.document.value_at(path), dict):
+        return
+    has_macs, has_interfaces = facts.has(*path, "macAddress"), facts.has(*path, "interfaces")
+    if has_macs and has_interfaces:
+        where = facts.here(*path, "interfaces")
+        yield where.error("stands beside macAddress; write one of them, with the interface that it boots from first")
+    elif not has_macs and not has_interfaces:
+        yield facts.here(*path, "macAddress").error("is missing; write it as `macAddress: 52:54:00:12:34:56`")
+    elif has_macs and facts.document.value_at((*path, "macAddress")) == []:
+        yield facts.here(*path, "macAddress").error("is an empty list; at least one entry belongs here")
+
+
+def _name(host: HostFacts, facts: Facts) -> Iterator[Problem]:
+    if host.name is None:
+        return
+    name, domain = host.name.value, facts.domain
+    first, _, parent = name.partition(".")
+    if parent == domain and first in {"api", "api-int", "apps"}:
+        yield host.name.error(f"{name} is the cluster's own name; call the machine something else")
+    elif first == "localhost":
+        yield host.name.error(f"{name} makes every node call itself localhost; call the machine something else")
+    elif name == facts.appliance_name.value:
+        where = facts.appliance_name.place(facts.document)
+        yield host.name.error(f"{name} is the appliance's own name ({where}); call the machine something else")
+    elif name.endswith(f".apps.{domain}"):
+        yield host.name.warning(f"{name} stands under the wildcard *.apps.{domain}, which belongs to routes")
+    if len(name) > MAX_HOST_NAME:
+        yield host.name.warning(f"{name} has {len(name)} characters; RHCOS cuts host names after {MAX_HOST_NAME}")
+
+
+def _taken_addresses(facts: Facts) -> dict[IPv4Address, Fact[IPv4Address]]:
+    taken: dict[IPv4Address, Fact[IPv4Address]] = {}
+    for fact in [*([facts.appliance] if facts.appliance else []), *facts.servers, *facts.gateways]:
+        taken.setdefault(fact.value, fact)
+    return taken
+
+
+def _address(host: HostFacts, facts: Facts, taken: dict[IPv4Address, Fact[IPv4Address]]) -> Iterator[Problem]:
+    if host.address is None:
+        return
+    address = host.address.value
+    home = next((network for network in facts.networks4 if address in network), None)
+    if home is None and facts.networks4:
+        wanted = " or ".join(map(str, facts.networks4))
+        yield host.address.error(
+            f"{address} is outside networking.machineNetwork {wanted}; move it, or add its network"
+        )
+    elif home is not None and (why := unusable(address, home)):
+        yield host.address.error(f"{address} {why}; no machine can have it")
+    if other := taken.get(address):
+        yield host.address.error(f"{address} is {other.owner} ({other.place(facts.document)}); move one of them")
+    for vip in _clashing_vips(address, facts):
+        yield host.address.error(f"{address} is {vip.owner} ({vip.place(facts.document)}); move one of them")
+
+
+def _clashing_vips(address: IPv4Address, facts: Facts) -> Iterator[Fact[object]]:
+    if facts.is_single_node:
+        return  # the one node is its own load balancer
+    held = {host.address.value for host in facts.hosts if host.address}
+    for vips in facts.vips.values():
+        # Several addresses, all of them hosts', are round robin by intent: the routers of a compact cluster.
+        is_round_robin = len(vips) > 1 and all(vip.value in held for vip in vips)
+        if not is_round_robin:
+            yield from (Fact(vip.value, vip.path, vip.document, vip.owner) for vip in vips if vip.value == address)

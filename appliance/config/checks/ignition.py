@@ -1,0 +1,87 @@
+"""The Ignition files: there, of this cluster, and alive."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.config.checks.boot import file_fault
+from appliance.config.document import Path_
+from appliance.config.facts import UNKNOWN_DOMAIN, Facts
+from appliance.errors import Problem
+from appliance.openshift.ignition import IgnitionFacts, inspect, misfit
+
+SOON_SECONDS = 12 * 3600  # OpenShift's manual: use the files within twelve hours
+MAX_IGNITION_BYTES = 16 << 20  # bootstrap.ign has a few hundred kilobytes
+
+
+@dataclass(frozen=True, slots=True)
+class IgnitionFile:
+    """One Ignition file as it was found."""
+
+    path: Path
+    needed_at: Path_  # the first host that needs it
+    fault: str | None  # why it cannot be read
+    facts: IgnitionFacts | None
+
+
+def ignition_files(facts: Facts) -> list[IgnitionFile]:
+    """Return the Ignition files that the hosts of one file need."""
+    if facts.data_dir is None:
+        return []
+    needed: dict[str, Path_] = {}
+    for host in facts.hosts:
+        if host.role:
+            needed.setdefault(host.role.value.ignition, host.role.path)
+    return [_read(facts.data_dir / "ignition" / name, path) for name, path in needed.items()]
+
+
+def _read(path: Path, needed_at: Path_) -> IgnitionFile:
+    if fault := file_fault(path, "; `openshift-install create ignition-configs` makes it: put it there"):
+        return IgnitionFile(path, needed_at, fault, None)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_IGNITION_BYTES + 1)
+    except OSError as error:
+        return IgnitionFile(path, needed_at, f"cannot be read: {error.strerror}", None)
+    if len(data) > MAX_IGNITION_BYTES:
+        return IgnitionFile(path, needed_at, f"is larger than {MAX_IGNITION_BYTES >> 20} MiB; is it an image?", None)
+    return IgnitionFile(path, needed_at, None, inspect(data))
+
+
+def problems_in(facts: Facts, now: float) -> Iterator[Problem]:
+    """Yield what is wrong with the Ignition files of one cluster at *now* (UTC)."""
+    for file in ignition_files(facts):
+        where = facts.here(*file.needed_at)
+        if file.fault:
+            yield where.warning(f"{file.path} {file.fault}")
+        if file.facts is None:
+            continue
+        for problem in file.facts.problems:
+            yield where.warning(f"{file.path}: {problem}")
+        if facts.domain != UNKNOWN_DOMAIN and (why := misfit(file.facts, facts.domain)):
+            yield where.warning(f"{file.path} {why}")
+        yield from _clock(file, facts, now)
+
+
+def _clock(file: IgnitionFile, facts: Facts, now: float) -> Iterator[Problem]:
+    expires_at = file.facts.expires_at if file.facts else None
+    if expires_at is None or expires_at - now > SOON_SECONDS:
+        return
+    where, at = facts.here(*file.needed_at), spell_time(expires_at)
+    remedy = "make new ones in an empty directory with `openshift-install create ignition-configs`"
+    if expires_at <= now:
+        yield where.warning(f"{file.path} died at {at}, and is not served; {remedy}")
+    else:
+        yield where.warning(f"{file.path} dies in {spell_hours(expires_at - now)}, at {at}; {remedy}")
+
+
+def spell_time(moment: float) -> str:
+    """Return *moment* as people write UTC."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment))
+
+
+def spell_hours(seconds: float) -> str:
+    """Return a length of time in hours and minutes, as 23 h 05 min."""
+    minutes = int(seconds // 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"

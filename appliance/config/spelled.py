@@ -1,0 +1,64 @@
+"""What ties a field of a pydantic model to its parser and its JSON Schema."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from appliance.config.document import describe
+
+
+@dataclass(frozen=True, eq=False)  # by identity: typing hashes it, and a schema cannot be
+class Spelled:
+    """Makes an annotated field of a pydantic model read its text through *parse*, and show *schema*."""
+
+    parse: Callable[[str], object]
+    schema: dict[str, Any]
+
+    def read(self, value: object) -> object:
+        """Return what *value* spells; raises ValueError."""
+        if not isinstance(value, str):
+            raise ValueError(f"{describe(value)} stands here; write one value" + _as_example(self.schema))  # noqa: TRY004
+        return self.parse(value)
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return dict(self.schema)
+
+
+@dataclass(frozen=True)
+class OneOrMany:
+    """Lets one value stand where a list of them may."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: value if isinstance(value, list) else [value], handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        several = handler(schema)
+        # Under an optional list stands a choice between it and null.
+        items = next(choice for choice in [several, *several.get("anyOf", [])] if "items" in choice)
+        return {"anyOf": [items["items"], items]}
+
+
+@dataclass(frozen=True)
+class NameAlone:
+    """Lets a text stand for a mapping that says only `name`."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: {"name": value} if isinstance(value, str) else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
+
+def _as_example(schema: dict[str, Any]) -> str:
+    examples = schema.get("examples", ())
+    return f", as {examples[0]}" if examples else ""
