@@ -75,7 +75,7 @@ class Forward:
     edns: Edns | None
     reply_bytes: int  # the most that the reply may have
     alias: bytes = b""
-    own: bytes = b""  # our reply as far as it goes; "" where we have none
+    own: bytes = b""  # our reply with those CNAMEs, without OPT; "" where the question's own name is not ours
 
 
 def own_answer(table: DnsTable, query: bytes) -> bytes | None:
@@ -178,11 +178,11 @@ def _answer_in(
     node = table.nodes.get(name)
     found = _answer_below(table.nodes, name, key) if node is None else node.answers.get(key) or _other_type(node, key)
     if found is None or found.alias:
-        own = b"" if found is None else _reply(found, query, name_end, edns, reply_bytes)
         if query[2] & RD and table.forwarders and _may_recurse(table, client):
-            alias = b"" if found is None else found.alias
+            alias, own = (b"", b"") if found is None else (found.alias, _reply(found, query, name_end, None, TCP_BYTES))
             return Forward(query, name_end, edns, reply_bytes, alias, own)
-        return own or refusal(query, Rcode.REFUSED, name_end, edns)
+        if found is None:
+            return refusal(query, Rcode.REFUSED, name_end, edns)
     reply = _reply(found, query, name_end, edns, reply_bytes)
     if node is not None and node.is_watched and client in table.hosts:
         return Watched(reply, table.hosts[client], name)

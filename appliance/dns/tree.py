@@ -41,7 +41,7 @@ class Tree:
         return apex_of(name, self.zones)
 
     def found(self, name: str) -> Mapping[str, Rrset] | None:
-        """Return the records that answer for *name*, its own or a wildcard's (RFC 4592), or None where there are none."""
+        """Return the records that answer for *name*, its own or a wildcard's (RFC 4592); None if it does not exist."""
         if name in self.names:
             return self.names[name]
         encloser = apex_of(parent_of(name), self.names)

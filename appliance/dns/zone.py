@@ -14,9 +14,6 @@ from appliance.model import Cluster, DnsSettings, NameServer, Record, Role
 
 ETCD_TTL = 86400  # seconds; what OpenShift's manual for 4.1 to 4.3 gives the SRV records
 
-SERIAL_BITS = 32
-SERIAL_HALF = 1 << (SERIAL_BITS - 1)
-
 # Which words of a value are names, and take a trailing dot in a master file.
 _NAME_WORDS = {"CNAME": (0,), "NS": (0,), "PTR": (0,), "MX": (1,), "SRV": (3,), "SOA": (0, 1)}
 
@@ -98,16 +95,6 @@ class Zone:
             for rrset in self.rrsets[name].values():
                 lines.extend(_lines(self.name, rrset))
         return "\n".join(lines) + "\n"
-
-
-def serial_after(previous: int, least: int) -> int:
-    """Return the serial of a zone that has changed since *previous*: the next, or *least* where that is greater.
-
-    Greater as RFC 1982 has it: the numbers go round at 2**32.
-    """
-    following = (previous + 1) % (1 << SERIAL_BITS)
-    ahead = (least - following) % (1 << SERIAL_BITS)
-    return least if ahead < SERIAL_HALF else following
 
 
 def character_strings(value: str) -> Iterator[bytes]:

@@ -1,0 +1,158 @@
+"""Questions about names that are not ours: asked of the forwarders, each once however many clients wait for it."""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+
+from appliance.dns.forward import (
+    AnswerCache,
+    Kept,
+    Question,
+    Upstreams,
+    Verdict,
+    judge,
+    kept_of,
+    question_of,
+    reply_from,
+    upstream_query,
+)
+from appliance.dns.message import MessageError, Rcode
+from appliance.dns.protocol import Forward, refusal
+from appliance.model import Endpoint
+from appliance.sockets import udp_client
+
+# A socket each; 1,000 hosts that pull the same images ask far fewer different questions at once.
+MAX_UNDER_WAY = 256
+WAIT_SECONDS = (0.8, 1.6)  # for each forwarder, in the first round and the second
+TOTAL_SECONDS = 4.5  # a stub resolver gives up after five
+STALE_WAIT_SECONDS = 1.8  # RFC 8767 section 5, the client response timer
+
+
+class Resolver:
+    """Answers from forwarders.
+
+    It counts ("upstream", how): cached, answered, stale or failed for a client's
+    question; silent for each try that a forwarder let pass.
+    """
+
+    def __init__(self, counts: Counter[tuple[str, ...]]) -> None:
+        self._counts = counts
+        self._cache = AnswerCache()
+        self._upstreams = Upstreams()
+        self._under_way: dict[Question, asyncio.Task[Kept | None]] = {}
+
+    def kept_reply(self, forward: Forward) -> bytes | None:
+        """Return the reply if it can be given at once."""
+        now = asyncio.get_running_loop().time()
+        kept = self._cache.get(question_of(forward), now)
+        if kept is None or kept.fresh_until < now:
+            return None
+        self._counts["upstream", "cached"] += 1
+        return reply_from(kept, forward, now)
+
+    async def reply(self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup) -> bytes:
+        """Return the reply, SERVFAIL where no forwarder has one."""
+        kept = await self._resolve(question_of(forward), forwarders, tasks)
+        if kept is None:
+            self._counts["upstream", "failed"] += 1
+            return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
+        now = asyncio.get_running_loop().time()
+        if kept.fresh_until < now:
+            self._counts["upstream", "stale"] += 1
+        return reply_from(kept, forward, now)
+
+    async def _resolve(
+        self, question: Question, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup
+    ) -> Kept | None:
+        now = asyncio.get_running_loop().time()
+        kept = self._cache.get(question, now)
+        if (kept is not None and kept.fresh_until >= now) or self._cache.has_failed(question, now):
+            return kept
+        asking = self._under_way.get(question)
+        if asking is None:
+            if len(self._under_way) >= MAX_UNDER_WAY:
+                return kept
+            asking = tasks.create_task(self._ask_once(question, forwarders))
+            self._under_way[question] = asking
+        if kept is None:
+            # A client that goes away must not take the answer from the others.
+            return await asyncio.shield(asking)
+        await asyncio.wait({asking}, timeout=STALE_WAIT_SECONDS)
+        return (asking.result() or kept) if asking.done() else kept
+
+    async def _ask_once(self, question: Question, forwarders: Sequence[Endpoint]) -> Kept | None:
+        loop = asyncio.get_running_loop()
+        kept = None
+        try:
+            async with asyncio.timeout(TOTAL_SECONDS):
+                kept = await self._ask_in_turn(question, forwarders)
+        except TimeoutError:
+            pass  # as if every forwarder had been silent
+        finally:
+            del self._under_way[question]
+        if kept is None:
+            self._cache.fail(question, loop.time())
+        else:
+            self._counts["upstream", "answered"] += 1
+            self._cache.put(question, kept)
+        return kept
+
+    async def _ask_in_turn(self, question: Question, forwarders: Sequence[Endpoint]) -> Kept | None:
+        loop = asyncio.get_running_loop()
+        for seconds in WAIT_SECONDS:
+            for forwarder in self._upstreams.in_turn(forwarders, loop.time()):
+                try:
+                    async with asyncio.timeout(seconds):
+                        kept = await _ask(question, forwarder)
+                except (TimeoutError, OSError, asyncio.IncompleteReadError):
+                    self._upstreams.failed(forwarder, loop.time())
+                    self._counts["upstream", "silent"] += 1
+                    continue
+                self._upstreams.answered(forwarder)
+                if kept is not None:
+                    return kept
+        return None
+
+
+async def _ask(question: Question, forwarder: Endpoint) -> Kept | None:
+    """Return one forwarder's answer, or None where it has none. Raises what a connection raises."""
+    query = _query(question, with_edns=True)
+    verdict, message = await _over_udp(query, forwarder)
+    if verdict is Verdict.WITHOUT_EDNS:
+        query = _query(question, with_edns=False)
+        verdict, message = await _over_udp(query, forwarder)
+    if verdict is Verdict.USE_TCP:
+        message = await _over_tcp(query, forwarder)
+        verdict = judge(query, message, over_tcp=True)
+    if verdict is not Verdict.ACCEPT:
+        return None
+    try:
+        return kept_of(message, asyncio.get_running_loop().time())
+    except MessageError:
+        return None
+
+
+def _query(question: Question, *, with_edns: bool) -> bytes:
+    case_bits = secrets.randbits(len(question.name))
+    return upstream_query(question, secrets.randbits(16), case_bits, with_edns=with_edns)
+
+
+async def _over_udp(query: bytes, forwarder: Endpoint) -> tuple[Verdict, bytes]:
+    loop = asyncio.get_running_loop()
+    with udp_client(forwarder.address, forwarder.port) as sock:
+        sock.send(query)
+        while True:
+            message = await loop.sock_recv(sock, 65535)
+            verdict = judge(query, message)
+            if verdict is not Verdict.IGNORE:
+                return verdict, message
+
+
+async def _over_tcp(query: bytes, forwarder: Endpoint) -> bytes:
+    reader, writer = await asyncio.open_connection(str(forwarder.address), forwarder.port)
+    try:
+        writer.write(len(query).to_bytes(2) + query)
+        return await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+    finally:
+        writer.close()

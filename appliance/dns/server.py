@@ -1,0 +1,230 @@
+"""The DNS server's sockets: UDP drained in bursts, and questions handed to the resolver. It decides nothing."""
+
+import asyncio
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+from appliance.dns.compile import DnsTable
+from appliance.dns.connections import Connections
+from appliance.dns.message import Rcode, text_name
+from appliance.dns.protocol import Forward, Silence, Watched, answer, own_answer, refusal
+from appliance.dns.resolver import Resolver
+from appliance.events import DnsAsked, Event
+from appliance.model import Endpoint, Listen
+from appliance.sockets import IN_PKTINFO, tcp_server, udp_server
+from appliance.tables import Live
+
+BURST = 64  # datagrams for each wake-up: half a millisecond, so that no other service waits longer
+DATAGRAM_BYTES = 2048  # more than any query has; what is longer is cut off, and so malformed
+MAX_KNOWN = 4096  # queries whose replies are kept as they were sent: some 2 MiB
+MAX_KNOWN_BYTES = 512  # and none that is padded beyond all use
+MAX_WAITING = 4096  # clients of the resolver; one more gets SERVFAIL
+WATCHED_SECONDS = 1.0  # at most one event so often for each host
+
+Send = Callable[[bytes], None]
+
+
+class DnsServer:
+    """Answers DNS on every endpoint of listen.dns.
+
+    `counts` has (transport, outcome): "udp" or "tcp" with an rcode's name, with
+    "silence" for what gets no reply, with "unsent" for what the system refused;
+    and what Resolver counts.
+    """
+
+    def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
+        """Open every socket. Raises ListenError."""
+        self._live = live
+        self._publish = publish
+        self._counts: Counter[tuple[str, ...]] = Counter()
+        self._udp_replies = [0] * 256  # by the header's fourth byte, whose lower half is the rcode
+        self._resolver = Resolver(self._counts)
+        self._waiting = 0
+        self._told_at: dict[str, float] = {}
+        self._known: dict[bytes, bytes] = {}
+        self._known_table: DnsTable | None = None
+        with contextlib.ExitStack() as opened:
+            self._udp = [(endpoint, opened.enter_context(_udp_socket(endpoint))) for endpoint in listen.dns]
+            self._tcp = [
+                opened.enter_context(tcp_server(endpoint.address, endpoint.port, setting="listen.dns"))
+                for endpoint in listen.dns
+            ]
+            self._sockets = opened.pop_all()
+
+    @property
+    def counts(self) -> Counter[tuple[str, ...]]:
+        """What has happened since the start."""
+        counts = Counter(self._counts)
+        for flags, number in enumerate(self._udp_replies):
+            if number:
+                counts["udp", rcode_name(flags)] += number
+        return counts
+
+    async def run(self) -> None:
+        """Serve until cancelled, then close the sockets."""
+        loop = asyncio.get_running_loop()
+        with self._sockets:
+            async with asyncio.TaskGroup() as tasks:
+                for endpoint, sock in self._udp:
+                    buffer = bytearray(DATAGRAM_BYTES)
+                    drain = self._drain_any_address if endpoint.address.is_unspecified else self._drain
+                    loop.add_reader(sock, drain, sock, buffer, tasks)
+                try:
+                    for listener in self._tcp:
+                        tasks.create_task(Connections(partial(self._tcp_reply, tasks)).run(listener, tasks))
+                    await loop.create_future()  # until cancelled
+                finally:
+                    for _, sock in self._udp:
+                        loop.remove_reader(sock)
+
+    def _drain(self, sock: socket.socket, buffer: bytearray, tasks: asyncio.TaskGroup) -> None:
+        """Answer what has arrived, up to a burst.
+
+        What the loop does for each datagram is all that the common case costs: 1 µs
+        beside two system calls. A query that came before, id aside, gets the reply
+        that it got then.
+        """
+        known = self._known_replies()
+        replies = self._udp_replies
+        view = memoryview(buffer)
+        receive, send = sock.recvfrom_into, sock.sendto
+        for _ in range(BURST):
+            try:
+                size, sender = receive(buffer)
+            except BlockingIOError:
+                return
+            tail = known.get(view[2:size].tobytes())
+            if tail is None:
+                tail = self._new_tail(view[:size].tobytes(), sender[0], partial(self._send, sock, sender), tasks)
+                if tail is None:
+                    continue
+            try:
+                send(buffer[:2] + tail, sender)
+            except OSError:
+                self._counts["udp", "unsent"] += 1
+            replies[tail[1]] += 1
+
+    def _drain_any_address(self, sock: socket.socket, buffer: bytearray, tasks: asyncio.TaskGroup) -> None:
+        """Do the same for a socket on all addresses: each reply must leave from the one that was asked."""
+        known = self._known_replies()
+        view = memoryview(buffer)
+        for _ in range(BURST):
+            try:
+                size, ancillary, _flags, sender = sock.recvmsg_into([buffer], socket.CMSG_SPACE(64))
+            except BlockingIOError:
+                return
+            query = view[:size].tobytes()
+            send = partial(self._send_from, sock, ancillary, sender)
+            tail = known.get(query[2:]) or self._new_tail(query, sender[0], send, tasks)
+            if tail is not None:
+                send(query[:2] + tail)
+
+    def _known_replies(self) -> dict[bytes, bytes]:
+        """Return replies without their ids, by queries without theirs; forgotten when the tables change."""
+        table = self._live.tables.dns
+        if table is not self._known_table or len(self._known) >= MAX_KNOWN:
+            self._known = {}
+            self._known_table = table
+        return self._known
+
+    def _new_tail(self, query: bytes, client: str, send: Send, tasks: asyncio.TaskGroup) -> bytes | None:
+        """Return the reply to *query* without its id and keep it, or None where it is sent otherwise."""
+        table = self._live.tables.dns
+        reply = own_answer(table, query)
+        if reply is not None:
+            if len(query) <= MAX_KNOWN_BYTES:
+                self._known[query[2:]] = reply[2:]
+            return reply[2:]
+        match answer(table, query, client):
+            case bytes(reply):
+                return reply[2:]
+            case Watched(reply) as watched:
+                send(reply)
+                self._tell(watched, client)
+            case Forward() as forward:
+                self._send_forwarded(forward, send, tasks)
+            case Silence():
+                self._counts["udp", "silence"] += 1
+        return None
+
+    def _send_forwarded(self, forward: Forward, send: Send, tasks: asyncio.TaskGroup) -> None:
+        reply = self._resolver.kept_reply(forward)
+        if reply is not None:
+            send(reply)
+        elif self._waiting < MAX_WAITING:
+            tasks.create_task(self._send_when_resolved(forward, send, tasks))
+        else:
+            send(refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns))
+
+    async def _send_when_resolved(self, forward: Forward, send: Send, tasks: asyncio.TaskGroup) -> None:
+        self._waiting += 1
+        try:
+            send(await self._resolver.reply(forward, self._live.tables.dns.forwarders, tasks))
+        finally:
+            self._waiting -= 1
+
+    def _send(self, sock: socket.socket, sender: tuple[str, int], reply: bytes) -> None:
+        try:
+            sock.sendto(reply, sender)
+        except OSError:
+            self._counts["udp", "unsent"] += 1
+        self._udp_replies[reply[3]] += 1
+
+    def _send_from(
+        self, sock: socket.socket, ancillary: list[tuple[int, int, bytes]], sender: tuple[str, int], reply: bytes
+    ) -> None:
+        try:
+            sock.sendmsg([reply], _source(ancillary), 0, sender)
+        except OSError:
+            self._counts["udp", "unsent"] += 1
+        self._udp_replies[reply[3]] += 1
+
+    async def _tcp_reply(self, tasks: asyncio.TaskGroup, query: bytes, client: str) -> bytes | None:
+        table = self._live.tables.dns
+        match answer(table, query, client, over_tcp=True):
+            case bytes(reply):
+                pass
+            case Watched(reply) as watched:
+                self._tell(watched, client)
+            case Forward() as forward:
+                reply = self._resolver.kept_reply(forward) or await self._resolver.reply(
+                    forward, table.forwarders, tasks
+                )
+            case Silence():
+                self._counts["tcp", "silence"] += 1
+                return None
+        self._counts["tcp", rcode_name(reply[3])] += 1
+        return reply
+
+    def _tell(self, watched: Watched, client: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at.get(watched.host, -WATCHED_SECONDS) >= WATCHED_SECONDS:
+            self._told_at[watched.host] = now
+            self._publish(DnsAsked(watched.host, client=client, name=text_name(watched.name)))
+
+
+def rcode_name(flags: int) -> str:
+    """Return the name of the rcode in the header's fourth byte."""
+    try:
+        return Rcode(flags & 0xF).name
+    except ValueError:
+        return f"RCODE{flags & 0xF}"
+
+
+def _udp_socket(endpoint: Endpoint) -> socket.socket:
+    return udp_server(
+        endpoint.address, endpoint.port, setting="listen.dns", with_packet_info=endpoint.address.is_unspecified
+    )
+
+
+def _source(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """Return what lets a reply leave from the address that its query came to."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and len(data) >= IN_PKTINFO.size:
+            _interface, local, _destination = IN_PKTINFO.unpack_from(data)
+            # The interface is left to the routes, which may lead back another way.
+            return [(level, kind, IN_PKTINFO.pack(0, local, bytes(4)))]
+    return ancillary
