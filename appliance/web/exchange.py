@@ -59,12 +59,16 @@ class Exchange:
         self.is_quiet = False  # one of many that tell the same
         self._desk = desk
         self._sent = 0  # bytes of the body
+        self._is_told = False  # that it was begun, so that its end is to be told too
+        self._first = 0  # offset of the first byte
         self._began = 0.0  # monotonic
 
     def start(self, total: int, first: int = 0) -> None:
         """Tell that a GET for something of *total* bytes begins to be answered."""
         self._began = time.monotonic()
+        self._first = first
         if self.method == "GET" and not self.is_quiet:
+            self._is_told = True
             self._desk.publish(WebStarted(self.host, self.client, self.path, self.what, first, total))
 
     async def send_text(self, content: bytes, changed_at: int) -> web.StreamResponse:
@@ -76,6 +80,7 @@ class Exchange:
         """Answer with *content*, or the part of it that the client wants; start() was called."""
         answer = respond(entity, self.method, _conditions(self.request))
         body = _in_memory(answer, content)
+        self._first = next((part.first for part in answer.parts if isinstance(part, Slice)), 0)
         response, is_out = await self._send(answer, body, {"Cache-Control": "no-store"})
         if is_out and body:
             self._finish(answer.status, entity.size)
@@ -106,6 +111,7 @@ class Exchange:
 
     async def refuse(self, refusal: Refusal) -> web.StreamResponse:
         """Answer with an error."""
+        self._is_told = False  # the refusal tells all
         self._tell(refusal)
         answer = refused(refusal, self.method)
         response, _ = await self._send(answer, _in_memory(answer, b""), {})
@@ -180,16 +186,27 @@ class Exchange:
         self._desk.counts["request", self.what.value, str(status)] += 1
 
     def _finish(self, status: int, total: int) -> None:
-        if self.is_quiet:
+        if not self._is_told:
             return
-        seconds = time.monotonic() - self._began
-        agent = self.request.headers.get("User-Agent", "")[:MAX_TOLD]
         self._desk.publish(
-            WebFinished(self.host, self.client, self.path, self.what, status, self._sent, total, seconds, agent)
+            WebFinished(
+                self.host,
+                self.client,
+                self.path,
+                self.what,
+                status,
+                self._sent,
+                total,
+                seconds=time.monotonic() - self._began,
+                agent=self.request.headers.get("User-Agent", "")[:MAX_TOLD],
+                first=self._first,
+            )
         )
 
     def _break(self, total: int, why: str) -> None:
         self._desk.counts["broken", self.what.value] += 1
+        if not self._is_told:
+            return
         self._desk.publish(WebBroken(self.host, self.client, self.path, self.what, self._sent, total, why))
 
     def _cut(self, response: web.StreamResponse) -> None:

@@ -212,7 +212,8 @@ class WebServer:
         loader = None if path in site.kinds else find_loader(path, site.data_dir)
         if loader is not None:
             exchange.what = WebKind.LOADER
-            return open_below(loader.parent, loader.name)
+            real = loader.resolve()  # Debian has a link to /boot
+            return open_below(real.parent, real.name)
         fd, identity = open_below(site.images, path)
         expected = site.sha256.get(path)
         found = self._images.sha256(site.images / path, identity)
