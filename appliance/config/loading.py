@@ -50,17 +50,21 @@ def load(paths: Sequence[Path], data_dir: Path | None = None) -> tuple[Cluster, 
     return checked.clusters
 
 
-def check(paths: Sequence[Path], data_dir: Path | None = None, now: float | None = None) -> Checked:
+def check(
+    paths: Sequence[Path], data_dir: Path | None = None, now: float | None = None, *, reads_images: bool = False
+) -> Checked:
     """Return the clusters that the files at *paths* describe, and everything that is wrong or odd. Raises nothing.
 
     *now* (UTC, by default the clock's) is what the certificates in Ignition files are held against.
+    With *reads_images* each image is held against its sha256, which takes seconds a gigabyte.
     """
     documents = [read(path) for path in paths]
     problems = {document.file: list(document.problems) for document in documents}
     files = [_validated(document, problems[document.file]) for document in documents]
     facts = [_facts(path, document, data_dir, len(paths)) for path, document in zip(paths, documents, strict=True)]
-    found = [*problems_between([each for each in facts if each is not None], time.time() if now is None else now)]
-    for problem in found:
+    readable = [each for each in facts if each is not None]
+    moment = time.time() if now is None else now
+    for problem in problems_between(readable, moment, reads_images=reads_images):
         problems[problem.file].append(problem)
     in_order = tuple(_in_order(problems.values()))
     if any(not problem.is_warning for problem in in_order):

@@ -56,7 +56,8 @@ def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]
         path = _path(detail["loc"], document)
         if detail["type"] == "too_short" and document.value_at(path):
             continue  # the list has entries, and each of them has a problem of its own
-        key_path = path + tuple(part for part in detail["loc"][len(path) :] if isinstance(part, str))
+        is_in_mapping = isinstance(document.value_at(path), dict)
+        key_path = (*path, detail["loc"][len(path)]) if is_in_mapping and len(path) < len(detail["loc"]) else path
         message, is_warning = _message(detail, key_path, document)
         yield Problem(document.file, document.line_of(path), spell_path(key_path), message, is_warning)
 

@@ -74,7 +74,7 @@ class Networking(Section):
 class Appliance(Section):
     address: words.Ipv4
     """The appliance's own address in the machine network: next-server, and the host in every URL."""
-    hostname: words.Domain = "appliance"
+    hostname: words.HostName = "appliance"
     """The appliance's name, in the cluster's domain unless it has dots. It gets an A and a PTR record."""
 
 
@@ -119,7 +119,7 @@ class RoleDefaults(Section):
 
 
 class HostEntry(HostDefaults):
-    hostname: words.Domain
+    hostname: words.HostName
     """The machine's name, in the cluster's domain unless it has dots."""
     role: words.RoleWord
     """What the machine becomes; infra is installed as worker, and labelled on day two."""
@@ -136,7 +136,7 @@ class HostEntry(HostDefaults):
 
 
 class NameServerEntry(Section):
-    name: words.Domain
+    name: words.HostName
     """The name server's name, in the zone unless it has dots."""
     address: words.Ipv4 | None = None
     """Its address; needed when its name lies in the zone and is neither the appliance's nor a host's."""

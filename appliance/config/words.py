@@ -61,6 +61,7 @@ AnyAddress = Annotated[Address, Spelled(fields.parse_address, _text("192.0.2.5",
 AnyCidr = Annotated[Cidr, Spelled(fields.parse_cidr, _text("192.0.2.0/24", "2001:db8::/64", pattern="/"))]
 Ipv4Cidr = Annotated[IPv4Network, Spelled(fields.parse_cidr4, _IPV4_CIDR)]
 Domain = Annotated[str, Spelled(fields.parse_domain, _text("ocp45.example.com", pattern=_NAME))]
+HostName = Annotated[str, Spelled(fields.parse_domain, _text("m1", "m1.ocp45.example.com", pattern=_NAME))]
 Label = Annotated[str, Spelled(fields.parse_label, _text("ocp45", pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$"))]
 RecordName = Annotated[str, Spelled(fields.parse_record_name, _text("lb1", "*.dev", "@", "192.0.2.111"))]
 Mailbox = Annotated[str, Spelled(fields.parse_mailbox, _text("hostmaster@example.com", "hostmaster.example.com"))]

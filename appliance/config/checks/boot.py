@@ -1,5 +1,6 @@
 """The files that machines boot: named rightly, and there. What is missing on disk is a warning, for it may yet come."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,23 @@ def _images(facts: Facts, arch: Arch) -> Iterator[Problem]:
             file = facts.data_dir / "images" / name
             if why := file_fault(file, _other_spelling(file)):
                 yield facts.here(*path).warning(f"the {NOUNS[kind]} {file} {why}")
+
+
+def wrong_digests(facts: Facts) -> Iterator[Problem]:
+    """Yield the images that are not what their sha256 says. Reads them whole: seconds for a gigabyte."""
+    release, spelled = facts.release, facts.document.value_at(("release",))
+    if release is None or not isinstance(spelled, str) or facts.data_dir is None:
+        return
+    for arch in _arches(facts):
+        for _, path, name in _image_names(facts, arch, release, spelled.strip()):
+            said = facts.at(fields.parse_sha256, *path[:-1], "sha256")
+            file = facts.data_dir / "images" / name
+            if said is None or file_fault(file, ""):
+                continue
+            with file.open("rb") as image:
+                found = hashlib.file_digest(image, "sha256").hexdigest()
+            if found != said.value:
+                yield said.error(f"{file} has {found}; fetch it again, or write what its publisher says")
 
 
 def _image_names(facts: Facts, arch: Arch, release: Release, spelled: str) -> Iterator[tuple[str, Path_, str]]:

@@ -15,6 +15,8 @@ SHORT_LEASE_SECONDS = 3600
 def problems_in(facts: Facts) -> Iterator[Problem]:
     """Yield what is wrong with the networks of one file."""
     yield from _overlaps(facts)
+    if facts.networks and not facts.networks4 and all(fact.value.version == 6 for fact in facts.networks):
+        yield facts.here("networking", "machineNetwork").error("holds no IPv4 network; machines boot over IPv4")
     yield from _gateways(facts)
     yield from _routes(facts)
     yield from _appliance(facts)
