@@ -1,0 +1,99 @@
+"""Every iPXE script as it goes out, byte for byte. APPLIANCE_GOLDEN=write makes the files anew."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from appliance import ipxe
+from appliance.model import Arch, Cluster, Endpoint, Host, Image, LocalBoot, MacAddress, Release, Role
+from tests.clusters import APPLIANCE, LIVE_IMAGES, host, reference_cluster
+
+GOLDEN = Path(__file__).parent / "ipxe"
+
+
+def live() -> Cluster:
+    return reference_cluster(release=Release(4, 16), images={Arch.X86_64: LIVE_IMAGES})
+
+
+def live_with_metal() -> Cluster:
+    images = replace(LIVE_IMAGES, metal=Image("rhcos-4.16.3-x86_64-metal.x86_64.raw.gz", None))
+    return reference_cluster(release=Release(4, 16), images={Arch.X86_64: images})
+
+
+def high_port() -> Cluster:
+    cluster = reference_cluster()
+    return replace(cluster, listen=replace(cluster.listen, http=(Endpoint(APPLIANCE, 8080),)))
+
+
+def named(cluster: Cluster, name: str, **changes: object) -> Host:
+    found = next(one for one in cluster.hosts if one.short_name == name)
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+STATIC = (
+    "ip=172.16.0.31::172.16.0.254:255.255.255.0:w1.ocp45.example.localdomain:ens192:none",
+    "nameserver=172.16.0.101",
+)
+BOND = (
+    "ip=172.16.0.31::172.16.0.254:255.255.255.0:w1.ocp45.example.localdomain:bond0:none",
+    "nameserver=172.16.0.101",
+    "bond=bond0:ens1,ens2:mode=802.3ad",
+)
+TWO_NICS = (MacAddress.parse("00:50:56:96:6b:da"), MacAddress.parse("00:50:56:96:6b:db"))
+
+
+def install(cluster: Cluster, name: str, **changes: object) -> str:
+    return ipxe.install_script(cluster, named(cluster, name, **changes))
+
+
+SCRIPTS: dict[str, Callable[[], str]] = {
+    "menu-unknown": lambda: ipxe.menu(reference_cluster()),
+    "menu-unknown-port-8080": lambda: ipxe.menu(high_port(), IPv4Address("172.16.0.99")),
+    "menu-bootstrap": lambda: ipxe.host_menu(reference_cluster(), named(reference_cluster(), "bs")),
+    "menu-master": lambda: ipxe.host_menu(reference_cluster(), named(reference_cluster(), "m1")),
+    "menu-infra": lambda: ipxe.host_menu(
+        reference_cluster(), host("i1", Role.INFRA, "172.16.0.41", "00:50:56:96:00:41")
+    ),
+    "legacy-bootstrap": lambda: install(reference_cluster(), "bs"),
+    "legacy-master": lambda: install(reference_cluster(), "m1"),
+    "legacy-worker": lambda: install(reference_cluster(), "w1"),
+    "legacy-worker-static": lambda: install(reference_cluster(), "w1", network_arguments=STATIC),
+    "legacy-worker-two-nics": lambda: install(reference_cluster(), "w1", macs=TWO_NICS),
+    "legacy-worker-by-id": lambda: install(
+        reference_cluster(),
+        "w1",
+        install_disk="/dev/disk/by-id/wwn-0x5000c500a1b2c3d4",
+        kernel_arguments=("console=ttyS1,115200n8", "nomodeset"),
+    ),
+    "live-bootstrap": lambda: install(live(), "bs"),
+    "live-worker": lambda: install(live(), "w1"),
+    "live-worker-bond": lambda: install(live(), "w1", network_arguments=BOND, macs=TWO_NICS),
+    "live-worker-two-nics": lambda: install(live(), "w1", macs=TWO_NICS, kernel_arguments=("console=ttyS0",)),
+    "live-worker-metal": lambda: install(live_with_metal(), "w1"),
+    "no-image-for-arch": lambda: install(reference_cluster(), "w1", arch=Arch.AARCH64),
+    "local-exit": lambda: ipxe.local_script(
+        reference_cluster(), named(reference_cluster(), "m1", local_boot=LocalBoot.EXIT)
+    ),
+    "local-sanboot": lambda: ipxe.local_script(
+        reference_cluster(), named(reference_cluster(), "m1", local_boot=LocalBoot.SANBOOT)
+    ),
+    "wait": lambda: ipxe.wait_script(reference_cluster(), named(reference_cluster(), "w1"), "nothing answers yet"),
+    "autoexec": lambda: ipxe.autoexec(reference_cluster()),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_is_what_the_golden_file_holds(name: str) -> None:
+    script = SCRIPTS[name]()
+    file = GOLDEN / f"{name}.ipxe"
+    if os.environ.get("APPLIANCE_GOLDEN") == "write":
+        file.write_text(script, encoding="ascii")
+    assert script == file.read_text(encoding="ascii")
+
+
+def test_no_golden_file_is_without_its_script() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.ipxe")} == set(SCRIPTS)

@@ -1,0 +1,106 @@
+"""A running web server on loopback for tests, with a data directory of its own and what it told."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from appliance.events import Event
+from appliance.install.lifecycle import Installation, Stage
+from appliance.model import Cluster, Endpoint, Network
+from appliance.tables import Live, compile_tables
+from appliance.web.server import WebServer
+from tests.clusters import reference_cluster
+
+LOOPBACK = IPv4Address("127.0.0.1")
+IGNITION = b'{"ignition":{"version":"3.2.0"}}'
+
+
+@dataclass(slots=True)
+class Running:
+    """A web server, where it listens, and what it has told."""
+
+    server: WebServer
+    live: Live
+    port: int
+    data_dir: Path
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """The root of the server."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def kinds(self) -> list[str]:
+        """What was told, by kind, in order."""
+        return [event.kind for event in self.events]
+
+    def install(self, host: str, stage: Stage, token: str = "0123456789abcdef", **changes: object) -> None:
+        """Let the host named *host* be at *stage*."""
+        name = f"{host}.ocp45.example.localdomain"
+        reached = {one: 0.0 for one in Stage if one <= stage}
+        self.live.installations = {
+            **self.live.installations,
+            name: replace(Installation(name, token=token, stage=stage, reached=reached), **changes),  # type: ignore[arg-type]
+        }
+
+
+def loopback_cluster(data_dir: Path, port: int, **changes: object) -> Cluster:
+    """Return the reference cluster with its hosts in 127.16.0.0/24 and its web server at 127.0.0.1."""
+    cluster = reference_cluster(data_dir)
+    network = replace(cluster.networks[0], cidr=IPv4Network("127.16.0.0/24"), server=LOOPBACK, gateway=None)
+    hosts = tuple(
+        replace(host, address=IPv4Address(f"127.16.0.{host.address.packed[3]}")) for host in cluster.hosts
+    )
+    values: dict[str, object] = {
+        "networks": (network,),
+        "hosts": hosts,
+        "address": LOOPBACK,
+        "listen": replace(cluster.listen, http=(Endpoint(LOOPBACK, port),)),
+        "hold_workers": False,
+        **changes,
+    }
+    return replace(cluster, **values)  # type: ignore[arg-type]
+
+
+def fill(data_dir: Path) -> None:
+    """Put small images and Ignition files into *data_dir*."""
+    for name in ("images", "ignition", "tftp/efi"):
+        (data_dir / name).mkdir(parents=True, exist_ok=True)
+    for role in ("bootstrap", "master", "worker"):
+        (data_dir / "ignition" / f"{role}.ign").write_bytes(IGNITION)
+    cluster = reference_cluster(data_dir)
+    for images in cluster.images.values():
+        for image in (images.kernel, images.initramfs, images.metal):
+            if image is not None:
+                (data_dir / "images" / image.name).write_bytes(image.name.encode() * 1000)
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def running(data_dir: Path, **changes: object) -> AsyncIterator[Running]:
+    """Serve the loopback cluster with *changes* until the block ends."""
+    port = free_port()
+    cluster = loopback_cluster(data_dir, port, **changes)
+    live = Live(compile_tables((cluster,), lambda _zone, _digest: 1))
+    events: list[Event] = []
+    server = WebServer(live, cluster.listen, events.append)
+    task = asyncio.create_task(server.run())
+    try:
+        yield Running(server, live, port, data_dir, events)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+__all__ = ["IGNITION", "Network", "Running", "fill", "free_port", "loopback_cluster", "running"]
