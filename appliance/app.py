@@ -10,7 +10,6 @@ from pathlib import Path
 
 from appliance import __version__, systemd
 from appliance.config import load
-from appliance.control import ControlServer
 from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ListenError
@@ -51,7 +50,7 @@ class App:
             journal.close()
 
     async def _serve(self, clusters: tuple[Cluster, ...], journal: Journal) -> None:
-        tables = await asyncio.to_thread(compile_tables, clusters, journal.serial_of)
+        tables = await asyncio.to_thread(compile_tables, clusters, journal.serials(clusters))
         bus = Bus()
         registry = Registry(journal, clusters, bus.publish)
         live = Live(tables, registry.installations)
@@ -62,7 +61,6 @@ class App:
         dhcp = DhcpServer(live, listen, bus.publish)
         tftp = TftpServer(live, listen, bus.publish)
         web = WebServer(live, listen, bus.publish)
-        control = ControlServer(clusters[0].data_dir, registry, self._reload_wanted.set)
 
         for cluster in clusters:
             for warning in cluster.warnings:
@@ -83,7 +81,7 @@ class App:
                     ("dhcp", dhcp.run()),
                     ("tftp", tftp.run()),
                     ("web", web.run()),
-                    ("control", control.run()),
+                    ("registry", registry.run()),
                     ("reload", self._reload_when_asked(live, listen, registry, journal, bus)),
                     ("watchdog", _feed_watchdog()),
                 )
@@ -121,7 +119,7 @@ class App:
         clusters = load(self._files, self._data_dir)
         if union_of_listens(clusters) != listen:
             raise ListenError("listen changed; restart to move a socket")
-        return compile_tables(clusters, journal.serial_of)
+        return compile_tables(clusters, journal.serials(clusters))
 
 
 def union_of_listens(clusters: Sequence[Cluster]) -> Listen:
