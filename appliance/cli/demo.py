@@ -109,7 +109,8 @@ async def _demo(directory: Path, seed: int, outside: socket.socket, *, in_lab: b
     from appliance.simulate.rehearsal import Rehearsal
     from appliance.simulate.standins import make_standins
 
-    console = Console(highlight=False)
+    # A pipe has no width of its own; 80 would break the lines of the summary.
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     interrupt = _Interrupt()
     cluster_file = share("data") / "ocp45" / "cluster.yaml"
     if not in_lab:

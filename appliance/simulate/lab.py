@@ -9,12 +9,13 @@ import ctypes
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from appliance.errors import SimulationError
 from appliance.model import MacAddress
 from appliance.simulate.link import PacketLink
 from appliance.simulate.machine import Ports
@@ -98,22 +99,14 @@ class Bridge:
             place.close()
 
 
-def free_base_port(address: IPv4Address) -> int:
-    """Return a port P where P, P+1 and P+3944 are free for UDP on *address*: DHCP's three, moved up."""
+def free_base_port() -> int:
+    """Return a port P where P, P+1 and P+3944 are free for UDP on every address: DHCP's three, moved up."""
     for port in range(26700, 36700, 10):
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as three,
-        ):
-            try:
-                one.bind((str(address), port))
-                two.bind((str(address), port + 1))
-                three.bind((str(address), port + 3944))
-            except OSError:
-                continue
+        with ExitStack() as held, suppress(OSError):
+            for one in (port, port + 1, port + 3944):
+                held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("", one))
             return port
-    raise OSError("no free ports between 26700 and 36700")
+    raise SimulationError("no three free UDP ports between 26700 and 40634")
 
 
 def free_port(address: IPv4Address) -> int:

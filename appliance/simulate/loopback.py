@@ -19,7 +19,7 @@ def moved_to_loopback(source: Path, target: Path) -> None:
     listen = {
         "dns": [f"{address}:{dns}"],
         "dhcp": ["lo"],
-        "dhcpPort": free_base_port(address),
+        "dhcpPort": free_base_port(),
         "tftp": [f"{address}:{tftp}"],
         "http": [f"{address}:{http}"],
         "dashboard": [f"127.0.0.1:{free_port(IPv4Address('127.0.0.1'))}"],

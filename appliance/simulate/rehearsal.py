@@ -96,9 +96,10 @@ class Rehearsal:
         *announce* hears the headings; *linger* is awaited before the appliance is stopped.
         """
         with ExitStack() as network:
-            self._plug_in(network)
+            bridge = network.enter_context(self._bridge()) if self.in_lab else None
             async with AsyncExitStack() as services:
                 appliance = await services.enter_async_context(Appliance(self.cluster_file, self.data_dir))
+                self._plug_in(bridge or network.enter_context(self._relay()))
                 machine_config = MachineConfigStandIn(self.cluster.api_int_vips, self._masters())
                 services.push_async_callback(machine_config.close)
                 announce(f"first power-on of {len(self.ways)} machines: each installs itself")
@@ -116,30 +117,25 @@ class Rehearsal:
     def _masters(self) -> frozenset[str]:
         return frozenset(host.name for host in self.cluster.hosts if host.role is Role.MASTER)
 
-    def _plug_in(self, network: ExitStack) -> None:
-        ports = ports_of(self.cluster)
-        bridge: Bridge | None = None
-        relay: Relay | None = None
-        if self.in_lab:
-            prefix = self.cluster.networks[0].cidr.prefixlen
-            own = [self.cluster.address, *(vip for vip in self.cluster.api_int_vips if isinstance(vip, IPv4Address))]
-            bridge = network.enter_context(Bridge.make([IPv4Interface(f"{one}/{prefix}") for one in own], ports))
-        else:
-            relay = network.enter_context(Relay(_relay_address(self.cluster), self.cluster.address, ports))
+    def _bridge(self) -> Bridge:
+        prefix = self.cluster.networks[0].cidr.prefixlen
+        own = [self.cluster.address, *(vip for vip in self.cluster.api_int_vips if isinstance(vip, IPv4Address))]
+        return Bridge.make([IPv4Interface(f"{one}/{prefix}") for one in own], ports_of(self.cluster))
+
+    def _relay(self) -> Relay:
+        # After the appliance: its wildcard port cannot be had while somebody holds the same port of one address.
+        return Relay(_relay_address(self.cluster), self.cluster.address, ports_of(self.cluster))
+
+    def _plug_in(self, network: Bridge | Relay) -> None:
         dice = random.Random(self.seed)  # noqa: S311 - repeats a run, keeps no secret
         for way in self.ways:
             host = way.host
-            link: Link
-            if bridge:
-                link = bridge.plug(host.macs[0])
-            else:
-                assert relay is not None
-                link = RelayLink(relay)
+            link: Link = network.plug(host.macs[0]) if isinstance(network, Bridge) else RelayLink(network)
             machine = Machine(
                 name=host.short_name,
                 mac=host.macs[0],
                 hardware=self.hardware.get(host.short_name, Hardware.X64),
-                ports=ports,
+                ports=ports_of(self.cluster),
                 patience=PATIENCE,
                 expected=Expected(host.name, host.address, host.role.ignition, self.sums),
                 dice=random.Random(dice.random()),  # noqa: S311 - as above

@@ -20,6 +20,7 @@ class Run:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self.held = 0.0  # seconds, by scripts and servers that say "not yet"
+        self._shown: set[str] = set()
         self.bytes = 0
         self.retries = 0
 
@@ -29,7 +30,10 @@ class Run:
         return self._loop.time() - self._began
 
     def tell(self, phase: Phase, text: str) -> None:
-        """Report a step."""
+        """Report a step; what a script shows again and again, once."""
+        if phase is Phase.SCRIPT and text in self._shown:
+            return
+        self._shown.add(text)
         self.machine.report(Step(self.machine.name, phase, text, self.seconds))
 
     async def lease(self, speaker: Speaker, phase: Phase) -> Lease:
