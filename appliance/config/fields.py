@@ -109,9 +109,16 @@ def parse_domain(text: str) -> str:
 
 
 def parse_record_name(text: str) -> str:
-    """Return an owner name: a domain name, also with underscores, `*.` first or `@` alone; a final dot is kept."""
+    """Return an owner name: a domain name, also with underscores, `*.` first or `@` alone; or an address.
+
+    A final dot is kept.
+    """
     if text.strip() == "@":
         return "@"
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        pass
     star, rest = ("*.", text.strip()[2:]) if text.strip().startswith("*.") else ("", text.strip())
     name = _domain(rest, _RECORD_LABEL, "letters, digits, hyphens and underscores")
     return star + name + ("." if rest.endswith(".") else "")

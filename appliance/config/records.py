@@ -1,10 +1,13 @@
 """DNS records as cluster.yaml spells them: whose they are, and their data as a zone file has it."""
 
+import re
 from ipaddress import ip_address
 
 from appliance.config import fields
 from appliance.config.document import describe
 
+# RFC 1035 section 5.1
+_CHARACTER_STRINGS = re.compile(r'(?:"(?:[^"\\]|\\[ -~])*"\s*)+', re.ASCII)
 _NUMBERS = {"MX": ("preference",), "SRV": ("priority", "weight", "port"), "CNAME": (), "PTR": ()}
 _EXAMPLES = {"MX": "10 mail", "SRV": "0 10 389 ldap", "CNAME": "lb1", "PTR": "lb1"}
 
@@ -73,8 +76,10 @@ def is_address(text: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    if text.startswith('"'):
-        return text  # somebody who knows zone files
+    if text.startswith('"'):  # somebody who knows zone files
+        if not _CHARACTER_STRINGS.fullmatch(text):
+            raise ValueError(f"{describe(text)} opens a quote that it does not close; leave the quotes out")
+        return text
     octets = text.encode()
     # RFC 1035 section 3.3: a character-string has at most 255 octets.
     pieces = [octets[i : i + 255] for i in range(0, len(octets), 255)] or [b""]

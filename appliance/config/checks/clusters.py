@@ -36,9 +36,7 @@ def _names(first: Facts, second: Facts) -> Iterator[Problem]:
         )
     elif first.zone == second.zone:
         where = second.here("dns", "zone") if second.has("dns", "zone") else second.here("baseDomain")
-        yield where.error(
-            f"{second.zone} is the zone of {other} too; leave dns.zone out of both, and each has its own domain"
-        )
+        yield where.warning(f"{second.zone} is the zone of {other} too, whose name servers and times hold for both")
 
 
 def _networks(first: Facts, second: Facts) -> Iterator[Problem]:
