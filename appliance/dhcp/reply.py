@@ -118,7 +118,7 @@ def reply_address(
 def patched(table: DhcpTable, request: Request, form: Form) -> Reply | None:
     """Return the reply of *form* to *request*; None from a proxy that has nothing for it to boot."""
     pin, asker, options = request.pin, request.asker, request.options
-    requested = options.get(OPT_PARAMETERS, b"")
+    requested = options.get(OPT_PARAMETERS, b"")[:255]  # there are no more codes; it is kept in a key
     template = table.template(pin, form, asker, request.boots, requested)
     if form.is_proxy and not template.boot:
         return None

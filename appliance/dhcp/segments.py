@@ -1,0 +1,105 @@
+"""A machine network as replies need it: its options, encoded once, and the URL of the appliance in it.
+
+The one rule: what every host of a network is told is said here; what one host is told, in `compile.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from appliance.dhcp.options import (
+    OPT_BROADCAST,
+    OPT_CLASSLESS_ROUTES,
+    OPT_DNS_SERVERS,
+    OPT_DOMAIN_NAME,
+    OPT_INTERFACE_MTU,
+    OPT_LEASE_TIME,
+    OPT_NTP_SERVERS,
+    OPT_REBINDING_TIME,
+    OPT_RENEWAL_TIME,
+    OPT_ROUTERS,
+    OPT_SEARCH,
+    OPT_SERVER_ID,
+    OPT_SUBNET_MASK,
+    encode_name,
+)
+from appliance.model import INFINITE_LEASE, Listen, Network
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A network as replies need it."""
+
+    first: int  # the network's address as a number
+    mask: int
+    server: bytes
+    server_text: str
+    base_url: str  # of the web server, without the last slash
+    values: Mapping[int, bytes]  # what each host of the network is told
+
+    def __contains__(self, address: int) -> bool:
+        return address & self.mask == self.first
+
+
+def compile_segment(network: Network, listen: Listen) -> Segment:
+    """Return *network* as replies need it; *listen* tells the web server's port."""
+    cidr = network.cidr
+    return Segment(
+        first=int(cidr.network_address),
+        mask=int(cidr.netmask),
+        server=network.server.packed,
+        server_text=str(network.server),
+        base_url=f"http://{network.server}{_port_suffix(network.server, listen)}",
+        values={code: value for code, value in _network_values(network) if value},
+    )
+
+
+def _network_values(network: Network) -> list[tuple[int, bytes]]:
+    """Return what *network* tells its hosts; an empty value is not sent."""
+    return [
+        (OPT_SUBNET_MASK, network.cidr.netmask.packed),
+        (OPT_ROUTERS, network.gateway.packed if network.gateway else b""),
+        (OPT_DNS_SERVERS, b"".join(address.packed for address in network.dns_servers)),
+        (OPT_DOMAIN_NAME, network.domain.encode("ascii")),
+        (OPT_INTERFACE_MTU, network.mtu.to_bytes(2, "big") if network.mtu else b""),
+        (OPT_BROADCAST, network.cidr.broadcast_address.packed),
+        (OPT_NTP_SERVERS, b"".join(address.packed for address in network.ntp_servers)),
+        (OPT_SERVER_ID, network.server.packed),
+        *_lease_values(network.lease_seconds),
+        (OPT_SEARCH, b"".join(map(encode_name, network.search))),
+        (OPT_CLASSLESS_ROUTES, _classless_routes(network)),
+    ]
+
+
+def _lease_values(seconds: int) -> list[tuple[int, bytes]]:
+    """Return options 51, 58 and 59; T1 and T2 as RFC 2131 section 4.4.5 has them by default."""
+    lease = (OPT_LEASE_TIME, seconds.to_bytes(4, "big"))
+    if seconds == INFINITE_LEASE:
+        return [lease]  # there is nothing to renew
+    return [
+        lease,
+        (OPT_RENEWAL_TIME, (seconds // 2).to_bytes(4, "big")),
+        (OPT_REBINDING_TIME, (seconds * 7 // 8).to_bytes(4, "big")),
+    ]
+
+
+def _classless_routes(network: Network) -> bytes:
+    if not network.routes:
+        return b""
+    routes = [(route.destination, route.gateway) for route in network.routes]
+    if network.gateway and all(destination.prefixlen for destination, _ in routes):
+        # RFC 3442: who takes option 121 ignores option 3, so the default route stands here too.
+        routes.append((IPv4Network("0.0.0.0/0"), network.gateway))
+    return b"".join(map(_encode_route, routes))
+
+
+def _encode_route(route: tuple[IPv4Network, IPv4Address]) -> bytes:
+    destination, gateway = route
+    significant = (destination.prefixlen + 7) // 8
+    return bytes((destination.prefixlen,)) + destination.network_address.packed[:significant] + gateway.packed
+
+
+def _port_suffix(server: IPv4Address, listen: Listen) -> str:
+    ports = [endpoint.port for endpoint in listen.http if endpoint.address in (server, IPv4Address(0))]
+    port = (ports or [endpoint.port for endpoint in listen.http] or [80])[0]
+    return "" if port == 80 else f":{port}"
