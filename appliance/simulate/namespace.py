@@ -1,8 +1,10 @@
 """Network namespaces without names: each lasts as long as somebody holds it open (network_namespaces(7))."""
 
 import ctypes
+import json
 import os
 import subprocess
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from appliance.errors import SimulationError
@@ -60,13 +62,27 @@ def _setns(fd: int) -> None:
 def ip(*lines: str, place: AbstractContextManager[None] | None = None) -> None:
     """Run `ip` on *lines*, one command a line. Raises SimulationError with what it said."""
     with place or nullcontext():
-        done = subprocess.run(
-            ["ip", "-batch", "-"],  # noqa: S607 - /sbin or /usr/sbin, by distribution
-            input="\n".join(lines) + "\n",
+        done = _run_ip(["-batch", "-"], "\n".join(lines) + "\n")
+    if done.returncode:
+        raise SimulationError(f"ip refused one of {'; '.join(lines)!r}: {done.stderr.strip()}")
+
+
+def ip_json(*arguments: str) -> list[dict[str, object]]:
+    """Return what `ip -json` says, [] where it finds nothing. Raises SimulationError where there is no `ip`."""
+    done = _run_ip(["-json", *arguments], "")
+    found = json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else []
+    return [entry for entry in found if entry]
+
+
+def _run_ip(arguments: Sequence[str], given: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(  # noqa: S603 - a fixed program, and no shell
+            ["ip", *arguments],  # noqa: S607 - /sbin or /usr/sbin, by distribution
+            input=given,
             capture_output=True,
             text=True,
             check=False,
             env={**os.environ, "PATH": SEARCHED},
         )
-    if done.returncode:
-        raise SimulationError(f"ip refused one of {'; '.join(lines)!r}: {done.stderr.strip()}")
+    except FileNotFoundError as error:
+        raise SimulationError("the program ip is missing; install iproute2") from error

@@ -72,7 +72,7 @@ async def _network_entry(run: Run, choice: str) -> Disk | None:
     """Return the disk to boot, REBOOT, or None for a machine that is switched off."""
     machine = run.machine
     if not await network_boot(run):
-        return _disk(machine, "firmware was offered no boot file")
+        return _disk(run, "firmware was offered no boot file")
     ending = await run_ipxe(run, choice=choice)
     if ending.how is How.BOOT:
         return await install(run, ending)
@@ -89,11 +89,12 @@ async def _network_entry(run: Run, choice: str) -> Disk | None:
             look="`exit 1` sends firmware on to its next boot entry",
         )
     run.tell(Phase.IPXE, "leaves for the disk" if ending.how is How.EXIT else "boots the disk itself (sanboot)")
-    return _disk(machine, f"iPXE ended with {ending.how}")
+    return _disk(run, f"iPXE ended with {ending.how}")
 
 
-def _disk(machine: Machine, why: str) -> Disk:
-    if machine.disk is None:
+def _disk(run: Run, why: str) -> Disk:
+    disk = run.machine.disk
+    if disk is None:
         raise StepError(
             Phase.DISK,
             "its disk is empty",
@@ -101,4 +102,6 @@ def _disk(machine: Machine, why: str) -> Disk:
             came="nothing to boot",
             look="the appliance counts this host as installed: `ocp-appliance reinstall` arms it again",
         )
-    return machine.disk
+    if not disk.device:
+        run.tell(Phase.DISK, "the appliance counts this host as installed, or as `install: never`")
+    return disk

@@ -16,7 +16,8 @@ from appliance.model import Cluster, Host, Role
 from appliance.simulate.child import Appliance
 from appliance.simulate.lab import Bridge
 from appliance.simulate.link import Link
-from appliance.simulate.machine import Expected, Hardware, Machine, Patience, Phase, Ports, Step, StepError
+from appliance.simulate.machine import Expected, Hardware, Machine, Patience, Phase, Step, StepError
+from appliance.simulate.plan import ports_of, relay_address
 from appliance.simulate.power import Outcome, Result, power_on
 from appliance.simulate.relay import Relay, RelayLink
 
@@ -60,16 +61,6 @@ class Report:
             and (way.first.result, way.second.result) == (Result.INSTALLED, Result.BOOTED)
             for way in self.ways
         )
-
-
-def ports_of(cluster: Cluster) -> Ports:
-    """Return where *cluster*'s appliance listens."""
-    listen = cluster.listen
-    return Ports(
-        dhcp=listen.dhcp_port,
-        tftp=listen.tftp[0].port if listen.tftp else 69,
-        dns=listen.dns[0].port if listen.dns else 53,
-    )
 
 
 @dataclass(slots=True)
@@ -124,7 +115,7 @@ class Rehearsal:
 
     def _relay(self) -> Relay:
         # After the appliance: its wildcard port cannot be had while somebody holds the same port of one address.
-        return Relay(_relay_address(self.cluster), self.cluster.address, ports_of(self.cluster))
+        return Relay(relay_address(self.cluster, self.cluster.address), self.cluster.address, ports_of(self.cluster))
 
     def _plug_in(self, network: Bridge | Relay) -> None:
         dice = random.Random(self.seed)  # noqa: S311 - repeats a run, keeps no secret
@@ -185,12 +176,6 @@ def _progress(way: Way) -> Callable[[int, int], None]:
         way.done_bytes, way.all_bytes = done, total
 
     return progress
-
-
-def _relay_address(cluster: Cluster) -> IPv4Address:
-    """Return an address of the machine network that nobody else has: the gateway's, or the last."""
-    network = cluster.networks[0]
-    return network.gateway or network.cidr.broadcast_address - 1
 
 
 class MachineConfigStandIn:

@@ -1,0 +1,103 @@
+"""ocp-appliance simulate."""
+
+import asyncio
+import sys
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import click
+
+INTERRUPTED = 130  # as the shell has it: 128 + SIGINT
+
+
+def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) -> IPv4Address | None:
+    if value is None:
+        return None
+    try:
+        return IPv4Address(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no IPv4 address") from None
+
+
+@click.command()
+@click.argument("host")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="APPLIANCE_CONFIG",
+    help="The cluster.yaml that HOST stands in. Default: cluster.yaml here, where there is one.",
+)
+@click.option(
+    "--server", metavar="ADDRESS", callback=_address, help="The appliance's address. Default: what cluster.yaml says."
+)
+@click.option(
+    "--arch",
+    type=click.Choice(["x64", "bios", "arm64", "http"]),
+    help="The firmware; http is x64 UEFI that boots by HTTP. Default: UEFI of the host's architecture, by TFTP.",
+)
+@click.option(
+    "--via",
+    metavar="ADDRESS",
+    callback=_address,
+    help="Speak DHCP as through a relay at this address, one of this computer's.",
+)
+@click.option("--interface", metavar="NAME", help="Speak DHCP on this interface; on a bridge, from a port of its own.")
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A directory with the images, to compare what is fetched with.",
+)
+@click.option("--choose", default="", metavar="ENTRY", help="The menu entry that somebody at the console takes.")
+@click.option(
+    "--patience",
+    "hold_seconds",
+    type=click.FloatRange(min=1),
+    default=120.0,
+    show_default=True,
+    help="For how many seconds the machine lets itself be told to wait.",
+)
+def command(
+    host: str,
+    config: Path | None,
+    server: IPv4Address | None,
+    arch: str | None,
+    via: IPv4Address | None,
+    interface: str | None,
+    images: Path | None,
+    choose: str,
+    hold_seconds: float,
+) -> None:
+    """Network-boot HOST, a name in cluster.yaml or a MAC address, against a running appliance.
+
+    It goes from DISCOVER to the last byte of Ignition as the machine's firmware,
+    iPXE and installer would, restarts, and comes up from its disk. A host that the
+    appliance counts as installed boots from its disk at once. The appliance takes
+    all this for the machine itself: `ocp-appliance reinstall` arms the host again.
+    """
+    from rich.console import Console
+
+    from appliance.simulate.machine import Hardware, Step, StepError
+    from appliance.simulate.plan import find_target, machine_for, plugged_in, run_machine
+
+    console = Console(highlight=False, soft_wrap=True)
+
+    def report(step: Step) -> None:
+        console.print(f"{step.seconds:7.2f}s  [cyan]{step.phase:<10}[/cyan] ", end="")
+        console.print(step.text, markup=False)
+
+    target = find_target(host, config)
+    machine = machine_for(target, Hardware(arch) if arch else None, images, hold_seconds)
+    with plugged_in(target, server, via, interface) as (link, where):
+        console.print(f"{target.name}, {target.mac}, {machine.hardware} firmware: power on, against {where}")
+        try:
+            outcome = asyncio.run(run_machine(machine, link, choose, report))
+        except StepError as error:
+            console.print(str(error), style="red", markup=False)
+            sys.exit(error.exit_code)
+        except asyncio.CancelledError:
+            console.print("power off")
+            sys.exit(INTERRUPTED)
+    console.print(
+        f"{outcome.name or target.name}: {outcome.result} after {outcome.seconds:.1f} s,"
+        f" {outcome.bytes:,} bytes fetched, {outcome.retries} retries"
+    )

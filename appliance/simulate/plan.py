@@ -1,0 +1,197 @@
+"""What one simulated machine is, where it is plugged in, and what cluster.yaml promises it."""
+
+import asyncio
+import hashlib
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from appliance.config import load
+from appliance.errors import SimulationError
+from appliance.model import Arch, Cluster, Host, MacAddress
+from appliance.simulate.lab import Bridge
+from appliance.simulate.link import Link, PacketLink
+from appliance.simulate.machine import Disk, Expected, Hardware, Machine, Patience, Ports, Step
+from appliance.simulate.namespace import ip_json
+from appliance.simulate.power import Outcome, power_on
+from appliance.simulate.relay import Relay, RelayLink
+
+DEFAULT_CONFIG = Path("cluster.yaml")
+HASH_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The machine to be, and what is known about it."""
+
+    mac: MacAddress
+    cluster: Cluster | None
+    host: Host | None  # None for a machine that is in no file
+
+    @property
+    def name(self) -> str:
+        """The host's name, or the MAC address."""
+        return self.host.name if self.host else str(self.mac)
+
+    @property
+    def server(self) -> IPv4Address | None:
+        """The appliance, as the host reaches it."""
+        if self.cluster is None:
+            return None
+        network = self.cluster.network_of(self.host.address) if self.host else None
+        return network.server if network else self.cluster.address
+
+
+def find_target(host: str, config: Path | None) -> Target:
+    """Return the machine that *host* names: a full or short name in *config*, or a MAC address.
+
+    Raises ConfigError, or SimulationError where there is no such host.
+    """
+    path = config or DEFAULT_CONFIG
+    clusters = load([path]) if config or path.exists() else ()
+    try:
+        mac = MacAddress.parse(host)
+    except ValueError:
+        mac = None
+    for cluster in clusters:
+        for one in cluster.hosts:
+            if mac in one.macs or host.lower() in (one.name, one.short_name):
+                return Target(mac or one.macs[0], cluster, one)
+    if mac:
+        return Target(mac, clusters[0] if clusters else None, None)
+    if not clusters:
+        raise SimulationError(f"{host!r} is no MAC address, and there is no {path}; give --config")
+    names = ", ".join(one.short_name for cluster in clusters for one in cluster.hosts[:20])
+    raise SimulationError(f"{path} has no host {host!r}; it has {names}")
+
+
+def ports_of(cluster: Cluster | None) -> Ports:
+    """Return where *cluster*'s appliance listens."""
+    if cluster is None:
+        return Ports()
+    listen = cluster.listen
+    return Ports(
+        dhcp=listen.dhcp_port,
+        tftp=listen.tftp[0].port if listen.tftp else 69,
+        dns=listen.dns[0].port if listen.dns else 53,
+    )
+
+
+def image_sums(cluster: Cluster | None, images: Path | None) -> dict[str, str]:
+    """Return the sha256 that each image should have: what cluster.yaml says, then what lies in *images*."""
+    sums = {}
+    for of_arch in cluster.images.values() if cluster else ():
+        for image in (of_arch.kernel, of_arch.initramfs, of_arch.rootfs, of_arch.metal):
+            if image and image.sha256:
+                sums[image.name] = image.sha256
+            elif image and images and (images / image.name).is_file():
+                sums[image.name] = _sha256(images / image.name)
+    return sums
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def machine_for(target: Target, hardware: Hardware | None, images: Path | None, hold_seconds: float) -> Machine:
+    """Return the machine, with a disk that may have been written before."""
+    host = target.host
+    native = Hardware.ARM64 if host and host.arch is Arch.AARCH64 else Hardware.X64
+    sums = image_sums(target.cluster, images)
+    return Machine(
+        name=host.short_name if host else str(target.mac),
+        mac=target.mac,
+        hardware=hardware or native,
+        ports=ports_of(target.cluster),
+        patience=Patience(hold=hold_seconds),
+        expected=Expected(host.name, host.address, host.role.ignition, sums) if host else Expected(sha256=sums),
+        disk=Disk(),
+    )
+
+
+@contextmanager
+def plugged_in(
+    target: Target, server: IPv4Address | None, via: IPv4Address | None, interface: str | None
+) -> Iterator[tuple[Link, str]]:
+    """Give the machine its link, and say in words what it is. Raises SimulationError.
+
+    Without *via* and *interface*: the interface that leads to the server, or a
+    relay address where the server is on the loopback network.
+    """
+    server, ports = server or target.server, ports_of(target.cluster)
+    if server is None:
+        raise SimulationError("which appliance? give --config cluster.yaml, or --server ADDRESS")
+    with ExitStack() as stack:
+        if via is None and interface is None:
+            if server.is_loopback:
+                via = relay_address(target.cluster, server)
+            else:
+                interface = interface_to(server)
+        if via is not None:
+            relay = stack.enter_context(Relay(via, server, ports))
+            yield RelayLink(relay), f"{server} through a relay at {via}"
+            return
+        assert interface is not None
+        if _link_kind(interface) == "bridge":
+            bridge = stack.enter_context(Bridge(interface, ports))
+            yield bridge.plug(target.mac), f"{server} from a port of the bridge {interface}"
+            return
+        link = PacketLink(interface, ports)
+        stack.callback(link.release)
+        yield link, f"{server} on {interface}"
+
+
+def relay_address(cluster: Cluster | None, server: IPv4Address) -> IPv4Address:
+    """Return an address of the machine network that nobody else has: the gateway's, or the last."""
+    network = cluster.network_of(server) if cluster else None
+    if network is None:
+        raise SimulationError(f"{server} is on the loopback network; give --via, a second address there")
+    return network.gateway or network.cidr.broadcast_address - 1
+
+
+def interface_to(server: IPv4Address) -> str:
+    """Return the interface that leads to *server*. Raises SimulationError where none does."""
+    routes = ip_json("route", "get", str(server))
+    route = routes[0] if routes else {}
+    if route.get("type") != "local":
+        if not route.get("dev"):
+            raise SimulationError(f"this computer has no route to {server}; give --interface, on the node network")
+        if route.get("gateway"):
+            raise SimulationError(
+                f"{server} is behind the router {route['gateway']}; run this on the node network, or give --interface"
+            )
+        return str(route["dev"])
+    # The appliance is on this very computer. A frame that leaves by its interface never comes back to it,
+    # but a bridge has room for one more port.
+    for link in ip_json("addr", "show", "to", str(server)):
+        if _link_kind(str(link["ifname"])) == "bridge":
+            return str(link["ifname"])
+    raise SimulationError(
+        f"{server} is this computer, and a broadcast that it sends does not come back to it; run this on another"
+        " machine of the node network, or give the appliance's address to a bridge"
+    )
+
+
+def _link_kind(interface: str) -> str:
+    links = ip_json("-details", "link", "show", "dev", interface)
+    if not links:
+        raise SimulationError(f"there is no interface {interface!r} here")
+    info = links[0].get("linkinfo")
+    return str(info.get("info_kind", "")) if isinstance(info, dict) else ""
+
+
+async def run_machine(machine: Machine, link: Link, choice: str, report: Callable[[Step], None]) -> Outcome:
+    """Power *machine* on; a signal breaks it off. Raises StepError, or CancelledError after a signal."""
+    machine.report = report
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await power_on(machine, link, choice=choice)
