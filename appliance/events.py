@@ -368,6 +368,17 @@ class ConditionRaised(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CertificatesDying(Event):
+    """The certificates in an Ignition file die soon, or have died; *host* is ""."""
+
+    kind: ClassVar[str] = "ignition.expiry"
+    level: ClassVar[int] = logging.WARNING
+    path: str  # on disk
+    seconds_left: int  # negative once they are dead
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class StateTrouble(Event):
     """The journal cannot be written, and everything is kept in memory until it can; *host* is ""."""
 

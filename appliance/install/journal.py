@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from appliance.dashboard.shapes import EventRow
 from appliance.errors import StateError
 from appliance.events import Event, Stamped
 from appliance.install.database import copied, in_memory, merge, opened, store, transact
@@ -45,7 +46,7 @@ class Row:
     last_at: float
     id: int = 0
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> EventRow:
         """Return the row as the control socket tells it."""
         return {
             "id": self.id,
@@ -57,6 +58,14 @@ class Row:
             "times": self.times,
             "last_at": self.last_at,
         }
+
+
+def row_of(stamped: Stamped, number: int) -> Row:
+    """Return an event as the journal keeps it; *number* is that of its host's installation, or 0."""
+    event = stamped.event
+    facts = event.facts()
+    facts.pop("host", None)
+    return Row(stamped.at, event.host, number, event.kind, json.dumps(facts), 1, stamped.at)
 
 
 class Journal:
@@ -90,6 +99,14 @@ class Journal:
                 logger.critical("state.unreadable host=%s: it is held; `reinstall` and `release` it, or leave it", host)
                 found[host] = Installation(host, number, is_held=True, order=Order.HOLD)
         return found
+
+    def records(self, host: str) -> list[Installation]:
+        """Return the kept installations of *host*, oldest first."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT state FROM installations WHERE host = ? ORDER BY number", (host,)
+            ).fetchall()
+        return [decoded(state) for (state,) in rows]
 
     def save(self, one: Installation, stamped: Stamped | None = None) -> None:
         """Store an installation and the event that changed it."""
@@ -244,16 +261,12 @@ class Journal:
         return secret
 
     def _note(self, stamped: Stamped, number: int) -> None:
-        event = stamped.event
-        row = self._buffer.get((event, number))
-        if row is not None:
+        row = self._buffer.get((stamped.event, number))
+        if row is None:
+            self._buffer[stamped.event, number] = row_of(stamped, number)
+        else:
             row.times += 1
             row.last_at = stamped.at
-            return
-        facts = event.facts()
-        facts.pop("host", None)
-        row = Row(stamped.at, event.host, number, event.kind, json.dumps(facts), 1, stamped.at)
-        self._buffer[event, number] = row
 
     def _write(self, one: Installation | None) -> None:
         rows = [astuple(row)[:-1] for row in self._buffer.values()]

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from appliance import events
 from appliance.errors import ControlError
 from appliance.events import Event, Stamped
+from appliance.install.certificates import CertificateClock
 from appliance.install.conditions import judged
 from appliance.install.evidence import advance
 from appliance.install.journal import Journal
@@ -63,8 +64,10 @@ class Registry:
         self.activity: dict[str, Activity] = {}
         self.hosts: dict[str, Host] = {}
         self.clusters: tuple[Cluster, ...] = ()
+        self.cluster_of: dict[str, Cluster] = {}  # by the host's full name
+        self.certificates = CertificateClock()
         self.strangers = Strangers(journal.load_strangers())
-        self.refusals: deque[Stamped] = deque(maxlen=KEPT_REFUSALS)
+        self.refusals: deque[tuple[float, events.WebRefused]] = deque(maxlen=KEPT_REFUSALS)
         self.bytes: Counter[tuple[str, str]] = Counter()
         self.followers: list[
             Callable[[Stamped, int], None]
@@ -84,6 +87,7 @@ class Registry:
         self._known.update(self.installations)
         self.clusters = tuple(clusters)
         self.hosts = {host.name: host for cluster in self.clusters for host in cluster.hosts}
+        self.cluster_of = {host.name: cluster for cluster in self.clusters for host in cluster.hosts}
         gone = {one.mac: one for name, one in self._known.items() if name not in self.hosts and one.mac}
         self.installations.clear()
         for cluster in self.clusters:
@@ -121,7 +125,7 @@ class Registry:
             return
         self._follow_activity(event, stamped.at)
         if isinstance(event, events.WebRefused):
-            self.refusals.append(stamped)
+            self.refusals.append((stamped.at, event))
         if isinstance(event, events.WebProgress):
             self._tell_followers(stamped, one.number)
             return
@@ -130,6 +134,8 @@ class Registry:
             after = judged(after, stamped.at)
             self.journal.save(after, stamped)
             self._keep(after, is_changed=True)
+            if after.number != one.number:  # what it was fetching went with the machine's last life
+                self.activity[host].is_under_way = False
             self._tell_changes(one, after)
         else:
             self.journal.note(stamped, one.number)
@@ -142,7 +148,8 @@ class Registry:
                 self.journal.note(stamped, 0)
         else:
             if isinstance(event, events.WebRefused):
-                self.refusals.append(stamped)
+                self.refusals.append((stamped.at, event))
+            self.certificates.hear(event)
             self.journal.note(stamped, 0)
         self._tell_followers(stamped, 0)
 
@@ -235,6 +242,8 @@ class Registry:
         while True:
             now = time.time()
             self.settle(now)
+            for warning in self.certificates.warnings(now):
+                self._publish(warning)
             self._write_behind()
             trouble = self.journal.trouble
             if trouble != self._told_trouble:

@@ -1,0 +1,38 @@
+"""ocp-appliance events."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from appliance.cli._watching import date, find_socket, printable, socket_options
+
+if TYPE_CHECKING:
+    from appliance.dashboard.shapes import EventRow
+
+
+@click.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on with what happens, until interrupted.")
+@click.option("--host", help="Only this host's, by full or short name.")
+@click.option("-n", "--last", type=click.IntRange(1, 200_000), default=1000, show_default=True, help="At most so many.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@socket_options
+def command(
+    host: str | None, last: int, output: str, data_dir: Path | None, socket: Path | None, *, follow: bool
+) -> None:
+    """Show the journal: what happened, oldest first, one line an event."""
+    from appliance.control import ask
+
+    try:
+        for answer in ask(find_socket(data_dir, socket), "events", host=host, limit=last, follow=follow):
+            event = cast("EventRow", answer["event"])
+            click.echo(json.dumps(event) if output == "json" else _line(event))
+    except KeyboardInterrupt:
+        return
+
+
+def _line(event: "EventRow") -> str:
+    facts = " ".join(f"{name}={printable(value)}" for name, value in event["facts"].items())
+    times = f" ({event['times']} times)" if event["times"] > 1 else ""
+    return f"{date(event['at'])} {event['host'] or '-'} {event['kind']} {facts}{times}".rstrip()

@@ -1,0 +1,59 @@
+"""ocp-appliance seen."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from appliance.cli._watching import age, find_socket, printable, socket_options
+
+if TYPE_CHECKING:
+    from appliance.dashboard.shapes import StrangerRow
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Choice(["text", "yaml", "json"]), default="text", show_default=True)
+@socket_options
+def command(output: str, data_dir: Path | None, socket: Path | None) -> None:
+    """List machines that asked for an address and are in no cluster.yaml, each with the lines that would add it."""
+    from appliance.control import ask
+    from appliance.model import MacAddress
+    from appliance.oui import vendor_of
+
+    (answer,) = ask(find_socket(data_dir, socket), "seen")
+    machines = cast("list[StrangerRow]", answer["seen"])
+    vendors = {machine["mac"]: vendor_of(MacAddress.parse(machine["mac"])) for machine in machines}
+    if output == "json":
+        click.echo(json.dumps([{**machine, "vendor": vendors[machine["mac"]]} for machine in machines], indent=2))
+        return
+    if not machines and output == "text":
+        click.echo("No unknown machine has asked for an address.")
+    for machine in machines:
+        if output == "text":
+            click.echo(_line(machine, vendors[machine["mac"]]))
+        click.echo(stanza(machine, vendors[machine["mac"]]))
+
+
+def _line(machine: "StrangerRow", vendor: str) -> str:
+    parts = [
+        machine["mac"],
+        vendor,
+        f"{machine['client']} {machine['arch']}".strip(),
+        f"through relay {machine['relay']}" if machine["relay"] else "",
+        f"on {machine['interface']}" if machine["interface"] else "",
+        f"{machine['times']} times, last {age(time.time() - machine['last_at'])} ago",
+    ]
+    return "# " + ", ".join(printable(part) for part in parts if part)
+
+
+def stanza(machine: "StrangerRow", vendor: str) -> str:
+    """Return the lines for `hosts:` of cluster.yaml that would make *machine* a host."""
+    # Quoted: YAML 1.1 reads a bare MAC address of decimal digits as a number in base 60.
+    arch = "  arch: aarch64\n" if "arm64" in machine["arch"] or "aarch64" in machine["arch"] else ""
+    comment = f"  # {printable(vendor)}" if vendor else ""
+    return (
+        f'- hostname: NAME  # choose one\n  role: worker\n  macAddress: "{machine["mac"]}"{comment}\n{arch}'
+        "  address: ADDRESS  # a free one of its machine network"
+    )

@@ -1,0 +1,162 @@
+"""ocp-appliance status."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from appliance.cli._watching import age, find_socket, printable, size, socket_options
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from appliance.dashboard.shapes import CertificateRow, HostRow, Status
+
+WATCH_SECONDS = 1.0
+BAR_CELLS = 20
+LAST_STEP = 11  # joining
+PLAIN_COLUMNS = 300  # without a terminal every row is one whole line, for grep and awk
+STAGE_STYLES = {"waiting": "dim", "installed": "green", "booted": "green", "joining": "green"}
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Show it again every second, until interrupted.")
+@click.option("-o", "--output", type=click.Choice(["table", "wide", "json"]), default="table", show_default=True)
+@socket_options
+def command(output: str, data_dir: Path | None, socket: Path | None, *, watch: bool) -> None:
+    """Show how far every host is, what keeps it, and how long the certificates live."""
+    path = find_socket(data_dir, socket)
+    if not watch:
+        _show(_fetched(path), output)
+        return
+    try:
+        _watch(path, output)
+    except KeyboardInterrupt:
+        return
+
+
+def _fetched(path: Path) -> "Status":
+    from appliance.control import ask
+
+    (answer,) = ask(path, "status")
+    return cast("Status", answer["status"])
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_COLUMNS)
+
+
+def _show(status: "Status", output: str) -> None:
+    if output == "json":
+        click.echo(json.dumps(status, indent=2))
+        return
+    console = _console()
+    for part in rendered(status, is_wide=output == "wide"):
+        console.print(part)
+
+
+def _watch(path: Path, output: str) -> None:
+    console = _console()
+    if output == "json" or not console.is_terminal:
+        while True:
+            status = _fetched(path)
+            if output == "json":
+                click.echo(json.dumps(status))
+            else:
+                _show(status, output)
+            time.sleep(WATCH_SECONDS)
+    from rich.console import Group
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            live.update(Group(*rendered(_fetched(path), is_wide=output == "wide")), refresh=True)
+            time.sleep(WATCH_SECONDS)
+
+
+def rendered(status: "Status", *, is_wide: bool) -> "list[RenderableType]":
+    """Return *status* as things that Rich prints: notices, the hosts, their conditions, the certificates."""
+    from rich.text import Text
+
+    now = status["at"]
+    parts: list[RenderableType] = [Text(f"! {printable(notice)}", style="bold red") for notice in status["notices"]]
+    parts.append(_hosts(status, is_wide=is_wide))
+    for row in status["hosts"]:
+        if condition := row["condition"]:
+            text = f"{row['name']}: {condition['name']} for {age(now - condition['since'])}: {condition['hint']}"
+            parts.append(Text(printable(text), style="yellow"))
+    parts += [_certificate(row) for row in status["certificates"]]
+    for refusal in status["refusals"] if is_wide else ():
+        text = (
+            f"refused ({refusal['status']}) {refusal['path']} to {refusal['client']}, "
+            f"{age(now - refusal['at'])} ago: {refusal['why']}"
+        )
+        parts.append(Text(printable(text), style="dim"))
+    if status["unknown"]:
+        parts.append(Text(f"unknown machines that asked for an address: {status['unknown']} (`ocp-appliance seen`)"))
+    return parts
+
+
+def _hosts(status: "Status", *, is_wide: bool) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    names = ["HOST", "ROLE", "ADDRESS", "MAC", "STAGE", "PROGRESS", "AGE", "NEXT BOOT", "HINT"]
+    if is_wide:
+        names[4:4] = ["ARCH", "NUMBER", "TRIES"]
+    for name in names:
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    shows_full_names = is_wide or len(status["clusters"]) > 1
+    for row in status["hosts"]:
+        condition = row["condition"]
+        style = "yellow" if condition else STAGE_STYLES.get(row["stage"], "cyan")
+        cells = [
+            row["host"] if shows_full_names else row["name"],
+            row["role"],
+            row["address"],
+            row["mac"],
+            row["stage"],
+            _progress(row),
+            age(status["at"] - row["since"]) if row["since"] is not None else "-",
+            row["order"],
+            condition["name"] if condition else "",
+        ]
+        if is_wide:
+            cells[4:4] = [row["arch"] or "-", str(row["number"]), str(row["tries"])]
+        table.add_row(*(Text(printable(cell), style=style if cell == row["stage"] else "") for cell in cells))
+    return table
+
+
+def _progress(row: "HostRow") -> str:
+    progress = row["progress"]
+    if progress is None or not progress["total"]:
+        return "●" * row["step"] + "○" * (LAST_STEP - row["step"])
+    share = min(1.0, progress["sent"] / progress["total"])
+    filled = round(share * BAR_CELLS)
+    return f"{'█' * filled}{'░' * (BAR_CELLS - filled)} {share:4.0%} of {size(progress['total'])}"
+
+
+def _certificate(row: "CertificateRow") -> "RenderableType":
+    from rich.text import Text
+
+    left = row["seconds_left"]
+    if row["problem"]:
+        return Text(f"{row['file']} on disk cannot be used: {printable(row['problem'])}", style="bold red")
+    if left is None:
+        return Text(f"{row['file']}: it holds no certificates", style="dim")
+    if left <= 0:
+        return Text(
+            f"{row['file']}: its certificates died {age(-left)} ago; make new files in a new directory with "
+            "`openshift-install create ignition-configs`",
+            style="bold red",
+        )
+    return Text(
+        f"{row['file']}: its certificates live for {age(left)} more", style="yellow" if left < 12 * 3600 else "green"
+    )

@@ -1,0 +1,276 @@
+"""The control socket: how the command line asks a running appliance, and the only way to change anything in it.
+
+A UNIX socket that only its owner may connect to. A request is one line of
+JSON with the verb under "do"; the answer is lines of JSON, of which the last
+has "end" or "error".
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from appliance import sockets
+from appliance.dashboard.shapes import EventRow
+from appliance.errors import ControlError, ListenError
+from appliance.events import Stamped
+from appliance.install.journal import row_of
+from appliance.install.registry import Registry
+from appliance.model import Host, Role
+
+logger = logging.getLogger(__name__)
+
+SOCKET_NAME = "control.sock"
+MAX_PATH_BYTES = 107  # sockaddr_un has 108, of which one ends it (unix(7))
+MAX_REQUEST_BYTES = 64 << 10  # the names of 1,000 hosts are about 40 kB
+MAX_CONNECTIONS = 32  # a few operators, each with a few windows
+REQUEST_SECONDS = 10.0
+FOLLOWED_EVENTS = 1000  # a reader that is further behind loses the oldest
+CAPTURE_CHUNK_BYTES = 48 << 10
+ANSWER_SECONDS = 30.0  # what the command line waits for one line; an appliance that hangs must not hang it
+
+Json = Mapping[str, object]
+Request = Mapping[str, object]
+Verb = Callable[[Request], AsyncIterator[Json]]
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Return where the appliance's socket is: in systemd's RuntimeDirectory=, or in the data directory."""
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(runtime or data_dir) / SOCKET_NAME
+
+
+class ControlServer:
+    """Answers the command line. `capture` gives a host's last boot as pcapng, and is None where nothing records."""
+
+    def __init__(self, data_dir: Path, registry: Registry, reload: Callable[[], None]) -> None:
+        """Open the socket; raises ListenError."""
+        self.path = socket_path(data_dir)
+        if len(os.fsencode(self.path)) > MAX_PATH_BYTES:
+            raise ListenError(f"cannot listen on {self.path}: a socket's path has at most {MAX_PATH_BYTES} bytes")
+        self.capture: Callable[[str], bytes | None] | None = None
+        self._registry = registry
+        self._reload = reload
+        self._socket = sockets.control_server(self.path)
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._verbs: Mapping[str, Verb] = {
+            "status": self._status,
+            "events": self._events,
+            "explain": self._explain,
+            "seen": self._seen,
+            "resolve": self._resolve,
+            "order": self._order,
+            "reload": self._reload_files,
+            "capture": self._captured,
+        }
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        try:
+            server = await asyncio.start_unix_server(self._converse, sock=self._socket, limit=MAX_REQUEST_BYTES)
+            async with server:
+                await server.serve_forever()
+        finally:
+            for conversation in list(self._conversations):
+                conversation.cancel()
+            self._socket.close()
+            with suppress(OSError):
+                self.path.unlink()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._conversations.add(task)
+        try:
+            if len(self._conversations) > MAX_CONNECTIONS:
+                await _say(writer, {"error": f"{MAX_CONNECTIONS} others are connected; close one"})
+            else:
+                await self._answer(reader, writer)
+        except (ConnectionError, TimeoutError, asyncio.CancelledError):
+            pass  # who asked has gone, or we are ending; start_unix_server would log either as an error
+        finally:
+            self._conversations.discard(task)
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                line = await reader.readline()
+            request = json.loads(line)
+        except (ValueError, RecursionError):  # also a line over the limit
+            await _say(writer, {"error": f"a request is one line of JSON, of at most {MAX_REQUEST_BYTES} bytes"})
+            return
+        name = request.get("do") if isinstance(request, dict) else None
+        verb = self._verbs.get(name) if isinstance(name, str) else None
+        if verb is None:
+            await _say(writer, {"error": f"there is no verb {name!r}; there are {', '.join(self._verbs)}"})
+            return
+        telling = asyncio.ensure_future(_tell(writer, verb(request)))
+        # Only who follows is let go when the client closes its side: the others get their answer and end.
+        waiting = {telling, asyncio.ensure_future(_at_end(reader))} if request.get("follow") else {telling}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    # The verbs
+
+    async def _status(self, _request: Request) -> AsyncIterator[Json]:
+        from appliance.dashboard.view import status
+
+        yield {"status": status(self._registry)}
+
+    async def _events(self, request: Request) -> AsyncIterator[Json]:
+        host = self._host(request).name if request.get("host") else ""
+        limit = request.get("limit")
+        waiting: deque[EventRow] = deque(maxlen=FOLLOWED_EVENTS)
+        arrived = asyncio.Event()
+
+        def follow(stamped: Stamped, number: int) -> None:
+            if not host or stamped.event.host == host:
+                waiting.append(row_of(stamped, number).as_json())
+                arrived.set()
+
+        if request.get("follow"):
+            self._registry.followers.append(follow)
+        try:
+            for row in self._registry.journal.events(host=host, limit=limit if isinstance(limit, int) else 1000):
+                yield {"event": row.as_json()}
+            while request.get("follow"):
+                await arrived.wait()
+                arrived.clear()
+                while waiting:
+                    yield {"event": waiting.popleft()}
+        finally:
+            if follow in self._registry.followers:
+                self._registry.followers.remove(follow)
+
+    async def _explain(self, request: Request) -> AsyncIterator[Json]:
+        from appliance.dashboard.view import explanation
+
+        yield {"explain": explanation(self._registry, self._host(request))}
+
+    async def _seen(self, _request: Request) -> AsyncIterator[Json]:
+        from appliance.dashboard.view import strangers
+
+        yield {"seen": strangers(self._registry)}
+
+    async def _resolve(self, request: Request) -> AsyncIterator[Json]:
+        from appliance.dashboard.view import row
+
+        yield {"hosts": [row(self._registry, host) for host in self._hosts(request)]}
+
+    async def _order(self, request: Request) -> AsyncIterator[Json]:
+        what = request.get("what")
+        if what not in ("reinstall", "hold", "release"):
+            raise ControlError(f"there is no order {what!r}; there are reinstall, hold and release")
+        for host in self._hosts(request):
+            try:
+                after = self._registry.order(host, str(what))
+            except ControlError as error:
+                yield {"refused": str(error), "host": host.name}
+            else:
+                yield {"host": host.name, "order": after.order.value, "number": after.number}
+
+    async def _reload_files(self, _request: Request) -> AsyncIterator[Json]:
+        self._reload()
+        yield {"reload": "asked"}
+
+    async def _captured(self, request: Request) -> AsyncIterator[Json]:
+        host = self._host(request)
+        packets = self.capture(host.name) if self.capture is not None else None
+        if packets is None:
+            raise ControlError(f"nothing of {host.name} is recorded")
+        for start in range(0, len(packets), CAPTURE_CHUNK_BYTES):
+            yield {"pcapng": base64.b64encode(packets[start : start + CAPTURE_CHUNK_BYTES]).decode()}
+
+    # What a request names
+
+    def _host(self, request: Request) -> Host:
+        name = request.get("host")
+        if not isinstance(name, str):
+            raise ControlError("the request names no host")
+        return self._registry.named([name])[0]
+
+    def _hosts(self, request: Request) -> list[Host]:
+        names, role = request.get("hosts") or [], request.get("role")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ControlError("hosts is a list of names")
+        if role is not None and role not in list(Role):
+            raise ControlError(f"there is no role {role!r}; there are {', '.join(Role)}")
+        found = self._registry.named(names)
+        if request.get("all") or role is not None:
+            found += [host for host in self._registry.hosts.values() if role is None or host.role == role]
+        if not found:
+            raise ControlError("no host is meant: name some, or a role that some have, or all of them")
+        return list(dict.fromkeys(found))
+
+
+def ask(path: Path, verb: str, **details: object) -> Iterator[Json]:
+    """Yield what the appliance at *path* answers, line by line; raises ControlError when it cannot or refuses."""
+    connection = _connected(path)
+    try:
+        with connection, connection.makefile("rwb") as stream:
+            stream.write(json.dumps({"do": verb, **details}).encode() + b"\n")
+            stream.flush()
+            for line in stream:
+                answer: Json = json.loads(line)
+                if "error" in answer:
+                    raise ControlError(str(answer["error"]))
+                if "end" in answer:
+                    return
+                if details.get("follow"):
+                    connection.settimeout(None)
+                yield answer
+    except TimeoutError as error:
+        raise ControlError(f"the appliance at {path} takes longer than {ANSWER_SECONDS:.0f} s to answer") from error
+    except (OSError, ValueError) as error:
+        raise ControlError(f"the appliance at {path} broke off: {error}") from error
+    raise ControlError(f"the appliance at {path} ended")
+
+
+def _connected(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    connection.settimeout(ANSWER_SECONDS)
+    try:
+        connection.connect(str(path))
+    except OSError as error:
+        connection.close()
+        if isinstance(error, PermissionError):
+            raise ControlError(
+                f"{path} is not yours; ask as root, or as the user that the appliance runs as"
+            ) from error
+        raise ControlError(
+            f"no appliance answers at {path}; start one with `ocp-appliance serve`, or name its data directory "
+            "with --data-dir"
+        ) from error
+    return connection
+
+
+async def _say(writer: asyncio.StreamWriter, answer: Json) -> None:
+    writer.write(json.dumps(answer).encode() + b"\n")
+    await writer.drain()
+
+
+async def _tell(writer: asyncio.StreamWriter, answers: AsyncIterator[Json]) -> None:
+    with suppress(ConnectionError):
+        try:
+            async for answer in answers:
+                await _say(writer, answer)
+            await _say(writer, {"end": True})
+        except ControlError as error:
+            await _say(writer, {"error": str(error)})
+
+
+async def _at_end(reader: asyncio.StreamReader) -> None:
+    """Return when the client closes; what it says after its request is dropped."""
+    while await reader.read(4096):
+        pass

@@ -1,0 +1,207 @@
+"""What the appliance knows, as JSON: for the command line, the dashboard and nobody's code in particular.
+
+Times are seconds since the epoch, UTC; sizes are bytes.
+"""
+
+import time
+from pathlib import Path
+
+from appliance import __version__
+from appliance.dashboard.shapes import (
+    CertificateRow,
+    ClusterRow,
+    ConditionRow,
+    Explanation,
+    HostRow,
+    Progress,
+    RefusalRow,
+    Status,
+    StrangerRow,
+)
+from appliance.dashboard.timeline import last_boot, missing, steps
+from appliance.events import WebRefused
+from appliance.install.lifecycle import Installation, Order, Stage
+from appliance.install.registry import Activity, Registry
+from appliance.model import Cluster, Host
+
+SHOWN_REFUSALS = 20
+EXPLAINED_EVENTS = 2000
+
+# How long a host that installs may be silent before somebody should look at it, in seconds.
+_SILENCE_SECONDS = {
+    Stage.FIRMWARE: 300.0,  # firmware that gives up tries its other entries first
+    Stage.LOADER: 120.0,
+    Stage.IPXE: 120.0,
+    Stage.SCRIPT: 600.0,  # somebody may stand at its menu
+    Stage.KERNEL: 120.0,
+    Stage.INITRAMFS: 300.0,
+    Stage.IMAGE: 120.0,
+    Stage.IGNITION: 1800.0,  # a slow disk, then a server's power-on self-test
+}
+_SILENCE_HINTS = {
+    Stage.FIRMWARE: "it went on to another boot entry, was switched off, or does not hear our answers",
+    Stage.LOADER: "iPXE started and asks nothing: its driver fails on this card (try `loader: efi/snponly.efi`)",
+    Stage.IPXE: "iPXE does not come to its script: is the HTTP port open between it and the appliance?",
+    Stage.SCRIPT: "it waits at its menu, or cannot load the kernel; look at its console",
+    Stage.KERNEL: "the download stopped; look at its console",
+    Stage.INITRAMFS: "the kernel runs and has no network, or failed; look at its console",
+    Stage.IMAGE: "the image came and nothing followed: too little memory, or a rootfs of another release",
+    Stage.IGNITION: "it should have written its disk by now; look at its console for the installer's error",
+}
+
+
+def status(registry: Registry, now: float | None = None) -> Status:
+    """Return the whole picture: clusters, hosts, certificates, refusals, unknown machines, and what is wrong."""
+    now = time.time() if now is None else now
+    rows = [_row(registry, cluster, host, now) for cluster in registry.clusters for host in cluster.hosts]
+    notices = [notice for notice in (registry.journal.trouble, registry.journal.notice) if notice]
+    return {
+        "at": now,
+        "appliance": __version__,
+        "clusters": [_cluster(cluster) for cluster in registry.clusters],
+        "hosts": rows,
+        "certificates": certificates(registry, now),
+        "refusals": [_refusal(at, event) for at, event in list(registry.refusals)[-SHOWN_REFUSALS:]],
+        "unknown": len(registry.strangers),
+        "notices": notices,
+    }
+
+
+def row(registry: Registry, host: Host, now: float | None = None) -> HostRow:
+    """Return one host: who it is, how far it is, and what keeps it."""
+    return _row(registry, registry.cluster_of[host.name], host, time.time() if now is None else now)
+
+
+def _row(registry: Registry, cluster: Cluster, host: Host, now: float) -> HostRow:
+    one = registry.installations[host.name]
+    activity = registry.activity.get(host.name)
+    return {
+        "host": host.name,
+        "name": host.short_name,
+        "cluster": cluster.name,
+        "role": host.role.value,
+        "address": str(host.address),
+        "mac": one.mac or str(host.macs[0]),
+        "arch": one.arch,
+        "stage": one.stage.name.lower(),
+        "step": int(one.stage),  # of Stage.JOINING
+        "since": one.reached.get(one.stage),
+        "reached": {stage.name.lower(): at for stage, at in sorted(one.reached.items(), key=lambda item: item[1])},
+        "order": one.order.value,
+        "install": host.install.value,
+        "number": one.number,
+        "tries": one.tries,
+        "progress": _progress(activity),
+        "seen_at": activity.seen_at if activity else None,
+        "condition": condition(one, activity, now),
+    }
+
+
+def condition(one: Installation, activity: Activity | None, now: float) -> ConditionRow | None:
+    """Return what keeps a host from getting on at *now*, seconds UTC, or None."""
+    if one.condition is not None:
+        return {"name": one.condition.name, "hint": one.condition.hint, "since": one.condition.since}
+    limit_seconds = _SILENCE_SECONDS.get(one.stage)
+    if limit_seconds is None or one.order is Order.HOLD or (one.order is Order.LOCAL and not one.is_settled):
+        return None
+    heard_at = max(one.reached.values(), default=now)
+    if activity is not None:
+        heard_at = max(heard_at, activity.seen_at)
+    if now - heard_at < limit_seconds:
+        return None
+    return {
+        "name": "silent",
+        "hint": f"silent since {one.stage.name.lower()}: {_SILENCE_HINTS[one.stage]}",
+        "since": heard_at,
+    }
+
+
+def certificates(registry: Registry, now: float) -> list[CertificateRow]:
+    """Return each Ignition file with the time that its certificates have left."""
+    return [
+        {
+            "file": Path(state.path).name,
+            "path": state.path,
+            "version": state.version,
+            "expires_at": state.expires_at,
+            "seconds_left": None if state.expires_at is None else state.expires_at - now,
+            "problem": state.problem,
+        }
+        for state in registry.certificates.states()
+    ]
+
+
+def strangers(registry: Registry) -> list[StrangerRow]:
+    """Return the unknown machines, the one seen last first."""
+    return [
+        {
+            "mac": one.mac,
+            "first_at": one.first_at,
+            "last_at": one.last_at,
+            "times": one.times,
+            "client": one.client,
+            "arch": one.arch,
+            "vendor_class": one.vendor_class,
+            "relay": one.relay,
+            "interface": one.interface,
+        }
+        for one in registry.strangers.latest()
+    ]
+
+
+def explanation(registry: Registry, host: Host, now: float | None = None) -> Explanation:
+    """Return a host's last boot, step by step, and what is missing now."""
+    now = time.time() if now is None else now
+    one = registry.installations[host.name]
+    records = registry.journal.records(host.name)
+    boot = last_boot(registry.journal.events(host=host.name, limit=EXPLAINED_EVENTS))
+    return {
+        "host": row(registry, host, now),
+        "steps": steps(boot, now),
+        "missing": missing(one, host),
+        "records": [
+            {
+                "number": record.number,
+                "stage": record.stage.name.lower(),
+                "began_at": min(record.reached.values(), default=None),
+                "ended_at": max(record.reached.values(), default=None),
+            }
+            for record in records
+        ],
+    }
+
+
+def _cluster(cluster: Cluster) -> ClusterRow:
+    return {
+        "name": cluster.name,
+        "domain": cluster.domain,
+        "release": str(cluster.release),
+        "source": str(cluster.source),
+        "hosts": len(cluster.hosts),
+        "version": cluster.digest[:7],
+    }
+
+
+def _refusal(at: float, event: WebRefused) -> RefusalRow:
+    return {
+        "at": at,
+        "host": event.host,
+        "client": event.client,
+        "path": event.path,
+        "what": event.what.value,
+        "status": event.status,
+        "why": event.why,
+    }
+
+
+def _progress(activity: Activity | None) -> Progress | None:
+    if activity is None or not activity.is_under_way:
+        return None
+    return {
+        "what": activity.what,
+        "path": activity.path,
+        "sent": activity.sent,
+        "total": activity.total,
+        "began_at": activity.began_at,
+        "moved_at": activity.moved_at,
+    }

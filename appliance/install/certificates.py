@@ -1,0 +1,62 @@
+"""The clock of the certificates in Ignition files: what was loaded, and when its owner must hear that it dies."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from appliance.events import CertificatesDying, Event, IgnitionLoaded, IgnitionRefused
+
+# OpenShift's manual: an installation that begins later than 12 h after the files were made may
+# be interrupted by the first rotation of its certificates. They live for 24 h.
+WARNING_SECONDS = 12 * 3600.0
+REMEDY = (
+    "make new files in a new directory with `openshift-install create ignition-configs`, and copy them to "
+    "ignition/ of the data directory"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IgnitionState:
+    """What is known of one Ignition file."""
+
+    path: str
+    version: str  # of the specification
+    expires_at: float | None  # seconds UTC; None when it holds no certificates
+    problem: str  # why what stands on disk is not served; "" when it is
+
+
+class CertificateClock:
+    """The Ignition files that were loaded, each with the time that it has left."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, IgnitionState] = {}
+        self._warned: dict[str, int] = {}  # path → how often: once before the end, once at it
+
+    def hear(self, event: Event) -> None:
+        """Take note of a file that was read."""
+        if isinstance(event, IgnitionLoaded):
+            expires_at = datetime.fromisoformat(event.expires_at).timestamp() if event.expires_at else None
+            self._states[event.path] = IgnitionState(event.path, event.version, expires_at, "")
+            self._warned.pop(event.path, None)
+        elif isinstance(event, IgnitionRefused):
+            before = self._states.get(event.path)
+            self._states[event.path] = IgnitionState(
+                event.path, before.version if before else "", before.expires_at if before else None, event.why
+            )
+
+    def states(self) -> list[IgnitionState]:
+        """Return the files that are still there, by path."""
+        return [state for path, state in sorted(self._states.items()) if Path(path).exists()]
+
+    def warnings(self, now: float) -> list[CertificatesDying]:
+        """Return what must be said at *now*, seconds UTC; each thing once."""
+        found = []
+        for state in self._states.values():
+            if state.expires_at is None:
+                continue
+            left_seconds = state.expires_at - now
+            due = 2 if left_seconds <= 0 else 1 if left_seconds < WARNING_SECONDS else 0
+            if due > self._warned.get(state.path, 0):
+                self._warned[state.path] = due
+                found.append(CertificatesDying("", state.path, int(left_seconds), REMEDY))
+        return found
