@@ -138,7 +138,7 @@ def _has_ipxe_class(user_class: bytes) -> bool:
     at = 0
     while at < len(user_class):
         end = at + 1 + user_class[at]
-        if user_class[at + 1 : end] == b"iPXE":
+        if end <= len(user_class) and user_class[at + 1 : end] == b"iPXE":
             return True
         at = end
     return False

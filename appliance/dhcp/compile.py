@@ -201,7 +201,7 @@ def build_template(
         codes.sort(key=lambda code: code not in _ESSENTIAL)
         # A boot ROM reads the boot file in the header's field only, iPXE in option 67 too.
         layout = lay_out(
-            (encode_option(code, values[code]) for code in codes),
+            ((code, values[code]) for code in codes),
             room,
             file_is_free=not file or asker.client is not Client.PXE,
         )

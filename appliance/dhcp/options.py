@@ -113,16 +113,14 @@ class Layout:
     sname: bytes
 
 
-def lay_out(options: Iterable[bytes], room: int, *, file_is_free: bool) -> Layout:
-    """Return *options*, each encoded, in the areas of a message; what fits nowhere is left out.
+def lay_out(options: Iterable[tuple[int, bytes]], room: int, *, file_is_free: bool) -> Layout:
+    """Return *options*, codes and values, in the areas of a message; what fits nowhere is left out.
 
     *room* is what the options field has left, in bytes. Each option goes to the
-    first area that takes it whole (RFC 2131 section 4.1: options, then file, then
-    sname), so put the dispensable ones last.
+    first area that takes it whole, in the order in which a client reads them
+    (options, file, sname: RFC 2131 section 4.1), and is split over several as a
+    last resort. So put the dispensable ones last.
     """
-    wanted = list(options)
-    if sum(map(len, wanted)) <= room:
-        return Layout(b"".join(wanted), b"", b"")
     main, file, sname = bytearray(), bytearray(), bytearray()
     # An end mark closes each of the two fields.
     areas = (
@@ -130,15 +128,33 @@ def lay_out(options: Iterable[bytes], room: int, *, file_is_free: bool) -> Layou
         (file, FILE_BYTES - 1 if file_is_free else 0),
         (sname, SNAME_BYTES - 1),
     )
-    for option in wanted:
-        for area, size in areas:
-            if len(area) + len(option) <= size:
-                area.extend(option)
-                break
+    for code, value in options:
+        encoded = encode_option(code, value)
+        area = next((area for area, size in areas if len(area) + len(encoded) <= size), None)
+        if area is None:
+            _split(areas, code, value)
+        else:
+            area.extend(encoded)
     held = (FILE_HOLDS_OPTIONS if file else 0) | (SNAME_HOLDS_OPTIONS if sname else 0)
     if held:
         main += bytes((OPT_OVERLOAD, 1, held))
     return Layout(bytes(main), _ended(file), _ended(sname))
+
+
+def _split(areas: Iterable[tuple[bytearray, int]], code: int, value: bytes) -> None:
+    """Put an option in pieces into what room the areas have left (RFC 3396 section 5), or none of it."""
+    pieces: list[tuple[bytearray, bytes]] = []
+    at = 0
+    for area, size in areas:
+        space = size - len(area)
+        while at < len(value) and space > 2:
+            piece = value[at : at + min(255, space - 2)]
+            pieces.append((area, bytes((code, len(piece))) + piece))
+            at += len(piece)
+            space -= 2 + len(piece)
+    if at == len(value):
+        for area, piece in pieces:
+            area.extend(piece)
 
 
 def _ended(area: bytearray) -> bytes:
