@@ -1,0 +1,496 @@
+"""The web server over loopback: what goes out, to whom, and what is told of it."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import ListenError
+from appliance.events import IgnitionLoaded, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
+from appliance.install.lifecycle import Order, Stage
+from appliance.model import Arch, Image
+from appliance.tables import Live, compile_tables
+from appliance.web import server as server_module
+from appliance.web import transfer
+from appliance.web.server import WebServer
+from tests.clusters import LEGACY_IMAGES
+from tests.web_server import IGNITION, Running, fill, free_port, loopback_cluster, running
+
+KERNEL = "/rhcos-4.5.6-x86_64-installer-kernel-x86_64"
+METAL = "/rhcos-4.5.6-x86_64-metal.x86_64.raw.gz"
+M1, W1, STRANGER = "127.16.0.21", "127.16.0.31", "127.0.0.1"
+M1_SCRIPT = "/ipxe/00-50-56-96-37-c8.ipxe"
+W1_SCRIPT = "/ipxe/00-50-56-96-6b-da.ipxe"
+TOKEN = "0123456789abcdef"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it came over the wire."""
+
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+
+@pytest.fixture
+async def web(tmp_path: Path) -> AsyncIterator[Running]:
+    fill(tmp_path)
+    async with running(tmp_path) as one:
+        yield one
+
+
+async def read_reply(reader: asyncio.StreamReader, method: str) -> Reply:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    status_line, *lines = head.rstrip("\r\n").split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    status = int(status_line.split()[1])
+    length = 0 if method == "HEAD" or status == 304 else int(headers["content-length"])
+    return Reply(status, headers, await reader.readexactly(length))
+
+
+@contextlib.asynccontextmanager
+async def connection(
+    web: Running, client: str = STRANGER
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.port, local_addr=(client, 0))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def fetch(web: Running, path: str, client: str = STRANGER, method: str = "GET", headers: str = "") -> Reply:
+    async with connection(web, client) as (reader, writer):
+        writer.write(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode("latin-1"))
+        return await read_reply(reader, method)
+
+
+async def until(web: Running, kind: str) -> None:
+    """Wait until an event of *kind* was told; the end of a transfer is told after the client has it."""
+    async with asyncio.timeout(10):
+        while kind not in web.kinds():
+            await asyncio.sleep(0.01)
+
+
+async def test_image_goes_out_byte_for_byte(web: Running) -> None:
+    content = (web.data_dir / "images" / METAL[1:]).read_bytes()
+    assert (await fetch(web, METAL)).body == content
+
+
+async def test_large_image_goes_out_byte_for_byte(web: Running) -> None:
+    content = os.urandom(20_000_003)
+    (web.data_dir / "images" / METAL[1:]).write_bytes(content)
+    reply = await fetch(web, METAL)
+    assert hashlib.sha256(reply.body).digest() == hashlib.sha256(content).digest()
+
+
+async def test_head_has_the_headers_that_nginx_had(web: Running) -> None:
+    reply = await fetch(web, METAL, method="HEAD")
+    assert reply.status == 200
+    assert reply.headers["content-length"] == str((web.data_dir / "images" / METAL[1:]).stat().st_size)
+    assert {"last-modified", "etag", "accept-ranges", "date", "server"} <= set(reply.headers)
+    assert "transfer-encoding" not in reply.headers
+    assert reply.headers["server"]
+
+
+async def test_connection_stays_open_for_the_next_request(web: Running) -> None:
+    async with connection(web) as (reader, writer):
+        for _ in range(3):
+            writer.write(f"GET {KERNEL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert (await read_reply(reader, "GET")).status == 200
+
+
+async def test_requests_in_one_packet_are_answered_in_order(web: Running) -> None:
+    async with connection(web) as (reader, writer):
+        writer.write(
+            b"HEAD /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n"
+            + f"GET {KERNEL} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+        )
+        assert [(await read_reply(reader, method)).status for method in ("HEAD", "GET", "GET")] == [200, 200, 404]
+
+
+async def test_http_1_0_client_gets_its_file_and_the_end(web: Running) -> None:
+    async with connection(web) as (reader, writer):
+        writer.write(f"GET {KERNEL} HTTP/1.0\r\n\r\n".encode())
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert b" 200 " in head.splitlines()[0]
+    assert body == (web.data_dir / "images" / KERNEL[1:]).read_bytes()
+
+
+async def test_range_resumes_a_broken_download(web: Running) -> None:
+    content = (web.data_dir / "images" / METAL[1:]).read_bytes()
+    reply = await fetch(web, METAL, headers="Range: bytes=1000-\r\n")
+    assert (reply.status, reply.body) == (206, content[1000:])
+
+
+async def test_several_ranges_come_in_one_body(web: Running) -> None:
+    content = (web.data_dir / "images" / METAL[1:]).read_bytes()
+    reply = await fetch(web, METAL, headers="Range: bytes=0-9,-5\r\n")
+    assert reply.status == 206
+    assert content[:10] in reply.body
+    assert reply.body.count(b"Content-Range") == 2
+
+
+async def test_known_entity_is_not_sent_again(web: Running) -> None:
+    etag = (await fetch(web, METAL, method="HEAD")).headers["etag"]
+    reply = await fetch(web, METAL, headers=f"If-None-Match: {etag}\r\n")
+    assert (reply.status, reply.body) == (304, b"")
+
+
+async def test_doubled_slashes_are_served_and_not_redirected(web: Running) -> None:
+    """A redirect breaks UEFI HTTP Boot."""
+    assert (await fetch(web, f"/{KERNEL}")).status == 200
+
+
+async def test_replaced_image_is_served_without_a_restart(web: Running) -> None:
+    before = (await fetch(web, METAL)).headers["etag"]
+    fresh = web.data_dir / "images" / "new"
+    fresh.write_bytes(b"new image")
+    fresh.rename(web.data_dir / "images" / METAL[1:])
+    reply = await fetch(web, METAL)
+    assert reply.body == b"new image"
+    assert reply.headers["etag"] != before
+
+
+async def test_loader_is_found_in_the_data_directory(web: Running) -> None:
+    (web.data_dir / "tftp" / "efi" / "ipxe.efi").write_bytes(b"MZ")
+    reply = await fetch(web, "/efi/ipxe.efi")
+    assert reply.body == b"MZ"
+    assert reply.headers["content-type"] == "application/efi"
+    await until(web, "web.done")
+    assert [event.what for event in web.events if isinstance(event, WebFinished)] == [WebKind.LOADER]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
+async def test_other_methods_are_refused(web: Running, method: str) -> None:
+    reply = await fetch(web, KERNEL, method=method)
+    assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n"],
+)
+async def test_what_is_no_request_gets_400_and_the_end(
+    web: Running, request_bytes: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connection(web) as (reader, writer):
+        writer.write(request_bytes + b"\r\n\r\n")
+        reply = await reader.read()
+    assert reply.startswith(b"HTTP/1.")
+    assert b" 400 " in reply.splitlines()[0]
+    assert [event.status for event in web.events if isinstance(event, WebRefused)] == [400]
+    assert "Traceback" not in caplog.text
+
+
+async def test_directory_is_not_listed(web: Running) -> None:
+    (web.data_dir / "images" / "sub").mkdir()
+    assert [(await fetch(web, path)).status for path in ("/", "/sub", "/sub/")] == [404, 404, 404]
+
+
+async def test_link_out_of_the_data_directory_is_refused(web: Running) -> None:
+    (web.data_dir / "images" / "passwd").symlink_to("/etc/passwd")
+    reply = await fetch(web, "/passwd")
+    assert reply.status == 403
+    assert b"root:" not in reply.body
+
+
+async def test_transfer_is_told_from_start_to_end(web: Running) -> None:
+    size = (web.data_dir / "images" / METAL[1:]).stat().st_size
+    await fetch(web, METAL, client=M1, headers="User-Agent: curl/7.88\r\n")
+    await until(web, "web.done")
+    started, finished = (event for event in web.events if isinstance(event, (WebStarted, WebFinished)))
+    assert isinstance(started, WebStarted)
+    assert (started.host, started.client, started.what, started.total) == (
+        "m1.ocp45.example.localdomain", M1, WebKind.METAL, size,
+    )  # fmt: skip
+    assert isinstance(finished, WebFinished)
+    assert (finished.status, finished.sent, finished.total, finished.agent) == (200, size, size, "curl/7.88")
+
+
+async def test_progress_is_told_of_a_long_transfer(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "PROGRESS_SECONDS", 0.0)
+    os.truncate(web.data_dir / "images" / METAL[1:], 32 << 20)
+    await fetch(web, METAL, client=M1)
+    await until(web, "web.done")
+    progress = [event.sent for event in web.events if isinstance(event, WebProgress)]
+    assert progress == sorted(progress)
+    assert 0 < progress[0] < progress[-1] < 32 << 20
+
+
+async def test_client_that_leaves_is_told_as_broken(web: Running) -> None:
+    os.truncate(web.data_dir / "images" / METAL[1:], 64 << 20)
+    async with connection(web, M1) as (reader, writer):
+        writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await reader.readexactly(1000)
+        sock: socket.socket = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await until(web, "web.broken")
+    (broken,) = (event for event in web.events if isinstance(event, WebBroken))
+    assert 0 < broken.sent < 64 << 20
+    assert "web.done" not in web.kinds()
+
+
+async def test_client_that_takes_nothing_is_cut_off(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "STALL_SECONDS", 0.2)
+    os.truncate(web.data_dir / "images" / METAL[1:], 64 << 20)
+    async with connection(web, M1) as (_, writer):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await until(web, "web.broken")
+    (broken,) = (event for event in web.events if isinstance(event, WebBroken))
+    assert "took nothing" in broken.why
+
+
+async def test_file_that_shrinks_ends_the_connection_instead_of_the_promise(web: Running) -> None:
+    image = web.data_dir / "images" / METAL[1:]
+    os.truncate(image, 64 << 20)
+    async with connection(web, M1) as (reader, writer):
+        writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await reader.readexactly(1000)
+        os.truncate(image, 1000)
+        with contextlib.suppress(ConnectionError):
+            assert len(await reader.read()) < 64 << 20
+    await until(web, "web.broken")
+
+
+async def test_no_descriptor_is_left_after_broken_and_whole_transfers(web: Running) -> None:
+    await fetch(web, METAL)
+    before = len(os.listdir("/proc/self/fd"))
+    os.truncate(web.data_dir / "images" / METAL[1:], 64 << 20)
+    for _ in range(3):
+        async with connection(web, M1) as (reader, writer):
+            writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await reader.readexactly(1000)
+        web.events.clear()
+        await until(web, "web.broken")
+        await fetch(web, METAL, headers="Range: bytes=0-0\r\n")
+    async with asyncio.timeout(5):
+        while len(os.listdir("/proc/self/fd")) > before:
+            await asyncio.sleep(0.01)
+
+
+async def test_host_installs_with_its_own_script_and_ignition(web: Running) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    script = (await fetch(web, M1_SCRIPT, client=M1)).body.decode()
+    path = script.partition(f"coreos.inst.ignition_url={web.url}")[2].split()[0]
+    reply = await fetch(web, path, client=M1)
+    assert (reply.status, reply.body) == (200, IGNITION)
+    assert reply.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("client", "path", "status"),
+    [
+        (M1, f"/ignition/{TOKEN}/master.ign", 200),
+        (M1, f"/ignition/{TOKEN}/bootstrap.ign", 403),
+        (M1, "/ignition/wrong/master.ign", 403),
+        (W1, f"/ignition/{TOKEN}/master.ign", 403),
+        (STRANGER, f"/ignition/{TOKEN}/master.ign", 403),
+        (M1, "/master.ign", 403),
+        (STRANGER, "/bootstrap.ign", 403),
+    ],
+)
+async def test_ignition_reaches_only_its_own_host(web: Running, client: str, path: str, status: int) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    reply = await fetch(web, path, client=client)
+    assert reply.status == status
+    assert (IGNITION in reply.body) is (status == 200)
+
+
+async def test_token_is_in_no_event(web: Running) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1)
+    await fetch(web, f"/ignition/{TOKEN}/master.ign", client=W1)
+    await until(web, "web.done")
+    assert not any(TOKEN in str(event) for event in web.events)
+
+
+async def test_ignition_before_its_stage_is_asked_to_come_again(web: Running) -> None:
+    web.install("m1", Stage.SCRIPT)
+    reply = await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1)
+    assert reply.status == 503
+    assert int(reply.headers["retry-after"]) > 0
+
+
+async def test_head_of_a_plain_ignition_path_serves_the_operators_check(web: Running) -> None:
+    reply = await fetch(web, "/bootstrap.ign", method="HEAD")
+    assert (reply.status, reply.headers["content-length"]) == (200, str(len(IGNITION)))
+    assert {"etag", "last-modified", "accept-ranges"} <= set(reply.headers)
+
+
+async def test_missing_ignition_is_waited_for_by_its_host_and_missing_for_the_operator(web: Running) -> None:
+    """coreos-installer gives up at 404 and repeats 503 for ever."""
+    web.install("m1", Stage.INITRAMFS)
+    (web.data_dir / "ignition" / "master.ign").unlink()
+    assert (await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1)).status == 503
+    assert (await fetch(web, "/master.ign", method="HEAD")).status == 404
+
+
+async def test_new_ignition_is_served_without_a_restart(web: Running) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    fresh = b'{"ignition":{"version":"3.1.0"}}'
+    (web.data_dir / "ignition" / "master.ign").write_bytes(fresh)
+    assert (await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1)).body == fresh
+
+
+async def test_files_are_read_at_the_start_before_anybody_asks(web: Running) -> None:
+    await until(web, "ignition.load")
+    assert isinstance(web.events[0], IgnitionLoaded)
+
+
+async def test_first_word_of_a_host_may_begin_its_installation(tmp_path: Path) -> None:
+    """Where DHCP is somebody else's, a host is first heard of when it fetches its script."""
+    fill(tmp_path)
+    async with running(tmp_path) as web:
+        assert (await fetch(web, M1_SCRIPT, client=M1)).status == 503
+        web.server._desk.publish = lambda event: web.install("m1", Stage.SCRIPT)
+        assert TOKEN.encode() in (await fetch(web, M1_SCRIPT, client=M1)).body
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [(Order.LOCAL, b"sanboot --no-describe --drive 0x80"), (Order.HOLD, b"ocp-appliance release m1")],
+)
+async def test_order_decides_what_the_menus_path_gives(web: Running, order: Order, told: bytes) -> None:
+    web.install("m1", Stage.WAITING, order=order)
+    assert told in (await fetch(web, "/pxeboot.ipxe", client=M1)).body
+
+
+async def test_polls_of_a_held_host_are_told_once(web: Running) -> None:
+    web.install("m1", Stage.WAITING, order=Order.HOLD)
+    for _ in range(3):
+        await fetch(web, M1_SCRIPT, client=M1)
+    await until(web, "web.done")
+    assert [event.what for event in web.events if isinstance(event, WebStarted)] == [WebKind.WAIT]
+
+
+async def test_scan_by_a_stranger_does_not_flood_the_journal(web: Running) -> None:
+    async with connection(web) as (reader, writer):
+        for number in range(200):
+            writer.write(f"GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await read_reply(reader, "GET")
+    assert len([event for event in web.events if isinstance(event, WebRefused)]) <= 60
+    assert web.server.counts["request", "other", "404"] == 200
+
+
+async def test_absence_of_what_clients_do_without_is_no_event(web: Running) -> None:
+    assert (await fetch(web, f"{METAL}.sig")).status == 404
+    assert "web.refuse" not in web.kinds()
+
+
+async def test_damaged_image_is_held_back_until_it_is_mended(tmp_path: Path) -> None:
+    fill(tmp_path)
+    image = tmp_path / "images" / METAL[1:]
+    os.utime(image, (0, 0))
+    right = hashlib.sha256(b"right").hexdigest()
+    images = replace(LEGACY_IMAGES, metal=Image(METAL[1:], right))
+    async with running(tmp_path, images={Arch.X86_64: images}) as web:
+        await until(web, "image.damaged")
+        assert (await fetch(web, METAL)).status == 503
+        image.write_bytes(b"right")
+        assert (await fetch(web, METAL)).body == b"right"
+
+
+async def test_worker_waits_until_the_machine_config_server_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.web.machineconfig.KEEP_SECONDS", 0.0)
+    monkeypatch.setattr("appliance.web.machineconfig.SETTLE_SECONDS", 0.05)
+    fill(tmp_path)
+    port = free_port()
+    monkeypatch.setattr("appliance.web.compile.MACHINE_CONFIG_PORT", port)
+    async with running(tmp_path, hold_workers=True, api_int_vips=(IPv4Address("127.0.0.1"),)) as web:
+        web.install("w1", Stage.IPXE)
+        assert b"nothing answers on" in (await fetch(web, W1_SCRIPT, client=W1)).body
+
+        async def drop(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        async with await asyncio.start_server(drop, "127.0.0.1", port):
+            assert b"nothing answers on" in (await fetch(web, W1_SCRIPT, client=W1)).body
+
+        async def stay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(stay, "127.0.0.1", port):
+            assert b"coreos.inst" in (await fetch(web, W1_SCRIPT, client=W1)).body
+
+
+async def test_worker_that_has_waited_long_enough_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine config server may be where the nodes reach it and the appliance does not."""
+    monkeypatch.setattr(server_module, "LONGEST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("appliance.web.compile.MACHINE_CONFIG_PORT", free_port())
+    fill(tmp_path)
+    async with running(tmp_path, hold_workers=True, api_int_vips=(IPv4Address("127.0.0.1"),)) as web:
+        web.install("w1", Stage.IPXE)
+        assert b"nothing answers on" in (await fetch(web, W1_SCRIPT, client=W1)).body
+        assert b"coreos.inst" in (await fetch(web, W1_SCRIPT, client=W1)).body
+        assert "web.wait-over" in web.kinds()
+
+
+async def test_connection_past_the_bound_is_turned_away(web: Running) -> None:
+    assert web.server._connections is not None
+    web.server._connections.most = 1
+    async with connection(web) as (reader, writer):
+        writer.write(b"HEAD /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n")
+        await read_reply(reader, "HEAD")
+        async with connection(web) as (second, _):
+            with contextlib.suppress(ConnectionError):
+                assert await second.read() == b""
+        writer.write(b"HEAD /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await read_reply(reader, "HEAD")).status == 200
+    assert web.server._connections.turned_away == 1
+
+
+async def test_client_that_never_finishes_its_request_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.web.connections.IDLE_SECONDS", 0.1)
+    fill(tmp_path)
+    async with running(tmp_path) as web, connection(web) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost")
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+
+
+async def test_drain_finishes_what_is_under_way_and_takes_nothing_new(web: Running) -> None:
+    os.truncate(web.data_dir / "images" / METAL[1:], 64 << 20)
+    async with connection(web, M1) as (reader, writer):
+        writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        draining = asyncio.create_task(web.server.drain(30))
+        await asyncio.sleep(0)
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection("127.0.0.1", web.port)
+        assert len(await reader.readexactly(64 << 20)) == 64 << 20
+        await draining
+
+
+async def test_drain_ends_in_its_time_when_a_client_does_not(web: Running) -> None:
+    os.truncate(web.data_dir / "images" / METAL[1:], 64 << 20)
+    async with connection(web, M1) as (reader, writer):
+        writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await reader.readexactly(1)
+        async with asyncio.timeout(5):
+            await web.server.drain(0.1)
+
+
+async def test_port_that_is_taken_is_one_line_with_a_remedy(web: Running) -> None:
+    cluster = loopback_cluster(web.data_dir, web.port)
+    with pytest.raises(ListenError, match=r"listen\.http"):
+        WebServer(Live(compile_tables((cluster,), lambda _zone, _digest: 1)), cluster.listen, print)
