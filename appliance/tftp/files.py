@@ -1,39 +1,93 @@
 """The files under transfer: opened when one starts, shared by all that send the same, and whole for each."""
 
 import errno
-import mmap
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 from weakref import WeakValueDictionary
 
 from appliance.loaders import entry_below, normalised
 from appliance.tftp.compile import AUTOEXEC, Site
-from appliance.tftp.protocol import Refusal
+from appliance.tftp.protocol import BLOCK_BYTES, Refusal, data_datagram
 
 # Read at once, so that a change on disk cannot reach a transfer under way: 1 ms of copying at most.
-# Larger files are mapped.
 MEMORY_FILE_BYTES = 4 << 20
+# Each is one more copy of the file; clients are of a few kinds, and each kind asks for one size.
+MAX_FRAMED_SIZES = 4
 
 _Identity = tuple[int, int, int, int]  # device, inode, bytes, time of change in ns
 
 
-@dataclass(slots=True, weakref_slot=True, eq=False)
 class Content:
-    """One version of one file."""
+    """One version of one file: in memory, or read as it is sent where it is large."""
 
-    view: memoryview
-    identity: _Identity | None  # None for what lies in memory
-    descriptor: int = -1  # of a mapped file
-
-    def is_intact(self) -> bool:
-        """Whether the bytes are still those of when the file was opened; a mapping shows what others write."""
-        return self.descriptor < 0 or _identity(os.fstat(self.descriptor)) == self.identity
+    def __init__(self, data: bytes = b"", descriptor: int = -1) -> None:
+        self._data = data
+        self._descriptor = descriptor  # ours to close; -1 for what lies in memory
+        self._identity = _identity(os.fstat(descriptor)) if descriptor >= 0 else None
+        self._framed: dict[int, list[bytes]] = {}  # by bytes a block
+        self.total = self._identity[2] if self._identity else len(data)
 
     def __del__(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def blocks(self, block_bytes: int) -> Sequence[bytes]:
+        """Return the DATA datagrams of the whole file, at the index of their block; index 0 is no block.
+
+        Files in memory are cut up once for all clients that ask for the same size.
+        """
+        framed = self._framed.get(block_bytes)
+        if framed is not None:
+            return framed
+        cut = Cut(self, block_bytes)
+        if self._descriptor >= 0 or block_bytes < BLOCK_BYTES or len(self._framed) == MAX_FRAMED_SIZES:
+            return cut
+        framed = self._framed[block_bytes] = cut[:]
+        return framed
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return *size* bytes, or fewer at the end.
+
+        Raises OSError with ESTALE when the file has changed since it was opened;
+        that is found out before the last byte is given away.
+        """
+        if self._descriptor < 0:
+            return self._data[offset : offset + size]
+        data = os.pread(self._descriptor, size, offset)
+        wanted = min(size, self.total - offset)
+        is_last = offset + size > self.total
+        if len(data) != wanted or (is_last and _identity(os.fstat(self._descriptor)) != self._identity):
+            raise OSError(errno.ESTALE, "the file changed while it was sent")
+        return data
+
+
+class Cut(Sequence[bytes]):
+    """The DATA datagrams of a content, made when they are asked for."""
+
+    def __init__(self, content: Content, block_bytes: int) -> None:
+        self._content = content
+        self._block_bytes = block_bytes
+
+    def __len__(self) -> int:
+        # A file of whole blocks ends with an empty one; and one more for index 0.
+        return self._content.total // self._block_bytes + 2
+
+    @overload
+    def __getitem__(self, block: int) -> bytes: ...
+    @overload
+    def __getitem__(self, block: slice) -> list[bytes]: ...
+    def __getitem__(self, block: int | slice) -> bytes | list[bytes]:
+        if isinstance(block, int):
+            return self[block : block + 1][0]
+        first, end, _ = block.indices(len(self))
+        start = max(first, 1)
+        size = self._block_bytes
+        data = self._content.read((start - 1) * size, (end - start) * size)
+        datagrams = [data_datagram(start + n, data[n * size : (n + 1) * size]) for n in range(end - start)]
+        return datagrams if first else [b"", *datagrams]
 
 
 class Files:
@@ -54,7 +108,7 @@ class Files:
             if later is not None:
                 content = self._open_path(later)
             elif wanted.rpartition("/")[2] == AUTOEXEC:
-                return Content(memoryview(site.autoexec), None)
+                return Content(site.autoexec)
         return content
 
     def _open_path(self, path: Path) -> Content | Refusal:
@@ -70,7 +124,7 @@ class Files:
             key = (path, _identity(status))
             content = self._open.get(key)
             if content is None:
-                content = self._open[key] = _load(descriptor, status)
+                content = self._open[key] = _load(descriptor, status.st_size)
         except OSError:
             return Refusal.FORBIDDEN
         else:
@@ -79,11 +133,10 @@ class Files:
             os.close(descriptor)
 
 
-def _load(descriptor: int, status: os.stat_result) -> Content:
-    if status.st_size <= MEMORY_FILE_BYTES:
-        return Content(memoryview(os.pread(descriptor, MEMORY_FILE_BYTES, 0)), None)
-    mapped = mmap.mmap(descriptor, status.st_size, prot=mmap.PROT_READ)
-    return Content(memoryview(mapped), _identity(status), os.dup(descriptor))
+def _load(descriptor: int, size: int) -> Content:
+    if size <= MEMORY_FILE_BYTES:
+        return Content(os.pread(descriptor, MEMORY_FILE_BYTES, 0))
+    return Content(descriptor=os.dup(descriptor))
 
 
 def _identity(status: os.stat_result) -> _Identity:

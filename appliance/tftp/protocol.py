@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 RRQ, WRQ, DATA, ACK, ERROR, OACK = range(1, 7)  # RFC 1350 section 5, RFC 2347
+BLOCK_NUMBERS = 0x10000
 HEAD = struct.Struct("!HH")  # opcode; block or error code
 
 BLOCK_BYTES = 512  # RFC 1350; unless the client asks for another size
@@ -135,3 +136,13 @@ def agree(request: Request, total: int, max_block_bytes: int) -> Terms:
         granted += (spelled, b"%d" % value)
     oack = b"\0\6" + b"\0".join((*granted, b"")) if granted else b""
     return Terms(block_bytes, window_blocks, timeout_seconds, oack)
+
+
+def data_datagram(block: int, data: bytes) -> bytes:
+    """Return a DATA datagram; *block* counts from 1 and its number begins again at 0 after 65535."""
+    return HEAD.pack(DATA, block % BLOCK_NUMBERS) + data
+
+
+def ack_datagram(block: int) -> bytes:
+    """Return the ACK of *block*."""
+    return HEAD.pack(ACK, block % BLOCK_NUMBERS)

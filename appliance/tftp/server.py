@@ -177,7 +177,7 @@ class TftpServer:
         self._by_client[asked.peer[0]] += 1
         self.counts["started",] += 1
         self._send(session)
-        self._publish(TftpStarted(host, client=asked.peer[0], path=session.path, total=len(content.view)))
+        self._publish(TftpStarted(host, client=asked.peer[0], path=session.path, total=content.total))
         if self._ticking is None:
             self._ticking = self._loop.call_later(TICK_SECONDS, self._tick)
 
@@ -188,14 +188,20 @@ class TftpServer:
             session = self._sessions[descriptor]
             try:
                 datagram = session.sock.recv(ANSWER_BYTES)
+                block = session.transfer.follow(datagram, now)
+                if block is not None:
+                    session.sock.send(block)
             except BlockingIOError:
-                continue  # its checksum was wrong
+                continue  # a wrong checksum, or no room to send: the deadline will see to it
             except OSError as error:
                 self._lose(session, error)
                 continue
             if self.tap:
                 self.tap(datagram, session.peer, session.local)
-            self._take(session, datagram, now)
+                if block is not None:
+                    self.tap(block, session.local, session.peer)
+            if block is None:
+                self._take(session, datagram, now)
 
     def _take(self, session: Session, datagram: bytes, now: float) -> None:
         transfer = session.transfer
@@ -206,34 +212,29 @@ class TftpServer:
             self._send(session)
 
     def _send(self, session: Session) -> None:
-        datagrams = session.transfer.datagrams()
-        if not datagrams:
-            return
-        is_spoilt = session.transfer.sends_last and not session.content.is_intact()
-        if is_spoilt:
-            # Part of it is of another version. An error now keeps the client from using what it has.
-            datagrams = [(self._live.tables.tftp.errors[Refusal.CHANGED],)]
         try:
+            datagrams = session.transfer.datagrams()
             session.send(datagrams)
         except BlockingIOError:
-            pass  # the kernel's buffer is full: as if lost, and sent again at the deadline
+            return  # the kernel's buffer is full: as if lost, and sent again at the deadline
         except OSError as error:
             self._lose(session, error)
             return
         if self.tap:
-            for parts in datagrams:
-                self.tap(b"".join(parts), session.local, session.peer)
-        if is_spoilt:
-            self._end(session, Outcome.FAILED, "the file changed while it was sent")
+            for datagram in datagrams:
+                self.tap(datagram, session.local, session.peer)
 
     def _lose(self, session: Session, error: OSError) -> None:
-        """Take it that the network reports an error on a transfer's socket."""
+        """Take it that a transfer's socket or file reports an error."""
         if isinstance(error, ConnectionRefusedError):
             # The client's port is closed. Many close it with their last ACK, and that one can get lost.
             outcome = Outcome.FINISHED if session.transfer.sends_last else Outcome.ABORTED
             self._end(session, outcome, "client closed its port")
-        elif error.errno == errno.EFAULT:  # a mapping without a file behind it
-            self._end(session, Outcome.FAILED, "the file became shorter while it was sent")
+        elif error.errno == errno.ESTALE:
+            # Part of what the client has is of another version; an error keeps it from using that.
+            with suppress(OSError):
+                session.send((self._live.tables.tftp.errors[Refusal.CHANGED],))
+            self._end(session, Outcome.FAILED, "the file changed while it was sent")
         # Any other, as an unreachable host, may pass: ARP can take longer than a try. The deadline decides.
 
     def _tick(self) -> None:
@@ -260,7 +261,7 @@ class TftpServer:
         self.counts[outcome.value,] += 1
         self.counts["resent",] += transfer.resent_blocks
         if outcome is Outcome.FINISHED:
-            total = len(session.content.view)
+            total = session.content.total
             self.counts["bytes",] += total
             seconds = self._loop.time() - session.started_at
             event: Event = TftpFinished(

@@ -1,13 +1,13 @@
 """One file on its way to one client: what to send, what an answer means, and when to send again.
 
 A class of four verbs without a socket or clock: `take` a datagram, list the
-`datagrams` to send, name the `deadline`, take it by `expire`. Memory is bounded by
-the window: blocks are slices of the file, made when they are sent.
+`datagrams` to send, name the `deadline`, take it by `expire`.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
-from appliance.tftp.protocol import ACK, DATA, ERROR, HEAD, Terms
+from appliance.tftp.protocol import ACK, BLOCK_NUMBERS, ERROR, HEAD, Terms, ack_datagram
 
 FIRST_WAIT_SECONDS = 0.5  # before anything is known of the round trip
 MIN_WAIT_SECONDS = 0.05  # a client that writes to flash between blocks is not lost
@@ -15,10 +15,7 @@ MAX_WAIT_SECONDS = 4.0
 # A client that says nothing for so long is gone. With the waits above, 13 tries at most.
 PATIENCE_SECONDS = 30.0
 PATIENCE_TIMEOUTS = 4  # or so many of the client's own timeouts, where that is longer
-
-_BLOCK_NUMBERS = 0x10000  # they begin again at 0 after 65535
-
-Datagram = tuple[bytes | memoryview, ...]  # parts, to be sent as one
+MEASURED_BLOCKS = 16  # one round trip of so many is measured where each block is acknowledged
 
 
 class Outcome(StrEnum):
@@ -30,10 +27,16 @@ class Outcome(StrEnum):
 
 
 class Transfer:
-    """The sender's side of one read request (RFC 1350, 7440)."""
+    """The sender's side of one read request (RFC 1350, 7440).
+
+    *blocks* are the DATA datagrams of the file at the index of their block, and
+    what is at index 0 is not used. Times are of one clock, in seconds.
+    """
 
     __slots__ = (
         "_acked",
+        "_awaited",
+        "_blocks",
         "_last",
         "_next",
         "_patience_seconds",
@@ -41,13 +44,10 @@ class Transfer:
         "_round_trip",
         "_sent",
         "_sent_at",
-        "_size",
         "_unacked_oack",
         "_variation",
-        "_view",
         "_wait_seconds",
         "_window",
-        "deadline",
         "outcome",
         "progress_at",
         "resent_blocks",
@@ -55,20 +55,19 @@ class Transfer:
         "why",
     )
 
-    def __init__(self, content: memoryview, terms: Terms, now: float) -> None:
+    def __init__(self, blocks: Sequence[bytes], terms: Terms, now: float) -> None:
         self.terms = terms
-        self.deadline = now  # loop clock, as every time here
         self.outcome: Outcome | None = None
         self.why = ""
         self.resent_blocks = 0
-        self._view = content
-        self._size = terms.block_bytes
+        self._blocks = blocks
         self._window = terms.window_blocks
-        # Blocks count from 1, without rolling over. A file of whole blocks ends with an empty one.
-        self._last = len(content) // terms.block_bytes + 1
+        # Blocks count from 1, without rolling over.
+        self._last = len(blocks) - 1
         self._acked = 0  # every block up to this one has arrived
         self._sent = 0  # every block up to this one has been sent
         self._next = 1  # the first block that `datagrams` lists; 0 is the OACK
+        self._awaited: bytes | None = None  # the ACK that `follow` takes
         self._unacked_oack = terms.oack
         self._round_trip = 0.0  # smoothed, as RFC 6298 has it; 0.0 before the first sample
         self._variation = 0.0
@@ -78,8 +77,13 @@ class Transfer:
         self._send_window(now, resent=False)
 
     @property
+    def deadline(self) -> float:
+        """When `expire` wants to be called."""
+        return min(self._sent_at + self._wait_seconds, self.progress_at + self._patience_seconds)
+
+    @property
     def sends_last(self) -> bool:
-        """Whether the file's last block has gone out, or is about to."""
+        """Whether the file's last block has gone out."""
         return self._sent == self._last
 
     @property
@@ -87,18 +91,28 @@ class Transfer:
         """Whether the client has answered anything yet."""
         return self._acked > 0 or self._unacked_oack != self.terms.oack
 
-    def datagrams(self) -> list[Datagram]:
-        """Return what is to be sent now, each datagram once."""
+    def datagrams(self) -> Sequence[bytes]:
+        """Return what is to be sent now, each datagram once; all but the file's last block are of one size."""
         first, self._next = self._next, self._sent + 1
-        if first == 0:
-            return [(self._unacked_oack,)]
-        view, size = self._view, self._size
-        return [
-            (HEAD.pack(DATA, block % _BLOCK_NUMBERS), view[(block - 1) * size : block * size])
-            for block in range(first, self._sent + 1)
-        ]
+        return self._blocks[first : self._sent + 1] if first else (self._unacked_oack,)
 
-    def take(self, datagram: bytes | memoryview, now: float) -> None:
+    def follow(self, datagram: bytes, now: float) -> bytes | None:
+        """Return the next block if *datagram* is the very ACK that is awaited, or None to leave it to `take`.
+
+        What `take` and `datagrams` would do, in 0.4 µs instead of 2: almost every
+        ACK in a window of one is this one.
+        """
+        if datagram != self._awaited:
+            return None
+        block = self._sent + 1
+        self._acked = self._sent
+        self._sent = block
+        self._next = block + 1
+        self._sent_at = self.progress_at = now
+        self._awaited = ack_datagram(block) if block % MEASURED_BLOCKS and block < self._last else None
+        return self._blocks[block]
+
+    def take(self, datagram: bytes, now: float) -> None:
         """Take what the client sent; whatever is no ACK or ERROR changes nothing."""
         if len(datagram) < HEAD.size or self.outcome:
             return
@@ -106,11 +120,11 @@ class Transfer:
         if opcode == ACK:
             self._acknowledge(number, now)
         elif opcode == ERROR:
-            text = bytes(datagram[4:132]).partition(b"\0")[0].decode("ascii", "replace")
+            text = datagram[4:132].partition(b"\0")[0].decode("ascii", "replace")
             self.outcome, self.why = Outcome.ABORTED, f"client sent error {number} {text}".rstrip()
 
     def _acknowledge(self, number: int, now: float) -> None:
-        ahead = (number - self._acked) % _BLOCK_NUMBERS
+        ahead = (number - self._acked) % BLOCK_NUMBERS
         if ahead == 0 and not self._unacked_oack:
             # A duplicate. With a window of one it says nothing: answering it would send
             # every later block twice (RFC 1123 section 4.2.3.1). With more, it says that the
@@ -168,4 +182,5 @@ class Transfer:
             self._sent = min(self._acked + self._window, self._last)
         self._resent = resent
         self._sent_at = now
-        self.deadline = min(now + self._wait_seconds, self.progress_at + self._patience_seconds)
+        is_plain = self._window == 1 and not resent and not self._unacked_oack
+        self._awaited = ack_datagram(self._sent) if is_plain and self._sent < self._last else None
