@@ -40,7 +40,7 @@ MIN_DATAGRAM_BYTES = 576  # what every host takes (RFC 2131 section 2); option 5
 MAX_DATAGRAM_BYTES = 1500  # Ethernet's
 MIN_REPLY_BYTES = 300  # BOOTP's size: relays drop less (RFC 1542 section 2.1)
 # A client that itself sends long identifiers gets them back in a longer reply, rather than one without a lease.
-MIN_ROOM_BYTES = 160
+MIN_ROOM_BYTES = 96
 # Where option 54's value stands in a template's tail: behind chaddr, sname, file, cookie and option 53.
 SERVER_ID_AT = slice(16 + 64 + 128 + 4 + 3 + 2, 16 + 64 + 128 + 4 + 3 + 2 + 4)
 
