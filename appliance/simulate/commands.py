@@ -113,7 +113,7 @@ async def inc(state: State, _options: dict[str, str], rest: list[str]) -> None:
         total = int(state.settings.text(rest[0]) or "0", 0) + step
     except (ValueError, IndexError) as error:
         raise CommandError("it takes a setting that holds a number") from error
-    state.settings.store_text(rest[0], str(total))
+    state.settings.store_text(f"{rest[0].partition(':')[0]}:int32", str(total))
 
 
 async def isset(_state: State, _options: dict[str, str], rest: list[str]) -> None:

@@ -6,6 +6,7 @@ no memory and a thousand machines are no bottleneck.
 
 import asyncio
 import hashlib
+import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -145,7 +146,8 @@ class Http:
                 await asyncio.get_running_loop().sock_connect(sock, peer)
         except (OSError, TimeoutError) as error:
             sock.close()
-            why = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
+            # asyncio puts words of its own in strerror; TimeoutError is an OSError without a number.
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "no answer"
             raise HttpError(f"no connection to {peer[0]}:{peer[1]}: {why.lower()}") from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock, self._peer = sock, peer
