@@ -84,15 +84,14 @@ def parse_ipv6(text: str) -> IPv6Address:
 def parse_cidr(text: str) -> Cidr:
     """Return the network that *text* spells."""
     try:
-        return ipaddress.ip_network(text.strip())
-    except ValueError:
-        if "/" not in text:
-            raise _wrong(text, "is not a network; write it as 192.0.2.0/24") from None
-    try:
         network = ipaddress.ip_network(text.strip(), strict=False)
     except ValueError:
-        raise _wrong(text, "is not a network; write it as 192.0.2.0/24") from None
-    raise _wrong(text, f"is an address inside a network; the network is {network}")
+        network = None
+    if network is None or "/" not in text:
+        raise _wrong(text, "is not a network; write it as 192.0.2.0/24")
+    if ipaddress.ip_interface(text.strip()).ip != network.network_address:
+        raise _wrong(text, f"is an address inside a network; the network is {network}")
+    return network
 
 
 def parse_cidr4(text: str) -> IPv4Network:

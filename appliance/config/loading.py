@@ -13,7 +13,7 @@ from appliance.config.build import build, data_dir_of
 from appliance.config.checks import problems_between
 from appliance.config.document import Document
 from appliance.config.facts import Facts
-from appliance.config.messages import problems_of
+from appliance.config.messages import problems_of, without_foreign
 from appliance.config.reading import read
 from appliance.config.vocabulary import ClusterFile
 from appliance.errors import ConfigError, Problem
@@ -94,8 +94,10 @@ def _facts(path: Path, document: Document, data_dir: Path | None, cluster_count:
 def _validated(document: Document, problems: list[Problem]) -> ClusterFile | None:
     if document.root is None:
         return None
+    root, warnings = without_foreign(document)
+    problems += warnings
     try:
-        return ClusterFile.model_validate(document.root)
+        return ClusterFile.model_validate(root)
     except ValidationError as error:
         problems += problems_of(error, document)
         return None

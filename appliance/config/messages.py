@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from appliance.config.document import Document, Path_, describe, spell_path
+from appliance.config.document import Block, Document, Path_, Value, describe, spell_path
 from appliance.config.schema import schema_at
 from appliance.errors import Problem
 
@@ -46,6 +46,30 @@ ELSEWHERE = {
 }
 
 
+def without_foreign(document: Document) -> tuple[dict[str, Value], list[Problem]]:
+    """Return the document's mapping without keys that only its neighbours read, and a warning for each of those."""
+    kept: dict[str, Value] = dict(document.root or {})
+    networking = kept.get("networking")
+    if isinstance(networking, Block):
+        kept["networking"] = inner = Block(networking.line)
+        inner.update((key, value) for key, value in networking.items() if f"networking.{key}" not in FOREIGN)
+        passed_over: list[Path_] = [("networking", key) for key in networking if f"networking.{key}" in FOREIGN]
+    else:
+        passed_over = []
+    passed_over += [(key,) for key in kept if key in FOREIGN]
+    warnings = [
+        Problem(
+            document.file,
+            document.line_of(path),
+            spell_path(path),
+            f"is not read here: {FOREIGN[spell_path(path)]}",
+            True,
+        )
+        for path in passed_over
+    ]
+    return {key: value for key, value in kept.items() if key not in FOREIGN}, warnings
+
+
 def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
     """Yield the problems that *error* tells of *document*."""
     details = error.errors(include_url=False, include_input=False)
@@ -58,8 +82,8 @@ def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]
             continue  # the list has entries, and each of them has a problem of its own
         is_in_mapping = isinstance(document.value_at(path), dict)
         key_path = (*path, detail["loc"][len(path)]) if is_in_mapping and len(path) < len(detail["loc"]) else path
-        message, is_warning = _message(detail, key_path, document)
-        yield Problem(document.file, document.line_of(path), spell_path(key_path), message, is_warning)
+        message = _message(detail, key_path, document)
+        yield Problem(document.file, document.line_of(path), spell_path(key_path), message)
 
 
 def _path(loc: Iterable[str | int], document: Document) -> Path_:
@@ -79,30 +103,27 @@ def _is_item(path: Path_, document: Document) -> bool:
     return isinstance(items, list) and isinstance(index, int) and index < len(items)
 
 
-def _message(detail: ErrorDetails, path: Path_, document: Document) -> tuple[str, bool]:
-    """Return what is wrong at *path*, and whether it is only a warning."""
+def _message(detail: ErrorDetails, path: Path_, document: Document) -> str:
+    """Return what is wrong at *path*."""
     found = describe(document.value_at(path))
     match detail["type"]:
         case "value_error":
-            return str(detail["ctx"]["error"]), False
+            return str(detail["ctx"]["error"])
         case "missing":
             empty = "has nothing behind it" if document.has_key(path) else "is missing"
-            return f"{empty}; write it as {_example(path)}", False
+            return f"{empty}; write it as {_example(path)}"
         case "extra_forbidden":
-            spelled = spell_path(path)
-            if foreign := FOREIGN.get(spelled):
-                return f"is not read here: {foreign}", True
-            return _unknown(str(path[-1]), _known_keys(path[:-1])), False
+            return _unknown(str(path[-1]), _known_keys(path[:-1]))
         case "too_short":
-            return "is an empty list; at least one entry belongs here", False
+            return "is an empty list; at least one entry belongs here"
         case "tuple_type" | "list_type":
-            return f"{found} stands here; write a list, each entry behind a `- `", False
+            return f"{found} stands here; write a list, each entry behind a `- `"
         case "model_type" | "model_attributes_type" | "dict_type" | "dataclass_type":
-            return f"{found} stands here; write a mapping, `key: value` on lines of their own", False
+            return f"{found} stands here; write a mapping, `key: value` on lines of their own"
         case "literal_error":
-            return f"{found} is not known here; write {detail['ctx']['expected'].strip(chr(39))}", False
+            return f"{found} is not known here; write {detail['ctx']['expected'].strip(chr(39))}"
         case _:
-            return f"{found} is not right here: {detail['msg']}", False
+            return f"{found} is not right here: {detail['msg']}"
 
 
 def _unknown(key: str, known: list[str]) -> str:

@@ -42,9 +42,11 @@ def problems_in(facts: Facts) -> Iterator[Problem]:
                 "always installs again at every network boot, also at the reboots that belong to an installation;"
                 " the disk must come first in the firmware's boot order"
             )
-    yield from _releases(facts)
+    mixed = list(_mixed_releases(facts))
+    yield from mixed
     for arch, where in _arches(facts).items():
-        yield from _images(facts, arch)
+        if not mixed:
+            yield from _images(facts, arch)
         yield from _loaders(facts, arch, where)
     yield from _own_loaders(facts)
 
@@ -74,7 +76,7 @@ def _arches(facts: Facts) -> dict[Arch, Path_]:
     return found
 
 
-def _releases(facts: Facts) -> Iterator[Problem]:
+def _mixed_releases(facts: Facts) -> Iterator[Problem]:
     release = facts.release
     if release is None:
         return
@@ -88,8 +90,6 @@ def _releases(facts: Facts) -> Iterator[Problem]:
                 f"{said.value if said else ''} boots {_way(of_images.value)}, and release {release} {_way(release)};"
                 " take images from 4.6 on for live releases, and from before it for the others"
             )
-        if facts.has(*path, "rootfs") and not release.boots_live:
-            yield facts.here(*path, "rootfs").warning(f"is not used: release {release} installs images.metal")
 
 
 def _way(release: Release) -> str:
@@ -100,6 +100,9 @@ def _images(facts: Facts, arch: Arch) -> Iterator[Problem]:
     release, spelled = facts.release, facts.document.value_at(("release",))
     if release is None or not isinstance(spelled, str):
         return
+    for section in (("images",), ("images", arch.value)):
+        if facts.has(*section, "rootfs") and not release.boots_live:
+            yield facts.here(*section, "rootfs").warning(f"is not used: release {release} installs images.metal")
     where: dict[str, Path_] = {}
     for kind, path, name in _image_names(facts, arch, release, spelled.strip()):
         top, slash, _ = name.partition("/")

@@ -1,0 +1,96 @@
+"""How the checks of cluster.yaml act together, and where something is right that looks wrong."""
+
+import re
+from pathlib import Path
+
+from tests.config_files import CLEAN, check_text, edited, make_data_dir, told
+
+
+def test_clean_file_has_no_problem(tmp_path: Path) -> None:
+    assert told(tmp_path, CLEAN) == []
+
+
+def test_one_bad_value_hides_no_other_problem(tmp_path: Path) -> None:
+    text = edited(("name: prod", "name: p_d"), ("address: 192.0.2.22", "address: 192.0.2.21"), ("4.16.3", "x"))
+
+    assert [line.split(": ")[1] for line in told(tmp_path, text)] == ["metadata.name", "release", "hosts[2].address"]
+
+
+def test_unreadable_network_does_not_make_hosts_strangers(tmp_path: Path) -> None:
+    assert len(told(tmp_path, edited(("192.0.2.0/24", "192.0.2.0/240")))) == 1
+
+
+def test_problems_come_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = edited(("name: prod", "name: p_d"), ("52:54:00:00:00:23", "x"), ("192.0.2.20", "y"))
+    lines = [problem.line for problem in check_text(tmp_path, text).problems]
+
+    assert lines == sorted(lines)
+
+
+def test_single_node_needs_no_load_balancer(tmp_path: Path) -> None:
+    text = re.sub(r"  - hostname: (m2|m3|w1)\n(    .*\n){3}", "", CLEAN)
+    (cluster,) = check_text(tmp_path, edited(("apiVIPs: 192.0.2.8\ningressVIPs: 192.0.2.9\n", ""), text=text)).clusters
+
+    assert [str(vip) for vip in (*cluster.api_vips, *cluster.api_int_vips, *cluster.ingress_vips)] == ["192.0.2.21"] * 3
+
+
+def test_compact_cluster_may_spread_routes_over_its_nodes(tmp_path: Path) -> None:
+    assert told(tmp_path, edited(("ingressVIPs: 192.0.2.9", "ingressVIPs: [192.0.2.21, 192.0.2.22]"))) == []
+
+
+def test_31_bit_network_has_two_addresses_for_machines(tmp_path: Path) -> None:
+    network = "      gateway: 192.0.2.1\n    - cidr: 198.51.100.8/31\n      gateway: 198.51.100.8\n"
+    text = edited(("      gateway: 192.0.2.1\n", network), ("address: 192.0.2.31", "address: 198.51.100.9"))
+
+    assert told(tmp_path, text) == []
+
+
+def test_only_ipv6_networks_cannot_boot_machines(tmp_path: Path) -> None:
+    text = edited(("    - cidr: 192.0.2.0/24\n      gateway: 192.0.2.1\n", "    - cidr: 2001:db8::/64\n"))
+
+    assert told(tmp_path, text) == ["6: networking.machineNetwork: holds no IPv4 network; machines boot over IPv4"]
+
+
+def test_missing_image_warns_where_to_put_it(tmp_path: Path) -> None:
+    image = make_data_dir(tmp_path) / "images" / "own-kernel"
+
+    assert told(tmp_path, f"{CLEAN}images: {{kernel: own-kernel}}\n") == [
+        (
+            f"40: warning: images.kernel: the kernel {image.relative_to(tmp_path)} is not there; "
+            "fetch it from the mirror, and put it there under this name"
+        )
+    ]
+
+
+def test_missing_kernel_of_the_other_spelling_is_pointed_at(tmp_path: Path) -> None:
+    images = make_data_dir(tmp_path) / "images"
+    (images / "k-live-kernel-x86_64").write_text("x")
+
+    assert told(tmp_path, f"{CLEAN}images: {{kernel: k-live-kernel.x86_64}}\n") == [
+        (
+            "40: warning: images.kernel: the kernel data/images/k-live-kernel.x86_64 is not there, "
+            "but k-live-kernel-x86_64 is; name that as images.kernel"
+        )
+    ]
+
+
+def test_directory_in_an_image_place_is_told(tmp_path: Path) -> None:
+    (make_data_dir(tmp_path) / "images" / "k").mkdir()
+
+    assert told(tmp_path, f"{CLEAN}images: {{kernel: k}}\n") == [
+        "40: warning: images.kernel: the kernel data/images/k is a directory; put the file there"
+    ]
+
+
+def test_empty_image_is_told(tmp_path: Path) -> None:
+    (make_data_dir(tmp_path) / "images" / "k").touch()
+
+    assert told(tmp_path, f"{CLEAN}images: {{kernel: k}}\n") == [
+        "40: warning: images.kernel: the kernel data/images/k is empty; fetch it again"
+    ]
+
+
+def test_warnings_alone_still_give_the_cluster(tmp_path: Path) -> None:
+    checked = check_text(tmp_path, f"{CLEAN}images: {{kernel: own-kernel}}\n")
+
+    assert (len(checked.clusters), len(checked.warnings), checked.errors) == (1, 1, ())

@@ -1,0 +1,211 @@
+"""Names, MAC addresses, addresses and roles of hosts: one flaw in a clean file, and what is told."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.config_files import CLEAN, edited, flaw_id, told
+
+FLAWS = [
+    (
+        edited(("hostname: m2", "hostname: m1")),
+        "26: hosts[2].hostname: m1.prod.example.com is m1's too (line 22); each host has its own name",
+    ),
+    (
+        edited(("hostname: m2", "hostname: m1.prod.example.com")),
+        "26: hosts[2].hostname: m1.prod.example.com is m1's too (line 22); each host has its own name",
+    ),
+    (
+        edited(("hostname: m2", "hostname: m_2")),
+        (
+            '26: hosts[2].hostname: "m_2" is not a name (RFC 1123); '
+            "write letters, digits and hyphens, with no hyphen at either end"
+        ),
+    ),
+    (
+        edited(("hostname: m2", f"hostname: {'m' * 64}")),
+        f'26: hosts[2].hostname: "{"m" * 57}..." has 64 characters; a label has at most 63',
+    ),
+    (
+        edited(("hostname: m2", "hostname: m2..x")),
+        '26: hosts[2].hostname: "m2..x" has two dots with nothing between, or begins with one',
+    ),
+    (
+        edited(("hostname: m2", "hostname: api-int")),
+        ("26: hosts[2].hostname: api-int.prod.example.com is the cluster's own name; call the machine something else"),
+    ),
+    (
+        edited(("hostname: m2", "hostname: localhost")),
+        (
+            "26: hosts[2].hostname: localhost.prod.example.com makes every node call itself localhost; "
+            "call the machine something else"
+        ),
+    ),
+    (
+        edited(("hostname: m2", "hostname: appliance")),
+        (
+            "26: hosts[2].hostname: appliance.prod.example.com is the appliance's own name (line 15); "
+            "call the machine something else"
+        ),
+    ),
+    (
+        edited(("hostname: m2", "hostname: m2.other.example.com")),
+        (
+            "26: hosts[2].hostname: m2.other.example.com is outside the zone prod.example.com; "
+            "write the name without dots, or widen dns.zone"
+        ),
+    ),
+    (
+        edited(("hostname: m2", "hostname: m2.apps.prod.example.com")),
+        (
+            "26: warning: hosts[2].hostname: m2.apps.prod.example.com stands under the wildcard "
+            "*.apps.prod.example.com, which belongs to routes"
+        ),
+    ),
+    (
+        edited(("hostname: m2", f"hostname: {'m' * 60}")),
+        (
+            f"26: warning: hosts[2].hostname: {'m' * 60}.prod.example.com has 77 characters; "
+            "RHCOS cuts host names after 63"
+        ),
+    ),
+    (
+        edited(("  name: prod", "  name: prod.x")),
+        '3: metadata.name: "prod.x" has a dot; write the name alone, and its domain as baseDomain',
+    ),
+    (
+        edited(("52:54:00:00:00:22", "5254.0000.0021")),
+        "28: hosts[2].macAddress: 52:54:00:00:00:21 is m1's too (line 24); each interface has its own",
+    ),
+    (
+        edited(("52:54:00:00:00:22", "[52:54:00:00:00:22, 52-54-00-00-00-22]")),
+        (
+            "28: hosts[2].macAddress[1]: 52:54:00:00:00:22 is given twice (the first on line 28); "
+            "each interface has its own"
+        ),
+    ),
+    (
+        edited(("52:54:00:00:00:22", "52:54:00:00:22")),
+        '28: hosts[2].macAddress: "52:54:00:00:22" has 5 bytes; a MAC address has 6',
+    ),
+    (
+        edited(("52:54:00:00:00:22", "52:54:00:00:00:2g")),
+        '28: hosts[2].macAddress: "52:54:00:00:00:2g" is not a MAC address; write it as 52:54:00:12:34:56',
+    ),
+    (
+        edited(("52:54:00:00:00:22", "01:00:5e:00:00:01")),
+        ('28: hosts[2].macAddress: "01:00:5e:00:00:01" is a group address; a machine\'s own has an even first byte'),
+    ),
+    (
+        edited(("52:54:00:00:00:22", "00:00:00:00:00:00")),
+        "28: hosts[2].macAddress: \"00:00:00:00:00:00\" is nobody's address; write the machine's own",
+    ),
+    (
+        edited(("    macAddress: 52:54:00:00:00:22\n", "")),
+        "26: hosts[2].macAddress: is missing; write it as `macAddress: 52:54:00:12:34:56`",
+    ),
+    (
+        edited(("52:54:00:00:00:22", "[]")),
+        "28: hosts[2].macAddress: is an empty list; at least one entry belongs here",
+    ),
+    (
+        edited(("52:54:00:00:00:22\n", "52:54:00:00:00:22\n    interfaces: [{macAddress: 52:54:00:00:01:22}]\n")),
+        (
+            "29: hosts[2].interfaces: stands beside macAddress; write one of them, "
+            "with the interface that it boots from first"
+        ),
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.2.21")),
+        "29: hosts[2].address: 192.0.2.21 is m1's too (line 25); each host has its own address",
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.9.7")),
+        (
+            "29: hosts[2].address: 192.0.9.7 is outside networking.machineNetwork 192.0.2.0/24; "
+            "move it, or add its network"
+        ),
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.2.300")),
+        '29: hosts[2].address: "192.0.2.300" has a part past 255; an IPv4 address is written as 192.0.2.21',
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.2.022")),
+        '29: hosts[2].address: "192.0.2.022" has leading zeros; an IPv4 address is written as 192.0.2.21',
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.2.22/24")),
+        ('29: hosts[2].address: "192.0.2.22/24" has a prefix length; the address alone stands here, as 192.0.2.21'),
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 2001:db8::22")),
+        (
+            '29: hosts[2].address: "2001:db8::22" is not an IPv4 address, and only those work here; '
+            "write it as 192.0.2.21"
+        ),
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.2.0")),
+        ("29: hosts[2].address: 192.0.2.0 is the network's own address in 192.0.2.0/24; no machine can have it"),
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.2.255")),
+        ("29: hosts[2].address: 192.0.2.255 is the broadcast address of 192.0.2.0/24; no machine can have it"),
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.2.8")),
+        "29: hosts[2].address: 192.0.2.8 is the API's address (apiVIPs) (line 13); move one of them",
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.2.9")),
+        ("29: hosts[2].address: 192.0.2.9 is the ingress's address (ingressVIPs) (line 14); move one of them"),
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.2.1")),
+        "29: hosts[2].address: 192.0.2.1 is the gateway (line 8); move one of them",
+    ),
+    (
+        edited(("address: 192.0.2.22", "address: 192.0.2.5")),
+        "29: hosts[2].address: 192.0.2.5 is the appliance's own address (line 16); move one of them",
+    ),
+    (
+        edited(
+            ("192.0.2.21\n", "192.0.2.21\n    addressIPv6: 2001:db8::21\n"),
+            ("192.0.2.22\n", "192.0.2.22\n    addressIPv6: 2001:db8:0::21\n"),
+        ),
+        "31: hosts[2].addressIPv6: 2001:db8::21 is m1's too (line 26); each host has its own address",
+    ),
+    (
+        edited(("role: worker", "role: storage")),
+        (
+            '35: hosts[4].role: "storage" is not known here; write bootstrap, master, worker or infra '
+            "(a storage node is installed as worker, and labelled on day two)"
+        ),
+    ),
+    (
+        edited(("role: worker", "role: no")),
+        '35: hosts[4].role: "no" is not known here; write bootstrap, master, worker or infra',
+    ),
+    (
+        edited(("role: worker", "role: bootstrap")),
+        "35: hosts[4].role: w1 is a second bootstrap beside bs (line 19); a cluster has one",
+    ),
+    (
+        CLEAN.replace("role: master", "role: worker"),
+        "17: hosts: no host has the role master; a cluster has three, or one on a single node",
+    ),
+    (
+        edited(("role: master", "role: worker")),
+        "17: warning: hosts: 2 hosts have the role master; etcd wants an odd number: three, or one",
+    ),
+    (
+        edited(("role: bootstrap", "role: worker")),
+        ("17: warning: hosts: no host has the role bootstrap; a cluster that is not installed yet needs one"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
+def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
+    assert told(tmp_path, text) == [expected]

@@ -1,0 +1,34 @@
+"""Where services listen: one flaw in a clean file, and what is told."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.config_files import CLEAN, flaw_id, told
+
+FLAWS = [
+    (
+        f"{CLEAN}listen:\n  http: 0.0.0.0:8080\n  dashboard: 127.0.0.1:8080\n",
+        ("42: listen.dashboard: 127.0.0.1:8080 is the TCP port of listen.http (line 41) too; give it another port"),
+    ),
+    (
+        f"{CLEAN}listen:\n  tftp: 192.0.2.5:67\n",
+        "41: listen.tftp: 192.0.2.5:67 is the UDP port of the DHCP server; give it another port",
+    ),
+    (
+        f"{CLEAN}listen:\n  http: 192.0.2.5:99999\n",
+        '41: listen.http: "99999" is not right here; write a whole number from 1 to 65535',
+    ),
+    (
+        f"{CLEAN}listen:\n  dhcp: an-interface-of-no-kernel\n",
+        (
+            '41: listen.dhcp: "an-interface-of-no-kernel" is not an interface\'s name; '
+            "Linux has names as eno1 or ens192, up to 15 characters"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
+def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
+    assert told(tmp_path, text) == [expected]
