@@ -70,7 +70,7 @@ class LinkAggregation(_Nmstate):
     """The bond's mode."""
     port: tuple[words.Interface, ...] = Field(min_length=1)
     """The interfaces that form the bond."""
-    options: dict[str, words.KernelArgument] = Field(default_factory=dict)
+    options: dict[str, words.BondOption] = Field(default_factory=dict)
     """Further options of the bonding driver, as miimon: 100."""
 
 

@@ -84,6 +84,9 @@ LoaderName = Annotated[str, Spelled(fields.parse_file_name, _text("efi/snponly.e
 Sha256 = Annotated[str, Spelled(fields.parse_sha256, _text("0" * 64, pattern="^[0-9A-Fa-f]{64}$"))]
 Disk = Annotated[str, Spelled(fields.parse_disk, _DISK)]
 Interface = Annotated[str, Spelled(fields.parse_interface, _text("eno1", maxLength=15))]
+BondOption = Annotated[
+    str, Spelled(fields.parse_kernel_argument, {"type": ["string", "integer"], "examples": ["100", "layer3+4"]})
+]
 KernelArgument = Annotated[str, Spelled(fields.parse_kernel_argument, _ARGUMENT)]
 Text = Annotated[str, Spelled(str, {"type": "string"})]
 Directory = Annotated[str, Spelled(fields.parse_directory, _text("/var/lib/ocp-appliance"))]

@@ -1,0 +1,173 @@
+"""The examples in data/: each loads without an error, passes the schema, and shows what it says."""
+
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from appliance import config
+from appliance.config.schema import json_schema
+from appliance.model import Cluster, Role
+from appliance.share import share
+from tests.config_files import spelled
+
+EXAMPLES = sorted(share("data").glob("*/cluster.yaml"))
+MODELINE = "# yaml-language-server: $schema=../cluster.schema.json"
+
+
+class EditorLoader(yaml.SafeLoader):
+    """Reads scalars as YAML 1.2's core schema does, which editors follow."""
+
+
+EditorLoader.yaml_implicit_resolvers = {}
+for tag, form, first in (
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", "true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", "[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    EditorLoader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{form})$"), first)
+
+
+def example(name: str) -> Cluster:
+    """Return the cluster of the example *name*."""
+    (cluster,) = config.load([share("data") / name / "cluster.yaml"])
+    return cluster
+
+
+def uncommented(text: str, keys: list[str]) -> str:
+    """Return *text* with the commented-out sections *keys*, which begin in the first column, made real."""
+    lines, is_inside = [], False
+    for line in text.splitlines():
+        is_inside = line.startswith("# ") and (
+            any(line.startswith(f"# {key}:") for key in keys) or (is_inside and line.startswith("#   "))
+        )
+        lines.append(line[2:] if is_inside and not line.startswith("#   #") else line)
+    return "\n".join(lines) + "\n"
+
+
+def errors_of(tmp_path: Path, text: str) -> list[str]:
+    """Return the errors of *text*, warnings left out."""
+    (tmp_path / "cluster.yaml").write_text(text)
+    checked = config.check([tmp_path / "cluster.yaml"])
+    return [line for line in spelled(tmp_path, checked) if ": warning: " not in line]
+
+
+def test_examples_are_those_of_the_manual() -> None:
+    names = {path.parent.name for path in EXAMPLES}
+
+    assert names == {"ocp45", "ocp416", "compact", "single-node", "two-subnets", "slash20", "ipv6-dns"}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_example_warns_of_missing_files_only(path: Path) -> None:
+    assert [str(problem) for problem in config.check([path]).problems if "is not there" not in problem.message] == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_example_passes_the_schema_as_an_editor_reads_it(path: Path) -> None:
+    jsonschema.validate(yaml.load(path.read_text(), EditorLoader), json_schema(), jsonschema.Draft7Validator)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_example_names_the_schema_in_its_first_line(path: Path) -> None:
+    assert path.read_text().splitlines()[0] == MODELINE
+
+
+def test_current_release_boots_live_and_bonds() -> None:
+    cluster = example("ocp416")
+    bonded = next(host for host in cluster.hosts if len(host.macs) == 2)
+
+    assert cluster.release.boots_live
+    assert any(argument.startswith("bond=bond0:eno1,eno2:") for argument in bonded.network_arguments)
+
+
+def test_compact_cluster_has_three_masters_and_no_worker() -> None:
+    roles = [host.role for host in example("compact").hosts]
+
+    assert sorted(roles) == [Role.BOOTSTRAP, Role.MASTER, Role.MASTER, Role.MASTER]
+
+
+def test_single_node_is_its_own_ingress() -> None:
+    cluster = example("single-node")
+
+    assert cluster.ingress_vips == (cluster.hosts[1].address,)
+
+
+def test_two_subnets_tell_different_things() -> None:
+    near, far = example("two-subnets").networks
+
+    assert (near.gateway, near.mtu, far.gateway, far.mtu) == (
+        IPv4Address("192.0.2.1"),
+        None,
+        IPv4Address("192.0.2.129"),
+        1400,
+    )
+
+
+def test_slash_20_has_hosts_in_several_octets() -> None:
+    cluster = example("slash20")
+
+    assert cluster.networks[0].cidr == IPv4Network("10.16.0.0/20")
+    assert len({host.address.packed[2] for host in cluster.hosts}) > 4
+
+
+def test_ipv6_example_names_every_host_in_both_families() -> None:
+    cluster = example("ipv6-dns")
+
+    assert cluster.networks6 == (IPv6Network("2001:db8:0:2::/64"),)
+    assert all(isinstance(host.address6, IPv6Address) for host in cluster.hosts)
+
+
+def test_day_two_hosts_of_the_reference_can_be_taken_in(tmp_path: Path) -> None:
+    text = (share("data") / "ocp45" / "cluster.yaml").read_text()
+    text = re.sub(r"(?m)^  # (- hostname: [is]\d|  role|  macAddress|  address)", r"  \1", text)
+    (tmp_path / "cluster.yaml").write_text(text)
+    (cluster,) = config.load([tmp_path / "cluster.yaml"])
+
+    assert [host.short_name for host in cluster.hosts[7:]] == ["i1", "i2", "i3", "s1", "s2", "s3"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["additionalNTPSources", "roles", "dhcp", "listen", "dataDir", "menu", "holdUntil", "serveExpired"],
+)
+def test_commented_section_of_the_reference_is_right(tmp_path: Path, key: str) -> None:
+    text = (share("data") / "ocp45" / "cluster.yaml").read_text()
+    changed = uncommented(text, [key])
+
+    assert changed != text
+    assert errors_of(tmp_path, changed) == []
+
+
+def test_commented_records_of_the_reference_are_right(tmp_path: Path) -> None:
+    text = (share("data") / "ocp45" / "cluster.yaml").read_text()
+    changed = re.sub(r"(?m)^  # (records:|  - \{name: .*\})$", r"  \1", text)
+
+    assert changed.count("\n    - {name: ") == 6
+    assert errors_of(tmp_path, changed) == []
+
+
+def keys_of(schema: dict[str, Any], names: set[str]) -> set[str]:
+    """Return the keys of the definitions *names*, and of the whole."""
+    parts = [schema, *(schema["$defs"][name] for name in names)]
+    return {key for part in parts for key in part["properties"]}
+
+
+def test_reference_shows_every_key() -> None:
+    text = (share("data") / "ocp45" / "cluster.yaml").read_text()
+    of_network_config = {"Address4", "Address6", "Ipv4", "Ipv6", "Vlan", "LinkAggregation", "Interface", "Resolver"}
+    of_network_config |= {"DnsResolver", "Routes", "NetworkConfig", "appliance__config__networkconfig__Route"}
+    keys = keys_of(json_schema(), set(json_schema()["$defs"]) - of_network_config)
+
+    assert {key for key in keys - {"apiVersion"} if not re.search(rf"\b{key}\b", text)} == set()
+
+
+def test_schema_beside_the_examples_is_the_schema() -> None:
+    shipped = yaml.safe_load((share("data") / "cluster.schema.json").read_text())
+
+    assert shipped == json_schema()
