@@ -69,8 +69,15 @@ head_of() {
     hostport=${hostport%%/*}
     port=80
     case "$hostport" in *:*) port=${hostport#*:} ;; esac
-    printf 'HEAD %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$hostport" |
-        nc -w 10 "${hostport%%:*}" "$port" | tr -d '\r' >/tmp/head
+    # The pipe stays open until the server has closed: asyncio drops a client that half-closes.
+    rm -f /tmp/request
+    mkfifo /tmp/request
+    nc -w 10 "${hostport%%:*}" "$port" </tmp/request >/tmp/answer &
+    exec 3>/tmp/request
+    printf 'HEAD %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$hostport" >&3
+    wait $!
+    exec 3>&-
+    tr -d '\r' </tmp/answer >/tmp/head
     say "HEAD $1: $(sed -n 1p /tmp/head), $(grep -i '^content-length:' /tmp/head)"
     [ -s /tmp/head ]
 }
