@@ -68,7 +68,7 @@ class Registry:
         self.certificates = CertificateClock()
         self.strangers = Strangers(journal.load_strangers())
         self.refusals: deque[tuple[float, events.WebRefused]] = deque(maxlen=KEPT_REFUSALS)
-        self.bytes: Counter[tuple[str, str]] = Counter()
+        self.bytes: Counter[tuple[str, ...]] = Counter()
         self.followers: list[
             Callable[[Stamped, int], None]
         ] = []  # each hears of an event and its installation's number

@@ -1,0 +1,228 @@
+"""What the appliance counts, as Prometheus reads it; docs/metrics.md lists the same names.
+
+Nothing is counted twice: the servers and the registry keep plain counters, and
+a scrape turns them into samples. A scrape of 1,000 hosts takes some 100 ms, so
+`exposition` is called in a thread; it works on copies.
+"""
+
+import platform
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from appliance import __version__
+from appliance.events import Bus, Reloaded, ReloadRefused, StageReached, Stamped
+from appliance.install.lifecycle import Stage
+from appliance.install.registry import Registry
+
+Counts = Mapping[tuple[str, ...], int]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PREFIX = "ocp_appliance_"
+# An installation takes from a minute (a VM, a fast image) to half an hour (a server with a slow self-test).
+DURATION_BUCKETS = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric's name without the prefix, its kind, what it says, and its labels."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+METRICS = {
+    described.name: described
+    for described in (
+        Described("build_info", "gauge", "Always 1; the versions that run.", ("version", "python")),
+        Described("dns_responses_total", "counter", "DNS answers sent.", ("transport", "rcode")),
+        Described("dns_unanswered_total", "counter", "DNS messages without an answer.", ("transport", "reason")),
+        Described("dns_upstream_total", "counter", "Questions for the forwarders, by how they ended.", ("result",)),
+        Described("dhcp_replies_total", "counter", "DHCP replies made.", ("message",)),
+        Described("dhcp_silences_total", "counter", "DHCP messages that got no reply.", ("reason",)),
+        Described("dhcp_sends_total", "counter", "DHCP replies sent, by way.", ("way",)),
+        Described("dhcp_send_failures_total", "counter", "DHCP replies that the system did not send.", ("reason",)),
+        Described(
+            "dhcp_stranger_events_dropped_total", "counter", "Events of unknown machines that were only counted."
+        ),
+        Described("tftp_transfers_total", "counter", "TFTP transfers, by what became of them.", ("outcome",)),
+        Described("tftp_refusals_total", "counter", "TFTP requests answered with an error.", ("reason",)),
+        Described("tftp_silences_total", "counter", "TFTP requests that got no reply.", ("reason",)),
+        Described("tftp_resent_blocks_total", "counter", "TFTP blocks sent again."),
+        Described("tftp_sent_bytes_total", "counter", "Bytes of files that arrived by TFTP."),
+        Described("http_requests_total", "counter", "HTTP requests answered.", ("kind", "status")),
+        Described("http_sent_bytes_total", "counter", "Bytes of HTTP bodies sent.", ("kind",)),
+        Described("http_broken_total", "counter", "HTTP answers that broke off.", ("kind",)),
+        Described("http_connections_refused_total", "counter", "HTTP connections turned away at the limit."),
+        Described("hosts", "gauge", "Hosts at each stage.", ("stage",)),
+        Described("host_stage", "gauge", "A host's stage: 0 waiting to 11 joining.", ("host", "role")),
+        Described("host_installations_total", "counter", "A host's installations, this one included.", ("host",)),
+        Described("host_stage_duration_seconds", "gauge", "From this stage to the next one.", ("host", "stage")),
+        Described("host_sent_bytes_total", "counter", "Bytes sent to a host.", ("host", "kind")),
+        Described("host_condition", "gauge", "1 for what keeps a host from getting on.", ("host", "condition")),
+        Described("installation_duration_seconds", "histogram", "From the first packet to the last byte."),
+        Described("unknown_machines", "gauge", "Machines in no cluster.yaml that asked for an address."),
+        Described(
+            "certificate_expiry_timestamp_seconds", "gauge", "When an Ignition file's certificates die.", ("path",)
+        ),
+        Described("certificate_left_seconds", "gauge", "How long an Ignition file's certificates live.", ("path",)),
+        Described("reloads_total", "counter", "Times that cluster.yaml was read again.", ("result",)),
+        Described(
+            "listener_failures_total", "counter", "Events that a part of the appliance failed on.", ("listener",)
+        ),
+        Described("state_in_memory", "gauge", "1 while the state cannot be written to disk."),
+    )
+}
+
+
+class Metrics(Collector):
+    """The appliance's metrics; `listen` belongs on the bus, `counts` are the servers' by their part's name."""
+
+    def __init__(
+        self, registry: Registry, bus: Bus, counts: Mapping[str, Callable[[], Counts]], now: Callable[[], float]
+    ) -> None:
+        """*counts* has dns, dhcp, tftp and web; *now* is the time in seconds UTC."""
+        self._registry = registry
+        self._bus = bus
+        self._counts = counts
+        self._now = now
+        self._reloads: Counter[str] = Counter({"done": 0, "refused": 0})
+        self._buckets = [0] * (len(DURATION_BUCKETS) + 1)
+        self._duration_sum = 0.0
+        self._exposed = CollectorRegistry()
+        self._exposed.register(self)
+        ProcessCollector(registry=self._exposed)
+
+    def exposition(self) -> bytes:
+        """Return all of it in Prometheus' text format."""
+        return generate_latest(self._exposed)
+
+    def listen(self, stamped: Stamped) -> None:
+        """Count what no server and no state holds."""
+        event = stamped.event
+        if isinstance(event, Reloaded):
+            self._reloads["done"] += 1
+        elif isinstance(event, ReloadRefused):
+            self._reloads["refused"] += 1
+        elif isinstance(event, StageReached) and event.stage == "ignition":
+            reached = self._registry.installations[event.host].reached
+            seconds = stamped.at - min(reached.values(), default=stamped.at)
+            self._buckets[bisect_left(DURATION_BUCKETS, seconds)] += 1
+            self._duration_sum += seconds
+
+    def describe(self) -> list[Metric]:
+        """Return nothing: names are checked by a test, not by a scrape at the start."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
+        yield _gauge("build_info", {(__version__, platform.python_version()): 1})
+        yield from self._dns()
+        yield from self._dhcp()
+        yield from self._tftp()
+        yield from self._web()
+        yield from self._hosts()
+        yield from self._appliance()
+
+    def _of(self, part: str) -> Counts:
+        counts = self._counts.get(part)
+        return dict(counts()) if counts is not None else {}
+
+    def _dns(self) -> Iterator[Metric]:
+        counts = self._of("dns")
+        served = {key: number for key, number in counts.items() if key[0] in ("udp", "tcp")}
+        unanswered = {"silence", "unsent"}
+        yield _counter("dns_responses_total", {key: n for key, n in served.items() if key[1] not in unanswered})
+        yield _counter("dns_unanswered_total", {key: n for key, n in served.items() if key[1] in unanswered})
+        yield _counter("dns_upstream_total", _under(counts, "upstream"))
+
+    def _dhcp(self) -> Iterator[Metric]:
+        counts = self._of("dhcp")
+        yield _counter("dhcp_replies_total", _under(counts, "reply"))
+        yield _counter("dhcp_silences_total", _under(counts, "silence"))
+        yield _counter("dhcp_sends_total", _under(counts, "sent"))
+        yield _counter("dhcp_send_failures_total", _under(counts, "unsent"))
+        yield _counter("dhcp_stranger_events_dropped_total", {(): counts.get(("stranger-event", "dropped"), 0)})
+
+    def _tftp(self) -> Iterator[Metric]:
+        counts = self._of("tftp")
+        outcomes = ("started", "finished", "aborted", "failed")
+        yield _counter("tftp_transfers_total", {(outcome,): counts.get((outcome,), 0) for outcome in outcomes})
+        yield _counter("tftp_refusals_total", _under(counts, "refused"))
+        yield _counter("tftp_silences_total", _under(counts, "silent"))
+        yield _counter("tftp_resent_blocks_total", {(): counts.get(("resent",), 0)})
+        yield _counter("tftp_sent_bytes_total", {(): counts.get(("bytes",), 0)})
+
+    def _web(self) -> Iterator[Metric]:
+        counts = self._of("web")
+        yield _counter("http_requests_total", _under(counts, "request"))
+        yield _counter("http_sent_bytes_total", _under(counts, "bytes"))
+        yield _counter("http_broken_total", _under(counts, "broken"))
+        yield _counter("http_connections_refused_total", {(): counts.get(("connection", "turned away"), 0)})
+
+    def _hosts(self) -> Iterator[Metric]:
+        installations = list(self._registry.installations.values())
+        hosts = self._registry.hosts
+        at_stage = Counter(one.stage for one in installations)
+        yield _gauge("hosts", {(stage.name.lower(),): at_stage[stage] for stage in Stage})
+        yield _gauge(
+            "host_stage",
+            {(one.host, hosts[one.host].role.value): one.stage for one in installations if one.host in hosts},
+        )
+        yield _counter("host_installations_total", {(one.host,): one.number for one in installations})
+        durations: dict[tuple[str, ...], float] = {}
+        for one in installations:
+            in_order = sorted(one.reached.items(), key=lambda item: item[1])
+            for (stage, began_at), (_, ended_at) in pairwise(in_order):
+                durations[one.host, stage.name.lower()] = ended_at - began_at
+        yield _gauge("host_stage_duration_seconds", durations)
+        yield _counter("host_sent_bytes_total", dict(self._registry.bytes))
+        yield _gauge(
+            "host_condition", {(one.host, one.condition.name): 1 for one in installations if one.condition is not None}
+        )
+
+    def _appliance(self) -> Iterator[Metric]:
+        described = METRICS["installation_duration_seconds"]
+        edges = [*map(str, DURATION_BUCKETS), "+Inf"]
+        histogram = HistogramMetricFamily(PREFIX + described.name, described.help)
+        histogram.add_metric((), list(zip(edges, accumulate(self._buckets), strict=True)), self._duration_sum)
+        yield histogram
+        yield _gauge("unknown_machines", {(): len(self._registry.strangers)})
+        dying = {state.path: state.expires_at for state in self._registry.certificates.states() if state.expires_at}
+        yield _gauge("certificate_expiry_timestamp_seconds", {(path,): at for path, at in dying.items()})
+        yield _gauge("certificate_left_seconds", {(path,): at - self._now() for path, at in dying.items()})
+        yield _counter("reloads_total", {(result,): number for result, number in self._reloads.items()})
+        yield _counter("listener_failures_total", {(name,): number for name, number in self._bus.failures.items()})
+        yield _gauge("state_in_memory", {(): self._registry.journal.trouble is not None})
+
+
+def _under(counts: Counts, first: str) -> Counts:
+    return {key[1:]: number for key, number in counts.items() if key[0] == first}
+
+
+def _counter(name: str, samples: Mapping[tuple[str, ...], float]) -> Metric:
+    described = METRICS[name]
+    return _filled(CounterMetricFamily(PREFIX + name, described.help, labels=described.labels), samples)
+
+
+def _gauge(name: str, samples: Mapping[tuple[str, ...], float]) -> Metric:
+    described = METRICS[name]
+    return _filled(GaugeMetricFamily(PREFIX + name, described.help, labels=described.labels), samples)
+
+
+def _filled(
+    family: CounterMetricFamily | GaugeMetricFamily, samples: Mapping[tuple[str, ...], float]
+) -> CounterMetricFamily | GaugeMetricFamily:
+    for labels, value in samples.items():
+        family.add_metric(labels, value)
+    return family

@@ -1,0 +1,144 @@
+"""The events of one machine's network boots, as the servers publish them, for tests of what follows from them."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from appliance.events import (
+    Bus,
+    Client,
+    DhcpAcknowledged,
+    DhcpOffered,
+    DnsAsked,
+    Event,
+    Stamped,
+    TftpFinished,
+    TftpStarted,
+    WebBroken,
+    WebFinished,
+    WebKind,
+    WebProgress,
+    WebStarted,
+)
+from appliance.install.journal import Journal
+from appliance.install.lifecycle import Installation
+from appliance.install.registry import Registry
+from appliance.model import Cluster, Host, Release
+from tests.clusters import LIVE_IMAGES, reference_cluster
+
+NOW = 1_700_000_000.0
+MB = 1_000_000
+
+LEGACY = reference_cluster()
+LIVE = reference_cluster(release=Release(4, 16), images={"x86_64": LIVE_IMAGES})
+
+
+class Boot:
+    """What one host does, as events; each method is one exchange."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host.name
+        self.mac = str(host.macs[0])
+        self.address = str(host.address)
+        self.role = host.role
+
+    def dhcp(self, client: Client, boot: str = "") -> list[Event]:
+        arch = "" if client is Client.OS else "x64-uefi"
+        return [kind(self.host, self.mac, self.address, client, arch, boot) for kind in (DhcpOffered, DhcpAcknowledged)]
+
+    def loader(self) -> list[Event]:
+        path = "efi/ipxe.efi"
+        return [
+            TftpStarted(self.host, self.address, path, MB),
+            TftpFinished(self.host, self.address, path, MB, 0.5, 0),
+        ]
+
+    def get(self, what: WebKind, total: int = 1000, path: str = "") -> list[Event]:
+        path = path or f"/{what.value}"
+        return [self.started(what, total, path), self.finished(what, total, path)]
+
+    def started(self, what: WebKind, total: int = 1000, path: str = "") -> WebStarted:
+        return WebStarted(self.host, self.address, path or f"/{what.value}", what, 0, total)
+
+    def progress(self, what: WebKind, sent: int, total: int) -> WebProgress:
+        return WebProgress(self.host, self.address, f"/{what.value}", what, sent, total)
+
+    def finished(self, what: WebKind, total: int = 1000, path: str = "") -> WebFinished:
+        return WebFinished(self.host, self.address, path or f"/{what.value}", what, 200, total, total, 1.0)
+
+    def broken(self, what: WebKind, sent: int = 1, total: int = 1000) -> WebBroken:
+        return WebBroken(self.host, self.address, f"/{what.value}", what, sent, total, "the client closed")
+
+    def to_script(self) -> list[Event]:
+        """From power-on to its own script, by UEFI PXE."""
+        return [
+            *self.dhcp(Client.PXE, "efi/ipxe.efi"),
+            *self.loader(),
+            *self.dhcp(Client.IPXE, "http://172.16.0.101/pxeboot.ipxe"),
+            *self.get(WebKind.MENU),
+            *self.get(WebKind.SCRIPT),
+        ]
+
+    def to_initramfs(self) -> list[Event]:
+        return [*self.to_script(), *self.get(WebKind.KERNEL, 14 * MB), *self.get(WebKind.INITRAMFS, 80 * MB)]
+
+    def live(self, rootfs: int = 900 * MB) -> list[Event]:
+        """From power-on until it has all that a live installer needs (openshift.md 4.1)."""
+        return [
+            *self.to_initramfs(),
+            *self.dhcp(Client.OS),
+            *self.get(WebKind.ROOTFS, rootfs),
+            *self.get(WebKind.IGNITION),
+        ]
+
+    def legacy(self, image: int = 900 * MB) -> list[Event]:
+        """From power-on until it has all that the legacy installer needs (openshift.md 4.4)."""
+        return [
+            *self.to_initramfs(),
+            *self.dhcp(Client.OS),
+            *self.get(WebKind.IGNITION),
+            *self.get(WebKind.METAL, image),
+        ]
+
+    def api_int(self) -> DnsAsked:
+        return DnsAsked(self.host, self.address, "api-int.ocp45.example.localdomain")
+
+
+class Clock:
+    """A time that a test moves."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+
+class Fleet:
+    """A registry over a journal, and a clock that moves one second with each event."""
+
+    def __init__(self, data_dir: Path, cluster: Cluster = LEGACY, now: float = NOW) -> None:
+        self.clock = Clock(now)
+        self.cluster = cluster
+        self.journal = Journal(data_dir)
+        self.told: list[Event] = []
+        self.registry = Registry(self.journal, [cluster], self.publish)
+        self.bus = Bus()
+
+    def publish(self, event: Event) -> None:
+        self.told.append(event)
+        self.registry.listen(Stamped(self.clock.now, event))
+
+    def happen(self, events: Event | Iterable[Event], seconds: float = 1.0) -> None:
+        for event in [events] if isinstance(events, Event) else events:
+            self.clock.now += seconds
+            self.publish(event)
+
+    def wait(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.registry.settle(self.clock.now)
+
+    def boot(self, index: int) -> Boot:
+        return Boot(self.cluster.hosts[index])
+
+    def __getitem__(self, boot: Boot) -> Installation:
+        return self.registry.installations[boot.host]
+
+    def of(self, kind: type[Event]) -> Iterator[Event]:
+        return (event for event in self.told if isinstance(event, kind))

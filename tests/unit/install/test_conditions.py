@@ -1,0 +1,132 @@
+"""Each loop gets its name and its hint, and a machine that gets on gets none."""
+
+import pytest
+
+from appliance.events import (
+    Client,
+    ConditionRaised,
+    DhcpDeclined,
+    Ordered,
+    TftpFailed,
+    WebKind,
+    WebRefused,
+)
+from appliance.install.lifecycle import Order, Stage
+
+
+def tftp_failure(boot, path="efi/ipxe.efi"):
+    return TftpFailed(boot.host, boot.address, path, "the client went silent")
+
+
+LOOPS = {
+    "unheard": lambda m1: m1.dhcp(Client.PXE)[:1] * 8,
+    "no-loader": lambda m1: m1.dhcp(Client.PXE) * 4,
+    "loader-loop": lambda m1: [*m1.dhcp(Client.PXE), *m1.loader()] * 3,
+    "loader-stalled": lambda m1: [*m1.dhcp(Client.PXE), *[tftp_failure(m1)] * 3],
+    "no-script": lambda m1: [*m1.dhcp(Client.PXE), *m1.loader(), *m1.dhcp(Client.IPXE) * 4],
+    "script-loop": lambda m1: [*m1.to_script(), *[m1.started(WebKind.SCRIPT)] * 6],
+    "download-stalled": lambda m1: [
+        *m1.to_script(),
+        *[m1.started(WebKind.KERNEL), m1.broken(WebKind.KERNEL)] * 3,
+    ],
+    "boot-loop": lambda m1: [*m1.to_initramfs() * 3, *m1.dhcp(Client.PXE)[:1]],
+    "file-missing": lambda m1: [
+        *m1.to_script(),
+        WebRefused(m1.host, m1.address, "/kernel", WebKind.KERNEL, 404, "there is no such file"),
+    ],
+    "ignition-refused": lambda m1: [
+        *m1.to_initramfs(),
+        WebRefused(m1.host, m1.address, "/ignition/…/master.ign", WebKind.IGNITION, 403, "no"),
+    ],
+    "ignition-waits": lambda m1: [
+        *m1.to_initramfs(),
+        WebRefused(m1.host, m1.address, "/ignition/…/master.ign", WebKind.IGNITION, 503, "expired"),
+    ],
+    "address-conflict": lambda m1: [*m1.dhcp(Client.PXE), DhcpDeclined(m1.host, m1.mac, m1.address)],
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loop_gets_its_name(live, name):
+    m1 = live.boot(1)
+    events = LOOPS[name](m1)
+    live.happen(events[:-1])
+    live.happen(events[-1])
+    assert live[m1].condition is not None
+    assert live[m1].condition.name == name
+    assert [event.name for event in live.of(ConditionRaised)] == [name]
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loop_is_none_before_its_last_turn(live, name):
+    m1 = live.boot(1)
+    live.happen(LOOPS[name](m1)[:-1])
+    assert live[m1].condition is None
+
+
+@pytest.mark.parametrize("name", [name for name in LOOPS if name != "boot-loop"])
+def test_condition_ends_when_the_machine_gets_on(live, name):
+    m1 = live.boot(1)
+    live.happen([*LOOPS[name](m1), *m1.live()[2:]])
+    live.wait(60)
+    live.happen(m1.dhcp(Client.OS))
+    assert live[m1].condition is None
+
+
+def test_host_that_counts_as_installed_and_never_boots_is_seen(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(60)
+    for _ in range(9):
+        live.happen(m1.dhcp(Client.PXE), 30)
+    assert live[m1].condition.name == "not-booting"
+    assert "its disk was not written" in live[m1].condition.hint
+    assert "ocp-appliance reinstall m1" in live[m1].condition.hint
+
+
+def test_host_whose_disk_dies_later_is_told_apart(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(60)
+    live.happen(m1.dhcp(Client.OS))
+    for _ in range(9):
+        live.happen(m1.dhcp(Client.PXE), 30)
+    assert "no longer boots" in live[m1].condition.hint
+
+
+def test_host_that_boots_after_its_firmware_knocked_has_no_condition(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(60)
+    for _ in range(20):
+        live.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.HTTP), *m1.dhcp(Client.OS)], 60)
+    assert live[m1].condition is None
+
+
+def test_reinstall_ends_every_condition(live):
+    m1 = live.boot(1)
+    live.happen([*LOOPS["boot-loop"](m1), Ordered(m1.host, "reinstall")])
+    assert (live[m1].condition, live[m1].tries, live[m1].stage) == (None, 0, Stage.WAITING)
+
+
+def test_hosts_own_autoexec_script_is_no_failed_loader(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Client.PXE), *[tftp_failure(m1, "autoexec.ipxe")] * 5])
+    assert live[m1].condition is None
+
+
+def test_good_installation_raises_nothing(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(60)
+    live.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.OS), m1.api_int()])
+    assert not list(live.of(ConditionRaised))
+    assert live[m1].order is Order.LOCAL
+
+
+def test_condition_keeps_the_time_it_began(live):
+    m1 = live.boot(1)
+    live.happen(LOOPS["loader-loop"](m1))
+    since = live[m1].condition.since
+    live.happen(m1.loader())
+    assert live[m1].condition.since == since

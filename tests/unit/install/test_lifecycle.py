@@ -1,0 +1,295 @@
+"""Traces of both forms of installation, and what each proves."""
+
+from dataclasses import replace
+
+import pytest
+
+from appliance.events import Client, DhcpOffered, Ordered, StageReached, WebFinished, WebKind, WebRefused
+from appliance.install.lifecycle import Order, Stage
+from appliance.model import Install
+from tests.boots import LEGACY, LIVE, MB, Fleet
+
+
+def stages(fleet):
+    return [event.stage for event in fleet.of(StageReached)]
+
+
+def test_live_installation_goes_through_every_stage(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(30)
+    live.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.OS), m1.api_int()])
+    assert stages(live) == [stage.name.lower() for stage in Stage if stage is not Stage.WAITING]
+    assert live[m1].number == 1
+
+
+def test_legacy_installation_goes_through_every_stage(legacy):
+    m1 = legacy.boot(1)
+    legacy.happen(m1.legacy())
+    legacy.wait(30)
+    legacy.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.OS), m1.api_int()])
+    assert stages(legacy) == [stage.name.lower() for stage in Stage if stage is not Stage.WAITING]
+
+
+def test_legacy_ignition_keeps_the_time_it_went_out_before_the_image(legacy):
+    m1 = legacy.boot(1)
+    legacy.happen(m1.legacy())
+    reached = legacy[m1].reached
+    assert legacy[m1].stage is Stage.IGNITION
+    assert reached[Stage.IGNITION] < reached[Stage.IMAGE]
+
+
+def test_http_boot_reaches_the_loader_by_http(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Client.HTTP), *m1.get(WebKind.LOADER, MB)])
+    assert live[m1].stage is Stage.LOADER
+
+
+def test_disk_first_machine_counts_as_installed_when_its_system_asks_for_an_address(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(30)
+    live.happen(m1.dhcp(Client.OS))
+    assert live[m1].stage is Stage.BOOTED
+    assert live[m1].order is Order.LOCAL
+
+
+@pytest.mark.parametrize("cluster", [LEGACY, LIVE], ids=["legacy", "live"])
+def test_finished_host_has_no_boot_file_waiting_before_it_comes_back(tmp_path, cluster):
+    fleet = Fleet(tmp_path, cluster)
+    m1 = fleet.boot(1)
+    fleet.happen(m1.live() if cluster is LIVE else m1.legacy())
+    fleet.wait(9.0)
+    assert (fleet[m1].order, fleet[m1].stage) == (Order.LOCAL, Stage.IGNITION)
+    fleet.journal.close()
+
+
+@pytest.mark.parametrize("cluster", [LEGACY, LIVE], ids=["legacy", "live"])
+def test_host_that_comes_back_before_its_disk_can_be_written_installs_again(tmp_path, cluster):
+    fleet = Fleet(tmp_path, cluster)
+    m1 = fleet.boot(1)
+    fleet.happen(m1.live() if cluster is LIVE else m1.legacy())
+    token = fleet[m1].token
+    fleet.wait(7.0)
+    fleet.happen(m1.dhcp(Client.PXE), 0.5)
+    again = fleet[m1]
+    assert (again.stage, again.order, again.number) == (Stage.FIRMWARE, Order.INSTALL, 2)
+    assert again.token != token
+    fleet.journal.close()
+
+
+def test_second_early_return_is_believed(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.happen(m1.live())
+    assert (live[m1].number, live[m1].order) == (2, Order.LOCAL)
+    live.happen(m1.dhcp(Client.PXE))
+    assert live[m1].stage is Stage.INSTALLED
+
+
+def test_small_image_needs_no_waiting(live):
+    m1 = live.boot(1)
+    live.happen(m1.live(rootfs=20 * MB))
+    live.happen(m1.dhcp(Client.PXE))
+    assert live[m1].stage is Stage.INSTALLED
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        lambda m1: m1.legacy()[:-1],  # the image's last byte is missing
+        lambda m1: [*m1.legacy()[:-1], m1.broken(WebKind.METAL, 5, 900 * MB)],
+        lambda m1: [*m1.to_initramfs(), *m1.get(WebKind.METAL)],  # no Ignition
+        lambda m1: [*m1.to_initramfs(), *m1.get(WebKind.IGNITION)],  # no image
+    ],
+    ids=["image cut", "image broken", "no Ignition", "no image"],
+)
+def test_legacy_host_that_lacks_something_installs_again(legacy, events):
+    m1 = legacy.boot(1)
+    legacy.happen(events(m1))
+    legacy.wait(3600)
+    legacy.happen(m1.dhcp(Client.PXE))
+    assert (legacy[m1].order, legacy[m1].number) == (Order.INSTALL, 2)
+
+
+def test_ignition_that_broke_off_is_not_delivered(live):
+    m1 = live.boot(1)
+    live.happen([*m1.live()[:-1], m1.broken(WebKind.IGNITION)])
+    live.wait(3600)
+    live.happen(m1.dhcp(Client.PXE))
+    assert live[m1].order is Order.INSTALL
+
+
+def test_ignition_asked_for_again_after_a_break_is_delivered(live):
+    m1 = live.boot(1)
+    live.happen([*m1.live()[:-1], m1.broken(WebKind.IGNITION), *m1.get(WebKind.IGNITION)])
+    live.wait(3600)
+    assert live[m1].order is Order.LOCAL
+
+
+def test_live_host_with_an_image_of_its_own_is_ready_when_that_is_whole(live):
+    m1 = live.boot(1)
+    live.happen([*m1.live(), m1.started(WebKind.METAL, 900 * MB)])
+    live.wait(3600)
+    assert live[m1].order is Order.INSTALL
+    live.happen(m1.finished(WebKind.METAL, 900 * MB))
+    live.wait(9)
+    assert live[m1].order is Order.LOCAL
+
+
+def test_image_that_ends_in_a_range_is_whole(legacy):
+    m1 = legacy.boot(1)
+    *before, last = m1.legacy()
+    assert isinstance(last, WebFinished)
+    legacy.happen([*before, replace(last, status=206, first=800 * MB, sent=100 * MB)])
+    assert legacy[m1].stage is Stage.IGNITION
+
+
+def test_live_installers_own_lease_does_not_count_as_a_boot(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(300)
+    live.happen(m1.dhcp(Client.OS)[1:])  # a renewal: no DISCOVER
+    assert live[m1].stage is Stage.IGNITION
+
+
+def test_installed_host_stays_installed_through_every_later_boot(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(30)
+    for _ in range(5):
+        live.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.OS), m1.api_int()])
+    live.happen([*m1.to_script(), *m1.get(WebKind.LOCAL)])  # localBoot: exit
+    assert (live[m1].order, live[m1].stage, live[m1].number) == (Order.LOCAL, Stage.JOINING, 1)
+
+
+def test_reinstall_begins_a_new_record(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(30)
+    live.happen(m1.dhcp(Client.PXE))
+    before = live[m1]
+    live.happen(Ordered(m1.host, "reinstall"))
+    after = live[m1]
+    assert (after.stage, after.order, after.number) == (Stage.WAITING, Order.INSTALL, 2)
+    assert after.token != before.token
+    assert [record.number for record in live.journal.records(m1.host)] == [1, 2]
+
+
+def test_running_system_does_not_undo_a_reinstall(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(30)
+    live.happen([*m1.dhcp(Client.OS), Ordered(m1.host, "reinstall")])
+    live.happen([*m1.dhcp(Client.OS), m1.api_int(), *m1.get(WebKind.METAL)])
+    assert (live[m1].stage, live[m1].order) == (Stage.WAITING, Order.INSTALL)
+
+
+def test_reset_in_the_middle_begins_a_new_record(live):
+    m1 = live.boot(1)
+    live.happen([*m1.to_initramfs(), *m1.dhcp(Client.PXE)])
+    assert (live[m1].stage, live[m1].number, live[m1].tries) == (Stage.FIRMWARE, 2, 1)
+
+
+def test_bios_rom_that_is_an_ipxe_begins_a_new_record_too(live):
+    m1 = live.boot(1)
+    live.happen([*m1.to_initramfs(), *m1.dhcp(Client.IPXE)])
+    assert (live[m1].stage, live[m1].number) == (Stage.IPXE, 2)
+
+
+def test_firmware_that_repeats_itself_begins_no_new_record(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.PXE), *m1.loader(), *m1.dhcp(Client.PXE)])
+    assert (live[m1].stage, live[m1].number) == (Stage.LOADER, 1)
+
+
+def test_held_host_is_held_until_it_is_released(live):
+    m1 = live.boot(1)
+    live.happen([Ordered(m1.host, "hold"), *m1.dhcp(Client.PXE), *m1.loader(), *m1.dhcp(Client.IPXE)])
+    live.happen([event for _ in range(50) for event in m1.get(WebKind.WAIT)])
+    assert (live[m1].order, live[m1].condition) == (Order.HOLD, None)
+    live.happen(Ordered(m1.host, "release"))
+    assert live[m1].order is Order.INSTALL
+
+
+def test_held_host_that_is_installed_boots_its_disk_after_the_release(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(30)
+    live.happen([Ordered(m1.host, "hold"), *m1.dhcp(Client.PXE)])
+    assert live[m1].order is Order.HOLD
+    live.happen(Ordered(m1.host, "release"))
+    assert live[m1].order is Order.LOCAL
+
+
+def with_install(cluster, install):
+    return replace(cluster, hosts=tuple(replace(host, install=install) for host in cluster.hosts))
+
+
+def test_host_that_always_installs_is_armed_again_by_its_next_boot(tmp_path):
+    fleet = Fleet(tmp_path, with_install(LIVE, Install.ALWAYS))
+    m1 = fleet.boot(1)
+    fleet.happen(m1.live())
+    fleet.wait(30)
+    fleet.happen([*m1.dhcp(Client.OS), *m1.dhcp(Client.PXE)])
+    assert (fleet[m1].order, fleet[m1].number, fleet[m1].stage) == (Order.INSTALL, 2, Stage.FIRMWARE)
+    fleet.journal.close()
+
+
+def test_host_that_never_installs_boots_its_disk(tmp_path):
+    fleet = Fleet(tmp_path, with_install(LIVE, Install.NEVER))
+    m1 = fleet.boot(1)
+    assert fleet[m1].order is Order.LOCAL
+    fleet.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.OS)])
+    assert (fleet[m1].order, fleet[m1].stage) == (Order.LOCAL, Stage.BOOTED)
+    fleet.journal.close()
+
+
+def test_unknown_running_node_counts_as_installed(live):
+    m1 = live.boot(1)
+    live.happen(m1.api_int())
+    assert (live[m1].order, live[m1].stage) == (Order.LOCAL, Stage.JOINING)
+
+
+def test_other_names_prove_nothing(live):
+    m1 = live.boot(1)
+    live.happen(replace(m1.api_int(), name="quay.io"))
+    assert live[m1].stage is Stage.WAITING
+
+
+def test_running_node_that_looks_at_a_kernel_installs_nothing(live):
+    m1 = live.boot(1)
+    live.happen([*m1.get(WebKind.KERNEL), *m1.get(WebKind.IGNITION)])
+    assert live[m1].stage is Stage.WAITING
+
+
+def test_size_probe_of_uefi_is_no_loader(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Client.PXE), m1.loader()[0]])
+    assert live[m1].stage is Stage.FIRMWARE
+
+
+def test_put_off_ignition_keeps_the_window_open(live):
+    m1 = live.boot(1)
+    live.happen(m1.live()[:-2])
+    live.clock.now += 100_000
+    live.happen(WebRefused(m1.host, m1.address, "/ignition/…", WebKind.IGNITION, 503, "expired"))
+    assert live[m1].window_opened_at == live.clock.now
+    assert live[m1].condition is not None
+    live.happen(m1.get(WebKind.IGNITION))
+    assert live[m1].condition is None
+
+
+def test_refusal_to_somebody_else_opens_no_window(live):
+    m1 = live.boot(1)
+    live.happen(m1.live()[:-2])
+    before = live[m1].window_opened_at
+    live.happen(WebRefused(m1.host, m1.address, "/ignition/…", WebKind.IGNITION, 403, "wrong role"))
+    assert live[m1].window_opened_at == before
+
+
+def test_offer_of_a_system_changes_nothing_before_the_installation(live):
+    m1 = live.boot(1)
+    before = live[m1]
+    live.happen(DhcpOffered(m1.host, m1.mac, m1.address, Client.OS))
+    assert live[m1] is before
