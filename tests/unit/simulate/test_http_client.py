@@ -45,17 +45,29 @@ async def aiohttp_server(handler: Callable[[web.Request], web.Response]) -> Asyn
 
 @asynccontextmanager
 async def raw_server(*answers: bytes) -> AsyncIterator[str]:
-    """A server that sends one answer to each connection, whatever was asked, and hangs up."""
+    """A server that sends one answer to each connection, whatever was asked, and hangs up; then it says nothing."""
     left = list(answers)
+    served: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(left.pop(0))
-        await writer.drain()
-        writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        served.append(task)
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            if left:
+                writer.write(left.pop(0))
+                await writer.drain()
+            else:
+                await reader.read()  # until the client hangs up
+        finally:
+            writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*served)
+        # A closed transport lets go of its socket on the next turn of the loop.
+        await asyncio.sleep(0)
 
 
 async def test_a_body_is_hashed_as_it_comes() -> None:
@@ -143,15 +155,9 @@ async def test_a_fault_of_the_server_is_named(answer: bytes, says: str) -> None:
 
 
 async def test_a_server_that_falls_silent_is_given_up() -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with client(idle=0.05) as http:
-            with pytest.raises(HttpError, match=r"silence for 0\.05 s"):
-                await http.get(url)
+    async with raw_server() as url, client(idle=0.05) as http:
+        with pytest.raises(HttpError, match=r"silence for 0\.05 s"):
+            await http.get(url)
 
 
 async def test_a_port_where_nobody_listens_is_named() -> None:
