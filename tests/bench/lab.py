@@ -58,6 +58,11 @@ class Lab:
         batch = "".join(f"address add {address}/{PREFIX} dev load0\n" for address in addresses)
         subprocess.run(["ip", "-n", self.load_ns, "-batch", "-"], input=batch.encode(), check=True)
 
+    def become(self, address: str) -> None:
+        """Let the load speak from *address*, as the host that it belongs to would."""
+        self.add_load_addresses([address])
+        _ip("-n", self.load_ns, "route", "replace", f"172.16.0.0/{PREFIX}", "dev", "load0", "src", address)
+
     def start(self, *argv: str | Path) -> subprocess.Popen[bytes]:
         """Start a server on its core; its output goes to <directory>/log."""
         with (self.directory / "log").open("ab") as log:
@@ -127,12 +132,12 @@ class Lab:
 
     def cpu_seconds(self) -> float:
         """Return the processor time, user and system, that the server's processes have used so far."""
-        ticks = 0
+        nanoseconds = 0
         for pid in self._pids():
-            with suppress(OSError):
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+            for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                with suppress(OSError):
+                    nanoseconds += int(thread.read_text().split()[0])
+        return nanoseconds / 1e9
 
     def log(self) -> str:
         """Return the end of what the server printed."""

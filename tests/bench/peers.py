@@ -136,6 +136,7 @@ def start_dnsmasq_dns(lab: Lab, fleet: list[Host]) -> None:
 
 def start_dnsmasq(lab: Lab, fleet: list[Host]) -> None:
     """Start dnsmasq for DNS, DHCP and TFTP."""
+    (lab.directory / "tftp").mkdir(exist_ok=True)
     _dnsmasq(lab, dnsmasq_dns(fleet) + dnsmasq_dhcp(fleet) + dnsmasq_tftp(lab))
     lab.wait_until(*_PROBE_DNS)
 

@@ -69,7 +69,8 @@ dns:
   zone: {ZONE}
 dhcp:
   leaseTime: 7d
-holdWorkers: false
+holdUntil:
+  worker: none
 dataDir: {data_dir}
 images:
   kernel: kernel
