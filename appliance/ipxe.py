@@ -49,7 +49,7 @@ def autoexec(cluster: Cluster, client: IPv4Address | None = None) -> str:
 
 
 def menu(cluster: Cluster, client: IPv4Address | None = None) -> str:
-    """Return the menu for a machine that is no host of *cluster*: after menu_seconds it leaves."""
+    """Return the menu for a machine that is no host of *cluster*: after menu_seconds it leaves; 0 is never."""
     entries = [
         _template("menu-unknown").substitute(entry=role.value, base=base_url(cluster, client)) for role in MENU_ROLES
     ]
@@ -57,7 +57,10 @@ def menu(cluster: Cluster, client: IPv4Address | None = None) -> str:
 
 
 def host_menu(cluster: Cluster, host: Host) -> str:
-    """Return the menu for *host*: after known_menu_seconds it takes the entry of the host's own role."""
+    """Return the menu for *host*: after known_menu_seconds it takes the entry of the host's own role.
+
+    With 0 it does so at once.
+    """
     own = _menu_role(host)
     values = {
         "host": host.name,
@@ -70,7 +73,8 @@ def host_menu(cluster: Cluster, host: Host) -> str:
         for role in MENU_ROLES
     ]
     title = f"OpenShift cluster {cluster.name}: {host.name}, {host.role.value}"
-    return _menu(title, own.value, cluster.known_menu_seconds, entries)
+    at_once = "" if cluster.known_menu_seconds else f"goto {own.value}\n"
+    return _menu(title, own.value, cluster.known_menu_seconds, entries, at_once)
 
 
 def install_script(cluster: Cluster, host: Host) -> str:
@@ -178,11 +182,12 @@ def _boot_interface(host: Host) -> list[str]:
     return [f"BOOTIF=01-{host.macs[0].hyphenated}"]
 
 
-def _menu(title: str, default: str, seconds: int, entries: list[str]) -> str:
+def _menu(title: str, default: str, seconds: int, entries: list[str], at_once: str = "") -> str:
     return _template("menu").substitute(
         title=title,
         menu_ms=seconds * 1000,
         default=default,
+        at_once=at_once,
         install_entries="\n".join(entries).rstrip("\n"),
     )
 

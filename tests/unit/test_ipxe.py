@@ -112,6 +112,13 @@ def test_menu_of_a_host_takes_its_own_role_after_a_short_time() -> None:
     assert "set default worker" in script
 
 
+def test_menu_that_waits_no_time_is_skipped() -> None:
+    """iPXE takes --timeout 0 for ever."""
+    cluster = reference_cluster(known_menu_seconds=0)
+    script = ipxe.host_menu(cluster, cluster.hosts[4])
+    assert script.index("goto worker\n") < script.index(":menu")
+
+
 def test_menu_of_a_host_leads_to_its_own_script_only_from_its_own_role() -> None:
     cluster = reference_cluster()
     script = ipxe.host_menu(cluster, cluster.hosts[0])
