@@ -47,9 +47,8 @@ class Node:
 
     answers: Mapping[bytes, Answer]  # by type and class
     otherwise: Answer  # for any other type: NODATA, or the CNAME
-    wildcard: "Node | None"  # answers for names below that do not exist (RFC 4592)
-    unknown: Answer  # answers for them where there is no wildcard: NXDOMAIN
-    is_watched: bool  # a host that asks for it tells how far it is
+    below: "Node | None"  # answers for names below that do not exist: the wildcard (RFC 4592), or with NXDOMAIN
+    is_watched: bool = False  # a host that asks for it tells how far it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class _Compiler:
         self.tree = tree
         self.flags = bytes([QR | AA, RA if recursion_available else 0])
         self.no_data = {apex: self._negative((), apex, Rcode.NOERROR) for apex in tree.zones}
-        self.no_name = {apex: self._negative((), apex, Rcode.NXDOMAIN) for apex in tree.zones}
+        self.no_name = {apex: self._no_name(apex) for apex in tree.zones}
         self.servers = {apex: self._servers(apex) for apex in tree.zones}
 
     def nodes(self, watched: set[str]) -> dict[bytes, Node]:
@@ -105,7 +104,8 @@ class _Compiler:
         for name in sorted(self.tree.names, key=lambda name: -name.count(".")):
             apex = self.tree.apex(name) or name
             answers, otherwise = self._answers(name, apex)
-            nodes[name] = Node(answers, otherwise, nodes.get(f"*.{name}"), self.no_name[apex], name in watched)
+            below = nodes.get(f"*.{name}", self.no_name[apex])
+            nodes[name] = Node(answers, otherwise, below, is_watched=name in watched)
         return {wire_name(name): node for name, node in nodes.items()}
 
     def _answers(self, name: str, apex: str) -> tuple[dict[bytes, Answer], Answer]:
@@ -131,13 +131,15 @@ class _Compiler:
             return answers, self._positive(chain.aliases, apex, wire_name(chain.target))
         for kind, rrset in (chain.rrsets or {}).items():
             answers[_key(kind)] = self._positive((*chain.aliases, rrset), end)
-        rcode = Rcode.NXDOMAIN if chain.rrsets is None else Rcode.NOERROR
-        return answers, self._negative(chain.aliases, end, rcode)
+        if chain.rrsets is not None:
+            return answers, self._negative(chain.aliases, end, Rcode.NOERROR)
+        answers[_key("SOA")] = self._negative(chain.aliases, end, Rcode.NXDOMAIN, ttl=0)
+        return answers, self._negative(chain.aliases, end, Rcode.NXDOMAIN)
 
     def _positive(self, rrsets: tuple[Rrset, ...], apex: str, alias: bytes = b"") -> Answer:
         answer = _encoded_chain(rrsets)
         last = rrsets[-1]
-        addresses = self._addresses(last)
+        addresses = self._addresses(last, apex)
         present = {(rrset.name, rrset.type) for rrset in rrsets}
         wanted = {key: records for key, records in addresses.items() if key not in present}
         servers, server_addresses = self.servers[apex]
@@ -147,19 +149,28 @@ class _Compiler:
         full = (answer, servers, _joined((wanted | more).values()))
         return self._answer(Rcode.NOERROR, full, (answer, [], _joined(wanted.values())), (answer, [], []), alias)
 
-    def _negative(self, aliases: tuple[Rrset, ...], apex: str, rcode: Rcode) -> Answer:
+    def _no_name(self, apex: str) -> Node:
+        """Return the answers for names that do not exist."""
+        # Who looks for the top of a zone by its SOA shall not remember where it is not: BIND's zero-no-soa-ttl.
+        forgotten = self._negative((), apex, Rcode.NXDOMAIN, ttl=0)
+        return Node({_key("SOA"): forgotten}, self._negative((), apex, Rcode.NXDOMAIN), None)
+
+    def _negative(self, aliases: tuple[Rrset, ...], apex: str, rcode: Rcode, ttl: int | None = None) -> Answer:
         """Return the answer that there is nothing, with the SOA that says for how long (RFC 2308 section 3)."""
-        soa = self.tree.soa(apex)
-        kept = Rrset(apex, "SOA", self.tree.zones[apex].soa.negative_ttl, soa.values)
+        seconds = self.tree.zones[apex].soa.negative_ttl if ttl is None else ttl
+        kept = Rrset(apex, "SOA", seconds, self.tree.soa(apex).values)
         sections: Sections = (_encoded_chain(aliases), _encoded(wire_name(apex), kept), [])
         return self._answer(rcode, sections, sections, sections)
 
     def _servers(self, apex: str) -> tuple[list[bytes], dict[tuple[str, str], list[bytes]]]:
         servers = self.tree.names[apex]["NS"]
-        return _encoded(wire_name(apex), servers), self._addresses(servers)
+        return _encoded(wire_name(apex), servers), self._addresses(servers, apex)
 
-    def _addresses(self, rrset: Rrset) -> dict[tuple[str, str], list[bytes]]:
-        """Return the addresses that should come with a record that leads to hosts (RFC 1035 section 3.3, RFC 2782)."""
+    def _addresses(self, rrset: Rrset, apex: str) -> dict[tuple[str, str], list[bytes]]:
+        """Return the addresses in the same zone that should come with a record that leads to hosts.
+
+        RFC 1035 section 3.3 wants them with NS and MX, RFC 2782 with SRV.
+        """
         if rrset.type not in ("NS", "MX", "SRV"):
             return {}
         targets = (value.split()[-1] for value in rrset.values)
@@ -167,7 +178,7 @@ class _Compiler:
             (target, kind): _encoded(wire_name(target), found)
             for target in targets
             for kind, found in (self.tree.found(target) or {}).items()
-            if kind in ("A", "AAAA")
+            if kind in ("A", "AAAA") and self.tree.apex(target) == apex
         }
 
     def _answer(self, rcode: Rcode, full: Sections, brief: Sections, bare: Sections, alias: bytes = b"") -> Answer:

@@ -214,9 +214,8 @@ def _answer_below(nodes: Mapping[bytes, Node], name: bytes, key: bytes) -> Answe
         at += 1 + length
         node = nodes.get(name[at:])
         if node is not None:
-            if node.wildcard is None:
-                return node.unknown
-            return node.wildcard.answers.get(key) or _other_type(node.wildcard, key)
+            below = node.below
+            return None if below is None else below.answers.get(key) or _other_type(below, key)
     return None
 
 

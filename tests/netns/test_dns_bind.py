@@ -1,0 +1,68 @@
+"""Our answers beside BIND's for the same zones: every name, every type, with and without recursion desired."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+import dns.message
+import pytest
+
+from appliance.dns.protocol import answer
+from appliance.dns.tree import Tree
+from appliance.dns.zone import Zone, zones_of
+from appliance.model import Cluster, Endpoint
+from tests.clusters import reference_cluster
+from tests.dns_bind import ask, bind, comparable
+from tests.dns_cases import OUTSIDER, SERIAL, query, rich_cluster, table
+
+pytestmark = pytest.mark.skipif(shutil.which("named") is None, reason="BIND is not installed (package bind9)")
+
+TYPES = ("A", "AAAA", "NS", "SOA", "CNAME", "MX", "TXT", "SRV", "PTR", "DS", "DNSKEY", "HTTPS", "CAA", "TYPE65280")
+CLUSTERS = {"reference": reference_cluster, "rich": rich_cluster}
+
+
+def names_to_ask(zones: tuple[Zone, ...]) -> Iterator[str]:
+    """Yield every name that exists, and below each one that may not, at two depths, in odd case."""
+    for name in Tree(zones, {zone.name: SERIAL for zone in zones}).names:
+        yield name
+        yield f"Nowhere.{name}"
+        yield f"a.deeper.{name}".upper()
+
+
+@pytest.fixture(scope="module", params=list(CLUSTERS))
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    cluster = CLUSTERS[request.param]()
+    # Forwarders, so that both say that recursion is available.
+    return replace(cluster, dns=replace(cluster.dns, forwarders=(Endpoint(IPv4Address("127.0.0.1"), 9),)))
+
+
+@pytest.fixture(scope="module")
+def bind_port(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with bind(tmp_path_factory.mktemp("bind"), zones_of((cluster,)), SERIAL) as port:
+        yield port
+
+
+def is_meant_to_differ(name: str, kind: str, expected: tuple[object, ...], recursion_desired: bool) -> bool:
+    # What lies outside is forwarded by us; this BIND has nowhere to forward to, and refers to the root servers.
+    # A DS record belongs to the zone above, which for the uppermost of our zones is outside too.
+    if name.lower().startswith("out.") or kind == "DS":
+        return True
+    # Without recursion BIND follows no CNAME into another zone, though RFC 1034 section 4.3.2 has it do so.
+    return not recursion_desired and "64/26" in str(expected[2])
+
+
+@pytest.mark.parametrize("recursion_desired", [False, True], ids=["iterative", "recursive"])
+def test_every_section_of_every_answer_equals_binds(cluster: Cluster, bind_port: int, recursion_desired: bool) -> None:
+    ours = table(cluster)
+    differences = []
+    for name in names_to_ask(zones_of((cluster,))):
+        for kind in TYPES:
+            wire = query(name, kind, recursion_desired=recursion_desired, edns=True)
+            reply = answer(ours, wire, OUTSIDER)
+            assert isinstance(reply, bytes)
+            expected = comparable(ask(bind_port, wire))
+            found = comparable(dns.message.from_wire(reply))
+            if found != expected and not is_meant_to_differ(name, kind, expected, recursion_desired):
+                differences.append(f"{name} {kind}: BIND {expected}, we {found}")
+    assert not differences, "\n".join(differences[:9])
