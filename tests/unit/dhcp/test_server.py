@@ -1,0 +1,197 @@
+"""The sockets, on loopback: relays at addresses of 127/8, ports of the kernel's choice."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from appliance import sockets
+from appliance.dhcp import server as dhcp_server
+from appliance.dhcp.compile import compile_dhcp
+from appliance.dhcp.interfaces import list_interfaces
+from appliance.dhcp.server import DhcpServer
+from appliance.errors import ListenError
+from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpUnknown, Event
+from appliance.model import Cluster, DhcpMode
+from appliance.tables import Live, Tables
+from tests.clusters import reference_cluster
+from tests.dhcp_messages import FIRMWARE, STRANGER_MAC, read, request
+
+RELAY = "127.16.0.2"
+
+
+@pytest.fixture
+def port() -> int:
+    """Return a port P where P, P + 1 and P + 3944 are likely free."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return 20000 + int(sock.getsockname()[1]) % 20000
+
+
+def loopback_cluster(port: int, mode: DhcpMode = DhcpMode.FULL) -> Cluster:
+    cluster = reference_cluster(dhcp=mode)
+    network = replace(cluster.networks[0], cidr=IPv4Network("127.16.0.0/24"), server=IPv4Address("127.16.0.101"))
+    host = replace(cluster.hosts[0], address=IPv4Address("127.16.0.11"))
+    listen = replace(cluster.listen, dhcp_port=port)
+    return replace(cluster, networks=(network,), hosts=(host,), listen=listen)
+
+
+def live_of(cluster: Cluster) -> Live:
+    return Live(Tables((cluster,), None, compile_dhcp((cluster,)), None, None, "test"))  # type: ignore[arg-type]
+
+
+class Running:
+    """A server that runs, and what it published."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.events: list[Event] = []
+        self.server = DhcpServer(live_of(cluster), cluster.listen, self.events.append)
+
+
+@asynccontextmanager
+async def running(cluster: Cluster) -> AsyncIterator[Running]:
+    it = Running(cluster)
+    task = asyncio.create_task(it.server.run())
+    await asyncio.sleep(0)  # let it begin
+    try:
+        yield it
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def relay(port: int) -> Iterator[socket.socket]:
+    """Return a relay's socket: the server's port, at an address of its own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setblocking(False)
+        yield sock
+
+
+async def exchange(sock: socket.socket, datagram: bytes, to: tuple[str, int]) -> tuple[bytes, tuple[str, int]]:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendto(sock, datagram, to)
+    async with asyncio.timeout(5):
+        return await loop.sock_recvfrom(sock, 2048)
+
+
+async def test_relay_on_the_same_port_is_answered_from_the_address_it_asked(port: int, relay: socket.socket) -> None:
+    async with running(loopback_cluster(port)) as it:
+        relay.bind((RELAY, port))
+        reply, source = await exchange(relay, request("discover", *FIRMWARE, giaddr=RELAY), ("127.16.0.101", port))
+        assert source == ("127.16.0.101", port)
+        assert read(reply).header.yiaddr == "127.16.0.11"
+        assert it.server.counts == {("reply", "offer"): 1, ("sent", "unicast"): 1}
+        assert [type(event) for event in it.events] == [DhcpOffered]
+
+
+async def test_relay_with_a_port_of_its_own_is_answered_there(port: int, relay: socket.socket) -> None:
+    async with running(loopback_cluster(port)):
+        relay.bind((RELAY, 0))
+        asked = request("discover", (82, b"\x13\0"), giaddr=RELAY)
+        reply, _ = await exchange(relay, asked, ("127.16.0.101", port))
+        assert read(reply)["message-type"] == 2
+
+
+async def test_boot_server_keeps_its_distance_from_the_servers_port(port: int, relay: socket.socket) -> None:
+    async with running(loopback_cluster(port)) as it:
+        relay.bind(("127.16.0.11", 0))
+        asked = request("request", *FIRMWARE, ciaddr="127.16.0.11")
+        reply, source = await exchange(relay, asked, ("127.16.0.101", port + 3944))
+        assert source == ("127.16.0.101", port + 3944)
+        assert read(reply).file == "efi/ipxe.efi"
+        assert [type(event) for event in it.events] == [DhcpAcknowledged]
+
+
+async def test_tap_sees_both_datagrams(port: int, relay: socket.socket) -> None:
+    seen: list[tuple[bytes, tuple[str, int], tuple[str, int]]] = []
+    async with running(loopback_cluster(port)) as it:
+        it.server.tap = lambda *datagram: seen.append(datagram)
+        relay.bind((RELAY, port))
+        asked = request("discover", giaddr=RELAY)
+        reply, _ = await exchange(relay, asked, ("127.16.0.101", port))
+    assert seen == [
+        (asked, (RELAY, port), ("127.16.0.101", port)),
+        (reply, ("127.16.0.101", port), (RELAY, port)),
+    ]
+
+
+async def test_reload_changes_the_next_answer(port: int, relay: socket.socket) -> None:
+    cluster = loopback_cluster(port)
+    live = live_of(cluster)
+    server = DhcpServer(live, cluster.listen, lambda _event: None)
+    task = asyncio.create_task(server.run())
+    relay.bind((RELAY, port))
+    moved = replace(cluster, hosts=(replace(cluster.hosts[0], address=IPv4Address("127.16.0.12")),))
+    live.tables = live_of(moved).tables
+    reply, _ = await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert read(reply).header.yiaddr == "127.16.0.12"
+
+
+async def test_flood_of_strangers_is_counted_but_not_told_without_end(
+    port: int, relay: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dhcp_server, "STRANGER_EVENTS_AT_ONCE", 5.0)
+    monkeypatch.setattr(dhcp_server, "STRANGER_EVENTS_PER_SECOND", 0.0)
+    async with running(loopback_cluster(port)) as it:
+        relay.bind((RELAY, port))
+        loop = asyncio.get_running_loop()
+        for _ in range(20):
+            await loop.sock_sendto(relay, request("discover", mac=STRANGER_MAC, giaddr=RELAY), ("127.16.0.101", port))
+        # The answer to this one comes after all of them.
+        await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
+        assert it.server.counts["silence", "unknown-mac"] == 20
+        assert sum(isinstance(event, DhcpUnknown) for event in it.events) == 5
+        assert it.server.counts["stranger-event", "dropped"] == 15
+
+
+async def test_sockets_are_closed_when_the_server_ends(port: int) -> None:
+    async with running(loopback_cluster(port)):
+        pass
+    with sockets.udp_server(IPv4Address(0), port, setting="listen.dhcp"):
+        pass
+
+
+def test_port_that_is_taken_is_one_line_with_the_remedy(port: int) -> None:
+    cluster = loopback_cluster(port)
+    with (
+        sockets.udp_server(IPv4Address(0), port, setting="other"),
+        pytest.raises(ListenError, match=rf"0\.0\.0\.0:{port}/udp: address already in use; stop the other server"),
+    ):
+        DhcpServer(live_of(cluster), cluster.listen, lambda _event: None)
+
+
+def test_second_socket_that_fails_closes_the_first(port: int) -> None:
+    cluster = loopback_cluster(port)
+    with sockets.udp_server(IPv4Address(0), port + 3944, setting="other"), pytest.raises(ListenError):
+        DhcpServer(live_of(cluster), cluster.listen, lambda _event: None)
+    with sockets.udp_server(IPv4Address(0), port, setting="other"):
+        pass
+
+
+def test_mode_off_opens_no_socket(port: int) -> None:
+    cluster = loopback_cluster(port, DhcpMode.OFF)
+    with sockets.udp_server(IPv4Address(0), port, setting="other"):
+        DhcpServer(live_of(cluster), cluster.listen, lambda _event: None).close()
+
+
+def test_interface_that_is_not_there_is_one_line_with_the_remedy(port: int) -> None:
+    cluster = loopback_cluster(port)
+    listen = replace(cluster.listen, dhcp=("nonesuch0",))
+    with pytest.raises(ListenError, match=r"listen\.dhcp|CAP_NET_RAW"):
+        DhcpServer(live_of(cluster), listen, lambda _event: None)
+
+
+def test_loopback_is_listed_with_its_address_and_without_a_mac() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        found = list_interfaces(sock)
+    loopback = found[socket.if_nametoindex("lo")]
+    assert (loopback.name, loopback.mac) == ("lo", None)
+    assert int(IPv4Address("127.0.0.1")) in loopback.addresses
