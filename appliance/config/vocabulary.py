@@ -202,7 +202,7 @@ class Listen(Section):
     """Where DNS is answered, by UDP and TCP. Default: port 53 of each of the appliance's addresses; [] is off."""
     dhcp: Annotated[tuple[words.Interface, ...], OneOrMany()] = ()
     """The interfaces that DHCP is served on. Default: those with an address in a machine network."""
-    dhcp_port: words.Port = 67
+    dhcp_port: words.DhcpPort = 67
     """The DHCP server's UDP port; the client's is the next one."""
     tftp: Annotated[tuple[words.TftpEndpoint, ...] | None, OneOrMany()] = None
     """Where TFTP is served. Default: port 69 of each of the appliance's addresses; [] is off."""

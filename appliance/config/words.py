@@ -29,8 +29,8 @@ def _words(*words: str) -> dict[str, Any]:
     return {"type": "string", "enum": list(words), "examples": [words[0]]}
 
 
-def _whole(least: int, most: int, unit: str = "") -> Spelled:
-    schema = {"type": "integer", "minimum": least, "maximum": most}
+def _whole(least: int, most: int, example: int, unit: str = "") -> Spelled:
+    schema = {"type": "integer", "minimum": least, "maximum": most, "examples": [example]}
     return Spelled(fields.parse_whole(least, most, unit), schema)
 
 
@@ -91,13 +91,14 @@ KernelArgument = Annotated[str, Spelled(fields.parse_kernel_argument, _ARGUMENT)
 Text = Annotated[str, Spelled(str, {"type": "string"})]
 Directory = Annotated[str, Spelled(fields.parse_directory, _text("/var/lib/ocp-appliance"))]
 Truth = Annotated[bool, Spelled(fields.parse_truth, {"type": "boolean"})]
-PrefixLength4 = Annotated[int, _whole(0, 32)]
-PrefixLength = Annotated[int, _whole(0, 128)]
-Metric = Annotated[int, _whole(0, 0xFFFFFFFF)]
-VlanId = Annotated[int, _whole(1, 4094)]
-Mtu = Annotated[int, _whole(576, 65535, "bytes")]
-Port = Annotated[int, _whole(1, 65535)]
-Serial = Annotated[int, _whole(1, 0xFFFFFFFF)]
+PrefixLength4 = Annotated[int, _whole(0, 32, 24)]
+PrefixLength = Annotated[int, _whole(0, 128, 64)]
+Metric = Annotated[int, _whole(0, 0xFFFFFFFF, 100)]
+VlanId = Annotated[int, _whole(1, 4094, 40)]
+Mtu = Annotated[int, _whole(576, 65535, 1500, "bytes")]
+# The proxy's port, 3944 above it, must be one too.
+DhcpPort = Annotated[int, _whole(1, 65535 - 3944, 67)]
+Serial = Annotated[int, _whole(1, 0xFFFFFFFF, 2026010100)]
 DnsSeconds = Annotated[int, _duration(0, 0x7FFFFFFF)]
 MenuSeconds = Annotated[int, _duration(0, 86400)]
 LeaseSeconds = Annotated[

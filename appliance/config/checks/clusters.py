@@ -19,7 +19,8 @@ def problems_between(files: Sequence[Facts]) -> Iterator[Problem]:
         yield from _networks(first, second)
         yield from _addresses(first, second)
         yield from _addresses(second, first)
-        yield from _data_directories(first, second)
+        if first.domain != second.domain:
+            yield from _data_directories(first, second)
 
 
 def _same_file(first: Facts, second: Facts) -> bool:
@@ -36,7 +37,7 @@ def _names(first: Facts, second: Facts) -> Iterator[Problem]:
         )
     elif first.zone == second.zone:
         where = second.here("dns", "zone") if second.has("dns", "zone") else second.here("baseDomain")
-        yield where.warning(f"{second.zone} is the zone of {other} too, whose name servers and times hold for both")
+        yield where.warning(f"{second.zone} is the zone of {other} too; its name servers and times hold for both")
 
 
 def _networks(first: Facts, second: Facts) -> Iterator[Problem]:
@@ -64,8 +65,8 @@ def _addresses(holder: Facts, other: Facts) -> Iterator[Problem]:
 
 
 def _data_directories(first: Facts, second: Facts) -> Iterator[Problem]:
-    if first.data_dir is None or first.data_dir != second.data_dir:
+    one, two = first.data_dir, second.data_dir
+    if one is None or two is None or one.resolve() != two.resolve():
         return
-    yield second.here("dataDir").error(
-        f"{second.data_dir} is the data directory of {first.document.file} too; give each cluster its own"
-    )
+    where = second.here("dataDir") if second.has("dataDir") else second.here("metadata", "name")
+    yield where.error(f"{two} is the data directory of {first.document.file} too; give each cluster its own dataDir")

@@ -1,0 +1,115 @@
+"""Several clusters on one appliance: what two files cannot both say."""
+
+from pathlib import Path
+
+from appliance.config import check
+from tests.config_files import CLEAN, check_texts, edited
+
+
+def other(*changes: tuple[str, str]) -> str:
+    """Return a second cluster, which has nothing in common with the clean one, after *changes*."""
+    text = CLEAN.replace("name: prod", "name: test").replace("192.0.2.", "203.0.113.").replace("52:54:00", "52:54:01")
+    return edited(*changes, text=text)
+
+
+def told(tmp_path: Path, *texts: str) -> list[str]:
+    """Return what is told of *texts*, missing files left out."""
+    return [line for line in check_texts(tmp_path, texts) if "is not there" not in line]
+
+
+def test_two_clusters_get_along(tmp_path: Path) -> None:
+    assert told(tmp_path, CLEAN, other()) == []
+
+
+def test_two_clusters_may_share_a_network(tmp_path: Path) -> None:
+    shared = CLEAN.replace("name: prod", "name: test").replace("52:54:00", "52:54:01")
+    for number in (20, 21, 22, 23, 31):
+        shared = shared.replace(f"address: 192.0.2.{number}", f"address: 192.0.2.{number + 100}")
+
+    assert told(tmp_path, CLEAN, shared) == []
+
+
+def test_mac_of_both_is_told_in_the_second(tmp_path: Path) -> None:
+    (line,) = told(tmp_path, CLEAN, other(("52:54:01:00:00:21", "52:54:00:00:00:21")))
+
+    assert line == (
+        "b.yaml:24: hosts[1].macAddress: 52:54:00:00:00:21 is m1's too (a.yaml:24); each interface has its own"
+    )
+
+
+def test_address_of_both_is_told_in_the_second(tmp_path: Path) -> None:
+    second = other(("203.0.113.0/24", "192.0.2.0/24"), ("gateway: 203.0.113.1", "gateway: 192.0.2.1"))
+    second = second.replace("203.0.113.", "192.0.2.1").replace("192.0.2.121", "192.0.2.21")
+
+    assert told(tmp_path, CLEAN, second) == [
+        "b.yaml:25: hosts[1].address: 192.0.2.21 is m1's too (a.yaml:25); each host has its own address"
+    ]
+
+
+def test_host_on_the_other_cluster_s_load_balancer_is_told(tmp_path: Path) -> None:
+    second = other(("203.0.113.0/24", "192.0.2.0/24"), ("gateway: 203.0.113.1", "gateway: 192.0.2.1"))
+    second = second.replace("203.0.113.", "192.0.2.1").replace("192.0.2.121", "192.0.2.8")
+
+    assert told(tmp_path, CLEAN, second) == [
+        "b.yaml:25: hosts[1].address: 192.0.2.8 is the API's address (apiVIPs) (a.yaml:13); move one of them"
+    ]
+
+
+def test_same_name_is_told_at_the_name(tmp_path: Path) -> None:
+    lines = told(tmp_path, CLEAN, other(("name: test", "name: prod")))
+
+    assert lines[0] == "b.yaml:3: metadata.name: prod.example.com is the cluster of a.yaml too; give it another name"
+    assert lines[1] == (
+        "b.yaml:18: hosts[0].hostname: bs.prod.example.com is bs's too (a.yaml:18); each host has its own name"
+    )
+
+
+def test_overlapping_networks_are_told(tmp_path: Path) -> None:
+    second = other(("203.0.113.0/24", "192.0.2.0/23"), ("gateway: 203.0.113.1", "gateway: 192.0.3.1"))
+
+    assert told(tmp_path, CLEAN, second.replace("203.0.113.", "192.0.3.")) == [
+        (
+            "b.yaml:7: networking.machineNetwork[0].cidr: 192.0.2.0/23 overlaps 192.0.2.0/24 (a.yaml:7); "
+            "clusters share a whole network, or none"
+        )
+    ]
+
+
+def test_shared_zone_is_a_warning(tmp_path: Path) -> None:
+    zone = ("dns:\n", "dns:\n  zone: example.com\n")
+
+    assert told(tmp_path, edited(zone), other(zone)) == [
+        "b.yaml:39: warning: dns.zone: example.com is the zone of a.yaml too; its name servers and times hold for both"
+    ]
+
+
+def test_shared_data_directory_is_told(tmp_path: Path) -> None:
+    lines = told(tmp_path, f"{CLEAN}dataDir: /srv/boot\n", other() + "dataDir: /srv/../srv/boot\n")
+
+    assert lines == [
+        "b.yaml:40: dataDir: /srv/../srv/boot is the data directory of a.yaml too; give each cluster its own dataDir"
+    ]
+
+
+def test_data_directories_of_one_name_are_told_at_the_name(tmp_path: Path) -> None:
+    lines = told(tmp_path, CLEAN, other(("name: test", "name: prod"), ("example.com", "example.org")))
+
+    assert lines == [
+        (
+            "b.yaml:3: metadata.name: /var/lib/ocp-appliance/prod is the data directory of a.yaml too; "
+            "give each cluster its own dataDir"
+        )
+    ]
+
+
+def test_file_named_twice_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(CLEAN)
+    errors = check([tmp_path / "a.yaml", tmp_path / ".." / tmp_path.name / "a.yaml"]).errors
+
+    assert str(errors[0]).endswith("a.yaml: is named twice on the command line; name it once")
+
+
+def test_one_bad_file_does_not_hide_the_other_s_problems(tmp_path: Path) -> None:
+    lines = told(tmp_path, "- a\n", other(("4.16.3", "x")))
+
+    assert [line.split(":")[0] for line in lines] == ["a.yaml", "b.yaml"]
