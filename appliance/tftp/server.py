@@ -182,26 +182,32 @@ class TftpServer:
             self._ticking = self._loop.call_later(TICK_SECONDS, self._tick)
 
     def _read_answers(self) -> None:
-        now = self._loop.time()
-        for descriptor, _ in self._epoll.poll(0, ANSWERS_A_WAKE):
-            # One datagram a turn: epoll hands the sockets out in turn, so that all go on equally fast.
-            session = self._sessions[descriptor]
-            try:
-                datagram = session.sock.recv(ANSWER_BYTES)
-                block = session.transfer.follow(datagram, now)
-                if block is not None:
-                    session.sock.send(block)
-            except BlockingIOError:
-                continue  # a wrong checksum, or no room to send: the deadline will see to it
-            except OSError as error:
-                self._lose(session, error)
-                continue
-            if self.tap:
-                self.tap(datagram, session.peer, session.local)
-                if block is not None:
-                    self.tap(block, session.local, session.peer)
-            if block is None:
-                self._take(session, datagram, now)
+        left = ANSWERS_A_WAKE
+        # Ask again while answers come in: a turn of the event loop costs as much as two blocks.
+        while left > 0 and (ready := self._epoll.poll(0, left)):
+            left -= len(ready)
+            now = self._loop.time()
+            for descriptor, _ in ready:
+                # One datagram a turn: epoll hands the sockets out in turn, so that all go on equally fast.
+                self._read_answer(self._sessions[descriptor], now)
+
+    def _read_answer(self, session: Session, now: float) -> None:
+        try:
+            datagram = session.sock.recv(ANSWER_BYTES)
+            block = session.transfer.follow(datagram, now)
+            if block is not None:
+                session.sock.send(block)
+        except BlockingIOError:
+            return  # a wrong checksum, or no room to send: the deadline will see to it
+        except OSError as error:
+            self._lose(session, error)
+            return
+        if self.tap:
+            self.tap(datagram, session.peer, session.local)
+            if block is not None:
+                self.tap(block, session.local, session.peer)
+        if block is None:
+            self._take(session, datagram, now)
 
     def _take(self, session: Session, datagram: bytes, now: float) -> None:
         transfer = session.transfer
@@ -240,6 +246,11 @@ class TftpServer:
     def _tick(self) -> None:
         now = self._loop.time()
         for session in [late for late in self._sessions.values() if late.transfer.deadline <= now]:
+            if session.is_connected:
+                # On a busy machine the answer may have come and not have had its turn yet.
+                self._read_answer(session, now)
+                if session.number not in self._sessions:
+                    continue
             session.transfer.expire(now)
             if session.transfer.outcome:
                 self._end(session, session.transfer.outcome, session.transfer.why)
