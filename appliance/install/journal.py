@@ -21,7 +21,7 @@ from pathlib import Path
 from appliance.dashboard.shapes import EventRow
 from appliance.errors import StateError
 from appliance.events import Event, Stamped
-from appliance.install.database import copied, in_memory, merge, opened, store, transact
+from appliance.install.database import copied, created, in_memory, merge, opened, store, transact
 from appliance.install.encoding import decoded
 from appliance.install.lifecycle import Installation, Order
 from appliance.model import Cluster
@@ -283,14 +283,21 @@ class Journal:
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """Do *work* in one transaction; when the disk refuses, do it in memory."""
+        self._is_unsynced = True
         try:
             transact(self._db, work)
         except sqlite3.Error as error:
             if self.trouble is not None:  # memory does not refuse: this is our bug
                 raise
             self._fall_back(error)
+        else:
+            return
+        try:
             transact(self._db, work)
-        self._is_unsynced = True
+        except sqlite3.Error:  # what was copied from the disk is damaged
+            self._db.close()
+            self._db, self._copied_events = created(None), 0
+            transact(self._db, work)
 
     def _fall_back(self, error: Exception) -> None:
         if self.trouble is not None:
