@@ -1,4 +1,4 @@
-"""What the virtual machines are given: a kernel, the stand-in installer, and a disk image that boots under BIOS and UEFI."""
+"""What the machines are given: a kernel, the stand-in installer, and a disk image for BIOS and UEFI."""
 
 import gzip
 import lzma

@@ -1,0 +1,72 @@
+"""What the tests with virtual machines share: the payload, and a machine that has installed itself."""
+
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vm.machine import OVMF_CODE, Firmware
+from tests.vm.payload import Payload, build_payload
+from tests.vm.site import DISK_SECONDS, INSTALL_SECONDS, Installed, Site, disk_line, open_site
+
+ARTIFACTS = Path(__file__).parents[1] / "artifacts" / "vm"
+
+NEEDS = (
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("grub-mkimage", "grub-common"),
+    ("mcopy", "mtools"),
+    ("mkfs.vfat", "dosfstools"),
+    ("cpio", "cpio"),
+    ("nsenter", "util-linux"),
+    (str(OVMF_CODE), "ovmf"),
+    ("/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin"),
+    ("/usr/lib/grub/x86_64-efi/serial.mod", "grub-efi-amd64-bin"),
+    ("/boot/ipxe.efi", "ipxe"),
+)
+
+
+@pytest.fixture(scope="session")
+def payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
+    """The kernel, the stand-in installer and the disk image."""
+    for path, package in NEEDS:
+        if shutil.which(path) is None and not Path(path).exists():
+            pytest.skip(f"{path} is not here, and so no virtual machine can boot; install {package}")
+    if not Path("/dev/net/tun").exists():
+        pytest.skip("/dev/net/tun is not here; load the kernel module tun")
+    return build_payload(tmp_path_factory.mktemp("payload"))
+
+
+@pytest.fixture(scope="module")
+def installed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, payload: Payload
+) -> Iterator[Installed]:
+    """A machine, by its firmware and release, that was powered on with an empty disk and has come up from it."""
+    firmware: Firmware
+    firmware, release = request.param
+    mac = "52:54:00:00:00:21"
+    host = f"  - {{hostname: m1, role: master, macAddress: {mac}, address: 172.16.0.21}}"
+    site = open_site(tmp_path_factory.mktemp(firmware.name.lower()), payload, release, host)
+    machine = site.lab.machine("m1", mac, firmware)
+    try:
+        machine.power_on()
+        machine.wait_for("installer: installed on /dev/vda", INSTALL_SECONDS)
+        machine.wait_for(disk_line(firmware), DISK_SECONDS)
+        yield Installed(site, machine)
+    except BaseException:
+        site.lab.keep_logs(ARTIFACTS / f"installed-{firmware.name.lower()}")
+        raise
+    finally:
+        site.lab.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the serial ports' and the appliance's logs of a test that failed."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for value in item.funcargs.values():
+            site = value.site if isinstance(value, Installed) else value
+            if isinstance(site, Site):
+                site.lab.keep_logs(ARTIFACTS / item.name.replace("/", "_"))
+    return report

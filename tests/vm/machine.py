@@ -1,0 +1,122 @@
+"""A virtual machine under QEMU: real firmware, a disk, a network card and a serial port."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+from tests.vm import nvram
+from tests.vm.processes import Namespace, Output, StuckError
+
+OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+MEMORY_MIB = 512  # the legacy form keeps the whole compressed image in memory
+DISK_BYTES = 64 << 20
+NIC, DISK = 2, 3  # PCI device numbers
+EMERGENCY = "installer: EMERGENCY"  # installer.sh says why, and stands still
+
+
+class Firmware(Enum):
+    """How a machine boots from the network."""
+
+    UEFI_PXE = auto()  # OVMF: DHCP, and iPXE by TFTP
+    UEFI_HTTP = auto()  # OVMF: DHCP, and iPXE by HTTP
+    BIOS = auto()  # SeaBIOS with QEMU's own ROM for the card, which is an iPXE
+
+
+@dataclass(slots=True)
+class Machine:
+    """A virtual machine with a disk and a network card, off until it is powered on."""
+
+    name: str
+    mac: str
+    firmware: Firmware
+    namespace: Namespace
+    logs: Path  # the directory for what its serial port says
+    appliance_tail: Callable[[], str]  # the appliance's last lines
+    tap: str
+    disk: Path
+    nvram: Path
+    kernel: tuple[Path, Path] | None = None  # boot this kernel and initrd instead of the firmware's choice
+    console: Output | None = None
+    _process: subprocess.Popen[bytes] | None = None
+    _powered: int = 0
+
+    def power_on(self) -> None:
+        """Start it."""
+        self._powered += 1
+        self._process = subprocess.Popen(
+            self.namespace.command(*self._qemu()),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert self._process.stdout is not None
+        self.console = Output(self._process.stdout, self.logs / f"{self.name}-{self._powered}.serial.log")
+
+    def power_off(self) -> None:
+        """Pull its plug."""
+        if self._process is not None and self.console is not None:
+            self._process.kill()
+            self._process.wait()
+            self.console.close()
+            self._process = None
+
+    def wait_for(self, text: str, seconds: float) -> None:
+        """Return when it has printed *text*. Raises StuckError with its last lines and the appliance's."""
+        assert self.console is not None
+        started_at = time.monotonic()
+        if not self.console.wait_for(text, seconds, unless=EMERGENCY):
+            waited = time.monotonic() - started_at
+            raise StuckError(
+                f"{self.name} ({self.firmware.name}) did not print {text!r} in {waited:.0f} s.\n"
+                f"--- its serial port\n{self.console.tail}\n--- the appliance\n{self.appliance_tail()}"
+            )
+
+    def _qemu(self) -> list[str | Path]:
+        drive = f"file={self.disk},format=raw,if=none,id=disk,cache=unsafe"
+        is_bios = self.firmware is Firmware.BIOS
+        # Plain emulation: it is quick enough, and /dev/kvm may be there and still not work.
+        # Without graphics SeaBIOS and its ROMs write to the serial port.
+        words: list[str | Path] = [
+            "qemu-system-x86_64", "-machine", "q35,accel=tcg,graphics=off", "-m", str(MEMORY_MIB),
+            "-nodefaults", "-display", "none", "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+            "-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no",
+            "-drive", drive,
+        ]  # fmt: skip
+        nic = f"virtio-net-pci,netdev=net,mac={self.mac},addr={NIC:#x}"
+        storage = f"virtio-blk-pci,drive=disk,addr={DISK:#x}"
+        if is_bios:
+            words += ["-device", f"{nic},bootindex=0", "-device", f"{storage},bootindex=1"]
+        else:
+            # An empty romfile, or QEMU's iPXE would answer instead of the firmware's own client.
+            words += ["-device", f"{nic},romfile=", "-device", storage]
+            words += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}"]
+            words += ["-drive", f"if=pflash,format=raw,file={self.nvram}"]
+        if self.kernel:
+            words += ["-kernel", self.kernel[0], "-initrd", self.kernel[1], "-no-reboot"]
+        return words
+
+
+def new_machine(
+    name: str,
+    mac: str,
+    firmware: Firmware,
+    directory: Path,
+    *,
+    namespace: Namespace,
+    logs: Path,
+    appliance_tail: Callable[[], str],
+) -> Machine:
+    """Return a machine with an empty disk in *directory*; it boots from the network first and from the disk second."""
+    disk = directory / f"{name}.raw"
+    with disk.open("wb") as file:
+        file.truncate(DISK_BYTES)
+    variables = directory / f"{name}.nvram"
+    octets = bytes.fromhex(mac.replace(":", ""))
+    network = nvram.http_ipv4 if firmware is Firmware.UEFI_HTTP else nvram.pxe_ipv4
+    order = (network(NIC, octets), nvram.disk(DISK))
+    variables.write_bytes(nvram.with_boot_order(OVMF_VARS.read_bytes(), order))
+    return Machine(name, mac, firmware, namespace, logs, appliance_tail, namespace.tap(), disk, variables)

@@ -1,0 +1,107 @@
+"""A cluster of one machine, or a few, served in a lab."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vm.lab import Appliance, Lab
+from tests.vm.machine import Firmware, Machine
+from tests.vm.payload import DISK_LINE, Payload
+from tests.vm.processes import ADDRESS, PREFIX
+
+# Under plain emulation on an idle core an installation takes 30 to 60 s, and a boot from
+# disk 10 to 70 s (firmware that is offered no boot file asks for a minute).
+INSTALL_SECONDS = 300.0
+DISK_SECONDS = 240.0
+
+CLUSTER = """\
+baseDomain: example.localdomain
+metadata:
+  name: ocp45
+release: {release}
+networking:
+  machineNetwork:
+    - cidr: 172.16.0.0/{prefix}
+      gateway: 172.16.0.254
+apiVIPs: 172.16.0.111
+apiInternalVIPs: 172.16.0.110
+ingressVIPs: 172.16.0.111
+appliance:
+  hostname: bastion
+  address: {address}
+roles:
+  master: {{rootDeviceHints: {{deviceName: /dev/vda}}}}
+  worker: {{rootDeviceHints: {{deviceName: /dev/vda}}}}
+hosts:
+{hosts}
+dns:
+  forwarders: []
+images:
+  kernel: kernel
+  initramfs: initramfs.img
+  {disk}: disk.raw.gz
+menu:
+  knownHostTimeout: 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A lab in which the appliance serves one cluster."""
+
+    lab: Lab
+    appliance: Appliance
+    data_dir: Path
+
+    def status(self, host: str) -> dict[str, object]:
+        """Return what `ocp-appliance status` says of *host*."""
+        rows: list[dict[str, object]] = json.loads(self.appliance.command("status", "-o", "json"))["hosts"]
+        return next(row for row in rows if str(row["host"]).startswith(f"{host}."))
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A machine that went from power-on to its own disk."""
+
+    site: Site
+    machine: Machine
+
+
+def open_site(directory: Path, payload: Payload, release: str, hosts: str) -> Site:
+    """Make a lab in *directory* and serve *hosts* (lines of YAML) there. Close its lab afterwards."""
+    data_dir = directory / "data"
+    images = data_dir / "images"
+    images.mkdir(parents=True)
+    for source, name in (
+        (payload.kernel, "kernel"),
+        (payload.initramfs, "initramfs.img"),
+        (payload.image, "disk.raw.gz"),
+    ):
+        shutil.copy(source, images / name)
+    ignition = data_dir / "ignition"
+    ignition.mkdir()
+    for role in ("bootstrap", "master", "worker"):
+        (ignition / f"{role}.ign").write_text(ignition_of(role))
+    cluster_yaml = directory / "cluster.yaml"
+    disk = "metal" if release == "4.5" else "rootfs"
+    cluster_yaml.write_text(
+        CLUSTER.format(release=release, prefix=PREFIX, address=ADDRESS, hosts=hosts.rstrip(), disk=disk)
+    )
+    lab = Lab(directory / "lab")
+    try:
+        return Site(lab, lab.serve(cluster_yaml, data_dir), data_dir)
+    except BaseException:
+        lab.close()
+        raise
+
+
+def ignition_of(role: str) -> str:
+    """Return a pointer configuration as openshift-install makes it for *role*."""
+    source = f"https://api-int.ocp45.example.localdomain:22623/config/{role}"
+    return json.dumps({"ignition": {"version": "3.2.0", "config": {"merge": [{"source": source}]}}})
+
+
+def disk_line(firmware: Firmware) -> str:
+    """Return what the disk's own system prints when *firmware* has started it."""
+    return DISK_LINE.format(firmware="BIOS" if firmware is Firmware.BIOS else "UEFI")
