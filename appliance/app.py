@@ -10,6 +10,7 @@ from pathlib import Path
 
 from appliance import __version__, systemd
 from appliance.config import load
+from appliance.control import ControlServer
 from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ListenError
@@ -61,6 +62,7 @@ class App:
         dhcp = DhcpServer(live, listen, bus.publish)
         tftp = TftpServer(live, listen, bus.publish)
         web = WebServer(live, listen, bus.publish)
+        control = ControlServer(clusters[0].data_dir, registry, self._reload_wanted.set)
 
         for cluster in clusters:
             for warning in cluster.warnings:
@@ -82,6 +84,7 @@ class App:
                     ("tftp", tftp.run()),
                     ("web", web.run()),
                     ("registry", registry.run()),
+                    ("control", control.run()),
                     ("reload", self._reload_when_asked(live, listen, registry, journal, bus)),
                     ("watchdog", _feed_watchdog()),
                 )
