@@ -4,10 +4,13 @@ YAML 1.1 turns the bare MAC 52:54:00:12:34:56 into 41135085296, 4.10 into 4.1 an
 `no` into false. So nothing but an empty value or null is interpreted here.
 """
 
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from appliance.errors import Problem
+
+_USUAL_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 Path_: TypeAlias = tuple[str | int, ...]
 Value: TypeAlias = "str | Block | Items | None"
@@ -80,8 +83,12 @@ def _child(here: Value, part: str | int) -> Value:
 
 def spell_path(path: Path_) -> str:
     """Return *path* as people write it: hosts[2].macAddress."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_spell_key(part)}" for part in path)
     return text.removeprefix(".")
+
+
+def _spell_key(key: str) -> str:
+    return key if _USUAL_KEY.fullmatch(key) else describe(key)
 
 
 def describe(value: object) -> str:

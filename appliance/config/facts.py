@@ -19,7 +19,8 @@ from appliance.model import MacAddress, Release, Role
 T = TypeVar("T")
 V_co = TypeVar("V_co", covariant=True)
 
-UNKNOWN_DOMAIN = "unknown.invalid"  # stands for the cluster's domain where it cannot be read
+# Stands for the cluster's domain where that cannot be read; no domain is spelled so.
+UNKNOWN_DOMAIN = "<name>.<baseDomain>"
 
 
 @dataclass(frozen=True, slots=True)

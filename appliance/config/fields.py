@@ -20,8 +20,8 @@ Cidr = IPv4Network | IPv6Network
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _RECORD_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
-_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.\d{1,5})?(?:[-+.][0-9A-Za-z.+-]*)?")
-_DURATION = re.compile(r"(\d{1,10})\s*([smhdw]?)")
+_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.\d{1,5})?(?:[-+.][0-9A-Za-z.+-]*)?", re.ASCII)
+_DURATION = re.compile(r"(\d{1,10})\s*([smhdw]?)", re.ASCII)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -135,7 +135,7 @@ def _domain(text: str, label_form: re.Pattern[str], wanted: str) -> str:
             raise _wrong(text, "has two dots with nothing between, or begins with one")
         if len(label) > 63:
             raise _wrong(text, f"{inside}has {len(label)} characters; a label has at most 63")
-        if not label_form.fullmatch(label):
+        if not label_form.fullmatch(label) or not text.isascii():
             raise _wrong(text, f"{inside}is not a name (RFC 1123); write {wanted}")
     return name
 
@@ -311,7 +311,7 @@ def parse_mailbox(text: str) -> str:
 def parse_image_release(text: str) -> str:
     """Return the release that image names begin with, as 4.5.6 or 416.94.202405291527-0, as it is spelled."""
     name = text.strip()
-    if not re.fullmatch(r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?", name):
+    if not re.fullmatch(r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?", name, re.ASCII):
         raise _wrong(text, "is not a release of RHCOS; write it as 4.16.3, as the image's name has it")
     return name
 

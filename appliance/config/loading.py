@@ -105,4 +105,4 @@ def _validated(document: Document, problems: list[Problem]) -> ClusterFile | Non
 
 def _in_order(problems: Iterable[Sequence[Problem]]) -> Iterator[Problem]:
     for of_file in problems:
-        yield from sorted(set(of_file), key=lambda problem: problem.line)
+        yield from sorted(dict.fromkeys(of_file), key=lambda problem: problem.line)

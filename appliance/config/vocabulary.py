@@ -147,7 +147,7 @@ class RecordEntry(Section):
     """The owner: @ for the zone itself, a name in the zone, a full name; for PTR also an address."""
     type: words.RecordType
     """The record's type."""
-    value: words.Text
+    value: words.RecordValue
     """The record's data: an address, a name, a text, `10 mail` for MX, `0 10 389 ldap` for SRV."""
     ttl: words.DnsSeconds | None = None
     """How long it may be cached. Default: dns.ttl."""

@@ -88,7 +88,7 @@ BondOption = Annotated[
     str, Spelled(fields.parse_kernel_argument, {"type": ["string", "integer"], "examples": ["100", "layer3+4"]})
 ]
 KernelArgument = Annotated[str, Spelled(fields.parse_kernel_argument, _ARGUMENT)]
-Text = Annotated[str, Spelled(str, {"type": "string"})]
+RecordValue = Annotated[str, Spelled(str, _text("192.0.2.40", "10 mail", "0 10 389 ldap"))]
 Directory = Annotated[str, Spelled(fields.parse_directory, _text("/var/lib/ocp-appliance"))]
 Truth = Annotated[bool, Spelled(fields.parse_truth, {"type": "boolean"})]
 PrefixLength4 = Annotated[int, _whole(0, 32, 24)]

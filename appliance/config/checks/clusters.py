@@ -1,5 +1,6 @@
 """Several clusters of one appliance against each other."""
 
+import os
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
@@ -24,7 +25,11 @@ def problems_between(files: Sequence[Facts]) -> Iterator[Problem]:
 
 
 def _same_file(first: Facts, second: Facts) -> bool:
-    return Path(first.document.file).resolve() == Path(second.document.file).resolve()
+    return _real(first.document.file) == _real(second.document.file)
+
+
+def _real(path: str | Path) -> str:
+    return os.path.realpath(path)  # Path.resolve() raises on a loop of links
 
 
 def _names(first: Facts, second: Facts) -> Iterator[Problem]:
@@ -66,7 +71,7 @@ def _addresses(holder: Facts, other: Facts) -> Iterator[Problem]:
 
 def _data_directories(first: Facts, second: Facts) -> Iterator[Problem]:
     one, two = first.data_dir, second.data_dir
-    if one is None or two is None or one.resolve() != two.resolve():
+    if one is None or two is None or _real(one) != _real(two):
         return
     where = second.here("dataDir") if second.has("dataDir") else second.here("metadata", "name")
     yield where.error(f"{two} is the data directory of {first.document.file} too; give each cluster its own dataDir")

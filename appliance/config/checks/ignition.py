@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.config import fields
 from appliance.config.checks.boot import file_fault
 from appliance.config.document import Path_
 from appliance.config.facts import UNKNOWN_DOMAIN, Facts
@@ -71,7 +72,9 @@ def _clock(file: IgnitionFile, facts: Facts, now: float) -> Iterator[Problem]:
     where, at = facts.here(*file.needed_at), spell_time(expires_at)
     remedy = "make new ones in an empty directory with `openshift-install create ignition-configs`"
     if expires_at <= now:
-        yield where.warning(f"{file.path} died at {at}, and is not served; {remedy}")
+        is_served = facts.at(fields.parse_truth, "serveExpired")
+        fate = "served all the same (serveExpired)" if is_served and is_served.value else "not served"
+        yield where.warning(f"{file.path} died at {at}, and is {fate}; {remedy}")
     else:
         yield where.warning(f"{file.path} dies in {spell_hours(expires_at - now)}, at {at}; {remedy}")
 

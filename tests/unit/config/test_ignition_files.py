@@ -1,0 +1,133 @@
+"""The Ignition files that a cluster's machines will get: there, of this cluster, and alive."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.config_files import CLEAN, check_text, make_data_dir, spelled, told
+
+DIES_AT = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)
+HOUR = 3600
+
+
+def bootstrap_ign() -> str:
+    """Return a bootstrap.ign whose certificate dies at DIES_AT."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, DIES_AT - timedelta(days=1), DIES_AT)
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    url = f"data:text/plain;charset=utf-8;base64,{base64.b64encode(pem).decode()}"
+    file = {"path": "/opt/openshift/tls/kubelet-signer.crt", "contents": {"source": url}}
+    return json.dumps({"ignition": {"version": "3.2.0"}, "storage": {"files": [file]}})
+
+
+def pointer_ign(domain: str) -> str:
+    """Return a master.ign that points to the API of *domain*."""
+    source = f"https://api-int.{domain}:22623/config/master"
+    return json.dumps({"ignition": {"version": "3.2.0", "config": {"merge": [{"source": source}]}}})
+
+
+@pytest.fixture
+def ignition(tmp_path: Path) -> Path:
+    """Return the directory of the Ignition files, which are all good."""
+    directory = make_data_dir(tmp_path) / "ignition"
+    (directory / "bootstrap.ign").write_text(bootstrap_ign())
+    return directory
+
+
+def told_now(tmp_path: Path, now: float) -> list[str]:
+    """Return what is told of the clean file at *now*, the Ignition files left as they are."""
+    from appliance.config import check
+
+    (tmp_path / "cluster.yaml").write_text(CLEAN)
+    checked = check([tmp_path / "cluster.yaml"], tmp_path / "data", now)
+    assert checked.errors == ()
+    return [line.removeprefix("cluster.yaml:") for line in spelled(tmp_path, checked)]
+
+
+def test_live_certificates_are_no_problem(ignition: Path, tmp_path: Path) -> None:
+    assert told_now(tmp_path, DIES_AT.timestamp() - 13 * HOUR) == []
+
+
+def test_certificates_that_die_within_twelve_hours_are_told(ignition: Path, tmp_path: Path) -> None:
+    assert told_now(tmp_path, DIES_AT.timestamp() - 3.5 * HOUR) == [
+        (
+            "19: warning: hosts[0].role: data/ignition/bootstrap.ign dies in 3 h 30 min, at 2026-11-24 06:30 UTC; "
+            "make new ones in an empty directory with `openshift-install create ignition-configs`"
+        )
+    ]
+
+
+def test_dead_certificates_are_told(ignition: Path, tmp_path: Path) -> None:
+    assert told_now(tmp_path, DIES_AT.timestamp()) == [
+        (
+            "19: warning: hosts[0].role: data/ignition/bootstrap.ign died at 2026-11-24 06:30 UTC, and is not served; "
+            "make new ones in an empty directory with `openshift-install create ignition-configs`"
+        )
+    ]
+
+
+def test_dead_certificates_that_are_served_all_the_same_are_told_so(ignition: Path, tmp_path: Path) -> None:
+    (tmp_path / "cluster.yaml").write_text(f"{CLEAN}serveExpired: true\n")
+    from appliance.config import check
+
+    checked = check([tmp_path / "cluster.yaml"], tmp_path / "data", DIES_AT.timestamp())
+
+    assert "died at 2026-11-24 06:30 UTC, and is served all the same (serveExpired)" in checked.warnings[0].message
+
+
+def test_file_of_another_cluster_is_told(ignition: Path, tmp_path: Path) -> None:
+    (ignition / "master.ign").write_text(pointer_ign("test.example.com"))
+
+    assert told_now(tmp_path, 0) == [
+        (
+            "23: warning: hosts[1].role: data/ignition/master.ign is for another cluster: "
+            "it points to api-int.test.example.com, this one's is api-int.prod.example.com"
+        )
+    ]
+
+
+def test_file_of_this_cluster_is_no_problem(ignition: Path, tmp_path: Path) -> None:
+    (ignition / "master.ign").write_text(pointer_ign("prod.example.com"))
+
+    assert told_now(tmp_path, 0) == []
+
+
+def test_file_that_is_no_json_is_told(ignition: Path, tmp_path: Path) -> None:
+    (ignition / "worker.ign").write_text("<html>404</html>")
+    (line,) = told_now(tmp_path, 0)
+
+    assert line.startswith("35: warning: hosts[4].role: data/ignition/worker.ign: is not JSON")
+
+
+def test_file_that_is_too_large_is_told(ignition: Path, tmp_path: Path) -> None:
+    (ignition / "worker.ign").write_bytes(bytes(17 << 20))
+
+    assert told_now(tmp_path, 0) == [
+        "35: warning: hosts[4].role: data/ignition/worker.ign is larger than 16 MiB; is it an image?"
+    ]
+
+
+def test_missing_file_is_told_once_for_its_role(ignition: Path, tmp_path: Path) -> None:
+    (ignition / "master.ign").unlink()
+
+    assert told_now(tmp_path, 0) == [
+        (
+            "23: warning: hosts[1].role: data/ignition/master.ign is not there; "
+            "`openshift-install create ignition-configs` makes it: put it there"
+        )
+    ]
+
+
+def test_infra_nodes_get_the_workers_file(tmp_path: Path) -> None:
+    assert told(tmp_path, CLEAN.replace("role: worker", "role: infra")) == []
+
+
+def test_clean_data_directory_has_no_problem(tmp_path: Path) -> None:
+    assert check_text(tmp_path, CLEAN).problems == ()
