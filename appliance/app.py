@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,14 @@ from pathlib import Path
 from appliance import __version__, systemd
 from appliance.config import load
 from appliance.control import ControlServer
+from appliance.dashboard.server import DashboardServer
 from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ListenError
 from appliance.events import Bus, Reloaded, ReloadRefused, log_event
 from appliance.install.journal import Journal
 from appliance.install.registry import Registry
+from appliance.metrics import Metrics
 from appliance.model import Cluster, Listen
 from appliance.tables import Live, Tables, compile_tables
 from appliance.tftp.server import TftpServer
@@ -62,6 +65,15 @@ class App:
         dhcp = DhcpServer(live, listen, bus.publish)
         tftp = TftpServer(live, listen, bus.publish)
         web = WebServer(live, listen, bus.publish)
+        counts = {
+            "dns": lambda: dns.counts,
+            "dhcp": lambda: dhcp.counts,
+            "tftp": lambda: tftp.counts,
+            "web": lambda: web.counts,
+        }
+        metrics = Metrics(registry, bus, counts, time.time)
+        bus.listeners.append(metrics.listen)
+        dashboard = DashboardServer(listen, registry, metrics)
         control = ControlServer(clusters[0].data_dir, registry, self._reload_wanted.set)
 
         for cluster in clusters:
@@ -84,6 +96,7 @@ class App:
                     ("tftp", tftp.run()),
                     ("web", web.run()),
                     ("registry", registry.run()),
+                    ("dashboard", dashboard.run()),
                     ("control", control.run()),
                     ("reload", self._reload_when_asked(live, listen, registry, journal, bus)),
                     ("watchdog", _feed_watchdog()),

@@ -54,17 +54,26 @@ def status(registry: Registry, now: float | None = None) -> Status:
     """Return the whole picture: clusters, hosts, certificates, refusals, unknown machines, and what is wrong."""
     now = time.time() if now is None else now
     rows = [_row(registry, cluster, host, now) for cluster in registry.clusters for host in cluster.hosts]
-    notices = [notice for notice in (registry.journal.trouble, registry.journal.notice) if notice]
     return {
         "at": now,
         "appliance": __version__,
         "clusters": [_cluster(cluster) for cluster in registry.clusters],
         "hosts": rows,
         "certificates": certificates(registry, now),
-        "refusals": [_refusal(at, event) for at, event in list(registry.refusals)[-SHOWN_REFUSALS:]],
+        "refusals": refusals(registry),
         "unknown": len(registry.strangers),
-        "notices": notices,
+        "notices": notices(registry),
     }
+
+
+def refusals(registry: Registry) -> list[RefusalRow]:
+    """Return the latest requests that got an error, oldest first."""
+    return [_refusal(at, event) for at, event in list(registry.refusals)[-SHOWN_REFUSALS:]]
+
+
+def notices(registry: Registry) -> list[str]:
+    """Return what is wrong with the appliance itself."""
+    return [notice for notice in (registry.journal.trouble, registry.journal.notice) if notice]
 
 
 def row(registry: Registry, host: Host, now: float | None = None) -> HostRow:
