@@ -121,8 +121,18 @@ def test_what_fits_nowhere_is_left_out_and_the_lease_stays() -> None:
     assert {1, 3, 6, 12, 51, 53, 54, 61, 82} <= set(found)
 
 
+def test_essential_options_go_first_when_room_is_short() -> None:
+    cluster = crowded()
+    search = cluster.networks[0].search[:2]
+    table = compile_dhcp((replace(cluster, networks=(replace(cluster.networks[0], search=search),)),))
+    wanted = (55, bytes([119, 15, 28, 3, 6]))
+    found = parse_options(ask(table, request("discover", *BIOS[3:], wanted, (61, b"\xff" * 200))).payload)
+    assert found is not None
+    assert {1, 3, 6, 12, 51, 53, 54, 58, 59, 66, 67} <= set(found)
+
+
 def test_boot_rom_keeps_its_boot_file_in_the_header_when_options_are_spread() -> None:
-    payload = ask(crowded_table(), request("discover", *BIOS[:1], (61, b"\xff" * 150), *BIOS[3:])).payload
+    payload = ask(crowded_table(), request("discover", *BIOS[:1], (61, b"\xff" * 200), *BIOS[2:])).payload
     assert payload[108:236].rstrip(b"\0") == b"undionly.kpxe"
 
 

@@ -402,6 +402,11 @@ def test_boot_file_of_127_characters_fits_the_headers_field() -> None:
     assert got.file == name
 
 
+def test_boot_file_of_128_characters_would_lack_its_end_in_the_headers_field() -> None:
+    got = read(ask(table_with(loader="x" * 128), request("discover", *FIRMWARE)).payload)
+    assert got.file == ""
+
+
 def test_second_card_gets_the_address_but_no_boot_file() -> None:
     macs = (MacAddress.parse(BS_MAC), MacAddress.parse(STRANGER_MAC))
     two = table_with(macs=macs)
