@@ -1,0 +1,68 @@
+"""Whatever the network does, a file arrives whole or the transfer ends in bounded time."""
+
+from itertools import chain, count, cycle, repeat
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.tftp.files import Content
+from appliance.tftp.protocol import BLOCK_NUMBERS, Terms, ack_datagram
+from appliance.tftp.transfer import MEASURED_BLOCKS, PATIENCE_SECONDS, Outcome, Transfer
+from tests.tftp_receiver import DOUBLE, DROP, LATE, PASS, LossyLink, Receiver, run
+
+OACK = b"\0\6blksize\x008\0"
+FAULTS = st.lists(st.sampled_from((PASS, PASS, PASS, DROP, DOUBLE, LATE)), max_size=200)
+SIZES = st.integers(0, 700)
+WINDOWS = st.sampled_from((1, 1, 2, 3, 8, 64))
+
+
+def transfer_of(data: bytes, window_blocks: int, oack: bytes = OACK) -> Transfer:
+    return Transfer(Content(data).blocks(8), Terms(8, window_blocks, 0, oack), 0.0)
+
+
+@given(SIZES, WINDOWS, FAULTS, st.booleans())
+def test_file_arrives_whole_through_loss_doubling_and_delay(
+    size: int, window: int, faults: list[str], has_options: bool
+) -> None:
+    data = bytes(n % 251 for n in range(size))
+    window = window if has_options else 1
+    transfer, receiver = transfer_of(data, window, OACK if has_options else b""), Receiver(8, window)
+    run(transfer, receiver, LossyLink(chain(faults, repeat(PASS))))
+    assert transfer.outcome is Outcome.FINISHED
+    assert receiver.data == data
+
+
+@given(SIZES, WINDOWS, FAULTS)
+def test_transfer_ends_in_bounded_time_when_the_line_goes_dead(size: int, window: int, faults: list[str]) -> None:
+    transfer, receiver = transfer_of(bytes(size), window), Receiver(8, window)
+    seconds = run(transfer, receiver, LossyLink(chain(faults, repeat(DROP))))
+    assert transfer.outcome in (Outcome.FINISHED, Outcome.FAILED)
+    # Each fault can cost one wait, and then comes the patience.
+    assert seconds <= PATIENCE_SECONDS + 4.0 * (len(faults) + 1)
+
+
+@given(st.integers(1, 300), st.integers(2, 30))
+def test_doubled_datagrams_do_not_double_the_traffic(blocks: int, every: int) -> None:
+    """The sorcerer's apprentice: one doubled ACK must not double every later block."""
+    sent = count()
+    transfer, receiver = transfer_of(bytes(8 * blocks), 1), Receiver(8, 1)
+    faults = cycle([DOUBLE] + [PASS] * every)
+    run(transfer, receiver, LossyLink(fault for fault in faults if next(sent) >= 0))
+    assert receiver.is_whole
+    # There and back, and of the doubled ones and their answers.
+    assert next(sent) <= (2 * blocks + 4) * (1 + 2 / every) + 4
+
+
+@given(st.integers(0, 5 * MEASURED_BLOCKS), st.integers(0, BLOCK_NUMBERS - 1))
+def test_following_an_ack_equals_taking_it(followed: int, number: int) -> None:
+    """The fast path is the slow path: same datagrams, same state."""
+    blocks = Content(bytes(range(256)) * 20).blocks(32)
+    fast, slow = (Transfer(blocks, Terms(32), 0.0) for _ in range(2))
+    assert fast.datagrams() == slow.datagrams()
+    for ack in [*map(ack_datagram, range(1, followed + 1)), ack_datagram(number)]:
+        block = fast.follow(ack, 1.0)
+        if block is None:
+            fast.take(ack, 1.0)
+        slow.take(ack, 1.0)
+        assert ([block] if block else list(fast.datagrams())) == list(slow.datagrams())
+        assert (fast.outcome, fast.sends_last, fast.progress_at) == (slow.outcome, slow.sends_last, slow.progress_at)

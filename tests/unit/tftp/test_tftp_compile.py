@@ -1,0 +1,70 @@
+"""What the table holds for each client."""
+
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+from tftpy.TftpPacketFactory import TftpPacketFactory
+
+from appliance.model import Endpoint
+from appliance.tftp.compile import compile_tftp
+from appliance.tftp.protocol import REFUSALS, Refusal
+from tests.clusters import reference_cluster
+
+
+@pytest.mark.parametrize("refusal", list(Refusal))
+def test_tftpy_reads_each_error_as_it_is_meant(refusal: Refusal, tmp_path: Path) -> None:
+    code, message = REFUSALS[refusal]
+    packet = TftpPacketFactory().parse(compile_tftp((reference_cluster(tmp_path),)).errors[refusal])
+    assert (packet.errorcode, packet.errmsg.decode()) == (code, message)
+
+
+def test_operators_file_goes_before_the_packages(tmp_path: Path) -> None:
+    own = tmp_path / "tftp" / "EFI" / "iPXE.efi"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"own")
+    table = compile_tftp((reference_cluster(tmp_path),))
+    assert table.sites[0].files["efi/ipxe.efi"] == own
+
+
+def test_autoexec_chains_to_the_script_of_the_clients_network(tmp_path: Path) -> None:
+    site = compile_tftp((reference_cluster(tmp_path),)).sites[0]
+    assert site.autoexec.startswith(b"#!ipxe\n")
+    assert b"chain http://172.16.0.101/pxeboot.ipxe ||" in site.autoexec
+
+
+def test_autoexec_names_the_port_where_it_is_not_80(tmp_path: Path) -> None:
+    cluster = reference_cluster(tmp_path)
+    listen = replace(cluster.listen, http=(Endpoint(cluster.address, 8081),))
+    site = compile_tftp((replace(cluster, listen=listen),)).sites[0]
+    assert b"http://172.16.0.101:8081/pxeboot.ipxe" in site.autoexec
+
+
+def test_host_is_known_by_its_address(tmp_path: Path) -> None:
+    table = compile_tftp((reference_cluster(tmp_path),))
+    assert table.client("172.16.0.21") == ("m1.ocp45.example.localdomain", table.sites[0])
+
+
+@pytest.mark.parametrize("address", ["192.0.2.9", "2001:db8::9", "fe80::1%eth0"])
+def test_stranger_gets_the_first_networks_files(address: str, tmp_path: Path) -> None:
+    table = compile_tftp((reference_cluster(tmp_path),))
+    assert table.client(address) == ("", table.sites[0])
+
+
+def test_client_of_the_second_network_gets_its_mtu(tmp_path: Path) -> None:
+    cluster = reference_cluster(tmp_path)
+    second = replace(cluster.networks[0], cidr=IPv4Network("192.0.2.0/24"), server=IPv4Address("192.0.2.1"), mtu=1400)
+    table = compile_tftp((replace(cluster, networks=(*cluster.networks, second)),))
+    assert [table.client(address)[1].mtu for address in ("172.16.0.99", "192.0.2.7")] == [1500, 1400]
+
+
+def test_second_clusters_hosts_get_its_own_files(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "tftp").mkdir(parents=True)
+        (tmp_path / name / "tftp" / "loader").write_text(name)
+    first, second = (reference_cluster(tmp_path / name) for name in ("a", "b"))
+    network = replace(second.networks[0], cidr=IPv4Network("192.0.2.0/24"))
+    host = replace(second.hosts[0], address=IPv4Address("192.0.2.10"))
+    table = compile_tftp((first, replace(second, networks=(network,), hosts=(host,))))
+    assert table.client("192.0.2.10")[1].files["loader"] == tmp_path / "b" / "tftp" / "loader"

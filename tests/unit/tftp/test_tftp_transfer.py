@@ -1,0 +1,200 @@
+"""One transfer, answer by answer."""
+
+import pytest
+
+from appliance.tftp.files import Content
+from appliance.tftp.protocol import Terms, ack_datagram, data_datagram
+from appliance.tftp.transfer import FIRST_WAIT_SECONDS, MIN_WAIT_SECONDS, PATIENCE_SECONDS, Outcome, Transfer
+
+OACK = b"\0\6windowsize\x004\0"
+
+
+def transfer_of(total: int, *, window: int = 1, oack: bytes = b"", timeout: int = 0) -> Transfer:
+    return Transfer(Content(bytes(total)).blocks(8), Terms(8, window, timeout, oack), 0.0)
+
+
+def numbers(transfer: Transfer) -> list[int]:
+    return [int.from_bytes(datagram[2:4], "big") for datagram in transfer.datagrams()]
+
+
+def answered(transfer: Transfer, block: int, now: float = 0.001) -> list[int]:
+    transfer.take(ack_datagram(block), now)
+    return numbers(transfer)
+
+
+def test_without_options_block_1_answers_the_request() -> None:
+    assert list(transfer_of(20).datagrams()) == [data_datagram(1, bytes(8))]
+
+
+def test_with_options_the_oack_answers_and_ack_0_begins() -> None:
+    transfer = transfer_of(20, oack=OACK)
+    assert list(transfer.datagrams()) == [OACK]
+    assert answered(transfer, 0) == [1]
+
+
+def test_nothing_is_listed_twice() -> None:
+    transfer = transfer_of(20)
+    transfer.datagrams()
+    assert list(transfer.datagrams()) == []
+
+
+def test_file_of_exact_blocks_ends_with_an_empty_block() -> None:
+    transfer = transfer_of(16)
+    assert numbers(transfer) == [1]
+    assert answered(transfer, 1) == [2]
+    transfer.take(ack_datagram(2), 0.0)
+    assert list(transfer.datagrams()) == [data_datagram(3, b"")]
+    transfer.take(ack_datagram(3), 0.0)
+    assert transfer.outcome is Outcome.FINISHED
+
+
+def test_empty_file_is_one_empty_block() -> None:
+    transfer = transfer_of(0)
+    assert list(transfer.datagrams()) == [data_datagram(1, b"")]
+    transfer.take(ack_datagram(1), 0.0)
+    assert transfer.outcome is Outcome.FINISHED
+
+
+def test_duplicate_ack_sends_nothing() -> None:
+    transfer = transfer_of(80)
+    transfer.datagrams()
+    assert answered(transfer, 1) == [2]
+    assert answered(transfer, 1) == []
+
+
+def test_ack_of_a_block_not_sent_yet_is_ignored() -> None:
+    transfer = transfer_of(80)
+    transfer.datagrams()
+    assert answered(transfer, 2) == []
+    assert transfer.outcome is None
+
+
+def test_empty_datagram_is_no_ack() -> None:
+    transfer = transfer_of(80, oack=OACK)
+    transfer.datagrams()
+    assert transfer.follow(b"", 0.0) is None
+
+
+@pytest.mark.parametrize("block", [65535, 65536, 65537])
+def test_block_numbers_begin_again_at_0(block: int) -> None:
+    blocks = [data_datagram(number, b"") for number in range(65540)]
+    transfer = Transfer(blocks, Terms(8), 0.0)
+    transfer.datagrams()
+    for number in range(1, block):
+        if transfer.follow(ack_datagram(number), 0.0) is None:
+            answered(transfer, number % 65536)
+    assert answered(transfer, block % 65536) == [(block + 1) % 65536]
+
+
+def test_window_is_sent_at_once_and_acknowledged_by_its_last_block() -> None:
+    transfer = transfer_of(80, window=4, oack=OACK)
+    transfer.datagrams()
+    assert answered(transfer, 0) == [1, 2, 3, 4]
+    assert answered(transfer, 4) == [5, 6, 7, 8]
+    assert answered(transfer, 8) == [9, 10, 11]
+
+
+def test_ack_within_the_window_goes_on_after_it() -> None:
+    """RFC 7440 section 4: a receiver that misses a block acknowledges the one before it."""
+    transfer = transfer_of(80, window=4, oack=OACK)
+    transfer.datagrams()
+    assert answered(transfer, 0) == [1, 2, 3, 4]
+    assert answered(transfer, 2) == [3, 4, 5, 6]
+
+
+def test_lost_first_block_of_a_window_is_sent_again_at_once() -> None:
+    transfer = transfer_of(80, window=4, oack=OACK)
+    transfer.datagrams()
+    assert answered(transfer, 0, 0.010) == [1, 2, 3, 4]
+    assert answered(transfer, 0, 0.020) == [1, 2, 3, 4]
+
+
+def test_duplicate_ack_from_before_the_window_is_no_sign_of_loss() -> None:
+    """Within less than half a round trip no client can have missed what has just been sent."""
+    transfer = transfer_of(80, window=4, oack=OACK)
+    transfer.datagrams()
+    assert answered(transfer, 0, 0.010) == [1, 2, 3, 4]
+    assert answered(transfer, 0, 0.012) == []
+
+
+def test_block_is_sent_again_at_the_deadline() -> None:
+    transfer = transfer_of(80)
+    transfer.datagrams()
+    transfer.expire(transfer.deadline - 0.001)
+    assert numbers(transfer) == []
+    transfer.expire(transfer.deadline)
+    assert numbers(transfer) == [1]
+
+
+def test_waits_double() -> None:
+    transfer = transfer_of(80)
+    deadlines = []
+    for _ in range(5):
+        deadlines.append(transfer.deadline)
+        transfer.expire(transfer.deadline)
+    waits = [after - before for before, after in zip([0.0, *deadlines], deadlines, strict=False)]
+    assert waits == [FIRST_WAIT_SECONDS * factor for factor in (1, 2, 4, 8, 8)]
+
+
+def test_wait_follows_the_round_trip() -> None:
+    transfer = transfer_of(80)
+    transfer.datagrams()
+    answered(transfer, 1, 0.002)
+    assert transfer.deadline == pytest.approx(0.002 + MIN_WAIT_SECONDS)
+
+
+def test_wait_is_short_again_after_a_loss() -> None:
+    transfer = transfer_of(80)
+    transfer.datagrams()
+    answered(transfer, 1, 0.002)
+    transfer.expire(transfer.deadline)
+    for block in (2, 3):
+        answered(transfer, block, 0.1 + block / 1000)
+    assert transfer.deadline == pytest.approx(0.103 + MIN_WAIT_SECONDS)
+
+
+def test_client_slower_than_the_first_wait_gets_each_block_once() -> None:
+    """Without Karn's rule every block would go out twice to a client behind a long line."""
+    transfer = transfer_of(800)
+    transfer.datagrams()
+    now = 0.0
+    for block in range(1, 20):
+        answer_at = now + 1.5 * FIRST_WAIT_SECONDS
+        while transfer.deadline < answer_at:
+            transfer.expire(transfer.deadline)
+            transfer.datagrams()
+        now = answer_at
+        answered(transfer, block, now)
+    assert transfer.resent_blocks <= 2
+
+
+def test_clients_own_timeout_is_kept() -> None:
+    transfer = transfer_of(80, timeout=3, oack=b"\0\6timeout\x003\0")
+    for seconds in (3, 6, 9):
+        assert transfer.deadline == seconds
+        transfer.expire(transfer.deadline)
+
+
+def test_silent_client_is_given_up() -> None:
+    transfer = transfer_of(80)
+    while not transfer.outcome:
+        last = transfer.deadline
+        transfer.expire(last)
+    assert (transfer.outcome, last) == (Outcome.FAILED, PATIENCE_SECONDS)
+    assert transfer.resent_blocks <= 13
+    assert transfer.why == "no answer to block 1 of 11 for 30 s"
+
+
+def test_clients_error_ends_the_transfer_quietly() -> None:
+    """UEFI asks for the size first, and stops that transfer with error 8."""
+    transfer = transfer_of(80, oack=b"\0\6tsize\x0080\0")
+    transfer.datagrams()
+    transfer.take(b"\0\5\0\x08User aborted the transfer\0", 0.0)
+    assert (transfer.outcome, transfer.why) == (Outcome.ABORTED, "client sent error 8 User aborted the transfer")
+
+
+def test_repeated_request_sends_the_oack_again() -> None:
+    transfer = transfer_of(80, oack=OACK)
+    transfer.datagrams()
+    transfer.repeat(0.1)
+    assert list(transfer.datagrams()) == [OACK]
