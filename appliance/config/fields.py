@@ -174,9 +174,9 @@ def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
             address, port_text = parse_ipv6(spelled), ""
         else:
             host, colon, port_text = spelled.partition(":")
-            if colon and not port_text:
-                raise _wrong(text, f"ends with a colon; write it as {host}:{default_port}")
             address = parse_ipv4(host)
+            if colon and not port_text:
+                raise _wrong(text, f"ends with a colon; write it as {address}:{default_port}")
         return Endpoint(address, parse_whole(1, 65535)(port_text) if port_text else default_port)
 
     return parse

@@ -29,9 +29,12 @@ MAKERS = {
 PARSERS = [value for name, value in vars(fields).items() if name.startswith("parse_") and name not in MAKERS]
 PARSERS += [fields.parse_endpoint(53), fields.parse_whole(0, 9), fields.parse_duration(0, 9), fields.parse_enum(Role)]
 
-ODD = """~ no 0.0.0.0/0 :: ::/0 fe80::1%eth0 255.255.255.255 4.5 4.0 * @ *a << [[[ { !!a infinite / .. a/../b /dev/..
-2001:db8::/129 10.0.0.0/33 [::1]: [::1 1.2.3.4: 1.2.3.4:0 xn-- . - $ 99999999999999999999 ٤.٥ ٧d K.example 1e3 0x1f""".split()
-scalars = st.text(max_size=20) | st.sampled_from([*ODD, "", "&a a", "- ", "\x85", "1" * 5000, "a" * 64])
+ODD = """
+~ no 0.0.0.0/0 :: ::/0 fe80::1%eth0 255.255.255.255 4.5 4.0 * @ *a << [[[ { !!a infinite / .. a/../b /dev/..
+2001:db8::/129 10.0.0.0/33 [::1]: [::1 1.2.3.4: 1.2.3.4:0 xn-- . - $ 99999999999999999999 1e3 0x1f
+\u0664.\u0665 \u0667d \u212a.example
+"""
+scalars = st.text(max_size=20) | st.sampled_from([*ODD.split(), "", "&a a", "- ", "\x85", "1" * 5000, "a" * 64])
 trees = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(scalars, inner, max_size=3), max_leaves=8
 )
