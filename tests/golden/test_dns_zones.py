@@ -1,0 +1,21 @@
+"""The master files of the reference cluster, as they were read and found right by a person."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.dns.zone import zones_of
+from tests.clusters import reference_cluster
+from tests.dns_cases import SERIAL, rich_cluster
+
+FOLDER = Path(__file__).parent / "dns"
+CASES = {
+    f"{prefix}{zone.name.replace('/', '-')}.zone": zone
+    for prefix, cluster in (("", reference_cluster()), ("rich-", rich_cluster()))
+    for zone in zones_of((cluster,))
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_zone_is_as_it_was(name: str) -> None:
+    assert CASES[name].text(SERIAL) == (FOLDER / name).read_text()

@@ -1,0 +1,363 @@
+"""The DNS server on loopback, with its forwarders on loopback too."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
+
+import dns.asyncquery
+import dns.flags
+import dns.message
+import dns.rcode
+import pytest
+
+import appliance.dns.connections as connections_module
+import appliance.dns.resolver as resolver_module
+from appliance.dns.server import DnsServer
+from appliance.errors import ListenError
+from appliance.events import DnsAsked, Event
+from appliance.model import Cluster, Endpoint, Record
+from tests.clusters import reference_cluster
+from tests.dns_cases import forwarding_cluster, live, query, table
+from tests.dns_upstream import Upstream, address_of, running
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass
+class Served:
+    """A server that runs, and what it told."""
+
+    server: DnsServer
+    port: int
+    events: list[Event]
+
+    async def ask(self, wire: bytes) -> dns.message.Message:
+        return await dns.asyncquery.udp(dns.message.from_wire(wire), LOOPBACK, timeout=10, port=self.port)
+
+    async def ask_over_tcp(self, wire: bytes) -> dns.message.Message:
+        return await dns.asyncquery.tcp(dns.message.from_wire(wire), LOOPBACK, timeout=10, port=self.port)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def serving(cluster: Cluster, address: str = LOOPBACK) -> AsyncIterator[Served]:
+    port = free_port()
+    events: list[Event] = []
+    listen = replace(cluster.listen, dns=(Endpoint(IPv4Address(address), port),))
+    server = DnsServer(live(table(cluster)), listen, events.append)
+    task = asyncio.create_task(server.run())
+    await asyncio.sleep(0)  # let it begin
+    try:
+        yield Served(server, port, events)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def node_on_loopback() -> Cluster:
+    cluster = reference_cluster()
+    return replace(cluster, hosts=(replace(cluster.hosts[1], address=IPv4Address(LOOPBACK)), *cluster.hosts[2:]))
+
+
+async def test_answers_over_udp() -> None:
+    async with serving(reference_cluster()) as served:
+        reply = await served.ask(query("m1.ocp45.example.localdomain"))
+        assert str(reply.answer[0][0]) == "172.16.0.21"
+
+
+async def test_the_same_question_gets_the_same_answer_under_its_own_id() -> None:
+    async with serving(reference_cluster()) as served:
+        wire = query("m1.ocp45.example.localdomain")
+        first = await served.ask(b"\0\1" + wire[2:])
+        second = await served.ask(b"\0\2" + wire[2:])
+        assert (first.id, second.id, first.answer) == (1, 2, second.answer)
+
+
+async def test_new_tables_are_served_at_once() -> None:
+    async with serving(reference_cluster()) as served:
+        wire = query("api.ocp45.example.localdomain")
+        await served.ask(wire)
+        served.server._live.tables = live(table(reference_cluster(api_vips=(IPv4Address("172.16.0.9"),)))).tables
+        assert str((await served.ask(wire)).answer[0][0]) == "172.16.0.9"
+
+
+async def test_a_socket_on_all_addresses_answers_from_the_one_that_was_asked() -> None:
+    async with serving(reference_cluster(), "0.0.0.0") as served:
+        asked = dns.message.from_wire(query("m1.ocp45.example.localdomain"))
+        # dnspython takes an answer from no other address than it asked.
+        for name in ("m1", "m1", "m2"):
+            asked = dns.message.from_wire(query(f"{name}.ocp45.example.localdomain"))
+            reply = await dns.asyncquery.udp(asked, "127.0.0.9", timeout=5, port=served.port)
+            assert reply.answer
+
+
+async def test_known_replies_are_bounded() -> None:
+    async with serving(reference_cluster()) as served:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect((LOOPBACK, served.port))
+            for number in range(6000):
+                client.send(query(f"x{number}.apps.ocp45.example.localdomain"))
+                if number % 32 == 0:
+                    await asyncio.sleep(0)
+            await served.ask(query("m1.ocp45.example.localdomain"))
+        assert len(served.server._known) <= 4096 + 64
+
+
+async def test_replies_are_counted_by_transport_and_rcode() -> None:
+    async with serving(reference_cluster()) as served:
+        await served.ask(query("m1.ocp45.example.localdomain"))
+        await served.ask(query("nowhere.example.localdomain"))
+        await served.ask_over_tcp(query("quay.io"))
+        assert served.server.counts == {("udp", "NOERROR"): 1, ("udp", "NXDOMAIN"): 1, ("tcp", "REFUSED"): 1}
+
+
+async def test_host_that_asks_for_api_int_is_told_of_once_a_second() -> None:
+    async with serving(node_on_loopback()) as served:
+        for _ in range(3):
+            await served.ask(query("api-int.ocp45.example.localdomain"))
+        assert served.events == [
+            DnsAsked("m1.ocp45.example.localdomain", client=LOOPBACK, name="api-int.ocp45.example.localdomain")
+        ]
+
+
+async def test_a_taken_port_is_an_error_that_names_the_setting() -> None:
+    async with serving(reference_cluster()) as served:
+        listen = replace(reference_cluster().listen, dns=(Endpoint(IPv4Address(LOOPBACK), served.port),))
+        with pytest.raises(ListenError, match=r"listen\.dns"):
+            DnsServer(live(table()), listen, print)
+
+
+# TCP
+
+
+async def open_tcp(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(LOOPBACK, served.port)
+
+
+async def read_reply(reader: asyncio.StreamReader) -> dns.message.Message:
+    return dns.message.from_wire(await reader.readexactly(int.from_bytes(await reader.readexactly(2))))
+
+
+async def test_several_questions_on_one_connection_are_answered() -> None:
+    async with serving(reference_cluster()) as served:
+        reader, writer = await open_tcp(served)
+        wires = [query(f"{name}.ocp45.example.localdomain") for name in ("m1", "m2", "m3")]
+        writer.write(b"".join(len(wire).to_bytes(2) + wire for wire in wires))
+        found = {str((await read_reply(reader)).answer[0][0]) for _ in wires}
+        assert found == {"172.16.0.21", "172.16.0.22", "172.16.0.23"}
+        writer.close()
+
+
+async def test_question_that_comes_byte_by_byte_is_answered() -> None:
+    async with serving(reference_cluster()) as served:
+        reader, writer = await open_tcp(served)
+        wire = query("m1.ocp45.example.localdomain")
+        for byte in len(wire).to_bytes(2) + wire:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        assert (await read_reply(reader)).answer
+        writer.close()
+
+
+async def test_zone_transfer_is_refused() -> None:
+    async with serving(reference_cluster()) as served:
+        reader, writer = await open_tcp(served)
+        wire = query("example.localdomain", "AXFR")
+        writer.write(len(wire).to_bytes(2) + wire)
+        assert (await read_reply(reader)).rcode() == dns.rcode.REFUSED
+        writer.close()
+
+
+async def test_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections_module, "IDLE_SECONDS", 0.05)
+    async with serving(reference_cluster()) as served:
+        reader, writer = await open_tcp(served)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_one_connection_too_many_closes_the_quietest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections_module, "MAX_CONNECTIONS", 2)
+    async with serving(reference_cluster()) as served:
+        wire = query("m1.ocp45.example.localdomain")
+        framed = len(wire).to_bytes(2) + wire
+        opened = []
+        for _ in range(2):
+            reader, writer = await open_tcp(served)
+            writer.write(framed)
+            await read_reply(reader)
+            opened.append((reader, writer))
+        opened[0][1].write(framed)
+        await read_reply(opened[0][0])
+        reader, writer = await open_tcp(served)
+        writer.write(framed)
+        await read_reply(reader)
+        assert await asyncio.wait_for(opened[1][0].read(), 5) == b""
+        opened[0][1].write(framed)
+        assert (await read_reply(opened[0][0])).answer
+        for _, one in (*opened, (reader, writer)):
+            one.close()
+
+
+# Forwarding
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "WAIT_SECONDS", (0.1, 0.1))
+    monkeypatch.setattr(resolver_module, "STALE_WAIT_SECONDS", 0.05)
+
+
+async def test_other_names_are_asked_of_the_forwarder_and_kept() -> None:
+    upstream = Upstream(address_of)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        for _ in range(3):
+            reply = await served.ask(query("quay.io"))
+            assert str(reply.answer[0][0]) == "203.0.113.7"
+        assert len(upstream.asked) == 1
+
+
+async def test_each_question_has_a_port_an_id_and_a_case_of_its_own() -> None:
+    upstream = Upstream(address_of)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        for number in range(16):
+            await served.ask(query(f"registry-{number}.access.redhat.com"))
+    assert len(set(upstream.ports)) > 8
+    assert len({query.id for query in upstream.asked}) > 8
+    assert len({str(query.question[0].name)[-18:] for query in upstream.asked}) > 8
+
+
+async def test_equal_questions_at_once_are_asked_once() -> None:
+    upstream = Upstream(address_of)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        await asyncio.gather(*(served.ask(query(name)) for name in ("quay.io", "QUAY.io", "quay.IO") * 10))
+    assert len(upstream.asked) == 1
+
+
+async def test_a_dead_forwarder_is_passed_over(impatient: None) -> None:
+    dead, alive = Upstream(lambda _query: None), Upstream(address_of)
+    async with running(dead) as first, running(alive) as second, serving(forwarding_cluster(first, second)) as served:
+        assert (await served.ask(query("quay.io"))).answer
+        await served.ask(query("registry.redhat.io"))
+    assert len(dead.asked) == 1
+
+
+async def test_a_forwarder_that_fails_is_passed_over() -> None:
+    def failing(query: dns.message.Message) -> dns.message.Message:
+        reply = dns.message.make_response(query)
+        reply.set_rcode(dns.rcode.SERVFAIL)
+        return reply
+
+    async with (
+        running(Upstream(failing)) as first,
+        running(Upstream(address_of)) as second,
+        serving(forwarding_cluster(first, second)) as served,
+    ):
+        assert (await served.ask(query("quay.io"))).answer
+
+
+async def test_all_forwarders_dead_is_a_server_failure(impatient: None) -> None:
+    async with running(Upstream(lambda _query: None)) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        assert (await served.ask(query("quay.io"))).rcode() == dns.rcode.SERVFAIL
+
+
+async def test_a_closed_port_upstream_is_a_server_failure() -> None:
+    async with serving(forwarding_cluster(Endpoint(IPv4Address(LOOPBACK), free_port()))) as served:
+        assert (await served.ask(query("quay.io"))).rcode() == dns.rcode.SERVFAIL
+
+
+async def test_stale_answer_is_served_while_forwarders_are_dead(impatient: None) -> None:
+    upstream = Upstream(lambda query: address_of(query, ttl=1))
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        await served.ask(query("quay.io"))
+        upstream.answering = lambda _query: None
+        kept = served.server._resolver._cache._kept
+        for question, answer in kept.items():
+            kept[question] = replace(answer, fresh_until=answer.kept_at)
+        reply = await served.ask(query("quay.io"))
+        assert (reply.answer[0].ttl, str(reply.answer[0][0])) == (30, "203.0.113.7")
+
+
+async def test_truncated_answer_is_asked_for_over_tcp() -> None:
+    def truncated(query: dns.message.Message) -> dns.message.Message:
+        reply = dns.message.make_response(query)
+        reply.flags |= dns.flags.TC
+        return reply
+
+    upstream = Upstream(truncated, address_of)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        assert (await served.ask(query("quay.io"))).answer
+    assert upstream.asked_over_tcp == 1
+
+
+async def test_forged_answer_in_another_case_is_not_believed() -> None:
+    def forged(query: dns.message.Message) -> dns.message.Message:
+        reply = address_of(query, "198.51.100.66")
+        reply.question[0].name = type(query.question[0].name)(
+            label.swapcase() for label in query.question[0].name.labels
+        )
+        return reply
+
+    upstream = Upstream(forged, address_of)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        assert str((await served.ask(query("quay.io"))).answer[0][0]) == "203.0.113.7"
+
+
+async def test_forwarder_without_edns_is_asked_without() -> None:
+    def old(query: dns.message.Message) -> dns.message.Message:
+        if query.edns < 0:
+            return address_of(query)
+        reply = dns.message.make_response(query)
+        reply.use_edns(-1)
+        reply.set_rcode(dns.rcode.FORMERR)
+        return reply
+
+    async with running(Upstream(old)) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        assert (await served.ask(query("quay.io"))).answer
+
+
+async def test_alias_to_the_outside_comes_with_its_address() -> None:
+    records = (Record("out.example.localdomain", "CNAME", 60, "www.example.net"),)
+    async with (
+        running(Upstream(address_of)) as endpoint,
+        serving(forwarding_cluster(endpoint, records=records)) as served,
+    ):
+        reply = await served.ask(query("out.example.localdomain"))
+        assert [rrset.to_text().lower() for rrset in reply.answer] == [
+            "out.example.localdomain. 60 in cname www.example.net.",
+            "www.example.net. 300 in a 203.0.113.7",
+        ]
+
+
+async def test_forwarding_works_over_tcp_too() -> None:
+    async with running(Upstream(address_of)) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        assert (await served.ask_over_tcp(query("quay.io"))).answer
+
+
+async def test_a_slow_forwarder_does_not_hold_up_other_questions_of_a_connection() -> None:
+    async with running(Upstream(lambda _query: None)) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        reader, writer = await open_tcp(served)
+        for name in ("quay.io", "m1.ocp45.example.localdomain"):
+            wire = query(name)
+            writer.write(len(wire).to_bytes(2) + wire)
+        assert str((await read_reply(reader)).answer[0][0]) == "172.16.0.21"
+        writer.close()
+
+
+async def test_strangers_are_refused() -> None:
+    upstream = Upstream(address_of)
+    async with running(upstream) as endpoint:
+        cluster = forwarding_cluster(endpoint)
+        closed = replace(cluster, dns=replace(cluster.dns, allow_recursion=(IPv4Network("192.0.2.0/24"),)))
+        async with serving(closed) as served:
+            assert (await served.ask(query("quay.io"))).rcode() == dns.rcode.REFUSED
+    assert not upstream.asked
