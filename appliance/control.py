@@ -88,10 +88,7 @@ class ControlServer:
         assert task is not None
         self._conversations.add(task)
         try:
-            if len(self._conversations) > MAX_CONNECTIONS:
-                await _say(writer, {"error": f"{MAX_CONNECTIONS} others are connected; close one"})
-            else:
-                await self._answer(reader, writer)
+            await self._answer(reader, writer)
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
             pass  # who asked has gone, or we are ending; start_unix_server would log either as an error
         finally:
@@ -102,6 +99,9 @@ class ControlServer:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 line = await reader.readline()
+            if len(self._conversations) > MAX_CONNECTIONS:
+                await _say(writer, {"error": f"{MAX_CONNECTIONS} others are connected; close one"})
+                return
             request = json.loads(line)
         except (ValueError, RecursionError):  # also a line over the limit
             await _say(writer, {"error": f"a request is one line of JSON, of at most {MAX_REQUEST_BYTES} bytes"})
@@ -119,7 +119,11 @@ class ControlServer:
         finally:
             for task in waiting:
                 task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            results = await asyncio.gather(*waiting, return_exceptions=True)
+        for failure in results:
+            if isinstance(failure, Exception):  # our bug, which must not look like an end
+                logger.error("control.failed verb=%s", name, exc_info=failure)
+                await _say(writer, {"error": f"{name} failed; the appliance's log has the reason"})
 
     # The verbs
 

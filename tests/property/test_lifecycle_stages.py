@@ -1,0 +1,147 @@
+"""Whatever a machine does, in whatever order: stages only rise, and a restart changes nothing."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.events import (
+    Client,
+    DhcpDeclined,
+    DhcpReleased,
+    DhcpUnknown,
+    InstallSettled,
+    Ordered,
+    Stamped,
+    TftpFailed,
+    WebKind,
+    WebRefused,
+)
+from appliance.install.evidence import advance
+from appliance.install.lifecycle import Order, Rules, Stage, begin
+from appliance.install.strangers import MAX_STRANGERS, Strangers
+from appliance.model import Install
+from tests.boots import LEGACY, LIVE, MB, NOW, Boot, Fleet
+
+M1 = Boot(LEGACY.hosts[1])
+
+EVENTS = [
+    *[event for client in Client for event in M1.dhcp(client)],
+    *M1.loader(),
+    *[M1.started(what, 900 * MB) for what in WebKind],
+    *[M1.finished(what, 900 * MB) for what in WebKind],
+    *[M1.broken(what) for what in WebKind],
+    *[
+        WebRefused(M1.host, M1.address, f"/{what}", what, status, "because")
+        for what in (WebKind.IGNITION, WebKind.KERNEL)
+        for status in (403, 404, 503)
+    ],
+    TftpFailed(M1.host, M1.address, "efi/ipxe.efi", "silence"),
+    DhcpDeclined(M1.host, M1.mac, M1.address),
+    DhcpReleased(M1.host, M1.mac, M1.address),
+    M1.api_int(),
+    *[Ordered(M1.host, what) for what in ("reinstall", "hold", "release")],
+]
+# A wait longer than any disk takes, so that random walks also come to INSTALLED.
+WAIT = None
+WALKS = st.lists(
+    st.sampled_from([*EVENTS, WAIT]) | st.sampled_from([tuple(M1.live()), tuple(M1.legacy()), tuple(M1.to_script())]),
+    max_size=30,
+)
+
+
+def rules(install: Install, boots_live: bool) -> Rules:
+    return Rules(install, boots_live, lambda host, number: f"{host}-{number}")
+
+
+def walked(walk, ruled: Rules):
+    """Yield the installation before and after each event of *walk*."""
+    one = begin(M1.host, ruled)
+    at = NOW
+    for step in walk:
+        for event in step if isinstance(step, tuple) else (step or InstallSettled(M1.host, one.number),):
+            at += 1
+            after = advance(one, Stamped(at, event), ruled)
+            yield one, event, after
+            one = after
+
+
+@given(WALKS, st.sampled_from(Install), st.booleans())
+def test_stage_never_falls_within_one_installation(walk, install, boots_live):
+    for before, _, after in walked(walk, rules(install, boots_live)):
+        if after.number == before.number:
+            assert after.stage >= before.stage
+            assert all(after.reached.get(stage) == at for stage, at in before.reached.items())
+        else:
+            assert after.number == before.number + 1
+
+
+@given(WALKS, st.sampled_from(Install), st.booleans())
+def test_order_follows_the_file_and_the_operator(walk, install, boots_live):
+    for _, _, after in walked(walk, rules(install, boots_live)):
+        if after.is_held:
+            assert after.order is Order.HOLD
+        elif install is Install.NEVER:
+            assert after.order is Order.LOCAL
+        elif install is Install.ALWAYS:
+            assert after.order is Order.INSTALL
+        else:
+            assert (after.order is Order.LOCAL) == (after.is_settled or after.stage >= Stage.INSTALLED)
+
+
+@given(WALKS, st.booleans())
+def test_installed_host_is_armed_by_the_operator_alone(walk, boots_live):
+    for before, event, after in walked(walk, rules(Install.ONCE, boots_live)):
+        if before.stage >= Stage.INSTALLED and after.number != before.number:
+            assert isinstance(event, Ordered)
+            assert event.order == "reinstall"
+
+
+@given(WALKS, st.booleans())
+def test_host_is_settled_only_with_ignition_and_image_whole(walk, boots_live):
+    for _, _, after in walked(walk, rules(Install.ONCE, boots_live)):
+        if after.is_settled:
+            assert after.delivered_at is not None
+            assert not after.lacks_image
+            assert after.ready_at is not None
+
+
+@given(WALKS, st.sampled_from(Install), st.booleans())
+def test_reducer_is_a_function(walk, install, boots_live):
+    first = [after for _, _, after in walked(walk, rules(install, boots_live))]
+    assert first == [after for _, _, after in walked(walk, rules(install, boots_live))]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, len(EVENTS) - 1)), max_size=40), st.data())
+def test_state_after_a_restart_is_the_state_before_at_any_cut(walk, data):
+    """The files are copied as they are, which is what a kill leaves, and opened again."""
+    cut = data.draw(st.integers(0, len(walk)))
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        fleet = Fleet(Path(name, "first"), LIVE)
+        for index, number in walk[:cut]:
+            boot = fleet.boot(index)
+            like = EVENTS[number]
+            fleet.happen(type(like)(**{field: getattr(like, field) for field in like.__slots__} | {"host": boot.host}))
+        before = dict(fleet.registry.installations)
+        Path(name, "second").mkdir()
+        for path in Path(name, "first").iterdir():
+            shutil.copy(path, Path(name, "second"))
+        fleet.journal.close()
+        again = Fleet(Path(name, "second"), LIVE)
+        assert again.registry.installations == before
+        again.journal.close()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 3000), max_size=500))
+def test_unknown_machines_are_bounded(numbers):
+    strangers = Strangers()
+    for at, number in enumerate([*range(1000), *numbers]):
+        mac = number.to_bytes(6).hex(":")
+        strangers.see(DhcpUnknown("", mac, Client.PXE), float(at))
+    assert strangers.latest()[0].mac == mac
+    assert len(strangers) <= MAX_STRANGERS

@@ -1,0 +1,286 @@
+"""The registry: what a reload keeps, what its clock does, and what it tells others."""
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from appliance.errors import ControlError
+from appliance.events import (
+    Bus,
+    CertificatesDying,
+    Client,
+    DhcpUnknown,
+    IgnitionLoaded,
+    IgnitionRefused,
+    InstallSettled,
+    RogueDhcp,
+    StateTrouble,
+    WebKind,
+    WebRefused,
+)
+from appliance.install.journal import Journal
+from appliance.install.lifecycle import Order, Stage
+from appliance.install.registry import Registry
+from appliance.model import Install, MacAddress
+from tests.boots import LIVE, MB, NOW, Boot, Fleet
+
+
+def with_host(cluster, index, **changes):
+    hosts = list(cluster.hosts)
+    hosts[index] = replace(hosts[index], **changes)
+    return replace(cluster, hosts=tuple(hosts))
+
+
+def installed(fleet, index=1):
+    boot = fleet.boot(index)
+    fleet.happen(boot.live())
+    fleet.wait(30)
+    fleet.happen(boot.dhcp(Client.OS))
+    return boot
+
+
+def test_every_host_has_an_installation_with_a_token_of_its_own(live):
+    tokens = {one.token for one in live.registry.installations.values()}
+    assert len(tokens) == 7
+    assert min(map(len, tokens)) == 32
+
+
+def test_tokens_of_two_appliances_differ(tmp_path):
+    tokens = set()
+    for name in "ab":
+        fleet = Fleet(tmp_path / name)
+        tokens.add(next(iter(fleet.registry.installations.values())).token)
+        fleet.journal.close()
+    assert len(tokens) == 2
+
+
+def test_reload_keeps_the_mapping_and_every_state(live):
+    boot = installed(live)
+    mapping, before = live.registry.installations, live[boot]
+    live.registry.update([LIVE])
+    assert live.registry.installations is mapping
+    assert live[boot] == before
+
+
+def test_renamed_host_stays_installed(live):
+    boot = installed(live)
+    live.registry.update([with_host(LIVE, 1, name="control-1.ocp45.example.localdomain")])
+    assert boot.host not in live.registry.installations
+    assert live.registry.installations["control-1.ocp45.example.localdomain"].order is Order.LOCAL
+
+
+def test_host_that_comes_back_to_the_file_stays_installed(live):
+    boot = installed(live)
+    live.registry.update([replace(LIVE, hosts=LIVE.hosts[2:])])
+    assert boot.host not in live.registry.installations
+    live.registry.update([LIVE])
+    assert live[boot].stage is Stage.BOOTED
+
+
+def test_new_machine_under_a_new_name_is_armed(live):
+    installed(live)
+    live.registry.update(
+        [with_host(LIVE, 1, name="m9.ocp45.example.localdomain", macs=(MacAddress.parse("52:54:00:00:00:09"),))]
+    )
+    assert live.registry.installations["m9.ocp45.example.localdomain"].order is Order.INSTALL
+
+
+@pytest.mark.parametrize(("install", "order"), [(Install.ALWAYS, Order.INSTALL), (Install.NEVER, Order.LOCAL)])
+def test_reload_applies_a_new_policy_at_once(live, install, order):
+    live.registry.update([with_host(LIVE, 2, install=install)])
+    assert live[live.boot(2)].order is order
+
+
+def test_never_host_cannot_be_armed(live):
+    live.registry.update([with_host(LIVE, 1, install=Install.NEVER)])
+    with pytest.raises(ControlError, match="install: never"):
+        live.registry.order(live.registry.hosts[live.boot(1).host], "reinstall")
+
+
+def test_names_are_full_or_short_and_in_any_case(live):
+    (full,), (short,) = live.registry.named(["M1.ocp45.example.localdomain."]), live.registry.named(["m1"])
+    assert full is short
+
+
+def test_name_that_no_host_has_is_told(live):
+    with pytest.raises(ControlError, match="no host 'm9'"):
+        live.registry.named(["m9"])
+
+
+def test_short_name_of_two_clusters_hosts_is_refused(live):
+    other = replace(
+        LIVE, name="ocp46", hosts=tuple(replace(host, name=host.name.replace("45", "46")) for host in LIVE.hosts)
+    )
+    live.registry.update([LIVE, other])
+    with pytest.raises(ControlError, match="give the full name"):
+        live.registry.named(["m1"])
+
+
+def test_progress_is_followed_and_not_written(live):
+    m1 = live.boot(1)
+    live.happen([*m1.to_initramfs(), m1.started(WebKind.ROOTFS, 900 * MB)])
+    live.happen([m1.progress(WebKind.ROOTFS, sent * MB, 900 * MB) for sent in range(100, 900, 100)])
+    activity = live.registry.activity[m1.host]
+    assert (activity.what, activity.sent, activity.total, activity.is_under_way) == ("rootfs", 800 * MB, 900 * MB, True)
+    assert "web.progress" not in {row.kind for row in live.journal.events()}
+
+
+def test_bytes_are_counted_by_host_and_kind(live):
+    m1 = live.boot(1)
+    live.happen([*m1.live(), m1.broken(WebKind.ROOTFS, sent=5)])
+    assert live.registry.bytes[m1.host, "rootfs"] == 900 * MB + 5
+    assert live.registry.bytes[m1.host, "loader"] == MB
+
+
+def test_unknown_machine_is_kept_over_a_restart(tmp_path):
+    fleet = Fleet(tmp_path)
+    fleet.happen(DhcpUnknown("", "52:54:00:00:00:09", Client.PXE, "x64-uefi", "PXEClient", "192.0.2.1", "eth0"))
+    fleet.happen(DhcpUnknown("", "52:54:00:00:00:09", Client.OS))
+    fleet.registry._write_behind()
+    before = fleet.registry.strangers.latest()
+    fleet.journal.close()
+    again = Fleet(tmp_path)
+    assert again.registry.strangers.latest() == before
+    assert (before[0].times, before[0].arch, before[0].client) == (2, "x64-uefi", "os")
+    again.journal.close()
+
+
+def test_unknown_machine_that_becomes_a_host_is_forgotten(live):
+    live.happen(DhcpUnknown("", "52:54:00:00:00:09", Client.PXE))
+    live.registry.update([with_host(LIVE, 1, macs=(MacAddress.parse("52:54:00:00:00:09"),))])
+    assert not live.registry.strangers.latest()
+
+
+def test_flood_of_invented_machines_does_not_flood_the_history(live):
+    for number in range(5000):
+        live.happen(DhcpUnknown("", number.to_bytes(6).hex(":"), Client.PXE))
+    assert len(live.journal.events(limit=10_000)) == 1024
+
+
+def test_refusal_of_a_stranger_is_kept_too(live):
+    live.happen(WebRefused("", "192.0.2.9", "/bootstrap.ign", WebKind.IGNITION, 403, "no host's address"))
+    assert [event.client for _, event in live.registry.refusals] == ["192.0.2.9"]
+
+
+def test_event_of_no_host_stands_in_the_history(live):
+    live.happen(RogueDhcp("", "192.0.2.9", "eth0", "192.0.2.10"))
+    assert [row.kind for row in live.journal.events()] == ["dhcp.rogue"]
+
+
+# Certificates
+
+HOUR = 3600.0
+
+
+def loaded(path, seconds_left):
+    return IgnitionLoaded("", str(path), "3.2.0", datetime.fromtimestamp(NOW + seconds_left, UTC).isoformat())
+
+
+@pytest.fixture
+def bootstrap_ign(tmp_path):
+    path = tmp_path / "bootstrap.ign"
+    path.write_text("{}")
+    return path
+
+
+@pytest.mark.parametrize(("hours", "times"), [(13, 0), (11, 1), (-1, 1)])
+def test_owner_is_warned_twelve_hours_before_certificates_die(live, bootstrap_ign, hours, times):
+    live.happen(loaded(bootstrap_ign, hours * HOUR))
+    assert len(live.registry.certificates.warnings(NOW)) == times
+
+
+def test_each_warning_comes_once_before_the_end_and_once_at_it(live, bootstrap_ign):
+    live.happen(loaded(bootstrap_ign, 24 * HOUR))
+    warnings = [warning for hour in range(30) for warning in live.registry.certificates.warnings(NOW + hour * HOUR)]
+    assert [warning.seconds_left > 0 for warning in warnings] == [True, False]
+    assert all(isinstance(warning, CertificatesDying) for warning in warnings)
+
+
+def test_new_file_begins_a_new_clock(live, bootstrap_ign):
+    live.happen(loaded(bootstrap_ign, -HOUR))
+    live.registry.certificates.warnings(NOW)
+    live.happen(loaded(bootstrap_ign, HOUR))
+    assert live.registry.certificates.warnings(NOW)
+
+
+def test_bad_file_keeps_the_clock_of_the_one_that_is_served(live, bootstrap_ign):
+    live.happen([loaded(bootstrap_ign, HOUR), IgnitionRefused("", str(bootstrap_ign), "is not JSON")])
+    (state,) = live.registry.certificates.states()
+    assert (state.expires_at, state.problem) == (NOW + HOUR, "is not JSON")
+
+
+def test_file_that_is_gone_is_not_shown(live, bootstrap_ign):
+    live.happen(loaded(bootstrap_ign, HOUR))
+    bootstrap_ign.unlink()
+    assert live.registry.certificates.states() == []
+
+
+# The clock
+
+
+class RunningFleet(Fleet):
+    """A fleet with its registry's clock running, over the true time."""
+
+    async def __aenter__(self):
+        self.task = asyncio.create_task(self.registry.run())
+        return self
+
+    async def __aexit__(self, *_):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        self.journal.close()
+
+
+async def until(claim, seconds=10.0):
+    async with asyncio.timeout(seconds):
+        while not claim():
+            await asyncio.sleep(0.01)
+
+
+async def test_host_settles_by_the_clock_when_its_disk_can_be_written(tmp_path):
+    async with RunningFleet(tmp_path, LIVE, now=time.time()) as fleet:
+        m1 = fleet.boot(1)
+        fleet.happen(m1.live(rootfs=120 * MB), 0.0)
+        assert fleet[m1].order is Order.INSTALL
+        started = time.time()
+        await until(lambda: fleet[m1].order is Order.LOCAL)
+        assert time.time() - started > 0.9
+        assert list(fleet.of(InstallSettled))
+
+
+async def test_host_that_was_due_while_the_appliance_was_down_settles_at_the_start(tmp_path):
+    first = Fleet(tmp_path, LIVE, now=time.time() - 3600)
+    m1 = first.boot(1)
+    first.happen(m1.live(), 0.0)
+    first.journal.close()
+    async with RunningFleet(tmp_path, LIVE, now=time.time()) as fleet:
+        assert fleet[m1].order is Order.INSTALL
+        await asyncio.sleep(0)
+        assert fleet[m1].order is Order.LOCAL
+
+
+async def test_trouble_is_told_once_and_ends_when_the_disk_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("appliance.install.registry.TICK_SECONDS", 0.01)
+    monkeypatch.setattr("appliance.install.registry.RETRY_SECONDS", 0.01)
+    async with RunningFleet(tmp_path, LIVE) as fleet:
+        fleet.journal._db.execute("PRAGMA query_only = ON")
+        fleet.happen(fleet.boot(1).dhcp(Client.PXE))
+        await until(lambda: fleet.journal.trouble is None)
+        assert len(list(fleet.of(StateTrouble))) <= 1
+    again = Fleet(tmp_path, LIVE)
+    assert again[again.boot(1)].stage is Stage.FIRMWARE
+    again.journal.close()
+
+
+def test_listener_may_publish_and_all_hear_it_in_order(tmp_path):
+    bus, heard = Bus(), []
+    journal = Journal(tmp_path)
+    registry = Registry(journal, [LIVE], bus.publish)
+    bus.listeners += [registry.listen, lambda stamped: heard.append(stamped.event.kind)]
+    for event in Boot(LIVE.hosts[1]).dhcp(Client.PXE):
+        bus.publish(event)
+    assert heard == ["dhcp.offer", "install.stage", "dhcp.ack"]
+    journal.close()
