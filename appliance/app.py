@@ -21,6 +21,7 @@ from appliance.install.journal import Journal
 from appliance.install.registry import Registry
 from appliance.metrics import Metrics
 from appliance.model import Cluster, Listen
+from appliance.recorder import Recorder
 from appliance.tables import Live, Tables, compile_tables
 from appliance.tftp.server import TftpServer
 from appliance.web.server import WebServer
@@ -74,7 +75,11 @@ class App:
         metrics = Metrics(registry, bus, counts, time.time)
         bus.listeners.append(metrics.listen)
         dashboard = DashboardServer(listen, registry, metrics)
+        recorder = Recorder(registry, str(clusters[0].address))
+        dhcp.tap = tftp.tap = recorder.tap
+        bus.listeners.append(recorder.listen)
         control = ControlServer(clusters[0].data_dir, registry, self._reload_wanted.set)
+        control.capture = recorder.capture
 
         for cluster in clusters:
             for warning in cluster.warnings:
@@ -98,7 +103,7 @@ class App:
                     ("registry", registry.run()),
                     ("dashboard", dashboard.run()),
                     ("control", control.run()),
-                    ("reload", self._reload_when_asked(live, listen, registry, journal, bus)),
+                    ("reload", self._reload_when_asked(live, listen, registry, recorder, bus)),
                     ("watchdog", _feed_watchdog()),
                 )
             ]
@@ -115,19 +120,20 @@ class App:
                 task.cancel()
 
     async def _reload_when_asked(
-        self, live: Live, listen: Listen, registry: Registry, journal: Journal, bus: Bus
+        self, live: Live, listen: Listen, registry: Registry, recorder: Recorder, bus: Bus
     ) -> None:
         while True:
             await self._reload_wanted.wait()
             self._reload_wanted.clear()
             systemd.notify_reloading()
             try:
-                tables = await asyncio.to_thread(self._load_again, listen, journal)
+                tables = await asyncio.to_thread(self._load_again, listen, registry.journal)
             except ApplianceError as error:
                 bus.publish(ReloadRefused("", version=live.tables.version, why=str(error)))
             else:
                 live.tables = tables
                 registry.update(tables.clusters)
+                recorder.update()
                 bus.publish(Reloaded("", version=tables.version))
             systemd.notify("READY=1")
 

@@ -1,0 +1,30 @@
+"""ocp-appliance capture."""
+
+import base64
+from pathlib import Path
+
+import click
+
+from appliance.cli._watching import find_socket, socket_options
+
+
+@click.command()
+@click.argument("host")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    required=True,
+    help="The file to write; - for standard output.",
+)
+@socket_options
+def command(host: str, output: Path, data_dir: Path | None, socket: Path | None) -> None:
+    """Write the packets of HOST's last boot as pcapng, for Wireshark."""
+    from appliance.control import ask
+
+    answers = ask(find_socket(data_dir, socket), "capture", host=host)
+    packets = b"".join(base64.b64decode(str(answer["pcapng"])) for answer in answers)
+    with click.open_file(str(output), "wb") as out:
+        out.write(packets)
+    if str(output) != "-":
+        click.echo(f"{output}: {len(packets):,} bytes")

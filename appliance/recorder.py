@@ -1,0 +1,174 @@
+"""The flight recorder: the last boot of each host as packets, for a capture that Wireshark opens.
+
+DHCP and TFTP are what the sockets saw. Of a TFTP transfer the first blocks and
+whatever is no block are kept; of HTTP the head of each exchange, written from
+its event as one segment each way, so that the whole boot is in one file.
+"""
+
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from appliance.events import Stamped, WebFinished, WebRefused
+from appliance.install.registry import Registry
+
+Address = tuple[str, int]
+
+# One boot is about 60 packets and 25 kB; a host that goes round in a loop keeps its latest.
+HOST_BYTES = 64 << 10
+TOTAL_BYTES = 16 << 20  # for all hosts together: with 1,000 of them, 16 kB each
+KEPT_BLOCKS = 8  # of a TFTP transfer; the rest tells nothing but that it went on
+
+_CHADDR = slice(28, 34)  # RFC 2131 section 2
+_MAGIC = b"\x63\x82\x53\x63"
+_TFTP_BLOCKS = (3, 4)  # DATA and ACK (RFC 1350 section 5)
+_UDP, _TCP = 17, 6
+
+
+@dataclass(slots=True)
+class _Tape:
+    """One host's packets, oldest first."""
+
+    packets: deque[tuple[float, bytes, str]] = field(default_factory=deque)  # UTC, IPv4 packet, comment
+    size: int = 0
+    is_in_firmware: bool = False
+
+    def add(self, at: float, packet: bytes, comment: str, limit: int) -> None:
+        self.packets.append((at, packet, comment))
+        self.size += len(packet)
+        while self.size > limit and len(self.packets) > 1:
+            self.size -= len(self.packets.popleft()[1])
+
+    def rewind(self) -> None:
+        self.packets.clear()
+        self.size = 0
+
+
+class Recorder:
+    """Keeps the packets of every host's last boot. `tap` belongs on the DHCP and TFTP servers, `listen` on the bus."""
+
+    def __init__(self, registry: Registry, server: str, now: Callable[[], float] = time.time) -> None:
+        """*server* is the appliance's own address, for packets that name none; *now* is seconds UTC."""
+        self._registry = registry
+        self._server = server
+        self._now = now
+        self._tapes: dict[str, _Tape] = {}
+        self._by_mac: Mapping[bytes, str] = {}
+        self._by_address: Mapping[str, str] = {}
+        self._limit = HOST_BYTES
+        self.update()
+
+    def update(self) -> None:
+        """Take over the registry's hosts; those that are gone lose their tape."""
+        hosts = self._registry.hosts
+        self._by_mac = {mac.octets: name for name, host in hosts.items() for mac in host.macs}
+        self._by_address = {str(host.address): name for name, host in hosts.items()}
+        self._tapes = {name: self._tapes.get(name, _Tape()) for name in hosts}
+        self._limit = min(HOST_BYTES, TOTAL_BYTES // max(1, len(hosts)))
+
+    def tap(self, payload: bytes | bytearray | memoryview, source: Address, destination: Address) -> None:
+        """Keep a UDP datagram if it is of a host of ours."""
+        if len(payload) > 240 and payload[236:240] == _MAGIC:
+            host = self._by_mac.get(bytes(payload[_CHADDR]))
+        elif len(payload) >= 4 and payload[1] in _TFTP_BLOCKS and (payload[2] or payload[3] > KEPT_BLOCKS):
+            return
+        else:
+            host = self._by_address.get(source[0]) or self._by_address.get(destination[0])
+        if host is None:
+            return
+        tape = self._tapes[host]
+        content = bytes(payload)
+        if payload[:1] == b"\x01" and len(payload) > 240:
+            is_firmware = (b"PXEClient" in content or b"HTTPClient" in content) and b"iPXE" not in content
+            if is_firmware and not tape.is_in_firmware:
+                tape.rewind()
+            tape.is_in_firmware = is_firmware
+        tape.add(self._now(), _udp_packet(content, source, destination), "", self._limit)
+
+    def listen(self, stamped: Stamped) -> None:
+        """Keep the head of an HTTP exchange."""
+        event = stamped.event
+        if not isinstance(event, WebFinished | WebRefused) or event.host not in self._tapes:
+            return
+        if isinstance(event, WebFinished):
+            asked = f"GET {event.path} HTTP/1.1\r\nUser-Agent: {event.agent}\r\n\r\n"
+            told = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\nX-Content-Length: {event.sent}\r\n\r\n"
+            comment = f"{event.sent} bytes in {event.seconds:.3f} s, left out here"
+        else:
+            asked = f"GET {event.path} HTTP/1.1\r\n\r\n"
+            told = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\n\r\n"
+            comment = event.why
+        tape = self._tapes[event.host]
+        client, server = (event.client, 49152 + len(tape.packets) % 16384), (self._server, 80)
+        for content, source, destination, sequence, acknowledged, words in (
+            (asked, client, server, 1, 1, ""),
+            (told, server, client, 1, 1 + len(asked.encode()), comment),
+        ):
+            packet = _tcp_packet(content.encode(), source, destination, sequence, acknowledged)
+            tape.add(stamped.at, packet, words, self._limit)
+
+    def capture(self, host: str) -> bytes | None:
+        """Return what is kept of *host* as pcapng (draft-ietf-opsawg-pcapng), or None when that is nothing."""
+        tape = self._tapes.get(host)
+        if tape is None or not tape.packets:
+            return None
+        blocks = [
+            _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
+            _block(1, struct.pack("<HHI", 101, 0, 0) + _option(2, b"ocp-appliance") + _option(9, b"\x06") + _END),
+        ]
+        for at, packet, comment in tape.packets:
+            microseconds = int(at * 1e6)
+            head = struct.pack("<IIIII", 0, microseconds >> 32, microseconds & 0xFFFFFFFF, len(packet), len(packet))
+            options = _option(1, comment.encode()) + _END if comment else b""
+            blocks.append(_block(6, head + _padded(packet) + options))
+        return b"".join(blocks)
+
+
+_END = struct.pack("<HH", 0, 0)  # opt_endofopt
+
+
+def _padded(content: bytes) -> bytes:
+    return content + bytes(-len(content) % 4)
+
+
+def _option(code: int, value: bytes) -> bytes:
+    return struct.pack("<HH", code, len(value)) + _padded(value)
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length
+
+
+def _udp_packet(payload: bytes, source: Address, destination: Address) -> bytes:
+    # A checksum of 0 says that there is none (RFC 768).
+    head = struct.pack("!HHHH", source[1], destination[1], 8 + len(payload), 0)
+    return _ip_packet(_UDP, head + payload, source[0], destination[0])
+
+
+def _tcp_packet(payload: bytes, source: Address, destination: Address, sequence: int, acknowledged: int) -> bytes:
+    push_and_ack = 0x18
+    head = struct.pack(
+        "!HHIIBBHHH", source[1], destination[1], sequence, acknowledged, 5 << 4, push_and_ack, 65535, 0, 0
+    )
+    return _ip_packet(_TCP, head + payload, source[0], destination[0])
+
+
+def _ip_packet(protocol: int, body: bytes, source: str, destination: str) -> bytes:
+    """Return an IPv4 packet (RFC 791)."""
+    addresses = _packed(source) + _packed(destination)
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + addresses
+    total = sum(struct.unpack("!10H", head))
+    total = (total & 0xFFFF) + (total >> 16)
+    checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    return head[:10] + struct.pack("!H", checksum) + head[12:] + body
+
+
+def _packed(address: str) -> bytes:
+    try:
+        return socket.inet_aton(address)
+    except OSError:
+        return bytes(4)
