@@ -1,39 +1,75 @@
-"""Where the services listen: that no two want the same port."""
+"""Where the services listen: that no two want the same port, in one file or in several."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address
 
 from appliance.config import fields
+from appliance.config.build import DASHBOARD
 from appliance.config.facts import Fact, Facts
 from appliance.errors import Problem
 from appliance.model import Endpoint
 
-PROXY_PORT_DISTANCE = 4011 - 67
+DHCP_PORT = 67
+PROXY_PORT_DISTANCE = 4011 - DHCP_PORT
 
-DEFAULT_PORTS = {"dns": 53, "tftp": 69, "http": 80, "dashboard": 8080}
+DEFAULT_PORTS = {"dns": 53, "tftp": 69, "http": 80, "dashboard": DASHBOARD.port}
 STREAMS = ("dns", "http", "dashboard")
 DATAGRAMS = ("dns", "tftp")
 
 
-def problems_in(facts: Facts) -> Iterator[Problem]:
-    """Yield what is wrong with `listen` in one file."""
-    said = {
-        key: facts.all_at(fields.parse_endpoint(port), "listen", key, owner=f"listen.{key}")
-        for key, port in DEFAULT_PORTS.items()
-    }
+def problems_between(files: Sequence[Facts]) -> Iterator[Problem]:
+    """Yield what is wrong with `listen` in *files*, whose endpoints one appliance opens together."""
+    # What is not said comes first, so that a clash is told at what somebody wrote.
+    defaults = [(key, fact) for facts in files for key in DEFAULT_PORTS for fact in _defaults(facts, key)]
+    said = [(key, fact) for facts in files for key in DEFAULT_PORTS for fact in _said(facts, key)]
+    told: list[Fact[Endpoint]] = []
     for keys, protocol in ((STREAMS, "TCP"), (DATAGRAMS, "UDP")):
-        taken: list[Fact[Endpoint]] = []
-        for endpoint in (endpoint for key in keys for endpoint in said[key]):
-            other = next((other for other in taken if _collide(endpoint.value, other.value)), None)
-            if other:
+        taken: list[tuple[str, Fact[Endpoint]]] = []
+        for key, endpoint in (each for each in [*defaults, *said] if each[0] in keys):
+            other = _clash(key, endpoint.value, taken)
+            if other and endpoint not in told:  # DNS may clash with itself in both protocols
+                told.append(endpoint)
                 where = f"{other.owner} ({other.place(endpoint.document)})"
                 yield endpoint.error(f"{endpoint.value} is the {protocol} port of {where} too; give it another port")
-            taken.append(endpoint)
-    yield from _dhcp_ports(facts, [endpoint for key in DATAGRAMS for endpoint in said[key]])
+            taken.append((key, endpoint))
+    for facts in files:
+        yield from _dhcp_ports(facts, [fact for key in DATAGRAMS for fact in _said(facts, key)])
+    for facts in files[1:]:
+        yield from _one_appliance(files[0], facts)
+
+
+def _said(facts: Facts, key: str) -> list[Fact[Endpoint]]:
+    return facts.all_at(fields.parse_endpoint(DEFAULT_PORTS[key]), "listen", key, owner=f"listen.{key}")
+
+
+def _defaults(facts: Facts, key: str) -> list[Fact[Endpoint]]:
+    if facts.has("listen", key):
+        return []
+    owner = f"listen.{key}, where nothing is said,"
+    if key == "dashboard":
+        return [Fact(DASHBOARD, ("listen",), facts.document, owner)]
+    own: list[Fact[IPv4Address]] = [*([facts.appliance] if facts.appliance else []), *facts.servers]
+    return [Fact(Endpoint(each.value, DEFAULT_PORTS[key]), each.path, facts.document, owner) for each in own]
+
+
+def _clash(key: str, endpoint: Endpoint, taken: list[tuple[str, Fact[Endpoint]]]) -> Fact[Endpoint] | None:
+    for other_key, other in taken:
+        # One socket serves all that ask for it.
+        is_shared = key == other_key and endpoint == other.value
+        if not is_shared and _collide(endpoint, other.value):
+            return other
+    return None
+
+
+def _collide(one: Endpoint, other: Endpoint) -> bool:
+    if one.port != other.port or one.address.version != other.address.version:
+        return False
+    return one.address == other.address or one.address.is_unspecified or other.address.is_unspecified
 
 
 def _dhcp_ports(facts: Facts, datagrams: list[Fact[Endpoint]]) -> Iterator[Problem]:
     said = facts.at(fields.parse_whole(1, 65535), "listen", "dhcpPort")
-    server = said.value if said else 67
+    server = said.value if said else DHCP_PORT
     uses = {
         server: "the DHCP server",
         server + 1: "DHCP clients",
@@ -44,7 +80,9 @@ def _dhcp_ports(facts: Facts, datagrams: list[Fact[Endpoint]]) -> Iterator[Probl
             yield endpoint.error(f"{endpoint.value} is the UDP port of {use}; give it another port")
 
 
-def _collide(one: Endpoint, other: Endpoint) -> bool:
-    if one.port != other.port or one.address.version != other.address.version:
-        return False
-    return one.address == other.address or one.address.is_unspecified or other.address.is_unspecified
+def _one_appliance(first: Facts, other: Facts) -> Iterator[Problem]:
+    for key, usual in (("dhcpPort", str(DHCP_PORT)), ("tftpSinglePort", "false")):
+        here, there = (facts.document.value_at(("listen", key)) or usual for facts in (other, first))
+        if here != there:
+            where = other.here("listen", key) if other.has("listen", key) else other.here("listen")
+            yield where.error(f"is {here}, and {there} in {first.document.file}; one appliance has one: say it in both")

@@ -12,6 +12,24 @@ FLAWS = [
         ("42: listen.dashboard: 127.0.0.1:8080 is the TCP port of listen.http (line 41) too; give it another port"),
     ),
     (
+        f"{CLEAN}listen: {{dashboard: 0.0.0.0:80}}\n",
+        (
+            "40: listen.dashboard: 0.0.0.0:80 is the TCP port of listen.http, where nothing is said, (line 16) too; "
+            "give it another port"
+        ),
+    ),
+    (
+        f"{CLEAN}listen: {{http: 127.0.0.1:8080}}\n",
+        (
+            "40: listen.http: 127.0.0.1:8080 is the TCP port of listen.dashboard, where nothing is said, (line 40) too; "
+            "give it another port"
+        ),
+    ),
+    (
+        f"{CLEAN}listen: {{dns: ['192.0.2.5:53', '0.0.0.0:53']}}\n",
+        "40: listen.dns[1]: 0.0.0.0:53 is the TCP port of listen.dns (line 40) too; give it another port",
+    ),
+    (
         f"{CLEAN}listen:\n  tftp: 192.0.2.5:67\n",
         "41: listen.tftp: 192.0.2.5:67 is the UDP port of the DHCP server; give it another port",
     ),

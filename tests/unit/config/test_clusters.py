@@ -102,6 +102,29 @@ def test_data_directories_of_one_name_are_told_at_the_name(tmp_path: Path) -> No
     ]
 
 
+def test_clusters_may_listen_at_the_same_place(tmp_path: Path) -> None:
+    listen = "listen: {http: 192.0.2.5:8000, dhcpPort: 6767}\n"
+
+    assert told(tmp_path, CLEAN + listen, other() + listen) == []
+
+
+def test_everywhere_in_one_file_takes_the_other_s_ports_too(tmp_path: Path) -> None:
+    lines = told(tmp_path, CLEAN, other() + "listen: {http: 0.0.0.0:80}\n")
+
+    assert lines == [
+        (
+            "b.yaml:40: listen.http: 0.0.0.0:80 is the TCP port of listen.http, where nothing is said, (a.yaml:16) too; "
+            "give it another port"
+        )
+    ]
+
+
+def test_two_dhcp_ports_are_told(tmp_path: Path) -> None:
+    assert told(tmp_path, CLEAN, other() + "listen: {dhcpPort: 6767}\n") == [
+        "b.yaml:40: listen.dhcpPort: is 6767, and 67 in a.yaml; one appliance has one: say it in both"
+    ]
+
+
 def test_file_named_twice_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(CLEAN)
     errors = check([tmp_path / "a.yaml", tmp_path / ".." / tmp_path.name / "a.yaml"]).errors
