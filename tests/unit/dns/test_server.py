@@ -1,10 +1,8 @@
 """The DNS server on loopback, with its forwarders on loopback too."""
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import dns.asyncquery
@@ -17,50 +15,12 @@ import appliance.dns.connections as connections_module
 import appliance.dns.resolver as resolver_module
 from appliance.dns.server import DnsServer
 from appliance.errors import ListenError
-from appliance.events import DnsAsked, Event
+from appliance.events import DnsAsked
 from appliance.model import Cluster, Endpoint, Record
 from tests.clusters import reference_cluster
 from tests.dns_cases import forwarding_cluster, live, query, table
+from tests.dns_serving import LOOPBACK, Served, free_port, serving
 from tests.dns_upstream import Upstream, address_of, running
-
-LOOPBACK = "127.0.0.1"
-
-
-@dataclass
-class Served:
-    """A server that runs, and what it told."""
-
-    server: DnsServer
-    port: int
-    events: list[Event]
-
-    async def ask(self, wire: bytes) -> dns.message.Message:
-        return await dns.asyncquery.udp(dns.message.from_wire(wire), LOOPBACK, timeout=10, port=self.port)
-
-    async def ask_over_tcp(self, wire: bytes) -> dns.message.Message:
-        return await dns.asyncquery.tcp(dns.message.from_wire(wire), LOOPBACK, timeout=10, port=self.port)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.asynccontextmanager
-async def serving(cluster: Cluster, address: str = LOOPBACK) -> AsyncIterator[Served]:
-    port = free_port()
-    events: list[Event] = []
-    listen = replace(cluster.listen, dns=(Endpoint(IPv4Address(address), port),))
-    server = DnsServer(live(table(cluster)), listen, events.append)
-    task = asyncio.create_task(server.run())
-    await asyncio.sleep(0)  # let it begin
-    try:
-        yield Served(server, port, events)
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def node_on_loopback() -> Cluster:

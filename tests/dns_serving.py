@@ -1,0 +1,55 @@
+"""A DNS server of ours on loopback, for tests."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+
+import dns.asyncquery
+import dns.message
+
+from appliance.dns.server import DnsServer
+from appliance.events import Event
+from appliance.model import Cluster, Endpoint
+from tests.dns_cases import live, table
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass
+class Served:
+    """A server that runs, and what it told."""
+
+    server: DnsServer
+    port: int
+    events: list[Event]
+
+    async def ask(self, wire: bytes) -> dns.message.Message:
+        return await dns.asyncquery.udp(dns.message.from_wire(wire), LOOPBACK, timeout=10, port=self.port)
+
+    async def ask_over_tcp(self, wire: bytes) -> dns.message.Message:
+        return await dns.asyncquery.tcp(dns.message.from_wire(wire), LOOPBACK, timeout=10, port=self.port)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def serving(cluster: Cluster, address: str = LOOPBACK) -> AsyncIterator[Served]:
+    port = free_port()
+    events: list[Event] = []
+    listen = replace(cluster.listen, dns=(Endpoint(IPv4Address(address), port),))
+    server = DnsServer(live(table(cluster)), listen, events.append)
+    task = asyncio.create_task(server.run())
+    await asyncio.sleep(0)  # let it begin
+    try:
+        yield Served(server, port, events)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
