@@ -1,0 +1,317 @@
+"""The server with real sockets on loopback: what a datagram sent to it brings back."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import ListenError
+from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted
+from appliance.model import Cluster, Endpoint, Network
+from appliance.tables import Live, compile_tables
+from appliance.tftp import server as server_module
+from appliance.tftp.protocol import ack_datagram
+from appliance.tftp.server import TftpServer
+from tests.clusters import reference_cluster
+
+LOADER = bytes(range(256)) * 12  # 3072 bytes: six blocks of 512, and an empty one
+
+
+def live(cluster: Cluster) -> Live:
+    return Live(compile_tables((cluster,), lambda zone, digest: 1))
+
+
+class Running:
+    """A server under test, with what it published."""
+
+    def __init__(self, data_dir: Path, address: str = "127.0.0.1", *, single: bool = False, mtu: int = 1500) -> None:
+        (data_dir / "tftp").mkdir(exist_ok=True)
+        (data_dir / "tftp" / "loader").write_bytes(LOADER)
+        cluster = reference_cluster(data_dir)
+        network: Network = replace(cluster.networks[0], mtu=mtu)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        listen = replace(cluster.listen, tftp=(Endpoint(ip_address(address), self.port),), tftp_single_port=single)
+        self.events: list[Event] = []
+        self.server = TftpServer(live(replace(cluster, networks=(network,), listen=listen)), listen, self.events.append)
+
+
+@asynccontextmanager
+async def running(server: Running) -> AsyncIterator[Running]:
+    task = asyncio.create_task(server.server.run())
+    await asyncio.sleep(0)
+    try:
+        yield server
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class Client:
+    """A socket that asks and answers, datagram by datagram."""
+
+    def __init__(self, port: int, server: str = "127.0.0.1", address: str = "127.0.0.1") -> None:
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.sock.bind((address, 0))
+        self.server = (server, port)
+        self.sender: tuple[str, int] = self.server
+
+    async def ask(self, *options: bytes, name: bytes = b"loader", mode: bytes = b"octet") -> bytes:
+        """Return the first datagram of the answer."""
+        self.sock.sendto(b"\0\1" + b"\0".join((name, mode, *options, b"")), self.server)
+        return await self.receive()
+
+    async def receive(self, seconds: float = 5.0) -> bytes:
+        loop = asyncio.get_running_loop()
+        datagram, self.sender = await asyncio.wait_for(loop.sock_recvfrom(self.sock, 70000), seconds)
+        return datagram
+
+    async def acknowledge(self, block: int) -> bytes:
+        """Return what comes back for the ACK of *block*."""
+        self.send(ack_datagram(block))
+        return await self.receive()
+
+    def send(self, datagram: bytes) -> None:
+        self.sock.sendto(datagram, self.sender)
+
+    async def fetch_rest(self, first: bytes) -> bytes:
+        """Return the file whose block 1 is *first*, of 512 bytes a block."""
+        data, block = first[4:], 1
+        while len(data) == 512 * block:
+            data += (await self.acknowledge(block))[4:]
+            block += 1
+        self.send(ack_datagram(block))
+        return data
+
+
+@pytest.fixture
+def clients() -> Iterator[Callable[..., Client]]:
+    made: list[Client] = []
+
+    def make(*arguments: int | str) -> Client:
+        made.append(Client(*arguments))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.sock.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what the server is about to do."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+MakeClient = Callable[..., Client]
+
+
+@pytest.mark.parametrize("single", [False, True])
+async def test_file_arrives_whole(single: bool, tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path, single=single)) as it:
+        client = clients(it.port)
+        assert await client.fetch_rest(await client.ask()) == LOADER
+        await until(lambda: len(it.events) == 2)
+        started, finished = it.events
+        assert started == TftpStarted("", client="127.0.0.1", path="loader", total=3072)
+        assert isinstance(finished, TftpFinished)
+        assert (finished.total, finished.resent) == (3072, 0)
+        assert it.server.counts["bytes",] == 3072
+
+
+async def test_each_transfer_has_a_port_of_its_own(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        senders = set()
+        for _ in range(2):
+            client = clients(it.port)
+            await client.ask()
+            senders.add(client.sender[1])
+        assert len(senders | {it.port}) == 3
+
+
+async def test_single_port_answers_from_the_port_that_was_asked(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path, single=True)) as it:
+        client = clients(it.port)
+        await client.ask()
+        assert client.sender[1] == it.port
+
+
+@pytest.mark.parametrize("single", [False, True])
+async def test_answer_comes_from_the_address_that_was_asked(single: bool, tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path, "0.0.0.0", single=single)) as it:
+        client = clients(it.port, "127.0.0.7")
+        await client.ask()
+        assert client.sender[0] == "127.0.0.7"
+        await client.ask(name=b"nowhere")
+        assert client.sender[0] == "127.0.0.7"
+
+
+@pytest.mark.parametrize("single", [False, True])
+async def test_window_arrives_as_datagrams_of_one_block(single: bool, tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path, single=single)) as it:
+        client = clients(it.port)
+        assert (await client.ask(b"windowsize", b"4")) == b"\0\6windowsize\x004\0"
+        client.send(ack_datagram(0))
+        window = [await client.receive() for _ in range(4)]
+        assert [len(datagram) for datagram in window] == [516] * 4
+        client.send(ack_datagram(4))
+        window += [await client.receive() for _ in range(3)]
+        assert b"".join(datagram[4:] for datagram in window) == LOADER
+
+
+@pytest.mark.parametrize(("mtu", "block"), [(1500, b"1468"), (1400, b"1368"), (9000, b"8968")])
+async def test_block_fits_the_mtu_of_the_clients_network(
+    mtu: int, block: bytes, tmp_path: Path, clients: MakeClient
+) -> None:
+    async with running(Running(tmp_path, mtu=mtu)) as it:
+        assert await clients(it.port).ask(b"blksize", b"65464") == b"\0\6blksize\0" + block + b"\0"
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (b"\0\1nowhere\0octet\0", 1),
+        (b"\0\1../state.db\0octet\0", 2),
+        (b"\0\2loader\0octet\0", 2),
+        (b"\0\1loader\0netascii\0", 4),
+        (b"\0\1loader", 4),
+    ],
+)
+async def test_refusal_has_its_code(request_: bytes, code: int, tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        client.send(request_)
+        assert (await client.receive())[:4] == bytes([0, 5, 0, code])
+        await until(lambda: len(it.events) == 1)
+        assert isinstance(it.events[0], TftpFailed)
+
+
+async def test_size_probe_ends_without_a_warning(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        assert await client.ask(b"tsize", b"0") == b"\0\6tsize\x003072\0"
+        client.send(b"\0\5\0\x08User aborted the transfer\0")
+        await until(lambda: len(it.events) == 2)
+        assert isinstance(it.events[1], TftpAborted)
+
+
+async def test_lost_ack_is_made_up_for_by_the_server_alone(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        first = await client.ask()
+        assert await client.receive() == first
+
+
+async def test_repeated_request_is_answered_from_the_same_port(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        first = await client.ask(), client.sender
+        assert (await client.ask(), client.sender) == first
+        assert it.server.counts["started",] == 1
+
+
+async def test_client_that_closes_its_port_is_not_waited_for(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        await client.ask()
+        client.sock.close()
+        await until(lambda: it.server.counts["aborted",] == 1)
+
+
+@pytest.mark.parametrize("bound", ["MAX_TRANSFERS", "MAX_CLIENT_TRANSFERS"])
+async def test_past_the_bound_a_request_gets_silence(
+    bound: str, tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, bound, 2)
+    async with running(Running(tmp_path)) as it:
+        for _ in range(2):
+            await clients(it.port).ask()
+        clients(it.port).send(b"\0\1loader\0octet\0")
+        await until(lambda: it.server.counts["silent", "busy"] == 1)
+        assert it.server.counts["started",] == 2
+
+
+async def test_bound_of_one_client_leaves_room_for_another(
+    tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MAX_CLIENT_TRANSFERS", 1)
+    async with running(Running(tmp_path)) as it:
+        for address in ("127.0.0.2", "127.0.0.3"):
+            assert await clients(it.port, "127.0.0.1", address).ask()
+
+
+async def test_drain_lets_the_transfer_end_and_begins_none(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        client, late = clients(it.port), clients(it.port)
+        first = await client.ask()
+        draining = asyncio.create_task(it.server.drain(10.0))
+        await asyncio.sleep(0)
+        late.send(b"\0\1loader\0octet\0")
+        await until(lambda: it.server.counts["silent", "draining"] == 1)
+        assert await client.fetch_rest(first) == LOADER
+        await asyncio.wait_for(draining, 5.0)
+
+
+async def test_drain_ends_when_its_time_is_up(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        await clients(it.port).ask()
+        await asyncio.wait_for(it.server.drain(0.05), 5.0)
+        assert it.server.counts["started",] == 1
+
+
+async def test_tap_hears_every_datagram(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        heard: list[tuple[bytes, tuple[str, int], tuple[str, int]]] = []
+        it.server.tap = lambda *datagram: heard.append(datagram)
+        client = clients(it.port)
+        first = await client.ask()
+        second = await client.acknowledge(1)
+        own, ours = client.sock.getsockname(), client.sender
+        assert heard == [
+            (b"\0\1loader\0octet\0", own, ("127.0.0.1", it.port)),
+            (first, ours, own),
+            (ack_datagram(1), own, ours),
+            (second, ours, own),
+        ]
+
+
+async def test_file_replaced_during_a_transfer_arrives_as_it_was(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        first = await client.ask()
+        (tmp_path / "tftp" / "loader").write_bytes(b"new")
+        assert await client.fetch_rest(first) == LOADER
+
+
+async def test_two_hundred_and_fifty_clients_get_on_equally(tmp_path: Path, clients: MakeClient) -> None:
+    """None starves: when the first has its file, the others have almost all of it."""
+    async with running(Running(tmp_path)) as it:
+        everybody = [clients(it.port, "127.0.0.1", f"127.0.1.{number + 1}") for number in range(250)]
+        firsts = await asyncio.gather(*(client.ask() for client in everybody))
+        files = await asyncio.gather(*map(Client.fetch_rest, everybody, firsts))
+        assert set(files) == {LOADER}
+        await until(lambda: it.server.counts["finished",] == 250)
+        seconds = sorted(event.seconds for event in it.events if isinstance(event, TftpFinished))
+        assert seconds[-1] <= 2 * seconds[125]
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        yield other.getsockname()[1]
+
+
+async def test_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:
+    cluster = reference_cluster(tmp_path)
+    with taken_port() as port:
+        listen = replace(cluster.listen, tftp=(Endpoint(IPv4Address("127.0.0.1"), port),))
+        with pytest.raises(ListenError, match=rf"cannot listen on 127\.0\.0\.1:{port}/udp: .* listen\.tftp"):
+            TftpServer(live(cluster), listen, lambda event: None)
