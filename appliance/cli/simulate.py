@@ -49,12 +49,18 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 )
 @click.option("--choose", default="", metavar="ENTRY", help="The menu entry that somebody at the console takes.")
 @click.option(
+    "--network-first/--disk-first",
+    default=True,
+    show_default=True,
+    help="The boot order once the disk is written; the network first proves that the host installs only once.",
+)
+@click.option(
     "--patience",
     "hold_seconds",
     type=click.FloatRange(min=1),
     default=120.0,
     show_default=True,
-    help="For how many seconds the machine lets itself be told to wait.",
+    help="For how many seconds the machine waits for an offer, or lets itself be told to wait.",
 )
 def command(
     host: str,
@@ -66,6 +72,8 @@ def command(
     images: Path | None,
     choose: str,
     hold_seconds: float,
+    *,
+    network_first: bool,
 ) -> None:
     """Network-boot HOST, a name in cluster.yaml or a MAC address, against a running appliance.
 
@@ -90,7 +98,7 @@ def command(
     with plugged_in(target, server, via, interface) as (link, where):
         console.print(f"{target.name}, {target.mac}, {machine.hardware} firmware: power on, against {where}")
         try:
-            outcome = asyncio.run(run_machine(machine, link, choose, report))
+            outcome = asyncio.run(run_machine(machine, link, report, choice=choose, network_first=network_first))
         except StepError as error:
             console.print(str(error), style="red", markup=False)
             sys.exit(error.exit_code)

@@ -9,7 +9,7 @@ from appliance.simulate.http import Answer, Http, HttpError
 from appliance.simulate.interpreter import Interpreter
 from appliance.simulate.lease import Lease
 from appliance.simulate.machine import Hardware, Phase, StepError
-from appliance.simulate.run import Run
+from appliance.simulate.run import Run, status_text
 from appliance.simulate.script import (
     CommandError,
     Ending,
@@ -22,6 +22,7 @@ from appliance.simulate.settings import Settings
 
 AGENT = "iPXE/1.21.1"
 PHASES = {Part.SCRIPT: Phase.SCRIPT, Part.KERNEL: Phase.KERNEL, Part.INITRD: Phase.INITRAMFS}
+LOOK = "the script's line, and whether that file is in the data directory; `ocp-appliance validate` names those missing"
 MAX_RETRIES = 1000  # of one file with Retry-After; the machine's patience ends sooner
 
 
@@ -49,7 +50,7 @@ async def run_ipxe(run: Run, *, choice: str = "") -> Ending:
             ending = await interpreter.run(script)
         except (ScriptError, CommandError) as error:
             raise StepError(
-                Phase.SCRIPT, "the script failed", sent=f"GET {lease.boot_file}", came=str(error), look=console.look
+                Phase.SCRIPT, "the script failed", sent=f"GET {lease.boot_file}", came=str(error), look=LOOK
             ) from error
     if ending.how is How.WAITS:
         raise StepError(
@@ -99,7 +100,6 @@ class _Console:
 
     def __init__(self, run: Run, lease: Lease, http: Http) -> None:
         self.run, self.lease, self.http = run, lease, http
-        self.look = "the script's line; `ocp-appliance render` prints the scripts"
 
     async def fetch(self, url: str, part: Part, seconds: float | None) -> Image:
         phase = PHASES[part]
@@ -109,17 +109,21 @@ class _Console:
                     return await self._fetch_by_tftp(url, part)
                 answer = await self._get(url, phase, keeps=part is Part.SCRIPT)
         except HttpError as error:
-            raise CommandError(f"{url}: {error}") from error
+            raise self._trouble(phase, f"{url}: {error}") from error
         except TimeoutError as error:
-            raise CommandError(f"{url}: no answer within {seconds} s") from error
-        try:
-            self.run.check(answer, phase, part)
-        except StepError as failed:
-            self.look = failed.look
-            raise CommandError(f"{url}: {failed.came}") from failed
+            raise self._trouble(phase, f"{url}: no answer within {seconds} s") from error
+        if answer.status != 200:
+            # A script may go on after this; iPXE can check no sum, so a wrong one ends the simulation.
+            raise self._trouble(phase, f"{url}: {status_text(answer)}")
+        self.run.check(answer, phase, part)
         name = url.partition("?")[0].rpartition("/")[2]
         self.run.tell(phase, f"HTTP: {name}, {answer.size:,} bytes")
         return Image(name, url, answer.size, answer.body)
+
+    def _trouble(self, phase: Phase, text: str) -> CommandError:
+        self.run.tell(phase, text)
+        self.run.trouble = text
+        return CommandError(text)
 
     async def _get(self, url: str, phase: Phase, *, keeps: bool) -> Answer:
         """Return the answer, asking again while it carries Retry-After, as iPXE does."""

@@ -8,6 +8,7 @@ namespaces are allowed.
 import ctypes
 import os
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from ipaddress import IPv4Address, IPv4Interface
@@ -19,10 +20,11 @@ from appliance.errors import SimulationError
 from appliance.model import MacAddress
 from appliance.simulate.link import PacketLink
 from appliance.simulate.machine import Ports
-from appliance.simulate.namespace import Namespace, ip
+from appliance.simulate.namespace import Namespace, ip, ip_json
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 BRIDGE = "lab"
+CARRIER_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -83,6 +85,19 @@ class Bridge:
         self._cables.append(cable)
         ip("link set lo up", "link set eth0 up", place=place)
         return PacketLink("eth0", self.ports, place)
+
+    def wait_for_carrier(self) -> None:
+        """Wait until the bridge sends: its first port gives it a carrier, and the kernel takes up to 1 s to see it.
+
+        Raises SimulationError after CARRIER_SECONDS.
+        """
+        deadline = time.monotonic() + CARRIER_SECONDS
+        while time.monotonic() < deadline:
+            links = ip_json("link", "show", "dev", self.name)
+            if links and links[0].get("operstate") == "UP":
+                return
+            time.sleep(0.02)
+        raise SimulationError(f"the bridge {self.name} has no carrier; is it up? (ip link set {self.name} up)")
 
     def __enter__(self) -> Self:
         return self

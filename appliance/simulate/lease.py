@@ -10,7 +10,9 @@ from appliance.simulate.dhcp import Message, Reply, Speaker
 from appliance.simulate.link import Link, readable
 from appliance.simulate.machine import Machine, Phase, StepError
 
-USE_BOOT_FILE = 8  # PXE_DISCOVERY_CONTROL: take the boot file as it is (PXE 2.1, option 43 sub-option 6)
+# Option 43 of PXE (PXE 2.1 section 2.4.3).
+PXE_DISCOVERY_CONTROL, PXE_BOOT_MENU, PXE_BOOT_ITEM = 6, 9, 71
+USE_BOOT_FILE = 8  # a bit of the discovery control: take the boot file as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +131,9 @@ class _Exchange:
         """Whether the firmware asks the server's port 4011 before it fetches anything."""
         if not source.text(dhcp.OPT_VENDOR_CLASS).startswith("PXEClient"):
             return False
-        sub_options = source.options.get(dhcp.OPT_VENDOR_SPECIFIC, b"")
-        at = 0
-        while at + 2 < len(sub_options) and sub_options[at] != 255:
-            if sub_options[at] == 6 and sub_options[at + 2] & USE_BOOT_FILE:
-                return not self._file_of(source)
-            at += 2 + sub_options[at + 1]
+        control = pxe_sub_options(source).get(PXE_DISCOVERY_CONTROL, b"\0")
+        if control and control[0] & USE_BOOT_FILE:
+            return not self._file_of(source)
         return self.machine.hardware.is_uefi or not self._file_of(source)
 
     async def _ask_second_port(self, ack: Reply, source: Reply) -> Reply:
@@ -142,7 +141,14 @@ class _Exchange:
         to = source.siaddr if source.siaddr != dhcp.NO_ADDRESS else source.server
         ports = self.machine.ports
         with self.link.socket(socket.SOCK_DGRAM, ack.yiaddr, ports.dhcp_client) as sock:
-            message = dhcp.request(Message.REQUEST, self.speaker, self.machine.mac, self.xid, ciaddr=ack.yiaddr)
+            message = dhcp.request(
+                Message.REQUEST,
+                self.speaker,
+                self.machine.mac,
+                self.xid,
+                ciaddr=ack.yiaddr,
+                extra=_boot_item(source),
+            )
             for wait in self.machine.patience.dhcp_waits:
                 sock.sendto(message, (str(to), ports.pxe))
                 deadline = self.loop.time() + wait
@@ -162,8 +168,9 @@ class _Exchange:
         )
 
     def _file_of(self, reply: Reply) -> str:
-        # BIOS ROMs know the header's field only; UEFI and iPXE read option 67 first.
-        return reply.boot_file if self.machine.hardware.is_uefi or self.phase is Phase.IPXE else reply.file
+        # BIOS ROMs look into the header first; UEFI and iPXE read option 67 first.
+        reads_option_first = self.machine.hardware.is_uefi or self.phase is Phase.IPXE
+        return reply.boot_file if reads_option_first else reply.file or reply.boot_file
 
     @property
     def _boots(self) -> bool:
@@ -228,3 +235,25 @@ class _Exchange:
         """Raise StepError. (Its type lets it stand after `or`.)"""
         came = f"{reply.message.name} of {reply.yiaddr} from {reply.server}, options {sorted(reply.options)}"
         raise StepError(self.phase, what, sent=sent, came=came, look=look)
+
+
+def pxe_sub_options(reply: Reply) -> dict[int, bytes]:
+    """Return what option 43 holds, by sub-option; what is cut short is left out."""
+    value = reply.options.get(dhcp.OPT_VENDOR_SPECIFIC, b"")
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + 2 <= len(value) and value[at] != dhcp.OPT_END:
+        if value[at] == dhcp.OPT_PAD:
+            at += 1
+            continue
+        found[value[at]] = value[at + 2 : at + 2 + value[at + 1]]
+        at += 2 + value[at + 1]
+    return found
+
+
+def _boot_item(offer: Reply) -> dict[int, bytes]:
+    """Return the option 43 that asks for the first item of *offer*'s menu, {} where it has none."""
+    menu = pxe_sub_options(offer).get(PXE_BOOT_MENU, b"")
+    if len(menu) < 2:
+        return {}
+    return {dhcp.OPT_VENDOR_SPECIFIC: bytes([PXE_BOOT_ITEM, 4]) + menu[:2] + bytes(2) + bytes([dhcp.OPT_END])}

@@ -101,7 +101,7 @@ def _sha256(path: Path) -> str:
 
 
 def machine_for(target: Target, hardware: Hardware | None, images: Path | None, hold_seconds: float) -> Machine:
-    """Return the machine, with a disk that may have been written before."""
+    """Return the machine, with a disk that may have been written before, and patience for *hold_seconds*."""
     host = target.host
     native = Hardware.ARM64 if host and host.arch is Arch.AARCH64 else Hardware.X64
     sums = image_sums(target.cluster, images)
@@ -110,10 +110,16 @@ def machine_for(target: Target, hardware: Hardware | None, images: Path | None, 
         mac=target.mac,
         hardware=hardware or native,
         ports=ports_of(target.cluster),
-        patience=Patience(hold=hold_seconds),
+        patience=Patience(dhcp_waits=_waits_within(hold_seconds), hold=hold_seconds),
         expected=Expected(host.name, host.address, host.role.ignition, sums) if host else Expected(sha256=sums),
         disk=Disk(),
     )
+
+
+def _waits_within(seconds: float) -> tuple[float, ...]:
+    """Return as many of the waits for an offer as take no longer than *seconds*; one at least."""
+    waits = Patience().dhcp_waits
+    return tuple(wait for number, wait in enumerate(waits) if number == 0 or sum(waits[: number + 1]) <= seconds)
 
 
 @contextmanager
@@ -141,7 +147,9 @@ def plugged_in(
         assert interface is not None
         if _link_kind(interface) == "bridge":
             bridge = stack.enter_context(Bridge(interface, ports))
-            yield bridge.plug(target.mac), f"{server} from a port of the bridge {interface}"
+            plugged = bridge.plug(target.mac)
+            bridge.wait_for_carrier()
+            yield plugged, f"{server} from a port of the bridge {interface}"
             return
         link = PacketLink(interface, ports)
         stack.callback(link.release)
@@ -187,11 +195,13 @@ def _link_kind(interface: str) -> str:
     return str(info.get("info_kind", "")) if isinstance(info, dict) else ""
 
 
-async def run_machine(machine: Machine, link: Link, choice: str, report: Callable[[Step], None]) -> Outcome:
+async def run_machine(
+    machine: Machine, link: Link, report: Callable[[Step], None], *, choice: str, network_first: bool
+) -> Outcome:
     """Power *machine* on; a signal breaks it off. Raises StepError, or CancelledError after a signal."""
     machine.report = report
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await power_on(machine, link, choice=choice)
+    return await power_on(machine, link, choice=choice, network_first=network_first)

@@ -134,6 +134,8 @@ class Rehearsal:
                 progress=_progress(way),
             )
             self._machines[host.name] = (machine, link)
+        if isinstance(network, Bridge):
+            network.wait_for_carrier()
 
     def _hear(self, way: Way) -> Callable[[Step], None]:
         def hear(step: Step) -> None:

@@ -19,6 +19,7 @@ class Run:
         self.machine, self.link = machine, link
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
+        self.trouble = ""  # the last one that a script got over
         self.held = 0.0  # seconds, by scripts and servers that say "not yet"
         self._shown: set[str] = set()
         self.bytes = 0
@@ -83,23 +84,22 @@ class Run:
                 phase,
                 f"was told to wait for more than {patience.hold:g} s",
                 sent="the same request again and again",
-                came=why,
+                came=f"{why}; the last trouble before: {self.trouble}" if self.trouble else why,
                 look="`ocp-appliance status`: is the host held, is api-int:22623 up, has bootstrap.ign expired?",
             )
         await asyncio.sleep(pause)
 
     def check(self, answer: Answer, phase: Phase, what: str) -> None:
         """Raise StepError unless *answer* is a 200 whose bytes are those that are meant."""
-        name = answer.url.partition("?")[0].rpartition("/")[2]
         if answer.status != 200:
-            text = answer.body.decode("utf-8", "replace").strip().split("\n")[0][:200]
             raise StepError(
                 phase,
                 f"{what} was refused",
                 sent=f"GET {answer.url}",
-                came=f"status {answer.status}{': ' if text else ''}{text}",
+                came=status_text(answer),
                 look=WHAT_STATUS_MEANS.get(answer.status, "the appliance's events"),
             )
+        name = answer.url.partition("?")[0].rpartition("/")[2]
         want = self.machine.expected.sha256.get(name)
         if want and answer.sha256 and want != answer.sha256:
             raise StepError(
@@ -140,6 +140,12 @@ class Run:
             self.tell(phase, f"{what}: {came}; asks again")
             await self.hold(wait_seconds, phase, came)
             wait_seconds *= 2
+
+
+def status_text(answer: Answer) -> str:
+    """Return the status of *answer*, and the first line that the server says about it."""
+    text = answer.body.decode("utf-8", "replace").strip().partition("\n")[0][:200]
+    return f"status {answer.status}{': ' if text else ''}{text}"
 
 
 WHAT_STATUS_MEANS = {

@@ -18,16 +18,19 @@ async def boot_disk(run: Run, disk: Disk) -> str:
     run.tell(Phase.DISK, f"boots from {disk.device or 'its disk'}")
     lease = await run.lease(dhcp.system(run.machine.mac), Phase.SYSTEM)
     want = run.machine.expected
-    if lease.host_name and want.name and lease.host_name != want.name:
+    # A short name and the domain make the full one; what NetworkManager makes of them depends on its version.
+    given = {lease.host_name, f"{lease.host_name}.{lease.domain}"}
+    if lease.host_name and want.name and want.name not in given:
         _fail("DHCP gives it another name", "option 12 in DHCP", f"{lease.host_name}, not {want.name}", "cluster.yaml")
     name = await _answer(
         f"PTR {lease.address}",
         run.resolver(lease).name_of(lease.address),
         "without the PTR record the node calls itself localhost, and the installation fails",
     )
-    should = want.name or lease.host_name
-    if should and name.lower() != should:
-        _fail("its address has another name", f"PTR {lease.address}", f"{name}, not {should}", "the reverse zone")
+    should = {want.name} if want.name else given
+    if lease.host_name and name.lower() not in should:
+        came = f"{name}, not {want.name or lease.host_name}"
+        _fail("its address has another name", f"PTR {lease.address}", came, "the reverse zone")
     back = await _lookup(run, lease, name)
     if back != lease.address:
         _fail("its name has another address", f"A {name}", f"{back}, not {lease.address}", "the forward zone")
