@@ -103,7 +103,6 @@ class Pin:
     address_number: int
     address_text: str
     segment: Segment
-    mode: DhcpMode
     is_boot_nic: bool
     arch: Arch
     loader: str | None
@@ -127,7 +126,7 @@ class DhcpTable:
 
     pins: Mapping[bytes, Pin]  # by MAC address
     servers: frozenset[bytes]  # every address that is ours
-    segments: tuple[Segment, ...]
+    segments: tuple[Segment, ...]  # where DHCP is not off
     port: int  # the server's; clients listen on the next one
     mode: DhcpMode  # the most that any cluster allows
     # Laid out at first use: a memory of build_template, which always says the same.
@@ -151,13 +150,15 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     pins: dict[bytes, Pin] = {}
     segments: list[Segment] = []
     for cluster in clusters:
-        by_network = {network.cidr: compile_segment(network, cluster.listen) for network in cluster.networks}
+        by_network = {
+            network.cidr: compile_segment(network, cluster.listen, cluster.dhcp) for network in cluster.networks
+        }
         segments += by_network.values()
         for host in cluster.hosts:
-            network = cluster.network_of(host.address)
-            if network is None:
+            segment = next((segment for segment in own if int(host.address) in segment), None)
+            if segment is None:
                 raise ValueError(f"{host.name}: {host.address} is outside every network")
-            for pin in _pins(host, by_network[network.cidr], cluster.dhcp):
+            for pin in _pins(host, segment):
                 pins.setdefault(pin.mac, pin)
     for pin in pins.values():
         _judge(pin)
@@ -165,7 +166,7 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     return DhcpTable(
         pins=pins,
         servers=frozenset(segment.server for segment in segments),
-        segments=tuple(segments),
+        segments=tuple(segment for segment in segments if segment.mode is not DhcpMode.OFF),
         port=clusters[0].listen.dhcp_port,
         mode=next(mode for mode in (DhcpMode.FULL, DhcpMode.PROXY, DhcpMode.OFF) if mode in modes),
     )
@@ -216,7 +217,7 @@ def build_template(
     )
 
 
-def _pins(host: Host, segment: Segment, mode: DhcpMode) -> list[Pin]:
+def _pins(host: Host, segment: Segment) -> list[Pin]:
     return [
         Pin(
             host=host.name,
@@ -226,7 +227,6 @@ def _pins(host: Host, segment: Segment, mode: DhcpMode) -> list[Pin]:
             address_number=int(host.address),
             address_text=str(host.address),
             segment=segment,
-            mode=mode,
             # Two cards that both boot would install the host twice, the second over the first.
             is_boot_nic=position == 0,
             arch=host.arch,

@@ -82,7 +82,7 @@ def answer(
     pin = table.pins.get(datagram[28:34])
     if pin is None:
         return _unknown(table, datagram, options, arrival)
-    if pin.mode is DhcpMode.OFF:
+    if pin.segment.mode is DhcpMode.OFF:
         return MODE_OFF
     return _answer_host(table, _request_of(pin, datagram, options, arrival, installations), message[0])
 
@@ -90,7 +90,7 @@ def answer(
 def _answer_host(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
     if request.arrival.is_boot_server:
         return _answer_boot_server(table, request, message)
-    if request.pin.mode is DhcpMode.PROXY:
+    if request.pin.segment.mode is DhcpMode.PROXY:
         return _answer_proxy(table, request, message)
     if message == DISCOVER:
         return _answer_discover(table, request)

@@ -23,7 +23,7 @@ from appliance.dhcp.options import (
     OPT_SUBNET_MASK,
     encode_name,
 )
-from appliance.model import INFINITE_LEASE, Listen, Network
+from appliance.model import INFINITE_LEASE, DhcpMode, Listen, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,13 @@ class Segment:
     server_text: str
     base_url: str  # of the web server, without the last slash
     values: Mapping[int, bytes]  # what each host of the network is told
+    mode: DhcpMode
 
     def __contains__(self, address: int) -> bool:
         return address & self.mask == self.first
 
 
-def compile_segment(network: Network, listen: Listen) -> Segment:
+def compile_segment(network: Network, listen: Listen, mode: DhcpMode) -> Segment:
     """Return *network* as replies need it; *listen* tells the web server's port."""
     cidr = network.cidr
     return Segment(
@@ -51,6 +52,7 @@ def compile_segment(network: Network, listen: Listen) -> Segment:
         server_text=str(network.server),
         base_url=f"http://{network.server}{_port_suffix(network.server, listen)}",
         values={code: value for code, value in _network_values(network) if value},
+        mode=mode,
     )
 
 

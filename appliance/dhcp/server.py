@@ -109,12 +109,14 @@ class DhcpServer:
             self.close()
 
     async def _find_rogues(self, table: DhcpTable) -> None:
+        # Beside a proxy another server is what the operator wants.
+        segments = [segment for segment in table.segments if segment.mode is DhcpMode.FULL]
         ours = [
             interface
             for interface in self._interfaces.values()
             if interface.mac is not None
             and (not self._listen.dhcp or interface.name in self._listen.dhcp)
-            and any(address in segment for segment in table.segments for address in interface.addresses)
+            and any(address in segment for segment in segments for address in interface.addresses)
         ]
         own = {
             *table.servers,
@@ -151,7 +153,7 @@ class DhcpServer:
     def _send(self, sock: socket.socket, reply: Reply, interface: Interface, local: bytes) -> None:
         address = reply.address
         if self.tap is not None:
-            self.tap(reply.payload, (socket.inet_ntoa(local), self._listen.dhcp_port), (address, reply.port))
+            self.tap(reply.payload, (socket.inet_ntoa(local), sock.getsockname()[1]), (address, reply.port))
         if reply.mac is not None:
             if self._send_frame(reply, reply.mac, interface, local):
                 self.counts["sent", "frame"] += 1

@@ -505,3 +505,12 @@ def test_port_4011_is_silent_to_an_installed_host(table: DhcpTable) -> None:
 def test_mode_off_is_silent_to_its_hosts() -> None:
     off = compile_dhcp((reference_cluster(dhcp=DhcpMode.OFF),))
     assert answer(off, request("discover"), NODE_NETWORK, {}).why == "mode-off"  # type: ignore[union-attr]
+
+
+def test_network_whose_dhcp_is_off_is_somebody_elses_beside_one_that_is_served() -> None:
+    other = reference_cluster(dhcp=DhcpMode.OFF)
+    network = replace(other.networks[0], cidr=IPv4Network("192.0.2.0/24"), server=IPv4Address("192.0.2.5"))
+    host = replace(other.hosts[0], address=IPv4Address("192.0.2.11"), macs=(MacAddress.parse(W9_MAC),))
+    both = compile_dhcp((reference_cluster(), replace(other, networks=(network,), hosts=(host,))))
+    assert silence(both, request("discover", mac=STRANGER_MAC), arrival("192.0.2.5")).why == "other-network"
+    assert silence(both, request("discover", mac=W9_MAC), arrival("192.0.2.5")).why == "mode-off"
