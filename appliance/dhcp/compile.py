@@ -150,10 +150,8 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     pins: dict[bytes, Pin] = {}
     segments: list[Segment] = []
     for cluster in clusters:
-        by_network = {
-            network.cidr: compile_segment(network, cluster.listen, cluster.dhcp) for network in cluster.networks
-        }
-        segments += by_network.values()
+        own = [compile_segment(network, cluster.listen, cluster.dhcp) for network in cluster.networks]
+        segments += own
         for host in cluster.hosts:
             segment = next((segment for segment in own if int(host.address) in segment), None)
             if segment is None:
