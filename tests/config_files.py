@@ -1,8 +1,15 @@
 """A cluster.yaml without a flaw and the files that it names, to put flaws into."""
 
+import base64
+import json
 import re
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance import config
 from appliance.config import Checked
@@ -122,3 +129,14 @@ def with_dns(lines: str) -> str:
 def flaw_id(value: str) -> str:
     """Return the name of a case: what is told, not the file."""
     return "file" if "\n" in value else re.sub(r"\W+", "-", value[:60])
+
+
+def bootstrap_ign(dies_at: datetime) -> str:
+    """Return a bootstrap.ign whose certificate dies at *dies_at*."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, dies_at - timedelta(days=1), dies_at)
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    url = f"data:text/plain;charset=utf-8;base64,{base64.b64encode(pem).decode()}"
+    file = {"path": "/opt/openshift/tls/kubelet-signer.crt", "contents": {"source": url}}
+    return json.dumps({"ignition": {"version": "3.2.0"}, "storage": {"files": [file]}})

@@ -20,7 +20,7 @@ Cidr = IPv4Network | IPv6Network
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _RECORD_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
-_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.\d{1,5})?(?:[-+.][0-9A-Za-z.+-]*)?", re.ASCII)
+_RELEASE = re.compile(r"(\d)\.(\d{1,3})(?:\.\d{1,5})?(?:[-+.][0-9A-Za-z.+-]*)?", re.ASCII)
 _DURATION = re.compile(r"(\d{1,10})\s*([smhdw]?)", re.ASCII)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
@@ -165,11 +165,11 @@ def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
     def parse(text: str) -> Endpoint:
         spelled = text.strip()
         if spelled.startswith("["):
-            inner, _, rest = spelled[1:].partition("]")
-            address: Address = parse_ipv6(inner)
-            port_text = rest.removeprefix(":") if rest else ""
-            if rest and not rest.startswith(":"):
+            inner, bracket, rest = spelled[1:].partition("]")
+            if not bracket or (rest and not rest.startswith(":")):
                 raise _wrong(text, f"is not an address and port; write it as [2001:db8::1]:{default_port}")
+            address: Address = parse_ipv6(inner)
+            port_text = rest.removeprefix(":")
         elif spelled.count(":") > 1:
             address, port_text = parse_ipv6(spelled), ""
         else:
@@ -302,9 +302,7 @@ def parse_mailbox(text: str) -> str:
     if not at:
         return parse_domain(local)
     if not re.fullmatch("[A-Za-z0-9_-]{1,63}", local):
-        raise ValueError(
-            f"{describe(text)}: before the @ letters, digits, _ and - can stand, as in hostmaster@example.com"
-        )
+        raise _wrong(text, "has other signs than letters, digits, _ and - before the @; write hostmaster@example.com")
     return f"{local.lower()}.{parse_domain(domain)}"
 
 

@@ -147,7 +147,7 @@ def dracut_arguments(config: NetworkConfig, name: str, dns_servers: tuple[IPv4Ad
     return (
         *addresses,
         *(f"nameserver={_bracketed(server)}" for server in servers),
-        *(_bond_argument(interface) for interface in config.interfaces if interface.type == "bond"),
+        *(_bond_argument(i, i.link_aggregation) for i in config.interfaces if i.type == "bond" and i.link_aggregation),
         *(f"vlan={i.name}:{i.vlan.base_iface}" for i in config.interfaces if i.type == "vlan" and i.vlan),
         *(_route_argument(route) for route in config.routes.config if route.destination.prefixlen),
     )
@@ -185,10 +185,7 @@ def _default_gateway(interface: Interface, config: NetworkConfig, version: int) 
     return ""
 
 
-def _bond_argument(interface: Interface) -> str:
-    bond = interface.link_aggregation
-    if bond is None:
-        return f"bond={interface.name}"
+def _bond_argument(interface: Interface, bond: LinkAggregation) -> str:
     options = ",".join([f"mode={bond.mode}", *(f"{key}={value}" for key, value in bond.options.items())])
     mtu = f":{interface.mtu}" if interface.mtu else ""
     return f"bond={interface.name}:{','.join(bond.port)}:{options}{mtu}"

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from appliance.cli import cli
 from appliance.config.schema import json_schema
-from tests.config_files import CLEAN, IMAGES, edited, make_data_dir
+from tests.config_files import CLEAN, IMAGES, bootstrap_ign, edited, make_data_dir
 
 
 def validate(root: Path, text: str, *options: str) -> Result:
@@ -107,6 +108,18 @@ def test_image_that_is_what_its_sha256_says_is_no_problem(tmp_path: Path) -> Non
     digest = hashlib.sha256(kernel.read_bytes()).hexdigest()
 
     assert validate(tmp_path, f"{CLEAN}images: {{kernel: {{name: {IMAGES[0]}, sha256: {digest}}}}}\n").exit_code == 0
+
+
+def test_life_of_the_certificates_is_shown(tmp_path: Path) -> None:
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=20)
+    (make_data_dir(tmp_path) / "ignition" / "bootstrap.ign").write_text(bootstrap_ign(soon))
+    (tmp_path / "cluster.yaml").write_text(CLEAN)
+    arguments = ["validate", str(tmp_path / "cluster.yaml"), "--data-dir", str(tmp_path / "data")]
+    as_text = CliRunner().invoke(cli, arguments).stdout.splitlines()
+    as_json = json.loads(CliRunner().invoke(cli, [*arguments, "-o", "json"]).stdout)
+
+    assert as_text[1] == f"{tmp_path}/cluster.yaml: bootstrap.ign is good until {soon:%Y-%m-%d %H:%M} UTC"
+    assert as_json["clusters"][0]["ignitionExpiry"] == {"bootstrap.ign": soon.timestamp()}
 
 
 def test_schema_prints_the_schema() -> None:

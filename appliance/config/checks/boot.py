@@ -83,8 +83,7 @@ def _mixed_releases(facts: Facts) -> Iterator[Problem]:
     for path in (("images",), ("images", "x86_64"), ("images", "aarch64")):
         said = facts.at(fields.parse_image_release, *path, "release")
         of_images = facts.at(fields.parse_release, *path, "release")
-        if said and not of_images:
-            continue  # a build's number, as 416.94.202405291527-0
+        # A build's number, as 416.94.202405291527-0, is no release, and tells nothing here.
         if of_images and of_images.value.boots_live is not release.boots_live:
             yield of_images.error(
                 f"{said.value if said else ''} boots {_way(of_images.value)}, and release {release} {_way(release)};"

@@ -45,7 +45,7 @@ def _said(facts: Facts, key: str) -> list[Fact[Endpoint]]:
 def _defaults(facts: Facts, key: str) -> list[Fact[Endpoint]]:
     if facts.has("listen", key):
         return []
-    owner = f"listen.{key}, where nothing is said,"
+    owner = f"listen.{key} by default"
     if key == "dashboard":
         return [Fact(DASHBOARD, ("listen",), facts.document, owner)]
     own: list[Fact[IPv4Address]] = [*([facts.appliance] if facts.appliance else []), *facts.servers]

@@ -1,9 +1,12 @@
 """How the checks of cluster.yaml act together, and where something is right that looks wrong."""
 
+import os
 import re
 from pathlib import Path
 
-from tests.config_files import CLEAN, check_text, edited, make_data_dir, told
+from appliance.config import check
+from appliance.loaders import package_hint
+from tests.config_files import CLEAN, check_text, edited, make_data_dir, spelled, told
 
 
 def test_clean_file_has_no_problem(tmp_path: Path) -> None:
@@ -94,3 +97,29 @@ def test_warnings_alone_still_give_the_cluster(tmp_path: Path) -> None:
     checked = check_text(tmp_path, f"{CLEAN}images: {{kernel: own-kernel}}\n")
 
     assert (len(checked.clusters), len(checked.warnings), checked.errors) == (1, 1, ())
+
+
+def test_fifo_in_an_image_place_is_told(tmp_path: Path) -> None:
+    os.mkfifo(make_data_dir(tmp_path) / "images" / "k")
+
+    assert told(tmp_path, f"{CLEAN}images: {{kernel: k}}\n") == [
+        "40: warning: images.kernel: the kernel data/images/k is no regular file; put the file there"
+    ]
+
+
+def test_legacy_release_does_not_use_a_root_file_system(tmp_path: Path) -> None:
+    lines = told(tmp_path, edited(("4.16.3", "4.5.6")) + "images: {rootfs: r}\n")
+
+    assert "40: warning: images.rootfs: is not used: release 4.5 installs images.metal" in lines
+
+
+def test_missing_boot_file_names_the_package(tmp_path: Path) -> None:
+    (make_data_dir(tmp_path) / "tftp" / "arm64-efi" / "snponly.efi").unlink()
+    (tmp_path / "cluster.yaml").write_text(CLEAN.replace("role: worker\n", "role: worker\n    arch: aarch64\n"))
+    checked = check([tmp_path / "cluster.yaml"], tmp_path / "data", 0.0)
+    told_of_it = [line for line in spelled(tmp_path, checked) if "boot file" in line]
+
+    assert told_of_it == [
+        "cluster.yaml:34: warning: hosts[4]: the boot file arm64-efi/snponly.efi for aarch64 is not there; "
+        + package_hint("arm64-efi/snponly.efi")
+    ]

@@ -14,14 +14,14 @@ FLAWS = [
     (
         f"{CLEAN}listen: {{dashboard: 0.0.0.0:80}}\n",
         (
-            "40: listen.dashboard: 0.0.0.0:80 is the TCP port of listen.http, where nothing is said, (line 16) too; "
+            "40: listen.dashboard: 0.0.0.0:80 is the TCP port of listen.http by default (line 16) too; "
             "give it another port"
         ),
     ),
     (
         f"{CLEAN}listen: {{http: 127.0.0.1:8080}}\n",
         (
-            "40: listen.http: 127.0.0.1:8080 is the TCP port of listen.dashboard, where nothing is said, (line 40) too; "
+            "40: listen.http: 127.0.0.1:8080 is the TCP port of listen.dashboard by default (line 40) too; "
             "give it another port"
         ),
     ),

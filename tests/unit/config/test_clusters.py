@@ -113,7 +113,7 @@ def test_everywhere_in_one_file_takes_the_other_s_ports_too(tmp_path: Path) -> N
 
     assert lines == [
         (
-            "b.yaml:40: listen.http: 0.0.0.0:80 is the TCP port of listen.http, where nothing is said, (a.yaml:16) too; "
+            "b.yaml:40: listen.http: 0.0.0.0:80 is the TCP port of listen.http by default (a.yaml:16) too; "
             "give it another port"
         )
     ]

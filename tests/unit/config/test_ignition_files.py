@@ -1,30 +1,16 @@
 """The Ignition files that a cluster's machines will get: there, of this cluster, and alive."""
 
-import base64
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.config_files import CLEAN, check_text, make_data_dir, spelled, told
+from appliance.config import check
+from tests.config_files import CLEAN, bootstrap_ign, check_text, make_data_dir, spelled, told
 
 DIES_AT = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)
 HOUR = 3600
-
-
-def bootstrap_ign() -> str:
-    """Return a bootstrap.ign whose certificate dies at DIES_AT."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, DIES_AT - timedelta(days=1), DIES_AT)
-    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    url = f"data:text/plain;charset=utf-8;base64,{base64.b64encode(pem).decode()}"
-    file = {"path": "/opt/openshift/tls/kubelet-signer.crt", "contents": {"source": url}}
-    return json.dumps({"ignition": {"version": "3.2.0"}, "storage": {"files": [file]}})
 
 
 def pointer_ign(domain: str) -> str:
@@ -37,14 +23,12 @@ def pointer_ign(domain: str) -> str:
 def ignition(tmp_path: Path) -> Path:
     """Return the directory of the Ignition files, which are all good."""
     directory = make_data_dir(tmp_path) / "ignition"
-    (directory / "bootstrap.ign").write_text(bootstrap_ign())
+    (directory / "bootstrap.ign").write_text(bootstrap_ign(DIES_AT))
     return directory
 
 
 def told_now(tmp_path: Path, now: float) -> list[str]:
     """Return what is told of the clean file at *now*, the Ignition files left as they are."""
-    from appliance.config import check
-
     (tmp_path / "cluster.yaml").write_text(CLEAN)
     checked = check([tmp_path / "cluster.yaml"], tmp_path / "data", now)
     assert checked.errors == ()
@@ -75,8 +59,6 @@ def test_dead_certificates_are_told(ignition: Path, tmp_path: Path) -> None:
 
 def test_dead_certificates_that_are_served_all_the_same_are_told_so(ignition: Path, tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text(f"{CLEAN}serveExpired: true\n")
-    from appliance.config import check
-
     checked = check([tmp_path / "cluster.yaml"], tmp_path / "data", DIES_AT.timestamp())
 
     assert "died at 2026-11-24 06:30 UTC, and is served all the same (serveExpired)" in checked.warnings[0].message

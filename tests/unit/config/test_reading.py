@@ -58,6 +58,12 @@ def test_merge_key_gives_what_is_not_said(tmp_path: Path) -> None:
     }
 
 
+def test_merge_key_with_something_else_than_a_mapping_is_told(tmp_path: Path) -> None:
+    assert told(tmp_path, f"{CLEAN}menu: {{<<: x}}\n") == [
+        '40: menu."<<": << takes in the keys of a mapping; write `<<: *name`, with &name before a mapping above'
+    ]
+
+
 def test_problem_in_a_merged_value_has_the_line_where_it_stands(tmp_path: Path) -> None:
     text = edited(("hosts:\n", "hosts:\n"), ("    role: worker\n", "    <<: &w {role: wroker}\n"))
 

@@ -1,0 +1,121 @@
+"""How single values are spelled: what is taken, and what is said of the rest."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from appliance.config import fields
+from appliance.config.records import rdata
+from appliance.model import INFINITE_LEASE, Release
+
+port = fields.parse_endpoint(53)
+
+TAKEN: list[tuple[Callable[[str], object], str, object]] = [
+    (fields.parse_release, "4.5", Release(4, 5)),
+    (fields.parse_release, "4.16.3", Release(4, 16)),
+    (fields.parse_release, "4.15.0-0.okd-2024-03-10-010116", Release(4, 15)),
+    (fields.parse_release, "4.16.0-rc.1", Release(4, 16)),
+    (fields.parse_lease, "infinite", INFINITE_LEASE),
+    (fields.parse_lease, "7d", 604800),
+    (fields.parse_lease, "2W", 1209600),
+    (fields.parse_lease, "3600", 3600),
+    (fields.parse_truth, "Yes", True),
+    (fields.parse_truth, "off", False),
+    (fields.parse_mailbox, "Root@Example.com", "root.example.com"),
+    (fields.parse_mailbox, "root.example.com.", "root.example.com"),
+    (fields.parse_record_name, "_Etcd._TCP", "_etcd._tcp"),
+    (fields.parse_record_name, "*.dev.", "*.dev."),
+    (fields.parse_record_name, "2001:DB8::0:1", "2001:db8::1"),
+    (fields.parse_disk, "/dev/disk/by-path/pci-0000:00:1f.2-ata-1", "/dev/disk/by-path/pci-0000:00:1f.2-ata-1"),
+    (fields.parse_file_name, "4.16/kernel", "4.16/kernel"),
+    (fields.parse_kernel_argument, "rd.break=pre-mount,x", "rd.break=pre-mount,x"),
+    (fields.parse_sha256, "AB" * 32, "ab" * 32),
+]
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "expected"), TAKEN, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_spelling_is_taken(parse: Callable[[str], object], text: str, expected: object) -> None:
+    assert parse(text) == expected
+
+
+REFUSED: list[tuple[Callable[[str], object], str, str]] = [
+    (fields.parse_release, "416.94", '"416.94" is not a release; write it as 4.16 or 4.16.3'),
+    (fields.parse_release, "4.0", '"4.0" is too old: machines boot from the network by Ignition from 4.1 on'),
+    (fields.parse_release, "\u0664.\u0665", '"\u0664.\u0665" is not a release; write it as 4.16 or 4.16.3'),
+    (fields.parse_image_release, "x", '"x" is not a release of RHCOS; write it as 4.16.3, as the image\'s name has it'),
+    (fields.parse_ipv6, "2001:db8::g", '"2001:db8::g" is not an IPv6 address; write it as 2001:db8::21'),
+    (fields.parse_ipv6, "fe80::1%eno1", '"fe80::1%eno1" names an interface; write the address alone, as 2001:db8::21'),
+    (
+        fields.parse_cidr4,
+        "2001:db8::/64",
+        '"2001:db8::/64" is an IPv6 network, and only IPv4 works here; write it as 192.0.2.0/24',
+    ),
+    (fields.parse_cidr, "192.0.2.0/33", '"192.0.2.0/33" is not a network; write it as 192.0.2.0/24'),
+    (
+        fields.parse_cidr,
+        "2001:db8::1/64",
+        '"2001:db8::1/64" is an address inside a network; the network is 2001:db8::/64',
+    ),
+    (fields.parse_domain, ".", '"." is no name; write it as m1.ocp45.example.com'),
+    (fields.parse_domain, "a." * 128, f'"{"a." * 28}a..." has 255 characters; a domain name has at most 253'),
+    (
+        fields.parse_domain,
+        "\u212a.example",
+        (
+            '"\u212a.example" has "k", which is not a name (RFC 1123); '
+            "write letters, digits and hyphens, with no hyphen at either end"
+        ),
+    ),
+    (port, "[2001:db8::1", '"[2001:db8::1" is not an address and port; write it as [2001:db8::1]:53'),
+    (port, "[2001:db8::1]53", '"[2001:db8::1]53" is not an address and port; write it as [2001:db8::1]:53'),
+    (port, "192.0.2.1:", '"192.0.2.1:" ends with a colon; write it as 192.0.2.1:53'),
+    (port, "192.0.2.1:0", '"0" is not right here; write a whole number from 1 to 65535'),
+    (port, "localhost:53", '"localhost" is not an IPv4 address; write it as 192.0.2.21'),
+    (fields.parse_whole(1, 9, "bytes"), "1.0", '"1.0" is not right here; write a whole number from 1 to 9 (bytes)'),
+    (fields.parse_whole(1, 9), "9" * 5000, f'"{"9" * 57}..." is not right here; write a whole number from 1 to 9'),
+    (fields.parse_lease, "10s", '"10s" is 10 s; from 60 s to 4294967294 s is right here'),
+    (
+        fields.parse_mailbox,
+        "a.b@example.com",
+        '"a.b@example.com" has other signs than letters, digits, _ and - before the @; write hostmaster@example.com',
+    ),
+    (fields.parse_directory, " ", '" " cannot be a directory; write it as /var/lib/ocp-appliance'),
+    (
+        fields.parse_disk,
+        "/dev/../etc/passwd",
+        '"/dev/../etc/passwd" is not a path under /dev; write /dev/sda or /dev/disk/by-id/wwn-0x5000c500a1b2c3d4',
+    ),
+    (
+        fields.parse_kernel_argument,
+        "||",
+        '"||" would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || #',
+    ),
+    (lambda text: rdata("TXT", text, "x"), '"a', '""a" opens a quote that it does not close; leave the quotes out'),
+    (
+        lambda text: rdata("A", text, "x"),
+        "::1",
+        '"::1" is not an IPv4 address, and only those work here; write it as 192.0.2.21',
+    ),
+    (lambda text: rdata("AAAA", text, "x"), "1.2.3.4", '"1.2.3.4" is not an IPv6 address; write it as 2001:db8::21'),
+    (
+        lambda text: rdata("SRV", text, "x"),
+        "0 10 ldap",
+        '"0 10 ldap" is no SRV data, which is priority, weight, port, name; write it as 0 10 389 ldap',
+    ),
+    (
+        lambda text: rdata("SRV", text, "x"),
+        "0 10 99999 ldap",
+        '"99999" is not right here; write a whole number from 0 to 65535',
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "expected"), REFUSED, ids=lambda value: value[:20] if isinstance(value, str) else ""
+)
+def test_spelling_is_refused_with_what_would_be_right(parse: Callable[[str], object], text: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        parse(text)
