@@ -160,7 +160,8 @@ class ControlServer:
     async def _explain(self, request: Request) -> AsyncIterator[Json]:
         from appliance.dashboard.view import explanation
 
-        yield {"explain": explanation(self._registry, self._host(request))}
+        told = explanation(self._registry, self._host(request), is_whole=bool(request.get("all")))
+        yield {"explain": told}
 
     async def _seen(self, _request: Request) -> AsyncIterator[Json]:
         from appliance.dashboard.view import strangers

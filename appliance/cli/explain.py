@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("host")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--all", "tells_all", is_flag=True, help="The whole installation, not the last boot alone.")
 @socket_options
-def command(host: str, output: str, data_dir: Path | None, socket: Path | None) -> None:
+def command(host: str, output: str, data_dir: Path | None, socket: Path | None, *, tells_all: bool) -> None:
     """Tell the last boot of HOST: what it asked, what it was told, how long it took, and what is missing now."""
     from appliance.control import ask
 
-    (answer,) = ask(find_socket(data_dir, socket), "explain", host=host)
+    (answer,) = ask(find_socket(data_dir, socket), "explain", host=host, all=tells_all)
     told = cast("Explanation", answer["explain"])
     if output == "json":
         click.echo(json.dumps(told, indent=2))

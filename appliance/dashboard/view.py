@@ -158,12 +158,15 @@ def strangers(registry: Registry) -> list[StrangerRow]:
     ]
 
 
-def explanation(registry: Registry, host: Host, now: float | None = None) -> Explanation:
-    """Return a host's last boot, step by step, and what is missing now."""
+def explanation(registry: Registry, host: Host, now: float | None = None, *, is_whole: bool = False) -> Explanation:
+    """Return a host's last boot, or all of its installation, step by step, and what is missing now."""
     now = time.time() if now is None else now
     one = registry.installations[host.name]
     records = registry.journal.records(host.name)
-    boot = last_boot(registry.journal.events(host=host.name, limit=EXPLAINED_EVENTS))
+    if is_whole:
+        boot = registry.journal.events(host=host.name, number=one.number, limit=EXPLAINED_EVENTS)
+    else:
+        boot = last_boot(registry.journal.events(host=host.name, limit=EXPLAINED_EVENTS))
     return {
         "host": row(registry, host, now),
         "steps": steps(boot, now),

@@ -313,6 +313,14 @@ async def test_explain_tells_the_last_boot_and_what_is_missing(appliance):
     assert output.rstrip().endswith("Stage: script. Next: iPXE must fetch the kernel.")
 
 
+async def test_explain_tells_the_whole_installation_when_asked(appliance):
+    m1 = appliance.boot(1)
+    appliance.happen(m1.live(rootfs=MB), 0)
+    appliance.happen(m1.dhcp(Client.PXE), 0)
+    assert "rootfs" not in (await appliance.run("explain", "m1"))[1]
+    assert "rootfs" in (await appliance.run("explain", "m1", "--all"))[1]
+
+
 @pytest.mark.parametrize(
     ("events", "missing"),
     [
