@@ -1,0 +1,166 @@
+"""`ocp-appliance demo` as an operator runs it: in a lab as root and as nobody, on loopback, and interrupted."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).parent.parent.parent
+DEMO = [sys.executable, "-m", "appliance", "demo"]
+UNSHARE_USER = ["unshare", "--user"]
+FORBIDS_NETWORKS = 'echo 0 > /proc/sys/user/max_net_namespaces && exec "$@"'
+
+
+def may(*command: str) -> bool:
+    """Whether this machine lets us do *command*."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+needs_user_namespaces = pytest.mark.skipif(
+    not may(*UNSHARE_USER, "--map-root-user", "--net", "true"), reason="user namespaces are not allowed here"
+)
+
+
+def run(command: Sequence[str], directory: Path) -> str:
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(directory)},
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def assert_all_installed(output: str) -> None:
+    assert re.search(r"all 7 machines installed in [\d.]+ s, and came up from their own disks in [\d.]+ s", output)
+    for host in ("bs", "m1", "m2", "m3", "w1", "w2", "w3"):
+        assert re.search(rf"{host} +│ \w+ +│ installed .*│ booted from its disk", output)
+
+
+def processes_in(directory: Path) -> list[int]:
+    """Return the processes that have *directory* on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(directory).encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What a demo in a lab printed, and the directory that it was told to use."""
+    directory = tmp_path_factory.mktemp("demo")
+    return run([*DEMO, "--network", "lab"], directory), directory
+
+
+def test_the_demo_installs_seven_machines_in_a_lab(lab_demo: tuple[str, Path]) -> None:
+    assert_all_installed(lab_demo[0])
+
+
+def test_the_demo_boots_by_tftp_and_by_http_and_as_bios(lab_demo: tuple[str, Path]) -> None:
+    output, _ = lab_demo
+    assert "TFTP: efi/ipxe.efi" in output
+    assert "TFTP: undionly.kpxe" in output
+    assert "HTTP: http://172.16.0.101/efi/ipxe.efi" in output
+
+
+def test_the_demo_leaves_no_file_behind(lab_demo: tuple[str, Path]) -> None:
+    assert list(lab_demo[1].iterdir()) == []
+
+
+def test_the_demo_shows_that_workers_wait_for_the_masters(lab_demo: tuple[str, Path]) -> None:
+    output, _ = lab_demo
+    last_master_up = max(output.index(f"up as {name}.ocp45") for name in ("m1", "m2", "m3"))
+    installing = output.index("Installing w1.ocp45.example.localdomain as worker")
+    assert output.index("w1.ocp45.example.localdomain waits: nothing answers on api-int") < installing
+    assert last_master_up < installing
+
+
+@needs_user_namespaces
+def test_the_demo_needs_no_privilege(tmp_path: Path) -> None:
+    command = [*UNSHARE_USER, "--map-user=1000", "--map-group=1000", *DEMO, "--network", "lab"]
+    assert_all_installed(run(command, tmp_path))
+
+
+@needs_user_namespaces
+def test_the_demo_runs_on_loopback_where_namespaces_are_forbidden(tmp_path: Path) -> None:
+    command = [*UNSHARE_USER, "--map-root-user", "sh", "-c", FORBIDS_NETWORKS, "sh", *DEMO]
+    output = run(command, tmp_path)
+    assert "using the loopback interface and high ports instead" in output
+    assert_all_installed(output)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_user_namespaces
+def test_a_lab_that_is_insisted_on_and_forbidden_is_an_error(tmp_path: Path) -> None:
+    command = [*UNSHARE_USER, "--map-root-user", "sh", "-c", FORBIDS_NETWORKS, "sh", *DEMO, "--network", "lab"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "no lab can be made: this machine forbids network namespaces; use --network loopback\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    with demo_under_way(tmp_path) as process:
+        process.send_signal(number)
+        assert process.wait(30) == 130
+    assert list(tmp_path.iterdir()) == []
+    assert processes_in(tmp_path) == []
+
+
+def test_a_demo_that_is_killed_takes_its_appliance_along(tmp_path: Path) -> None:
+    with demo_under_way(tmp_path) as process:
+        served = processes_in(tmp_path)
+        assert served
+        process.kill()
+        process.wait(30)
+    for pid in served:
+        wait_until_gone(pid)
+
+
+def wait_until_gone(pid: int) -> None:
+    """Wait until the process *pid* has ended (pidfd_open(2))."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        readable, _, _ = select.select([descriptor], [], [], 30)
+        assert readable, f"process {pid} goes on"
+    finally:
+        os.close(descriptor)
+
+
+def demo_under_way(directory: Path) -> "subprocess.Popen[str]":
+    """Start a demo, and return it once its first machine has fetched a kernel."""
+    process = subprocess.Popen(
+        [*DEMO, "--network", "lab"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(directory), "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "kernel     HTTP" in line:
+            return process
+    raise AssertionError("the demo ended before a machine fetched its kernel")
