@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from appliance.config import fields
+from appliance.config import addresses, fields
 from appliance.config.document import Document, Items, Path_, spell_path
 from appliance.errors import Problem
 from appliance.model import MacAddress, Release, Role
@@ -125,10 +125,10 @@ class Facts:
         return fact.value if fact else None
 
     @cached_property
-    def networks(self) -> list[Fact[fields.Cidr]]:
+    def networks(self) -> list[Fact[addresses.Cidr]]:
         """The ranges of the machine networks."""
         count = self.count("networking", "machineNetwork")
-        found = [self.at(fields.parse_cidr, "networking", "machineNetwork", i, "cidr") for i in range(count)]
+        found = [self.at(addresses.parse_cidr, "networking", "machineNetwork", i, "cidr") for i in range(count)]
         return [fact for fact in found if fact is not None]
 
     @cached_property
@@ -141,7 +141,7 @@ class Facts:
     @cached_property
     def appliance(self) -> Fact[IPv4Address] | None:
         """The appliance's address."""
-        return self.at(fields.parse_ipv4, "appliance", "address", owner="the appliance's own address")
+        return self.at(addresses.parse_ipv4, "appliance", "address", owner="the appliance's own address")
 
     @cached_property
     def appliance_name(self) -> Fact[str]:
@@ -156,7 +156,7 @@ class Facts:
         """Every default gateway."""
         count = self.count("networking", "machineNetwork")
         paths = [("networking", "machineNetwork", i, "gateway") for i in range(count)]
-        found = [self.at(fields.parse_ipv4, *path, owner="the gateway") for path in [*paths, ("dhcp", "gateway")]]
+        found = [self.at(addresses.parse_ipv4, *path, owner="the gateway") for path in [*paths, ("dhcp", "gateway")]]
         return [fact for fact in found if fact is not None]
 
     @cached_property
@@ -164,15 +164,16 @@ class Facts:
         """The appliance's addresses in the machine networks, where they are said."""
         count = self.count("networking", "machineNetwork")
         paths = [("networking", "machineNetwork", i, "serverAddress") for i in range(count)]
-        found = [self.at(fields.parse_ipv4, *path, owner="the appliance's address there") for path in paths]
+        found = [self.at(addresses.parse_ipv4, *path, owner="the appliance's address there") for path in paths]
         return [fact for fact in found if fact is not None]
 
     @cached_property
-    def vips(self) -> dict[str, list[Fact[fields.Address]]]:
+    def vips(self) -> dict[str, list[Fact[addresses.Address]]]:
         """The load balancer's addresses, by key."""
         keys = {"apiVIPs": "the API's", "apiInternalVIPs": "api-int's", "ingressVIPs": "the ingress's"}
         return {
-            key: self.all_at(fields.parse_address, key, owner=f"{whose} address ({key})") for key, whose in keys.items()
+            key: self.all_at(addresses.parse_address, key, owner=f"{whose} address ({key})")
+            for key, whose in keys.items()
         }
 
     @cached_property
@@ -186,18 +187,18 @@ class Facts:
 
         short = self.at(fields.parse_domain, "hosts", index, "hostname")
         label = short.value if short else f"hosts[{index}]"
-        macs = self.all_at(fields.parse_mac, "hosts", index, "macAddress", owner=label)
+        macs = self.all_at(addresses.parse_mac, "hosts", index, "macAddress", owner=label)
         for number in range(self.count("hosts", index, "interfaces")):
             path = ("hosts", index, "interfaces", number, "macAddress")
-            macs += self.all_at(fields.parse_mac, *path, owner=label)
+            macs += self.all_at(addresses.parse_mac, *path, owner=label)
         return HostFacts(
             entry=Fact(index, ("hosts", index), self.document, label),
             label=label,
             name=short and self._full(short, label),
             role=at(fields.parse_enum(Role), "role"),
             macs=macs,
-            address=at(fields.parse_ipv4, "address"),
-            address6=at(fields.parse_ipv6, "addressIPv6"),
+            address=at(addresses.parse_ipv4, "address"),
+            address6=at(addresses.parse_ipv6, "addressIPv6"),
         )
 
     def _full(self, short: Fact[str], owner: str) -> Fact[str]:

@@ -8,15 +8,12 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeVar
 
 from appliance.config.document import describe
-from appliance.model import INFINITE_LEASE, Endpoint, MacAddress, Release
+from appliance.model import INFINITE_LEASE, Release
 
 E = TypeVar("E", bound=StrEnum)
-Address = IPv4Address | IPv6Address
-Cidr = IPv4Network | IPv6Network
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _RECORD_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
@@ -25,81 +22,11 @@ _DURATION = re.compile(r"(\d{1,10})\s*([smhdw]?)", re.ASCII)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_MAC_OCTETS = re.compile(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2})+")
 
 
-def _wrong(text: str, why: str) -> ValueError:
+def wrong(text: str, why: str) -> ValueError:
+    """Return the error that *text*, which stands there, is told with *why*."""
     return ValueError(f"{describe(text)} {why}")
-
-
-def parse_mac(text: str) -> MacAddress:
-    """Return the unicast Ethernet address that *text* spells."""
-    try:
-        mac = MacAddress.parse(text)
-    except ValueError:
-        if _MAC_OCTETS.fullmatch(text.strip()):
-            count = len(re.split("[:-]", text.strip()))
-            if count != 6:
-                raise _wrong(text, f"has {count} bytes; a MAC address has 6") from None
-        raise _wrong(text, "is not a MAC address; write it as 52:54:00:12:34:56") from None
-    if mac.octets[0] & 1:
-        raise _wrong(text, "is a group address; a machine's own has an even first byte")
-    if not any(mac.octets):
-        raise _wrong(text, "is nobody's address; write the machine's own")
-    return mac
-
-
-def parse_address(text: str) -> Address:
-    """Return the IPv4 or IPv6 address that *text* spells."""
-    return parse_ipv6(text) if ":" in text else parse_ipv4(text)
-
-
-def parse_ipv4(text: str) -> IPv4Address:
-    """Return the IPv4 address that *text* spells."""
-    try:
-        return IPv4Address(text.strip())
-    except ValueError:
-        if "/" in text:
-            raise _wrong(text, "has a prefix length; the address alone stands here, as 192.0.2.21") from None
-        if ":" in text:
-            raise _wrong(text, "is not an IPv4 address, and only those work here; write it as 192.0.2.21") from None
-        if re.fullmatch(r"\s*\d+(\.\d+){3}\s*", text):
-            is_large = any(int(part[:9]) > 255 for part in text.split("."))
-            reason = "has a part past 255" if is_large else "has leading zeros"
-            raise _wrong(text, f"{reason}; an IPv4 address is written as 192.0.2.21") from None
-        raise _wrong(text, "is not an IPv4 address; write it as 192.0.2.21") from None
-
-
-def parse_ipv6(text: str) -> IPv6Address:
-    """Return the IPv6 address that *text* spells, which has no zone."""
-    try:
-        address = IPv6Address(text.strip())
-    except ValueError:
-        raise _wrong(text, "is not an IPv6 address; write it as 2001:db8::21") from None
-    if address.scope_id is not None:
-        raise _wrong(text, "names an interface; write the address alone, as 2001:db8::21")
-    return address
-
-
-def parse_cidr(text: str) -> Cidr:
-    """Return the network that *text* spells."""
-    try:
-        network = ipaddress.ip_network(text.strip(), strict=False)
-    except ValueError:
-        network = None
-    if network is None or "/" not in text:
-        raise _wrong(text, "is not a network; write it as 192.0.2.0/24")
-    if ipaddress.ip_interface(text.strip()).ip != network.network_address:
-        raise _wrong(text, f"is an address inside a network; the network is {network}")
-    return network
-
-
-def parse_cidr4(text: str) -> IPv4Network:
-    """Return the IPv4 network that *text* spells."""
-    network = parse_cidr(text)
-    if isinstance(network, IPv6Network):
-        raise _wrong(text, "is an IPv6 network, and only IPv4 works here; write it as 192.0.2.0/24")
-    return network
 
 
 def parse_domain(text: str) -> str:
@@ -126,17 +53,17 @@ def parse_record_name(text: str) -> str:
 def _domain(text: str, label_form: re.Pattern[str], wanted: str) -> str:
     name = text.strip().lower().removesuffix(".")
     if not name:
-        raise _wrong(text, "is no name; write it as m1.ocp45.example.com")
+        raise wrong(text, "is no name; write it as m1.ocp45.example.com")
     if len(name) > 253:
-        raise _wrong(text, f"has {len(name)} characters; a domain name has at most 253")
+        raise wrong(text, f"has {len(name)} characters; a domain name has at most 253")
     for label in name.split("."):
         inside = "" if label == name else f"has {describe(label)}, which "
         if not label:
-            raise _wrong(text, "has two dots with nothing between, or begins with one")
+            raise wrong(text, "has two dots with nothing between, or begins with one")
         if len(label) > 63:
-            raise _wrong(text, f"{inside}has {len(label)} characters; a label has at most 63")
+            raise wrong(text, f"{inside}has {len(label)} characters; a label has at most 63")
         if not label_form.fullmatch(label) or not text.isascii():
-            raise _wrong(text, f"{inside}is not a name (RFC 1123); write {wanted}")
+            raise wrong(text, f"{inside}is not a name (RFC 1123); write {wanted}")
     return name
 
 
@@ -144,7 +71,7 @@ def parse_label(text: str) -> str:
     """Return the single label that *text* spells, lower case."""
     name = parse_domain(text)
     if "." in name:
-        raise _wrong(text, "has a dot; write the name alone, and its domain as baseDomain")
+        raise wrong(text, "has a dot; write the name alone, and its domain as baseDomain")
     return name
 
 
@@ -152,34 +79,11 @@ def parse_release(text: str) -> Release:
     """Return the release that *text* names, as 4.5, 4.16.3 or 4.15.0-0.okd-2024-03-10-010116."""
     form = _RELEASE.fullmatch(text.strip())
     if not form:
-        raise _wrong(text, "is not a release; write it as 4.16 or 4.16.3")
+        raise wrong(text, "is not a release; write it as 4.16 or 4.16.3")
     release = Release(int(form[1]), int(form[2]))
     if release.major < 4 or (release.major, release.minor) < (4, 1):
-        raise _wrong(text, "is too old: machines boot from the network by Ignition from 4.1 on")
+        raise wrong(text, "is too old: machines boot from the network by Ignition from 4.1 on")
     return release
-
-
-def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
-    """Return the parser of addresses with a port that may be left out."""
-
-    def parse(text: str) -> Endpoint:
-        spelled = text.strip()
-        if spelled.startswith("["):
-            inner, bracket, rest = spelled[1:].partition("]")
-            if not bracket or (rest and not rest.startswith(":")):
-                raise _wrong(text, f"is not an address and port; write it as [2001:db8::1]:{default_port}")
-            address: Address = parse_ipv6(inner)
-            port_text = rest.removeprefix(":")
-        elif spelled.count(":") > 1:
-            address, port_text = parse_ipv6(spelled), ""
-        else:
-            host, colon, port_text = spelled.partition(":")
-            address = parse_ipv4(host)
-            if colon and not port_text:
-                raise _wrong(text, f"ends with a colon; write it as {address}:{default_port}")
-        return Endpoint(address, parse_whole(1, 65535)(port_text) if port_text else default_port)
-
-    return parse
 
 
 def parse_whole(least: int, most: int, unit: str = "") -> Callable[[str], int]:
@@ -189,7 +93,7 @@ def parse_whole(least: int, most: int, unit: str = "") -> Callable[[str], int]:
     def parse(text: str) -> int:
         digits = text.strip()
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 12 and least <= int(digits) <= most):
-            raise _wrong(text, f"is not right here; write {wanted}")
+            raise wrong(text, f"is not right here; write {wanted}")
         return int(digits)
 
     return parse
@@ -202,7 +106,7 @@ def parse_truth(text: str) -> bool:
             return True
         case "false" | "no" | "off":
             return False
-    raise _wrong(text, "is neither true nor false")
+    raise wrong(text, "is neither true nor false")
 
 
 def parse_duration(least: int, most: int) -> Callable[[str], int]:
@@ -211,10 +115,10 @@ def parse_duration(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         form = _DURATION.fullmatch(text.strip().lower())
         if not form:
-            raise _wrong(text, "is not a duration; write seconds, or a number with s, m, h, d or w, as 7d")
+            raise wrong(text, "is not a duration; write seconds, or a number with s, m, h, d or w, as 7d")
         seconds = int(form[1]) * _UNIT_SECONDS[form[2]]
         if not least <= seconds <= most:
-            raise _wrong(text, f"is {seconds} s; from {least} s to {most} s is right here")
+            raise wrong(text, f"is {seconds} s; from {least} s to {most} s is right here")
         return seconds
 
     return parse
@@ -231,11 +135,11 @@ def parse_file_name(text: str) -> str:
     """Return a relative path that is safe in a URL, on a kernel command line and below a directory of ours."""
     name = text.strip()
     if name.startswith("/"):
-        raise _wrong(text, "begins with /; write the path below images/ (or tftp/) of the data directory")
+        raise wrong(text, "begins with /; write the path below images/ (or tftp/) of the data directory")
     if "://" in name:
-        raise _wrong(text, "is a URL; fetch the file into images/ of the data directory, and name it here")
+        raise wrong(text, "is a URL; fetch the file into images/ of the data directory, and name it here")
     if not _FILE_NAME.fullmatch(name) or len(name) > 200:
-        raise _wrong(text, "cannot be a file name here; use letters, digits and . _ + - (and / between directories)")
+        raise wrong(text, "cannot be a file name here; use letters, digits and . _ + - (and / between directories)")
     return name
 
 
@@ -243,7 +147,7 @@ def parse_sha256(text: str) -> str:
     """Return a SHA-256 in lower-case hexadecimal."""
     digest = text.strip().lower()
     if not re.fullmatch("[0-9a-f]{64}", digest):
-        raise _wrong(text, f"has {len(digest)} characters or other signs; a sha256 has 64 hexadecimal digits")
+        raise wrong(text, f"has {len(digest)} characters or other signs; a sha256 has 64 hexadecimal digits")
     return digest
 
 
@@ -253,7 +157,7 @@ def parse_disk(text: str) -> str:
     if not re.fullmatch(r"/dev/[A-Za-z0-9._:+@/-]+", path) or ".." in path:
         is_bare = re.fullmatch("[a-z0-9]+", path)
         hint = f"/dev/{path}" if is_bare else "/dev/sda or /dev/disk/by-id/wwn-0x5000c500a1b2c3d4"
-        raise _wrong(text, f"is not a path under /dev; write {hint}")
+        raise wrong(text, f"is not a path under /dev; write {hint}")
     return path
 
 
@@ -261,7 +165,7 @@ def parse_interface(text: str) -> str:
     """Return the name of a network interface (15 characters at most: linux/if.h)."""
     name = text.strip()
     if not _INTERFACE.fullmatch(name):
-        raise _wrong(text, "is not an interface's name; Linux has names as eno1 or ens192, up to 15 characters")
+        raise wrong(text, "is not an interface's name; Linux has names as eno1 or ens192, up to 15 characters")
     return name
 
 
@@ -269,9 +173,9 @@ def parse_kernel_argument(text: str) -> str:
     """Return one argument of the kernel's command line, which iPXE will read too."""
     argument = text.strip()
     if re.search(r"\s", argument):
-        raise _wrong(text, "holds a blank; give each argument a line of its own in the list")
+        raise wrong(text, "holds a blank; give each argument a line of its own in the list")
     if not re.fullmatch(r"[!-~]{1,1000}", argument) or re.search(r"[\"'\\]|\$\{|^(\|\||&&|#.*)$", argument):
-        raise _wrong(text, "would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || #")
+        raise wrong(text, "would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || #")
     return argument
 
 
@@ -285,7 +189,7 @@ def parse_one_of(names: Iterable[str], hints: dict[str, str] | None = None) -> C
             return word
         wanted = f"write {', '.join(known[:-1])} or {known[-1]}" if len(known) > 1 else f"write {known[0]}"
         hint = (hints or {}).get(word.lower())
-        raise _wrong(text, f"is not known here; {wanted}" + (f" ({hint})" if hint else ""))
+        raise wrong(text, f"is not known here; {wanted}" + (f" ({hint})" if hint else ""))
 
     return parse
 
@@ -302,7 +206,7 @@ def parse_mailbox(text: str) -> str:
     if not at:
         return parse_domain(local)
     if not re.fullmatch("[A-Za-z0-9_-]{1,63}", local):
-        raise _wrong(text, "has other signs than letters, digits, _ and - before the @; write hostmaster@example.com")
+        raise wrong(text, "has other signs than letters, digits, _ and - before the @; write hostmaster@example.com")
     return f"{local.lower()}.{parse_domain(domain)}"
 
 
@@ -310,7 +214,7 @@ def parse_image_release(text: str) -> str:
     """Return the release that image names begin with, as 4.5.6 or 416.94.202405291527-0, as it is spelled."""
     name = text.strip()
     if not re.fullmatch(r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?", name, re.ASCII):
-        raise _wrong(text, "is not a release of RHCOS; write it as 4.16.3, as the image's name has it")
+        raise wrong(text, "is not a release of RHCOS; write it as 4.16.3, as the image's name has it")
     return name
 
 
@@ -318,7 +222,7 @@ def parse_directory(text: str) -> str:
     """Return the path of a directory."""
     path = text.strip()
     if path.startswith("~"):
-        raise _wrong(text, "is not expanded here; write the whole path, or one relative to this file")
+        raise wrong(text, "is not expanded here; write the whole path, or one relative to this file")
     if not path or not path.isprintable() or len(path) > 1000 or any(len(part) > 200 for part in path.split("/")):
-        raise _wrong(text, "cannot be a directory; write it as /var/lib/ocp-appliance")
+        raise wrong(text, "cannot be a directory; write it as /var/lib/ocp-appliance")
     return path

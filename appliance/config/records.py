@@ -3,7 +3,7 @@
 import re
 from ipaddress import ip_address
 
-from appliance.config import fields
+from appliance.config import addresses, fields
 from appliance.config.document import describe
 
 # RFC 1035 section 5.1
@@ -50,9 +50,9 @@ def rdata(kind: str, value: str, zone: str) -> str:
     """
     match kind:
         case "A":
-            return str(fields.parse_ipv4(value))
+            return str(addresses.parse_ipv4(value))
         case "AAAA":
-            return str(fields.parse_ipv6(value))
+            return str(addresses.parse_ipv6(value))
         case "TXT":
             return _quoted(value)
     wanted = _NUMBERS[kind]

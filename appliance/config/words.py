@@ -3,8 +3,8 @@
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Annotated, Any
 
-from appliance.config import fields
-from appliance.config.fields import Address, Cidr
+from appliance.config import addresses, fields
+from appliance.config.addresses import Address, Cidr
 from appliance.config.spelled import Spelled
 from appliance.model import Arch, DhcpMode, Endpoint, Install, LocalBoot, MacAddress, Release, Role
 
@@ -40,7 +40,7 @@ def _duration(least: int, most: int) -> Spelled:
 
 
 def _endpoint(port: int) -> Spelled:
-    return Spelled(fields.parse_endpoint(port), _text(f"192.0.2.5:{port}", "192.0.2.5", f"[2001:db8::5]:{port}"))
+    return Spelled(addresses.parse_endpoint(port), _text(f"192.0.2.5:{port}", "192.0.2.5", f"[2001:db8::5]:{port}"))
 
 
 _IPV4 = _text("192.0.2.21", pattern=r"^\d{1,3}(\.\d{1,3}){3}$")
@@ -54,12 +54,12 @@ _IMAGE = _text("rhcos-4.16.3-x86_64-live-kernel-x86_64", pattern=_FILE)
 _DISK = _text("/dev/sda", "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4", pattern="^/dev/")
 _ARGUMENT = _text("console=ttyS1,115200n8", pattern=r"^\S+$")
 
-Mac = Annotated[MacAddress, Spelled(fields.parse_mac, _MAC)]
-Ipv4 = Annotated[IPv4Address, Spelled(fields.parse_ipv4, _IPV4)]
-Ipv6 = Annotated[IPv6Address, Spelled(fields.parse_ipv6, _text("2001:db8::21", pattern=":"))]
-AnyAddress = Annotated[Address, Spelled(fields.parse_address, _text("192.0.2.5", "2001:db8::5"))]
-AnyCidr = Annotated[Cidr, Spelled(fields.parse_cidr, _text("192.0.2.0/24", "2001:db8::/64", pattern="/"))]
-Ipv4Cidr = Annotated[IPv4Network, Spelled(fields.parse_cidr4, _IPV4_CIDR)]
+Mac = Annotated[MacAddress, Spelled(addresses.parse_mac, _MAC)]
+Ipv4 = Annotated[IPv4Address, Spelled(addresses.parse_ipv4, _IPV4)]
+Ipv6 = Annotated[IPv6Address, Spelled(addresses.parse_ipv6, _text("2001:db8::21", pattern=":"))]
+AnyAddress = Annotated[Address, Spelled(addresses.parse_address, _text("192.0.2.5", "2001:db8::5"))]
+AnyCidr = Annotated[Cidr, Spelled(addresses.parse_cidr, _text("192.0.2.0/24", "2001:db8::/64", pattern="/"))]
+Ipv4Cidr = Annotated[IPv4Network, Spelled(addresses.parse_cidr4, _IPV4_CIDR)]
 Domain = Annotated[str, Spelled(fields.parse_domain, _text("ocp45.example.com", pattern=_NAME))]
 HostName = Annotated[str, Spelled(fields.parse_domain, _text("m1", "m1.ocp45.example.com", pattern=_NAME))]
 Label = Annotated[str, Spelled(fields.parse_label, _text("ocp45", pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$"))]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance import config
-from appliance.config import fields
+from appliance.config import addresses, fields
 from appliance.config.records import rdata
 from appliance.config.words import RECORD_TYPES
 from appliance.errors import ConfigError, Problem
@@ -26,8 +26,17 @@ MAKERS = {
     "parse_one_of",
     "parse_enum",
 }  # make parsers, parse nothing
-PARSERS = [value for name, value in vars(fields).items() if name.startswith("parse_") and name not in MAKERS]
-PARSERS += [fields.parse_endpoint(53), fields.parse_whole(0, 9), fields.parse_duration(0, 9), fields.parse_enum(Role)]
+PARSERS = [
+    value
+    for name, value in (vars(fields) | vars(addresses)).items()
+    if name.startswith("parse_") and name not in MAKERS
+]
+PARSERS += [
+    addresses.parse_endpoint(53),
+    fields.parse_whole(0, 9),
+    fields.parse_duration(0, 9),
+    fields.parse_enum(Role),
+]
 
 ODD = """
 ~ no 0.0.0.0/0 :: ::/0 fe80::1%eth0 255.255.255.255 4.5 4.0 * @ *a << [[[ { !!a infinite / .. a/../b /dev/..

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance import config
-from appliance.config import fields
+from appliance.config import addresses, fields
 from appliance.config.reading import read
 from appliance.config.records import owner_name, rdata
 from appliance.model import Cluster, MacAddress
@@ -57,12 +57,12 @@ def test_style_and_order_make_no_difference(text: str) -> None:
 def test_mac_is_the_same_in_every_spelling(mac: MacAddress, separator: str, is_upper: bool) -> None:
     text = mac.octets.hex(separator, 2 if separator == "." else 1)
 
-    assert fields.parse_mac(text.upper() if is_upper else text) == mac
+    assert addresses.parse_mac(text.upper() if is_upper else text) == mac
 
 
 @given(st.integers(0, 0xFFFFFFFF).map(IPv4Address), st.integers(1, 65535))
 def test_endpoint_is_read_as_it_is_printed(address: IPv4Address, port: int) -> None:
-    parse = fields.parse_endpoint(53)
+    parse = addresses.parse_endpoint(53)
 
     assert str(parse(f"{address}:{port}")) == f"{address}:{port}"
     assert str(parse(str(address))) == f"{address}:53"
@@ -70,9 +70,9 @@ def test_endpoint_is_read_as_it_is_printed(address: IPv4Address, port: int) -> N
 
 @given(st.ip_addresses(), st.integers(1, 65535))
 def test_endpoint_of_either_family_survives_printing(address: object, port: int) -> None:
-    text = str(fields.parse_endpoint(port)(str(address)))
+    text = str(addresses.parse_endpoint(port)(str(address)))
 
-    assert str(fields.parse_endpoint(1)(text)) == text
+    assert str(addresses.parse_endpoint(1)(text)) == text
 
 
 @given(names)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from appliance.config import fields
+from appliance.config import addresses, fields
 from appliance.config.facts import UNKNOWN_DOMAIN, Fact, Facts
 from appliance.config.records import in_zone, owner_name, rdata
 from appliance.config.words import RECORD_TYPES
@@ -67,11 +67,11 @@ def _recursion(facts: Facts) -> Iterator[Problem]:
         yield facts.here("dns", "forwarders").warning(
             "is not given, so nodes cannot find quay.io; name your DNS servers, or write `forwarders: []` for none"
         )
-    for forwarder in facts.all_at(fields.parse_endpoint(53), "dns", "forwarders"):
+    for forwarder in facts.all_at(addresses.parse_endpoint(53), "dns", "forwarders"):
         own = [fact.value for fact in [facts.appliance, *facts.servers] if fact]
         if forwarder.value.address in own and forwarder.value.port == 53:
             yield forwarder.error(f"{forwarder.value} is the appliance itself; name the DNS server behind it")
-    for network in facts.all_at(fields.parse_cidr, "dns", "allowRecursion"):
+    for network in facts.all_at(addresses.parse_cidr, "dns", "allowRecursion"):
         if network.value.prefixlen < WIDEST_PREFIX:
             yield network.warning(
                 f"{network.value} makes the appliance an open resolver; write the networks of your own"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
-from appliance.config import fields
+from appliance.config import addresses, fields
 from appliance.config.document import Path_
 from appliance.config.facts import Facts, HostFacts
 from appliance.errors import Problem
@@ -62,7 +62,7 @@ def _addresses(host: HostFacts, facts: Facts, path: Path_) -> Iterator[Problem]:
         dhcp = facts.at(fields.parse_truth, *ipv4, "dhcp")
         uses_dhcp |= bool(dhcp and dhcp.value)
         for number in range(facts.count(*ipv4, "address")):
-            address = facts.at(fields.parse_ipv4, *ipv4, "address", number, "ip")
+            address = facts.at(addresses.parse_ipv4, *ipv4, "address", number, "ip")
             if address:
                 static.setdefault(address.value, address.path)
     if not static or host.address is None:
@@ -78,7 +78,7 @@ def _addresses(host: HostFacts, facts: Facts, path: Path_) -> Iterator[Problem]:
 
 
 def _is_default(facts: Facts, path: Path_, index: int) -> bool:
-    destination = facts.at(fields.parse_cidr, *path, "routes", "config", index, "destination")
+    destination = facts.at(addresses.parse_cidr, *path, "routes", "config", index, "destination")
     return destination is not None and destination.value == IPv4Network("0.0.0.0/0")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from itertools import combinations
 
-from appliance.config import fields
+from appliance.config import addresses, fields
 from appliance.config.facts import Fact, Facts
 from appliance.errors import Problem
 
@@ -38,8 +38,8 @@ def unusable(address: IPv4Address, network: IPv4Network) -> str | None:
 
 def _overlaps(facts: Facts) -> Iterator[Problem]:
     count = facts.count("networking", "clusterNetwork")
-    pods = [facts.at(fields.parse_cidr, "networking", "clusterNetwork", i, "cidr") for i in range(count)]
-    services = facts.all_at(fields.parse_cidr, "networking", "serviceNetwork")
+    pods = [facts.at(addresses.parse_cidr, "networking", "clusterNetwork", i, "cidr") for i in range(count)]
+    services = facts.all_at(addresses.parse_cidr, "networking", "serviceNetwork")
     ranges = [*facts.networks, *(fact for fact in pods if fact), *services]
     for first, second in combinations(ranges, 2):
         one, two = first.value, second.value
@@ -72,7 +72,7 @@ def _routes(facts: Facts) -> Iterator[Problem]:
     places += [((*n.path[:3], "routes"), [n.value]) for n in facts.networks if isinstance(n.value, IPv4Network)]
     for path, networks in places:
         for index in range(facts.count(*path)):
-            gateway = facts.at(fields.parse_ipv4, *path, index, "gateway")
+            gateway = facts.at(addresses.parse_ipv4, *path, index, "gateway")
             if gateway and networks and not any(gateway.value in network for network in networks):
                 wanted = " or ".join(map(str, networks))
                 yield gateway.error(f"{gateway.value} is outside {wanted}; a route's gateway must be a neighbour")
@@ -101,7 +101,7 @@ def _vips(facts: Facts) -> Iterator[Problem]:
         yield from _home_of(vips, facts)
 
 
-def _home_of(vips: list[Fact[fields.Address]], facts: Facts) -> Iterator[Problem]:
+def _home_of(vips: list[Fact[addresses.Address]], facts: Facts) -> Iterator[Problem]:
     for vip in vips:
         if not isinstance(vip.value, IPv4Address):
             continue
@@ -123,7 +123,7 @@ def _leases(facts: Facts) -> Iterator[Problem]:
 
 def _keys_of_ipv6(facts: Facts, index: int) -> Iterator[Problem]:
     path = ("networking", "machineNetwork", index)
-    cidr = facts.at(fields.parse_cidr, *path, "cidr")
+    cidr = facts.at(addresses.parse_cidr, *path, "cidr")
     if cidr is None or cidr.value.version == 4:
         return
     for key in IPV4_KEYS:

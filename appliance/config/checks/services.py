@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
-from appliance.config import fields
+from appliance.config import addresses, fields
 from appliance.config.build import DASHBOARD
 from appliance.config.facts import Fact, Facts
 from appliance.errors import Problem
@@ -39,7 +39,7 @@ def problems_between(files: Sequence[Facts]) -> Iterator[Problem]:
 
 
 def _said(facts: Facts, key: str) -> list[Fact[Endpoint]]:
-    return facts.all_at(fields.parse_endpoint(DEFAULT_PORTS[key]), "listen", key, owner=f"listen.{key}")
+    return facts.all_at(addresses.parse_endpoint(DEFAULT_PORTS[key]), "listen", key, owner=f"listen.{key}")
 
 
 def _defaults(facts: Facts, key: str) -> list[Fact[Endpoint]]:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.config import fields
+from appliance.config import addresses, fields
 from appliance.config.records import rdata
 from appliance.model import INFINITE_LEASE, Release
 
-port = fields.parse_endpoint(53)
+port = addresses.parse_endpoint(53)
 
 TAKEN: list[tuple[Callable[[str], object], str, object]] = [
     (fields.parse_release, "4.5", Release(4, 5)),
@@ -46,16 +46,20 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
     (fields.parse_release, "4.0", '"4.0" is too old: machines boot from the network by Ignition from 4.1 on'),
     (fields.parse_release, "\u0664.\u0665", '"\u0664.\u0665" is not a release; write it as 4.16 or 4.16.3'),
     (fields.parse_image_release, "x", '"x" is not a release of RHCOS; write it as 4.16.3, as the image\'s name has it'),
-    (fields.parse_ipv6, "2001:db8::g", '"2001:db8::g" is not an IPv6 address; write it as 2001:db8::21'),
-    (fields.parse_ipv6, "fe80::1%eno1", '"fe80::1%eno1" names an interface; write the address alone, as 2001:db8::21'),
+    (addresses.parse_ipv6, "2001:db8::g", '"2001:db8::g" is not an IPv6 address; write it as 2001:db8::21'),
     (
-        fields.parse_cidr4,
+        addresses.parse_ipv6,
+        "fe80::1%eno1",
+        '"fe80::1%eno1" names an interface; write the address alone, as 2001:db8::21',
+    ),
+    (
+        addresses.parse_cidr4,
         "2001:db8::/64",
         '"2001:db8::/64" is an IPv6 network, and only IPv4 works here; write it as 192.0.2.0/24',
     ),
-    (fields.parse_cidr, "192.0.2.0/33", '"192.0.2.0/33" is not a network; write it as 192.0.2.0/24'),
+    (addresses.parse_cidr, "192.0.2.0/33", '"192.0.2.0/33" is not a network; write it as 192.0.2.0/24'),
     (
-        fields.parse_cidr,
+        addresses.parse_cidr,
         "2001:db8::1/64",
         '"2001:db8::1/64" is an address inside a network; the network is 2001:db8::/64',
     ),

@@ -1,0 +1,110 @@
+"""How addresses are spelled in cluster.yaml: of Ethernet, of IP, of networks and of ports.
+
+As in fields.py, a parser raises ValueError with the whole message.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from appliance.config.fields import parse_whole, wrong
+from appliance.model import Endpoint, MacAddress
+
+Address = IPv4Address | IPv6Address
+Cidr = IPv4Network | IPv6Network
+
+_MAC_OCTETS = re.compile(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2})+")
+
+
+def parse_mac(text: str) -> MacAddress:
+    """Return the unicast Ethernet address that *text* spells."""
+    try:
+        mac = MacAddress.parse(text)
+    except ValueError:
+        if _MAC_OCTETS.fullmatch(text.strip()):
+            count = len(re.split("[:-]", text.strip()))
+            if count != 6:
+                raise wrong(text, f"has {count} bytes; a MAC address has 6") from None
+        raise wrong(text, "is not a MAC address; write it as 52:54:00:12:34:56") from None
+    if mac.octets[0] & 1:
+        raise wrong(text, "is a group address; a machine's own has an even first byte")
+    if not any(mac.octets):
+        raise wrong(text, "is nobody's address; write the machine's own")
+    return mac
+
+
+def parse_address(text: str) -> Address:
+    """Return the IPv4 or IPv6 address that *text* spells."""
+    return parse_ipv6(text) if ":" in text else parse_ipv4(text)
+
+
+def parse_ipv4(text: str) -> IPv4Address:
+    """Return the IPv4 address that *text* spells."""
+    try:
+        return IPv4Address(text.strip())
+    except ValueError:
+        if "/" in text:
+            raise wrong(text, "has a prefix length; the address alone stands here, as 192.0.2.21") from None
+        if ":" in text:
+            raise wrong(text, "is not an IPv4 address, and only those work here; write it as 192.0.2.21") from None
+        if re.fullmatch(r"\s*\d+(\.\d+){3}\s*", text):
+            is_large = any(int(part[:9]) > 255 for part in text.split("."))
+            reason = "has a part past 255" if is_large else "has leading zeros"
+            raise wrong(text, f"{reason}; an IPv4 address is written as 192.0.2.21") from None
+        raise wrong(text, "is not an IPv4 address; write it as 192.0.2.21") from None
+
+
+def parse_ipv6(text: str) -> IPv6Address:
+    """Return the IPv6 address that *text* spells, which has no zone."""
+    try:
+        address = IPv6Address(text.strip())
+    except ValueError:
+        raise wrong(text, "is not an IPv6 address; write it as 2001:db8::21") from None
+    if address.scope_id is not None:
+        raise wrong(text, "names an interface; write the address alone, as 2001:db8::21")
+    return address
+
+
+def parse_cidr(text: str) -> Cidr:
+    """Return the network that *text* spells."""
+    try:
+        network = ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        network = None
+    if network is None or "/" not in text:
+        raise wrong(text, "is not a network; write it as 192.0.2.0/24")
+    if ipaddress.ip_interface(text.strip()).ip != network.network_address:
+        raise wrong(text, f"is an address inside a network; the network is {network}")
+    return network
+
+
+def parse_cidr4(text: str) -> IPv4Network:
+    """Return the IPv4 network that *text* spells."""
+    network = parse_cidr(text)
+    if isinstance(network, IPv6Network):
+        raise wrong(text, "is an IPv6 network, and only IPv4 works here; write it as 192.0.2.0/24")
+    return network
+
+
+def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
+    """Return the parser of addresses with a port that may be left out."""
+
+    def parse(text: str) -> Endpoint:
+        spelled = text.strip()
+        if spelled.startswith("["):
+            inner, bracket, rest = spelled[1:].partition("]")
+            if not bracket or (rest and not rest.startswith(":")):
+                raise wrong(text, f"is not an address and port; write it as [2001:db8::1]:{default_port}")
+            address: Address = parse_ipv6(inner)
+            port_text = rest.removeprefix(":")
+        elif spelled.count(":") > 1:
+            address, port_text = parse_ipv6(spelled), ""
+        else:
+            host, colon, port_text = spelled.partition(":")
+            address = parse_ipv4(host)
+            if colon and not port_text:
+                raise wrong(text, f"ends with a colon; write it as {address}:{default_port}")
+        return Endpoint(address, parse_whole(1, 65535)(port_text) if port_text else default_port)
+
+    return parse
