@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+from appliance.dns.batch import SLOT_BYTES, Batch
 from appliance.dns.compile import DnsTable
 from appliance.dns.connections import Connections
 from appliance.dns.message import Rcode, text_name
@@ -18,13 +19,13 @@ from appliance.sockets import IN_PKTINFO, tcp_server, udp_server
 from appliance.tables import Live
 
 BURST = 64  # datagrams for each wake-up: half a millisecond, so that no other service waits longer
-DATAGRAM_BYTES = 2048  # more than any query has; what is longer is cut off, and so malformed
 MAX_KNOWN = 4096  # queries whose replies are kept as they were sent: some 2 MiB
 MAX_KNOWN_BYTES = 512  # and none that is padded beyond all use
 MAX_WAITING = 4096  # clients of the resolver; one more gets SERVFAIL
 WATCHED_SECONDS = 1.0  # at most one event so often for each host
 
 Send = Callable[[bytes], None]
+Address = tuple[str, int] | tuple[str, int, int, int]  # of IPv4 or IPv6
 
 
 class DnsServer:
@@ -69,9 +70,10 @@ class DnsServer:
         with self._sockets:
             async with asyncio.TaskGroup() as tasks:
                 for endpoint, sock in self._udp:
-                    buffer = bytearray(DATAGRAM_BYTES)
-                    drain = self._drain_any_address if endpoint.address.is_unspecified else self._drain
-                    loop.add_reader(sock, drain, sock, buffer, tasks)
+                    if endpoint.address.is_unspecified:
+                        loop.add_reader(sock, self._drain_any_address, sock, bytearray(SLOT_BYTES), tasks)
+                    else:
+                        loop.add_reader(sock, self._drain, Batch(sock), sock, tasks)
                 try:
                     for listener in self._tcp:
                         tasks.create_task(Connections(partial(self._tcp_reply, tasks)).run(listener, tasks))
@@ -80,32 +82,39 @@ class DnsServer:
                     for _, sock in self._udp:
                         loop.remove_reader(sock)
 
-    def _drain(self, sock: socket.socket, buffer: bytearray, tasks: asyncio.TaskGroup) -> None:
+    def _drain(self, batch: Batch, sock: socket.socket, tasks: asyncio.TaskGroup) -> None:
         """Answer what has arrived, up to a burst.
 
-        What the loop does for each datagram is all that the common case costs: 1 µs
-        beside two system calls. A query that came before, id aside, gets the reply
-        that it got then.
+        A query that came before, id aside, gets the reply that it got then: what
+        the inner loop does for it is 1 µs beside the 4 that the kernel takes.
         """
         known = self._known_replies()
         replies = self._udp_replies
-        view = memoryview(buffer)
-        receive, send = sock.recvfrom_into, sock.sendto
-        for _ in range(BURST):
-            try:
-                size, sender = receive(buffer)
-            except BlockingIOError:
-                return
-            tail = known.get(view[2:size].tobytes())
-            if tail is None:
-                tail = self._new_tail(view[:size].tobytes(), sender[0], partial(self._send, sock, sender), tasks)
+        slots, lengths, reply_lengths = batch.slots, batch.lengths, batch.reply_lengths
+        stride, place = batch.LENGTH_STRIDE, batch.LENGTH_OFFSET
+        answered = 0
+        while answered < BURST and (received := batch.receive()):
+            first = 0  # of the replies that are not yet sent
+            for index in range(received):
+                at = index * SLOT_BYTES
+                query = slots[at + 2 : at + lengths[index * stride + place]].tobytes()
+                tail = known.get(query)
                 if tail is None:
-                    continue
-            try:
-                send(buffer[:2] + tail, sender)
-            except OSError:
-                self._counts["udp", "unsent"] += 1
-            replies[tail[1]] += 1
+                    sender = batch.sender(index)
+                    whole = slots[at : at + 2].tobytes() + query
+                    tail = self._new_tail(whole, sender[0], partial(self._send, sock, sender), tasks)
+                    if tail is None:
+                        self._counts["udp", "unsent"] += batch.send(first, index)
+                        first = index + 1
+                        continue
+                size = len(tail)
+                slots[at + 2 : at + 2 + size] = tail
+                reply_lengths[2 * index + 1] = size + 2
+                replies[tail[1]] += 1
+            refused = batch.send(first, received)
+            if refused:
+                self._counts["udp", "unsent"] += refused
+            answered += received
 
     def _drain_any_address(self, sock: socket.socket, buffer: bytearray, tasks: asyncio.TaskGroup) -> None:
         """Do the same for a socket on all addresses: each reply must leave from the one that was asked."""
@@ -166,7 +175,7 @@ class DnsServer:
         finally:
             self._waiting -= 1
 
-    def _send(self, sock: socket.socket, sender: tuple[str, int], reply: bytes) -> None:
+    def _send(self, sock: socket.socket, sender: Address, reply: bytes) -> None:
         try:
             sock.sendto(reply, sender)
         except OSError:
