@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tftpy.TftpPacketTypes import TftpPacketERR
 
+from appliance import ipxe
 from appliance.loaders import KNOWN_LOADERS, find_below, find_loader, normalised
 from appliance.model import Cluster, Network
-from appliance.share import share
 from appliance.tftp.protocol import ETHERNET_MTU, REFUSALS, Refusal
 
 AUTOEXEC = "autoexec.ipxe"
@@ -63,15 +63,12 @@ def compile_tftp(clusters: tuple[Cluster, ...]) -> TftpTable:
 
 
 def _site(cluster: Cluster, network: Network, files: Mapping[str, Path]) -> Site:
-    template = (share("ipxe") / AUTOEXEC).read_text("utf-8")
-    port = next((endpoint.port for endpoint in cluster.listen.http), 80)
-    where = str(network.server) if port == 80 else f"{network.server}:{port}"
     return Site(
         cidr=network.cidr,
         mtu=network.mtu or ETHERNET_MTU,
         files=files,
         root=cluster.data_dir / "tftp",
-        autoexec=template.replace("@{script}", f"http://{where}/pxeboot.ipxe").encode("ascii"),
+        autoexec=ipxe.autoexec(cluster, network.cidr.network_address).encode("ascii"),
     )
 
 

@@ -97,7 +97,10 @@ class Files:
         self._open: WeakValueDictionary[tuple[Path, _Identity], Content] = WeakValueDictionary()
 
     def open(self, site: Site, name: str) -> Content | Refusal:
-        """Return what *site* serves as *name*."""
+        """Return what *site* serves as *name*.
+
+        Raises OSError when no descriptor is left.
+        """
         wanted = normalised(name)
         if ".." in wanted.split("/"):
             return Refusal.FORBIDDEN
@@ -116,6 +119,8 @@ class Files:
             # The path is resolved; without O_NONBLOCK a FIFO that took its place would hold up everybody.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise
             return Refusal.FORBIDDEN if error.errno in (errno.EACCES, errno.EPERM) else Refusal.NOT_FOUND
         try:
             status = os.fstat(descriptor)

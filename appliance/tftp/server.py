@@ -121,11 +121,15 @@ class TftpServer:
         if silence:
             self.counts["silent", silence] += 1
             return
-        content = self._files.open(site, request.name)
-        if isinstance(content, Refusal):
-            self._refuse(asked, content, host, request.name)
-            return
-        self._begin(asked, request, host, site.mtu, content)
+        try:
+            content = self._files.open(site, request.name)
+            if isinstance(content, Refusal):
+                self._refuse(asked, content, host, request.name)
+            else:
+                self._begin(asked, request, host, site.mtu, content)
+        except (OSError, ListenError):
+            # No descriptor left. The client asks again, and by then some transfer will have ended.
+            self.counts["silent", Silence.BUSY] += 1
 
     def _silence_for(self, asked: Asked) -> Silence | None:
         """Return why a request shall begin no transfer, or None."""
@@ -158,14 +162,9 @@ class TftpServer:
         latest = self._by_peer.get(asked.peer)
         if latest and self._is_single_port:
             self._end(latest, Outcome.ABORTED, "client began anew")
-        try:
-            session = Session.open(
-                asked, request, host=host, mtu=mtu, content=content, now=now, is_single_port=self._is_single_port
-            )
-        except (OSError, ListenError):
-            # No descriptor left. The client asks again, and by then some transfer will have ended.
-            self.counts["silent", Silence.BUSY] += 1
-            return
+        session = Session.open(
+            asked, request, host=host, mtu=mtu, content=content, now=now, is_single_port=self._is_single_port
+        )
         if session.is_connected:
             session.number = session.sock.fileno()
             self._epoll.register(session.number, select.EPOLLIN)

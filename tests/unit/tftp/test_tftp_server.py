@@ -1,6 +1,7 @@
 """The server with real sockets on loopback: what a datagram sent to it brings back."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -300,6 +301,52 @@ async def test_two_hundred_and_fifty_clients_get_on_equally(tmp_path: Path, clie
         await until(lambda: it.server.counts["finished",] == 250)
         seconds = sorted(event.seconds for event in it.events if isinstance(event, TftpFinished))
         assert seconds[-1] <= 2 * seconds[125]
+
+
+async def test_request_without_a_descriptor_left_gets_silence(tmp_path: Path, clients: MakeClient) -> None:
+    """Not "file not found": the client would give up on a loader that is there."""
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        with no_descriptor_left():
+            client.send(b"\0\1loader\0octet\0")
+            await until(lambda: it.server.counts["silent", "busy"] == 1)
+        assert await client.ask()
+
+
+async def test_broadcast_request_gets_silence(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path, "0.0.0.0")) as it:
+        client = clients(it.port, "127.255.255.255")
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        client.send(b"\0\1loader\0octet\0")
+        await until(lambda: it.server.counts["silent", "broadcast"] == 1)
+
+
+async def test_large_file_overwritten_during_a_transfer_ends_with_an_error(tmp_path: Path, clients: MakeClient) -> None:
+    """The client must not boot half of one version and half of another."""
+    async with running(Running(tmp_path)) as it:
+        large = tmp_path / "tftp" / "large"
+        large.write_bytes(bytes(64 * 65464 + 5_000_000))
+        client = clients(it.port)
+        await client.ask(b"blksize", b"1468", b"windowsize", b"64", name=b"large")
+        client.send(ack_datagram(0))
+        await client.receive()
+        large.write_bytes(b"short")
+        client.send(ack_datagram(64))
+        while (datagram := await client.receive())[:2] == b"\0\3":
+            assert int.from_bytes(datagram[2:4], "big") <= 64
+        assert datagram[:4] == b"\0\5\0\0"
+        await until(lambda: it.server.counts["failed",] == 1)
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Path("/dev/null").open("rb") as first_free:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first_free.fileno(), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextmanager
