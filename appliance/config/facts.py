@@ -205,7 +205,7 @@ class Facts:
         name = short.value if "." in short.value else f"{short.value}.{self.domain}"
         return Fact(name, short.path, self.document, owner)
 
-    @property
+    @cached_property
     def is_single_node(self) -> bool:
         """Whether one node alone is the cluster, the bootstrap machine left aside."""
         return sum(1 for host in self.hosts if not (host.role and host.role.value is Role.BOOTSTRAP)) == 1

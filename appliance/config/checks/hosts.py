@@ -1,9 +1,9 @@
 """The machines: that each is itself, has a place in a network, and that together they make a cluster."""
 
 from collections.abc import Hashable, Iterator, Sequence
-from ipaddress import IPv4Address
 from typing import TypeVar
 
+from appliance.config import addresses
 from appliance.config.checks.netconfig import problems_of_network_config
 from appliance.config.checks.networks import unusable
 from appliance.config.facts import Fact, Facts, HostFacts
@@ -96,14 +96,26 @@ def _name(host: HostFacts, facts: Facts) -> Iterator[Problem]:
         yield host.name.warning(f"{name} has {len(name)} characters; RHCOS cuts host names after {MAX_HOST_NAME}")
 
 
-def _taken_addresses(facts: Facts) -> dict[IPv4Address, Fact[IPv4Address]]:
-    taken: dict[IPv4Address, Fact[IPv4Address]] = {}
-    for fact in [*([facts.appliance] if facts.appliance else []), *facts.servers, *facts.gateways]:
-        taken.setdefault(fact.value, fact)
+def _taken_addresses(facts: Facts) -> dict[addresses.Address, list[Fact[addresses.Address]]]:
+    """Return the addresses that no host may have, each with those who have it."""
+    holders: list[Fact[addresses.Address]] = [*([facts.appliance] if facts.appliance else [])]
+    holders += [*facts.servers, *facts.gateways]
+    held = {host.address.value for host in facts.hosts if host.address}
+    for vips in facts.vips.values():
+        # Several addresses, all of them hosts', are round robin by intent: the routers of a compact cluster.
+        is_round_robin = len(vips) > 1 and all(vip.value in held for vip in vips)
+        # And a single node is its own load balancer.
+        if not is_round_robin and not facts.is_single_node:
+            holders += vips
+    taken: dict[addresses.Address, list[Fact[addresses.Address]]] = {}
+    for holder in holders:
+        taken.setdefault(holder.value, []).append(holder)
     return taken
 
 
-def _address(host: HostFacts, facts: Facts, taken: dict[IPv4Address, Fact[IPv4Address]]) -> Iterator[Problem]:
+def _address(
+    host: HostFacts, facts: Facts, taken: dict[addresses.Address, list[Fact[addresses.Address]]]
+) -> Iterator[Problem]:
     if host.address is None:
         return
     address = host.address.value
@@ -115,18 +127,5 @@ def _address(host: HostFacts, facts: Facts, taken: dict[IPv4Address, Fact[IPv4Ad
         )
     elif home is not None and (why := unusable(address, home)):
         yield host.address.error(f"{address} {why}; no machine can have it")
-    if other := taken.get(address):
-        yield host.address.error(f"{address} is {other.owner} ({other.place(facts.document)}); move one of them")
-    for vip in _clashing_vips(address, facts):
-        yield host.address.error(f"{address} is {vip.owner} ({vip.place(facts.document)}); move one of them")
-
-
-def _clashing_vips(address: IPv4Address, facts: Facts) -> Iterator[Fact[object]]:
-    if facts.is_single_node:
-        return  # the one node is its own load balancer
-    held = {host.address.value for host in facts.hosts if host.address}
-    for vips in facts.vips.values():
-        # Several addresses, all of them hosts', are round robin by intent: the routers of a compact cluster.
-        is_round_robin = len(vips) > 1 and all(vip.value in held for vip in vips)
-        if not is_round_robin:
-            yield from (Fact(vip.value, vip.path, vip.document, vip.owner) for vip in vips if vip.value == address)
+    for holder in taken.get(address, ()):
+        yield host.address.error(f"{address} is {holder.owner} ({holder.place(facts.document)}); move one of them")
