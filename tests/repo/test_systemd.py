@@ -1,0 +1,56 @@
+"""The systemd unit, judged by systemd itself."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from appliance.app import DRAIN_SECONDS
+
+UNIT = Path(__file__).parents[2] / "systemd" / "ocp-appliance.service"
+PROGRAM = "/opt/ocp-appliance/bin/ocp-appliance"
+MOST_EXPOSED = 2.0
+
+pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+
+
+def _settings(name: str) -> list[str]:
+    return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+
+
+def test_unit_is_clean(tmp_path: Path) -> None:
+    # verify wants the program to be there; where it is installed is not what is judged.
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text().replace(PROGRAM, sys.executable))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_unit_is_exposed_by_two_points_at_most() -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", UNIT],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
+    assert found is not None, done.stdout
+    assert float(found[1]) <= MOST_EXPOSED, done.stdout
+
+
+def test_unit_runs_the_installed_program() -> None:
+    assert _settings("ExecStart") == [f"{PROGRAM} serve /etc/ocp-appliance/cluster.yaml"]
+
+
+def test_unit_has_the_two_capabilities_and_no_other() -> None:
+    both = "CAP_NET_BIND_SERVICE CAP_NET_RAW"
+    assert (_settings("AmbientCapabilities"), _settings("CapabilityBoundingSet")) == ([both], [both])
+
+
+def test_unit_waits_longer_for_the_end_than_transfers_may_take() -> None:
+    (seconds,) = _settings("TimeoutStopSec")
+    assert float(seconds.removesuffix("s")) > DRAIN_SECONDS
