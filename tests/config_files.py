@@ -2,8 +2,11 @@
 
 import base64
 import json
+import os
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance import config
 from appliance.config import Checked
+
+NOBODY = 65534
 
 CLEAN = """\
 baseDomain: example.com
@@ -140,3 +145,16 @@ def bootstrap_ign(dies_at: datetime) -> str:
     url = f"data:text/plain;charset=utf-8;base64,{base64.b64encode(pem).decode()}"
     file = {"path": "/opt/openshift/tls/kubelet-signer.crt", "contents": {"source": url}}
     return json.dumps({"ignition": {"version": "3.2.0"}, "storage": {"files": [file]}})
+
+
+@contextmanager
+def nobodys_directory() -> Iterator[Path]:
+    """Yield a new directory, as a user whom file modes bind: root reads everything, and becomes nobody meanwhile."""
+    with tempfile.TemporaryDirectory() as name:  # not below tmp_path, which nobody may enter
+        if os.getuid() == 0:
+            os.chown(name, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(os.getuid())

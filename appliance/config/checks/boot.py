@@ -163,8 +163,8 @@ def file_fault(path: Path, remedy: str) -> str | None:
             return f"is not there{remedy}"
         if not path.is_file():
             return "is no regular file; put the file there"
-        if not os.access(path, os.R_OK):
-            return f"may not be read by this user; chmod or chown it, as `setfacl -m u:$USER:r {path}`"
+        if not os.access(path, os.R_OK, effective_ids=True):
+            return "may not be read by this user; chown it to the one who serves, or chmod a+r what is no secret"
         return "is empty; fetch it again" if path.stat().st_size == 0 else None
     except OSError as error:
         return f"cannot be read: {error.strerror}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from appliance.config import check
 from appliance.loaders import package_hint
-from tests.config_files import CLEAN, check_text, edited, make_data_dir, spelled, told
+from tests.config_files import CLEAN, check_text, edited, make_data_dir, nobodys_directory, spelled, told
 
 
 def test_clean_file_has_no_problem(tmp_path: Path) -> None:
@@ -123,3 +123,14 @@ def test_missing_boot_file_names_the_package(tmp_path: Path) -> None:
         "cluster.yaml:34: warning: hosts[4]: the boot file arm64-efi/snponly.efi for aarch64 is not there; "
         + package_hint("arm64-efi/snponly.efi")
     ]
+
+
+def test_image_that_may_not_be_read_is_told() -> None:
+    with nobodys_directory() as directory:
+        (make_data_dir(directory) / "images" / "k").touch(0)
+        (line,) = told(directory, f"{CLEAN}images: {{kernel: k}}\n")
+
+    assert line == (
+        "40: warning: images.kernel: the kernel data/images/k may not be read by this user; "
+        "chown it to the one who serves, or chmod a+r what is no secret"
+    )

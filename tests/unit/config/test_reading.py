@@ -1,7 +1,6 @@
 """YAML read as text, and files that are no YAML, or no file."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import yaml
 from appliance.config import check, load, reading
 from appliance.config.reading import MAX_DEPTH, MAX_FILE_BYTES, MAX_VALUES, read
 from appliance.errors import ConfigError
-from tests.config_files import CLEAN, check_text, edited, told
+from tests.config_files import CLEAN, check_text, edited, nobodys_directory, told
 
 
 def value_of(tmp_path: Path, text: str) -> object:
@@ -179,17 +178,9 @@ def test_device_without_end_gets_one_line() -> None:
 
 
 def test_file_that_may_not_be_read_gets_one_line() -> None:
-    # Not below tmp_path, which nobody but its owner may enter.
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "x"
-        path.touch(0)
-        Path(directory).chmod(0o755)
-        if os.getuid() == 0:  # root reads everything, unless it has become somebody else
-            os.seteuid(65534)
-        try:
-            problem = only_problem(path)
-        finally:
-            os.seteuid(os.getuid())
+    with nobodys_directory() as directory:
+        (directory / "x").touch(0)
+        problem = only_problem(directory / "x")
 
     assert problem == ": may not be read by this user; chmod a+r it, or run as its owner"
 
