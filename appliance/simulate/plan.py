@@ -16,8 +16,9 @@ from appliance.simulate.lab import Bridge
 from appliance.simulate.link import Link, PacketLink
 from appliance.simulate.machine import Disk, Expected, Hardware, Machine, Patience, Ports, Step
 from appliance.simulate.namespace import ip_json
-from appliance.simulate.power import Outcome, power_on
+from appliance.simulate.power import power_on
 from appliance.simulate.relay import Relay, RelayLink
+from appliance.simulate.run import Outcome
 
 DEFAULT_CONFIG = Path("cluster.yaml")
 HASH_CHUNK_BYTES = 1 << 20

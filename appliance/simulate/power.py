@@ -1,44 +1,25 @@
 """A machine's power switch: firmware, iPXE, installer and system, one after the other."""
 
-from dataclasses import dataclass
-from enum import StrEnum
-
 from appliance.simulate.firmware import network_boot
 from appliance.simulate.installer import install
 from appliance.simulate.ipxe import run_ipxe
 from appliance.simulate.link import Link
 from appliance.simulate.machine import Disk, Machine, Phase, StepError
-from appliance.simulate.run import Run
+from appliance.simulate.run import Outcome, Result, Run
 from appliance.simulate.script import How
 from appliance.simulate.system import boot_disk
 
 MAX_BOOTS = 4  # in one power-on: an installation takes two; a machine that reboots on goes round in a circle
 
 
-class Result(StrEnum):
-    """How a power-on ended."""
-
-    INSTALLED = "installed"  # and came up from its disk
-    BOOTED = "booted from its disk"
-    POWERED_OFF = "powered off"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a power-on came to."""
-
-    result: Result
-    name: str  # the system's own, "" when none runs
-    seconds: float
-    bytes: int  # fetched
-    retries: int
-
-
-async def power_on(machine: Machine, link: Link, *, choice: str = "", network_first: bool = True) -> Outcome:
+async def power_on(
+    machine: Machine, link: Link, *, choice: str = "", network_first: bool = True, comes_up: bool = True
+) -> Outcome:
     """Return how *machine* came up; the network is first in its boot order. Raises StepError.
 
     Without *network_first* a disk that an installer has just written boots at
-    once, as where the network was asked for by a key at the console.
+    once, as where the network was asked for by a key at the console. Without
+    *comes_up* the end is where the machine would boot from its disk.
     """
     run = Run(machine, link)
     link.release()
@@ -46,16 +27,17 @@ async def power_on(machine: Machine, link: Link, *, choice: str = "", network_fi
     for _ in range(MAX_BOOTS):
         written = await _network_entry(run, choice)
         if written is None:
-            return Outcome(Result.POWERED_OFF, "", run.seconds, run.bytes, run.retries)
+            return run.outcome(Result.POWERED_OFF)
         if written == REBOOT:
             continue
         if written is not machine.disk:
             result, machine.disk = Result.INSTALLED, written
             link.release()
+            if not comes_up:
+                return run.outcome(result)
             if network_first:
                 continue
-        name = await boot_disk(run, written)
-        return Outcome(result, name, run.seconds, run.bytes, run.retries)
+        return run.outcome(result, await boot_disk(run, written) if comes_up else "")
     raise StepError(
         Phase.FIRMWARE,
         "it boots from the network again and again",

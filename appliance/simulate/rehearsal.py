@@ -18,8 +18,9 @@ from appliance.simulate.lab import Bridge
 from appliance.simulate.link import Link
 from appliance.simulate.machine import Expected, Hardware, Machine, Patience, Phase, Step, StepError
 from appliance.simulate.plan import ports_of, relay_address
-from appliance.simulate.power import Outcome, Result, power_on
+from appliance.simulate.power import power_on
 from appliance.simulate.relay import Relay, RelayLink
+from appliance.simulate.run import Outcome, Result
 
 MACHINE_CONFIG_PORT = 22623
 STAGGER_SECONDS = 0.15  # between two machines' power buttons, at most

@@ -23,14 +23,14 @@ class Relay:
         place: AbstractContextManager[None] | None = None,
     ) -> None:
         """Bind the server's port on *address*, where replies to giaddr go. Raises SimulationError."""
-        self.address, self.place = address, place or nullcontext()
+        self.address, self.ports, self.place = address, ports, place or nullcontext()
         self._to = (str(server), ports.dhcp)
         with self.place:
             self._sock = bound_socket(socket.SOCK_DGRAM, address, ports.dhcp)
         for size_option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             self._sock.setsockopt(socket.SOL_SOCKET, size_option, 4 << 20)
-        self._ports: dict[bytes, _RelayPort] = {}
-        self._is_reading = False
+        self._exchanges: dict[bytes, _RelayPort] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -40,21 +40,21 @@ class Relay:
 
     def close(self) -> None:
         """Stop listening."""
-        if self._is_reading:
-            asyncio.get_running_loop().remove_reader(self._sock)
+        if self._loop and not self._loop.is_closed():
+            self._loop.remove_reader(self._sock)
         self._sock.close()
 
     def open(self, xid: int) -> "_RelayPort":
         """Return the way out and back for the exchange *xid*."""
-        if not self._is_reading:
-            asyncio.get_running_loop().add_reader(self._sock, self._read)
-            self._is_reading = True
-        port = self._ports[xid.to_bytes(4, "big")] = _RelayPort(self, xid)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._sock, self._read)
+        port = self._exchanges[xid.to_bytes(4, "big")] = _RelayPort(self, xid)
         return port
 
     def forget(self, xid: int) -> None:
         """End the exchange *xid*."""
-        self._ports.pop(xid.to_bytes(4, "big"), None)
+        self._exchanges.pop(xid.to_bytes(4, "big"), None)
 
     def send(self, message: bytes) -> None:
         """Pass *message* on to the server."""
@@ -71,7 +71,7 @@ class Relay:
                 return
             except ConnectionRefusedError:
                 continue  # nobody listens at the server's port; the machine asks again
-            port = self._ports.get(message[4:8])
+            port = self._exchanges.get(message[4:8])
             if port:
                 port.take(message)
 

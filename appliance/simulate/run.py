@@ -1,6 +1,8 @@
 """One power-on under way: its clock, what it has told, and the checks that every program makes."""
 
 import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import IPv4Address
 
 from appliance.simulate.dhcp import Speaker
@@ -9,6 +11,25 @@ from appliance.simulate.lease import Lease, negotiate
 from appliance.simulate.link import Link
 from appliance.simulate.machine import Machine, Phase, Step, StepError
 from appliance.simulate.names import NameLookupError, Resolver
+
+
+class Result(StrEnum):
+    """How a power-on ended."""
+
+    INSTALLED = "installed"  # and came up from its disk
+    BOOTED = "booted from its disk"
+    POWERED_OFF = "powered off"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a power-on came to."""
+
+    result: Result
+    name: str  # the system's own, "" when none runs
+    seconds: float
+    bytes: int  # fetched
+    retries: int
 
 
 class Run:
@@ -29,6 +50,10 @@ class Run:
     def seconds(self) -> float:
         """Since power-on."""
         return self._loop.time() - self._began
+
+    def outcome(self, result: Result, name: str = "") -> Outcome:
+        """Return the end of this power-on; *name* is the running system's own."""
+        return Outcome(result, name, self.seconds, self.bytes, self.retries)
 
     def tell(self, phase: Phase, text: str) -> None:
         """Report a step; what a script shows again and again, once."""
