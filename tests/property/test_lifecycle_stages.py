@@ -47,7 +47,8 @@ EVENTS = [
 # A wait longer than any disk takes, so that random walks also come to INSTALLED.
 WAIT = None
 WALKS = st.lists(
-    st.sampled_from([*EVENTS, WAIT]) | st.sampled_from([tuple(M1.live()), tuple(M1.legacy()), tuple(M1.to_script())]),
+    st.sampled_from([*EVENTS, WAIT])
+    | st.sampled_from([WAIT, tuple(M1.live()), tuple(M1.legacy()), tuple(M1.to_script())]),
     max_size=30,
 )
 

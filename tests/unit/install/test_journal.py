@@ -4,7 +4,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
@@ -51,8 +50,8 @@ FULL = Installation(
 
 
 @pytest.fixture
-def kept(tmp_path):
-    journal = Journal(tmp_path)
+def kept(quick_path):
+    journal = Journal(quick_path)
     yield journal
     journal.close()
 
@@ -125,9 +124,9 @@ def test_history_is_bounded(kept, monkeypatch):
     assert rows[-1].at == NOW + 999
 
 
-def test_second_appliance_on_the_same_directory_is_refused(kept, tmp_path):
+def test_second_appliance_on_the_same_directory_is_refused(kept, quick_path):
     with pytest.raises(StateError, match="another appliance"):
-        Journal(tmp_path)
+        Journal(quick_path)
 
 
 def test_serial_is_the_same_for_the_same_content(kept):
@@ -422,17 +421,6 @@ KILLED = """
             os.kill(os.getpid(), signal.SIGKILL)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
 """
-
-
-@pytest.fixture
-def quick_path(tmp_path):
-    """A directory in memory where there is one: a kill spares what the kernel has, and 77 of them sync for long."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as name:
-        yield Path(name)
 
 
 @pytest.mark.parametrize("cluster", [LEGACY, LIVE], ids=["legacy", "live"])

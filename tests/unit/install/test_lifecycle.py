@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.events import Client, DhcpOffered, Ordered, StageReached, WebFinished, WebKind, WebRefused
+from appliance.events import (
+    Client,
+    DhcpOffered,
+    InstallSettled,
+    Ordered,
+    StageReached,
+    WebFinished,
+    WebKind,
+    WebRefused,
+)
 from appliance.install.lifecycle import Order, Stage
 from appliance.model import Install
 from tests.boots import LEGACY, LIVE, MB, Fleet
@@ -85,6 +94,19 @@ def test_second_early_return_is_believed(live):
     assert (live[m1].number, live[m1].order) == (2, Order.LOCAL)
     live.happen(m1.dhcp(Client.PXE))
     assert live[m1].stage is Stage.INSTALLED
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_clock_settles_the_installation_that_it_was_set_for_alone(live, number):
+    m1 = live.boot(1)
+    live.happen([*m1.live(), InstallSettled(m1.host, number)])
+    assert live[m1].is_settled == (number == 1)
+
+
+def test_clock_settles_nothing_that_lacks_something(live):
+    m1 = live.boot(1)
+    live.happen([*m1.to_initramfs(), InstallSettled(m1.host, 1)])
+    assert not live[m1].is_settled
 
 
 def test_small_image_needs_no_waiting(live):
