@@ -50,7 +50,9 @@ def udp_server(
         _grow_buffers(sock)
         if broadcast:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        if with_packet_info:
+        if with_packet_info and address.version == 6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        elif with_packet_info:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         if interface:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
