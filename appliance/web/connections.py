@@ -34,6 +34,15 @@ class Connections(web.Server):
         self.open = 0
         self.most = connection_bound()
         self.turned_away = 0
+        self.busy: set[web.RequestHandler] = set()  # with a request that is not answered yet
+
+    def end_idle(self) -> None:
+        """End every connection: those that idle at once, the others after their answer."""
+        for connection in self.connections:
+            if connection in self.busy:
+                connection.close()
+            else:
+                connection.force_close()
 
     def __call__(self) -> web.RequestHandler:
         return _Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)

@@ -47,7 +47,6 @@ class WebServer:
         self._servers: list[asyncio.Server] = []
         self._connections: Connections | None = None
         self._desk = Desk(publish, self.counts)
-        self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._images = ImageWatch(publish)
@@ -78,7 +77,7 @@ class WebServer:
         for server in self._servers:
             server.close()
         if self._connections is not None:
-            self._connections.pre_shutdown()
+            self._connections.end_idle()
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
@@ -99,13 +98,15 @@ class WebServer:
         return Exchange(self._desk, request, "").malformed(why)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._busy += 1
+        assert self._connections is not None
+        busy, connection = self._connections.busy, request.protocol
+        busy.add(connection)
         self._idle.clear()
         try:
             return await self._answer(request)
         finally:
-            self._busy -= 1
-            if not self._busy:
+            busy.discard(connection)
+            if not busy:
                 self._idle.set()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

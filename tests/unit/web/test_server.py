@@ -121,6 +121,22 @@ async def test_requests_in_one_packet_are_answered_in_order(web: Running) -> Non
         assert [(await read_reply(reader, method)).status for method in ("HEAD", "GET", "GET")] == [200, 200, 404]
 
 
+async def test_image_never_overtakes_what_the_client_has_not_read_yet(web: Running) -> None:
+    """Text goes through the transport's buffer and images past it."""
+    web.install("m1", Stage.INITRAMFS)
+    large = b'{"ignition":{"version":"3.2.0"},"x":"' + b"x" * 3_000_000 + b'"}'
+    (web.data_dir / "ignition" / "master.ign").write_bytes(large)
+    image = (web.data_dir / "images" / METAL[1:]).read_bytes()
+    async with connection(web, M1) as (reader, writer):
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for path in (*[f"/ignition/{TOKEN}/master.ign"] * 4, METAL):
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await until(web, "web.start")
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        bodies = [(await read_reply(reader, "GET")).body for _ in range(5)]
+    assert bodies == [large] * 4 + [image]
+
+
 async def test_http_1_0_client_gets_its_file_and_the_end(web: Running) -> None:
     async with connection(web) as (reader, writer):
         writer.write(f"GET {KERNEL} HTTP/1.0\r\n\r\n".encode())
@@ -480,6 +496,15 @@ async def test_drain_finishes_what_is_under_way_and_takes_nothing_new(web: Runni
             await asyncio.open_connection("127.0.0.1", web.port)
         assert len(await reader.readexactly(64 << 20)) == 64 << 20
         await draining
+
+
+async def test_drain_ends_connections_that_idle(web: Running) -> None:
+    async with connection(web) as (reader, writer):
+        writer.write(b"HEAD /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n")
+        await read_reply(reader, "HEAD")
+        await web.server.drain(5)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
 
 
 async def test_drain_ends_in_its_time_when_a_client_does_not(web: Running) -> None:
