@@ -23,7 +23,7 @@ def zone(files: tuple[Path, ...], name: str | None) -> None:
     Its serial is the file's dns.serial; what is served has one at least as high.
     """
     from appliance.config import load
-    from appliance.dns.zone import zones_of
+    from appliance.dns.contents import zones_of
 
     clusters = load(files)
     zones = {zone.name: zone for zone in zones_of(clusters)}

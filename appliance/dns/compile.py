@@ -13,9 +13,10 @@ from typing import Any
 import dnslib
 from dnslib.label import DNSBuffer
 
+from appliance.dns.contents import local_zones, zones_of
 from appliance.dns.message import AA, CLASS_IN, QR, RA, RD, Rcode, Rtype, wire_name
 from appliance.dns.tree import Tree
-from appliance.dns.zone import Rrset, character_strings, local_zones, parent_of, zones_of
+from appliance.dns.zone import Rrset, character_strings, parent_of
 from appliance.model import Cluster, Endpoint
 
 QUESTION_NAME = b"\xc0\x0c"  # a compression pointer to offset 12

@@ -89,6 +89,7 @@ class DnsServer:
         the inner loop does for it is 1 µs beside the 4 that the kernel takes.
         """
         known = self._known_replies()
+        table = self._live.tables.dns
         replies = self._udp_replies
         slots, lengths, reply_lengths = batch.slots, batch.lengths, batch.reply_lengths
         stride, place = batch.LENGTH_STRIDE, batch.LENGTH_OFFSET
@@ -98,27 +99,26 @@ class DnsServer:
             for index in range(received):
                 at = index * SLOT_BYTES
                 query = slots[at + 2 : at + lengths[index * stride + place]].tobytes()
-                tail = known.get(query)
+                tail = known.get(query) or self._own_tail(table, slots[at : at + 2].tobytes() + query)
                 if tail is None:
                     sender = batch.sender(index)
-                    whole = slots[at : at + 2].tobytes() + query
-                    tail = self._new_tail(whole, sender[0], partial(self._send, sock, sender), tasks)
+                    send = partial(self._send, sock, sender)
+                    tail = self._other_tail(table, slots[at : at + 2].tobytes() + query, sender[0], send, tasks)
                     if tail is None:
-                        self._counts["udp", "unsent"] += batch.send(first, index)
+                        self._note_unsent(batch.send(first, index))
                         first = index + 1
                         continue
                 size = len(tail)
                 slots[at + 2 : at + 2 + size] = tail
                 reply_lengths[2 * index + 1] = size + 2
                 replies[tail[1]] += 1
-            refused = batch.send(first, received)
-            if refused:
-                self._counts["udp", "unsent"] += refused
+            self._note_unsent(batch.send(first, received))
             answered += received
 
     def _drain_any_address(self, sock: socket.socket, buffer: bytearray, tasks: asyncio.TaskGroup) -> None:
         """Do the same for a socket on all addresses: each reply must leave from the one that was asked."""
         known = self._known_replies()
+        table = self._live.tables.dns
         view = memoryview(buffer)
         for _ in range(BURST):
             try:
@@ -127,7 +127,9 @@ class DnsServer:
                 return
             query = view[:size].tobytes()
             send = partial(self._send_from, sock, ancillary, sender)
-            tail = known.get(query[2:]) or self._new_tail(query, sender[0], send, tasks)
+            tail = known.get(query[2:]) or self._own_tail(table, query)
+            if tail is None:
+                tail = self._other_tail(table, query, sender[0], send, tasks)
             if tail is not None:
                 send(query[:2] + tail)
 
@@ -139,14 +141,19 @@ class DnsServer:
             self._known_table = table
         return self._known
 
-    def _new_tail(self, query: bytes, client: str, send: Send, tasks: asyncio.TaskGroup) -> bytes | None:
-        """Return the reply to *query* without its id and keep it, or None where it is sent otherwise."""
-        table = self._live.tables.dns
+    def _own_tail(self, table: DnsTable, query: bytes) -> bytes | None:
+        """Return the reply to *query* without its id, and keep it, if everybody gets the same."""
         reply = own_answer(table, query)
-        if reply is not None:
-            if len(query) <= MAX_KNOWN_BYTES:
-                self._known[query[2:]] = reply[2:]
-            return reply[2:]
+        if reply is None:
+            return None
+        if len(query) <= MAX_KNOWN_BYTES:
+            self._known[query[2:]] = reply[2:]
+        return reply[2:]
+
+    def _other_tail(
+        self, table: DnsTable, query: bytes, client: str, send: Send, tasks: asyncio.TaskGroup
+    ) -> bytes | None:
+        """Return the reply to any other *query* without its id, or None where it is sent otherwise."""
         match answer(table, query, client):
             case bytes(reply):
                 return reply[2:]
@@ -174,6 +181,10 @@ class DnsServer:
             send(await self._resolver.reply(forward, self._live.tables.dns.forwarders, tasks))
         finally:
             self._waiting -= 1
+
+    def _note_unsent(self, replies: int) -> None:
+        if replies:
+            self._counts["udp", "unsent"] += replies
 
     def _send(self, sock: socket.socket, sender: Address, reply: bytes) -> None:
         try:

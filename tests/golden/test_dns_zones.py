@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.dns.zone import zones_of
+from appliance.dns.contents import zones_of
 from tests.clusters import reference_cluster
 from tests.dns_cases import SERIAL, rich_cluster
 

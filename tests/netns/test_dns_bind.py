@@ -8,9 +8,10 @@ from ipaddress import IPv4Address
 import dns.message
 import pytest
 
+from appliance.dns.contents import zones_of
 from appliance.dns.protocol import answer
 from appliance.dns.tree import Tree
-from appliance.dns.zone import Zone, zones_of
+from appliance.dns.zone import Zone
 from appliance.model import Cluster, Endpoint
 from tests.clusters import reference_cluster
 from tests.dns_bind import ask, bind, comparable

@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 import subprocess
+from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from click.testing import CliRunner
 
 from appliance.cli.render import command
 from appliance.config import load
-from appliance.dns.zone import zones_of
+from appliance.dns.contents import zones_of
+from appliance.model import NameServer
 from appliance.share import share
 from tests.clusters import reference_cluster
 from tests.dns_cases import SERIAL, rich_cluster
@@ -53,6 +56,15 @@ def test_named_checkzone_accepts_every_zone_of_every_example(file: Path, tmp_pat
 @needs_checkzone
 def test_named_checkzone_accepts_every_kind_of_record(tmp_path: Path) -> None:
     for zone in zones_of((rich_cluster(),)):
+        check_zone(zone.name, zone.text(SERIAL), tmp_path)
+
+
+@needs_checkzone
+def test_named_checkzone_accepts_a_zone_that_delegates_another_of_ours(tmp_path: Path) -> None:
+    below = reference_cluster(name="two", hosts=())
+    server = NameServer("ns.two.example.localdomain", IPv4Address("172.16.0.102"))
+    below = replace(below, dns=replace(below.dns, zone="two.example.localdomain", name_servers=(server,)))
+    for zone in zones_of((reference_cluster(), below)):
         check_zone(zone.name, zone.text(SERIAL), tmp_path)
 
 

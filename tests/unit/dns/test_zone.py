@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from appliance.dns.zone import Zone, character_strings, classless_apex, local_zones, reverse_apexes, zones_of
+from appliance.dns.contents import local_zones, zones_of
+from appliance.dns.reverse import classless_apex, reverse_apexes
+from appliance.dns.zone import Zone, character_strings
 from appliance.model import Cluster, NameServer, Record, Release, Role
 from tests.clusters import host, reference_cluster
 from tests.dns_cases import rich_cluster

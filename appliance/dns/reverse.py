@@ -1,0 +1,49 @@
+"""The names of reverse zones."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+
+# Reverse zones of private and special addresses: asking the outside world about
+# them tells it our addresses, and gets no answer (RFC 6303 section 4, RFC 7793).
+LOCAL_ZONES = (
+    "10.in-addr.arpa",
+    *(f"{octet}.172.in-addr.arpa" for octet in range(16, 32)),
+    "168.192.in-addr.arpa",
+    *(f"{octet}.100.in-addr.arpa" for octet in range(64, 128)),
+    "0.in-addr.arpa",
+    "127.in-addr.arpa",
+    "254.169.in-addr.arpa",
+    "2.0.192.in-addr.arpa",
+    "100.51.198.in-addr.arpa",
+    "113.0.203.in-addr.arpa",
+    "255.255.255.255.in-addr.arpa",
+    IPv6Address("::").reverse_pointer,
+    IPv6Address("::1").reverse_pointer,
+    "d.f.ip6.arpa",
+    *(f"{nibble}.e.f.ip6.arpa" for nibble in "89ab"),
+    "8.b.d.0.1.0.0.2.ip6.arpa",
+)
+
+
+def reverse_apexes(network: IPv4Network | IPv6Network) -> Iterator[str]:
+    """Yield the reverse zones on octets (IPv4) or nibbles (IPv6) that together hold *network*.
+
+    A prefix between two octets takes several zones: a /20 sixteen of /24. One past
+    the last octet but one takes the /24 around it.
+    """
+    if isinstance(network, IPv4Network):
+        bits, last = 8, 24
+    else:
+        bits, last = 4, 124
+    if network.prefixlen > last and network.prefixlen < network.max_prefixlen:
+        network = network.supernet(new_prefix=last)
+    prefix = -(-network.prefixlen // bits) * bits
+    labels_cut = (network.max_prefixlen - prefix) // bits
+    for subnet in network.subnets(new_prefix=prefix):
+        yield subnet.network_address.reverse_pointer.split(".", labels_cut)[labels_cut]
+
+
+def classless_apex(network: IPv4Network) -> str:
+    """Return the name of the reverse zone of a network smaller than /24, as 64/26.2.0.192.in-addr.arpa (RFC 2317)."""
+    first, above = network.network_address.reverse_pointer.split(".", 1)
+    return f"{first}/{network.prefixlen}.{above}"
