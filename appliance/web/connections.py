@@ -10,9 +10,9 @@ from aiohttp import web
 IDLE_SECONDS = 75.0
 # 1,000 hosts booting at once, each with a second connection that it is about to leave.
 MAX_CONNECTIONS = 4096
-# A connection with an image under way holds its socket twice, and the file.
-DESCRIPTORS_EACH = 3
-DESCRIPTORS_ELSEWHERE = 128  # DNS, DHCP, TFTP transfers, database, logs
+# A connection with an image under way holds its socket twice, and the file; as many again are for the
+# TFTP transfers and everything else in this process.
+DESCRIPTORS_EACH = 2 * 3
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Complaint = Callable[[web.BaseRequest, str], web.StreamResponse]
@@ -90,8 +90,16 @@ class _Connection(web.RequestHandler):
 
 
 def connection_bound() -> int:
-    """Return how many connections this process has descriptors for, at most MAX_CONNECTIONS."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return MAX_CONNECTIONS
-    return max(16, min(MAX_CONNECTIONS, (soft - DESCRIPTORS_ELSEWHERE) // DESCRIPTORS_EACH))
+    """Return how many connections this process has descriptors for, at most MAX_CONNECTIONS.
+
+    Takes more descriptors, if it may and needs them: shells give a process 1024
+    for fear of select(), which nothing here uses.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS * DESCRIPTORS_EACH
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // DESCRIPTORS_EACH)
