@@ -1,6 +1,8 @@
 """The database file: made, opened, moved aside when it cannot be used; never overwritten."""
 
+import fcntl
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -15,7 +17,8 @@ from appliance.install.encoding import decoded, encoded
 from appliance.install.lifecycle import Installation, Stage
 
 SCHEMA_VERSION = 1
-_SCHEMA = """
+_BEGIN = f"""
+BEGIN;
 CREATE TABLE installations(
     host TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY(host, number)
 ) WITHOUT ROWID;
@@ -27,9 +30,10 @@ CREATE INDEX events_of_host ON events(host, id);
 CREATE TABLE strangers(mac TEXT PRIMARY KEY, last_at REAL NOT NULL, facts TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE serials(zone TEXT PRIMARY KEY, digest TEXT NOT NULL, serial INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE secrets(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
 """
-# A checkpoint writes and syncs in the loop's thread: seldom, at 16 MB.
-CHECKPOINT_PAGES = 4000
+LOCK_ENDING = "-lock"
 KEPT_RECORDS = 10  # of each host
 SIDE_FILES = ("-wal", "-shm")
 
@@ -38,7 +42,7 @@ SIDE_FILES = ("-wal", "-shm")
 class Opened:
     """A database that can be written, and what became of an older file that could not be used."""
 
-    db: sqlite3.Connection
+    db: "LockedConnection"
     set_aside: Path | None = None
     why: str = ""
     salvaged: tuple[Installation, ...] = ()  # of hosts that the old file says are installed or held
@@ -51,32 +55,43 @@ def opened(path: Path) -> Opened:
     when the directory or the disk refuses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.stat().st_size == 0:
-        return Opened(created(path))
+    lock = _locked(path)
     try:
-        db = _connected(path)
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise StateError(f"{path} is in use: another appliance runs on this data directory") from error
-        raise
-    except sqlite3.DatabaseError as error:
-        return _anew(path, f"is damaged ({error})")
-    why = _unusable(db)
-    if why is None:
-        return Opened(db)
-    db.close()
-    return _anew(path, why)
-
-
-def created(path: Path | None) -> sqlite3.Connection:
-    """Return a new database at *path*, in memory for None."""
-    db = _connected(path) if path else sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    try:
-        db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        found = _opened(path)
     except BaseException:
-        db.close()
+        os.close(lock)
         raise
+    found.db.lock = lock
+    return found
+
+
+class LockedConnection(sqlite3.Connection):
+    """A connection to the file that this process alone writes; another appliance cannot lock it until this closes."""
+
+    lock = -1  # a descriptor
+
+    def close(self) -> None:
+        """Close the connection, and let others have the file."""
+        super().close()
+        if self.lock >= 0:
+            os.close(self.lock)
+            self.lock = -1
+
+
+def created() -> sqlite3.Connection:
+    """Return a new database in memory."""
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    db.executescript(_BEGIN)
     return db
+
+
+def checkpoint(path: Path) -> None:
+    """Write the log of the database at *path* back into it; beside the writer, in another thread, while it writes."""
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    finally:
+        db.close()
 
 
 def in_memory(path: Path) -> sqlite3.Connection:
@@ -94,7 +109,7 @@ def in_memory(path: Path) -> sqlite3.Connection:
     try:
         return copied(_readable(path, "ro&immutable=1"))  # as it was at the last checkpoint
     except (OSError, sqlite3.Error):
-        return created(None)  # there is nothing to read
+        return created()  # there is nothing to read
 
 
 def copied(source: sqlite3.Connection) -> sqlite3.Connection:
@@ -160,16 +175,54 @@ def _readable(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True)
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=0.2, isolation_level=None, check_same_thread=False)
+def _locked(path: Path) -> int:
+    """Return a descriptor that holds the lock on *path*; raises StateError when another process has it."""
+    # Not SQLite's own exclusive mode: that would keep `checkpoint` out too.
+    lock = os.open(f"{path}{LOCK_ENDING}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        # Exclusive: there is one writer, and a second appliance must not become another.
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        if isinstance(error, BlockingIOError):
+            raise StateError(f"{path} is in use: another appliance runs on this data directory") from error
+        raise
+    return lock
+
+
+def _opened(path: Path) -> Opened:
+    if not path.exists() or path.stat().st_size == 0:
+        return Opened(_new(path))
+    try:
+        db = _connected(path)
+    except sqlite3.OperationalError:  # the disk refuses
+        raise
+    except sqlite3.DatabaseError as error:
+        return _anew(path, f"is damaged ({error})")
+    why = _unusable(db)
+    if why is None:
+        return Opened(db)
+    db.close()
+    return _anew(path, why)
+
+
+def _connected(path: Path) -> LockedConnection:
+    db = sqlite3.connect(path, timeout=0.2, isolation_level=None, check_same_thread=False, factory=LockedConnection)
+    try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # a commit survives this process; Journal.sync does the rest
-        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        db.execute("PRAGMA wal_autocheckpoint = 0")  # in the writer's thread it would sync for tens of ms
         db.execute("BEGIN IMMEDIATE")
         db.execute("COMMIT")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _new(path: Path) -> LockedConnection:
+    db = _connected(path)
+    try:
+        db.executescript(_BEGIN)
     except BaseException:
         db.close()
         raise
@@ -196,7 +249,7 @@ def _anew(path: Path, why: str) -> Opened:
     for ending in (*SIDE_FILES, ""):
         if Path(f"{path}{ending}").exists():
             Path(f"{path}{ending}").rename(f"{aside}{ending}")
-    return Opened(created(path), aside, why, salvaged)
+    return Opened(_new(path), aside, why, salvaged)
 
 
 def _salvaged(path: Path) -> Iterator[Installation]:

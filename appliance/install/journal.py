@@ -15,13 +15,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.dashboard.shapes import EventRow
 from appliance.errors import StateError
 from appliance.events import Event, Stamped
-from appliance.install.database import copied, created, in_memory, merge, opened, store, transact
+from appliance.install.database import checkpoint, copied, created, in_memory, merge, opened, store, transact
 from appliance.install.encoding import decoded
 from appliance.install.lifecycle import Installation, Order
 from appliance.model import Cluster
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "state.db"
 MAX_EVENTS = 200_000  # a whole installation of 1,000 hosts is about 40,000; 50 MB on disk
+CHECKPOINT_BYTES = 16 << 20  # of the write-ahead log, which a storm fills in some seconds
 BUFFERED_EVENTS = 4096  # the most that one second may bring unrepeated; written at once in some 20 ms
 
 
@@ -45,6 +46,10 @@ class Row:
     times: int
     last_at: float
     id: int = 0
+
+    def columns(self) -> tuple[object, ...]:
+        """Return what is written of it: all but the id, which SQLite gives."""
+        return self.at, self.host, self.number, self.kind, self.facts, self.times, self.last_at
 
     def as_json(self) -> EventRow:
         """Return the row as the control socket tells it."""
@@ -196,14 +201,18 @@ class Journal:
             if not self._is_unsynced or self.trouble:
                 return
             self._is_unsynced = False
+        log = Path(f"{self.path}-wal")
         try:
+            if log.stat().st_size >= CHECKPOINT_BYTES:
+                checkpoint(self.path)
+                return
             # SQLite's locks are on the database file itself, so that closing this one drops none.
-            descriptor = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             with self._lock:
                 self._fall_back(error)
 
@@ -269,7 +278,7 @@ class Journal:
             row.last_at = stamped.at
 
     def _write(self, one: Installation | None) -> None:
-        rows = [astuple(row)[:-1] for row in self._buffer.values()]
+        rows = [row.columns() for row in self._buffer.values()]
         self._guarded(lambda: store(self._db, rows, one))
         self._buffer.clear()
         self._since_pruning += len(rows)
@@ -296,7 +305,7 @@ class Journal:
             transact(self._db, work)
         except sqlite3.Error:  # what was copied from the disk is damaged
             self._db.close()
-            self._db, self._copied_events = created(None), 0
+            self._db, self._copied_events = created(), 0
             transact(self._db, work)
 
     def _fall_back(self, error: Exception) -> None:

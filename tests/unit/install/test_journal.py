@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from itertools import pairwise
@@ -127,6 +128,28 @@ def test_history_is_bounded(kept, monkeypatch):
 def test_second_appliance_on_the_same_directory_is_refused(kept, quick_path):
     with pytest.raises(StateError, match="another appliance"):
         Journal(quick_path)
+
+
+def test_log_is_written_back_beside_the_writer(kept, monkeypatch, quick_path):
+    monkeypatch.setattr(journal, "CHECKPOINT_BYTES", 200_000)
+    stop = threading.Event()
+
+    def syncing():
+        while not stop.is_set():
+            kept.sync()
+
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(syncing)
+        for number in range(1, 3000):
+            kept.save(replace(FULL, number=number))
+        stop.set()
+        done.result()
+    kept.save(replace(FULL, number=3000))
+    kept.sync()
+    kept.save(replace(FULL, number=3001))
+    assert (kept.trouble, kept.load()[FULL.host].number) == (None, 3001)
+    written = sum(path.stat().st_size for path in quick_path.iterdir())
+    assert written < 3000 * 4096  # each save appends two pages and more to a log that nobody writes back
 
 
 def test_serial_is_the_same_for_the_same_content(kept):
