@@ -176,9 +176,23 @@ def storm(cluster_file: Path, via: Sequence[IPv4Address], *, prefix: Sequence[st
     return total
 
 
+def _addresses(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[IPv4Address, ...]:
+    try:
+        return tuple(map(IPv4Address, values))
+    except ValueError:
+        raise click.BadParameter(f"{', '.join(map(repr, values))} is no IPv4 address") from None
+
+
 @click.command()
 @click.argument("cluster_file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--via", multiple=True, required=True, metavar="ADDRESS", help="A relay address; one process for each.")
+@click.option(
+    "--via",
+    multiple=True,
+    required=True,
+    metavar="ADDRESS",
+    callback=_addresses,
+    help="A relay address, one of this computer's; one process for each.",
+)
 @click.option("--hosts", type=int, default=0, help="Only the first so many hosts.")
 @click.option("--arch", type=click.Choice([kind.value for kind in Hardware]), default="x64", show_default=True)
 @click.option("--within", type=float, default=1.0, show_default=True, help="Seconds to spread the power buttons over.")
@@ -187,7 +201,7 @@ def storm(cluster_file: Path, via: Sequence[IPv4Address], *, prefix: Sequence[st
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     cluster_file: Path,
-    via: tuple[str, ...],
+    via: tuple[IPv4Address, ...],
     hosts: int,
     arch: str,
     within: float,
@@ -197,9 +211,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Power on every host of CLUSTER_FILE at once, as through relays, and report."""
-    addresses = [IPv4Address(address) for address in via]
     if share is None:
-        report = storm(cluster_file, addresses, hosts=hosts, arch=arch, within=within, seed=seed)
+        report = storm(cluster_file, via, hosts=hosts, arch=arch, within=within, seed=seed)
         click.echo(json.dumps(asdict(report)) if as_json else str(report))
         sys.exit(0 if report.is_clean else 1)
     number, processes = map(int, share.split("/"))
@@ -208,7 +221,7 @@ def command(
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     server = cluster.network_of(own[0].address) if own else None
-    with Relay(addresses[0], server.server if server else cluster.address, ports_of(cluster)) as relay:
+    with Relay(via[0], server.server if server else cluster.address, ports_of(cluster)) as relay:
         click.echo("ready")
         sys.stdin.readline()
         played = asyncio.run(play(own, relay, Hardware(arch), within, seed + number))
