@@ -11,6 +11,7 @@ from appliance.cli._watching import age, find_socket, printable, size, socket_op
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.live import Live
     from rich.table import Table
 
     from appliance.dashboard.shapes import CertificateRow, HostRow, Status
@@ -62,21 +63,37 @@ def _show(status: "Status", output: str) -> None:
 
 
 def _watch(path: Path, output: str) -> None:
+    from rich.console import Group
+    from rich.live import Live
+
     console = _console()
+    status = _fetched(path)
     if output == "json" or not console.is_terminal:
         while True:
-            status = _fetched(path)
             if output == "json":
                 click.echo(json.dumps(status))
             else:
                 _show(status, output)
             time.sleep(WATCH_SECONDS)
-    from rich.console import Group
-    from rich.live import Live
-
+            status = _fetched(path)
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            live.update(Group(*rendered(_fetched(path), is_wide=output == "wide")), refresh=True)
+            live.update(Group(*rendered(status, is_wide=output == "wide")), refresh=True)
+            time.sleep(WATCH_SECONDS)
+            status = _fetched_after_restarts(path, live)
+
+
+def _fetched_after_restarts(path: Path, live: "Live") -> "Status":
+    """Return the status, as soon as the appliance answers again if it was restarted meanwhile."""
+    from rich.text import Text
+
+    from appliance.errors import ControlError
+
+    while True:
+        try:
+            return _fetched(path)
+        except ControlError as error:
+            live.update(Text(f"{error}; trying again", style="bold red"), refresh=True)
             time.sleep(WATCH_SECONDS)
 
 
