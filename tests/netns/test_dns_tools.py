@@ -36,7 +36,7 @@ def render(*arguments: str | Path) -> str:
 def check_zone(name: str, text: str, folder: Path) -> None:
     (folder / "zone").write_text(text)
     checked = subprocess.run(
-        ["named-checkzone", "-i", "local", "-k", "fail", "-n", "fail", "-m", "fail", name, folder / "zone"],
+        ["named-checkzone", "-i", "full-sibling", "-k", "fail", "-n", "fail", "-m", "fail", name, folder / "zone"],
         capture_output=True,
         text=True,
         check=False,

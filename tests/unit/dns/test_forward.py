@@ -123,6 +123,14 @@ def test_negative_answer_is_kept_no_longer_than_its_soa() -> None:
     assert kept(authority=(SOA.format(90, 1200),), rcode="NXDOMAIN").fresh_until == NOW + 90
 
 
+def test_negative_answer_is_kept_for_three_hours_at_most() -> None:
+    assert kept(authority=(SOA.format(86400, 86400),), rcode="NXDOMAIN").fresh_until == NOW + 3 * 3600
+
+
+def test_answer_is_kept_for_a_day_at_most() -> None:
+    assert kept("quay.io. 604800 A 192.0.2.1").fresh_until == NOW + 86400
+
+
 def test_negative_answer_without_soa_is_not_kept() -> None:
     assert kept(rcode="NXDOMAIN").fresh_until == NOW
 

@@ -161,6 +161,21 @@ def test_a_malformed_question_is_a_format_error(broken: bytes) -> None:
     assert reply[3] & 0xF == dns.rcode.FORMERR
 
 
+@pytest.mark.parametrize("suffix", ["apps.ocp45.example.localdomain", "example.localdomain"])
+def test_an_overlong_name_below_one_of_ours_is_a_format_error(suffix: str) -> None:
+    wire = query(suffix)
+    broken = wire[:12] + (b"\x3f" + b"a" * 63) * 4 + wire[12:]
+    reply = answer(TABLE, broken, OUTSIDER)
+    assert isinstance(reply, bytes)
+    assert reply[3] & 0xF == dns.rcode.FORMERR
+    assert own_answer(TABLE, broken) is None
+
+
+def test_fast_path_knows_a_name_in_any_case() -> None:
+    wire = query("M1.oCp45.Example.LOCALDOMAIN")
+    assert own_answer(TABLE, wire) == answer(TABLE, wire, OUTSIDER)
+
+
 def test_a_response_gets_silence() -> None:
     wire = bytearray(query("m1.ocp45.example.localdomain"))
     wire[2] |= 0x80
