@@ -10,7 +10,7 @@ from pathlib import Path
 
 from appliance.events import Event
 from appliance.install.lifecycle import Installation, Stage
-from appliance.model import Cluster, Endpoint, Network
+from appliance.model import Cluster, Endpoint
 from appliance.tables import Live, compile_tables
 from appliance.web.server import WebServer
 from tests.clusters import reference_cluster
@@ -52,9 +52,7 @@ def loopback_cluster(data_dir: Path, port: int, **changes: object) -> Cluster:
     """Return the reference cluster with its hosts in 127.16.0.0/24 and its web server at 127.0.0.1."""
     cluster = reference_cluster(data_dir)
     network = replace(cluster.networks[0], cidr=IPv4Network("127.16.0.0/24"), server=LOOPBACK, gateway=None)
-    hosts = tuple(
-        replace(host, address=IPv4Address(f"127.16.0.{host.address.packed[3]}")) for host in cluster.hosts
-    )
+    hosts = tuple(replace(host, address=IPv4Address(f"127.16.0.{host.address.packed[3]}")) for host in cluster.hosts)
     values: dict[str, object] = {
         "networks": (network,),
         "hosts": hosts,
@@ -101,6 +99,3 @@ async def running(data_dir: Path, **changes: object) -> AsyncIterator[Running]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-__all__ = ["IGNITION", "Network", "Running", "fill", "free_port", "loopback_cluster", "running"]

@@ -1,0 +1,30 @@
+"""ocp-appliance render script and menu: what an operator reads before the first power-on."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from appliance.cli.render import command
+from appliance.share import share
+
+REFERENCE = str(share("data") / "ocp45" / "cluster.yaml")
+GOLDEN = Path(__file__).parents[2] / "golden" / "ipxe"
+
+
+@pytest.mark.parametrize("host", ["m1", "M1", "m1.ocp45.example.localdomain", "m1.ocp45.example.localdomain."])
+def test_script_is_what_the_host_is_served(host: str) -> None:
+    result = CliRunner().invoke(command, ["script", REFERENCE, host])
+    assert result.output == (GOLDEN / "legacy-master.ipxe").read_text()
+
+
+@pytest.mark.parametrize(("arguments", "golden"), [((), "menu-unknown"), (("m1",), "menu-master")])
+def test_menu_is_what_the_machine_is_served(arguments: tuple[str, ...], golden: str) -> None:
+    result = CliRunner().invoke(command, ["menu", REFERENCE, *arguments])
+    assert result.output == (GOLDEN / f"{golden}.ipxe").read_text()
+
+
+def test_unknown_host_is_told_which_there_are() -> None:
+    result = CliRunner().invoke(command, ["script", REFERENCE, "m9"])
+    assert result.exit_code == 2
+    assert "there are bs, m1, m2" in result.output
