@@ -1,6 +1,7 @@
 """The field's own tools: named-checkzone reads the zones that we print, dig the answers that we give."""
 
 import asyncio
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -36,12 +37,13 @@ def render(*arguments: str | Path) -> str:
 def check_zone(name: str, text: str, folder: Path) -> None:
     (folder / "zone").write_text(text)
     checked = subprocess.run(
-        ["named-checkzone", "-i", "full-sibling", "-k", "fail", "-n", "fail", "-m", "fail", name, folder / "zone"],
+        ["named-checkzone", "-i", "local", "-k", "fail", "-n", "fail", "-m", "fail", name, folder / "zone"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert checked.returncode == 0, checked.stdout
+    # It complains and still says OK, so nothing else may stand in what it says.
+    assert re.fullmatch(r"zone \S+: loaded serial \d+\nOK\n", checked.stdout), checked.stdout
 
 
 @needs_checkzone

@@ -230,6 +230,15 @@ async def test_all_forwarders_dead_is_a_server_failure(impatient: None) -> None:
         assert (await served.ask(query("quay.io"))).rcode() == dns.rcode.SERVFAIL
 
 
+async def test_a_failure_is_not_asked_for_again_at_once(impatient: None) -> None:
+    upstream = Upstream(lambda _query: None)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        await served.ask(query("quay.io"))
+        asked = len(upstream.asked)
+        assert (await served.ask(query("quay.io"))).rcode() == dns.rcode.SERVFAIL
+    assert len(upstream.asked) == asked
+
+
 async def test_a_closed_port_upstream_is_a_server_failure() -> None:
     async with serving(forwarding_cluster(Endpoint(IPv4Address(LOOPBACK), free_port()))) as served:
         assert (await served.ask(query("quay.io"))).rcode() == dns.rcode.SERVFAIL
