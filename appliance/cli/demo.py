@@ -26,6 +26,7 @@ INTERRUPTED = 130  # as the shell has it: 128 + SIGINT
 
 
 @click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @click.option("--keep-open", is_flag=True, help="Go on serving at the end, until Ctrl-C, to look at the dashboard.")
 @click.option("--seed", type=int, default=0, show_default=True, help="What transaction ids and fillings are made from.")
 @click.option(
@@ -35,8 +36,10 @@ INTERRUPTED = 130  # as the shell has it: 128 + SIGINT
     show_default=True,
     help="lab: network namespaces; loopback: high ports on 127.16.0.0/24; auto: the lab where it is allowed.",
 )
-def command(seed: int, network: str, *, keep_open: bool) -> None:
-    """Install the reference cluster with seven simulated machines, in a network of its own.
+def command(file: Path | None, seed: int, network: str, *, keep_open: bool) -> None:
+    """Install a cluster with simulated machines, in a network of its own.
+
+    FILE is its cluster.yaml; the default is the reference cluster, seven machines.
 
     The real appliance serves small stand-in images; the machines speak DHCP, TFTP,
     HTTP and DNS as real ones do. Then each is powered on again, and boots from its
@@ -46,7 +49,7 @@ def command(seed: int, network: str, *, keep_open: bool) -> None:
     with _dashboard_socket() as outside:
         in_lab = network != "loopback" and _enter_lab(is_wanted=network == "lab")
         with tempfile.TemporaryDirectory(prefix="ocp-appliance-demo-") as directory:
-            code = asyncio.run(_demo(Path(directory), seed, outside, in_lab=in_lab, keep_open=keep_open))
+            code = asyncio.run(_demo(file, Path(directory), seed, outside, in_lab=in_lab, keep_open=keep_open))
     sys.exit(code)
 
 
@@ -98,7 +101,9 @@ class _Interrupt:
         await self._lingers.wait()
 
 
-async def _demo(directory: Path, seed: int, outside: socket.socket, *, in_lab: bool, keep_open: bool) -> int:
+async def _demo(
+    file: Path | None, directory: Path, seed: int, outside: socket.socket, *, in_lab: bool, keep_open: bool
+) -> int:
     """Return the exit code."""
     from rich.console import Console
 
@@ -112,13 +117,14 @@ async def _demo(directory: Path, seed: int, outside: socket.socket, *, in_lab: b
     # A pipe has no width of its own; 80 would break the lines of the summary.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     interrupt = _Interrupt()
-    cluster_file = share("data") / "ocp45" / "cluster.yaml"
+    source = file or share("data") / "ocp45" / "cluster.yaml"
+    cluster_file = source if in_lab else directory / "cluster.yaml"
     if not in_lab:
-        cluster_file = directory / "cluster.yaml"
-        moved_to_loopback(share("data") / "ocp45" / "cluster.yaml", cluster_file)
+        load([source], directory)  # its problems are told with its own lines
+        moved_to_loopback(source, cluster_file)
     (cluster,) = load([cluster_file], directory)
     sums = make_standins(cluster, directory, seed)
-    hardware = {name: Hardware(kind) for name, kind in OTHER_FIRMWARE.items()}
+    hardware = {} if file else {name: Hardware(kind) for name, kind in OTHER_FIRMWARE.items()}
     rehearsal = Rehearsal(cluster, cluster_file, directory, sums, in_lab, seed, hardware)
 
     console.print(f"{cluster.domain}: {len(cluster.hosts)} simulated machines against ocp-appliance serve")
@@ -169,10 +175,11 @@ async def _show(console: "Console", rehearsal: "Rehearsal", interrupt: _Interrup
 
     linger = None
     if not console.is_terminal:
+        longest = max(len(way.host.short_name) for way in rehearsal.ways)
 
         def tell(way: "Way", step: "Step") -> None:
             console.print(
-                f"{step.seconds:7.2f}s  {way.host.short_name:<4} {step.phase:<10} {step.text}", soft_wrap=True
+                f"{step.seconds:7.2f}s  {way.host.short_name:<{longest}} {step.phase:<10} {step.text}", soft_wrap=True
             )
 
         rehearsal.tell = tell
@@ -202,7 +209,9 @@ def _table(ways: "list[Way]") -> "Table":
     from rich.table import Table
 
     table = Table(expand=True, show_edge=False)
-    for name, width in (("host", 6), ("role", 9), ("address", 13), ("time", 7), ("stage", 10), ("", 10)):
+    # Fixed widths, so that the table stands still while its contents change.
+    longest = max(len(way.host.short_name) for way in ways)
+    for name, width in (("host", longest), ("role", 9), ("address", 15), ("time", 7), ("stage", 10), ("", 10)):
         table.add_column(name, width=width, no_wrap=True)
     table.add_column("what it did last", ratio=1, no_wrap=True, overflow="ellipsis")
     for way in ways:

@@ -8,10 +8,9 @@ import asyncio
 import gzip
 import json
 import re
-from ipaddress import IPv4Address, IPv4Network
+import zlib
 
-from appliance.simulate import dhcp
-from appliance.simulate.dhcp import Message
+from appliance.simulate.dracut import Arguments, bring_up
 from appliance.simulate.http import Answer, Http, HttpError
 from appliance.simulate.lease import Lease
 from appliance.simulate.machine import Disk, Phase, StepError
@@ -29,7 +28,7 @@ async def install(run: Run, ending: Ending) -> Disk:
     arguments = Arguments(ending.kernel.arguments)
     _check_kernel_line(ending, arguments)
     device = arguments.need("coreos.inst.install_dev")
-    lease = await _network(run, arguments)
+    lease = await bring_up(run, arguments, Phase.INSTALLER)
     run.tell(Phase.INSTALLER, f"{lease.address}; installs to {device}")
     rootfs = arguments.get("coreos.live.rootfs_url")
     image = arguments.get("coreos.inst.image_url")
@@ -40,37 +39,7 @@ async def install(run: Run, ending: Ending) -> Disk:
         ignition = await _legacy(run, lease, image or arguments.need("coreos.inst.image_url"), ignition_url)
     domain = check_ignition(run, ignition, ignition_url)
     run.tell(Phase.INSTALLED, f"wrote {device}, reboots")
-    return Disk(device, domain)
-
-
-class Arguments:
-    """A kernel command line."""
-
-    def __init__(self, line: str) -> None:
-        self.line = line
-        self.words = line.split()
-
-    def get(self, name: str) -> str:
-        """Return the last value of *name*, "" when it is not there."""
-        values = self.all(name)
-        return values[-1] if values else ""
-
-    def all(self, name: str) -> list[str]:
-        """Return every value of *name*."""
-        return [word.partition("=")[2] for word in self.words if word.partition("=")[0] == name]
-
-    def need(self, name: str) -> str:
-        """Return the value of *name*. Raises StepError when it is not there."""
-        value = self.get(name)
-        if not value:
-            raise StepError(
-                Phase.INSTALLER,
-                f"the kernel line has no {name}=",
-                sent="what the script gave the kernel",
-                came=self.line or "nothing",
-                look="the script's kernel line, and the release in cluster.yaml",
-            )
-        return value
+    return Disk(device, domain, arguments.line)
 
 
 def _check_kernel_line(ending: Ending, arguments: Arguments) -> None:
@@ -85,36 +54,6 @@ def _check_kernel_line(ending: Ending, arguments: Arguments) -> None:
             came=f"initrd images named {', '.join(named) or 'nothing'}",
             look="initrd= takes the name that iPXE knows the image by: its file name, or --name",
         )
-
-
-async def _network(run: Run, arguments: Arguments) -> Lease:
-    """Bring the network up as dracut does: by DHCP, or with a static ip=. Raises StepError."""
-    static = [value for value in arguments.all("ip") if re.match(r"\d+\.\d+\.\d+\.\d+:", value)]
-    if not static:
-        return await run.lease(dhcp.system(run.machine.mac), Phase.INSTALLER)
-    try:
-        address, _, gateway, mask, host_name = static[0].split(":")[:5]
-        network = IPv4Network(f"{address}/{mask}", strict=False)
-        lease = Lease(
-            address=IPv4Address(address),
-            network=network,
-            router=IPv4Address(gateway) if gateway else None,
-            dns=tuple(IPv4Address(value) for value in arguments.all("nameserver")),
-            host_name=host_name,
-            domain="",
-            ack=dhcp.Reply(Message.ACK, 0, b"", dhcp.NO_ADDRESS, dhcp.NO_ADDRESS, dhcp.NO_ADDRESS, "", {}),
-            boot=None,
-            boot_file="",
-            boot_server=dhcp.NO_ADDRESS,
-            retries=0,
-        )
-    except ValueError as error:
-        look = "ip=<address>::<gateway>:<mask>:<name>:<interface>:none (dracut.cmdline(7))"
-        raise StepError(
-            Phase.INSTALLER, "the static network is malformed", sent=f"ip={static[0]}", came=str(error), look=look
-        ) from error
-    run.link.configure(lease.address, network.prefixlen, lease.router)
-    return lease
 
 
 async def _live(run: Run, lease: Lease, rootfs: str, image: str, ignition_url: str) -> Answer:
@@ -186,10 +125,12 @@ def _check_length(head: Answer, answer: Answer) -> None:
 
 def check_ignition(run: Run, answer: Answer, url: str) -> str:
     """Return the cluster's domain that an Ignition file points at, or "". Raises StepError."""
-    body = gzip.decompress(answer.body) if answer.body[:2] == b"\x1f\x8b" else answer.body
+    body = answer.body
     try:
+        if body[:2] == b"\x1f\x8b":
+            body = gzip.decompress(body)
         version = json.loads(body)["ignition"]["version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zlib.error) as error:
         raise StepError(
             Phase.IGNITION,
             "the file is no Ignition configuration",

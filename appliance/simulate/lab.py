@@ -61,30 +61,40 @@ class Bridge:
         self._cables: list[str] = []
 
     @classmethod
-    def make(cls, addresses: Sequence[IPv4Interface], ports: Ports) -> Self:
-        """Make a bridge with *addresses*, in the network that this process is in. Raises SimulationError."""
+    def make(cls, name: str, addresses: Sequence[IPv4Interface], ports: Ports) -> Self:
+        """Make the bridge *name* with *addresses*, in the network that this process is in. Raises SimulationError."""
         ip(
             "link set lo up",
             # Ports forward at once: the 30 s of the spanning tree's learning would outlast a boot ROM.
-            f"link add {BRIDGE} type bridge stp_state 0 forward_delay 0",
-            f"link set {BRIDGE} up",
-            *(f"addr add {address} dev {BRIDGE}" for address in addresses),
+            f"link add {name} type bridge stp_state 0 forward_delay 0",
+            f"link set {name} up",
+            *(f"addr add {address} dev {name}" for address in addresses),
         )
-        return cls(BRIDGE, ports)
+        return cls(name, ports)
 
     def plug(self, mac: MacAddress) -> PacketLink:
         """Return the link of a new machine, in a network namespace of its own. Raises SimulationError."""
+        # 15 characters are the most that an interface's name may have.
+        place = self._cabled(f"lab{mac.octets.hex()}", f"address {mac}")
+        return PacketLink("eth0", self.ports, place)
+
+    def plug_router(self, address: IPv4Interface) -> Namespace:
+        """Return the place of a router that has *address* on this bridge. Raises SimulationError."""
+        place = self._cabled("labrouter", "")
+        ip(f"addr add {address} dev eth0", place=place)
+        return place
+
+    def _cabled(self, cable: str, properties: str) -> Namespace:
+        """Return a new place whose eth0 is plugged into the bridge."""
         place = Namespace()
         self._places.append(place)
-        # 15 characters are the most that an interface's name may have.
-        cable = f"lab{mac.octets.hex()}"
         ip(
-            f"link add {cable} type veth peer name eth0 address {mac} netns {place.path}",
+            f"link add {cable} type veth peer name eth0 {properties} netns {place.path}",
             f"link set {cable} master {self.name} up",
         )
         self._cables.append(cable)
         ip("link set lo up", "link set eth0 up", place=place)
-        return PacketLink("eth0", self.ports, place)
+        return place
 
     def wait_for_carrier(self) -> None:
         """Wait until the bridge sends: its first port gives it a carrier, and the kernel takes up to 1 s to see it.

@@ -10,11 +10,15 @@ from appliance.simulate.lab import free_base_port, free_port
 
 
 def moved_to_loopback(source: Path, target: Path) -> None:
-    """Write *source*, a cluster.yaml, to *target*, with 172.16.x moved to 127.16.x and every port to a free one."""
-    text = re.sub(r"\b172\.16\.", "127.16.", source.read_text())
-    text = re.sub(r"(?m)^listen:.*\n(?:[ #].*\n|\n)*", "", text)
+    """Write *source*, a cluster.yaml, to *target*, with its networks moved to 127.16 and every port to a free one.
+
+    The first two octets of the appliance's address become 127.16 wherever they stand.
+    """
     # BaseLoader leaves every scalar the text that it is.
-    address = IPv4Address(yaml.load(text, yaml.BaseLoader)["appliance"]["address"])  # noqa: S506 - it builds text only
+    octets = str(yaml.load(source.read_text(), yaml.BaseLoader)["appliance"]["address"]).split(".")  # noqa: S506 - it builds text only
+    text = re.sub(rf"\b{octets[0]}\.{octets[1]}\.(?=\d)", "127.16.", source.read_text())
+    text = re.sub(r"(?m)^listen:.*\n(?:[ #].*\n|\n)*", "", text)
+    address = IPv4Address(f"127.16.{octets[2]}.{octets[3]}")
     http, dns, tftp = (free_port(address) for _ in range(3))
     listen = {
         "dns": [f"{address}:{dns}"],

@@ -96,6 +96,7 @@ class Disk:
 
     device: str = ""  # "" for a disk that an installation before this simulation is said to have written
     domain: str = ""  # the cluster's, from the Ignition on it
+    arguments: str = ""  # the installer's kernel line, whose network the installed system takes over
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from appliance.config import load
 from appliance.errors import SimulationError
-from appliance.model import Arch, Cluster, Host, MacAddress
+from appliance.model import Arch, Cluster, Host, MacAddress, Network
 from appliance.simulate.lab import Bridge
 from appliance.simulate.link import Link, PacketLink
 from appliance.simulate.machine import Disk, Expected, Hardware, Machine, Patience, Ports, Step
@@ -101,15 +101,19 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def native_hardware(host: Host) -> Hardware:
+    """Return the UEFI firmware of *host*'s architecture."""
+    return Hardware.ARM64 if host.arch is Arch.AARCH64 else Hardware.X64
+
+
 def machine_for(target: Target, hardware: Hardware | None, images: Path | None, hold_seconds: float) -> Machine:
     """Return the machine, with a disk that may have been written before, and patience for *hold_seconds*."""
     host = target.host
-    native = Hardware.ARM64 if host and host.arch is Arch.AARCH64 else Hardware.X64
     sums = image_sums(target.cluster, images)
     return Machine(
         name=host.short_name if host else str(target.mac),
         mac=target.mac,
-        hardware=hardware or native,
+        hardware=hardware or (native_hardware(host) if host else Hardware.X64),
         ports=ports_of(target.cluster),
         patience=Patience(dhcp_waits=_waits_within(hold_seconds), hold=hold_seconds),
         expected=Expected(host.name, host.address, host.role.ignition, sums) if host else Expected(sha256=sums),
@@ -138,7 +142,10 @@ def plugged_in(
     with ExitStack() as stack:
         if via is None and interface is None:
             if server.is_loopback:
-                via = relay_address(target.cluster, server)
+                network = target.cluster.network_of(server) if target.cluster else None
+                if network is None:
+                    raise SimulationError(f"{server} is on the loopback network; give --via, a second address there")
+                via = relay_address(network)
             else:
                 interface = interface_to(server)
         if via is not None:
@@ -157,11 +164,8 @@ def plugged_in(
         yield link, f"{server} on {interface}"
 
 
-def relay_address(cluster: Cluster | None, server: IPv4Address) -> IPv4Address:
-    """Return an address of the machine network that nobody else has: the gateway's, or the last."""
-    network = cluster.network_of(server) if cluster else None
-    if network is None:
-        raise SimulationError(f"{server} is on the loopback network; give --via, a second address there")
+def relay_address(network: Network) -> IPv4Address:
+    """Return the address that a relay has in *network*: the gateway's, or the last."""
     return network.gateway or network.cidr.broadcast_address - 1
 
 

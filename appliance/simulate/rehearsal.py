@@ -7,19 +7,18 @@ import asyncio
 import random
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, closing
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from appliance.model import Cluster, Host, Role
 from appliance.simulate.child import Appliance
-from appliance.simulate.lab import Bridge
+from appliance.simulate.fabric import Fabric
 from appliance.simulate.link import Link
 from appliance.simulate.machine import Expected, Hardware, Machine, Patience, Phase, Step, StepError
-from appliance.simulate.plan import ports_of, relay_address
+from appliance.simulate.plan import native_hardware, ports_of
 from appliance.simulate.power import power_on
-from appliance.simulate.relay import Relay, RelayLink
 from appliance.simulate.run import Outcome, Result
 
 MACHINE_CONFIG_PORT = 22623
@@ -87,12 +86,11 @@ class Rehearsal:
 
         *announce* hears the headings; *linger* is awaited before the appliance is stopped.
         """
-        with ExitStack() as network:
-            bridge = network.enter_context(self._bridge()) if self.in_lab else None
+        with Fabric(self.cluster, in_lab=self.in_lab) as fabric:
             async with AsyncExitStack() as services:
                 appliance = await services.enter_async_context(Appliance(self.cluster_file, self.data_dir))
-                self._plug_in(bridge or network.enter_context(self._relay()))
-                machine_config = MachineConfigStandIn(self.cluster.api_int_vips, self._masters())
+                self._assemble(fabric)
+                machine_config = MachineConfigStandIn(fabric.api_int, self._masters())
                 services.push_async_callback(machine_config.close)
                 announce(f"first power-on of {len(self.ways)} machines: each installs itself")
                 install_seconds = await self._power_on_all(1, machine_config.master_is_up)
@@ -109,24 +107,16 @@ class Rehearsal:
     def _masters(self) -> frozenset[str]:
         return frozenset(host.name for host in self.cluster.hosts if host.role is Role.MASTER)
 
-    def _bridge(self) -> Bridge:
-        prefix = self.cluster.networks[0].cidr.prefixlen
-        own = [self.cluster.address, *(vip for vip in self.cluster.api_int_vips if isinstance(vip, IPv4Address))]
-        return Bridge.make([IPv4Interface(f"{one}/{prefix}") for one in own], ports_of(self.cluster))
-
-    def _relay(self) -> Relay:
-        # After the appliance: its wildcard port cannot be had while somebody holds the same port of one address.
-        return Relay(relay_address(self.cluster, self.cluster.address), self.cluster.address, ports_of(self.cluster))
-
-    def _plug_in(self, network: Bridge | Relay) -> None:
+    def _assemble(self, fabric: Fabric) -> None:
+        """Put every machine together and plug it in."""
         dice = random.Random(self.seed)  # noqa: S311 - repeats a run, keeps no secret
+        links = fabric.plug_all(self.cluster.hosts)
         for way in self.ways:
             host = way.host
-            link: Link = network.plug(host.macs[0]) if isinstance(network, Bridge) else RelayLink(network)
             machine = Machine(
                 name=host.short_name,
                 mac=host.macs[0],
-                hardware=self.hardware.get(host.short_name, Hardware.X64),
+                hardware=self.hardware.get(host.short_name, native_hardware(host)),
                 ports=ports_of(self.cluster),
                 patience=PATIENCE,
                 expected=Expected(host.name, host.address, host.role.ignition, self.sums),
@@ -134,9 +124,7 @@ class Rehearsal:
                 report=self._hear(way),
                 progress=_progress(way),
             )
-            self._machines[host.name] = (machine, link)
-        if isinstance(network, Bridge):
-            network.wait_for_carrier()
+            self._machines[host.name] = (machine, links[host.name])
 
     def _hear(self, way: Way) -> Callable[[Step], None]:
         def hear(step: Step) -> None:
@@ -184,8 +172,8 @@ def _progress(way: Way) -> Callable[[int, int], None]:
 class MachineConfigStandIn:
     """Something that answers on api-int:22623 from when all masters are up, and not before."""
 
-    def __init__(self, addresses: Sequence[object], masters: frozenset[str]) -> None:
-        self._addresses = [address for address in addresses if isinstance(address, IPv4Address)]
+    def __init__(self, addresses: Sequence[IPv4Address], masters: frozenset[str]) -> None:
+        self._addresses = addresses
         self._missing = set(masters)
         self._listeners: list[socket.socket] = []
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from ipaddress import IPv4Address
 from typing import TypeVar
 
-from appliance.simulate import dhcp
+from appliance.simulate.dracut import Arguments, bring_up
 from appliance.simulate.lease import Lease
 from appliance.simulate.machine import Disk, Phase, StepError
 from appliance.simulate.names import NameLookupError
@@ -16,12 +16,17 @@ T = TypeVar("T")
 async def boot_disk(run: Run, disk: Disk) -> str:
     """Return the name that the machine has once it is up. Raises StepError."""
     run.tell(Phase.DISK, f"boots from {disk.device or 'its disk'}")
-    lease = await run.lease(dhcp.system(run.machine.mac), Phase.SYSTEM)
+    lease = await bring_up(run, Arguments(disk.arguments), Phase.SYSTEM)
     want = run.machine.expected
     # A short name and the domain make the full one; what NetworkManager makes of them depends on its version.
     given = {lease.host_name, f"{lease.host_name}.{lease.domain}"}
     if lease.host_name and want.name and want.name not in given:
-        _fail("DHCP gives it another name", "option 12 in DHCP", f"{lease.host_name}, not {want.name}", "cluster.yaml")
+        _fail(
+            "DHCP gives it another name",
+            "its name in DHCP or ip=",
+            f"{lease.host_name}, not {want.name}",
+            "cluster.yaml",
+        )
     name = await _answer(
         f"PTR {lease.address}",
         run.resolver(lease).name_of(lease.address),

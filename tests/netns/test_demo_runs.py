@@ -94,6 +94,18 @@ def test_the_demo_shows_that_workers_wait_for_the_masters(lab_demo: tuple[str, P
     assert last_master_up < installing
 
 
+@pytest.mark.parametrize("example", sorted(path.parent.name for path in ROOT.glob("data/*/cluster.yaml")))
+def test_every_example_installs_its_machines(tmp_path: Path, example: str) -> None:
+    output = run([*DEMO, f"data/{example}/cluster.yaml", "--network", "lab"], tmp_path)
+    assert re.search(r"all \d+ machines installed in [\d.]+ s, and came up from their own disks in [\d.]+ s", output)
+
+
+def test_machines_of_another_subnet_come_through_a_relay_on_loopback_too(tmp_path: Path) -> None:
+    output = run([*DEMO, "data/two-subnets/cluster.yaml", "--network", "loopback"], tmp_path)
+    assert "all 6 machines installed" in output
+    assert "up as worker-0.racks.example.com, 127.16.2.141" in output
+
+
 @needs_user_namespaces
 def test_the_demo_needs_no_privilege(tmp_path: Path) -> None:
     command = [*UNSHARE_USER, "--map-user=1000", "--map-group=1000", *DEMO, "--network", "lab"]

@@ -1,0 +1,98 @@
+"""What a whole cluster's machines are plugged into: a lab's bridge and router, or loopback addresses and relays.
+
+machine (its MAC) ── veth ──┐
+machine (its MAC) ── veth ──┤ bridge, with the appliance's address
+router and relay ─── veth ──┘
+   └─ the machines of every other network
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from ipaddress import IPv4Address, IPv4Interface
+from types import TracebackType
+from typing import Self
+
+from appliance.errors import SimulationError
+from appliance.model import Cluster, Host, Network
+from appliance.simulate.lab import BRIDGE, Bridge
+from appliance.simulate.link import Link
+from appliance.simulate.namespace import Namespace, ip
+from appliance.simulate.plan import ports_of, relay_address
+from appliance.simulate.relay import Relay, RelayLink
+
+
+class Fabric:
+    """The network of one cluster; leave it, and it is gone."""
+
+    def __init__(self, cluster: Cluster, *, in_lab: bool) -> None:
+        """Prepare for *cluster*; *in_lab* says that this process is in a network of its own."""
+        self._cluster, self._in_lab = cluster, in_lab
+        self._home = cluster.network_of(cluster.address) or cluster.networks[0]
+        self._stack = ExitStack()
+        self._bridge: Bridge | None = None
+        self._router: Namespace | None = None
+        self._relays: dict[Network, Relay] = {}
+        taken = {host.address for host in cluster.hosts}
+        # Whatever stands in for a load balancer listens here.
+        self.api_int = tuple(
+            vip for vip in cluster.api_int_vips if isinstance(vip, IPv4Address) and vip not in taken | {cluster.address}
+        )
+
+    def __enter__(self) -> Self:
+        """Make the lab's bridge. Raises SimulationError."""
+        if self._in_lab:
+            prefix = self._home.cidr.prefixlen
+            # The file may name the interface that DHCP is served on.
+            name = next(iter(self._cluster.listen.dhcp), BRIDGE)
+            own = [IPv4Interface(f"{one}/{prefix}") for one in self._own_addresses()]
+            self._bridge = self._stack.enter_context(Bridge.make(name, own, ports_of(self._cluster)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def plug_all(self, hosts: Sequence[Host]) -> dict[str, Link]:
+        """Return the link of each host, by its name. Raises SimulationError.
+
+        On loopback the appliance has to run already: its wildcard port cannot be
+        had while a relay holds the same port of one address.
+        """
+        links = {host.name: self._plug(host) for host in hosts}
+        if self._bridge:
+            self._bridge.wait_for_carrier()
+        return links
+
+    def _plug(self, host: Host) -> Link:
+        network = self._cluster.network_of(host.address)
+        if network is None:
+            raise SimulationError(f"{host.name} is in no machine network, and cannot be plugged in")
+        if self._bridge and network == self._home:
+            return self._bridge.plug(host.macs[0])
+        if network not in self._relays:
+            self._relays[network] = self._relay(network)
+        return RelayLink(self._relays[network])
+
+    def _relay(self, network: Network) -> Relay:
+        address = relay_address(network)
+        place = self._routed(network, address) if self._bridge else None
+        return self._stack.enter_context(Relay(address, network.server, ports_of(self._cluster), place))
+
+    def _routed(self, network: Network, relay: IPv4Address) -> Namespace:
+        """Give *network*'s machines a place behind the router, and a way there."""
+        assert self._bridge is not None
+        if self._router is None:
+            near = IPv4Interface(f"{relay_address(self._home)}/{self._home.cidr.prefixlen}")
+            self._router = self._bridge.plug_router(near)
+        far = [relay, *(host.address for host in self._cluster.hosts if host.address in network.cidr)]
+        ip(*(f"addr add {address}/32 dev lo" for address in far), place=self._router)
+        ip(f"route add {network.cidr} via {relay_address(self._home)}")
+        return self._router
+
+    def _own_addresses(self) -> list[IPv4Address]:
+        listen = self._cluster.listen
+        bound = [endpoint.address for endpoint in (*listen.dns, *listen.tftp, *listen.http)]
+        servers = [network.server for network in self._cluster.networks if network.server in self._home.cidr]
+        named = [one for one in bound if isinstance(one, IPv4Address) and one in self._home.cidr]
+        return list(dict.fromkeys([self._cluster.address, *servers, *named, *self.api_int]))
