@@ -5,6 +5,8 @@ import lzma
 import shutil
 import struct
 import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +14,8 @@ HERE = Path(__file__).parent
 GRUB = Path("/usr/lib/grub")
 
 # In this order: each needs those before it.
-MODULES = (
-    "virtio_ring",
-    "virtio",
-    "virtio_pci_legacy_dev",
-    "virtio_pci_modern_dev",
-    "virtio_pci",
-    "failover",
-    "net_failover",
-    "virtio_net",
-    "virtio_blk",
-)
+VIRTIO_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci")
+INSTALLER_MODULES = ("failover", "net_failover", "virtio_net", "virtio_blk")
 
 # What a machine prints on its serial port once it runs from its own disk.
 DISK_LINE = "STAND-IN DISK: booted under {firmware}"
@@ -49,7 +42,13 @@ def build_payload(directory: Path) -> Payload:
     image = directory / "disk.raw.gz"
     image.write_bytes(gzip.compress(raw, 6))
     kernel = newest_kernel()
-    return Payload(kernel=kernel, initramfs=_initramfs(directory, kernel), image=image, raw_image=raw)
+    initramfs = build_initramfs(
+        directory / "initramfs.img",
+        kernel,
+        (*VIRTIO_MODULES, *INSTALLER_MODULES),
+        {"init": HERE / "installer.sh", "udhcpc.sh": HERE / "udhcpc.sh"},
+    )
+    return Payload(kernel=kernel, initramfs=initramfs, image=image, raw_image=raw)
 
 
 def newest_kernel() -> Path:
@@ -60,26 +59,30 @@ def newest_kernel() -> Path:
     return kernels[-1]
 
 
-def _initramfs(directory: Path, kernel: Path) -> Path:
+def build_initramfs(target: Path, kernel: Path, modules: Sequence[str], files: Mapping[str, Path]) -> Path:
+    """Write an initramfs for *kernel* to *target*: BusyBox, *modules* with their order in /modules, and *files*.
+
+    *files* are executable, by their names in the root directory.
+    """
     release = kernel.name.removeprefix("vmlinuz-")
-    root = directory / "initramfs"
-    (root / "bin").mkdir(parents=True)
-    shutil.copy("/bin/busybox", root / "bin/busybox")
-    for source, name in (("installer.sh", "init"), ("udhcpc.sh", "udhcpc.sh")):
-        shutil.copy(HERE / source, root / name)
-        (root / name).chmod(0o755)
     tree = Path("/lib/modules", release, "kernel")
-    for name in MODULES:
-        found = next(tree.rglob(f"{name}.ko*"))
-        content = found.read_bytes()
-        (root / f"{name}.ko").write_bytes(lzma.decompress(content) if found.suffix == ".xz" else content)
-    (root / "modules").write_text("".join(f"{name}.ko\n" for name in MODULES))
-    names = "".join(f"{path.relative_to(root)}\n" for path in sorted(root.rglob("*")))
-    packed = subprocess.run(
-        ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"],
-        cwd=root, input=names.encode(), capture_output=True, check=True,
-    ).stdout  # fmt: skip
-    target = directory / "initramfs.img"
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        root = Path(temporary)
+        (root / "bin").mkdir()
+        shutil.copy("/bin/busybox", root / "bin/busybox")
+        for name, source in files.items():
+            shutil.copy(source, root / name)
+            (root / name).chmod(0o755)
+        for name in modules:
+            found = next(tree.rglob(f"{name}.ko*"))
+            content = found.read_bytes()
+            (root / f"{name}.ko").write_bytes(lzma.decompress(content) if found.suffix == ".xz" else content)
+        (root / "modules").write_text("".join(f"{name}.ko\n" for name in modules))
+        names = "".join(f"{path.relative_to(root)}\n" for path in sorted(root.rglob("*")))
+        packed = subprocess.run(
+            ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"],
+            cwd=root, input=names.encode(), capture_output=True, check=True,
+        ).stdout  # fmt: skip
     target.write_bytes(gzip.compress(packed, 6))
     return target
 

@@ -1,0 +1,80 @@
+#!/bin/busybox sh
+# /init of a machine that runs this very system, read-only below a layer in memory,
+# under systemd, with the appliance installed as docs/install.md says.
+
+/bin/busybox mkdir -p /proc /sys /dev /lower /layer /new
+/bin/busybox mount -t devtmpfs devtmpfs /dev
+exec </dev/null >/dev/ttyS0 2>&1
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+for word in $(cat /proc/cmdline); do
+    case "$word" in
+        probe.venv=*) venv=${word#*=} ;;
+        probe.project=*) project=${word#*=} ;;
+    esac
+done
+for module in $(cat /modules); do insmod "/$module" || echo "init: no $module"; done
+
+# layered LOWER TARGET: LOWER, writable, at TARGET.
+mount -t tmpfs tmpfs /layer
+layered() {
+    mkdir -p "/layer$2/upper" "/layer$2/work" "$2"
+    mount -t overlay -o "lowerdir=$1,upperdir=/layer$2/upper,workdir=/layer$2/work" overlay "$2"
+}
+mount -t virtiofs -o ro host /lower
+layered /lower /new
+layered "/lower$venv" /new/opt/ocp-appliance
+sed -i '1s,.*,#!/opt/ocp-appliance/bin/python,' /new/opt/ocp-appliance/bin/ocp-appliance
+
+# Or systemd takes itself for a container's and does not read the kernel's command line.
+rm -f /new/.dockerenv
+units=/new/etc/systemd/system
+rm -rf $units /new/var/lib/ocp-appliance /new/var/lib/private
+mkdir -p $units/ocp-appliance.service.d /new/etc/ocp-appliance
+: >/new/etc/machine-id
+: >/new/etc/fstab
+cp "/new$project/systemd/ocp-appliance.service" $units/
+cp "/new$project/data/ocp45/cluster.yaml" /new/etc/ocp-appliance/
+cp "/new$project/tests/vm/service/probe.sh" /new/etc/probe.sh
+# Emulation is slow, the watchdog shall be seen to be fed, and the appliance's address has to be there.
+cat >$units/ocp-appliance.service.d/emulated.conf <<'UNIT'
+[Unit]
+Requires=card.service
+After=card.service
+[Service]
+TimeoutStartSec=300s
+WatchdogSec=5s
+UNIT
+cat >$units/card.service <<'UNIT'
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/sbin/ip link set lo up
+ExecStart=/sbin/ip link add card type dummy
+ExecStart=/sbin/ip addr add 172.16.0.101/24 dev card
+ExecStart=/sbin/ip link set card up
+UNIT
+cat >$units/probe.service <<'UNIT'
+[Unit]
+DefaultDependencies=no
+After=dbus.service
+Wants=dbus.service
+[Service]
+Type=oneshot
+StandardOutput=file:/dev/ttyS0
+StandardError=file:/dev/ttyS0
+ExecStart=/bin/sh /etc/probe.sh
+UNIT
+printf '[Unit]\nRequires=probe.service\n' >$units/probe.target
+# What is not on trial only takes time.
+for unit in tmpfiles-setup tmpfiles-setup-dev udev-trigger udevd sysctl journal-flush update-utmp sysusers; do
+    ln -s /dev/null $units/systemd-$unit.service
+done
+
+umount /proc /sys
+mount --move /dev /new/dev
+exec switch_root /new /lib/systemd/systemd

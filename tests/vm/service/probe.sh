@@ -1,0 +1,32 @@
+# Start the service, look at it from outside, stop it; a line "probe: <what>: <found>" each.
+say() { echo "probe: $1: $2"; }
+program=/opt/ocp-appliance/bin/ocp-appliance
+address=172.16.0.101
+
+systemctl start ocp-appliance
+say started "$(systemctl is-active ocp-appliance)"
+pid=$(systemctl show -P MainPID ocp-appliance)
+say status-text "$(systemctl show -P StatusText ocp-appliance)"
+say user "$(stat -c %U /proc/"$pid")"
+say capabilities "$(sed -n 's/^CapEff:\t//p' /proc/"$pid"/status)"
+say may-gain "$(sed -n 's/^NoNewPrivs:\t//p' /proc/"$pid"/status)"
+say seccomp "$(sed -n 's/^Seccomp:\t//p' /proc/"$pid"/status)"
+say dns "$(dig +short +tries=1 +time=10 @$address m1.ocp45.example.localdomain)"
+say http "$(curl -sI --max-time 20 http://$address/pxeboot.ipxe | sed -n 1p | tr -d '\r')"
+# UDP 67 and 69 answer machines only; that they are open is what a unit can spoil.
+say udp "$(ss -Hlnu | awk '{print $4}' | sed 's/.*://' | sort -un | tr '\n' ' ')"
+$program status -o json >/tmp/status 2>&1
+say control "$? $(grep -c '"host":' /tmp/status)"
+cat /tmp/status
+say state "$(find /var/lib/private/ocp-appliance -name '*.db' | wc -l)"
+say state-of-others "$(setpriv --reuid 65534 --regid 65534 --clear-groups ls /var/lib/ocp-appliance/ 2>&1)"
+systemctl reload ocp-appliance
+say reloaded "$? $(systemctl is-active ocp-appliance)"
+# More than two of the watchdog's intervals (init.sh makes them short).
+sleep 12
+say after-watchdog "$(systemctl is-active ocp-appliance) restarts=$(systemctl show -P NRestarts ocp-appliance)"
+systemctl stop ocp-appliance
+say stopped "$(systemctl show -P Result ocp-appliance) $(systemctl show -P ExecMainStatus ocp-appliance)"
+journalctl -q --no-pager -o cat -u ocp-appliance | sed 's/^/journal: /'
+say end ok
+poweroff -f
