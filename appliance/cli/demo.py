@@ -210,7 +210,7 @@ def _table(ways: "list[Way]") -> "Table":
 
     table = Table(expand=True, show_edge=False)
     # Fixed widths, so that the table stands still while its contents change.
-    longest = max(len(way.host.short_name) for way in ways)
+    longest = max(4, *(len(way.host.short_name) for way in ways))
     for name, width in (("host", longest), ("role", 9), ("address", 15), ("time", 7), ("stage", 10), ("", 10)):
         table.add_column(name, width=width, no_wrap=True)
     table.add_column("what it did last", ratio=1, no_wrap=True, overflow="ellipsis")
