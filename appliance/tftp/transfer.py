@@ -37,7 +37,6 @@ class Transfer:
         "_acked",
         "_awaited",
         "_blocks",
-        "_is_backed_off",
         "_last",
         "_next",
         "_patience_seconds",
@@ -48,6 +47,7 @@ class Transfer:
         "_unacked_oack",
         "_variation",
         "_wait_seconds",
+        "_wants_sample",
         "_window",
         "outcome",
         "progress_at",
@@ -73,7 +73,7 @@ class Transfer:
         self._round_trip = 0.0  # smoothed, as RFC 6298 has it; 0.0 before the first sample
         self._variation = 0.0
         self._wait_seconds = float(terms.timeout_seconds) or FIRST_WAIT_SECONDS
-        self._is_backed_off = False  # until the next round trip is measured
+        self._wants_sample = True  # the wait is a guess: `take` must see the next ACK, and measure
         self._patience_seconds = max(PATIENCE_SECONDS, PATIENCE_TIMEOUTS * float(terms.timeout_seconds))
         self.progress_at = now
         self._send_window(now, resent=False)
@@ -156,7 +156,7 @@ class Transfer:
         if not self.terms.timeout_seconds:
             wait_seconds = self._round_trip + 4 * self._variation
             self._wait_seconds = min(max(wait_seconds, MIN_WAIT_SECONDS), MAX_WAIT_SECONDS)
-        self._is_backed_off = False
+        self._wants_sample = False
 
     def expire(self, now: float) -> None:
         """Take it that the deadline has passed: send the window again, or give up."""
@@ -168,7 +168,7 @@ class Transfer:
             return
         if not self.terms.timeout_seconds:
             self._wait_seconds = min(2 * self._wait_seconds, MAX_WAIT_SECONDS)
-            self._is_backed_off = True
+            self._wants_sample = True
         self._send_window(now, resent=True)
 
     def repeat(self, now: float) -> None:
@@ -186,5 +186,5 @@ class Transfer:
             self._sent = min(self._acked + self._window, self._last)
         self._resent = resent
         self._sent_at = now
-        is_plain = self._window == 1 and not (resent or self._is_backed_off or self._unacked_oack)
+        is_plain = self._window == 1 and not (resent or self._wants_sample or self._unacked_oack)
         self._awaited = ack_datagram(self._sent) if is_plain and self._sent < self._last else None
