@@ -22,9 +22,17 @@ def installed_wheel() -> Path:
     _run(sys.executable, "-m", "build", "--wheel", "--outdir", dist, PROJECT)
     (wheel,) = dist.glob("*.whl")
     environment = directory / "venv"
-    _run(sys.executable, "-m", "venv", environment)
-    _run(environment / "bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install", wheel)
+    # Without a pip of its own, which Debian's Python cannot put there unless python3-venv is installed.
+    _run(_interpreter(), "-m", "venv", "--without-pip", environment)
+    python = environment / "bin" / "python"
+    _run(sys.executable, "-m", "pip", "--python", python, "--quiet", "--disable-pip-version-check", "install", wheel)
     return environment
+
+
+def _interpreter() -> Path:
+    """Return a Python that any user can run: ours, or the system's where ours lies in a home directory (as pyenv's)."""
+    ours = Path(sys.executable).resolve()
+    return Path("/usr/bin/python3") if ours.is_relative_to(Path.home()) else ours
 
 
 def _run(*words: str | Path) -> None:

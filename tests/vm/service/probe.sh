@@ -1,5 +1,6 @@
 # Start the service, look at it from outside, stop it; a line "probe: <what>: <found>" each.
-say() { echo "probe: $1: $2"; }
+# A line of its own each: firmware and kernel leave the cursor anywhere.
+say() { printf "\nprobe: %s: %s\n" "$1" "$2"; }
 program=/opt/ocp-appliance/bin/ocp-appliance
 address=172.16.0.101
 
@@ -17,7 +18,7 @@ say http "$(curl -sI --max-time 20 http://$address/pxeboot.ipxe | sed -n 1p | tr
 say udp "$(ss -Hlnu | awk '{print $4}' | sed 's/.*://' | sort -un | tr '\n' ' ')"
 $program status -o json >/tmp/status 2>&1
 say control "$? $(grep -c '"host":' /tmp/status)"
-cat /tmp/status
+[ "$(grep -c "host" /tmp/status)" -gt 0 ] || cat /tmp/status
 say state "$(find /var/lib/private/ocp-appliance -name '*.db' | wc -l)"
 say state-of-others "$(setpriv --reuid 65534 --regid 65534 --clear-groups ls /var/lib/ocp-appliance/ 2>&1)"
 systemctl reload ocp-appliance
