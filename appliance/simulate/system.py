@@ -19,8 +19,8 @@ async def boot_disk(run: Run, disk: Disk) -> str:
     lease = await bring_up(run, Arguments(disk.arguments), Phase.SYSTEM)
     want = run.machine.expected
     # A short name and the domain make the full one; what NetworkManager makes of them depends on its version.
-    given = {lease.host_name, f"{lease.host_name}.{lease.domain}"}
-    if lease.host_name and want.name and want.name not in given:
+    given = {lease.host_name, f"{lease.host_name}.{lease.domain}"} if lease.host_name else set()
+    if given and want.name and want.name not in given:
         _fail(
             "DHCP gives it another name",
             "its name in DHCP or ip=",
@@ -33,7 +33,7 @@ async def boot_disk(run: Run, disk: Disk) -> str:
         "without the PTR record the node calls itself localhost, and the installation fails",
     )
     should = {want.name} if want.name else given
-    if lease.host_name and name.lower() not in should:
+    if should and name.lower() not in should:
         came = f"{name}, not {want.name or lease.host_name}"
         _fail("its address has another name", f"PTR {lease.address}", came, "the reverse zone")
     back = await _lookup(run, lease, name)

@@ -141,3 +141,32 @@ def test_a_machine_finds_its_boot_file_through_a_proxy(peers: tuple[Segment, Pat
     assert done.returncode == 0, done.stdout + done.stderr + (directory / "proxy.log").read_text()
     assert f"TFTP: {loader}" in done.stdout
     assert "m1.ocp45.example.localdomain: installed after" in done.stdout
+
+
+REVERSE = "ptr-record=21.0.16.172.in-addr.arpa,"
+WITHOUT_DNS = "port=0"
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (f"{REVERSE}other.ocp45.example.localdomain", "its address has another name"),
+        (
+            f"{REVERSE}m1.ocp45.example.localdomain\nhost-record=m1.ocp45.example.localdomain,172.16.0.99",
+            "another address",
+        ),
+        ("bogus-priv", "the node calls itself localhost"),
+        (WITHOUT_DNS, "came:    Connection refused from 172.16.0.101"),
+        ("host-record=m1.ocp45.example.localdomain,172.16.0.21", "sent:    A api-int.ocp45.example.localdomain"),
+    ],
+    ids=["other name", "other address", "no PTR", "no DNS", "no api-int"],
+)
+def test_a_system_whose_names_do_not_hold_says_how(peers: tuple[Segment, Path], names: str, says: str) -> None:
+    made, directory = peers
+    # No name in dhcp-host: dnsmasq would answer for it whatever the records say.
+    addresses = ADDRESSES_ONLY.replace("interface=eth0", "").replace("172.16.0.21,m1", "172.16.0.21")
+    common = "no-daemon\nno-resolv\nno-hosts\nuser=root\ninterface=br0\nexcept-interface=lo\nbind-interfaces"
+    with made.running(dnsmasq(directory, "names", common, addresses, names), directory / "names.log"):
+        done = made.simulate("m1")
+    assert done.returncode == 1
+    assert says in done.stdout

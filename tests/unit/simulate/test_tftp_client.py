@@ -115,6 +115,40 @@ async def test_any_lost_datagram_is_made_good(lost: int, window_blocks: int) -> 
     assert fetched.sha256 == hashlib.sha256(FILE).hexdigest()
 
 
+class Impatient(Server):
+    """A server that does not hear the first ACK of *deaf_to*, and at once sends the end of the window again."""
+
+    def __init__(self, deaf_to: int) -> None:
+        super().__init__()
+        self.unheard = [struct.pack("!HH", tftp.ACK, deaf_to)]
+
+    def datagram_received(self, data: bytes, peer: tuple[str, int]) -> None:
+        if data in self.unheard:
+            self.unheard.clear()
+            self._send_window(self.highest - 1, peer)
+        else:
+            super().datagram_received(data, peer)
+
+
+LONG = Patience(tftp_wait=60.0)
+
+
+@pytest.mark.timeout(20)
+async def test_an_ack_that_was_lost_is_sent_again_when_the_block_comes_again() -> None:
+    async with listening(Impatient(deaf_to=7)) as address:
+        assert (await tftp.fetch(Loopback(), LOOPBACK, address, "x", LONG, block_bytes=512)).retries == 0
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("lost", [7, 65_540])
+async def test_a_lost_block_is_asked_for_before_any_wait_runs_out(lost: int) -> None:
+    """Also after the block numbers have rolled over."""
+    server = Server(b"x" * (65_600 * 8 + 3), loses=lambda sent: sent == lost)
+    async with listening(server) as address:
+        fetched = await tftp.fetch(Loopback(), LOOPBACK, address, "x", LONG, block_bytes=8, window_blocks=16)
+    assert (fetched.size, fetched.retries) == (len(server.body), 0)
+
+
 async def test_block_numbers_roll_over() -> None:
     body = b"x" * (65_600 * 8 + 3)
     assert (await fetch(Server(body), block_bytes=8, window_blocks=64)).size == len(body)
