@@ -65,6 +65,17 @@ _ESSENTIAL = frozenset((*_HEAD, *_ALWAYS, OPT_ROUTERS, OPT_DNS_SERVERS))
 _NO_PXEDHCP = bytes((0xB0, 1, 1))  # option 175: do not wait for a proxyDHCP (ipxe/dhcp.h)
 # PXE_DISCOVERY_CONTROL: take the boot file of this very offer (PXE 2.1, section 2.2.3).
 _USE_BOOT_FILE = bytes((6, 1, 8, 255))
+# A boot menu of one entry, of type 0, which is the machine's own disk, taken after 0 s (PXE 2.1, section 2.2.3).
+# Without it firmware that is offered no boot file asks on: edk2 for a minute, before it tries the disk.
+_LOCAL = b"Local boot"
+_BOOT_LOCAL = b"".join(
+    (
+        bytes((6, 1, 3)),  # PXE_DISCOVERY_CONTROL: look for no boot server, by broadcast or multicast
+        bytes((9, 3 + len(_LOCAL), 0, 0, len(_LOCAL))) + _LOCAL,  # PXE_BOOT_MENU
+        bytes((10, 1 + len(_LOCAL), 0)) + _LOCAL,  # PXE_MENU_PROMPT
+        b"\xff",
+    )
+)
 
 
 class Form(IntEnum):
@@ -266,6 +277,8 @@ def _values(pin: Pin, form: Form, asker: Asker, boot: str) -> dict[int, bytes]:
         if asker.client is Client.IPXE:
             values[OPT_IPXE] = _NO_PXEDHCP
         values |= _vendor_values(form, asker)
+    elif asker.client is Client.PXE and not form.is_proxy:
+        values |= {OPT_VENDOR_CLASS: b"PXEClient", OPT_VENDOR_SPECIFIC: _BOOT_LOCAL}
     return values
 
 
