@@ -5,22 +5,22 @@ import gc
 import logging
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from appliance import __version__, systemd
-from appliance.config import load
+from appliance.config import check
 from appliance.control import ControlServer
 from appliance.dashboard.server import DashboardServer
 from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
-from appliance.errors import ApplianceError, ListenError
+from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Bus, Reloaded, ReloadRefused, log_event
 from appliance.install.journal import Journal
 from appliance.install.registry import Registry
 from appliance.metrics import Metrics
-from appliance.model import Cluster, Listen
+from appliance.model import Cluster, DhcpMode, Listen
 from appliance.recorder import Recorder
 from appliance.tables import Live, Tables, compile_tables
 from appliance.tftp.server import TftpServer
@@ -39,18 +39,27 @@ class App:
         self._files = tuple(files)
         self._data_dir = data_dir
         self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
         self._reload_wanted = asyncio.Event()
 
     async def serve(self) -> None:
-        """Serve until SIGTERM or SIGINT.
+        """Serve until SIGTERM or SIGINT; a second one ends it at once.
 
-        Raises ConfigError or ListenError before anything is served, and
-        whatever ended a server after that.
+        Raises ConfigError, ListenError or StateError before anything is served,
+        and what ended a server after that.
         """
-        clusters = await asyncio.to_thread(load, self._files, self._data_dir)
+        # First of all: a signal that comes while the files are read must not find its default, sudden death.
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
+        clusters = await asyncio.to_thread(self._load)
         journal = Journal(clusters[0].data_dir)
         try:
             await self._serve(clusters, journal)
+        except BaseExceptionGroup as group:
+            # What came first is the reason; the task group has ended everything else.
+            raise group.exceptions[0] from None
         finally:
             journal.close()
 
@@ -81,20 +90,13 @@ class App:
         control = ControlServer(clusters[0].data_dir, registry, self._reload_wanted.set)
         control.capture = recorder.capture
 
-        for cluster in clusters:
-            for warning in cluster.warnings:
-                logger.warning("%s", warning)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
         # What has been built so far lives as long as the process: keep the collector from walking it.
         gc.collect()
         gc.freeze()
 
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(work, name=name)
+                tasks.create_task(_endless(name, work), name=name)
                 for name, work in (
                     ("dns", dns.run()),
                     ("dhcp", dhcp.run()),
@@ -115,9 +117,33 @@ class App:
             await self._stopping.wait()
             logger.info("serve.stopping drain_seconds=%g", DRAIN_SECONDS)
             systemd.notify("STOPPING=1")
-            await asyncio.gather(tftp.drain(DRAIN_SECONDS), web.drain(DRAIN_SECONDS))
+            await self._drain(tftp, web)
             for task in running:
                 task.cancel()
+        logger.info("serve.stopped")
+
+    def _stop(self) -> None:
+        if self._stopping.is_set():
+            self._hurrying.set()
+        self._stopping.set()
+
+    async def _drain(self, tftp: TftpServer, web: WebServer) -> None:
+        draining = asyncio.gather(tftp.drain(DRAIN_SECONDS), web.drain(DRAIN_SECONDS))
+        hurrying = asyncio.ensure_future(self._hurrying.wait())
+        try:
+            await asyncio.wait((draining, hurrying), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurrying.cancel()
+            draining.cancel()
+
+    def _load(self) -> tuple[Cluster, ...]:
+        """Return the clusters of the files, having logged what is odd about them; raises ConfigError."""
+        checked = check(self._files, self._data_dir)
+        if checked.errors:
+            raise ConfigError(checked.problems)
+        for warning in checked.warnings:
+            logger.warning("config.odd %s", _spelled(warning))
+        return checked.clusters
 
     async def _reload_when_asked(
         self, live: Live, listen: Listen, registry: Registry, recorder: Recorder, bus: Bus
@@ -127,21 +153,33 @@ class App:
             self._reload_wanted.clear()
             systemd.notify_reloading()
             try:
-                tables = await asyncio.to_thread(self._load_again, listen, registry.journal)
+                tables = await asyncio.to_thread(self._load_again, listen, live.tables, registry.journal)
             except ApplianceError as error:
-                bus.publish(ReloadRefused("", version=live.tables.version, why=str(error)))
+                for problem in error.problems if isinstance(error, ConfigError) else ():
+                    logger.log(logging.WARNING if problem.is_warning else logging.ERROR, "%s", _spelled(problem))
+                bus.publish(ReloadRefused("", version=live.tables.version, why=_in_short(error)))
+            except Exception as error:
+                # Ours, not the operator's: but the answers that worked a moment ago still do.
+                logger.exception("a reload failed unexpectedly; please report it")
+                bus.publish(ReloadRefused("", version=live.tables.version, why=f"unexpected: {error!r}"))
             else:
                 live.tables = tables
                 registry.update(tables.clusters)
                 recorder.update()
                 bus.publish(Reloaded("", version=tables.version))
-            systemd.notify("READY=1")
+            hosts = sum(len(cluster.hosts) for cluster in live.tables.clusters)
+            systemd.notify("READY=1", f"STATUS=serving {hosts} hosts, version {live.tables.version}")
 
-    def _load_again(self, listen: Listen, journal: Journal) -> Tables:
-        clusters = load(self._files, self._data_dir)
+    def _load_again(self, listen: Listen, before: Tables, journal: Journal) -> Tables:
+        clusters = self._load()
         if union_of_listens(clusters) != listen:
             raise ListenError("listen changed; restart to move a socket")
-        return compile_tables(clusters, journal.serials(clusters))
+        if clusters[0].data_dir != before.clusters[0].data_dir:
+            raise ListenError("dataDir changed; restart to move the state")
+        tables = compile_tables(clusters, journal.serials(clusters))
+        if (before.dhcp.mode is DhcpMode.OFF) != (tables.dhcp.mode is DhcpMode.OFF):
+            raise ListenError("dhcp.mode went to or from off; restart to open or close DHCP's sockets")
+        return tables
 
 
 def union_of_listens(clusters: Sequence[Cluster]) -> Listen:
@@ -157,10 +195,33 @@ def union_of_listens(clusters: Sequence[Cluster]) -> Listen:
     )
 
 
+async def _endless(name: str, work: Coroutine[None, None, None]) -> None:
+    """Run *work*, which ends by being cancelled; say what it was that ended otherwise, and end everything with it."""
+    try:
+        await work
+    except Exception as error:
+        logger.critical("serve.failed part=%s why=%s", name, _in_short(error))
+        raise
+    raise RuntimeError(f"{name} ended by itself")
+
+
 async def _feed_watchdog() -> None:
     seconds = systemd.watchdog_seconds()
-    if seconds is None:
-        return
     while True:
-        systemd.notify("WATCHDOG=1")
-        await asyncio.sleep(seconds / 2)
+        if seconds is not None:
+            systemd.notify("WATCHDOG=1")
+        await asyncio.sleep(3600.0 if seconds is None else seconds / 2)
+
+
+def _in_short(error: Exception) -> str:
+    """Return *error* in one line."""
+    if not isinstance(error, ConfigError):
+        return str(error) or repr(error)
+    errors = [problem for problem in error.problems if not problem.is_warning]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{_spelled(errors[0])}{more}"
+
+
+def _spelled(problem: Problem) -> str:
+    # The log has a level of its own.
+    return str(replace(problem, is_warning=False))

@@ -32,11 +32,15 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure(log_format: str, *, is_verbose: bool) -> None:
-    """Send the log to standard error as "text" or "json", or, with "auto", as json under systemd only."""
+def configure(log_format: str, *, is_verbose: bool) -> bool:
+    """Send the log to standard error as "text" or "json", or, with "auto", as json under systemd only.
+
+    Returns whether it is JSON.
+    """
     is_json = log_format == "json" or (log_format == "auto" and runs_under_systemd())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if is_json else _TextFormatter())
     logging.basicConfig(level=logging.DEBUG if is_verbose else logging.INFO, handlers=[handler], force=True)
     # asyncio's own debug lines tell nothing of a boot.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    return is_json

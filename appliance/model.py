@@ -6,7 +6,7 @@ case, fully qualified and without the trailing dot.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
@@ -268,7 +268,6 @@ class Cluster:
     data_dir: Path  # images/ ignition/ tftp/ and the state
     source: Path
     digest: str  # sha256 of the file, in hex
-    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def domain(self) -> str:

@@ -1,8 +1,14 @@
 """ocp-appliance serve."""
 
+import logging
+import sys
 from pathlib import Path
 
 import click
+
+from appliance.errors import ApplianceError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -25,12 +31,19 @@ import click
 def command(files: tuple[Path, ...], data_dir: Path | None, log_format: str, *, verbose: bool) -> None:
     """Serve DNS, DHCP, TFTP and HTTP for the clusters that FILES describe.
 
-    SIGHUP reads the files again; SIGTERM finishes the transfers under way and ends.
+    SIGHUP reads the files again; SIGTERM finishes the transfers under way and ends, and a second one ends at once.
     """
     import asyncio
 
     from appliance import logs
     from appliance.app import App
 
-    logs.configure(log_format, is_verbose=verbose)
-    asyncio.run(App(files, data_dir).serve())
+    is_json = logs.configure(log_format, is_verbose=verbose)
+    try:
+        asyncio.run(App(files, data_dir).serve())
+    except ApplianceError as error:
+        if not is_json:
+            raise
+        # Whoever reads JSON reads every line of it.
+        logger.critical("%s", error)
+        sys.exit(error.exit_code)
