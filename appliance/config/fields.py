@@ -174,8 +174,8 @@ def parse_kernel_argument(text: str) -> str:
     argument = text.strip()
     if re.search(r"\s", argument):
         raise wrong(text, "holds a blank; give each argument a line of its own in the list")
-    if not re.fullmatch(r"[!-~]{1,1000}", argument) or re.search(r"[\"'\\]|\$\{|^(\|\||&&|#.*)$", argument):
-        raise wrong(text, "would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || #")
+    if not re.fullmatch(r"[!-~]{1,1000}", argument) or re.search(r"[\"'\\]|\$\{|^(\|\||&&|;|#.*)$", argument):
+        raise wrong(text, "would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || ; #")
     return argument
 
 

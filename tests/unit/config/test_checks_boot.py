@@ -33,7 +33,14 @@ FLAWS = [
         with_host(("32\n    address", "32\n    kernelArguments: ['a=${b}']\n    address")),
         (
             '41: hosts[5].kernelArguments[0]: "a=${b}" would not pass iPXE as it is: '
-            "leave out quotes, backslashes, ${ and && || #"
+            "leave out quotes, backslashes, ${ and && || ; #"
+        ),
+    ),
+    (
+        with_host(("32\n    address", "32\n    kernelArguments: [';']\n    address")),
+        (
+            '41: hosts[5].kernelArguments[0]: ";" would not pass iPXE as it is: '
+            "leave out quotes, backslashes, ${ and && || ; #"
         ),
     ),
     (

@@ -95,7 +95,7 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
     (
         fields.parse_kernel_argument,
         "||",
-        '"||" would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || #',
+        '"||" would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || ; #',
     ),
     (lambda text: rdata("TXT", text, "x"), '"a', '""a" opens a quote that it does not close; leave the quotes out'),
     (
