@@ -1,6 +1,7 @@
 """One request and its answer: what is sent, what is counted, and what is told of it."""
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +23,8 @@ STRANGERS_REFUSALS = 20
 HOSTS_REFUSALS = 2000
 # What a client asks for and does well without: iPXE its autoexec, coreos-installer a signature.
 OPTIONAL = (".sig", "autoexec.ipxe")
+# The token of an installation, as a step of a path: a secret, also where it stands in a path that is refused.
+_TOKEN = re.compile(r"(?<=/)[0-9A-Fa-f]{16,}(?=[/?#]|$)")
 CLIENT_LEFT = "the client closed the connection"
 CLIENT_STUCK = f"the client took nothing for {STALL_SECONDS:g} seconds"
 
@@ -54,7 +57,7 @@ class Exchange:
         self.method = request.method
         self.client = request.remote or ""
         self.host = host  # full name, or ""
-        self.path = request.raw_path[:MAX_TOLD]
+        self.path = _TOKEN.sub("…", request.raw_path)[:MAX_TOLD]
         self.what = WebKind.OTHER
         self.is_quiet = False  # one of many that tell the same
         self._desk = desk

@@ -336,6 +336,14 @@ async def test_token_is_in_no_event(web: Running) -> None:
     assert not any(TOKEN in str(event) for event in web.events)
 
 
+@pytest.mark.parametrize("path", ["/ignition/{}/m.ign", "/ignition/{}/", "/ignition/{}", "/./ignition//{}/worker.txt?"])
+async def test_token_in_a_path_that_is_refused_is_not_told(web: Running, path: str) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    await fetch(web, path.format(TOKEN), client=M1)
+    await until(web, "web.refuse")
+    assert not any(TOKEN in str(event) for event in web.events)
+
+
 async def test_ignition_before_its_stage_is_asked_to_come_again(web: Running) -> None:
     web.install("m1", Stage.SCRIPT)
     reply = await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1)
