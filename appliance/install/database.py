@@ -206,6 +206,8 @@ def _opened(path: Path) -> Opened:
 
 
 def _connected(path: Path) -> LockedConnection:
+    # It holds the secret of every token. SQLite makes files as the umask has it, and the log with the modes of this one.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, timeout=0.2, isolation_level=None, check_same_thread=False, factory=LockedConnection)
     try:
         db.execute("PRAGMA journal_mode = WAL")

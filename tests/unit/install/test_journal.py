@@ -57,6 +57,19 @@ def kept(quick_path):
     journal.close()
 
 
+def test_state_with_its_secret_is_readable_by_its_owner_alone(quick_path):
+    old = os.umask(0o022)
+    try:
+        kept = Journal(quick_path)
+    finally:
+        os.umask(old)
+    kept.save(FULL)
+    assert {path.name: oct(path.stat().st_mode & 0o077) for path in quick_path.iterdir()} == {
+        name: "0o0" for name in ("state.db", "state.db-lock", "state.db-shm", "state.db-wal")
+    }
+    kept.close()
+
+
 def offered(host="m1.example", mac="52:54:00:12:34:56", at=NOW):
     return Stamped(at, DhcpOffered(host, mac, "192.0.2.1", Client.PXE))
 
