@@ -206,7 +206,7 @@ def _opened(path: Path) -> Opened:
 
 
 def _connected(path: Path) -> LockedConnection:
-    # It holds the secret of every token. SQLite makes files as the umask has it, and the log with the modes of this one.
+    # It holds the secret of every token, and SQLite makes it as the umask has it. The log gets the same modes.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, timeout=0.2, isolation_level=None, check_same_thread=False, factory=LockedConnection)
     try:
