@@ -8,9 +8,17 @@ import pytest
 
 from tests.vm.machine import OVMF_CODE, Firmware
 from tests.vm.payload import Payload, build_payload
-from tests.vm.site import DISK_SECONDS, INSTALL_SECONDS, Installed, Site, disk_line, open_site
-
-ARTIFACTS = Path(__file__).parents[1] / "artifacts" / "vm"
+from tests.vm.site import (
+    ARTIFACTS,
+    DISK_SECONDS,
+    INSTALL_SECONDS,
+    INSTALLED_LINE,
+    Installed,
+    Site,
+    disk_line,
+    logs_kept,
+    open_site,
+)
 
 NEEDS = (
     ("qemu-system-x86_64", "qemu-system-x86"),
@@ -48,16 +56,11 @@ def installed(
     host = f"  - {{hostname: m1, role: master, macAddress: {mac}, address: 172.16.0.21}}"
     site = open_site(tmp_path_factory.mktemp(firmware.name.lower()), payload, release, host)
     machine = site.lab.machine("m1", mac, firmware)
-    try:
+    with logs_kept(site, f"installed-{firmware.name.lower()}"):
         machine.power_on()
-        machine.wait_for("installer: installed on /dev/vda", INSTALL_SECONDS)
+        machine.wait_for(INSTALLED_LINE, INSTALL_SECONDS)
         machine.wait_for(disk_line(firmware), DISK_SECONDS)
         yield Installed(site, machine)
-    except BaseException:
-        site.lab.keep_logs(ARTIFACTS / f"installed-{firmware.name.lower()}")
-        raise
-    finally:
-        site.lab.close()
 
 
 @pytest.hookimpl(wrapper=True)

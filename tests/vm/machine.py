@@ -12,6 +12,13 @@ from tests.vm.processes import Namespace, Output, StuckError
 
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+LKRN = Path("/boot/ipxe.lkrn")
+# What a PXE ROM does: an address, the boot file by TFTP, and into it. The stack that undionly.kpxe
+# drives the card by is this iPXE's.
+ROM_SCRIPT = """#!ipxe
+dhcp net0 || exit
+chain tftp://${net0/dhcp-server}/undionly.kpxe
+"""
 MEMORY_MIB = 512  # the legacy form keeps the whole compressed image in memory
 DISK_BYTES = 64 << 20
 NIC, DISK = 2, 3  # PCI device numbers
@@ -22,8 +29,9 @@ class Firmware(Enum):
     """How a machine boots from the network."""
 
     UEFI_PXE = auto()  # OVMF: DHCP, and iPXE by TFTP
-    UEFI_HTTP = auto()  # OVMF: DHCP, and iPXE by HTTP
+    UEFI_HTTP = auto()  # OVMF: DHCP, and iPXE by HTTP; after the disk, for it waits a minute where nothing is offered
     BIOS = auto()  # SeaBIOS with QEMU's own ROM for the card, which is an iPXE
+    BIOS_ROM = auto()  # SeaBIOS and a stand-in for a maker's PXE ROM: it fetches undionly.kpxe by TFTP, and runs it
 
 
 @dataclass(slots=True)
@@ -39,7 +47,7 @@ class Machine:
     tap: str
     disk: Path
     nvram: Path
-    kernel: tuple[Path, Path] | None = None  # boot this kernel and initrd instead of the firmware's choice
+    rom: tuple[Path, Path] | None = None  # BIOS_ROM: an iPXE as a kernel, and its script as the initrd
     console: Output | None = None
     _process: subprocess.Popen[bytes] | None = None
     _powered: int = 0
@@ -77,7 +85,6 @@ class Machine:
 
     def _qemu(self) -> list[str | Path]:
         drive = f"file={self.disk},format=raw,if=none,id=disk,cache=unsafe"
-        is_bios = self.firmware is Firmware.BIOS
         # Plain emulation: it is quick enough, and /dev/kvm may be there and still not work.
         # Without graphics SeaBIOS and its ROMs write to the serial port.
         words: list[str | Path] = [
@@ -88,15 +95,17 @@ class Machine:
         ]  # fmt: skip
         nic = f"virtio-net-pci,netdev=net,mac={self.mac},addr={NIC:#x}"
         storage = f"virtio-blk-pci,drive=disk,addr={DISK:#x}"
-        if is_bios:
+        if self.firmware is Firmware.BIOS:
             words += ["-device", f"{nic},bootindex=0", "-device", f"{storage},bootindex=1"]
+        elif self.firmware is Firmware.BIOS_ROM:
+            words += ["-device", f"{nic},romfile=", "-device", storage, "-no-reboot"]
         else:
             # An empty romfile, or QEMU's iPXE would answer instead of the firmware's own client.
             words += ["-device", f"{nic},romfile=", "-device", storage]
             words += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}"]
             words += ["-drive", f"if=pflash,format=raw,file={self.nvram}"]
-        if self.kernel:
-            words += ["-kernel", self.kernel[0], "-initrd", self.kernel[1], "-no-reboot"]
+        if self.rom:
+            words += ["-kernel", self.rom[0], "-initrd", self.rom[1]]
         return words
 
 
@@ -116,7 +125,14 @@ def new_machine(
         file.truncate(DISK_BYTES)
     variables = directory / f"{name}.nvram"
     octets = bytes.fromhex(mac.replace(":", ""))
-    network = nvram.http_ipv4 if firmware is Firmware.UEFI_HTTP else nvram.pxe_ipv4
-    order = (network(NIC, octets), nvram.disk(DISK))
+    if firmware is Firmware.UEFI_HTTP:
+        order = (nvram.disk(DISK), nvram.http_ipv4(NIC, octets))
+    else:
+        order = (nvram.pxe_ipv4(NIC, octets), nvram.disk(DISK))
     variables.write_bytes(nvram.with_boot_order(OVMF_VARS.read_bytes(), order))
-    return Machine(name, mac, firmware, namespace, logs, appliance_tail, namespace.tap(), disk, variables)
+    machine = Machine(name, mac, firmware, namespace, logs, appliance_tail, namespace.tap(), disk, variables)
+    if firmware is Firmware.BIOS_ROM:
+        script = directory / f"{name}.ipxe"
+        script.write_text(ROM_SCRIPT)
+        machine.rom = (LKRN, script)
+    return machine

@@ -4,7 +4,7 @@ import pytest
 
 from tests.vm.machine import Firmware
 from tests.vm.payload import IGNITION_OFFSET_BYTES, Payload
-from tests.vm.site import DISK_SECONDS, INSTALL_SECONDS, Installed, disk_line, ignition_of
+from tests.vm.site import DISK_SECONDS, INSTALL_SECONDS, INSTALLED_LINE, Installed, disk_line, ignition_of
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
@@ -58,7 +58,7 @@ def test_reinstalled_machine_installs_again_and_then_boots_its_disk(installed: I
     number = installed.site.status("m1")["number"]
     installed.site.appliance.command("reinstall", "m1", "--yes")
     machine.power_on()
-    machine.wait_for("installer: installed on /dev/vda", INSTALL_SECONDS)
+    machine.wait_for(INSTALLED_LINE, INSTALL_SECONDS)
     machine.wait_for(disk_line(machine.firmware), DISK_SECONDS)
     assert isinstance(number, int)
     assert installed.site.status("m1")["number"] == number + 1

@@ -1,0 +1,51 @@
+"""Installed machines that do boot iPXE, because localBoot says so: each reaches its own disk."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tests.vm.machine import Firmware, Machine
+from tests.vm.payload import Payload
+from tests.vm.site import DISK_SECONDS, disk_line, logs_kept, open_site
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
+
+# By name: firmware, and what cluster.yaml says. `exit 1` ends Debian's ipxe.efi at a prompt of its
+# own; snponly.efi goes on to the next boot entry.
+WAYS = {
+    "bios-sanboot": (Firmware.BIOS, "localBoot: sanboot"),
+    "bios-exit": (Firmware.BIOS, "localBoot: exit"),
+    "uefi-sanboot": (Firmware.UEFI_PXE, "localBoot: sanboot, loader: efi/snponly.efi"),
+    "uefi-exit": (Firmware.UEFI_PXE, "localBoot: exit, loader: efi/snponly.efi"),
+}
+
+
+def _mac(number: int) -> str:
+    return f"52:54:00:00:00:{number:02x}"
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory, payload: Payload) -> Iterator[Mapping[str, Machine]]:
+    """A machine a way, all powered on at once with the image on their disks; `install: never` counts as installed."""
+    hosts = "".join(
+        f"  - {{hostname: {name}, role: master, macAddress: {_mac(number)}, address: 172.16.0.{number},"
+        f" install: never, {said}}}\n"
+        for number, (name, (_, said)) in enumerate(WAYS.items(), 21)
+    )
+    site = open_site(tmp_path_factory.mktemp("local"), payload, "4.5", hosts)
+    with logs_kept(site, "local-boot"):
+        found = {}
+        for number, (name, (firmware, _)) in enumerate(WAYS.items(), 21):
+            machine = site.lab.machine(name, _mac(number), firmware)
+            with machine.disk.open("r+b") as disk:
+                disk.write(payload.raw_image)
+            machine.power_on()
+            found[name] = machine
+        yield found
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_installed_machine_leaves_ipxe_for_its_disk(machines: Mapping[str, Machine], name: str) -> None:
+    machine = machines[name]
+    machine.wait_for("is installed: starting", DISK_SECONDS)
+    machine.wait_for(disk_line(machine.firmware), DISK_SECONDS)
