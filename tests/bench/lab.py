@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
+ROOT = Path(__file__).parents[2]  # where `python -m tests.bench…` finds its modules
 SERVER_CORE = 0
 LOAD_CORE = 1
 SERVER = "172.16.0.101"
@@ -97,7 +98,7 @@ class Lab:
             text=True,
             timeout=timeout,
             check=False,
-            cwd=self.directory,
+            cwd=ROOT,
         )
         if check and result.returncode:
             raise BenchError(

@@ -235,7 +235,9 @@ user root;
     lab.wait_until("curl", "-s", "-o", "/dev/null", f"http://{SERVER}/")
 
 
-def link_tftp_files(lab: Lab, loader: Path) -> None:
-    """Put the boot file where a peer's TFTP server looks."""
-    (lab.directory / "tftp" / "efi").mkdir(parents=True, exist_ok=True)
-    shutil.copy(loader, lab.directory / "tftp" / "efi" / "ipxe.efi")
+def link_tftp_files(lab: Lab, loader: Path, *, is_ours: bool = False) -> Path:
+    """Put the boot file where the TFTP server of *lab* looks; return its path."""
+    path = lab.directory / ("data/tftp" if is_ours else "tftp") / "efi" / "ipxe.efi"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(loader, path)
+    return path
