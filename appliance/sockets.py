@@ -63,7 +63,8 @@ def udp_server(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     except OSError as error:
         sock.close()
-        raise _listen_error(error, f"{address}:{port}/udp", setting) from error
+        where = f"{address}:{port}/udp on {interface}" if interface else f"{address}:{port}/udp"
+        raise _listen_error(error, where, setting) from error
     return sock
 
 
