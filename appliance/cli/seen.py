@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def command(output: str, data_dir: Path | None, socket: Path | None) -> None:
     """List machines that asked for an address and are in no cluster.yaml, each with the lines that would add it."""
     from appliance.control import ask
+    from appliance.dashboard.stanza import stanza
     from appliance.model import MacAddress
     from appliance.oui import vendor_of
 
@@ -46,14 +47,3 @@ def _line(machine: "StrangerRow", vendor: str) -> str:
         f"{machine['times']} times, last {age(time.time() - machine['last_at'])} ago",
     ]
     return "# " + ", ".join(printable(part) for part in parts if part)
-
-
-def stanza(machine: "StrangerRow", vendor: str) -> str:
-    """Return the lines for `hosts:` of cluster.yaml that would make *machine* a host."""
-    # Quoted: YAML 1.1 reads a bare MAC address of decimal digits as a number in base 60.
-    arch = "  arch: aarch64\n" if "arm64" in machine["arch"] or "aarch64" in machine["arch"] else ""
-    comment = f"  # {printable(vendor)}" if vendor else ""
-    return (
-        f'- hostname: NAME  # choose one\n  role: worker\n  macAddress: "{machine["mac"]}"{comment}\n{arch}'
-        "  address: ADDRESS  # a free one of its machine network"
-    )

@@ -1,21 +1,28 @@
 """What a browser is told as it happens: server-sent events, the whole picture first and then what changed.
 
 A browser that falls behind is not queued for: what it has not been told yet is
-a set of hosts, told with their state of that moment, so that nothing grows.
+a set of hosts, told with their state of that moment, so that nothing grows. A
+host's state becomes JSON once a change, however many browsers follow.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from appliance.dashboard import view
-from appliance.events import Stamped
+from appliance.dashboard.stanza import stanza
+from appliance.events import Reloaded, Stamped, WebRefused
 from appliance.install.registry import Registry
+from appliance.model import MacAddress
+from appliance.oui import vendor_of
 
 BEAT_SECONDS = 0.25  # a progress bar that moves four times a second looks alive
-REST_SECONDS = 5.0  # clocks and the link itself are told of when nothing else happens
+REST_SECONDS = 5.0  # what only time changes, and the link itself, are told of when nothing else happens
+REST_GAP_SECONDS = 1.0  # between two lists of refusals and unknown machines, whatever knocks
+RATE_SECONDS = 1.0  # that throughput is measured over
+SHOWN_STRANGERS = 100  # of the unknown machines, the latest: a flood of invented MACs must not flood browsers
 
 
 class _Reader:
@@ -23,8 +30,13 @@ class _Reader:
 
     def __init__(self) -> None:
         self.hosts: set[str] = set()
+        self.wants_all = True
         self.wants_rest = False
+        self.rest_told_at = 0.0  # loop clock
         self.wake = asyncio.Event()
+
+    def rest_due_at(self) -> float:
+        return self.rest_told_at + (REST_GAP_SECONDS if self.wants_rest else REST_SECONDS)
 
 
 class Stream:
@@ -33,6 +45,9 @@ class Stream:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._readers: set[_Reader] = set()
+        self._rows: dict[str, str] = {}  # host → its row, as JSON
+        self._conditions: dict[str, str] = {}  # host → the name of what keeps it
+        self._conditions_at = 0.0  # loop clock
         self._sent_before = (time.monotonic(), self._sent_bytes())
         self._bytes_a_second = 0.0
         registry.followers.append(self._follow)
@@ -40,36 +55,31 @@ class Stream:
     def __len__(self) -> int:
         return len(self._readers)
 
-    async def messages(self) -> AsyncIterator[bytes]:
+    async def messages(self) -> AsyncGenerator[bytes, None]:
         """Yield one browser's events: "status", then "hosts", "rest" and "rate" (HTML standard, section 9.2)."""
+        loop = asyncio.get_running_loop()
         with self._reader() as reader:
-            yield _message(
-                "status",
-                {
-                    **view.status(self._registry),
-                    "strangers": view.strangers(self._registry),
-                    "bytes_a_second": self._rate(),
-                },
-            )
             while True:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(REST_SECONDS):
-                        await reader.wake.wait()
-                hosts, reader.hosts = reader.hosts, set()
-                was_woken = reader.wake.is_set()
-                reader.wake.clear()
-                rows = [
-                    view.row(self._registry, self._registry.hosts[host])
-                    for host in hosts
-                    if host in self._registry.hosts
-                ]
-                if rows:
-                    yield _message("hosts", rows)
-                if not was_woken or reader.wants_rest:
+                if reader.wants_all:
+                    reader.wants_all = False
+                    reader.hosts.clear()
+                    reader.rest_told_at = loop.time()
+                    yield _message("status", {**view.status(self._registry), **await self._rest()})
+                elif loop.time() >= reader.rest_due_at():
                     reader.wants_rest = False
-                    yield _message("rest", self._rest())
+                    reader.rest_told_at = loop.time()
+                    self._look_for_silence(loop.time())
+                    yield _message("rest", await self._rest())
+                if reader.hosts:
+                    hosts, reader.hosts = reader.hosts, set()
+                    yield self._hosts_message(hosts)
                 yield _message("rate", self._rate())
                 await asyncio.sleep(BEAT_SECONDS)
+                seconds = reader.rest_due_at() - loop.time()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(seconds, RATE_SECONDS) if self._bytes_a_second else seconds):
+                        await reader.wake.wait()
+                reader.wake.clear()
 
     @contextmanager
     def _reader(self) -> Iterator[_Reader]:
@@ -81,23 +91,59 @@ class Stream:
             self._readers.discard(reader)
 
     def _follow(self, stamped: Stamped, _number: int) -> None:
-        host = stamped.event.host
+        event = stamped.event
+        self._rows.pop(event.host, None)
         for reader in self._readers:
-            if host:
-                reader.hosts.add(host)
-            if not stamped.event.kind.startswith("web.progress"):
+            if event.host:
+                reader.hosts.add(event.host)
+            if isinstance(event, Reloaded):
+                reader.wants_all = True
+            elif not event.host or isinstance(event, WebRefused):
                 reader.wants_rest = True
             reader.wake.set()
 
-    def _rest(self) -> dict[str, object]:
+    def _look_for_silence(self, now: float) -> None:
+        """Find the hosts that something keeps, or keeps no longer, because time went by and nothing else happened."""
+        if now - self._conditions_at < REST_SECONDS / 2:  # another browser's turn has just done it
+            return
+        self._conditions_at = now
+        found = {}
+        for host, one in self._registry.installations.items():
+            condition = view.condition(one, self._registry.activity.get(host), time.time())
+            if condition is not None:
+                found[host] = condition["name"]
+        changed = {host for host, _ in found.items() ^ self._conditions.items()}
+        self._conditions = found
+        for host in changed:
+            self._rows.pop(host, None)
+        for reader in self._readers:
+            reader.hosts |= changed
+
+    def _hosts_message(self, hosts: Iterable[str]) -> bytes:
+        rows = ",".join(self._row(host) for host in hosts if host in self._registry.hosts)
+        return f"event: hosts\ndata: [{rows}]\n\n".encode()
+
+    def _row(self, host: str) -> str:
+        row = self._rows.get(host)
+        if row is None:
+            row = self._rows[host] = _json(view.row(self._registry, self._registry.hosts[host]))
+        return row
+
+    async def _rest(self) -> dict[str, object]:
         """Return the picture without its hosts."""
+        strangers = view.strangers(self._registry)[:SHOWN_STRANGERS]
+        # The first look into the list of card makers takes a fifth of a second.
+        vendors = await asyncio.to_thread(lambda: [vendor_of(MacAddress.parse(one["mac"])) for one in strangers])
         now = time.time()
         return {
             "at": now,
-            "hosts": sorted(self._registry.hosts),
             "certificates": view.certificates(self._registry, now),
             "refusals": view.refusals(self._registry),
-            "unknown": view.strangers(self._registry),
+            "unknown": len(self._registry.strangers),
+            "strangers": [
+                {**one, "vendor": vendor, "stanza": stanza(one, vendor)}
+                for one, vendor in zip(strangers, vendors, strict=True)
+            ],
             "notices": view.notices(self._registry),
         }
 
@@ -109,11 +155,17 @@ class Stream:
         """Return the bytes a second that left lately."""
         now, sent = time.monotonic(), self._sent_bytes()
         then, before = self._sent_before
-        if now - then >= 1.0:
-            self._bytes_a_second = max(0.0, (sent - before) / (now - then))
+        if now - then >= RATE_SECONDS:
+            # Nobody looked for longer than that: the mean over hours would tell nothing.
+            is_recent = now - then < 2 * REST_SECONDS
+            self._bytes_a_second = max(0.0, (sent - before) / (now - then)) if is_recent else 0.0
             self._sent_before = (now, sent)
         return self._bytes_a_second
 
 
+def _json(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"))
+
+
 def _message(event: str, data: object) -> bytes:
-    return f"event: {event}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+    return f"event: {event}\ndata: {_json(data)}\n\n".encode()
