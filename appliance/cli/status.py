@@ -143,7 +143,7 @@ def _hosts(status: "Status", *, is_wide: bool) -> "Table":
             _progress(row),
             age(status["at"] - row["since"]) if row["since"] is not None else "-",
             row["order"],
-            condition["name"] if condition else "",
+            condition["name"] if condition else f"awaits {row['awaits']}" if row["awaits"] else "",
         ]
         if is_wide:
             cells[4:4] = [row["arch"] or "-", str(row["number"]), str(row["tries"])]

@@ -44,6 +44,7 @@ class HostRow(TypedDict):
     number: int  # of its installations and tries, this one
     tries: int  # before this one, in vain
     progress: Progress | None
+    awaits: str  # what it was told to wait for, or ""
     seen_at: float | None
     condition: ConditionRow | None
 

@@ -7,6 +7,7 @@ from appliance.dashboard.shapes import Step
 from appliance.install.journal import Row
 from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.model import Host, Install
+from appliance.web.machineconfig import LONGEST_WAIT_SECONDS
 
 Facts = dict[str, object]
 
@@ -66,6 +67,9 @@ def missing(one: Installation, host: Host) -> str:
     """Return what has to happen next, in words for the operator."""
     if one.order is Order.HOLD and one.stage < Stage.INSTALLED:
         return f"it is held: `ocp-appliance release {host.short_name}` lets it go on"
+    if one.is_told_to_wait:
+        minutes = f"{LONGEST_WAIT_SECONDS / 60:.0f} minutes"
+        return f"something must answer on api-int:22623; it waits for that, {minutes} at most, and then installs"
     if host.install is Install.NEVER and one.stage < Stage.BOOTED:
         return "it has `install: never`: it must start its system from its own disk"
     if one.boots_live:

@@ -23,6 +23,7 @@ from appliance.events import WebRefused
 from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.install.registry import Activity, Registry
 from appliance.model import Cluster, Host
+from appliance.web.compile import MACHINE_CONFIG_PORT
 
 SHOWN_REFUSALS = 20
 EXPLAINED_EVENTS = 2000
@@ -101,6 +102,7 @@ def _row(registry: Registry, cluster: Cluster, host: Host, now: float) -> HostRo
         "number": one.number,
         "tries": one.tries,
         "progress": _progress(activity),
+        "awaits": f"api-int:{MACHINE_CONFIG_PORT}" if one.is_told_to_wait else "",
         "seen_at": activity.seen_at if activity else None,
         "condition": condition(one, activity, now),
     }
@@ -111,6 +113,8 @@ def condition(one: Installation, activity: Activity | None, now: float) -> Condi
     if one.condition is not None:
         return {"name": one.condition.name, "hint": one.condition.hint, "since": one.condition.since}
     limit_seconds = _SILENCE_SECONDS.get(one.stage)
+    if one.is_told_to_wait:  # its polls are not told one by one
+        return None
     if limit_seconds is None or one.order is Order.HOLD or (one.order is Order.LOCAL and not one.is_settled):
         return None
     heard_at = max(one.reached.values(), default=now)

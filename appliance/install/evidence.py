@@ -35,7 +35,7 @@ from dataclasses import replace
 
 from appliance import events
 from appliance.events import Client, WebKind
-from appliance.install.lifecycle import Condition, Installation, Rules, Stage, begin, order_of
+from appliance.install.lifecycle import TOLD_TO_WAIT, Condition, Installation, Rules, Stage, begin, order_of
 from appliance.model import Install
 
 
@@ -189,8 +189,12 @@ def _fetched(one: Installation, event: events.Event, at: float, _rules: Rules) -
 def _scripted(one: Installation, what: WebKind, at: float, rules: Rules) -> Installation:
     if one.is_settled:
         return replace(_reach(one, Stage.INSTALLED, at), tries=0, early_returns=0)
+    if what is WebKind.WAIT and not one.is_held and not one.is_told_to_wait:
+        return _count(one, TOLD_TO_WAIT)
     if what in (WebKind.WAIT, WebKind.LOCAL):
         return one
+    if one.is_told_to_wait:
+        one = replace(one, repeats={name: times for name, times in one.repeats.items() if name != TOLD_TO_WAIT})
     if one.ready_at is not None:
         # The script that goes out now names the old token.
         one = replace(_again(one, rules), token=one.token)

@@ -15,6 +15,7 @@ from appliance.model import Install
 WRITE_BYTES_PER_SECOND = 100e6
 # Shorter than any firmware's start, so not worth a clock.
 LEAST_WRITE_SECONDS = 1.0
+TOLD_TO_WAIT = "wait"  # in Installation.repeats: it was told to, until the machine config server answers
 
 
 class Stage(IntEnum):
@@ -79,6 +80,11 @@ class Installation:
     knocked_at: float | None = None
     complaint: Condition | None = None  # of one event, as a refusal
     condition: Condition | None = None  # what `conditions.judge` makes of all this
+
+    @property
+    def is_told_to_wait(self) -> bool:
+        """Whether the last script that it got told it to wait for the machine config server."""
+        return TOLD_TO_WAIT in self.repeats
 
     @property
     def write_seconds(self) -> float:

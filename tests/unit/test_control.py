@@ -328,13 +328,30 @@ async def test_explain_tells_the_whole_installation_when_asked(appliance):
         (lambda m1: m1.to_initramfs(), "ask for its rootfs"),
         (lambda m1: m1.live(), "writes its disk"),
         (lambda m1: [Ordered(m1.host, "hold")], "ocp-appliance release m1"),
+        (lambda m1: [*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], "must answer on api-int:22623"),
     ],
-    ids=["waiting", "initramfs", "ready", "held"],
+    ids=["waiting", "initramfs", "ready", "held", "told to wait"],
 )
 async def test_explain_says_what_comes_next(appliance, events, missing):
     appliance.happen(events(appliance.boot(1)), 0)
     ((answer,),) = (await appliance.ask("explain", host="m1"),)
     assert missing in answer["explain"]["missing"]
+
+
+async def test_host_that_is_told_to_wait_is_not_called_silent(appliance):
+    m1 = appliance.boot(1)
+    # Of its polls the first is told, here 15 minutes ago.
+    appliance.clock.now -= 900
+    appliance.happen([*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], 0)
+    row = (await appliance.ask("status"))[0]["status"]["hosts"][1]
+    assert (row["condition"], row["awaits"]) == (None, "api-int:22623")
+    assert "awaits api-int:22623" in (await appliance.run("status"))[1]
+
+
+async def test_host_that_gets_its_script_awaits_nothing_any_more(appliance):
+    m1 = appliance.boot(1)
+    appliance.happen([*m1.to_script()[:-2], *m1.get(WebKind.WAIT), *m1.get(WebKind.SCRIPT)], 0)
+    assert (await appliance.ask("status"))[0]["status"]["hosts"][1]["awaits"] == ""
 
 
 async def test_seen_gives_lines_for_the_file(appliance):
