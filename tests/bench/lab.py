@@ -59,6 +59,14 @@ class Lab:
         batch = "".join(f"address add {address}/{PREFIX} dev load0\n" for address in addresses)
         subprocess.run(["ip", "-n", self.load_ns, "-batch", "-"], input=batch.encode(), check=True)
 
+    def route_through_relay(self, addresses: Sequence[str]) -> None:
+        """Let the server reach *addresses* by the relay, as hosts of another segment.
+
+        A thousand neighbours of one interface are more than the kernel's table takes (arp(7), gc_thresh3).
+        """
+        batch = "".join(f"route add {address}/32 via {LOAD} dev srv0\n" for address in addresses)
+        subprocess.run(["ip", "-n", self.server_ns, "-batch", "-"], input=batch.encode(), check=True)
+
     def become(self, address: str) -> None:
         """Let the load speak from *address*, as the host that it belongs to would."""
         self.add_load_addresses([address])

@@ -1,0 +1,182 @@
+"""The boot storm: every host of a cluster powered on in the same second, from DISCOVER to the written disk.
+
+The load is the product's own simulated machine in many-host form (appliance.simulate.storm), every host from
+its own address, behind one relay; a host that needs a second try at anything spoils the figure.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from appliance.loaders import find_loader
+from tests.bench import peers
+from tests.bench.lab import LOAD, SERVER, BenchError, Lab
+from tests.bench.measure import OURS, Figure, Target, measure
+from tests.bench.workload import Host, cluster_yaml, hosts
+
+MIB = 1 << 20
+LOADER = "efi/ipxe.efi"
+MEMORY_LIMIT_MIB = 120
+STACK = "BIND + dhcpd + tftpd-hpa + nginx"
+SMALL_STACK = "dnsmasq + nginx"
+# What `openshift-install create ignition-configs` makes is of this order.
+IGNITION_BYTES = {"bootstrap": 300 << 10, "master": 1700, "worker": 1700}
+
+
+class Case(NamedTuple):
+    """One row."""
+
+    hosts: int
+    kernel_mib: float
+    initramfs_mib: float
+    image_mib: float
+    rounds: int
+
+    @property
+    def name(self) -> str:
+        """What the table says."""
+        files = f"kernel {self.kernel_mib:g}, initramfs {self.initramfs_mib:g}, image {self.image_mib:g} MiB"
+        return f"boot storm, {self.hosts} hosts ({files})"
+
+
+# A thousand hosts with whole files would be 94 GB a sample; theirs are cut to an eighth.
+CASES = (Case(250, 14, 80, 0.25, 5), Case(50, 14, 80, 256, 5), Case(1000, 1.75, 10, 0.25, 5))
+
+
+def run(*, rounds: int, seconds: float) -> list[Figure]:
+    """Return the storm's rows; *seconds* bounds nothing here, a storm takes what it takes."""
+    del seconds
+    figures = []
+    memory: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+    for case in CASES:
+        playing = {
+            name: partial(_seconds_to_last, start, case, memory[name] if case.hosts == 1000 else [])
+            for name, start in CONTESTANTS.items()
+        }
+        figures.append(
+            measure(
+                case.name,
+                "s to the last",
+                playing,
+                rounds=min(rounds, case.rounds),
+                more_is_better=False,
+                targets={STACK: Target(1.0), SMALL_STACK: Target(1.0)},
+                warmup=False,
+                note=f"the generator against constants: {_seconds_to_last(_start_echo, case, []):.1f} s",
+            )
+        )
+    figures.append(
+        Figure(
+            "memory after the storm, 1,000 hosts",
+            "MiB, proportional",
+            {name: tuple(values) for name, values in memory.items() if values},
+            more_is_better=False,
+            targets={OURS: Target(limit=MEMORY_LIMIT_MIB)},
+        )
+    )
+    return figures
+
+
+def _seconds_to_last(start: Callable[[Lab, list[Host], Case], None], case: Case, memory: list[float]) -> float:
+    """Start a contestant anew, let the storm come, and return how long the last host took."""
+    fleet = hosts(case.hosts)
+    with Lab("storm") as lab:
+        lab.add_load_addresses([host.address for host in fleet])
+        lab.route_through_relay([host.address for host in fleet])
+        cluster = peers.write_cluster(lab, fleet)
+        start(lab, fleet, case)
+        out = lab.load(
+            sys.executable, "-m", "appliance.simulate.storm", cluster, "--via", LOAD, "--json", timeout=200, check=False
+        )
+        report = json.loads(out or "{}")
+        if report.get("installed") != case.hosts or report["retries"] or report["errors"]:
+            raise BenchError(f"{lab.name}: not every host at its first try: {out[:300]}")
+        if start is _start_ours:
+            _check_status(lab, case)
+        memory.append(lab.memory_bytes() / MIB)
+        return float(report["seconds_to_last"])
+
+
+def _check_status(lab: Lab, case: Case) -> None:
+    """Raise BenchError unless the appliance itself counts every host as installed."""
+    out = lab.load(peers.OURS, "status", "-o", "json", "--data-dir", lab.directory / "data")
+    stages = [host["stage"] for host in json.loads(out)["hosts"]]
+    if stages != ["installed"] * case.hosts:
+        raise BenchError(f"{lab.name}: the status is {dict.fromkeys(stages)}")
+
+
+def _write_files(directory: Path, case: Case) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, mib in (("kernel", case.kernel_mib), ("initramfs", case.initramfs_mib), ("metal.raw.gz", case.image_mib)):
+        # Holes: both servers read the same zero pages, and no disk bears on the figure.
+        with (directory / name).open("wb") as out:
+            out.truncate(int(mib * MIB))
+
+
+def _write_ignition(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for role, size in IGNITION_BYTES.items():
+        (directory / f"{role}.ign").write_text(json.dumps({"ignition": {"version": "2.2.0"}, "x": "a" * size}))
+
+
+def _start_ours(lab: Lab, fleet: list[Host], case: Case) -> None:
+    _write_files(lab.directory / "data" / "images", case)
+    _write_ignition(lab.directory / "data" / "ignition")
+    peers.start_ours(lab, fleet)
+
+
+def _start_web_peer(lab: Lab, fleet: list[Host], case: Case) -> None:
+    """Start nginx with the same files, and a script for each host as an operator would write them."""
+    www = lab.directory / "www"
+    _write_files(www, case)
+    _write_ignition(www)
+    base = f"http://{SERVER}"
+    (www / "pxeboot.ipxe").write_text(f"#!ipxe\nchain {base}/ipxe/${{mac:hexhyp}}.ipxe\n")
+    (www / "ipxe").mkdir()
+    for host in fleet:
+        arguments = (
+            "ip=dhcp rd.neednet=1 initrd=initramfs console=tty0 console=ttyS0 coreos.inst=yes "
+            f"coreos.inst.install_dev=sda coreos.inst.image_url={base}/metal.raw.gz "
+            f"coreos.inst.ignition_url={base}/{host.role}.ign"
+        )
+        text = f"#!ipxe\nkernel {base}/kernel {arguments}\ninitrd {base}/initramfs\nboot\n"
+        (www / "ipxe" / f"{host.mac.replace(':', '-')}.ipxe").write_text(text)
+    peers.start_nginx(lab)
+
+
+def _link_loader(lab: Lab) -> None:
+    loader = find_loader(LOADER, Path("/nonexistent"))
+    if loader is None:
+        raise BenchError(f"{LOADER} is in no package here")
+    peers.link_tftp_files(lab, loader)
+
+
+def _start_stack(lab: Lab, fleet: list[Host], case: Case) -> None:
+    _link_loader(lab)
+    peers.start_bind(lab, fleet)
+    peers.start_dhcpd(lab, fleet)
+    peers.start_tftpd(lab)
+    _start_web_peer(lab, fleet, case)
+
+
+def _start_small_stack(lab: Lab, fleet: list[Host], case: Case) -> None:
+    _link_loader(lab)
+    peers.start_dnsmasq(lab, fleet)
+    _start_web_peer(lab, fleet, case)
+
+
+def _start_echo(lab: Lab, _fleet: list[Host], case: Case) -> None:
+    sizes = {"--kernel": case.kernel_mib, "--initrd": case.initramfs_mib, "--image": case.image_mib}
+    flags = [text for flag, mib in sizes.items() for text in (flag, str(int(mib * MIB)))]
+    lab.start(sys.executable, "-m", "appliance.simulate.echo", lab.directory / "cluster.yaml", *flags)
+    lab.wait_until("curl", "-s", "-o", "/dev/null", f"http://{SERVER}/")
+
+
+CONTESTANTS: Mapping[str, Callable[[Lab, list[Host], Case], None]] = {
+    OURS: _start_ours,
+    STACK: _start_stack,
+    SMALL_STACK: _start_small_stack,
+}
