@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from appliance import __version__, systemd
-from appliance.config import check
+from appliance.config import check, state_dir_of
 from appliance.control import ControlServer
 from appliance.dashboard.server import DashboardServer
 from appliance.dhcp.server import DhcpServer
@@ -54,7 +54,7 @@ class App:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
         clusters = await asyncio.to_thread(self._load)
-        journal = Journal(clusters[0].data_dir)
+        journal = Journal(state_dir_of(clusters, self._data_dir))
         try:
             await self._serve(clusters, journal)
         except BaseExceptionGroup as group:
@@ -87,7 +87,7 @@ class App:
         recorder = Recorder(registry, str(clusters[0].address))
         dhcp.tap = tftp.tap = recorder.tap
         bus.listeners.append(recorder.listen)
-        control = ControlServer(clusters[0].data_dir, registry, self._reload_wanted.set)
+        control = ControlServer(journal.path.parent, registry, self._reload_wanted.set)
         control.capture = recorder.capture
 
         # What has been built so far lives as long as the process: keep the collector from walking it.
@@ -174,11 +174,11 @@ class App:
         clusters = self._load()
         if union_of_listens(clusters) != listen:
             raise ListenError("listen changed; restart to move a socket")
-        if clusters[0].data_dir != before.clusters[0].data_dir:
+        if state_dir_of(clusters, self._data_dir) != journal.path.parent:
             raise ListenError("dataDir changed; restart to move the state")
         tables = compile_tables(clusters, journal.serials(clusters))
         if (before.dhcp.mode is DhcpMode.OFF) != (tables.dhcp.mode is DhcpMode.OFF):
-            raise ListenError("dhcp.mode went to or from off; restart to open or close DHCP's sockets")
+            raise ListenError("dhcp.mode went to or from off; restart to open or close the sockets of DHCP")
         return tables
 
 

@@ -77,9 +77,23 @@ def data_dir_of(said: str | None, source: Path, override: Path | None, name: str
     """
     if override is None and said is not None:
         return source.parent / said
-    # systemd gives the unit's StateDirectory= so, several separated by colons.
-    common = override or Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or DEFAULT_DATA_DIR)
+    common = _common_dir(override)
     return common / name if cluster_count > 1 else common
+
+
+def state_dir_of(clusters: Sequence[Cluster], override: Path | None) -> Path:
+    """Return the directory of what the appliance must remember, and of its control socket.
+
+    It is the same whether a cluster is served alone or with others, or its
+    hosts would be forgotten, and install again, as soon as a second file comes.
+    """
+    first, common = clusters[0], _common_dir(override)
+    return common if len(clusters) > 1 and first.data_dir == common / first.name else first.data_dir
+
+
+def _common_dir(override: Path | None) -> Path:
+    # systemd gives the unit's StateDirectory= so, several separated by colons.
+    return override or Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or DEFAULT_DATA_DIR)
 
 
 def _network(entry: MachineNetwork, file: ClusterFile, domain: str) -> Network:

@@ -173,7 +173,7 @@ def test_it_serves_several_files_in_one_process(here: Site, tmp_path: Path) -> N
     with serving([here.config, other], here.data_dir, place=here.place) as one:
         assert here.addresses("m1.ocp45.example.localdomain") == ["172.16.0.21"]
         assert here.addresses("m1.ocp46.example.localdomain") == ["172.16.0.121"]
-        control = here.data_dir / "ocp45" / "control.sock"
+        control = here.data_dir / "control.sock"
         hosts = json.loads(one.command("status", "-o", "json", "--socket", str(control)))["hosts"]
         assert len({row["host"] for row in hosts}) == 14
 

@@ -233,6 +233,26 @@ def test_usual_data_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert data_dir_of(None, Path("x.yaml"), None, "prod", 2) == Path("/var/lib/ocp-appliance/prod")
 
 
+def test_state_stays_where_it_is_when_a_second_cluster_comes(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(CLEAN)
+    other = CLEAN.replace("name: prod", "name: test").replace("192.0.2.", "203.0.113.").replace("52:54:00", "52:54:01")
+    (tmp_path / "b.yaml").write_text(other)
+    one, two = tmp_path / "a.yaml", tmp_path / "b.yaml"
+
+    for files in ([one], [one, two], [two, one]):
+        assert config.state_dir_of(config.load(files, tmp_path), tmp_path) == tmp_path
+
+
+def test_state_is_in_the_directory_that_the_first_file_names(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(CLEAN + "dataDir: here\n")
+    other = CLEAN.replace("name: prod", "name: test").replace("192.0.2.", "203.0.113.").replace("52:54:00", "52:54:01")
+    (tmp_path / "b.yaml").write_text(other + "dataDir: there\n")
+
+    clusters = config.load([tmp_path / "a.yaml", tmp_path / "b.yaml"])
+
+    assert config.state_dir_of(clusters, None) == tmp_path / "here"
+
+
 def test_several_files_load_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(CLEAN)
     other = CLEAN.replace("name: prod", "name: test").replace("192.0.2.", "203.0.113.").replace("52:54:00", "52:54:01")
