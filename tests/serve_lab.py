@@ -64,7 +64,7 @@ class Serving:
     """A running `ocp-appliance serve`."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", notify: socket.socket, log: Path, data_dir: Path) -> None:
-        self.process, self.log, self._notify, self._data_dir = process, log, notify, data_dir
+        self.process, self.notify, self.log, self._data_dir = process, notify, log, data_dir
 
     @property
     def text(self) -> str:
@@ -75,11 +75,11 @@ class Serving:
         """Return the next message to the service manager that has *word*."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            while not select.select([self._notify], [], [], 0.1)[0]:
+            while not select.select([self.notify], [], [], 0.1)[0]:
                 is_alive = self.process.poll() is None
                 assert is_alive, f"it ended: {self.text}"
                 assert time.monotonic() < deadline, f"no {word}: {self.text}"
-            message = self._notify.recv(4096).decode()
+            message = self.notify.recv(4096).decode()
             if word in message:
                 return message
 

@@ -76,8 +76,10 @@ def test_an_address_that_is_not_on_this_machine_is_told(here: Site) -> None:
     run("ip", "addr", "del", "172.16.0.101/24", "dev", "br0", place=here.place)
     assert here.refused() == (
         71,
-        "cannot listen on 172.16.0.101:53/udp: cannot assign requested address; "
-        "the address is not on this machine; add it to an interface, or set listen.dns\n",
+        (
+            "cannot listen on 172.16.0.101:53/udp: cannot assign requested address; "
+            "the address is not on this machine; add it to an interface, or set listen.dns\n"
+        ),
     )
 
 
@@ -168,11 +170,11 @@ def test_it_serves_several_files_in_one_process(here: Site, tmp_path: Path) -> N
     other = tmp_path / "other.yaml"
     text = REFERENCE_TEXT.replace("name: ocp45", "name: ocp46").replace("zone: ", "zone: ocp46.")
     text = re.sub(r"(172\.16\.0\.)11([01])\b", r"\g<1>19\2", text)
-    text = re.sub(r"(172\.16\.0\.)(11|2[123]|3[123])\b", r"\g<1>1\2", text)
+    text = re.sub(r"(172\.16\.0\.)(11|2[123]|3[123])\b", r"\g<1>2\2", text)
     other.write_text(text.replace("00:50:56:96:", "00:50:56:97:"))
     with serving([here.config, other], here.data_dir, place=here.place) as one:
         assert here.addresses("m1.ocp45.example.localdomain") == ["172.16.0.21"]
-        assert here.addresses("m1.ocp46.example.localdomain") == ["172.16.0.121"]
+        assert here.addresses("m1.ocp46.example.localdomain") == ["172.16.0.221"]
         control = here.data_dir / "control.sock"
         hosts = json.loads(one.command("status", "-o", "json", "--socket", str(control)))["hosts"]
         assert len({row["host"] for row in hosts}) == 14
@@ -187,8 +189,10 @@ def test_it_serves_several_files_in_one_process(here: Site, tmp_path: Path) -> N
         (
             "",
             71,
-            "cannot listen on 172.16.0.101:53/udp: permission denied; run as root, "
-            "give CAP_NET_BIND_SERVICE (the systemd unit does), or set listen.dns above 1023",
+            (
+                "cannot listen on 172.16.0.101:53/udp: permission denied; run as root, "
+                "give CAP_NET_BIND_SERVICE (the systemd unit does), or set listen.dns above 1023"
+            ),
         ),
     ],
     ids=["both", "bind-service", "none"],
