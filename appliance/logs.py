@@ -40,7 +40,7 @@ def configure(log_format: str, *, is_verbose: bool) -> bool:
     is_json = log_format == "json" or (log_format == "auto" and runs_under_systemd())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if is_json else _TextFormatter())
-    logging.basicConfig(level=logging.DEBUG if is_verbose else logging.INFO, handlers=[handler], force=True)
-    # asyncio's own debug lines tell nothing of a boot.
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    # What libraries say below a warning tells nothing of a boot: tftpy every packet that it builds.
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("appliance").setLevel(logging.DEBUG if is_verbose else logging.INFO)
     return is_json
