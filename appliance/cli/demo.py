@@ -127,13 +127,13 @@ async def _demo(
     hardware = {} if file else {name: Hardware(kind) for name, kind in OTHER_FIRMWARE.items()}
     rehearsal = Rehearsal(cluster, cluster_file, directory, sums, in_lab, seed, hardware)
 
-    console.print(f"{cluster.domain}: {len(cluster.hosts)} simulated machines against ocp-appliance serve")
-    console.print(f"{len(sums)} images and 3 Ignition files are small stand-ins, made for this run; they boot nothing")
     async with AsyncExitStack() as stack:
         if cluster.listen.dashboard:
             forwarder = await asyncio.start_server(_Forwarder(cluster.listen.dashboard[0]).forward, sock=outside)
             await stack.enter_async_context(forwarder)
             console.print(f"dashboard: http://127.0.0.1:{outside.getsockname()[1]}/")
+        console.print(f"{cluster.domain}: {len(cluster.hosts)} simulated machines against ocp-appliance serve")
+        console.print(f"{len(sums)} images and 3 Ignition files are small stand-ins, made for this run; they boot nothing")
         try:
             report = await _show(console, rehearsal, interrupt if keep_open else None)
         except asyncio.CancelledError:

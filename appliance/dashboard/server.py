@@ -16,7 +16,10 @@ from appliance.metrics import CONTENT_TYPE, Metrics
 from appliance.model import Listen
 
 STATIC = Path(__file__).parent / "static"
-FILES = {"/": "index.html", "/page.css": "page.css", "/page.js": "page.js", "/icon.svg": "icon.svg"}
+FILES = {
+    "/": "index.html",
+    **{f"/{name}": name for name in ("page.css", "page.js", "waterfall.js", "tables.js", "words.js", "icon.svg")},
+}
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 MAX_READERS = 64  # browsers that follow; each costs a few messages a second
 MAX_CONNECTIONS = 512  # a browser opens six at most, so this is all readers with theirs, and Prometheus

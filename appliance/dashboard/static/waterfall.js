@@ -1,0 +1,81 @@
+// Who waited for what: a lane a host, a bar a stage, one axis of time for all.
+
+import { clock, duration, element, say } from "./words.js";
+
+const BREAK_SECONDS = 3600; // a pause of this length separates one installation of the cluster from the next
+const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // seconds
+const TICKS = 6; // at most
+
+const lanes = new Map(); // host → { lane, name, track, words, bars: stage → bar }
+const at = (id) => document.getElementById(id);
+
+// *now* is the appliance's clock, and *settled* the step from which nothing is waited for.
+export function showWaterfall(hosts, now, settled) {
+  const times = hosts.flatMap((host) => Object.values(host.reached)).sort((one, other) => one - other);
+  at("waterfall").hidden = at("legend").hidden = !times.length;
+  if (!times.length) { forgetLanes(new Set()); say(at("waterfall-about"), "No machine has asked for anything yet."); return; }
+
+  const breaks = times.findLastIndex((time, index) => index > 0 && time - times[index - 1] > BREAK_SECONDS);
+  const first = times[Math.max(breaks, 0)];
+  const shown = hosts.filter((host) => Object.values(host.reached).some((time) => time >= first));
+  const last = Math.max(times.at(-1), ...shown.map((host) => endOf(host, now, settled)));
+  const step = STEPS.find((seconds) => (last - first) / seconds <= TICKS) ?? Math.ceil((last - first) / TICKS / 86400) * 86400;
+  const ticks = Math.max(1, Math.ceil((last - first) / step));
+
+  const left = hosts.filter((host) => Object.keys(host.reached).length).length - shown.length;
+  say(at("waterfall-about"), `${duration(last - first)} from ${clock(first)}${left ? `; ${left} that came up before that are left out` : ""}`);
+  showAxis(step, ticks);
+  const place = (time) => (100 * Math.max(0, time - first)) / (step * ticks);
+  forgetLanes(new Set(shown.map((host) => host.host)));
+  shown.forEach((host, index) => showLane(host, index, place, endOf(host, now, settled)));
+}
+
+// A host that fell silent waits for nothing any more that we could tell.
+function endOf(host, now, settled) {
+  const latest = Math.max(...Object.values(host.reached));
+  if (host.step >= settled || !Number.isFinite(latest)) return Math.max(latest, 0);
+  return host.condition?.name === "silent" ? Math.max(latest, host.seen_at ?? 0) : Math.max(latest, now);
+}
+
+function showAxis(step, ticks) {
+  const wanted = `${step} ${ticks}`;
+  if (at("ticks").dataset.drawn === wanted) return;
+  at("ticks").dataset.drawn = wanted;
+  at("ticks").replaceChildren(...Array.from({ length: ticks + 1 }, (_, tick) => {
+    const made = element("span", { text: tick ? duration(step * tick).replace(".0 ", " ") : "0" });
+    made.style.left = `${(100 * tick) / ticks}%`;
+    return made;
+  }));
+  at("lanes").style.setProperty("--tick", `${100 / ticks}%`);
+}
+
+function showLane(host, index, place, end) {
+  let known = lanes.get(host.host);
+  if (!known) {
+    known = { lane: element("li"), name: element("span", { classes: "lane", "aria-hidden": "true" }), track: element("span", { classes: "track", "aria-hidden": "true" }), words: element("span", { classes: "unseen" }), bars: new Map() };
+    known.lane.append(known.name, known.track, known.words);
+    lanes.set(host.host, known);
+  }
+  if (at("lanes").children[index] !== known.lane) at("lanes").insertBefore(known.lane, at("lanes").children[index] ?? null);
+  say(known.name, host.name);
+  const reached = Object.entries(host.reached).sort((one, other) => one[1] - other[1]);
+  const spans = reached.map(([stage, began], position) => ({ stage, began, ended: reached[position + 1]?.[1] ?? end }));
+  for (const [stage, bar] of known.bars) if (!host.reached[stage]) { bar.remove(); known.bars.delete(stage); }
+  for (const { stage, began, ended } of spans) {
+    let bar = known.bars.get(stage);
+    if (!bar) {
+      bar = element("span", { classes: `bar stage-${stage}` });
+      known.bars.set(stage, bar);
+      known.track.append(bar);
+    }
+    bar.hidden = place(ended) <= 0;
+    bar.style.left = `${place(began)}%`;
+    bar.style.width = `${place(ended) - place(began)}%`;
+    bar.title = `${stage}: ${duration(ended - began)}`;
+  }
+  say(known.words, `${host.name}: ${spans.map(({ stage, began, ended }) => `${stage} ${duration(ended - began)}`).join(", ")}`);
+}
+
+function forgetLanes(names) {
+  for (const [name, { lane }] of lanes) if (!names.has(name)) { lane.remove(); lanes.delete(name); }
+}
