@@ -133,7 +133,9 @@ async def _demo(
             await stack.enter_async_context(forwarder)
             console.print(f"dashboard: http://127.0.0.1:{outside.getsockname()[1]}/")
         console.print(f"{cluster.domain}: {len(cluster.hosts)} simulated machines against ocp-appliance serve")
-        console.print(f"{len(sums)} images and 3 Ignition files are small stand-ins, made for this run; they boot nothing")
+        console.print(
+            f"{len(sums)} images and 3 Ignition files are small stand-ins, made for this run; they boot nothing"
+        )
         try:
             report = await _show(console, rehearsal, interrupt if keep_open else None)
         except asyncio.CancelledError:
