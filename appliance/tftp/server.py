@@ -20,8 +20,10 @@ from appliance.tftp.protocol import Refusal, Request, Silence, parse_request
 from appliance.tftp.session import Asked, Listener, Peer, Session
 from appliance.tftp.transfer import Outcome
 
-MAX_TRANSFERS = 1024  # a thousand hosts that power on in the same second
-MAX_CLIENT_TRANSFERS = 256  # of one address: six racks behind a router that translates, and three quarters for others
+# A thousand hosts that power on in the same second, twice: UEFI asks for the size first, and the ERROR
+# that ends its probe can still wait in that one's socket when the true request is read.
+MAX_TRANSFERS = 2048
+MAX_CLIENT_TRANSFERS = 512  # of one address: six racks behind a router that translates, and three quarters for others
 ANSWER_BYTES = 256  # an ACK has 4; of an ERROR the beginning will do
 REQUESTS_A_WAKE = 32
 ANSWERS_A_WAKE = 64  # under 1 ms
