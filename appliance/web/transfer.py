@@ -1,11 +1,12 @@
 """Bytes of a file to a client, by sendfile in slices.
 
-One rule: no client holds the loop for longer than its share, so that DNS and
-DHCP answer between the slices of any number of transfers.
+One rule: all transfers together hold the loop for no longer than one turn's share,
+so that DNS, DHCP and TFTP answer between the slices of any number of them.
 """
 
 import asyncio
 import os
+import select
 from collections.abc import Callable
 
 from appliance.web.ranges import Slice
@@ -14,6 +15,7 @@ from appliance.web.ranges import Slice
 TURN_BYTES = 8 << 20
 MAX_STEP_BYTES = 4 << 20  # more than a socket's buffer takes at once
 MIN_STEP_BYTES = 256 << 10  # below this the system call itself shows
+STEPS_A_TURN = TURN_BYTES // MIN_STEP_BYTES
 READ_AHEAD_BYTES = 8 << 20  # so that the disk works while the network does, and sendfile does not wait for it
 # iPXE gives up after 120 s without a byte; a client that takes nothing for so long is gone, or does harm.
 STALL_SECONDS = 120.0
@@ -28,7 +30,11 @@ class Sender:
     """Sends slices of files, and shares the loop among all that it sends."""
 
     def __init__(self) -> None:
-        self.active = 0
+        # An epoll of our own inside the loop's: it hands out the sockets that can take more in turn, and only
+        # as many as one turn has room for. A watch by the loop for each would be called for all of them at once:
+        # 1,000 transfers then held the loop for 120 ms a turn, and every TFTP client beside them.
+        self._epoll = select.epoll()
+        self._transfers: dict[int, _Transfer] = {}  # by descriptor
 
     async def send(self, transport: asyncio.Transport, fd: int, part: Slice, progress: Callable[[int], None]) -> None:
         """Send *part* of the file *fd*.
@@ -37,20 +43,43 @@ class Sender:
         end, however that comes. The transport's own buffer must be empty.
         Raises BrokenTransferError.
         """
-        self.active += 1
-        transfer = _Transfer(self, transport, fd, part, progress)
+        loop = asyncio.get_running_loop()
+        transfer = _Transfer(loop, transport, fd, part, progress)
+        if not self._transfers:
+            loop.add_reader(self._epoll.fileno(), self._step)
+        self._transfers[transfer.socket] = transfer
+        self._epoll.register(transfer.socket, select.EPOLLOUT)
         try:
-            await transfer.run()
+            await transfer.done
         finally:
-            self.active -= 1
+            self._epoll.unregister(transfer.socket)
+            del self._transfers[transfer.socket]
+            transfer.end()
+            if not self._transfers:
+                loop.remove_reader(self._epoll.fileno())
+
+    def _step(self) -> None:
+        ready = self._epoll.poll(0, STEPS_A_TURN)
+        if ready:
+            share = min(MAX_STEP_BYTES, TURN_BYTES // len(ready))
+            for descriptor, _ in ready:
+                self._transfers[descriptor].step(share)
 
 
 class _Transfer:
     def __init__(
-        self, sender: Sender, transport: asyncio.Transport, fd: int, part: Slice, progress: Callable[[int], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        fd: int,
+        part: Slice,
+        progress: Callable[[int], None],
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._sender = sender
+        # Another descriptor of the same socket: the transport closes its own whenever it likes, and the
+        # next connection would get the number.
+        self.socket = os.dup(transport.get_extra_info("socket").fileno())
+        self.done: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
         self._transport = transport
         self._fd = fd
         self._offset = part.first
@@ -58,39 +87,28 @@ class _Transfer:
         self._end = part.first + part.size
         self._hinted = part.first
         self._progress = progress
-        self._reported_at = self._loop.time()
+        self._reported_at = loop.time()
         self._stalled_at = self._offset  # where it stood when the clock was last set
-        self._done: asyncio.Future[None] = self._loop.create_future()
-        # The loop refuses to watch a descriptor that a transport owns, so this is another one of the same
-        # socket. loop.sendfile does without, but sets and clears the watch around every single call.
-        self._socket = os.dup(transport.get_extra_info("socket").fileno())
+        self._clock = loop.call_later(STALL_SECONDS, self._check_stall)
 
-    async def run(self) -> None:
-        self._clock = self._loop.call_later(STALL_SECONDS, self._check_stall)
-        try:
-            self._step()
-            if not self._done.done():
-                self._loop.add_writer(self._socket, self._step)
-            await self._done
-        finally:
-            self._loop.remove_writer(self._socket)
-            os.close(self._socket)
-            self._clock.cancel()
-            self._progress(self._offset - self._first)
+    def end(self) -> None:
+        """Let go of the socket, and tell how far it came."""
+        os.close(self.socket)
+        self._clock.cancel()
+        self._progress(self._offset - self._first)
 
-    def _step(self) -> None:
-        """Send what the socket takes, up to this transfer's share of the turn."""
-        if self._done.done():
+    def step(self, share: int) -> None:
+        """Send what the socket takes, up to *share* bytes."""
+        if self.done.done():
             return
         if self._transport.is_closing():
             self._fail("the client closed the connection")
             return
-        share = min(MAX_STEP_BYTES, max(MIN_STEP_BYTES, TURN_BYTES // self._sender.active))
         if self._offset + share > self._hinted:
             os.posix_fadvise(self._fd, self._hinted, READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
             self._hinted += READ_AHEAD_BYTES
         try:
-            sent = os.sendfile(self._socket, self._fd, self._offset, min(share, self._end - self._offset))
+            sent = os.sendfile(self.socket, self._fd, self._offset, min(share, self._end - self._offset))
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -101,13 +119,13 @@ class _Transfer:
             return
         self._offset += sent
         if self._offset >= self._end:
-            self._done.set_result(None)
+            self.done.set_result(None)
         elif (now := self._loop.time()) - self._reported_at >= PROGRESS_SECONDS:
             self._reported_at = now
             self._progress(self._offset - self._first)
 
     def _check_stall(self) -> None:
-        if self._done.done():
+        if self.done.done():
             return
         if self._offset == self._stalled_at:
             self._fail(f"the client took nothing for {STALL_SECONDS:g} seconds")
@@ -116,4 +134,4 @@ class _Transfer:
         self._clock = self._loop.call_later(STALL_SECONDS, self._check_stall)
 
     def _fail(self, why: str) -> None:
-        self._done.set_exception(BrokenTransferError(why))
+        self.done.set_exception(BrokenTransferError(why))
