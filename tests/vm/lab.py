@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.vm.machine import Firmware, Machine, new_machine
@@ -29,7 +30,7 @@ class Appliance:
             notify_path = data_dir / "notify"
             notify_path.unlink(missing_ok=True)
             notify.bind(str(notify_path))
-            notify.settimeout(READY_SECONDS)
+            notify.settimeout(0.2)  # between two looks at whether it still runs
             self._process = subprocess.Popen(
                 namespace.command(*_program("serve", cluster_yaml, "--data-dir", data_dir)),
                 stdin=subprocess.DEVNULL,
@@ -42,12 +43,13 @@ class Appliance:
             self._wait_until_ready(notify)
 
     def _wait_until_ready(self, notify: socket.socket) -> None:
-        try:
-            while b"READY=1" not in notify.recv(4096):
-                pass
-        except TimeoutError:
-            self.stop()
-            raise StuckError(f"the appliance was not ready within {READY_SECONDS} s:\n{self.output.tail}") from None
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(TimeoutError):
+                if b"READY=1" in notify.recv(4096):
+                    return
+        self.stop()
+        raise StuckError(f"the appliance ended or was not ready within {READY_SECONDS} s:\n{self.output.tail}")
 
     def command(self, *words: str) -> str:
         """Run `ocp-appliance` with *words* against this appliance, and return what it prints."""

@@ -1,6 +1,7 @@
 """A BIOS worker behind a PXE ROM: undionly.kpxe by TFTP, the wait for the control plane, then the installation."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -22,23 +23,28 @@ pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
 API_INT = "172.16.0.110"
 MAC = "52:54:00:00:00:31"
-HOST = f"  - {{hostname: w1, role: worker, macAddress: {MAC}, address: 172.16.0.31}}"
+HOSTS = f"""\
+  - {{hostname: m1, role: master, macAddress: 52:54:00:00:00:21, address: 172.16.0.21}}
+  - {{hostname: w1, role: worker, macAddress: {MAC}, address: 172.16.0.31}}
+"""
 WAITS = "waits:"
 
 
 def _machine_config_server(namespace: Namespace) -> subprocess.Popen[bytes]:
-    """Return something that takes connections on api-int:22623 and says nothing first, as a TLS server does."""
+    """Return something that takes connections on api-int:22623 and does not speak first, as a TLS server does not."""
     namespace.run("ip", "addr", "add", f"{API_INT}/24", "dev", "br0")
     return subprocess.Popen(
-        namespace.command("busybox", "nc", "-lk", "-s", API_INT, "-p", "22623", "-e", "sleep", "5"),
+        namespace.command(sys.executable, "-m", "http.server", "--bind", API_INT, "22623"),
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 
 @pytest.fixture(scope="module")
 def chained(tmp_path_factory: pytest.TempPathFactory, payload: Payload) -> Iterator[Installed]:
     """A worker that waited, was let go, installed itself, and was then started from its disk."""
-    site = open_site(tmp_path_factory.mktemp("undionly"), payload, "4.16", HOST)
+    site = open_site(tmp_path_factory.mktemp("undionly"), payload, "4.16", HOSTS)
     machine = site.lab.machine("w1", MAC, Firmware.BIOS_ROM)
     with logs_kept(site, "undionly"):
         machine.power_on()
