@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 
 from appliance import sockets
+from appliance.allowance import Allowance
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.frame import ethernet_frame
 from appliance.dhcp.interfaces import Interface, list_interfaces
@@ -31,10 +32,6 @@ ANCILLARY_BYTES = socket.CMSG_SPACE(IN_PKTINFO.size)
 INTERFACES_SECONDS = 30.0  # addresses that come later are seen by then
 PROBE_SECONDS = 600.0
 
-# Strangers can cause these events at will: past this they are counted only.
-STRANGER_EVENTS_PER_SECOND = 20.0
-STRANGER_EVENTS_AT_ONCE = 200.0
-
 
 class DhcpServer:
     """The DHCP server, and beside it the boot server of PXE (port 4011).
@@ -53,8 +50,7 @@ class DhcpServer:
         self._sockets: list[tuple[socket.socket, bool]] = []
         self._senders: dict[str, socket.socket | None] = {}
         self._interfaces: dict[int, Interface] = {}
-        self._stranger_events = STRANGER_EVENTS_AT_ONCE
-        self._stranger_at = 0.0
+        self._allowance = Allowance()
         if live.tables.dhcp.mode is not DhcpMode.OFF:
             try:
                 self._open()
@@ -142,8 +138,8 @@ class DhcpServer:
             result = answer(self._live.tables.dhcp, datagram, arrival, self._live.installations)
             if isinstance(result, Silence):
                 self.counts["silence", result.why] += 1
-                if result.event is not None and self._may_publish():
-                    self._publish(result.event)
+                if result.event is not None:
+                    self._publish_allowed(result.event)
                 continue
             self._send(sock, result, interface, local)
             self.counts["reply", result.message] += 1
@@ -222,14 +218,9 @@ class DhcpServer:
             self._interfaces[index] = Interface(index, name, (), None)
         return self._interfaces[index]
 
-    def _may_publish(self) -> bool:
-        """Whether one more event that a stranger caused may be published: a bucket of tokens."""
-        now = asyncio.get_running_loop().time()
-        earned = (now - self._stranger_at) * STRANGER_EVENTS_PER_SECOND
-        self._stranger_at = now
-        self._stranger_events = min(self._stranger_events + earned, STRANGER_EVENTS_AT_ONCE)
-        if self._stranger_events < 1:
+    def _publish_allowed(self, event: Event) -> None:
+        """Publish *event*, unless strangers have caused too many."""
+        if event.host or self._allowance.take(asyncio.get_running_loop().time()):
+            self._publish(event)
+        else:
             self.counts["stranger-event", "dropped"] += 1
-            return False
-        self._stranger_events -= 1
-        return True

@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 from aiohttp import web
 
+from appliance.allowance import Allowance
 from appliance.events import Event, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
 from appliance.web.protocol import Refusal, refused
 from appliance.web.ranges import CONDITIONS, Answer, Entity, Slice, respond
@@ -17,10 +18,9 @@ from appliance.web.transfer import STALL_SECONDS, BrokenTransferError, Sender
 
 SERVER = "ocp-appliance"  # never empty: OVMF hangs on that (edk2 issue 7443)
 MAX_TOLD = 200  # characters of a path or a User-Agent in an event
-# Refusals that become events, a second. A host's own tell its operator why it does not get on; a
-# stranger's scan must not fill the journal. All are counted.
-STRANGERS_REFUSALS = 20
-HOSTS_REFUSALS = 2000
+# Refusals to hosts that become events, a second: they tell the operator why a host does not get on.
+HOSTS_REFUSALS = 2000.0
+STRANGERS_AT_ONCE = 20.0  # fewer than one scan has requests
 # What a client asks for and does well without: iPXE its autoexec, coreos-installer a signature.
 OPTIONAL = (".sig", "autoexec.ipxe")
 # The token of an installation, as a step of a path: a secret, also where it stands in a path that is refused.
@@ -36,17 +36,8 @@ class Desk:
     publish: Callable[[Event], None]
     counts: Counter[tuple[str, ...]]
     sender: Sender = field(default_factory=Sender)
-    _second: int = 0  # of the monotonic clock
-    _refusals: Counter[bool] = field(default_factory=Counter)
-
-    def may_tell(self, *, of_host: bool) -> bool:
-        """Return whether one more refusal may become an event in this second."""
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second = second
-            self._refusals.clear()
-        self._refusals[of_host] += 1
-        return self._refusals[of_host] <= (HOSTS_REFUSALS if of_host else STRANGERS_REFUSALS)
+    strangers: Allowance = field(default_factory=lambda: Allowance(at_once=STRANGERS_AT_ONCE))
+    refused_hosts: Allowance = field(default_factory=lambda: Allowance(HOSTS_REFUSALS, HOSTS_REFUSALS))
 
 
 class Exchange:
@@ -70,7 +61,9 @@ class Exchange:
         """Tell that a GET for something of *total* bytes begins to be answered."""
         self._began = time.monotonic()
         self._first = first
-        if self.method == "GET" and not self.is_quiet:
+        if self.method != "GET" or self.is_quiet:
+            return
+        if self.host or self._desk.strangers.take(self._began):
             self._is_told = True
             self._desk.publish(WebStarted(self.host, self.client, self.path, self.what, first, total))
 
@@ -169,7 +162,7 @@ class Exchange:
 
         def progress(sent: int) -> None:
             self._sent = before + sent
-            if sent < part.size:
+            if sent < part.size and self._is_told:
                 self._desk.publish(WebProgress(self.host, self.client, self.path, self.what, part.first + sent, total))
 
         transport = self.request.transport
@@ -182,7 +175,8 @@ class Exchange:
             self.what = refusal.what
         if refusal.status == 404 and self.path.partition("?")[0].endswith(OPTIONAL):
             return
-        if self._desk.may_tell(of_host=bool(self.host)):
+        allowance = self._desk.refused_hosts if self.host else self._desk.strangers
+        if allowance.take(time.monotonic()):
             self._desk.publish(WebRefused(self.host, self.client, self.path, self.what, refusal.status, refusal.why))
 
     def _count(self, status: int) -> None:

@@ -412,6 +412,15 @@ async def test_scan_by_a_stranger_does_not_flood_the_journal(web: Running) -> No
     assert web.server.counts["request", "other", "404"] == 200
 
 
+async def test_stranger_that_fetches_without_end_does_not_flood_the_journal(web: Running) -> None:
+    async with connection(web) as (reader, writer):
+        for _ in range(200):
+            writer.write(b"GET /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n")
+            await read_reply(reader, "GET")
+    assert 0 < len([event for event in web.events if isinstance(event, WebStarted | WebFinished)]) <= 120
+    assert web.server.counts["request", "menu", "200"] == 200
+
+
 async def test_absence_of_what_clients_do_without_is_no_event(web: Running) -> None:
     assert (await fetch(web, f"{METAL}.sig")).status == 404
     assert "web.refuse" not in web.kinds()
