@@ -109,8 +109,11 @@ def test_a_second_signal_does_not_wait_for_transfers(
         until(lambda: got.exists() and got.stat().st_size > 1 << 16, "the download goes on")
         serving.process.send_signal(signal.SIGINT)
         serving.notified("STOPPING=1")
+        began = time.monotonic()
         assert serving.end(second) == 0
-        assert client.wait(30) != 0
+        assert time.monotonic() - began < 10  # finishing would take minutes
+        client.kill()
+    assert "web.done" not in serving.text
     assert "Traceback" not in serving.text
 
 

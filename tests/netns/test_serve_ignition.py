@@ -1,0 +1,244 @@
+"""Who gets Ignition over the wire: each host its own, in its own installation, and nobody else anything.
+
+Each asker is a machine in a namespace of its own, with a MAC address and an IPv4 address of its own, and curl.
+"""
+
+import base64
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from appliance.simulate.namespace import Namespace
+from tests.serve_lab import APPLIANCE, Serving, Site, run, site, status_of
+
+pytestmark = pytest.mark.netns
+
+KERNEL = "/rhcos-4.5.6-x86_64-installer-kernel-x86_64"
+INITRAMFS = "/rhcos-4.5.6-x86_64-installer-initramfs.x86_64.img"
+SECRET = "pull-secret-9f1c2ad0"
+HOSTS = {
+    "bs": ("172.16.0.11", "00:50:56:96:11:c2"),
+    "m1": ("172.16.0.21", "00:50:56:96:37:c8"),
+    "m2": ("172.16.0.22", "00:50:56:96:ec:a7"),
+    "w1": ("172.16.0.31", "00:50:56:96:6b:da"),
+}
+STRANGER = ("172.16.0.200", "52:54:00:00:00:99")
+
+
+class Wire:
+    """The appliance, and the machines that ask it."""
+
+    def __init__(self, at: Site, serving: Serving, stack: ExitStack) -> None:
+        self.at, self.serving = at, serving
+        self._places = {
+            name: stack.enter_context(at.neighbour(address, mac))
+            for name, (address, mac) in {**HOSTS, "stranger": STRANGER}.items()
+        }
+
+    def place(self, name: str) -> Namespace:
+        return self._places[name]
+
+    def get(self, name: str, path: str) -> str:
+        """Return what machine *name* gets for *path*, by curl from its own namespace."""
+        done = run("curl", "-sf", f"http://{APPLIANCE}{path}", place=self.place(name))
+        assert done.returncode == 0, (path, done, self.serving.text)
+        return done.stdout
+
+    def status(self, name: str, path: str, *options: str) -> str:
+        """Return the status that machine *name* gets."""
+        return status_of(self.place(name), path, *options)
+
+    def ignition_path(self, name: str) -> str:
+        """Return the path that the host's own script names, which machine *name* fetches."""
+        mac = HOSTS[name][1].replace(":", "-")
+        found = re.search(r"/ignition/[0-9a-f]{16,}/\w+\.ign", self.get(name, f"/ipxe/{mac}.ipxe"))
+        assert found
+        return found[0]
+
+    def boot(self, name: str) -> str:
+        """Take machine *name* to where its installer asks for Ignition, and return the path of it."""
+        path = self.ignition_path(name)
+        for image in (KERNEL, INITRAMFS):
+            assert self.status(name, image) == "200"
+        return path
+
+
+def bootstrap_ign(expires_at: datetime) -> str:
+    """Return a bootstrap.ign with a secret, whose certificates die at *expires_at*."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubelet-signer")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(expires_at - timedelta(days=1))
+        .not_valid_after(expires_at)
+        .sign(key, SHA256())
+    )
+    pem = base64.b64encode(certificate.public_bytes(Encoding.PEM)).decode()
+    files = [
+        ("/opt/openshift/tls/kubelet-signer.crt", f"data:text/plain;charset=utf-8;base64,{pem}"),
+        ("/root/.docker/config.json", f"data:,{SECRET}"),
+    ]
+    return json.dumps(
+        {
+            "ignition": {"version": "2.2.0"},
+            "storage": {
+                "files": [
+                    {"filesystem": "root", "path": path, "mode": 0o600, "contents": {"source": source}}
+                    for path, source in files
+                ]
+            },
+        }
+    )
+
+
+@pytest.fixture
+def wire(tmp_path: Path) -> Iterator[Wire]:
+    with site(tmp_path) as at, ExitStack() as stack:
+        ignition = at.data_dir / "ignition" / "bootstrap.ign"
+        ignition.write_text(bootstrap_ign(datetime.now(UTC) + timedelta(hours=20)))
+        yield Wire(at, stack.enter_context(at.serve("--verbose")), stack)
+
+
+def test_a_host_gets_its_ignition_and_a_neighbour_with_its_path_does_not(wire: Wire) -> None:
+    path = wire.boot("bs")
+    assert wire.status("stranger", path) == "403"
+    assert wire.status("m1", path) == "403"
+    assert SECRET in wire.get("bs", path)
+
+
+def test_a_host_of_another_role_gets_no_other_roles_file(wire: Wire) -> None:
+    path = wire.boot("m1")
+    assert wire.status("m1", path.replace("master.ign", "bootstrap.ign")) == "403"
+    assert wire.status("m1", path.replace("master.ign", "worker.ign")) == "403"
+    assert wire.status("m1", path) == "200"
+
+
+def test_a_host_of_the_same_role_gets_no_file_by_anothers_path(wire: Wire) -> None:
+    path = wire.boot("m1")
+    wire.boot("m2")
+    assert wire.status("m2", path) == "403"
+
+
+def test_a_host_that_says_it_is_another_by_header_is_refused(wire: Wire) -> None:
+    path = wire.boot("bs")
+    address = HOSTS["bs"][0]
+    for header in (f"X-Forwarded-For: {address}", f"X-Real-IP: {address}", f"Forwarded: for={address}"):
+        assert wire.status("stranger", path, "--header", header) == "403"
+
+
+def test_an_answer_that_broke_on_the_way_is_given_again(wire: Wire) -> None:
+    path = wire.boot("m1")
+    assert [wire.status("m1", path) for _ in range(2)] == ["200", "200"]
+
+
+def test_before_its_initramfs_a_host_is_told_to_wait(wire: Wire) -> None:
+    path = wire.ignition_path("m1")
+    done = run("curl", "-si", f"http://{APPLIANCE}{path}", place=wire.place("m1"))
+    assert done.stdout.startswith("HTTP/1.1 503 ")
+    assert re.search(r"^Retry-After: \d+\r?$", done.stdout, re.MULTILINE)
+    wire.boot("m1")
+    assert wire.status("m1", path) == "200"
+
+
+def test_once_it_is_installed_a_host_is_refused(wire: Wire) -> None:
+    done = wire.at.simulate("m3")
+    assert "m3.ocp45.example.localdomain: installed" in done.stdout, done.stdout + done.stderr
+    # It has shown the path to nobody; the state knows it.
+    with closing(sqlite3.connect(f"file:{wire.at.data_dir}/state.db?mode=ro", uri=True)) as state:
+        ((row,),) = state.execute("SELECT state FROM installations WHERE host LIKE 'm3.%'").fetchall()
+    path = f"/ignition/{json.loads(row)['token']}/master.ign"
+    with wire.at.neighbour("172.16.0.23", "00:50:56:96:e5:2f") as machine:
+        done = run("curl", "-si", f"http://{APPLIANCE}{path}", place=machine)
+    assert done.stdout.startswith("HTTP/1.1 403 ")
+    assert "reinstall" in wire.serving.said("web.refuse .*172.16.0.23")
+
+
+def test_the_path_dies_with_its_installation(wire: Wire) -> None:
+    path = wire.boot("m1")
+    wire.serving.command("reinstall", "m1", "--yes")
+    assert wire.boot("m1") != path
+    assert wire.status("m1", path) == "403"
+
+
+def test_the_plain_path_gives_nobody_anything(wire: Wire) -> None:
+    wire.boot("bs")
+    for name in ("bs", "m1", "stranger"):
+        for path in ("/bootstrap.ign", "/ignition/bootstrap.ign", "/ignition//bootstrap.ign", "//bootstrap.ign"):
+            assert wire.status(name, path) in ("403", "404"), (name, path)
+    head = run("curl", "-sI", f"http://{APPLIANCE}/bootstrap.ign", place=wire.place("stranger")).stdout
+    assert head.startswith("HTTP/1.1 200 ")
+
+
+def test_a_neighbour_does_not_get_the_script_that_names_the_path(wire: Wire) -> None:
+    mac = HOSTS["bs"][1].replace(":", "-")
+    for name in ("m1", "stranger"):
+        assert wire.status(name, f"/ipxe/{mac}.ipxe") == "403"
+        done = run("curl", "-s", f"http://{APPLIANCE}/pxeboot.ipxe", place=wire.place(name))
+        assert not re.search(r"/ignition/[0-9a-f]{16,}/bootstrap", done.stdout)
+
+
+def test_an_expired_bootstrap_ign_is_not_handed_out_and_asked_for_again(wire: Wire) -> None:
+    path = wire.boot("bs")
+    ignition = wire.at.data_dir / "ignition" / "bootstrap.ign"
+    ignition.write_text(bootstrap_ign(datetime.now(UTC) - timedelta(hours=1)))
+    done = run("curl", "-si", f"http://{APPLIANCE}{path}", place=wire.place("bs"))
+    assert done.stdout.startswith("HTTP/1.1 503 ")
+    assert re.search(r"^Retry-After: \d+\r?$", done.stdout, re.MULTILINE)
+    assert SECRET not in done.stdout
+    ignition.write_text(bootstrap_ign(datetime.now(UTC) + timedelta(hours=23)))
+    assert wire.status("bs", path) == "200"
+
+
+def test_each_refusal_is_an_event_that_says_why(wire: Wire) -> None:
+    path = wire.boot("bs")
+    wire.status("stranger", path)
+    wire.status("m1", path)
+    refusals = [event["facts"] for event in wire.serving.events() if event["kind"] == "web.refuse"]
+    assert [(facts["client"], facts["status"]) for facts in refusals] == [
+        (STRANGER[0], 403),
+        (HOSTS["m1"][0], 403),
+    ]
+    assert all(facts["why"] for facts in refusals)
+
+
+def test_no_secret_reaches_log_journal_or_status(wire: Wire) -> None:
+    paths = [wire.boot(name) for name in ("bs", "m1", "w1")]
+    for name, path in zip(("bs", "m1", "w1"), paths, strict=True):
+        assert wire.status(name, path) == "200"
+        # With the right token and a wrong name, a wrong verb, or more behind it.
+        for odd in (path + ".sig", path + "/", path.replace(".ign", ".json"), path.rsplit("/", 1)[0], path + "?x=1"):
+            wire.status(name, odd)
+        wire.status(name, path, "--request", "POST")
+        wire.status(name, path, "--head")
+    assert wire.serving.end() == 0
+    with wire.at.serve("--verbose", name="again") as again:
+        told = [
+            wire.serving.text,
+            again.text,
+            again.command("events", "-n", "100000", "-o", "json"),
+            again.command("events", "-n", "100000"),
+            again.command("status", "-o", "json"),
+            again.command("status", "-o", "wide"),
+            again.command("explain", "bs", "--all"),
+            run("curl", "-s", "http://127.0.0.1:8080/status", place=wire.at.place).stdout,
+            run("curl", "-s", "http://127.0.0.1:8080/metrics", place=wire.at.place).stdout,
+        ]
+    for secret in [SECRET, *(path.split("/")[2] for path in paths)]:
+        for text in told:
+            assert text
+            assert secret not in text, text[max(0, text.index(secret) - 300) :][:400]
