@@ -3,6 +3,9 @@
 DHCP and TFTP are what the sockets saw. Of a TFTP transfer the first blocks and
 whatever is no block are kept; of HTTP the head of each exchange, written from
 its event as one segment each way, so that the whole boot is in one file.
+
+A boot goes from firmware over iPXE to an operating system; a step back in that
+order is a new boot, and the tape begins again.
 """
 
 import socket
@@ -24,6 +27,8 @@ KEPT_BLOCKS = 8  # of a TFTP transfer; the rest tells nothing but that it went o
 
 _CHADDR = slice(28, 34)  # RFC 2131 section 2
 _MAGIC = b"\x63\x82\x53\x63"
+_BOOTREQUEST = b"\x01"
+_FIRMWARE, _IPXE, _SYSTEM = range(3)  # who speaks, in the order of a boot
 _TFTP_BLOCKS = (3, 4)  # DATA and ACK (RFC 1350 section 5)
 _UDP, _TCP = 17, 6
 
@@ -34,17 +39,21 @@ class _Tape:
 
     packets: deque[tuple[float, bytes, str]] = field(default_factory=deque)  # UTC, IPv4 packet, comment
     size: int = 0
-    is_in_firmware: bool = False
+    speaker: int = _FIRMWARE
+    exchanges: int = 0  # by HTTP, each of which is a connection of its own in the file
+
+    def hear(self, speaker: int) -> None:
+        """Begin again if *speaker* comes before who spoke last."""
+        if speaker < self.speaker:
+            self.packets.clear()
+            self.size = 0
+        self.speaker = speaker
 
     def add(self, at: float, packet: bytes, comment: str, limit: int) -> None:
         self.packets.append((at, packet, comment))
         self.size += len(packet)
         while self.size > limit and len(self.packets) > 1:
             self.size -= len(self.packets.popleft()[1])
-
-    def rewind(self) -> None:
-        self.packets.clear()
-        self.size = 0
 
 
 class Recorder:
@@ -81,11 +90,8 @@ class Recorder:
             return
         tape = self._tapes[host]
         content = bytes(payload)
-        if payload[:1] == b"\x01" and len(payload) > 240:
-            is_firmware = (b"PXEClient" in content or b"HTTPClient" in content) and b"iPXE" not in content
-            if is_firmware and not tape.is_in_firmware:
-                tape.rewind()
-            tape.is_in_firmware = is_firmware
+        if content[:1] == _BOOTREQUEST and content[236:240] == _MAGIC:
+            tape.hear(_speaker(content))
         tape.add(self._now(), _udp_packet(content, source, destination), "", self._limit)
 
     def listen(self, stamped: Stamped) -> None:
@@ -94,21 +100,22 @@ class Recorder:
         if not isinstance(event, WebFinished | WebRefused) or event.host not in self._tapes:
             return
         if isinstance(event, WebFinished):
+            began_at = stamped.at - event.seconds
             asked = f"GET {event.path} HTTP/1.1\r\nUser-Agent: {event.agent}\r\n\r\n"
             told = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\nX-Content-Length: {event.sent}\r\n\r\n"
             comment = f"{event.sent} bytes in {event.seconds:.3f} s, left out here"
         else:
+            began_at = stamped.at
             asked = f"GET {event.path} HTTP/1.1\r\n\r\n"
             told = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\n\r\n"
             comment = event.why
         tape = self._tapes[event.host]
-        client, server = (event.client, 49152 + len(tape.packets) % 16384), (self._server, 80)
-        for content, source, destination, sequence, acknowledged, words in (
-            (asked, client, server, 1, 1, ""),
-            (told, server, client, 1, 1 + len(asked.encode()), comment),
-        ):
-            packet = _tcp_packet(content.encode(), source, destination, sequence, acknowledged)
-            tape.add(stamped.at, packet, words, self._limit)
+        tape.exchanges += 1
+        client, server = (event.client, 49152 + tape.exchanges % 16384), (self._server, 80)
+        question = asked.encode(errors="replace")  # a header may hold any bytes
+        answer = _tcp_packet(told.encode(), server, client, 1, 1 + len(question))
+        tape.add(began_at, _tcp_packet(question, client, server, 1, 1), "", self._limit)
+        tape.add(stamped.at, answer, comment, self._limit)
 
     def capture(self, host: str) -> bytes | None:
         """Return what is kept of *host* as pcapng (draft-ietf-opsawg-pcapng), or None when that is nothing."""
@@ -119,12 +126,19 @@ class Recorder:
             _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
             _block(1, struct.pack("<HHI", 101, 0, 0) + _option(2, b"ocp-appliance") + _option(9, b"\x06") + _END),
         ]
-        for at, packet, comment in tape.packets:
+        # An HTTP exchange is known at its end; Wireshark wants its question where it was asked.
+        for at, packet, comment in sorted(tape.packets, key=lambda one: one[0]):
             microseconds = int(at * 1e6)
             head = struct.pack("<IIIII", 0, microseconds >> 32, microseconds & 0xFFFFFFFF, len(packet), len(packet))
             options = _option(1, comment.encode()) + _END if comment else b""
             blocks.append(_block(6, head + _padded(packet) + options))
         return b"".join(blocks)
+
+
+def _speaker(request: bytes) -> int:
+    if b"iPXE" in request:
+        return _IPXE
+    return _FIRMWARE if b"PXEClient" in request or b"HTTPClient" in request else _SYSTEM
 
 
 _END = struct.pack("<HH", 0, 0)  # opt_endofopt
