@@ -132,9 +132,12 @@ class App:
         hurrying = asyncio.ensure_future(self._hurrying.wait())
         try:
             await asyncio.wait((draining, hurrying), return_when=asyncio.FIRST_COMPLETED)
+            if draining.done():
+                draining.result()
         finally:
             hurrying.cancel()
             draining.cancel()
+            await asyncio.gather(draining, hurrying, return_exceptions=True)
 
     def _load(self) -> tuple[Cluster, ...]:
         """Return the clusters of the files, having logged what is odd about them; raises ConfigError."""
