@@ -1,0 +1,136 @@
+"""The whole reference cluster at once: seven machines on seven cables, watched, and through a kill of the appliance."""
+
+import json
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.install.lifecycle import Stage
+from appliance.simulate.namespace import ip
+from tests.serve_lab import PROGRAM, Site, site, until
+from tests.simulate_segment import REFERENCE, ROOT
+
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(180)]
+
+NAMES = ("bs", "m1", "m2", "m3", "w1", "w2", "w3")
+API_INT = "172.16.0.110"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Site]:
+    # Unchanged: the workers wait for what answers on api-int.
+    with site(tmp_path, REFERENCE.read_text()) as one:
+        ip(f"addr add {API_INT}/32 dev br0", place=one.place)
+        yield one
+
+
+@contextmanager
+def powered_on(here: Site, directory: Path) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
+    """Power on all seven; each has a namespace of its own, and a port of the bridge."""
+    with ExitStack() as stack:
+        machines = {}
+        for name in NAMES:
+            output = stack.enter_context((directory / f"{name}.log").open("wb"))
+            with here.place:
+                machines[name] = subprocess.Popen(
+                    [*PROGRAM, "simulate", "--config", str(here.config), name],
+                    stdout=output,
+                    stderr=output,
+                    cwd=ROOT,
+                )
+            stack.callback(machines[name].wait)
+            stack.callback(machines[name].kill)
+        yield machines
+
+
+@contextmanager
+def control_plane(here: Site) -> Iterator[None]:
+    """Something that answers on api-int:22623."""
+    with here.place, socket.create_server((API_INT, 22623)):
+        yield
+
+
+def stages_of(events: list[dict[str, Any]], name: str) -> list[Stage]:
+    """Return the stages that the journal says a host has reached, in their order."""
+    return [
+        Stage[event["facts"]["stage"].upper()]
+        for event in events
+        if event["kind"] == "install.stage" and event["host"].startswith(f"{name}.")
+    ]
+
+
+def told(directory: Path) -> str:
+    return "".join(f"{path.name}: {path.read_text()}" for path in sorted(directory.glob("*.log")))
+
+
+def test_seven_machines_install_at_once_and_the_picture_agrees_with_the_journal(here: Site, tmp_path: Path) -> None:
+    with here.serve() as one, ExitStack() as stack:
+        pictures = stack.enter_context((tmp_path / "pictures").open("w+"))
+        watching = subprocess.Popen(
+            [*PROGRAM, "status", "--watch", "-o", "json", "--data-dir", str(here.data_dir)],
+            stdout=pictures,
+            cwd=ROOT,
+        )
+        stack.callback(watching.wait)
+        stack.callback(watching.kill)
+        stack.enter_context(control_plane(here))
+        with powered_on(here, tmp_path) as machines:
+            for name, machine in machines.items():
+                assert machine.wait(120) == 0, f"{name}: {told(tmp_path)}"
+        rows, events = one.rows(), one.events()
+        last = len((tmp_path / "pictures").read_text().splitlines())
+        until(lambda: len((tmp_path / "pictures").read_text().splitlines()) > last + 1, "one more picture")
+
+    for name in NAMES:
+        reached = stages_of(events, name)
+        # Each stage once, in order, and the row shows the last one.
+        assert reached == sorted(set(reached)), name
+        assert {Stage.SCRIPT, Stage.KERNEL, Stage.INITRAMFS, Stage.IGNITION, Stage.INSTALLED} <= set(reached), name
+        assert Stage[rows[name]["stage"].upper()] is reached[-1] >= Stage.BOOTED, name
+    shown = [json.loads(line)["hosts"] for line in (tmp_path / "pictures").read_text().splitlines()]
+    for name in NAMES:
+        steps = [row["step"] for picture in shown for row in picture if row["name"] == name]
+        assert all(before <= after for before, after in pairwise(steps)), (name, steps)
+        assert steps[-1] == rows[name]["step"]
+
+
+def test_a_kill_in_the_middle_loses_no_stage_and_the_machines_go_on(here: Site, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with here.serve(name="first") as one:
+            machines = stack.enter_context(powered_on(here, tmp_path))
+            # The workers wait at iPXE then, and the others are anywhere.
+            until(lambda: sum(row["step"] >= Stage.KERNEL for row in one.rows().values()) >= 2, "two have a kernel", 60)
+            before = one.rows()
+            one.process.kill()
+            one.process.wait()
+        with here.serve(name="second") as one:
+            after = one.rows()
+            for name in NAMES:
+                assert (after[name]["number"], after[name]["step"]) >= (before[name]["number"], before[name]["step"])
+                assert after[name]["order"] == before[name]["order"] or after[name]["step"] >= Stage.INSTALLED
+            stack.enter_context(control_plane(here))
+            for name, machine in machines.items():
+                machine.wait(120)
+                # One whose download the kill broke stands still, as a real one may; powered on again it installs.
+                if machine.returncode:
+                    again = here.simulate(name)
+                    assert again.returncode == 0, again.stdout + again.stderr
+            assert all(Stage[row["stage"].upper()] >= Stage.INSTALLED for row in one.rows().values())
+
+
+def test_installed_machines_stay_installed_through_a_kill(here: Site, tmp_path: Path) -> None:
+    with here.serve(name="first") as one:
+        assert here.simulate("m1").returncode == 0
+        one.process.kill()
+        one.process.wait()
+    with here.serve(name="second") as one:
+        assert one.rows()["m1"]["order"] == "local"
+        done = here.simulate("m1")
+        assert re.search(r"m1\.ocp45\.example\.localdomain: booted from its disk", done.stdout), done.stdout
