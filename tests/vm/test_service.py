@@ -125,6 +125,10 @@ def test_others_do_not_see_the_state(found: dict[str, str]) -> None:
     assert found["state-of-others"].endswith("Permission denied")
 
 
+def test_service_reads_what_root_put_there(found: dict[str, str]) -> None:
+    assert found["ignition"] == "HTTP/1.1 200 OK"
+
+
 def test_service_reloads(found: dict[str, str]) -> None:
     assert found["reloaded"] == "0 active"
 

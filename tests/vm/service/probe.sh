@@ -21,11 +21,16 @@ say control "$? $(grep -c '"host":' /tmp/status)"
 [ "$(grep -c "host" /tmp/status)" -gt 0 ] || cat /tmp/status
 say state "$(find /var/lib/private/ocp-appliance -name '*.db' | wc -l)"
 say state-of-others "$(setpriv --reuid 65534 --regid 65534 --clear-groups ls /var/lib/ocp-appliance/ 2>&1)"
+# As docs/install.md says, from a file as openshift-install leaves it.
+echo '{"ignition":{"version":"3.2.0"}}' >/tmp/worker.ign
+chmod 0640 /tmp/worker.ign
+install -D -m 0644 -t /var/lib/ocp-appliance/ignition/ /tmp/worker.ign
 systemctl reload ocp-appliance
 say reloaded "$? $(systemctl is-active ocp-appliance)"
 # More than two of the watchdog's intervals (init.sh makes them short).
 sleep 12
 say after-watchdog "$(systemctl is-active ocp-appliance) restarts=$(systemctl show -P NRestarts ocp-appliance)"
+say ignition "$(curl -sI --max-time 20 http://$address/worker.ign | sed -n 1p | tr -d '\r')"
 systemctl stop ocp-appliance
 say stopped "$(systemctl show -P Result ocp-appliance) $(systemctl show -P ExecMainStatus ocp-appliance)"
 journalctl -q --no-pager -o cat -u ocp-appliance | sed 's/^/journal: /'
