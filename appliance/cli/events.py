@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens, until interrupted.")
 @click.option("--host", help="Only this host's, by full or short name.")
 @click.option("-n", "--last", type=click.IntRange(1, 200_000), default=1000, show_default=True, help="At most so many.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print it."
+)
 @socket_options
 def command(
     host: str | None, last: int, output: str, data_dir: Path | None, socket: Path | None, *, follow: bool

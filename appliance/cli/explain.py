@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("host")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print it."
+)
 @click.option("--all", "tells_all", is_flag=True, help="The whole installation, not the last boot alone.")
 @socket_options
 def command(host: str, output: str, data_dir: Path | None, socket: Path | None, *, tells_all: bool) -> None:

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Choice(["text", "yaml", "json"]), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "yaml", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print it.",
+)
 @socket_options
 def command(output: str, data_dir: Path | None, socket: Path | None) -> None:
     """List machines that asked for an address and are in no cluster.yaml, each with the lines that would add it."""

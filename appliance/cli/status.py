@@ -25,7 +25,14 @@ STAGE_STYLES = {"waiting": "dim", "installed": "green", "booted": "green", "join
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Show it again every second, until interrupted.")
-@click.option("-o", "--output", type=click.Choice(["table", "wide", "json"]), default="table", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "wide", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print it.",
+)
 @socket_options
 def command(output: str, data_dir: Path | None, socket: Path | None, *, watch: bool) -> None:
     """Show how far every host is, what keeps it, and how long the certificates live."""
