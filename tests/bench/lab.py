@@ -130,6 +130,10 @@ class Lab:
             time.sleep(0.02)
         raise BenchError(f"{self.name} did not answer within {seconds:g} s: {self.log()}")
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server that was started first."""
+        self._servers[0].send_signal(number)
+
     def memory_bytes(self) -> int:
         """Return the proportional set size of every process of the server, summed (proc(5), smaps_rollup)."""
         total = 0

@@ -1,0 +1,97 @@
+"""Load tools side by side: DNS and DHCP at a fixed rate while something else happens, and how late they were."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.lab import LOAD, SERVER, BenchError, Lab
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """How late every answer was, in seconds, sorted."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def p99_ms(self) -> float:
+        """The 99th percentile, in milliseconds."""
+        return self.seconds[int(len(self.seconds) * 0.99)] * 1000
+
+    @property
+    def worst_ms(self) -> float:
+        """The longest, in milliseconds."""
+        return self.seconds[-1] * 1000
+
+
+@contextmanager
+def running(lab: Lab, *commands: Sequence[str | Path | float]) -> Iterator[list[subprocess.Popen[str]]]:
+    """Run *commands* beside the load at the same time; they have ended when this ends."""
+    started = [
+        subprocess.Popen(
+            lab.load_command(*map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        for command in commands
+    ]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def dns_at(rate: int, seconds: float, data: Path) -> list[str]:
+    """Return the command that asks DNS questions at a fixed rate."""
+    return [
+        "dnsperf", "-B", "-v", "-s", SERVER, "-d", str(data), "-c", "8", "-T", "1",
+        "-l", str(seconds), "-Q", str(rate), "-t", "2",
+    ]  # fmt: skip
+
+
+def dhcp_at(rate: int, seconds: float, hosts: int) -> list[str]:
+    """Return the command that sends DISCOVERs at a fixed rate."""
+    return [sys.executable, "-m", "tests.bench.dhcpprobe", SERVER, LOAD, str(hosts), str(rate), str(seconds)]
+
+
+def image_to(clients: int, path: str, *, bytes_a_second: int = 0) -> list[str]:
+    """Return the command by which so many *clients* fetch *path* at once."""
+    urls = [argument for _ in range(clients) for argument in (f"http://{SERVER}/{path}", "-o", "/dev/null")]
+    limit = ["--limit-rate", str(bytes_a_second)] if bytes_a_second else []
+    return [
+        "curl", "-s", "-Z", "--parallel-immediate", "--parallel-max", str(clients), *limit,
+        "-w", "%{http_code} %{size_download}\\n", *urls,
+    ]  # fmt: skip
+
+
+def dns_latencies(lab: Lab, process: subprocess.Popen[str]) -> Latencies:
+    """Return what dnsperf measured. Raises BenchError when a query was lost."""
+    out, _ = process.communicate(timeout=120)
+    lost = re.search(r"Queries lost:\s+(\d+)", out)
+    if not lost or int(lost[1]):
+        raise BenchError(f"{lab.name} lost {lost[1] if lost else 'all'} queries")
+    found = sorted(float(number) for number in re.findall(r"^> \S+ \S+ \S+ ([\d.]+)$", out, re.MULTILINE))
+    if not found:
+        raise BenchError(f"dnsperf printed no latencies against {lab.name}: {out[:300]}")
+    return Latencies(tuple(found))
+
+
+def dhcp_latencies(lab: Lab, process: subprocess.Popen[str]) -> Latencies:
+    """Return what the DHCP probe measured. Raises BenchError when an OFFER was lost."""
+    out, _ = process.communicate(timeout=120)
+    told = json.loads(out)
+    if told["lost"] or not told["late"]:
+        raise BenchError(f"{lab.name} lost {told['lost']} OFFERs")
+    return Latencies(tuple(sorted(told["late"])))
+
+
+def check_transfers(lab: Lab, process: subprocess.Popen[str], clients: int, size: int) -> None:
+    """Raise BenchError unless each of *clients* got its whole file."""
+    out, _ = process.communicate(timeout=120)
+    if out.splitlines() != [f"200 {size}"] * clients:
+        raise BenchError(f"{lab.name} broke a transfer: {out[:200]}")
