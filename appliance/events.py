@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
@@ -37,8 +37,9 @@ class Event:
 
     def facts(self) -> dict[str, str | int | float]:
         """Return what there is to tell, without what is empty."""
-        values = ((name.name, getattr(self, name.name)) for name in fields(self))
-        return {name: value for name, value in values if value not in ("", None)}
+        # The names of its fields, which dataclasses.fields takes as long to find as all else here takes.
+        values = ((name, getattr(self, name)) for name in self.__match_args__)
+        return {name: value for name, value in values if value != "" and value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,4 +462,4 @@ def log_event(stamped: Stamped) -> None:
 def _quoted(value: str | float) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
     # Text off the wire may hold anything; keep one event on one line.
-    return text if text.isprintable() and not set(text) & set(' "=') else ascii(text)
+    return text if text.isprintable() and not (" " in text or '"' in text or "=" in text) else ascii(text)
