@@ -20,6 +20,7 @@ class Dashboard(Fleet):
 
     def __init__(self, data_dir: Path, cluster: Cluster = LIVE) -> None:
         super().__init__(data_dir, cluster, now=time.time())
+        self.data_dir = data_dir
         with socket.create_server(("127.0.0.1", 0)) as sock:
             self.port = sock.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"

@@ -1,0 +1,83 @@
+"""Debian's headless Chromium with the dashboard open, and what it complained of."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from playwright.async_api import Page, async_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+ARTIFACTS = Path(__file__).parent / "artifacts" / "browser"
+DESKTOP = (1240, 900)
+PHONE = (390, 844)
+
+# Remembers every stage and every progress that a card ever showed, and what the security policy stopped.
+WITNESS = """
+window.seen = {}; window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => window.violations.push(event.violatedDirective));
+document.addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
+  for (const card of document.querySelectorAll("button[data-host]")) {
+    const host = window.seen[card.dataset.host] ??= { stages: [], facts: [] };
+    if (host.stages.at(-1) !== card.dataset.stage) host.stages.push(card.dataset.stage);
+    const facts = card.querySelector(".facts").textContent;
+    if (host.facts.at(-1) !== facts) host.facts.push(facts);
+  }
+}).observe(document.getElementById("hosts"), { subtree: true, childList: true, attributes: true }));
+"""
+
+
+@dataclass
+class Opened:
+    """A page, and what Chromium said about it."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    async def text(self, selector: str) -> str:
+        return (await self.page.text_content(selector)) or ""
+
+    async def wait_for_text(self, selector: str, text: str, seconds: float = 20.0) -> None:
+        condition = "([selector, text]) => document.querySelector(selector)?.textContent === text"
+        await self.page.wait_for_function(condition, arg=[selector, text], timeout=seconds * 1000)
+
+    async def stages(self) -> dict[str, str]:
+        """Return the stage on each card."""
+        script = "cards => Object.fromEntries(cards.map((card) => [card.dataset.host, card.dataset.stage]))"
+        stages: dict[str, str] = await self.page.eval_on_selector_all("button[data-host]", script)
+        return stages
+
+    async def keep(self, name: str, *, is_whole: bool = True) -> Path:
+        """Keep a screenshot as an artifact."""
+        ARTIFACTS.mkdir(parents=True, exist_ok=True)
+        path = ARTIFACTS / f"{name}.png"
+        await self.page.screenshot(path=path, full_page=is_whole)
+        return path
+
+
+@asynccontextmanager
+async def opened(
+    url: str, size: tuple[int, int] = DESKTOP, scheme: Literal["light", "dark"] = "light"
+) -> AsyncIterator[Opened]:
+    """Open *url* in a browser of its own, and wait until it shows hosts."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        width, height = size
+        page = await browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        page.set_default_timeout(20_000)
+        one = Opened(page)
+        page.on("console", lambda message: one.complaints.append(message.text))
+        page.on("pageerror", lambda error: one.complaints.append(str(error)))
+        await page.add_init_script(WITNESS)
+        await page.goto(url)
+        await page.wait_for_selector("button[data-host]")
+        try:
+            yield one
+            assert await page.evaluate("window.violations") == []
+        finally:
+            await browser.close()
