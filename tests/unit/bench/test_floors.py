@@ -93,7 +93,7 @@ def test_tftp_block_in_lock_step_costs_a_comparison() -> None:
                 transfer.take(ack, 0.0)
                 transfer.datagrams()
 
-    assert turns_for(whole_file, 598) < 5
+    assert turns_for(whole_file, 598) < 2.5
 
 
 def test_tftp_window_costs_no_more_than_its_ack() -> None:
