@@ -1,7 +1,10 @@
 # Everything installs what it needs by itself: a .venv here and, where we are root
 # on Debian, the system packages in tests/packages.txt.
 SHELL := /bin/bash
-PYTHON ?= python3
+# The first that is new enough; RHEL 9's own python3 is not.
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(or $(shell for each in python3 python3.13 python3.12 python3.11; do \
+	$$each $(NEW_ENOUGH) 2>/dev/null && echo $$each && break; done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -12,23 +15,32 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
+define make_venv
+@$(PYTHON) $(NEW_ENOUGH) || \
+	{ echo "$(PYTHON) is older than 3.11; install a newer one (dnf install python3.11), or name it: PYTHON=…" >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tests/install-packages venv
+@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	{ echo "$(PYTHON) cannot make virtual environments; install python3-venv (as root: apt-get install python3-venv)" >&2; exit 1; }
+@$(PYTHON) -m venv $(VENV)
+endef
+
 $(VENV)/run: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	$(make_venv)
 	$(PIP) install -e .
 	@touch $@
 
 $(VENV)/test: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	$(make_venv)
 	$(PIP) install -e '.[test]'
 	@touch $@ $(VENV)/run
 
 $(VENV)/bench: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	$(make_venv)
 	$(PIP) install -e '.[bench,test]'
 	@touch $@ $(VENV)/run $(VENV)/test
 
 demo: $(VENV)/run ## install the reference cluster with seven simulated machines, in a lab of its own
-	@tests/install-packages demo
+	@tests/install-packages demo || echo "going on without them"
 	@$(BIN)/ocp-appliance demo
 
 test: $(VENV)/test ## install what the tests need, and run all of them
@@ -36,7 +48,7 @@ test: $(VENV)/test ## install what the tests need, and run all of them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --no-fold-skipped $(PYTEST_ARGS)
 
 check: $(VENV)/test ## the quick loop: ruff, mypy, unit, property, golden, fuzz and repository tests
 	$(BIN)/ruff check .
