@@ -1,7 +1,6 @@
 """What a machine forbids is skipped by name and reason, and fails the run where everything is meant to run."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,9 +38,7 @@ def run(directory: Path, text: str, **environment: str) -> "subprocess.Completed
 def test_a_skip_is_told_by_name_and_reason_and_passes(tmp_path: Path) -> None:
     done = run(tmp_path, SKIPPED)
     assert done.returncode == 0, done.stdout
-    assert re.search(
-        r"^SKIPPED .*test_example\.py::test_that_cannot - Skipped: no such thing here$", done.stdout, re.MULTILINE
-    )
+    assert "::test_that_cannot - Skipped: no such thing here\n" in done.stdout
 
 
 @pytest.mark.parametrize("text", [SKIPPED, SKIPPED_WHOLE], ids=["one", "whole-file"])
