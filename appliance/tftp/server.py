@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
+from appliance.allowance import Allowance
 from appliance.errors import ListenError
 from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted
 from appliance.model import Listen
@@ -45,6 +46,7 @@ class TftpServer:
         self.tap: Tap | None = None
         self._live = live
         self._publish = publish
+        self._allowance = Allowance()
         self._is_single_port = listen.tftp_single_port
         self._files = Files()
         self._sessions: dict[int, Session] = {}  # by descriptor; by a number below 0 where they share the listener's
@@ -157,7 +159,7 @@ class TftpServer:
         self.counts["refused", refusal] += 1
         if self.tap:
             self.tap(datagram, asked.local, asked.peer)
-        self._publish(TftpFailed(host, client=asked.peer[0], path=name, why=refusal))
+        self._tell(TftpFailed(host, client=asked.peer[0], path=name, why=refusal))
 
     def _begin(self, asked: Asked, request: Request, host: str, mtu: int, content: Content) -> None:
         now = self._loop.time()
@@ -178,7 +180,7 @@ class TftpServer:
         self._by_client[asked.peer[0]] += 1
         self.counts["started",] += 1
         self._send(session)
-        self._publish(TftpStarted(host, client=asked.peer[0], path=session.path, total=content.total))
+        self._tell(TftpStarted(host, client=asked.peer[0], path=session.path, total=content.total))
         if self._ticking is None:
             self._ticking = self._loop.call_later(TICK_SECONDS, self._tick)
 
@@ -283,6 +285,11 @@ class TftpServer:
             event = TftpAborted(session.host, client=client, path=path, why=why)
         else:
             event = TftpFailed(session.host, client=client, path=path, why=why)
-        self._publish(event)
+        self._tell(event)
         if not self._sessions:
             self._idle.set()
+
+    def _tell(self, event: Event) -> None:
+        """Publish *event*, unless strangers have caused too many."""
+        if event.host or self._allowance.take(self._loop.time()):
+            self._publish(event)

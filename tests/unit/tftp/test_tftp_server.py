@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.allowance import Allowance
 from appliance.errors import ListenError
 from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted
 from appliance.model import Cluster, Endpoint, Network
@@ -267,6 +268,18 @@ async def test_drain_ends_when_its_time_is_up(tmp_path: Path, clients: MakeClien
         assert it.server.counts["started",] == 1
 
 
+async def test_flood_of_strangers_is_counted_but_not_told_without_end(
+    tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "Allowance", lambda: Allowance(per_second=0.0, at_once=5.0))
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        for number in range(20):
+            await client.ask(name=b"no-%d" % number)
+        assert it.server.counts["refused", "not-found"] == 20
+        assert len(it.events) == 5
+
+
 async def test_tap_hears_every_datagram(tmp_path: Path, clients: MakeClient) -> None:
     async with running(Running(tmp_path)) as it:
         heard: list[tuple[bytes, tuple[str, int], tuple[str, int]]] = []
@@ -291,8 +304,11 @@ async def test_file_replaced_during_a_transfer_arrives_as_it_was(tmp_path: Path,
         assert await client.fetch_rest(first) == LOADER
 
 
-async def test_two_hundred_and_fifty_clients_get_on_equally(tmp_path: Path, clients: MakeClient) -> None:
+async def test_two_hundred_and_fifty_clients_get_on_equally(
+    tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """None starves: when the first has its file, the others have almost all of it."""
+    monkeypatch.setattr(server_module, "Allowance", lambda: Allowance(at_once=1000.0))
     async with running(Running(tmp_path)) as it:
         everybody = [clients(it.port, "127.0.0.1", f"127.0.1.{number + 1}") for number in range(250)]
         firsts = await asyncio.gather(*(client.ask() for client in everybody))
