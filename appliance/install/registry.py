@@ -150,7 +150,8 @@ class Registry:
             if isinstance(event, events.WebRefused):
                 self.refusals.append((stamped.at, event))
             self.certificates.hear(event)
-            self.journal.note(stamped, 0)
+            if not isinstance(event, events.WebProgress):
+                self.journal.note(stamped, 0)
         self._tell_followers(stamped, 0)
 
     def _tell_followers(self, stamped: Stamped, number: int) -> None:

@@ -19,6 +19,7 @@ from appliance.events import (
     RogueDhcp,
     StateTrouble,
     WebKind,
+    WebProgress,
     WebRefused,
 )
 from appliance.install.journal import Journal
@@ -126,6 +127,11 @@ def test_progress_is_followed_and_not_written(live):
     activity = live.registry.activity[m1.host]
     assert (activity.what, activity.sent, activity.total, activity.is_under_way) == ("rootfs", 800 * MB, 900 * MB, True)
     assert "web.progress" not in {row.kind for row in live.journal.events()}
+
+
+def test_progress_of_strangers_is_not_written_either(live):
+    live.happen(WebProgress("", "172.16.0.200", "/rootfs", WebKind.ROOTFS, MB, 900 * MB))
+    assert live.journal.events() == []
 
 
 def test_bytes_are_counted_by_host_and_kind(live):
