@@ -70,7 +70,7 @@ def _exchange(lab: Lab, way: str, seconds: float, rate: int) -> float:
     """Return the rate that perfdhcp reached when it tried for *rate*, or 0 when too much was lost."""
     where = ["-l", LOAD, SERVER] if way == "through a relay" else ["-B", "-l", "load0"]
     out = lab.load(
-        "perfdhcp", "-4", "-r", rate, "-p", max(1, round(seconds)), "-R", HOSTS, "-M", lab.directory / "macs",
+        "perfdhcp", "-4", "-r", rate, "-p", max(1, round(seconds / 2)), "-R", HOSTS, "-M", lab.directory / "macs",
         "-g", "single", *where, check=False,
     )  # fmt: skip
     reached = re.search(r"^Rate: ([\d.]+)", out, re.MULTILINE)

@@ -66,12 +66,12 @@ def measure(
 ) -> Figure:
     """Run every contestant once a round, in turn, after one round that is not counted.
 
-    A contestant that fails or loses something leaves the row with its reason.
+    A single round has none before it. A contestant that fails or loses something leaves the row with its reason.
     """
     samples: dict[str, list[float]] = {contestant: [] for contestant in contestants}
     failures: dict[str, str] = {}
     began = time.monotonic()
-    for number in range(-1 if warmup else 0, rounds):
+    for number in range(-1 if warmup and rounds > 1 else 0, rounds):
         for contestant, sample in contestants.items():
             if contestant in failures:
                 continue

@@ -28,7 +28,7 @@ CLIENTS = 8
 FAN_OUT_CLIENTS = 32
 IMAGE = "metal.raw.gz"
 IMAGE_BYTES = 256 << 20
-SECONDS = 6.0  # under load; the reload comes after a sixth of that
+SECONDS = 5.0  # under load; the reload comes after a fifth of that
 STACK = "BIND + dhcpd + nginx"
 SMALL_STACK = "dnsmasq + nginx"
 
@@ -151,7 +151,7 @@ class _Reloads:
             image_to(CLIENTS, IMAGE, bytes_a_second=int(IMAGE_BYTES / SECONDS)),
         )
         with running(self._lab, *commands) as (dns, dhcp, http):
-            time.sleep(SECONDS / 6)
+            time.sleep(SECONDS / 5)
             self._reload(self._lab, self._fleet, api)
             worst_ms = dns_latencies(self._lab, dns).worst_ms
             self.worst_dhcp_ms.append(dhcp_latencies(self._lab, dhcp).worst_ms)
