@@ -44,7 +44,7 @@ DATES = st.integers(-631152000, 7258118400).map(
 )
 
 
-@given(DATES, st.integers(1, 3650 * 86400), st.integers(1, 2**159))
+@given(DATES, st.integers(1, 3650 * 86400), st.integers(1, 2**159 - 1))
 def test_dates_are_those_that_cryptography_reads(not_before, seconds, serial):
     one = certificate(not_before, not_before + timedelta(seconds=seconds), serial)
     found = validity(der(one))
