@@ -126,7 +126,9 @@ class Bridge:
 
 def free_base_port() -> int:
     """Return a port P where P, P+1 and P+3944 are free for UDP on every address: DHCP's three, moved up."""
-    for port in range(26700, 36700, 10):
+    for step in range(1000):
+        # Not all from the first one: whoever looks at the same moment would find the same.
+        port = 26700 + (os.getpid() + step) % 1000 * 10
         with ExitStack() as held, suppress(OSError):
             for one in (port, port + 1, port + 3944):
                 held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("", one))

@@ -127,7 +127,7 @@ async def test_opened_lines_stay_open_when_the_machine_asks_again(dashboard):
 async def test_the_certificate_clock_shows_what_dies_first(dashboard):
     everything(dashboard)
     async with opened(dashboard.url) as one:
-        assert await one.text("#clock-name") == "certificates, bootstrap.ign"
+        assert await one.text("#clock-name") == "life of bootstrap.ign"
         assert (await one.text("#clock")).endswith("days left")
 
 

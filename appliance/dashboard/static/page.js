@@ -188,6 +188,7 @@ function takeAll(told) {
   forget(new Set(told.hosts.map((host) => host.host)));
   takeRest(told);
   takeHosts(told.hosts);
+  showWaterfall([...hosts.values()], now(), INSTALLED);
 }
 
 function takeHosts(rows) {

@@ -24,7 +24,7 @@ export function showRest(rest, now) {
 export function showClock(certificates, now) {
   const dying = certificates.filter((one) => one.expires_at !== null).sort((one, other) => one.expires_at - other.expires_at)[0];
   const seconds = dying ? dying.expires_at - now : Infinity;
-  say(at("clock-name"), dying ? `certificates, ${dying.file}` : "certificates");
+  say(at("clock-name"), dying ? `life of ${dying.file}` : "certificates");
   say(at("clock"), !dying ? "none" : seconds > 0 ? `${age(seconds)} left` : `died ${age(-seconds)} ago`);
   at("clock").className = !dying ? "" : seconds <= 0 ? "bad" : seconds < EXPIRY_WARNING_SECONDS ? "warn" : "good";
 }

@@ -1,0 +1,137 @@
+"""Seven simulated machines install while the dashboard is open in Chromium, and the page agrees with the journal."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from appliance.config import load
+from appliance.model import Cluster
+from appliance.share import share
+from appliance.simulate.child import Appliance
+from appliance.simulate.fabric import Fabric
+from appliance.simulate.loopback import moved_to_loopback
+from appliance.simulate.rehearsal import MachineConfigStandIn, Rehearsal
+from appliance.simulate.run import Result
+from appliance.simulate.standins import make_standins
+from tests.browser_page import Opened, opened
+
+STAGES = (
+    *("waiting", "firmware", "loader", "ipxe", "script", "kernel", "initramfs"),
+    *("image", "ignition", "installed", "booted", "joining"),
+)
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@dataclass
+class Site:
+    """The reference cluster on loopback: its machines are simulated, its appliance is the real one."""
+
+    directory: Path
+    file: Path
+    cluster: Cluster
+    rehearsal: Rehearsal
+    fabric: Fabric
+    appliance: Appliance
+    page: Opened
+
+    @property
+    def url(self) -> str:
+        return url_of(self.cluster)
+
+    async def power_on_all(self, time: int = 1) -> None:
+        """Power on every machine, and wait until each is up."""
+        stand_in = MachineConfigStandIn(self.fabric.api_int, self.rehearsal._masters())
+        try:
+            await self.rehearsal._power_on_all(time, stand_in.master_is_up)
+        finally:
+            await stand_in.close()
+        assert [way.error for way in self.rehearsal.ways if way.error] == []
+
+    async def events(self) -> list[dict[str, object]]:
+        """Return the journal, as `ocp-appliance events` tells it."""
+        command = [sys.executable, "-m", "appliance", "events", "-o", "json", "--data-dir", str(self.directory)]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, "COLUMNS": "200"}
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0
+        return [json.loads(line) for line in output.splitlines()]
+
+
+def url_of(cluster: Cluster) -> str:
+    (endpoint,) = cluster.listen.dashboard
+    return f"http://{endpoint.address}:{endpoint.port}"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    file = tmp_path / "cluster.yaml"
+    moved_to_loopback(share("data") / "ocp45" / "cluster.yaml", file)
+    (cluster,) = load([file], tmp_path)
+    rehearsal = Rehearsal(cluster, file, tmp_path, make_standins(cluster, tmp_path, 0), in_lab=False)
+    with Fabric(cluster, in_lab=False) as fabric:
+        async with Appliance(file, tmp_path) as appliance, opened(url_of(cluster)) as page:
+            rehearsal._assemble(fabric)
+            yield Site(tmp_path, file, cluster, rehearsal, fabric, appliance, page)
+
+
+async def test_a_whole_installation_is_seen_live_and_agrees_with_status_and_journal(site: Site) -> None:
+    names = [host.name for host in site.cluster.hosts]
+    assert await site.page.stages() == dict.fromkeys(names, "waiting")
+    await site.power_on_all()
+    await site.page.wait_for_text("#installed", "7 of 7")
+    for name in names:
+        await site.page.page.wait_for_selector(f"[data-host='{name}'][data-stage=joining]")
+    await site.page.page.wait_for_selector(".bar.stage-joining")
+
+    seen = await site.page.page.evaluate("window.seen")
+    for name in names:  # each went forward only, and none jumped from nothing to the end
+        steps = [STAGES.index(stage) for stage in seen[name]["stages"]]
+        assert steps == sorted(steps)
+    assert sum(len(one["stages"]) for one in seen.values()) > 3 * len(names)
+
+    async with aiohttp.ClientSession() as session, session.get(f"{site.url}/status") as answer:
+        rows = {row["host"]: row for row in (await answer.json())["hosts"]}
+    assert {name: row["stage"] for name, row in rows.items()} == await site.page.stages()
+
+    reached: dict[str, dict[str, float]] = {name: {} for name in names}
+    for event in await site.events():
+        if event["kind"] == "install.stage":
+            reached[str(event["host"])][event["facts"]["stage"]] = event["at"]  # type: ignore[index, assignment]
+    shown = "lanes => lanes.map((lane) => [...lane.querySelectorAll('.bar')].map((bar) => bar.className.split('-')[1]))"
+    lanes = await site.page.page.eval_on_selector_all("#lanes li", shown)
+    assert [sorted(lane) for lane in lanes] == [sorted(reached[name]) for name in names]
+    for name, stages in reached.items():
+        assert sorted(rows[name]["reached"], key=STAGES.index) == list(stages)
+        assert list(rows[name]["reached"].values()) == pytest.approx(sorted(stages.values()), abs=0.1)
+    await site.page.keep("installed-light")
+    assert site.page.complaints == []
+
+
+async def test_a_restart_of_the_appliance_loses_nothing_on_the_page(site: Site) -> None:
+    await site.power_on_all()
+    await site.page.wait_for_text("#installed", "7 of 7")
+    await site.appliance.stop()
+    await site.page.page.wait_for_selector("body.lost")
+    (site.directory / "notify.sock").unlink()
+    site.fabric.__exit__(None, None, None)  # whose relay holds the appliance's port
+    async with Appliance(site.file, site.directory):
+        await site.page.wait_for_text("#link", "live")
+        assert await site.page.text("#installed") == "7 of 7"
+        with Fabric(site.cluster, in_lab=False) as fabric:
+            for name, link in fabric.plug_all(site.cluster.hosts).items():
+                machine, _ = site.rehearsal._machines[name]
+                site.rehearsal._machines[name] = (machine, link)
+            await site.power_on_all(2)
+        assert {way.second and way.second.result for way in site.rehearsal.ways} == {Result.BOOTED}
+        assert await site.page.text("#installed") == "7 of 7"
+    # Of the connections that were refused while it was away, and of nothing else.
+    assert all("ERR_" in complaint for complaint in site.page.complaints), site.page.complaints
