@@ -13,10 +13,15 @@ PASS, DROP, DOUBLE, LATE = "pass", "drop", "double", "late"
 
 @dataclass
 class Receiver:
-    """The client's side of a transfer (RFC 1350, 7440); it never sends anything of its own accord."""
+    """The client's side of a transfer (RFC 1350, 7440); it never sends anything of its own accord.
+
+    An *eager* one answers each block that it does not expect, as EDK2's does; the
+    other tells of a gap once, and of a window that it has already after its last block.
+    """
 
     block_bytes: int
     window_blocks: int
+    is_eager: bool = False
     data: bytearray = field(default_factory=bytearray)
     received: int = 0  # blocks, without rolling over
     in_window: int = 0
@@ -37,7 +42,7 @@ class Receiver:
             self.in_gap = False
             self.is_whole = len(datagram) - 4 < self.block_bytes
             return self._ack() if self.is_whole or self.in_window == self.window_blocks else None
-        if ahead == 0:  # the last block again: our ACK was lost
+        if ahead == 0 or self.is_eager:  # the last block again: our ACK was lost
             return self._ack()
         if ahead < BLOCK_NUMBERS // 2 and not self.in_gap:  # a block is missing; say so once
             self.in_gap = True

@@ -40,6 +40,7 @@ class Transfer:
         "_last",
         "_next",
         "_patience_seconds",
+        "_recover",
         "_resent",
         "_round_trip",
         "_sent",
@@ -69,6 +70,7 @@ class Transfer:
         self._sent = 0  # every block up to this one has been sent
         self._next = 1  # the first block that `datagrams` lists; 0 is the OACK
         self._awaited: bytes | None = None  # the ACK that `follow` takes
+        self._recover = 0  # every block up to this one may have been sent twice
         self._unacked_oack = terms.oack
         self._round_trip = 0.0  # smoothed, as RFC 6298 has it; 0.0 before the first sample
         self._variation = 0.0
@@ -76,7 +78,7 @@ class Transfer:
         self._wants_sample = True  # the wait is a guess: `take` must see the next ACK, and measure
         self._patience_seconds = max(PATIENCE_SECONDS, PATIENCE_TIMEOUTS * float(terms.timeout_seconds))
         self.progress_at = now
-        self._send_window(now, resent=False)
+        self._send_from(1, now)
 
     @property
     def deadline(self) -> float:
@@ -128,23 +130,25 @@ class Transfer:
     def _acknowledge(self, number: int, now: float) -> None:
         ahead = (number - self._acked) % BLOCK_NUMBERS
         if ahead == 0 and not self._unacked_oack:
-            # A duplicate. With a window of one it says nothing: answering it would send
-            # every later block twice (RFC 1123 section 4.2.3.1). With more, it says that the
-            # window's first block was lost, but only if it can have been caused by that window.
-            if self._window > 1 and now - self._sent_at >= self._round_trip / 2:
-                self._send_window(now, resent=True)
+            # A duplicate. Answering it would send every later block twice (RFC 1123 section 4.2.3.1),
+            # and a window many times: EDK2 acknowledges each block of it that it has already.
             return
         if ahead > self._sent - self._acked:
             return  # of a block not sent yet: an old duplicate, or none of ours
         self._acked += ahead
         self._unacked_oack = b""
+        self.progress_at = now
         if self._acked == self._last:
             self.outcome = Outcome.FINISHED
             return
         if not self._resent:  # or else it is unknown which of the two is answered (Karn)
             self._measure(now - self._sent_at)
-        self.progress_at = now
-        self._send_window(now, resent=False)
+        elif self._acked < self._sent:
+            self._reset_wait()  # a gap in the window: the line is lossy, not longer than thought
+        if self._recover < self._acked < self._sent:
+            self._go_back(now)  # a block of the window is missing (RFC 7440 section 4)
+        else:
+            self._send_from(self._sent + 1, now)
 
     def _measure(self, sample: float) -> None:
         """Take a round trip into account (RFC 6298 section 2)."""
@@ -153,38 +157,50 @@ class Transfer:
             self._round_trip += (sample - self._round_trip) / 8
         else:
             self._round_trip, self._variation = sample, sample / 2
-        if not self.terms.timeout_seconds:
+        self._wants_sample = False
+        self._reset_wait()
+
+    def _reset_wait(self) -> None:
+        if self._round_trip and not self.terms.timeout_seconds:
             wait_seconds = self._round_trip + 4 * self._variation
             self._wait_seconds = min(max(wait_seconds, MIN_WAIT_SECONDS), MAX_WAIT_SECONDS)
-        self._wants_sample = False
 
     def expire(self, now: float) -> None:
         """Take it that the deadline has passed: send the window again, or give up."""
         if self.outcome or now < self.deadline:
             return
-        if now - self.progress_at >= self._patience_seconds:
+        if now >= self.progress_at + self._patience_seconds:
             self.outcome = Outcome.FAILED
             self.why = f"no answer to block {self._acked + 1} of {self._last} for {self._patience_seconds:.0f} s"
             return
         if not self.terms.timeout_seconds:
             self._wait_seconds = min(2 * self._wait_seconds, MAX_WAIT_SECONDS)
             self._wants_sample = True
-        self._send_window(now, resent=True)
+        self._go_back(now)
 
     def repeat(self, now: float) -> None:
         """Take it that the client asked again before it had an answer: send the first one once more."""
         if not (self.outcome or self.has_progressed):
-            self._send_window(now, resent=True)
+            self._go_back(now)
 
-    def _send_window(self, now: float, *, resent: bool) -> None:
-        if resent:
-            self.resent_blocks += max(self._sent - self._acked, 1)
+    def _go_back(self, now: float) -> None:
+        """Send again what is not acknowledged.
+
+        What then comes back for blocks up to `_recover` may be answers to either
+        copy, and is no reason to go back once more (as in RFC 6582, for TCP).
+        """
+        self.resent_blocks += max(self._sent - self._acked, 1)
+        self._recover = self._sent
+        self._send_from(self._acked + 1, now)
+        self._resent = True
+
+    def _send_from(self, first: int, now: float) -> None:
         if self._unacked_oack:
             self._next = 0
         else:
-            self._next = self._acked + 1
+            self._next = first
             self._sent = min(self._acked + self._window, self._last)
-        self._resent = resent
         self._sent_at = now
-        is_plain = self._window == 1 and not (resent or self._wants_sample or self._unacked_oack)
+        self._resent = self._acked < self._recover
+        is_plain = self._window == 1 and not (self._resent or self._wants_sample or self._unacked_oack)
         self._awaited = ack_datagram(self._sent) if is_plain and self._sent < self._last else None

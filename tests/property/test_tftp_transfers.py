@@ -20,13 +20,13 @@ def transfer_of(data: bytes, window_blocks: int, oack: bytes = OACK) -> Transfer
     return Transfer(Content(data).blocks(8), Terms(8, window_blocks, 0, oack), 0.0)
 
 
-@given(SIZES, WINDOWS, FAULTS, st.booleans())
+@given(SIZES, WINDOWS, FAULTS, st.booleans(), st.booleans())
 def test_file_arrives_whole_through_loss_doubling_and_delay(
-    size: int, window: int, faults: list[str], has_options: bool
+    size: int, window: int, faults: list[str], has_options: bool, is_eager: bool
 ) -> None:
     data = bytes(n % 251 for n in range(size))
     window = window if has_options else 1
-    transfer, receiver = transfer_of(data, window, OACK if has_options else b""), Receiver(8, window)
+    transfer, receiver = transfer_of(data, window, OACK if has_options else b""), Receiver(8, window, is_eager)
     run(transfer, receiver, LossyLink(chain(faults, repeat(PASS))))
     assert transfer.outcome is Outcome.FINISHED
     assert receiver.data == data
@@ -41,11 +41,11 @@ def test_transfer_ends_in_bounded_time_when_the_line_goes_dead(size: int, window
     assert seconds <= PATIENCE_SECONDS + 4.0 * (len(faults) + 1)
 
 
-@given(st.integers(1, 300), st.sampled_from((1, 4)), st.integers(2, 30))
-def test_doubled_datagrams_do_not_double_the_traffic(blocks: int, window: int, every: int) -> None:
+@given(st.integers(1, 300), st.sampled_from((1, 4)), st.integers(2, 30), st.booleans())
+def test_doubled_datagrams_do_not_double_the_traffic(blocks: int, window: int, every: int, is_eager: bool) -> None:
     """The sorcerer's apprentice: one doubled datagram must not double every later block."""
     sent = count()
-    transfer, receiver = transfer_of(bytes(8 * blocks), window), Receiver(8, window)
+    transfer, receiver = transfer_of(bytes(8 * blocks), window), Receiver(8, window, is_eager)
     faults = cycle([DOUBLE] + [PASS] * every)
     run(transfer, receiver, LossyLink(fault for fault in faults if next(sent) >= 0))
     assert receiver.is_whole
