@@ -36,6 +36,7 @@ from dataclasses import replace
 from appliance import events
 from appliance.events import Client, WebKind
 from appliance.install.lifecycle import TOLD_TO_WAIT, Condition, Installation, Rules, Stage, begin, order_of
+from appliance.loaders import package_hint
 from appliance.model import Install
 
 
@@ -133,13 +134,20 @@ def _loader(one: Installation, event: events.Event, at: float, _rules: Rules) ->
     return _reach_or_count(one, Stage.LOADER, at, "loader")
 
 
-def _loader_failed(one: Installation, event: events.Event, _at: float, _rules: Rules) -> Installation:
+def _loader_failed(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
     assert isinstance(event, events.TftpFailed)
-    if event.path.endswith(".ipxe") or one.stage > Stage.LOADER:
+    if event.path.endswith(".ipxe") or one.stage > Stage.LOADER or event.why in _BAD_REQUESTS:
         return one
-    return _count(one, "loader-failed")
+    return _no_loader(one, event.path, at) if event.why in _NO_FILE else _count(one, "loader-failed")
 
 
+def _no_loader(one: Installation, path: str, at: float) -> Installation:
+    hint = f"the boot file {path} cannot be served; {package_hint(path)}"
+    return replace(one, complaint=Condition("file-missing", hint, at))
+
+
+_NO_FILE = frozenset({"not-found", "forbidden"})  # of TFTP's refusals
+_BAD_REQUESTS = frozenset({"malformed", "mode", "write"})
 _FILE_STAGES = {
     WebKind.KERNEL: Stage.KERNEL,
     WebKind.INITRAMFS: Stage.INITRAMFS,
@@ -242,6 +250,8 @@ def _refused(one: Installation, event: events.Event, at: float, _rules: Rules) -
         opened_at = at if event.status == 503 else one.window_opened_at
         name = "ignition-waits" if event.status == 503 else "ignition-refused"
         return replace(one, window_opened_at=opened_at, complaint=Condition(name, event.why, at))
+    if one.stage <= Stage.LOADER and event.path.endswith((".efi", "pxe")) and event.status in (403, 404):
+        return _no_loader(one, event.path.lstrip("/"), at)  # UEFI HTTP Boot
     if event.what in _FILE_STAGES and event.status in (403, 404):
         hint = f"{event.path} cannot be served: {event.why}"
         return replace(one, complaint=Condition("file-missing", hint, at))

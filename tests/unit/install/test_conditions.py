@@ -46,6 +46,26 @@ LOOPS = {
 }
 
 
+@pytest.mark.parametrize("by", ["tftp", "http"])
+def test_missing_boot_file_is_told_with_its_package(live, by):
+    m1 = live.boot(1)
+    refused = {
+        "tftp": TftpFailed(m1.host, m1.address, "efi/ipxe.efi", "not-found"),
+        "http": WebRefused(m1.host, m1.address, "/efi/ipxe.efi", WebKind.OTHER, 404, "there is no such file"),
+    }
+    live.happen([*m1.dhcp(Client.PXE), refused[by]])
+    assert live[m1].condition.name == "file-missing"
+    assert "efi/ipxe.efi cannot be served; apt install ipxe" in live[m1].condition.hint
+    live.happen(m1.loader())
+    assert live[m1].condition is None
+
+
+def test_requests_that_are_none_are_no_lost_blocks(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Client.PXE), *[TftpFailed(m1.host, m1.address, "", "malformed")] * 5])
+    assert live[m1].condition is None
+
+
 @pytest.mark.parametrize("name", LOOPS)
 def test_loop_gets_its_name(live, name):
     m1 = live.boot(1)
