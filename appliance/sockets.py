@@ -55,7 +55,7 @@ def udp_server(
         elif with_packet_info:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         if interface:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+            bind_to_interface(sock, interface)
         if address.version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((str(address), port))
@@ -66,6 +66,14 @@ def udp_server(
         where = f"{address}:{port}/udp on {interface}" if interface else f"{address}:{port}/udp"
         raise _listen_error(error, where, setting) from error
     return sock
+
+
+def bind_to_interface(sock: socket.socket, interface: str) -> None:
+    """Let *sock* serve *interface* alone, also one that was made anew under its old name.
+
+    Raises OSError: the second time it takes CAP_NET_RAW.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
 
 
 def udp_transfer(address: IPv4Address | IPv6Address) -> socket.socket:

@@ -15,6 +15,7 @@ from appliance.dhcp.interfaces import Interface, list_interfaces
 from appliance.dhcp.probe import find_rogues
 from appliance.dhcp.protocol import answer
 from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence
+from appliance.errors import ListenError
 from appliance.events import Event
 from appliance.model import DhcpMode, Listen
 from appliance.sockets import IN_PKTINFO, IP_PKTINFO
@@ -29,7 +30,7 @@ BOOT_SERVER_DISTANCE = 4011 - WELL_KNOWN_PORT
 BURST = 32  # datagrams a wake-up, some 1 ms: the other services run in between
 MAX_REQUEST_BYTES = 2048  # past any MTU that DHCP crosses
 ANCILLARY_BYTES = socket.CMSG_SPACE(IN_PKTINFO.size)
-INTERFACES_SECONDS = 30.0  # addresses that come later are seen by then
+INTERFACES_SECONDS = 5.0  # interfaces and addresses that come later are seen by then; firmware asks for longer
 PROBE_SECONDS = 600.0
 
 
@@ -48,6 +49,7 @@ class DhcpServer:
         self._listen = listen
         self._publish = publish
         self._sockets: list[tuple[socket.socket, bool]] = []
+        self._bound: dict[socket.socket, tuple[str, int]] = {}  # to an interface, by name and index
         self._senders: dict[str, socket.socket | None] = {}
         self._interfaces: dict[int, Interface] = {}
         self._allowance = Allowance()
@@ -72,6 +74,8 @@ class DhcpServer:
                     shares_port=self._listen.dhcp_port != WELL_KNOWN_PORT,
                 )
                 self._sockets.append((sock, distance > 0))
+                if interface:
+                    self._bound[sock] = interface, socket.if_nametoindex(interface)
         self._interfaces = list_interfaces(self._sockets[0][0])
 
     def close(self) -> None:
@@ -92,6 +96,7 @@ class DhcpServer:
                 loop.add_reader(sock, self._drain, sock, is_boot_server)
             probed_at = -PROBE_SECONDS
             while True:
+                self._follow_interfaces()
                 if self._sockets:
                     self._interfaces = list_interfaces(self._sockets[0][0])
                 table = self._live.tables.dhcp
@@ -103,6 +108,26 @@ class DhcpServer:
             for sock, _ in self._sockets:
                 loop.remove_reader(sock)
             self.close()
+
+    def _follow_interfaces(self) -> None:
+        """Serve an interface that was made anew: a socket stays with the one that has gone, and hears nothing."""
+        renewed = set()
+        for sock, (name, bound_index) in self._bound.items():
+            try:
+                index = socket.if_nametoindex(name)
+            except OSError:
+                continue  # it may come back
+            if index == bound_index:
+                continue
+            try:
+                sockets.bind_to_interface(sock, name)
+            except OSError as error:
+                why = error.strerror.lower() if error.strerror else error
+                raise ListenError(f"cannot listen on {name}, which was made anew: {why}; restart") from error
+            self._bound[sock] = name, index
+            renewed.add(name)
+        for name in renewed:
+            logger.warning("dhcp.interface name=%s: it was made anew, and is served again", name)
 
     async def _find_rogues(self, table: DhcpTable) -> None:
         # Beside a proxy another server is what the operator wants.

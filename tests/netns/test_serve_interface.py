@@ -1,0 +1,40 @@
+"""An interface that goes away under a running appliance, and comes back."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.simulate.namespace import ip
+from tests.serve_lab import REFERENCE_TEXT, Site, site
+
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path) as one:
+        yield one
+
+
+def away_and_back(here: Site) -> None:
+    """Take the node network's interface away with its address, and bring both back under another index."""
+    ip(
+        "link del br0",
+        "link add br0 type bridge stp_state 0 forward_delay 0",
+        "link set br0 up",
+        "addr add 172.16.0.101/24 dev br0",
+        place=here.place,
+    )
+
+
+@pytest.mark.parametrize("listen", ["", "listen: {dhcp: [br0]}\n"], ids=["everywhere", "named"])
+def test_machines_install_after_the_interface_was_away(here: Site, listen: str) -> None:
+    here.config.write_text(REFERENCE_TEXT + listen)
+    with here.serve() as one:
+        away_and_back(here)
+        if listen:
+            one.said("dhcp.interface name=br0")
+        done = here.simulate("m1")
+        assert re.search(r"m1\.ocp45\.example\.localdomain: installed", done.stdout), done.stdout + one.text
