@@ -9,6 +9,8 @@ import pytest
 from appliance.simulate.loopback import moved_to_loopback
 from tests.simulate_segment import REFERENCE, ROOT
 
+pytestmark = pytest.mark.slow
+
 # The real program, but for one server whose socket fails while it serves.
 WITH_A_DYING_SERVER = """
 import asyncio, sys
