@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
 
 from tests.bench import report
@@ -27,6 +28,8 @@ def main() -> None:
         parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     if os.geteuid() != 0:
         sys.exit("the bench makes network namespaces and pins processes: run it as root")
+    # The namespaces go away however this ends.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     rounds, seconds = (1, 1.0) if arguments.quick else (5, 2.0)
     figures: list[Figure] = []
     failed = False

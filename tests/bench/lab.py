@@ -99,15 +99,18 @@ class Lab:
         return process
 
     def load(self, *argv: str | Path | float, timeout: float = 120, check: bool = True) -> str:
-        """Run a load tool on its core and return what it prints."""
-        result = subprocess.run(
-            [*_in(self.load_ns, LOAD_CORE), *map(str, argv)],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            cwd=ROOT,
-        )
+        """Run a load tool on its core and return what it prints. Raises BenchError."""
+        try:
+            result = subprocess.run(
+                [*_in(self.load_ns, LOAD_CORE), *map(str, argv)],
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+                cwd=ROOT,
+            )
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"{argv[0]} against {self.name} had not ended after {timeout:g} s") from None
         if check and result.returncode:
             raise BenchError(
                 f"{argv[0]} against {self.name}: exit {result.returncode}: {result.stderr or result.stdout}"

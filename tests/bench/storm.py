@@ -22,6 +22,7 @@ from tests.bench.workload import Host, hosts
 MIB = 1 << 20
 LOADER = "efi/ipxe.efi"
 MEMORY_LIMIT_MIB = 120
+LONGEST_SECONDS = 60
 STACK = "BIND + dhcpd + tftpd-hpa + nginx"
 SMALL_STACK = "dnsmasq + nginx"
 # What `openshift-install create ignition-configs` makes is of this order.
@@ -101,9 +102,8 @@ def _seconds_to_last(start: Callable[[Lab, list[Host], Case], None], case: Case,
 
 def _play(lab: Lab, cluster: Path) -> dict[str, Any]:
     """Power on every host of *cluster* and return the storm's report."""
-    out = lab.load(
-        sys.executable, "-m", "appliance.simulate.storm", cluster, "--via", LOAD, "--json", timeout=200, check=False
-    )
+    command = (sys.executable, "-m", "appliance.simulate.storm", cluster, "--via", LOAD, "--json")
+    out = lab.load(*command, timeout=LONGEST_SECONDS, check=False)
     if not out:
         raise BenchError(f"{lab.name}: the storm ended without a report")
     return cast("dict[str, Any]", json.loads(out))
