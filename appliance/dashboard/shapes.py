@@ -3,7 +3,7 @@
 Times (…_at, since) are seconds since the epoch, UTC; sizes are bytes.
 """
 
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 
 class Progress(TypedDict):
@@ -150,11 +150,3 @@ class EventRow(TypedDict):
     facts: dict[str, str | int | float]
     times: int  # how often it came in a row
     last_at: float
-
-
-class OrderRow(TypedDict):
-    """What came of an order for one host."""
-
-    host: str
-    order: Literal["install", "local", "hold"]
-    number: int
