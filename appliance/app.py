@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 # Long enough for a rootfs of 1 GiB to seven hosts on a 1 Gbit/s link; systemd's own limit is set above it.
 DRAIN_SECONDS = 75.0
+SWITCH_SECONDS = 0.0005
 
 
 class App:
@@ -48,6 +50,9 @@ class App:
         Raises ConfigError, ListenError or StateError before anything is served,
         and what ended a server after that.
         """
+        # A thread that computes, as one that compiles or writes metrics, keeps the loop waiting for so long each
+        # time it wakes up: measured 0.7 ms instead of 5.2, for a tenth more of the thread's time.
+        sys.setswitchinterval(SWITCH_SECONDS)
         # First of all: a signal that comes while the files are read must not find its default, sudden death.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
