@@ -24,7 +24,10 @@ def command(host: str, output: Path, data_dir: Path | None, socket: Path | None)
 
     answers = ask(find_socket(data_dir, socket), "capture", host=host)
     packets = b"".join(base64.b64decode(str(answer["pcapng"])) for answer in answers)
-    with click.open_file(str(output), "wb") as out:
-        out.write(packets)
+    try:
+        with click.open_file(str(output), "wb") as out:
+            out.write(packets)
+    except OSError as error:
+        raise click.FileError(str(output), error.strerror) from error
     if str(output) != "-":
         click.echo(f"{output}: {len(packets):,} bytes")

@@ -1,0 +1,106 @@
+"""The demo's dashboard as its user sees it: from outside the lab that the appliance runs in."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.netns, pytest.mark.timeout(120)]
+
+ROOT = Path(__file__).parent.parent.parent
+APPLIANCE = [sys.executable, "-m", "appliance"]
+AS_NOBODY = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        content: bytes = answer.read()
+    return content
+
+
+def wait_for(claim: Callable[[], object], seconds: float = 60.0) -> None:
+    """Ask again and again, as the appliance starts and its machines boot."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if claim():
+                return
+        except OSError:
+            pass  # nothing listens there yet
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.05)
+
+
+@contextmanager
+def demo(directory: Path, prefix: Sequence[str] = ()) -> Iterator[str]:
+    """Run a demo that stays open, and yield the address that it prints first."""
+    process = subprocess.Popen(
+        [*prefix, *APPLIANCE, "demo", "--network", "lab", "--keep-open"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(directory), "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert process.stdout is not None
+        found = re.fullmatch(r"dashboard: (http://127\.0\.0\.1:\d+/)\n", process.stdout.readline())
+        assert found, "the demo opens with the dashboard's address"
+        yield found[1]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+
+def stages(url: str) -> Counter[str]:
+    return Counter(host["stage"] for host in json.loads(get(f"{url}status"))["hosts"])
+
+
+@pytest.mark.parametrize("prefix", [[], AS_NOBODY], ids=["as root", "without privilege"])
+def test_a_browser_outside_the_lab_sees_seven_machines_install(tmp_path: Path, prefix: Sequence[str]) -> None:
+    with demo(tmp_path, prefix) as url:
+        wait_for(lambda: b"<title>ocp-appliance</title>" in get(url))
+        wait_for(lambda: stages(url) == {"joining": 7})
+
+
+def test_two_demos_at_once_have_a_dashboard_each(tmp_path: Path) -> None:
+    with demo(tmp_path) as one, demo(tmp_path) as other:
+        assert one != other
+        for url in (one, other):
+            wait_for(lambda url=url: stages(url).total() == 7)
+
+
+def test_a_capture_holds_a_machines_boot_by_dhcp_tftp_and_http(tmp_path: Path) -> None:
+    with demo(tmp_path) as url:
+
+        def worker_waits() -> bool:
+            hosts = {host["name"]: host["stage"] for host in json.loads(get(f"{url}status"))["hosts"]}
+            return hosts["w1"] == "script"
+
+        wait_for(worker_waits)
+        (data_dir,) = tmp_path.glob("ocp-appliance-demo-*")
+        file = tmp_path / "w1.pcapng"
+        command = [*APPLIANCE, "capture", "w1", "-o", str(file), "--data-dir", str(data_dir)]
+        said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+        command[command.index(str(file))] = str(tmp_path / "nowhere" / "w1.pcapng")
+        failed = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.endswith("w1.pcapng': No such file or directory\n")
+    assert re.fullmatch(rf"{file}: [\d,]+ bytes\n", said)
+    read = ["tshark", "-n", "-r", str(file), "-T", "fields", "-e", "dhcp.option.dhcp", "-e", "tftp.source_file"]
+    rows = subprocess.run([*read, "-e", "http.request.uri"], capture_output=True, text=True, check=True).stdout
+    steps = [row.strip() for row in rows.splitlines() if row.strip()]
+    # DISCOVER, OFFER, REQUEST, ACK as firmware, its boot file, the same as iPXE, and its script.
+    assert steps[:4] == ["1", "2", "3", "5"]
+    assert "efi/ipxe.efi" in steps
+    assert steps.index("/pxeboot.ipxe") > steps.index("efi/ipxe.efi")
+    assert "/ipxe/00-50-56-96-6b-da.ipxe" in steps
