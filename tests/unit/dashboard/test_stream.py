@@ -75,6 +75,15 @@ async def test_a_host_that_gets_on_is_told_alone(fleet, browser):
     assert (row["name"], row["stage"]) == ("m1", "script")
 
 
+async def test_a_host_that_was_told_before_is_told_anew(fleet, browser):
+    boot = fleet.boot(1)
+    await browser.next("status")
+    fleet.happen(boot.to_script())
+    assert (await browser.row(boot.host))["stage"] == "script"
+    fleet.happen(boot.get(WebKind.KERNEL, 14 * MB))
+    assert (await browser.row(boot.host))["stage"] == "kernel"
+
+
 async def test_progress_of_a_download_is_told(fleet, browser):
     boot = fleet.boot(1)
     fleet.happen([*boot.to_initramfs(), *boot.dhcp(Client.OS), boot.started(WebKind.ROOTFS, 900 * MB)])
