@@ -27,6 +27,7 @@ NEEDS = (
     ("mkfs.vfat", "dosfstools"),
     ("cpio", "cpio"),
     ("nsenter", "util-linux"),
+    ("dnsmasq", "dnsmasq-base"),
     (str(OVMF_CODE), "ovmf"),
     ("/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin"),
     ("/usr/lib/grub/x86_64-efi/serial.mod", "grub-efi-amd64-bin"),

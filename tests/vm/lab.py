@@ -73,7 +73,7 @@ def _program(*words: str | Path) -> list[str | Path]:
 class Lab:
     """The namespace, the appliance and the machines of one test, with their logs."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, has_ipv6_router: bool) -> None:
         self.directory = directory
         self.logs = directory / "logs"
         self.logs.mkdir(parents=True)
@@ -81,6 +81,20 @@ class Lab:
         self.appliance: Appliance | None = None
         self._machines: list[Machine] = []
         self._starts = 0
+        self._router = self._announce_ipv6() if has_ipv6_router else None
+
+    def _announce_ipv6(self) -> subprocess.Popen[bytes]:
+        """Return what answers router solicitations: iPXE waits 13 s for it, where there is none."""
+        self.namespace.run("ip", "-6", "addr", "add", "fd00::101/64", "dev", "br0", "nodad")
+        with (self.logs / "ipv6-router.log").open("wb") as log:
+            return subprocess.Popen(
+                self.namespace.command(
+                    "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=",
+                    "--port=0", "--interface=br0", "--bind-interfaces", "--enable-ra", "--dhcp-range=fd00::,ra-only",
+                    f"--dhcp-leasefile={self.directory}/leases",
+                ),
+                stderr=log,
+            )  # fmt: skip
 
     def serve(self, cluster_yaml: Path, data_dir: Path) -> Appliance:
         """Start the appliance and return it once it serves."""
@@ -115,6 +129,9 @@ class Lab:
         """End everything."""
         with contextlib.ExitStack() as stack:
             stack.callback(self.namespace.close)
+            if self._router:
+                stack.callback(self._router.wait)
+                stack.callback(self._router.kill)
             if self.appliance:
                 stack.callback(self.appliance.stop)
             for machine in self._machines:

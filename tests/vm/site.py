@@ -73,7 +73,7 @@ class Installed:
     machine: Machine
 
 
-def open_site(directory: Path, payload: Payload, release: str, hosts: str) -> Site:
+def open_site(directory: Path, payload: Payload, release: str, hosts: str, *, has_ipv6_router: bool = True) -> Site:
     """Make a lab in *directory* and serve *hosts* (lines of YAML) there. Close its lab afterwards."""
     data_dir = directory / "data"
     images = data_dir / "images"
@@ -93,7 +93,7 @@ def open_site(directory: Path, payload: Payload, release: str, hosts: str) -> Si
     cluster_yaml.write_text(
         CLUSTER.format(release=release, prefix=PREFIX, address=ADDRESS, hosts=hosts.rstrip(), disk=disk)
     )
-    lab = Lab(directory / "lab")
+    lab = Lab(directory / "lab", has_ipv6_router=has_ipv6_router)
     try:
         return Site(lab, lab.serve(cluster_yaml, data_dir), data_dir)
     except BaseException:

@@ -36,7 +36,7 @@ def test_installer_found_its_name_in_reverse_dns(installed: Installed) -> None:
     assert "installer: reverse name m1.ocp45.example.localdomain" in console.text
 
 
-@every_firmware
+@pxe_firmware
 def test_appliance_counts_the_machine_as_installed(installed: Installed) -> None:
     assert installed.site.status("m1")["stage"] == "installed"
 

@@ -44,7 +44,8 @@ def _machine_config_server(namespace: Namespace) -> subprocess.Popen[bytes]:
 @pytest.fixture(scope="module")
 def chained(tmp_path_factory: pytest.TempPathFactory, payload: Payload) -> Iterator[Installed]:
     """A worker that waited, was let go, installed itself, and was then started from its disk."""
-    site = open_site(tmp_path_factory.mktemp("undionly"), payload, "4.16", HOSTS)
+    # As the reference network is: without IPv6.
+    site = open_site(tmp_path_factory.mktemp("undionly"), payload, "4.16", HOSTS, has_ipv6_router=False)
     machine = site.lab.machine("w1", MAC, Firmware.BIOS_ROM)
     with logs_kept(site, "undionly"):
         machine.power_on()
