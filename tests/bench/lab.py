@@ -50,6 +50,7 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._kill(self._pids(self.load_ns))  # what a load tool that was stopped has left
         for namespace in (self.server_ns, self.load_ns):
             subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -170,12 +171,17 @@ class Lab:
                 process.kill()
                 process.wait()
         self._servers.clear()
-        for pid in self._pids():
+        self._kill(self._pids())
+
+    def _kill(self, pids: Sequence[int]) -> None:
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _pids(self) -> list[int]:
-        listed = subprocess.run(["ip", "netns", "pids", self.server_ns], capture_output=True, text=True, check=False)
+    def _pids(self, namespace: str = "") -> list[int]:
+        listed = subprocess.run(
+            ["ip", "netns", "pids", namespace or self.server_ns], capture_output=True, text=True, check=False
+        )
         return [int(pid) for pid in listed.stdout.split()]
 
 

@@ -61,17 +61,16 @@ def measure(
     rounds: int,
     more_is_better: bool = True,
     targets: Mapping[str, Target] | None = None,
-    warmup: bool = True,
     note: str = "",
 ) -> Figure:
-    """Run every contestant once a round, in turn, after one round that is not counted.
+    """Run every contestant once a round, in turn.
 
-    A single round has none before it. A contestant that fails or loses something leaves the row with its reason.
+    A contestant that fails or loses something leaves the row with its reason.
     """
     samples: dict[str, list[float]] = {contestant: [] for contestant in contestants}
     failures: dict[str, str] = {}
     began = time.monotonic()
-    for number in range(-1 if warmup and rounds > 1 else 0, rounds):
+    for _ in range(rounds):
         for contestant, sample in contestants.items():
             if contestant in failures:
                 continue
@@ -81,8 +80,7 @@ def measure(
                 failures[contestant] = str(error)
                 samples.pop(contestant)
             else:
-                if number >= 0:
-                    samples[contestant].append(value)
+                samples[contestant].append(value)
     print(f"  {name}: {time.monotonic() - began:.0f} s", flush=True)
     return Figure(
         name,

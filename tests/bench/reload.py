@@ -50,7 +50,6 @@ def run(*, rounds: int, seconds: float) -> list[Figure]:
                 rounds=rounds,
                 more_is_better=False,
                 targets={OURS: Target(limit=PAUSE_LIMIT_MS)},
-                warmup=False,
                 note=f"{DNS_RATE} queries/s, {DHCP_RATE} DISCOVERs/s, {CLIENTS} images under way; none lost or broken",
             ),
             Figure(
@@ -81,7 +80,7 @@ def _fairness(
     seconds: float,
 ) -> Figure:
     contestants = {contestant: partial(sample, lab, data, seconds) for contestant, lab in by_name.items()}
-    return measure(name, "ms", contestants, rounds=rounds, more_is_better=False, warmup=False)
+    return measure(name, "ms", contestants, rounds=rounds, more_is_better=False)
 
 
 def _start_ours(lab: Lab, fleet: list[Host]) -> None:

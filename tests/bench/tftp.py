@@ -84,7 +84,6 @@ def _row(running: dict[str, Lab], program: Path, rounds: int, case: Case) -> Fig
         {name: partial(_megabytes_a_second, lab, program, case) for name, lab in running.items()},
         rounds=rounds,
         targets=TARGETS,
-        warmup=not case.loss_percent,
         note="dnsmasq 2.90 and tftpd-hpa know no windowsize, and go in lock step" if case.window_blocks > 1 else "",
     )
 
