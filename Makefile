@@ -54,7 +54,7 @@ check: $(VENV)/test ## the quick loop: ruff, mypy, unit, property, golden, fuzz 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not slow" tests/unit tests/property tests/golden tests/fuzz tests/repo
+	$(BIN)/pytest -q -n auto -m "not slow" tests/unit tests/property tests/golden tests/fuzz tests/repo
 
 bench: $(VENV)/bench ## measure beside BIND, dnsmasq, NSD, Knot, Kea, dhcpd, tftpd-hpa and nginx
 	@tests/install-packages bench

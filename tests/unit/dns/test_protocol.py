@@ -238,6 +238,8 @@ def big_table(records: int) -> object:
         (100, query("many.example.localdomain", edns=True, payload=4096), False, True),
         (100, query("many.example.localdomain"), True, False),
     ],
+    # A question's id is random, and a test's name must not be.
+    ids=["plain", "512 bytes", "100 bytes", "1232 bytes", "4096 bytes", "tcp"],
 )
 def test_answer_past_the_clients_size_is_truncated(
     records: int, wire: bytes, over_tcp: bool, is_truncated: bool
