@@ -6,7 +6,7 @@ import pytest
 
 from tests.vm.machine import Firmware, Machine
 from tests.vm.payload import Payload
-from tests.vm.site import DISK_SECONDS, disk_line, logs_kept, open_site
+from tests.vm.site import DISK_SECONDS, Site, disk_line, logs_kept, open_site
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
 
@@ -25,8 +25,8 @@ def _mac(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory, payload: Payload) -> Iterator[Mapping[str, Machine]]:
-    """A machine a way, all powered on at once with the image on their disks; `install: never` counts as installed."""
+def site(tmp_path_factory: pytest.TempPathFactory, payload: Payload) -> Iterator[Site]:
+    """A cluster with a host a way; `install: never` counts as installed."""
     hosts = "".join(
         f"  - {{hostname: {name}, role: master, macAddress: {_mac(number)}, address: 172.16.0.{number},"
         f" install: never, {said}}}\n"
@@ -34,14 +34,20 @@ def machines(tmp_path_factory: pytest.TempPathFactory, payload: Payload) -> Iter
     )
     site = open_site(tmp_path_factory.mktemp("local"), payload, "4.5", hosts)
     with logs_kept(site, "local-boot"):
-        found = {}
-        for number, (name, (firmware, _)) in enumerate(WAYS.items(), 21):
-            machine = site.lab.machine(name, _mac(number), firmware)
-            with machine.disk.open("r+b") as disk:
-                disk.write(payload.raw_image)
-            machine.power_on()
-            found[name] = machine
-        yield found
+        yield site
+
+
+@pytest.fixture(scope="module")
+def machines(site: Site, payload: Payload) -> Mapping[str, Machine]:
+    """The hosts, with the image on their disks, all powered on at once."""
+    found = {}
+    for number, (name, (firmware, _)) in enumerate(WAYS.items(), 21):
+        machine = site.lab.machine(name, _mac(number), firmware)
+        with machine.disk.open("r+b") as disk:
+            disk.write(payload.raw_image)
+        machine.power_on()
+        found[name] = machine
+    return found
 
 
 @pytest.mark.parametrize("name", WAYS)
