@@ -220,9 +220,9 @@ def _conditions(request: web.BaseRequest) -> dict[str, str]:
 
 def _in_memory(answer: Answer, content: bytes) -> bytes:
     """Return the body of *answer* to a request for *content*."""
-    return b"".join(
-        content[part.first : part.first + part.size] if isinstance(part, Slice) else part for part in answer.parts
-    )
+    parts = [content[part.first : part.first + part.size] if isinstance(part, Slice) else part for part in answer.parts]
+    # The whole of it is no copy: 300 kB of bootstrap.ign would take a tenth of what its answer takes.
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _reason(error: Exception) -> str:

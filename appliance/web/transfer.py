@@ -14,7 +14,9 @@ from appliance.web.ranges import Slice
 # All transfers together send about this much in one turn of the loop: some 4 ms at 2 GiB/s.
 TURN_BYTES = 8 << 20
 MAX_STEP_BYTES = 4 << 20  # more than a socket's buffer takes at once
-MIN_STEP_BYTES = 256 << 10  # below this the system call itself shows
+# What fits into a socket's buffer in one go. With 256 KiB instead, a GiB to 64 clients takes 0.32 s of CPU
+# instead of 0.17: the file's pages are out of the cache again when the next client's turn comes.
+MIN_STEP_BYTES = 2 << 20
 STEPS_A_TURN = TURN_BYTES // MIN_STEP_BYTES
 READ_AHEAD_BYTES = 8 << 20  # so that the disk works while the network does, and sendfile does not wait for it
 # iPXE gives up after 120 s without a byte; a client that takes nothing for so long is gone, or does harm.
@@ -35,6 +37,9 @@ class Sender:
         # 1,000 transfers then held the loop for 120 ms a turn, and every TFTP client beside them.
         self._epoll = select.epoll()
         self._transfers: dict[int, _Transfer] = {}  # by descriptor
+        # What has been read ahead since a transfer began that is still under way: device, inode, and which of the
+        # file's READ_AHEAD_BYTES. Once for all is enough; for each client it took 7 % of what a GiB takes.
+        self._read_ahead: set[tuple[int, int, int]] = set()
 
     async def send(self, transport: asyncio.Transport, fd: int, part: Slice, progress: Callable[[int], None]) -> None:
         """Send *part* of the file *fd*.
@@ -44,7 +49,7 @@ class Sender:
         Raises BrokenTransferError.
         """
         loop = asyncio.get_running_loop()
-        transfer = _Transfer(loop, transport, fd, part, progress)
+        transfer = _Transfer(loop, transport, fd, part, progress, self._read_ahead)
         if not self._transfers:
             loop.add_reader(self._epoll.fileno(), self._step)
         self._transfers[transfer.socket] = transfer
@@ -57,6 +62,7 @@ class Sender:
             transfer.end()
             if not self._transfers:
                 loop.remove_reader(self._epoll.fileno())
+                self._read_ahead.clear()
 
     def _step(self) -> None:
         ready = self._epoll.poll(0, STEPS_A_TURN)
@@ -74,6 +80,7 @@ class _Transfer:
         fd: int,
         part: Slice,
         progress: Callable[[int], None],
+        read_ahead: set[tuple[int, int, int]],
     ) -> None:
         # Another descriptor of the same socket: the transport closes its own whenever it likes, and the
         # next connection would get the number.
@@ -85,7 +92,10 @@ class _Transfer:
         self._offset = part.first
         self._first = part.first
         self._end = part.first + part.size
-        self._hinted = part.first
+        status = os.fstat(fd)
+        self._file = status.st_dev, status.st_ino
+        self._read_ahead = read_ahead
+        self._ahead = part.first // READ_AHEAD_BYTES  # the next that may have to be read ahead
         self._progress = progress
         self._reported_at = loop.time()
         self._stalled_at = self._offset  # where it stood when the clock was last set
@@ -104,9 +114,8 @@ class _Transfer:
         if self._transport.is_closing():
             self._fail("the client closed the connection")
             return
-        if self._offset + share > self._hinted:
-            os.posix_fadvise(self._fd, self._hinted, READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
-            self._hinted += READ_AHEAD_BYTES
+        if self._offset + share > self._ahead * READ_AHEAD_BYTES:
+            self._hint()
         try:
             sent = os.sendfile(self.socket, self._fd, self._offset, min(share, self._end - self._offset))
         except (BlockingIOError, InterruptedError):
@@ -123,6 +132,14 @@ class _Transfer:
         elif (now := self._loop.time()) - self._reported_at >= PROGRESS_SECONDS:
             self._reported_at = now
             self._progress(self._offset - self._first)
+
+    def _hint(self) -> None:
+        """Have the next part of the file read from the disk, unless another transfer has done so."""
+        piece = (*self._file, self._ahead)
+        if piece not in self._read_ahead:
+            self._read_ahead.add(piece)
+            os.posix_fadvise(self._fd, self._ahead * READ_AHEAD_BYTES, READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+        self._ahead += 1
 
     def _check_stall(self) -> None:
         if self.done.done():
