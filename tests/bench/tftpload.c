@@ -92,9 +92,11 @@ static int take(struct client *c, unsigned char *data, int size) {
         acknowledge(c);
     }
     if (data[1] != DATA) return 0;
-    if (number != (c->last + 1 & 0xffff)) {
-        /* A gap: ask once for the rest, from the last one in order (RFC 7440 section 4). */
-        if (c->window_blocks > 1 && !c->gap_reported) { c->gap_reported = 1; acknowledge(c); }
+    if (number != ((c->last + 1) & 0xffff)) {
+        int is_repeat = c->last && number == (c->last & 0xffff);
+        /* Our ACK was lost (RFC 1350 section 2); or there is a gap, and we ask once for the rest (RFC 7440 section 4). */
+        if (is_repeat) acknowledge(c);
+        else if (c->window_blocks > 1 && !c->gap_reported) { c->gap_reported = 1; acknowledge(c); }
         return 0;
     }
     c->gap_reported = 0;
