@@ -104,6 +104,8 @@ def configure(log_format: str, *, is_verbose: bool) -> bool:
     is_json = log_format == "json" or (log_format == "auto" and runs_under_systemd())
     handler = _handler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if is_json else _TextFormatter())
+    # No line tells them, and asking the kernel for the process's number takes a twentieth of a DHCP exchange.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # What libraries say below a warning tells nothing of a boot: tftpy every packet that it builds.
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("appliance").setLevel(logging.DEBUG if is_verbose else logging.INFO)

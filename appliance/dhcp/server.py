@@ -146,6 +146,7 @@ class DhcpServer:
         await find_rogues(ours, own, self._listen.dhcp_port, self._publish)
 
     def _drain(self, sock: socket.socket, is_boot_server: bool) -> None:
+        port = self._listen.dhcp_port + is_boot_server * BOOT_SERVER_DISTANCE
         for _ in range(BURST):
             try:
                 datagram, ancillary, _, source = sock.recvmsg(MAX_REQUEST_BYTES, ANCILLARY_BYTES)
@@ -157,7 +158,6 @@ class DhcpServer:
             index, local, destination = IN_PKTINFO.unpack(ancillary[0][2])
             interface = self._interfaces.get(index) or self._new_interface(sock, index)
             if self.tap is not None:
-                port = self._listen.dhcp_port + is_boot_server * BOOT_SERVER_DISTANCE
                 self.tap(datagram, source, (socket.inet_ntoa(destination), port))
             arrival = Arrival(interface.name, interface.addresses, source[0], source[1], is_boot_server)
             result = answer(self._live.tables.dhcp, datagram, arrival, self._live.installations)
@@ -166,6 +166,8 @@ class DhcpServer:
                 if result.event is not None:
                     self._publish_allowed(result.event)
                 continue
+            if self.tap is not None:
+                self.tap(result.payload, (socket.inet_ntoa(local), port), (result.address, result.port))
             self._send(sock, result, interface, local)
             self.counts["reply", result.message] += 1
             if result.event is not None:
@@ -173,8 +175,6 @@ class DhcpServer:
 
     def _send(self, sock: socket.socket, reply: Reply, interface: Interface, local: bytes) -> None:
         address = reply.address
-        if self.tap is not None:
-            self.tap(reply.payload, (socket.inet_ntoa(local), sock.getsockname()[1]), (address, reply.port))
         if reply.mac is not None:
             if self._send_frame(reply, reply.mac, interface, local):
                 self.counts["sent", "frame"] += 1
