@@ -90,7 +90,10 @@ async def test_a_whole_installation_is_seen_live_and_agrees_with_status_and_jour
     await site.page.wait_for_text("#installed", "7 of 7")
     for name in names:
         await site.page.page.wait_for_selector(f"[data-host='{name}'][data-stage=joining]")
-    await site.page.page.wait_for_selector(".bar.stage-joining")
+    # The waterfall is drawn after the cards, and not for each of them.
+    await site.page.page.wait_for_function(
+        "count => document.querySelectorAll('#lanes .bar.stage-joining').length === count", arg=len(names)
+    )
 
     seen = await site.page.page.evaluate("window.seen")
     for name in names:  # each went forward only, and none jumped from nothing to the end
