@@ -109,7 +109,7 @@ def _ignition_path(lab: Lab, host: Host) -> str:
 
 
 def _requests_a_second(lab: Lab, path: str, seconds: float) -> float:
-    out = lab.load("wrk", "-t", 1, "-c", 16, "-d", f"{seconds:g}s", f"http://{SERVER}/{path}")
+    out = lab.load("wrk", "-t", 1, "-c", 16, "-d", f"{max(1, round(seconds))}s", f"http://{SERVER}/{path}")
     found = re.search(r"Requests/sec:\s+([\d.]+)", out)
     if not found or "Non-2xx" in out or "Socket errors" in out:
         raise BenchError(f"{lab.name}: {out[-300:]}")
