@@ -213,6 +213,7 @@ def _connected(path: Path) -> LockedConnection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # a commit survives this process; Journal.sync does the rest
         db.execute("PRAGMA wal_autocheckpoint = 0")  # in the writer's thread it would sync for tens of ms
+        db.execute("PRAGMA journal_size_limit = 0")  # a log that was written back whole gives its space back
         db.execute("BEGIN IMMEDIATE")
         db.execute("COMMIT")
     except BaseException:

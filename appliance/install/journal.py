@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 FILE_NAME = "state.db"
 MAX_EVENTS = 200_000  # a whole installation of 1,000 hosts is about 40,000; 50 MB on disk
 CHECKPOINT_BYTES = 16 << 20  # of the write-ahead log, which a storm fills in some seconds
+MAX_LOG_BYTES = 64 << 20  # of the same, when changes come too fast for it to be written back beside them
 BUFFERED_EVENTS = 4096  # the most that one second may bring unrepeated; written at once in some 20 ms
 
 
@@ -205,6 +206,11 @@ class Journal:
         try:
             if log.stat().st_size >= CHECKPOINT_BYTES:
                 checkpoint(self.path)
+                if log.stat().st_size >= MAX_LOG_BYTES:
+                    # SQLite begins the log anew when all of it was written back and nothing came meanwhile, which
+                    # a steady writer prevents for ever. Little is left to write now: some tens of ms, once.
+                    with self._lock:
+                        checkpoint(self.path)
                 return
             # SQLite's locks are on the database file itself, so that closing this one drops none.
             descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
