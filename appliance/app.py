@@ -17,7 +17,7 @@ from appliance.dashboard.server import DashboardServer
 from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
-from appliance.events import Bus, Reloaded, ReloadRefused, log_event
+from appliance.events import Bus, Listener, Reloaded, ReloadRefused
 from appliance.install.journal import Journal
 from appliance.install.registry import Registry
 from appliance.metrics import Metrics
@@ -37,9 +37,11 @@ SWITCH_SECONDS = 0.0005
 class App:
     """One appliance, from its files to its last datagram."""
 
-    def __init__(self, files: Sequence[Path], data_dir: Path | None) -> None:
+    def __init__(self, files: Sequence[Path], data_dir: Path | None, log_event: Listener) -> None:
+        """*data_dir* goes before that of the files; *log_event* writes what happens."""
         self._files = tuple(files)
         self._data_dir = data_dir
+        self._log_event = log_event
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._reload_wanted = asyncio.Event()
@@ -73,7 +75,7 @@ class App:
         bus = Bus()
         registry = Registry(journal, clusters, bus.publish)
         live = Live(tables, registry.installations)
-        bus.listeners += [registry.listen, log_event]
+        bus.listeners += [registry.listen, self._log_event]
 
         listen = union_of_listens(clusters)
         dns = DnsServer(live, listen, bus.publish)

@@ -37,9 +37,25 @@ class Event:
 
     def facts(self) -> dict[str, str | int | float]:
         """Return what there is to tell, without what is empty."""
-        # The names of its fields, which dataclasses.fields takes as long to find as all else here takes.
-        values = ((name, getattr(self, name)) for name in self.__match_args__)
-        return {name: value for name, value in values if value != "" and value is not None}
+        return {
+            name: value
+            # The names of its fields, which dataclasses.fields takes as long to find as all else here takes.
+            for name in self.__match_args__
+            if (value := getattr(self, name)) != "" and value is not None
+        }
+
+    def line(self) -> str:
+        """Return the event as one line: its kind, then its facts."""
+        facts = self.facts()
+        texts = [f"{value:.3f}" if isinstance(value, float) else str(value) for value in facts.values()]
+        if not _is_plain("".join(texts)):
+            texts = [text if _is_plain(text) else ascii(text) for text in texts]
+        return f"{self.kind} {' '.join([f'{name}={text}' for name, text in zip(facts, texts, strict=True)])}"
+
+
+def _is_plain(text: str) -> bool:
+    # Text off the wire may hold anything; keep one event on one line.
+    return text.isprintable() and not (" " in text or '"' in text or "=" in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,17 +465,3 @@ class Bus:
                 name = getattr(listener, "__qualname__", repr(listener))
                 self.failures[name] += 1
                 logger.exception("listener %s failed on %s", name, stamped.event.kind)
-
-
-def log_event(stamped: Stamped) -> None:
-    """Write an event as one line: its kind, then its facts."""
-    event = stamped.event
-    if logger.isEnabledFor(event.level):
-        facts = " ".join(f"{name}={_quoted(value)}" for name, value in event.facts().items())
-        logger.log(event.level, "%s %s", event.kind, facts, extra={"event": event})
-
-
-def _quoted(value: str | float) -> str:
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    # Text off the wire may hold anything; keep one event on one line.
-    return text if text.isprintable() and not (" " in text or '"' in text or "=" in text) else ascii(text)

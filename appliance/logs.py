@@ -1,14 +1,14 @@
 """The log: one line a decision, as text on a terminal and as JSON under systemd."""
 
+import asyncio
 import json
 import logging
 import os
 import select
 import sys
 import time
-from typing import TextIO
 
-from appliance.events import Event
+from appliance.events import Event, Stamped
 from appliance.systemd import runs_under_systemd
 
 # A terminal that was stopped by Ctrl-S and a pipe whose reader hangs take nothing more, and a write would wait
@@ -16,30 +16,67 @@ from appliance.systemd import runs_under_systemd
 MAX_HELD_BYTES = 8 << 20
 
 
-class _PatientHandler(logging.Handler):
+class LogHandler(logging.Handler):
     """Writes lines to a descriptor that may be slow to take them, and never waits for it."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, is_json: bool, is_verbose: bool) -> None:
         super().__init__()
+        self.is_json = is_json
+        self._least_level = logging.DEBUG if is_verbose else logging.INFO  # of an event
+        formatter = _JsonFormatter() if is_json else _TextFormatter()
+        self.setFormatter(formatter)
+        self._event_line = formatter.event_line
         self._descriptor = descriptor
         self._held = bytearray()
         self._dropped = 0
+        self._is_write_due = False
         self._room = select.poll()
         self._room.register(descriptor, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = f"{self.format(record)}\n".encode(errors="backslashreplace")
-        if len(self._held) + len(line) > MAX_HELD_BYTES:
-            self._dropped += 1
-        else:
-            self._held += line
-        self._write(wait_milliseconds=0)
+        self._add(self.format(record))
+
+    def listen(self, stamped: Stamped) -> None:
+        """Write an event as one line: its kind, then its facts."""
+        # Not as a logging record: its making and handing down take longer than all else here.
+        if stamped.event.level >= self._least_level:
+            line = self._event_line(stamped.at, stamped.event)
+            self.acquire()
+            try:
+                self._add(line)
+            finally:
+                self.release()
 
     def flush(self) -> None:
         """Write what is held, if the reader takes it within a second."""
         self.acquire()
         try:
             self._write(wait_milliseconds=1000)
+        finally:
+            self.release()
+
+    def _add(self, text: str) -> None:
+        line = f"{text}\n".encode(errors="backslashreplace")
+        if len(self._held) + len(line) > MAX_HELD_BYTES:
+            self._dropped += 1
+        else:
+            self._held += line
+        # The lines of one turn of the loop go out together, after its replies.
+        if self._is_write_due:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write(wait_milliseconds=0)
+        else:
+            self._is_write_due = True
+            loop.call_soon(self._write_turn)
+
+    def _write_turn(self) -> None:
+        self._is_write_due = False
+        self.acquire()
+        try:
+            self._write(wait_milliseconds=0)
         finally:
             self.release()
 
@@ -63,50 +100,48 @@ class _TextFormatter(logging.Formatter):
         self._clock = 0, ""  # the second that was last told
 
     def format(self, record: logging.LogRecord) -> str:
+        line = self._line(record.created, record.levelno, record.getMessage())
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+    def event_line(self, at: float, event: Event) -> str:
+        return self._line(at, event.level, event.line())
+
+    def _line(self, at: float, level: int, message: str) -> str:
         second, clock = self._clock
-        if second != int(record.created):
-            second = int(record.created)
+        if second != int(at):
+            second = int(at)
             clock = time.strftime("%H:%M:%S", time.localtime(second))
             self._clock = second, clock
-        mark = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        line = f"{clock}.{int(record.msecs):03d} {mark}{record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        mark = "" if level < logging.WARNING else f"{logging.getLevelName(level).lower()}: "
+        return f"{clock}.{int(at % 1 * 1000):03d} {mark}{message}"
 
 
 class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "time": round(record.created, 3),
-            "level": record.levelname.lower(),
-            "message": record.getMessage(),
-        }
-        event = getattr(record, "event", None)
-        if isinstance(event, Event):
-            line |= {"event": event.kind, **event.facts()}
+        line = _json_facts(record.created, record.levelno, record.getMessage())
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
-
-def _handler(stream: TextIO) -> logging.Handler:
-    try:
-        descriptor = stream.fileno()
-    except OSError:  # it is no file, as in a test
-        return logging.StreamHandler(stream)
-    return _PatientHandler(descriptor)
+    def event_line(self, at: float, event: Event) -> str:
+        line = _json_facts(at, event.level, event.line())
+        return json.dumps(line | {"event": event.kind, **event.facts()}, ensure_ascii=False)
 
 
-def configure(log_format: str, *, is_verbose: bool) -> bool:
+def _json_facts(at: float, level: int, message: str) -> dict[str, object]:
+    return {"time": round(at, 3), "level": logging.getLevelName(level).lower(), "message": message}
+
+
+def configure(log_format: str, *, is_verbose: bool) -> LogHandler:
     """Send the log to standard error as "text" or "json", or, with "auto", as json under systemd only.
 
-    Returns whether it is JSON.
+    Returns what writes it; its `listen` belongs on the bus.
     """
     is_json = log_format == "json" or (log_format == "auto" and runs_under_systemd())
-    handler = _handler(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if is_json else _TextFormatter())
+    handler = LogHandler(sys.stderr.fileno(), is_json=is_json, is_verbose=is_verbose)
     # No line tells them, and asking the kernel for the process's number takes a twentieth of a DHCP exchange.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # What libraries say below a warning tells nothing of a boot: tftpy every packet that it builds.
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("appliance").setLevel(logging.DEBUG if is_verbose else logging.INFO)
-    return is_json
+    return handler

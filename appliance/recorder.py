@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from appliance.events import Stamped, WebFinished, WebRefused
 from appliance.install.registry import Registry
@@ -23,6 +24,7 @@ Address = tuple[str, int]
 # One boot is about 60 packets and 25 kB; a host that goes round in a loop keeps its latest.
 HOST_BYTES = 64 << 10
 TOTAL_BYTES = 16 << 20  # for all hosts together: with 1,000 of them, 16 kB each
+HEADERS_BYTES = 40  # of IPv4 and TCP
 KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that an ACK came; the rest tells no more
 
 _CHADDR = slice(28, 34)  # RFC 2131 section 2
@@ -33,11 +35,26 @@ _TFTP_BLOCKS = (3, 4)  # DATA and ACK (RFC 1350 section 5)
 _UDP, _TCP = 17, 6
 
 
+class _Kept(NamedTuple):
+    """A packet that is made when somebody wants to see it, which is seldom."""
+
+    at: float  # UTC
+    payload: bytes
+    pack: Callable[..., bytes]  # of the payload and *fields*, to an IPv4 packet
+    fields: tuple[object, ...]
+    comment: str
+
+    @property
+    def size(self) -> int:
+        """Its bytes, as good as."""
+        return HEADERS_BYTES + len(self.payload)
+
+
 @dataclass(slots=True)
 class _Tape:
     """One host's packets, oldest first."""
 
-    packets: deque[tuple[float, bytes, str]] = field(default_factory=deque)  # UTC, IPv4 packet, comment
+    packets: deque[_Kept] = field(default_factory=deque)
     size: int = 0
     speaker: int = _FIRMWARE
     exchanges: int = 0  # by HTTP, each of which is a connection of its own in the file
@@ -49,11 +66,11 @@ class _Tape:
             self.size = 0
         self.speaker = speaker
 
-    def add(self, at: float, packet: bytes, comment: str, limit: int) -> None:
-        self.packets.append((at, packet, comment))
-        self.size += len(packet)
+    def add(self, kept: _Kept, limit: int) -> None:
+        self.packets.append(kept)
+        self.size += kept.size
         while self.size > limit and len(self.packets) > 1:
-            self.size -= len(self.packets.popleft()[1])
+            self.size -= self.packets.popleft().size
 
 
 class Recorder:
@@ -92,7 +109,7 @@ class Recorder:
         content = bytes(payload)
         if content[:1] == _BOOTREQUEST and content[236:240] == _MAGIC:
             tape.hear(_speaker(content))
-        tape.add(self._now(), _udp_packet(content, source, destination), "", self._limit)
+        tape.add(_Kept(self._now(), content, _udp_packet, (source, destination), ""), self._limit)
 
     def listen(self, stamped: Stamped) -> None:
         """Keep the head of an HTTP exchange."""
@@ -113,9 +130,9 @@ class Recorder:
         tape.exchanges += 1
         client, server = (event.client, 49152 + tape.exchanges % 16384), (self._server, 80)
         question = asked.encode(errors="replace")  # a header may hold any bytes
-        answer = _tcp_packet(told.encode(), server, client, 1, 1 + len(question))
-        tape.add(began_at, _tcp_packet(question, client, server, 1, 1), "", self._limit)
-        tape.add(stamped.at, answer, comment, self._limit)
+        answer = (server, client, 1, 1 + len(question))
+        tape.add(_Kept(began_at, question, _tcp_packet, (client, server, 1, 1), ""), self._limit)
+        tape.add(_Kept(stamped.at, told.encode(), _tcp_packet, answer, comment), self._limit)
 
     def capture(self, host: str) -> bytes | None:
         """Return what is kept of *host* as pcapng (draft-ietf-opsawg-pcapng), or None when that is nothing."""
@@ -127,10 +144,11 @@ class Recorder:
             _block(1, struct.pack("<HHI", 101, 0, 0) + _option(2, b"ocp-appliance") + _option(9, b"\x06") + _END),
         ]
         # An HTTP exchange is known at its end; Wireshark wants its question where it was asked.
-        for at, packet, comment in sorted(tape.packets, key=lambda one: one[0]):
-            microseconds = int(at * 1e6)
+        for kept in sorted(tape.packets, key=lambda one: one.at):
+            packet = kept.pack(kept.payload, *kept.fields)
+            microseconds = int(kept.at * 1e6)
             head = struct.pack("<IIIII", 0, microseconds >> 32, microseconds & 0xFFFFFFFF, len(packet), len(packet))
-            options = _option(1, comment.encode()) + _END if comment else b""
+            options = _option(1, kept.comment.encode()) + _END if kept.comment else b""
             blocks.append(_block(6, head + _padded(packet) + options))
         return b"".join(blocks)
 

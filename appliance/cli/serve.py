@@ -38,11 +38,11 @@ def command(files: tuple[Path, ...], data_dir: Path | None, log_format: str, *, 
     from appliance import logs
     from appliance.app import App
 
-    is_json = logs.configure(log_format, is_verbose=verbose)
+    log = logs.configure(log_format, is_verbose=verbose)
     try:
-        asyncio.run(App(files, data_dir).serve())
+        asyncio.run(App(files, data_dir, log.listen).serve())
     except ApplianceError as error:
-        if not is_json:
+        if not log.is_json:
             raise
         # Whoever reads JSON reads every line of it.
         logger.critical("%s", error)

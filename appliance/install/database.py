@@ -140,16 +140,18 @@ def transact(db: sqlite3.Connection, work: Callable[[], object]) -> None:
         raise
 
 
-def store(db: sqlite3.Connection, events: Iterable[tuple[object, ...]], one: Installation | None = None) -> None:
-    """Write *events* (all columns but the id) and an installation, and drop what is older than is kept."""
+def store(
+    db: sqlite3.Connection, events: Iterable[tuple[object, ...]], installations: Iterable[Installation] = ()
+) -> None:
+    """Write *events* (all columns but the id) and *installations*, and drop what is older than is kept."""
     db.executemany(
         "INSERT INTO events(at, host, number, kind, facts, times, last_at) VALUES(?, ?, ?, ?, ?, ?, ?)", events
     )
-    if one is None:
-        return
-    db.execute("REPLACE INTO installations VALUES(?, ?, ?)", (one.host, one.number, encoded(one)))
-    if one.number > KEPT_RECORDS:
-        db.execute("DELETE FROM installations WHERE host = ? AND number <= ?", (one.host, one.number - KEPT_RECORDS))
+    for one in installations:
+        db.execute("REPLACE INTO installations VALUES(?, ?, ?)", (one.host, one.number, encoded(one)))
+        if one.number > KEPT_RECORDS:
+            oldest = one.number - KEPT_RECORDS
+            db.execute("DELETE FROM installations WHERE host = ? AND number <= ?", (one.host, oldest))
 
 
 def merge(
@@ -164,9 +166,7 @@ def merge(
         disk.execute("DELETE FROM strangers")
         disk.executemany("INSERT INTO strangers VALUES(?, ?, ?)", memory.execute("SELECT * FROM strangers").fetchall())
         query = "SELECT at, host, number, kind, facts, times, last_at FROM events WHERE id > ? ORDER BY id"
-        store(disk, memory.execute(query, (copied_events,)).fetchall())
-        for one in installations:
-            store(disk, (), one)
+        store(disk, memory.execute(query, (copied_events,)).fetchall(), installations)
 
     transact(disk, work)
 

@@ -87,6 +87,7 @@ class Journal:
         self.notice: str | None = None  # what happened to a file that could not be used
         self._lock = threading.RLock()
         self._buffer: dict[tuple[Event, int], Row] = {}
+        self._changed: dict[str, Installation] = {}  # by host
         self._is_unsynced = False
         self._since_pruning = 0
         self._copied_events = 0  # the highest id that memory took over from the disk
@@ -109,6 +110,7 @@ class Journal:
     def records(self, host: str) -> list[Installation]:
         """Return the kept installations of *host*, oldest first."""
         with self._lock:
+            self.flush()
             rows = self._db.execute(
                 "SELECT state FROM installations WHERE host = ? ORDER BY number", (host,)
             ).fetchall()
@@ -119,20 +121,26 @@ class Journal:
         with self._lock:
             if stamped is not None:
                 self._note(stamped, one.number)
-            self._write(one)
+            self._changed[one.host] = one
+            self._write()
 
-    def note(self, stamped: Stamped, number: int) -> None:
-        """Keep an event that changed no installation; it is written with the next that does, or by `flush`."""
+    def note(self, stamped: Stamped, number: int, counted: Installation | None = None) -> None:
+        """Keep an event that changed no installation but in what it counts; *counted* is that installation now.
+
+        It is written with the next that does, or by `flush`.
+        """
         with self._lock:
             self._note(stamped, number)
+            if counted is not None:
+                self._changed[counted.host] = counted
             if len(self._buffer) >= BUFFERED_EVENTS:
-                self._write(None)
+                self._write()
 
     def flush(self) -> None:
         """Write what is buffered."""
         with self._lock:
-            if self._buffer:
-                self._write(None)
+            if self._buffer or self._changed:
+                self._write()
 
     def events(self, *, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first; of one host and installation if asked."""
@@ -258,7 +266,7 @@ class Journal:
             return db
         self._db = found.db
         for one in found.salvaged:
-            self._write(one)
+            self.save(one)
         if found.set_aside is not None:
             self.notice = (
                 f"{self.path} {found.why}; it is now {found.set_aside.name}. {len(found.salvaged)} hosts that it says "
@@ -283,10 +291,11 @@ class Journal:
             row.times += 1
             row.last_at = stamped.at
 
-    def _write(self, one: Installation | None) -> None:
+    def _write(self) -> None:
         rows = [row.columns() for row in self._buffer.values()]
-        self._guarded(lambda: store(self._db, rows, one))
+        self._guarded(lambda: store(self._db, rows, self._changed.values()))
         self._buffer.clear()
+        self._changed.clear()
         self._since_pruning += len(rows)
         if self._since_pruning >= MAX_EVENTS // 100:
             self._since_pruning = 0

@@ -1,5 +1,7 @@
 """The log: whose lines are in it."""
 
+import asyncio
+import json
 import logging
 import os
 import sys
@@ -9,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from appliance import logs
+from appliance.events import Client, DhcpOffered, Stamped, WebKind, WebProgress
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +25,13 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.mark.parametrize(("is_verbose", "told"), [(False, ["info"]), (True, ["debug", "info"])])
 def test_log_has_our_lines_and_no_librarys(
-    capsys: pytest.CaptureFixture[str], is_verbose: bool, told: list[str]
+    capfd: pytest.CaptureFixture[str], is_verbose: bool, told: list[str]
 ) -> None:
     logs.configure("text", is_verbose=is_verbose)
     for name in ("appliance.web", "tftpy.TftpPacketTypes", "asyncio"):
         logging.getLogger(name).debug("debug")
         logging.getLogger(name).info("info")
-    assert [line.split()[-1] for line in capsys.readouterr().err.splitlines()] == told
+    assert [line.split()[-1] for line in capfd.readouterr().err.splitlines()] == told
 
 
 def logged_to_a_reader_that_sleeps(monkeypatch: pytest.MonkeyPatch, lines: int) -> list[str]:
@@ -59,3 +62,55 @@ def test_lines_past_what_is_held_are_counted(monkeypatch: pytest.MonkeyPatch) ->
     kept = [line for line in came if line.startswith("number=")]
     assert kept == [f"number={number}" for number in range(len(kept))]
     assert came[len(kept) :] == [f"lines={2000 - len(kept)}:"]
+
+
+OFFER = Stamped(1_700_000_000.25, DhcpOffered("m1.example", "52:54:00:12:34:56", "192.0.2.1", Client.PXE, "bios"))
+
+
+def events_logged(capfd: pytest.CaptureFixture[str], log_format: str, *stamped: Stamped, is_verbose: bool) -> list[str]:
+    log = logs.configure(log_format, is_verbose=is_verbose)
+    for one in stamped:
+        log.listen(one)
+    return capfd.readouterr().err.splitlines()
+
+
+def test_event_is_a_line_of_its_kind_and_facts(capfd: pytest.CaptureFixture[str]) -> None:
+    (line,) = events_logged(capfd, "text", OFFER, is_verbose=False)
+    clock, _, told = line.partition(" ")
+    assert clock.endswith(".250")
+    assert told == "dhcp.offer host=m1.example mac=52:54:00:12:34:56 address=192.0.2.1 client=pxe arch=bios"
+
+
+def test_event_is_one_object_of_json(capfd: pytest.CaptureFixture[str]) -> None:
+    (line,) = events_logged(capfd, "json", OFFER, is_verbose=False)
+    told = json.loads(line)
+    assert (told.pop("time"), told.pop("message").split()[0]) == (OFFER.at, "dhcp.offer")
+    facts = {"host": "m1.example", "mac": "52:54:00:12:34:56", "address": "192.0.2.1", "client": "pxe", "arch": "bios"}
+    assert told == {"level": "info", "event": "dhcp.offer", **facts}
+
+
+@pytest.mark.parametrize(("is_verbose", "lines"), [(False, 0), (True, 1)])
+def test_progress_is_told_to_who_asks_for_it(capfd: pytest.CaptureFixture[str], is_verbose: bool, lines: int) -> None:
+    progress = Stamped(OFFER.at, WebProgress("m1.example", "192.0.2.1", "/rootfs", WebKind.ROOTFS, 1, 2))
+    assert len(events_logged(capfd, "text", progress, is_verbose=is_verbose)) == lines
+
+
+@pytest.mark.parametrize("arch", ["two\nlines", "a b", 'a"b', "a=b", "\x1b[31m"])
+def test_what_comes_off_the_wire_stays_one_word(capfd: pytest.CaptureFixture[str], arch: str) -> None:
+    one = Stamped(OFFER.at, DhcpOffered("m1.example", "52:54:00:12:34:56", "192.0.2.1", Client.PXE, arch))
+    (line,) = events_logged(capfd, "text", one, is_verbose=False)
+    assert line.endswith(f" client=pxe arch={arch!r}")
+
+
+def test_lines_of_one_turn_of_the_loop_go_out_in_their_order(capfd: pytest.CaptureFixture[str]) -> None:
+    async def turn() -> str:
+        log = logs.configure("text", is_verbose=False)
+        logging.getLogger("appliance.test").info("first")
+        log.listen(OFFER)
+        logging.getLogger("appliance.test").info("last")
+        before = capfd.readouterr().err
+        await asyncio.sleep(0)
+        return before
+
+    assert asyncio.run(turn()) == ""
+    assert [line.split()[1] for line in capfd.readouterr().err.splitlines()] == ["first", "dhcp.offer", "last"]

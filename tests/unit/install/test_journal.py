@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -117,6 +118,20 @@ def test_event_that_repeats_before_it_is_written_is_counted(kept):
         kept.note(offered(at=NOW + second), 1)
     (row,) = kept.events()
     assert (row.times, row.at, row.last_at) == (5, NOW, NOW + 4)
+
+
+def test_count_is_written_by_a_flush_and_with_the_next_change(kept, quick_path):
+    def on_disk():
+        with closing(sqlite3.connect(quick_path / journal.FILE_NAME)) as db:
+            return {host: decoded(state).repeats for host, state in db.execute("SELECT host, state FROM installations")}
+
+    kept.note(offered(), 3, replace(FULL, repeats={"script": 9}))
+    assert on_disk() == {}
+    kept.flush()
+    assert on_disk() == {FULL.host: {"script": 9}}
+    kept.note(offered(), 3, replace(FULL, repeats={"script": 10}))
+    kept.save(replace(FULL, host="m2.example"))
+    assert on_disk() == {FULL.host: {"script": 10}, "m2.example": FULL.repeats}
 
 
 def test_events_are_told_oldest_first_and_by_host(kept):
