@@ -124,15 +124,15 @@ class Journal:
             self._changed[one.host] = one
             self._write()
 
-    def note(self, stamped: Stamped, number: int, counted: Installation | None = None) -> None:
-        """Keep an event that changed no installation but in what it counts; *counted* is that installation now.
+    def note(self, stamped: Stamped, number: int, repeated: Installation | None = None) -> None:
+        """Keep an event that told nothing new; *repeated* is its installation where that counts how often.
 
         It is written with the next that does, or by `flush`.
         """
         with self._lock:
             self._note(stamped, number)
-            if counted is not None:
-                self._changed[counted.host] = counted
+            if repeated is not None:
+                self._changed[repeated.host] = repeated
             if len(self._buffer) >= BUFFERED_EVENTS:
                 self._write()
 

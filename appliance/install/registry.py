@@ -32,7 +32,7 @@ from appliance.install.lifecycle import Installation, Rules, Stage, begin, order
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
 
-TICK_SECONDS = 1.0  # events that changed no stage, and the disk's own cache, lose at most this much
+TICK_SECONDS = 1.0  # events that changed no stage, counts, and the disk's own cache, lose at most this much
 RETRY_SECONDS = 10.0  # between two tries to write to a disk that refused
 KEPT_REFUSALS = 200
 
@@ -132,8 +132,8 @@ class Registry:
         after = advance(one, stamped, self._rules[host])
         if after is not one:
             after = judged(after, stamped.at)
-            if _differs_in_counts_alone(one, after):
-                # A host that goes round and round does so as fast as it likes; a commit takes longer than its answer.
+            if _is_repeat(one, after):
+                # A host that goes round and round does so as fast as it likes, and each commit takes some 60 µs.
                 self.journal.note(stamped, one.number, after)
             else:
                 self.journal.save(after, stamped)
@@ -273,5 +273,11 @@ class Registry:
             self.journal.save_strangers(self.strangers.rows())
 
 
-def _differs_in_counts_alone(one: Installation, other: Installation) -> bool:
-    return one.repeats is not other.repeats and one == replace(other, repeats=one.repeats)
+def _is_repeat(one: Installation, other: Installation) -> bool:
+    """Whether *other* is *one* after it did the same again: counted once more, and a window that opened just now."""
+    opened_at, again_at = one.window_opened_at, other.window_opened_at
+    # After a crash the window is as the journal has it: by no more than a tick too short.
+    is_same_window = again_at == opened_at or (
+        opened_at is not None and again_at is not None and 0 <= again_at - opened_at <= TICK_SECONDS
+    )
+    return is_same_window and one == replace(other, repeats=one.repeats, window_opened_at=opened_at)

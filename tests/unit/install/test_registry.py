@@ -1,7 +1,9 @@
 """The registry: what a reload keeps, what its clock does, and what it tells others."""
 
 import asyncio
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -22,6 +24,7 @@ from appliance.events import (
     WebProgress,
     WebRefused,
 )
+from appliance.install.encoding import decoded
 from appliance.install.journal import Journal
 from appliance.install.lifecycle import Order, Stage
 from appliance.install.registry import Registry
@@ -139,6 +142,30 @@ def test_bytes_are_counted_by_host_and_kind(live):
     live.happen([*m1.live(), m1.broken(WebKind.ROOTFS, sent=5)])
     assert live.registry.bytes[m1.host, "rootfs"] == 900 * MB + 5
     assert live.registry.bytes[m1.host, "loader"] == MB
+
+
+def on_disk(fleet, boot):
+    with closing(sqlite3.connect(fleet.journal.path)) as db:
+        (state,) = db.execute("SELECT state FROM installations WHERE host = ?", (boot.host,)).fetchone()
+    return decoded(state)
+
+
+def test_what_a_host_repeats_is_written_by_the_next_tick(live):
+    m1 = live.boot(1)
+    live.happen([*m1.to_script(), *m1.get(WebKind.SCRIPT)], seconds=0.01)
+    assert on_disk(live, m1).repeats == {"script": 1}
+    live.registry._write_behind()
+    assert on_disk(live, m1) == live[m1]
+    assert live[m1].repeats == {"script": 3}  # the menu, and its own twice
+
+
+def test_window_that_opens_again_late_is_written_at_once(live):
+    m1 = live.boot(1)
+    live.happen(m1.to_script())
+    live.wait(3600)
+    live.happen(m1.get(WebKind.SCRIPT))
+    assert on_disk(live, m1) == live[m1]
+    assert live[m1].window_opened_at > NOW + 3600
 
 
 def test_unknown_machine_is_kept_over_a_restart(tmp_path):
