@@ -2,13 +2,13 @@
 
 It hears each event first (`listen`), advances the host's installation, and
 returns when the journal has the change, so that no reply depends on what a
-crash would forget. Wiring, in the loop's thread:
+crash would forget; only how often a host repeated itself may be a second old. Wiring, in the loop's thread:
 
     journal = Journal(data_dir)
     tables = compile_tables(clusters, journal.serials(clusters))      # in a thread
     registry = Registry(journal, clusters, bus.publish)
     live = Live(tables, registry.installations)
-    bus.listeners += [registry.listen, log_event]                     # the registry first
+    bus.listeners += [registry.listen, log.listen]                    # the registry first
     tasks.create_task(registry.run())                                 # its clock, and the journal's
     registry.update(clusters)                                         # after a reload
 """

@@ -36,6 +36,7 @@ def main() -> None:
     # The namespaces go away however this ends.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     rounds, seconds = (1, 1.0) if arguments.quick else (5, 1.5)
+    is_written = arguments.write or not (arguments.quick or arguments.names)
     figures: list[Figure] = []
     failed = False
     for name in arguments.names or ROWS:
@@ -45,8 +46,10 @@ def main() -> None:
         except BenchError as error:
             print(f"  {name}: no figures: {error}", flush=True)
             failed = True
+        if is_written:
+            report.write(figures)  # who stops it keeps the rows that are through
     report.show(figures)
-    if arguments.write or not (arguments.quick or arguments.names):
+    if is_written:
         print(f"written: {report.write(figures)}, {report.draw(figures)}")
     sys.exit(failed)
 
