@@ -6,10 +6,21 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from appliance.cli._watching import Command, socket_options
 from appliance.errors import ControlError
+from appliance.model import Role
 
 if TYPE_CHECKING:
     from appliance.dashboard.shapes import HostRow
+
+
+def order_options(command: Command) -> Command:
+    """Give a command HOSTS, --role, --all, and the options that find the appliance."""
+    command = socket_options(command)
+    command = click.option("--all", "takes_all", is_flag=True, help="Every host.")(command)
+    roles = click.Choice([role.value for role in Role])
+    command = click.option("--role", type=roles, help="Every host of this role.")(command)
+    return click.argument("hosts", nargs=-1)(command)
 
 
 def give_order(

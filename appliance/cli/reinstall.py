@@ -4,17 +4,13 @@ from pathlib import Path
 
 import click
 
-from appliance.cli._ordering import give_order
-from appliance.cli._watching import find_socket, socket_options
-from appliance.model import Role
+from appliance.cli._ordering import give_order, order_options
+from appliance.cli._watching import find_socket
 
 
 @click.command()
-@click.argument("hosts", nargs=-1)
-@click.option("--role", type=click.Choice([role.value for role in Role]), help="Every host of this role.")
-@click.option("--all", "takes_all", is_flag=True, help="Every host.")
+@order_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@socket_options
 def command(
     hosts: tuple[str, ...], role: str | None, data_dir: Path | None, socket: Path | None, *, takes_all: bool, yes: bool
 ) -> None:

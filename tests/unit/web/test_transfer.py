@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import os
+import random
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from appliance.web.ranges import Slice
-from appliance.web.transfer import MIN_STEP_BYTES, STEPS_A_TURN, BrokenTransferError, Sender
+from appliance.web.transfer import MIN_STEP_BYTES, READ_AHEAD_BYTES, STEPS_A_TURN, BrokenTransferError, Sender
 
 CLIENTS = 3 * STEPS_A_TURN
 
@@ -76,3 +78,24 @@ async def test_a_transfer_ends_when_its_transport_closes() -> None:
         client.recv(1 << 20)
         with pytest.raises(BrokenTransferError):
             await send
+
+
+async def test_a_file_that_the_disk_has_yet_to_bring_arrives_whole() -> None:
+    sender = Sender()
+    content = random.Random(7).randbytes(2 * READ_AHEAD_BYTES + 12_345)
+    with pairs(1) as [(server, client)], tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # a file system in memory keeps it
+        transport = await transport_of(server)
+        part = Slice(1000, len(content) - 2000)
+        told: list[int] = []
+        send = asyncio.ensure_future(sender.send(transport, file.fileno(), part, told.append))
+        came = bytearray()
+        while len(came) < part.size:
+            came += await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1 << 20), 30)
+        await send
+        transport.abort()
+    assert came == content[1000:-1000]
+    assert told[-1] == part.size
