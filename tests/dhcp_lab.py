@@ -147,7 +147,7 @@ class Lab:
         """Make the appliance's namespace with the bridge br0."""
         self.namespace(APPLIANCE_NAMESPACE)
         ip(
-            f"-n {APPLIANCE_NAMESPACE} link add br0 type bridge",
+            f"-n {APPLIANCE_NAMESPACE} link add br0 address 02:00:ac:10:00:65 type bridge",
             f"-n {APPLIANCE_NAMESPACE} addr add 172.16.0.101/24 dev br0",
             f"-n {APPLIANCE_NAMESPACE} link set br0 up",
         )

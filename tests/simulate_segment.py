@@ -28,7 +28,8 @@ class Segment:
         self.place, self.config = place, config
         ip(
             "link set lo up",
-            "link add br0 type bridge stp_state 0 forward_delay 0",
+            # One of its own: else it is the lowest of its ports, and changes when a machine goes.
+            "link add br0 address 02:00:ac:10:00:65 type bridge stp_state 0 forward_delay 0",
             "link set br0 up",
             "addr add 172.16.0.101/24 dev br0",
             place=place,

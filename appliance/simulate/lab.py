@@ -24,6 +24,9 @@ from appliance.simulate.namespace import Namespace, ip, ip_json
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 BRIDGE = "lab"
+# A bridge without one of its own takes the lowest of its ports', so that it changes when a machine is unplugged,
+# and every other machine talks to the old one for as long as it remembers it.
+BRIDGE_MAC = "02:00:00:00:00:01"
 CARRIER_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -66,7 +69,7 @@ class Bridge:
         ip(
             "link set lo up",
             # Ports forward at once: the 30 s of the spanning tree's learning would outlast a boot ROM.
-            f"link add {name} type bridge stp_state 0 forward_delay 0",
+            f"link add {name} address {BRIDGE_MAC} type bridge stp_state 0 forward_delay 0",
             f"link set {name} up",
             *(f"addr add {address} dev {name}" for address in addresses),
         )

@@ -22,7 +22,7 @@ def away_and_back(here: Site) -> None:
     """Take the node network's interface away with its address, and bring both back under another index."""
     ip(
         "link del br0",
-        "link add br0 type bridge stp_state 0 forward_delay 0",
+        "link add br0 address 02:00:ac:10:00:65 type bridge stp_state 0 forward_delay 0",
         "link set br0 up",
         "addr add 172.16.0.101/24 dev br0",
         place=here.place,

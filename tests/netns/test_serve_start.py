@@ -18,7 +18,8 @@ pytestmark = pytest.mark.netns
 # uid 1000 in a user namespace that owns its network: what a service's user is on a machine.
 AS_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--keep-caps", "--net", "sh", "-ec")
 MAKE_BRIDGE = (
-    "ip link set lo up; ip link add br0 type bridge; ip addr add 172.16.0.101/24 dev br0; ip link set br0 up; "
+    "ip link set lo up; ip link add br0 address 02:00:ac:10:00:65 type bridge; "
+    "ip addr add 172.16.0.101/24 dev br0; ip link set br0 up; "
 )
 SETPRIV = 'exec setpriv --inh-caps=-all{0} --ambient-caps=-all{0} "$@"'
 may_be_another_user = pytest.mark.skipif(

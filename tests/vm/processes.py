@@ -32,7 +32,7 @@ class Namespace:
         self._prefix = enter if as_root else [*enter, "-U", "--preserve-credentials"]
         for command in (
             "ip link set lo up",
-            "ip link add br0 type bridge",
+            "ip link add br0 address 02:00:ac:10:00:65 type bridge",
             f"ip addr add {ADDRESS}/{PREFIX} dev br0",
             "ip link set br0 up",
         ):
