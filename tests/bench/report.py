@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import statistics
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.table import Table
 from tests.bench.measure import OURS, Figure
 
 DOCS = Path(__file__).parents[2] / "docs" / "bench"
+TITLE_CHARACTERS = 34  # of a chart, which is a third of the page wide
 
 
 def machine() -> dict[str, str | int]:
@@ -99,7 +101,8 @@ def draw(figures: Sequence[Figure], *, directory: Path = DOCS) -> Path:
             color=["#c8372d" if name == OURS else "#9aa5b1" for name in names],
         )
         axis.bar_label(bars, [_number(figure.median(name)) for name in names], padding=3, fontsize=8)
-        axis.set_title(f"{figure.name}\n{figure.unit}{'' if figure.more_is_better else ', less is better'}", fontsize=9)
+        unit = f"{figure.unit}{'' if figure.more_is_better else ', less is better'}"
+        axis.set_title(f"{textwrap.fill(figure.name, TITLE_CHARACTERS)}\n{unit}", fontsize=9)
         axis.invert_yaxis()
         axis.margins(x=0.25)
         axis.set_xticks([])
