@@ -34,7 +34,9 @@ class LogHandler(logging.Handler):
         self._room.register(descriptor, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._add(self.format(record))
+        # At once, with all that was held before it: whoever hears READY=1 finds in the log what led to it.
+        self._hold(self.format(record))
+        self._write(wait_milliseconds=0)
 
     def listen(self, stamped: Stamped) -> None:
         """Write an event as one line: its kind, then its facts."""
@@ -43,7 +45,8 @@ class LogHandler(logging.Handler):
             line = self._event_line(stamped.at, stamped.event)
             self.acquire()
             try:
-                self._add(line)
+                self._hold(line)
+                self._write_soon()
             finally:
                 self.release()
 
@@ -55,13 +58,15 @@ class LogHandler(logging.Handler):
         finally:
             self.release()
 
-    def _add(self, text: str) -> None:
+    def _hold(self, text: str) -> None:
         line = f"{text}\n".encode(errors="backslashreplace")
         if len(self._held) + len(line) > MAX_HELD_BYTES:
             self._dropped += 1
         else:
             self._held += line
-        # The lines of one turn of the loop go out together, after its replies.
+
+    def _write_soon(self) -> None:
+        """Write with the end of this turn of the loop, whose lines go out together, after its replies."""
         if self._is_write_due:
             return
         try:

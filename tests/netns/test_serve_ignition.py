@@ -229,7 +229,6 @@ def test_no_secret_reaches_log_journal_or_status(wire: Wire) -> None:
     with wire.at.serve("--verbose", name="again") as again:
         told = [
             wire.serving.text,
-            again.text,
             again.command("events", "-n", "100000", "-o", "json"),
             again.command("events", "-n", "100000"),
             again.command("status", "-o", "json"),
@@ -237,6 +236,7 @@ def test_no_secret_reaches_log_journal_or_status(wire: Wire) -> None:
             again.command("explain", "bs", "--all"),
             run("curl", "-s", "http://127.0.0.1:8080/status", place=wire.at.place).stdout,
             run("curl", "-s", "http://127.0.0.1:8080/metrics", place=wire.at.place).stdout,
+            again.text,
         ]
     for secret in [SECRET, *(path.split("/")[2] for path in paths)]:
         for text in told:

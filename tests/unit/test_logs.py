@@ -102,15 +102,24 @@ def test_what_comes_off_the_wire_stays_one_word(capfd: pytest.CaptureFixture[str
     assert line.endswith(f" client=pxe arch={arch!r}")
 
 
-def test_lines_of_one_turn_of_the_loop_go_out_in_their_order(capfd: pytest.CaptureFixture[str]) -> None:
-    async def turn() -> str:
-        log = logs.configure("text", is_verbose=False)
-        logging.getLogger("appliance.test").info("first")
-        log.listen(OFFER)
-        logging.getLogger("appliance.test").info("last")
-        before = capfd.readouterr().err
-        await asyncio.sleep(0)
-        return before
+async def read_while_running(capfd: pytest.CaptureFixture[str], *told: Stamped | str) -> list[str]:
+    """Log events and records in one turn of the loop; return the first word of each line that is out before its end."""
+    log = logs.configure("text", is_verbose=False)
+    for one in told:
+        if isinstance(one, str):
+            logging.getLogger("appliance.test").info(one)
+        else:
+            log.listen(one)
+    return [line.split()[1] for line in capfd.readouterr().err.splitlines()]
 
-    assert asyncio.run(turn()) == ""
-    assert [line.split()[1] for line in capfd.readouterr().err.splitlines()] == ["first", "dhcp.offer", "last"]
+
+async def test_events_go_out_at_the_end_of_their_turn_of_the_loop(capfd: pytest.CaptureFixture[str]) -> None:
+    assert await read_while_running(capfd, OFFER, OFFER) == []
+    await asyncio.sleep(0)
+    assert [line.split()[1] for line in capfd.readouterr().err.splitlines()] == ["dhcp.offer", "dhcp.offer"]
+
+
+async def test_a_record_is_out_when_its_call_returns_behind_what_came_before_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert await read_while_running(capfd, "first", OFFER, "ready") == ["first", "dhcp.offer", "ready"]
