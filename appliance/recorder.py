@@ -5,7 +5,10 @@ whatever is no block are kept; of HTTP the head of each exchange, written from
 its event as one segment each way, so that the whole boot is in one file.
 
 A boot goes from firmware over iPXE to an operating system; a step back in that
-order is a new boot, and the tape begins again.
+order is a new boot, and what is on the tape before it is left out of the capture.
+
+A tape is written with every datagram and read when somebody asks, which is seldom:
+so everything that can wait is done then.
 """
 
 import socket
@@ -13,7 +16,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from appliance.events import Stamped, WebFinished, WebRefused
@@ -27,7 +30,7 @@ TOTAL_BYTES = 16 << 20  # for all hosts together: with 1,000 of them, 16 kB each
 HEADERS_BYTES = 40  # of IPv4 and TCP
 KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that an ACK came; the rest tells no more
 
-_CHADDR = slice(28, 34)  # RFC 2131 section 2
+_CHADDR, _COOKIE = slice(28, 34), slice(236, 240)  # RFC 2131 section 2
 _MAGIC = b"\x63\x82\x53\x63"
 _BOOTREQUEST = b"\x01"
 _FIRMWARE, _IPXE, _SYSTEM = range(3)  # who speaks, in the order of a boot
@@ -36,41 +39,43 @@ _UDP, _TCP = 17, 6
 
 
 class _Kept(NamedTuple):
-    """A packet that is made when somebody wants to see it, which is seldom."""
+    """A packet as it is kept, and what makes an IPv4 packet of it."""
 
     at: float  # UTC
     payload: bytes
-    pack: Callable[..., bytes]  # of the payload and *fields*, to an IPv4 packet
+    pack: Callable[..., bytes]  # of the payload and *fields*
     fields: tuple[object, ...]
-    comment: str
-
-    @property
-    def size(self) -> int:
-        """Its bytes, as good as."""
-        return HEADERS_BYTES + len(self.payload)
+    comment: str = ""
 
 
-@dataclass(slots=True)
 class _Tape:
     """One host's packets, oldest first."""
 
-    packets: deque[_Kept] = field(default_factory=deque)
-    size: int = 0
-    speaker: int = _FIRMWARE
-    exchanges: int = 0  # by HTTP, each of which is a connection of its own in the file
+    __slots__ = ("exchanges", "packets", "size")
 
-    def hear(self, speaker: int) -> None:
-        """Begin again if *speaker* comes before who spoke last."""
-        if speaker < self.speaker:
-            self.packets.clear()
-            self.size = 0
-        self.speaker = speaker
+    def __init__(self) -> None:
+        self.packets: deque[_Kept] = deque()
+        self.size = 0  # of the packets, in bytes
+        self.exchanges = 0  # by HTTP, each of which is a connection of its own in the file
 
     def add(self, kept: _Kept, limit: int) -> None:
-        self.packets.append(kept)
-        self.size += kept.size
-        while self.size > limit and len(self.packets) > 1:
-            self.size -= self.packets.popleft().size
+        packets = self.packets
+        packets.append(kept)
+        self.size += HEADERS_BYTES + len(kept.payload)
+        while self.size > limit and len(packets) > 1:
+            self.size -= HEADERS_BYTES + len(packets.popleft().payload)
+
+    def last_boot(self) -> list[_Kept]:
+        """Return the packets since the machine's last start, as far as they are kept, in the order of time."""
+        first, before = 0, _FIRMWARE
+        for position, kept in enumerate(self.packets):
+            speaker = _speaker(kept.payload)
+            if speaker is not None:
+                if speaker < before:
+                    first = position
+                before = speaker
+        # An HTTP exchange is known at its end; Wireshark wants its question where it was asked.
+        return sorted(islice(self.packets, first, None), key=lambda kept: kept.at)
 
 
 class Recorder:
@@ -82,39 +87,34 @@ class Recorder:
         self._server = server
         self._now = now
         self._tapes: dict[str, _Tape] = {}
-        self._by_mac: Mapping[bytes, str] = {}
-        self._by_address: Mapping[str, str] = {}
+        self._by_mac: Mapping[bytes, _Tape] = {}
+        self._by_address: Mapping[str, _Tape] = {}
         self._limit = HOST_BYTES
         self.update()
 
     def update(self) -> None:
         """Take over the registry's hosts; those that are gone lose their tape."""
         hosts = self._registry.hosts
-        self._by_mac = {mac.octets: name for name, host in hosts.items() for mac in host.macs}
-        self._by_address = {str(host.address): name for name, host in hosts.items()}
-        self._tapes = {name: self._tapes.get(name, _Tape()) for name in hosts}
+        self._tapes = {name: self._tapes.get(name) or _Tape() for name in hosts}
+        self._by_mac = {mac.octets: self._tapes[name] for name, host in hosts.items() for mac in host.macs}
+        self._by_address = {str(host.address): self._tapes[name] for name, host in hosts.items()}
         self._limit = min(HOST_BYTES, TOTAL_BYTES // max(1, len(hosts)))
 
-    def tap(self, payload: bytes | bytearray | memoryview, source: Address, destination: Address) -> None:
+    def tap(self, payload: bytes, source: Address, destination: Address) -> None:
         """Keep a UDP datagram if it is of a host of ours."""
-        if len(payload) > 240 and payload[236:240] == _MAGIC:
-            host = self._by_mac.get(bytes(payload[_CHADDR]))
+        if payload[_COOKIE] == _MAGIC:
+            tape = self._by_mac.get(payload[_CHADDR])
         elif len(payload) >= 4 and payload[1] in _TFTP_BLOCKS and (payload[2] or payload[3] > KEPT_BLOCKS):
             return
         else:
-            host = self._by_address.get(source[0]) or self._by_address.get(destination[0])
-        if host is None:
-            return
-        tape = self._tapes[host]
-        content = bytes(payload)
-        if content[:1] == _BOOTREQUEST and content[236:240] == _MAGIC:
-            tape.hear(_speaker(content))
-        tape.add(_Kept(self._now(), content, _udp_packet, (source, destination), ""), self._limit)
+            tape = self._by_address.get(source[0]) or self._by_address.get(destination[0])
+        if tape is not None:
+            tape.add(_Kept(self._now(), payload, _udp_packet, (source, destination)), self._limit)
 
     def listen(self, stamped: Stamped) -> None:
         """Keep the head of an HTTP exchange."""
         event = stamped.event
-        if not isinstance(event, WebFinished | WebRefused) or event.host not in self._tapes:
+        if not isinstance(event, (WebFinished, WebRefused)) or event.host not in self._tapes:
             return
         if isinstance(event, WebFinished):
             began_at = stamped.at - event.seconds
@@ -131,7 +131,7 @@ class Recorder:
         client, server = (event.client, 49152 + tape.exchanges % 16384), (self._server, 80)
         question = asked.encode(errors="replace")  # a header may hold any bytes
         answer = (server, client, 1, 1 + len(question))
-        tape.add(_Kept(began_at, question, _tcp_packet, (client, server, 1, 1), ""), self._limit)
+        tape.add(_Kept(began_at, question, _tcp_packet, (client, server, 1, 1)), self._limit)
         tape.add(_Kept(stamped.at, told.encode(), _tcp_packet, answer, comment), self._limit)
 
     def capture(self, host: str) -> bytes | None:
@@ -143,8 +143,7 @@ class Recorder:
             _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
             _block(1, struct.pack("<HHI", 101, 0, 0) + _option(2, b"ocp-appliance") + _option(9, b"\x06") + _END),
         ]
-        # An HTTP exchange is known at its end; Wireshark wants its question where it was asked.
-        for kept in sorted(tape.packets, key=lambda one: one.at):
+        for kept in tape.last_boot():
             packet = kept.pack(kept.payload, *kept.fields)
             microseconds = int(kept.at * 1e6)
             head = struct.pack("<IIIII", 0, microseconds >> 32, microseconds & 0xFFFFFFFF, len(packet), len(packet))
@@ -153,10 +152,13 @@ class Recorder:
         return b"".join(blocks)
 
 
-def _speaker(request: bytes) -> int:
-    if b"iPXE" in request:
+def _speaker(payload: bytes) -> int | None:
+    """Return who sent a DHCP request; None where *payload* is something else."""
+    if payload[:1] != _BOOTREQUEST or payload[_COOKIE] != _MAGIC:
+        return None
+    if b"iPXE" in payload:
         return _IPXE
-    return _FIRMWARE if b"PXEClient" in request or b"HTTPClient" in request else _SYSTEM
+    return _FIRMWARE if b"PXEClient" in payload or b"HTTPClient" in payload else _SYSTEM
 
 
 _END = struct.pack("<HH", 0, 0)  # opt_endofopt
