@@ -45,9 +45,8 @@ MIN_ROOM_BYTES = 96
 SERVER_ID_AT = slice(16 + 64 + 128 + 4 + 3 + 2, 16 + 64 + 128 + 4 + 3 + 2 + 4)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Where and how a datagram came in."""
+class Arrival(NamedTuple):
+    """Where and how a datagram came in. (A tuple, as Reply is, because one is made for each datagram.)"""
 
     interface: str  # name
     addresses: tuple[int, ...]  # of the interface, as numbers
@@ -56,8 +55,7 @@ class Arrival:
     is_boot_server: bool  # came to port 4011
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A datagram to send."""
 
     payload: bytes
@@ -67,6 +65,11 @@ class Reply:
     # The client's MAC where it has no address yet, and so cannot be asked for it (RFC 2131 section 4.1).
     mac: bytes | None
     event: Event | None
+
+    def to(self, xid: bytes) -> "Reply":
+        """Return the same reply to a client that asks again with another *xid*."""
+        payload, message, address, port, mac, event = self
+        return Reply(payload[:4] + xid + payload[8:], message, address, port, mac, event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Silence:
 
 
 class Request(NamedTuple):
-    """A message of a host of ours. (A tuple, because one is made for each datagram.)"""
+    """A message of a host of ours."""
 
     datagram: bytes
     options: Mapping[int, bytes]

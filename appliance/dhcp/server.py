@@ -13,7 +13,7 @@ from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.frame import ethernet_frame
 from appliance.dhcp.interfaces import Interface, list_interfaces
 from appliance.dhcp.probe import find_rogues
-from appliance.dhcp.protocol import answer
+from appliance.dhcp.protocol import Answers
 from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence
 from appliance.errors import ListenError
 from appliance.events import Event
@@ -53,6 +53,7 @@ class DhcpServer:
         self._senders: dict[str, socket.socket | None] = {}
         self._interfaces: dict[int, Interface] = {}
         self._allowance = Allowance()
+        self._answers = Answers()
         if live.tables.dhcp.mode is not DhcpMode.OFF:
             try:
                 self._open()
@@ -160,7 +161,7 @@ class DhcpServer:
             if self.tap is not None:
                 self.tap(datagram, source, (socket.inet_ntoa(destination), port))
             arrival = Arrival(interface.name, interface.addresses, source[0], source[1], is_boot_server)
-            result = answer(self._live.tables.dhcp, datagram, arrival, self._live.installations)
+            result = self._answers.answer(self._live.tables.dhcp, datagram, arrival, self._live.installations)
             if isinstance(result, Silence):
                 self.counts["silence", result.why] += 1
                 if result.event is not None:

@@ -7,8 +7,9 @@ from appliance.dhcp.clients import identify
 from appliance.dhcp.compile import DhcpTable, compile_dhcp
 from appliance.dhcp.options import parse_options
 from appliance.dhcp.probe import read_offer
-from appliance.dhcp.protocol import answer
+from appliance.dhcp.protocol import Answers, answer
 from appliance.dhcp.reply import Arrival, Reply, Silence
+from appliance.install.lifecycle import Installation, Order
 from appliance.model import DhcpMode
 from tests.clusters import reference_cluster
 from tests.dhcp_lab import rich_cluster
@@ -19,6 +20,7 @@ TABLES: tuple[DhcpTable, ...] = (
     compile_dhcp((reference_cluster(dhcp=DhcpMode.PROXY),)),
 )
 ARRIVALS = (arrival(), arrival("192.0.2.1"), arrival(source="172.16.0.77", source_port=4011, is_boot_server=True))
+HOSTS = [host.name for host in rich_cluster().hosts]
 MACS = [mac.octets for host in rich_cluster().hosts for mac in host.macs]
 
 options = st.lists(
@@ -71,6 +73,25 @@ def test_same_datagram_gets_the_same_result(table: DhcpTable, datagram: bytes, w
     first, second = answer(table, datagram, where, {}), answer(table, datagram, where, {})
     assert first == second
     assert isinstance(first, Reply | Silence)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_what_is_remembered_is_what_would_be_answered(data: st.DataObject) -> None:
+    answers = Answers()
+    asked = data.draw(st.lists(messages(), min_size=1, max_size=3))
+    asked += [request("discover", *FIRMWARE), request("discover", *FIRMWARE, giaddr="172.16.0.254")]
+    turn = st.tuples(
+        st.sampled_from(TABLES),
+        st.sampled_from(asked),
+        st.sampled_from(ARRIVALS),
+        st.sampled_from([None, *Order]),
+        st.binary(min_size=6, max_size=6),
+    )
+    for table, datagram, where, order, xid_and_secs in data.draw(st.lists(turn, min_size=2, max_size=20)):
+        again = datagram[:4] + xid_and_secs + datagram[10:]
+        installations = {host: Installation(host, order=order) for host in HOSTS} if order else {}
+        assert answers.answer(table, again, where, installations) == answer(table, again, where, installations)
 
 
 @settings(max_examples=200, deadline=None)

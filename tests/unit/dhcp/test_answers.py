@@ -1,0 +1,63 @@
+"""What a client gets that asks the same again; tests/fuzz/ compares all of it with what it would get anew."""
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+import pytest
+
+from appliance.dhcp import protocol
+from appliance.dhcp.compile import DhcpTable, compile_dhcp
+from appliance.dhcp.protocol import Answers
+from appliance.dhcp.reply import Reply
+from appliance.install.lifecycle import Installation, Order
+from tests.clusters import reference_cluster
+from tests.dhcp_messages import FIRMWARE, NODE_NETWORK, Read, read, request
+
+BS = "bs.ocp45.example.localdomain"
+
+
+@pytest.fixture
+def table() -> DhcpTable:
+    return compile_dhcp((reference_cluster(),))
+
+
+def told(answers: Answers, table: DhcpTable, order: Order = Order.INSTALL, xid: int = 1, padding: int = 0) -> Read:
+    """Return what bs's firmware is offered."""
+    asked = request("discover", *FIRMWARE, xid=xid) + bytes(padding)
+    reply = answers.answer(table, asked, NODE_NETWORK, {BS: Installation(BS, order=order)})
+    assert isinstance(reply, Reply)
+    return read(reply.payload)
+
+
+def test_who_asks_again_is_answered_by_the_new_id(table: DhcpTable) -> None:
+    answers = Answers()
+    assert [told(answers, table, xid=xid).header.xid for xid in (7, 8, 7)] == [7, 8, 7]
+    assert len(answers._known) == 1
+
+
+def test_an_order_changes_what_a_host_gets_that_asked_before(table: DhcpTable) -> None:
+    answers = Answers()
+    orders = (Order.INSTALL, Order.LOCAL, Order.LOCAL, Order.INSTALL)
+    assert [told(answers, table, order).file for order in orders] == ["efi/ipxe.efi", "", "", "efi/ipxe.efi"]
+
+
+def test_new_tables_change_what_a_host_gets_that_asked_before(table: DhcpTable) -> None:
+    answers = Answers()
+    cluster = reference_cluster()
+    moved = compile_dhcp((replace(cluster, hosts=(replace(cluster.hosts[0], address=IPv4Address("172.16.0.12")),)),))
+    addresses = [told(answers, each).header.yiaddr for each in (table, moved, table)]
+    assert addresses == ["172.16.0.11", "172.16.0.12", "172.16.0.11"]
+
+
+def test_what_is_remembered_has_a_bound(table: DhcpTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "MAX_KNOWN", 10)
+    answers = Answers()
+    for padding in range(100):
+        told(answers, table, padding=padding)
+        assert len(answers._known) <= 10
+
+
+def test_a_request_padded_beyond_use_is_answered_and_not_remembered(table: DhcpTable) -> None:
+    answers = Answers()
+    assert told(answers, table, padding=1024).header.yiaddr == "172.16.0.11"
+    assert not answers._known
