@@ -35,6 +35,8 @@ from appliance.model import Cluster, Host, Install
 TICK_SECONDS = 1.0  # events that changed no stage, counts, and the disk's own cache, lose at most this much
 RETRY_SECONDS = 10.0  # between two tries to write to a disk that refused
 KEPT_REFUSALS = 200
+# Events that tell what we make of a host, and not what it did.
+_OURS = frozenset({events.InstallSettled, events.StageReached, events.ConditionRaised, events.Ordered})
 
 
 @dataclass(slots=True)
@@ -182,7 +184,7 @@ class Registry:
         activity = self.activity.get(event.host)
         if activity is None:
             activity = self.activity[event.host] = Activity()
-        if isinstance(event, events.InstallSettled | events.StageReached | events.ConditionRaised | events.Ordered):
+        if type(event) in _OURS:
             return
         activity.seen_at = at
         match event:
