@@ -54,6 +54,7 @@ class Exchange:
         self._desk = desk
         self._sent = 0  # bytes of the body
         self._is_told = False  # that it was begun, so that its end is to be told too
+        self._is_out = False  # all of it
         self._first = 0  # offset of the first byte
         self._began = 0.0  # monotonic
 
@@ -99,8 +100,6 @@ class Exchange:
         except asyncio.CancelledError:
             self._break(entity.size, CLIENT_LEFT)
             raise
-        else:
-            self._finish(answer.status, entity.size)
         finally:
             self._desk.counts["bytes", self.what.value] += self._sent
         return response
@@ -150,19 +149,23 @@ class Exchange:
             await writer.drain()
         for part in answer.parts:
             if isinstance(part, Slice):
-                await self._send_slice(part, fd, total)
+                await self._send_slice(part, fd, total, answer.status if part is answer.parts[-1] else None)
                 continue
             async with asyncio.timeout(STALL_SECONDS):
                 await response.write(part)
                 await writer.drain()
             self._sent += len(part)
+        self._finish(answer.status, total)
 
-    async def _send_slice(self, part: Slice, fd: int, total: int) -> None:
+    async def _send_slice(self, part: Slice, fd: int, total: int, status_at_end: int | None) -> None:
+        """Send *part*; if it is the last, *status_at_end* has the answer's status, and its end is told at once."""
         before = self._sent
 
         def progress(sent: int) -> None:
             self._sent = before + sent
-            if sent < part.size and self._is_told:
+            if sent == part.size and status_at_end is not None:
+                self._finish(status_at_end, total)
+            elif sent < part.size and self._is_told:
                 self._desk.publish(WebProgress(self.host, self.client, self.path, self.what, part.first + sent, total))
 
         transport = self.request.transport
@@ -183,6 +186,9 @@ class Exchange:
         self._desk.counts["request", self.what.value, str(status)] += 1
 
     def _finish(self, status: int, total: int) -> None:
+        if self._is_out:
+            return
+        self._is_out = True
         if not self._is_told:
             return
         self._desk.publish(
@@ -201,6 +207,8 @@ class Exchange:
         )
 
     def _break(self, total: int, why: str) -> None:
+        if self._is_out:
+            return  # a client that has it all may leave before we have turned to anything else
         self._desk.counts["broken", self.what.value] += 1
         if not self._is_told:
             return

@@ -41,8 +41,8 @@ class Sender:
     async def send(self, transport: asyncio.Transport, fd: int, part: Slice, progress: Callable[[int], None]) -> None:
         """Send *part* of the file *fd*.
 
-        *progress* hears how many of its bytes are out: now and then, and at the
-        end, however that comes. The transport's own buffer must be empty.
+        *progress* hears how many of its bytes are out: now and then, at once when the
+        last one is, and when it broke off. The transport's own buffer must be empty.
         Raises BrokenTransferError.
         """
         loop = asyncio.get_running_loop()
@@ -94,10 +94,11 @@ class _Transfer:
         self._clock = loop.call_later(STALL_SECONDS, self._check_stall)
 
     def end(self) -> None:
-        """Let go of the socket, and tell how far it came."""
+        """Let go of the socket, and tell how far it came if that is not all the way."""
         os.close(self.socket)
         self._clock.cancel()
-        self._progress(self._offset - self._first)
+        if self._offset < self._end:
+            self._progress(self._offset - self._first)
 
     def step(self, share: int) -> None:
         """Send what the socket takes, up to *share* bytes."""
@@ -125,6 +126,8 @@ class _Transfer:
                 return
             self._offset += sent
         if self._offset >= self._end:
+            # In this very turn of the loop: a machine may have it all and be back with its next DISCOVER in the same.
+            self._progress(self._offset - self._first)
             self.done.set_result(None)
         elif (now := self._loop.time()) - self._reported_at >= PROGRESS_SECONDS:
             self._reported_at = now

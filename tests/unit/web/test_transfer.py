@@ -99,3 +99,22 @@ async def test_a_file_that_the_disk_has_yet_to_bring_arrives_whole() -> None:
         transport.abort()
     assert came == content[1000:-1000]
     assert told[-1] == part.size
+
+
+async def test_the_last_byte_is_told_in_the_turn_that_sends_it() -> None:
+    """A machine that has its image may be back with a DISCOVER that the same turn of the loop reads."""
+    sender = Sender()
+    with pairs(1) as [(server, client)], tempfile.TemporaryFile() as file:
+        file.truncate(1000)
+        transport = await transport_of(server)
+        told: list[tuple[int, bool]] = []
+        send = asyncio.ensure_future(
+            sender.send(transport, file.fileno(), Slice(0, 1000), lambda sent: told.append((sent, has_some(client))))
+        )
+        while not has_some(client):
+            assert not told
+            await asyncio.sleep(0)
+            assert bool(told) == has_some(client)
+        await send
+        transport.abort()
+    assert told == [(1000, True)]
