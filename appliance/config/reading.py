@@ -17,6 +17,7 @@ from appliance.errors import Problem
 
 MAX_FILE_BYTES = 4 << 20  # twenty times a file of 1,000 hosts
 MAX_DEPTH = 32  # networkConfig, the deepest there is, needs 9
+TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels; is a bracket still open?"
 MAX_VALUES = 200_000  # 1,000 hosts with a networkConfig each have 60,000; an alias counts as what it stands for
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -136,7 +137,7 @@ class _Reader:
             self._weigh(1, line)
         else:
             if len(self.path) >= MAX_DEPTH:
-                raise _UnusableError(line, f"is nested deeper than {MAX_DEPTH} levels; is a bracket still open?")
+                raise _UnusableError(line, TOO_DEEP)
             before = self.weight
             self._weigh(1, line)
             build = self._block if isinstance(event, yaml.MappingStartEvent) else self._items
@@ -229,6 +230,8 @@ def _line(event: yaml.Event) -> int:
 
 def _syntax_message(error: yaml.MarkedYAMLError) -> str:
     problem = (error.problem or "it cannot be parsed").replace("\n", " ")
+    if "maximum nesting depth" in problem:  # libyaml looks ahead, and has a bound of its own
+        return TOO_DEEP
     if "cannot start any token" in problem:
         remedy = "YAML indents by spaces, never by a tab, and a value that begins with @ ` or % needs quotes"
     elif "mapping values are not allowed" in problem:
