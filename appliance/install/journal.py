@@ -136,6 +136,18 @@ class Journal:
             if len(self._buffer) >= BUFFERED_EVENTS:
                 self._write()
 
+    def move(self, left: Iterable[str], moved: Iterable[Installation]) -> None:
+        """Forget the installations under the names *left*, and store *moved*: all of it or nothing."""
+        names, rows = [(name,) for name in left], list(moved)
+
+        def work() -> None:
+            self._db.executemany("DELETE FROM installations WHERE host = ?", names)
+            store(self._db, (), rows)
+
+        with self._lock:
+            self.flush()
+            self._guarded(work)
+
     def flush(self) -> None:
         """Write what is buffered."""
         with self._lock:

@@ -17,7 +17,7 @@ import asyncio
 import hmac
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -29,6 +29,7 @@ from appliance.install.conditions import judged
 from appliance.install.evidence import advance
 from appliance.install.journal import Journal
 from appliance.install.lifecycle import Installation, Rules, Stage, begin, order_of
+from appliance.install.owners import assigned
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
 
@@ -71,9 +72,8 @@ class Registry:
         self.strangers = Strangers(journal.load_strangers())
         self.refusals: deque[tuple[float, events.WebRefused]] = deque(maxlen=KEPT_REFUSALS)
         self.bytes: Counter[tuple[str, ...]] = Counter()
-        self.followers: list[
-            Callable[[Stamped, int], None]
-        ] = []  # each hears of an event and its installation's number
+        # Each hears of an event and its installation's number.
+        self.followers: list[Callable[[Stamped, int], None]] = []
         self._publish = publish
         self._rules: dict[str, Rules] = {}
         self._due: dict[str, float] = {}  # host → when it settles, UTC
@@ -85,31 +85,46 @@ class Registry:
     # What cluster.yaml says
 
     def update(self, clusters: Iterable[Cluster]) -> None:
-        """Take over the hosts of *clusters*; a host keeps its installation, also under a new name (by its MAC)."""
-        self._known.update(self.installations)
+        """Take over the hosts of *clusters*; a machine keeps its installation, under whatever name."""
+        known = self._known = self._known | self.installations
         self.clusters = tuple(clusters)
         self.hosts = {host.name: host for cluster in self.clusters for host in cluster.hosts}
         self.cluster_of = {host.name: cluster for cluster in self.clusters for host in cluster.hosts}
-        gone = {one.mac: one for name, one in self._known.items() if name not in self.hosts and one.mac}
+        self._rules = {
+            name: Rules(host.install, self.cluster_of[name].release.boots_live, self._token)
+            for name, host in self.hosts.items()
+        }
         self.installations.clear()
-        for cluster in self.clusters:
-            for host in cluster.hosts:
-                rules = Rules(host.install, cluster.release.boots_live, self._token)
-                self._rules[host.name] = rules
-                self._keep(self._taken_over(host, rules, gone), is_changed=False)
+        self._due.clear()
+        kept = assigned(known, self.hosts.values())
+        taken = {name: self._taken_over(name, one, known.get(name)) for name, one in kept.items()}
+        self._note_moves(
+            {one.host for name, one in kept.items() if one is not None and one.host != name},
+            [taken[name] for name, one in kept.items() if one is not known.get(name)],
+        )
+        for one in taken.values():
+            self._keep(one, is_changed=False)
         self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
 
-    def _taken_over(self, host: Host, rules: Rules, gone: dict[str, Installation]) -> Installation:
-        known = self._known.get(host.name)
-        if known is None:
-            renamed = next((gone[str(mac)] for mac in host.macs if str(mac) in gone), None)
-            if renamed is None:
-                return begin(host.name, rules)
-            known = replace(renamed, host=host.name)
-            self.journal.save(known)
-        if known.stage is Stage.WAITING:
-            known = replace(known, boots_live=rules.boots_live, lacks_image=not rules.boots_live)
-        return replace(known, order=order_of(known, rules.install))
+    def _taken_over(self, name: str, kept: Installation | None, named: Installation | None) -> Installation:
+        """Return the installation of host *name*: *kept* is its machine's, *named* what the name had before."""
+        rules = self._rules[name]
+        number = 1 if named is None else named.number + 1  # behind that of another machine, whose events are kept
+        if kept is None:
+            return begin(name, rules, number)
+        if kept is not named:
+            kept = replace(kept, host=name, number=max(kept.number, number))
+        if kept.stage is Stage.WAITING:
+            kept = replace(kept, boots_live=rules.boots_live, lacks_image=not rules.boots_live)
+        return replace(kept, order=order_of(kept, rules.install))
+
+    def _note_moves(self, left: Collection[str], moved: Collection[Installation]) -> None:
+        """Put on disk that the machines of the names *left* go by others, and what names have now that had another."""
+        if moved:
+            self.journal.move(left, moved)
+        for name in left:
+            self._known.pop(name, None)
+            self.activity.pop(name, None)
 
     def _token(self, host: str, number: int) -> str:
         # From a secret, so that no crash between a token's making and its saving can lose it.

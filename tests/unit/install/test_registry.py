@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -74,6 +75,82 @@ def test_renamed_host_stays_installed(live):
     live.registry.update([with_host(LIVE, 1, name="control-1.ocp45.example.localdomain")])
     assert boot.host not in live.registry.installations
     assert live.registry.installations["control-1.ocp45.example.localdomain"].order is Order.LOCAL
+
+
+M1, M2, M9 = (f"{name}.ocp45.example.localdomain" for name in ("m1", "m2", "m9"))
+NEW_MACHINE = (MacAddress.parse("52:54:00:00:00:09"),)
+
+
+def with_macs_exchanged():
+    one, two = LIVE.hosts[1], LIVE.hosts[2]
+    return with_host(with_host(LIVE, 1, macs=two.macs), 2, macs=one.macs)
+
+
+def again(fleet):
+    """Return the registry after a restart with the same files."""
+    return Registry(fleet.journal, fleet.registry.clusters, lambda _: None)
+
+
+def test_machines_whose_names_were_exchanged_stay_what_they_are(live):
+    installed(live)
+    live.registry.update([with_macs_exchanged()])
+    for registry in (live.registry, again(live)):
+        assert (registry.installations[M2].stage, registry.installations[M2].order) == (Stage.BOOTED, Order.LOCAL)
+        assert (registry.installations[M1].stage, registry.installations[M1].order) == (Stage.WAITING, Order.INSTALL)
+
+
+def test_machines_whose_names_are_exchanged_back_are_what_they_were(live):
+    boot = installed(live)
+    live.registry.order(live.registry.hosts[M1], "hold")
+    live.registry.update([with_macs_exchanged()])
+    live.registry.update([LIVE])
+    assert (live[boot].stage, live[boot].order) == (Stage.BOOTED, Order.HOLD)
+    assert live.registry.installations[M2].order is Order.INSTALL
+
+
+def test_what_a_machine_did_under_another_name_goes_back_with_it(live):
+    live.happen(live.boot(1).to_script())
+    live.registry.update([with_host(LIVE, 1, name=M9)])
+    boot = Boot(live.registry.hosts[M9])
+    live.happen(boot.live())
+    live.wait(30)
+    live.happen(boot.dhcp(Client.OS))
+    live.registry.update([LIVE])
+    for registry in (live.registry, again(live)):
+        assert registry.installations[M1].order is Order.LOCAL
+
+
+def test_a_new_machine_under_the_old_name_of_a_renamed_one_is_armed(live):
+    installed(live)
+    renamed = with_host(LIVE, 1, name=M9)
+    live.registry.update([renamed])
+    newcomer = replace(LIVE.hosts[1], macs=NEW_MACHINE, address=IPv4Address("172.16.0.99"))
+    live.registry.update([replace(renamed, hosts=(*renamed.hosts, newcomer))])
+    for registry in (live.registry, again(live)):
+        assert registry.installations[M9].order is Order.LOCAL
+        assert registry.installations[M1].order is Order.INSTALL
+
+
+def test_a_card_that_is_replaced_does_not_arm_an_installed_machine(live):
+    installed(live)
+    live.registry.update([with_host(LIVE, 1, macs=NEW_MACHINE)])
+    assert live.registry.installations[M1].order is Order.LOCAL
+
+
+def test_a_name_that_goes_to_another_machine_keeps_counting(live):
+    installed(live)
+    before = live.registry.installations[M1].number
+    live.registry.update([with_macs_exchanged()])
+    assert live.registry.installations[M1].number > before
+
+
+def test_a_host_that_a_reload_removes_while_it_writes_its_disk_is_no_trouble(live):
+    live.happen(live.boot(1).live())
+    live.registry.update([replace(LIVE, hosts=LIVE.hosts[2:])])
+    live.wait(100)
+    live.registry.update([LIVE])
+    live.wait(100)
+    assert live.registry.installations[M1].is_settled
 
 
 def test_host_that_comes_back_to_the_file_stays_installed(live):
