@@ -226,6 +226,30 @@ async def test_a_reload_brings_new_hosts_and_takes_old_ones_away(dashboard):
     assert one.complaints == []
 
 
+async def test_a_host_that_a_reload_gives_another_role_moves_there(dashboard):
+    async with opened(dashboard.url) as one:
+        assert await one.page.query_selector(f"#group-ocp45-master [data-host='{M1}']")
+        infra = replace(LIVE.hosts[1], role=Role.INFRA)
+        dashboard.registry.update([replace(LIVE, hosts=(LIVE.hosts[0], infra, *LIVE.hosts[2:]))])
+        dashboard.happen(Reloaded("", "1234567"))
+        await one.page.wait_for_selector(f"#group-ocp45-infra [data-host='{M1}']")
+        assert await one.text("#group-ocp45-infra-title") == "infra, 0 of 1 installed"
+        assert await one.text("#group-ocp45-master-title") == "master, 0 of 2 installed"
+    assert one.complaints == []
+
+
+async def test_a_host_that_cannot_be_asked_for_opens_no_other(dashboard):
+    async with opened(dashboard.url) as one:
+        await one.page.click(f"[data-host='{M1}']")
+        await one.page.wait_for_selector("#detail[open]")
+        await one.page.keyboard.press("Escape")
+        await dashboard.stop()
+        async with one.page.expect_event("requestfailed", lambda request: "/hosts/" in request.url):
+            await one.page.click(f"[data-host='{LIVE.hosts[2].name}']")
+        assert not await one.page.is_visible("#detail")
+        await dashboard.start()
+
+
 async def test_text_off_the_wire_stays_text(dashboard):
     path = "/<img src=x onerror=alert(1)>"
     dashboard.happen(WebRefused("", "172.16.0.66", path, WebKind.OTHER, 404, "nothing is there"))

@@ -18,6 +18,8 @@ let rest = { certificates: [] };
 let release = ""; // of the appliance that this page came from
 let skew = 0; // the appliance's clock less ours, seconds
 let opened = ""; // the host whose detail is open
+let isFilling = false; // its detail, which is fetched
+let isDetailDue = false; // it has changed since
 let isWaterfallDue = false;
 
 const at = (id) => document.getElementById(id);
@@ -46,7 +48,6 @@ function card(host) {
     button.addEventListener("click", () => open(host.host));
     known = { item: element("li", {}, button), button, stage, progress, facts, hint };
     cards.set(host.host, known);
-    group(host.cluster, host.role).lastElementChild.append(known.item);
   }
   return known;
 }
@@ -63,6 +64,8 @@ function showHost(host) {
   say(facts, under ? `${under.what}: ${size(under.sent)} of ${size(under.total)}` : host.awaits ? `waits for ${host.awaits}` : [host.address, host.mac, host.arch].filter(Boolean).join(" · "));
   say(hint, host.condition?.name ?? "");
   item.hidden = !isFound(host);
+  const list = group(host.cluster, host.role).lastElementChild;
+  if (item.parentElement !== list) list.append(item); // new, or of another role since a reload
 }
 
 function label(host) {
@@ -82,7 +85,6 @@ function forget(names) {
     cards.get(name).item.remove();
     cards.delete(name);
   }
-  for (const section of [...at("hosts").children]) if (!section.querySelector("li")) section.remove();
 }
 
 function showSummary() {
@@ -122,19 +124,30 @@ function showTroubled(troubled) {
 
 async function open(name) {
   opened = name;
-  await fillDetail();
-  if (opened && !at("detail").open) at("detail").showModal();
+  const told = await detailOf(name);
+  if (!told || opened !== name) return;
+  showDetail(told);
+  if (!at("detail").open) at("detail").showModal();
 }
 
-async function fillDetail() {
+// Fetch the open detail again, once for all that changes meanwhile; the next beat sees to what came late.
+async function refreshDetail() {
+  if (isFilling || !at("detail").open) return;
+  [isFilling, isDetailDue] = [true, false];
   const name = opened;
-  let told;
+  const told = await detailOf(name);
+  isFilling = false;
+  if (told && opened === name) showDetail(told);
+}
+
+async function detailOf(name) {
   try {
     const answer = await fetch(`/hosts/${encodeURIComponent(name)}`);
-    if (!answer.ok) return;
-    told = await answer.json();
-  } catch { return; } // the link is lost, which the page says at its top
-  if (opened !== name) return;
+    return answer.ok ? await answer.json() : null;
+  } catch { return null; } // the link is lost, which the page says at its top
+}
+
+function showDetail(told) {
   const { host, steps, records } = told;
   say(at("detail-title"), `${host.host}: ${host.stage}`);
   say(at("detail-facts"), [host.role, host.address, host.mac, host.arch, `install: ${host.install}`, host.tries ? `${host.tries} tries before this one` : ""].filter(Boolean).join(" · "));
@@ -193,9 +206,10 @@ function takeAll(told) {
 
 function takeHosts(rows) {
   for (const host of rows) { hosts.set(host.host, host); showHost(host); }
+  for (const section of [...at("hosts").children]) if (!section.querySelector("li")) section.remove();
   showSummary();
   isWaterfallDue = true;
-  if (rows.some((host) => host.host === opened)) fillDetail();
+  isDetailDue ||= rows.some((host) => host.host === opened);
 }
 
 function takeRest(told) {
@@ -212,6 +226,7 @@ setInterval(() => {
   showClock(rest.certificates, now());
   if (isWaterfallDue || all.some((host) => host.step > 0 && host.step < INSTALLED)) showWaterfall(all, now(), INSTALLED);
   isWaterfallDue = false;
+  if (isDetailDue) refreshDetail();
 }, 1000);
 
 connect();
