@@ -1,8 +1,9 @@
 """DNS for tests: tables of the reference cluster and of one with every kind of record, and queries by dnspython."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import cast
 
 import dns.flags
@@ -10,8 +11,9 @@ import dns.message
 import dns.rdatatype
 
 from appliance.dns.compile import DnsTable, compile_dns
+from appliance.install.lifecycle import Installation
 from appliance.model import Cluster, Endpoint, NameServer, Record, Release, Role
-from appliance.tables import Live
+from appliance.tables import Live, Tables
 from tests.clusters import host, reference_cluster
 
 SERIAL = 2000091802
@@ -24,9 +26,9 @@ def table(*clusters: Cluster) -> DnsTable:
     return compile_dns(clusters or (reference_cluster(),), lambda _zone, _digest: SERIAL)
 
 
-def live(dns_table: DnsTable) -> Live:
+def live(dns_table: DnsTable, installations: Mapping[str, Installation] = MappingProxyType({})) -> Live:
     """Return what DnsServer reads its table from."""
-    return cast("Live", SimpleNamespace(tables=SimpleNamespace(dns=dns_table)))
+    return Live(cast("Tables", SimpleNamespace(dns=dns_table)), installations)
 
 
 def forwarding_cluster(*forwarders: Endpoint, records: tuple[Record, ...] = ()) -> Cluster:

@@ -12,6 +12,7 @@ import dns.message
 
 from appliance.dns.server import DnsServer
 from appliance.events import Event
+from appliance.install.lifecycle import Installation
 from appliance.model import Cluster, Endpoint
 from tests.dns_cases import live, table
 
@@ -25,6 +26,7 @@ class Served:
     server: DnsServer
     port: int
     events: list[Event]
+    installations: dict[str, Installation]
 
     async def ask(self, wire: bytes) -> dns.message.Message:
         return await dns.asyncquery.udp(dns.message.from_wire(wire), LOOPBACK, timeout=10, port=self.port)
@@ -44,11 +46,12 @@ async def serving(cluster: Cluster, address: str = LOOPBACK) -> AsyncIterator[Se
     port = free_port()
     events: list[Event] = []
     listen = replace(cluster.listen, dns=(Endpoint(IPv4Address(address), port),))
-    server = DnsServer(live(table(cluster)), listen, events.append)
+    installations: dict[str, Installation] = {}
+    server = DnsServer(live(table(cluster), installations), listen, events.append)
     task = asyncio.create_task(server.run())
     await asyncio.sleep(0)  # let it begin
     try:
-        yield Served(server, port, events)
+        yield Served(server, port, events, installations)
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -14,6 +14,7 @@ from appliance.dns.message import Rcode, text_name
 from appliance.dns.protocol import Forward, Silence, Watched, answer, own_answer, refusal
 from appliance.dns.resolver import Resolver
 from appliance.events import DnsAsked, Event
+from appliance.install.lifecycle import Installation
 from appliance.model import Endpoint, Listen
 from appliance.sockets import IN_PKTINFO, tcp_server, udp_server
 from appliance.tables import Live
@@ -22,7 +23,6 @@ BURST = 64  # datagrams for each wake-up: half a millisecond, so that no other s
 MAX_KNOWN = 4096  # queries whose replies are kept as they were sent: some 2 MiB
 MAX_KNOWN_BYTES = 512  # and none that is padded beyond all use
 MAX_WAITING = 4096  # clients of the resolver; one more gets SERVFAIL
-WATCHED_SECONDS = 1.0  # at most one event so often for each host
 
 Send = Callable[[bytes], None]
 Address = tuple[str, int] | tuple[str, int, int, int]  # of IPv4 or IPv6
@@ -44,7 +44,7 @@ class DnsServer:
         self._udp_replies = [0] * 256  # by the header's fourth byte, whose lower half is the rcode
         self._resolver = Resolver(self._counts)
         self._waiting = 0
-        self._told_at: dict[str, float] = {}
+        self._told: dict[str, Installation | None] = {}  # by host: how far it was when that it asks was last told
         self._known: dict[bytes, bytes] = {}
         self._known_table: DnsTable | None = None
         with contextlib.ExitStack() as opened:
@@ -220,10 +220,14 @@ class DnsServer:
         return reply
 
     def _tell(self, watched: Watched, client: str) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._told_at.get(watched.host, -WATCHED_SECONDS) >= WATCHED_SECONDS:
-            self._told_at[watched.host] = now
+        """Tell that a node asked for a name that tells how far it is: once, until something else happens to it.
+
+        A node that has joined asks for api-int every few seconds, as long as it lives.
+        """
+        installations = self._live.installations
+        if watched.host not in self._told or self._told[watched.host] is not installations.get(watched.host):
             self._publish(DnsAsked(watched.host, client=client, name=text_name(watched.name)))
+            self._told[watched.host] = installations.get(watched.host)
 
 
 def rcode_name(flags: int) -> str:

@@ -16,6 +16,7 @@ import appliance.dns.resolver as resolver_module
 from appliance.dns.server import DnsServer
 from appliance.errors import ListenError
 from appliance.events import DnsAsked
+from appliance.install.lifecycle import Installation
 from appliance.model import Cluster, Endpoint, Record
 from tests.clusters import reference_cluster
 from tests.dns_cases import forwarding_cluster, live, query, table
@@ -80,13 +81,15 @@ async def test_replies_are_counted_by_transport_and_rcode() -> None:
         assert served.server.counts == {("udp", "NOERROR"): 1, ("udp", "NXDOMAIN"): 1, ("tcp", "REFUSED"): 1}
 
 
-async def test_host_that_asks_for_api_int_is_told_of_once_a_second() -> None:
+async def test_host_that_asks_for_api_int_is_told_of_once_until_something_happens_to_it() -> None:
+    """A node that has joined asks every few seconds for the rest of its life."""
+    m1, api_int = "m1.ocp45.example.localdomain", "api-int.ocp45.example.localdomain"
     async with serving(node_on_loopback()) as served:
-        for _ in range(3):
-            await served.ask(query("api-int.ocp45.example.localdomain"))
-        assert served.events == [
-            DnsAsked("m1.ocp45.example.localdomain", client=LOOPBACK, name="api-int.ocp45.example.localdomain")
-        ]
+        for number in (1, 2):
+            served.installations[m1] = Installation(m1, number)
+            for _ in range(3):
+                await served.ask(query(api_int))
+            assert served.events == [DnsAsked(m1, client=LOOPBACK, name=api_int)] * number
 
 
 async def test_a_taken_port_is_an_error_that_names_the_setting() -> None:
