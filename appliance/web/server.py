@@ -11,7 +11,7 @@ from aiohttp import web
 from appliance import sockets
 from appliance.events import Event, WaitEnded, WebKind
 from appliance.install.guard import ignition_verdict
-from appliance.install.lifecycle import Installation
+from appliance.install.lifecycle import Installation, Order
 from appliance.loaders import find_loader
 from appliance.model import Host, Listen
 from appliance.tables import Live
@@ -53,7 +53,7 @@ class WebServer:
         self._ignition = IgnitionShelf(publish)
         self._probes: dict[tuple[tuple[str, int], ...], MachineConfigProbe] = {}
         self._waiting: dict[str, tuple[int, float]] = {}  # by host: its installation, since when (loop clock)
-        self._polling: set[str] = set()  # hosts whose last script told them to wait
+        self._polling: dict[str, tuple[int, Order]] = {}  # by host whose last script told it to wait: then
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -133,7 +133,7 @@ class WebServer:
     async def _send_script(self, exchange: Exchange, asked: protocol.Script, *, may_go_on: bool) -> web.StreamResponse:
         installation = self._installation(asked.host)
         exchange.what = protocol.script_kind(asked, installation, may_go_on=may_go_on)
-        exchange.is_quiet = self._repeats_poll(exchange)
+        exchange.is_quiet = self._repeats_poll(exchange, installation)
         body = protocol.script(asked, exchange.what, installation)
         exchange.start(0 if isinstance(body, protocol.Refusal) else len(body))
         if isinstance(body, protocol.Refusal):
@@ -227,13 +227,15 @@ class WebServer:
     def _installation(self, host: WebHost | None) -> Installation | None:
         return self._live.installations.get(host.host.name) if host is not None else None
 
-    def _repeats_poll(self, exchange: Exchange) -> bool:
+    def _repeats_poll(self, exchange: Exchange, installation: Installation | None) -> bool:
         """Return whether the host was told to wait the last time too; the journal holds that once."""
         if exchange.what is not WebKind.WAIT:
-            self._polling.discard(exchange.host)
+            self._polling.pop(exchange.host, None)
             return False
-        repeats = exchange.host in self._polling
-        self._polling.add(exchange.host)
+        # An order in between, or a new installation, makes it news again: it may wait for something else now.
+        when = (installation.number, installation.order) if installation else (0, Order.INSTALL)
+        repeats = self._polling.get(exchange.host) == when
+        self._polling[exchange.host] = when
         return repeats
 
     async def _may_go_on(self, host: WebHost) -> bool:

@@ -403,6 +403,16 @@ async def test_polls_of_a_held_host_are_told_once(web: Running) -> None:
     assert [event.what for event in web.events if isinstance(event, WebStarted)] == [WebKind.WAIT]
 
 
+async def test_a_poll_is_told_again_after_an_order_in_between(web: Running) -> None:
+    for order, number in ((Order.HOLD, 1), (Order.INSTALL, 1), (Order.HOLD, 1), (Order.HOLD, 2)):
+        web.install("m1", Stage.WAITING, order=order, number=number)
+        for _ in range(2):
+            await fetch(web, M1_SCRIPT, client=M1)
+    await until(web, "web.done")
+    told = [event.what for event in web.events if isinstance(event, WebStarted)]
+    assert told == [WebKind.WAIT, WebKind.SCRIPT, WebKind.SCRIPT, WebKind.WAIT, WebKind.WAIT]
+
+
 async def test_scan_by_a_stranger_does_not_flood_the_journal(web: Running) -> None:
     async with connection(web) as (reader, writer):
         for number in range(200):
