@@ -146,7 +146,11 @@ class ControlServer:
         if request.get("follow"):
             self._registry.followers.append(follow)
         try:
-            for row in self._registry.journal.events(host=host, limit=limit if isinstance(limit, int) else 1000):
+            # All that is kept takes a second, in which nobody else may wait.
+            rows = await asyncio.to_thread(
+                self._registry.journal.events, host=host, limit=limit if isinstance(limit, int) else 1000
+            )
+            for row in rows:
                 yield {"event": row.as_json()}
             while request.get("follow"):
                 await arrived.wait()

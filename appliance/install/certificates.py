@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from appliance.events import CertificatesDying, Event, IgnitionLoaded, IgnitionRefused
+from appliance.events import CertificatesDying, Event, FileUnservable, IgnitionLoaded, IgnitionRefused
 
 # OpenShift's manual: an installation that begins later than 12 h after the files were made may
 # be interrupted by the first rotation of its certificates. They live for 24 h.
 WARNING_SECONDS = 12 * 3600.0
+IGNITION_ENDING = ".ign"
 REMEDY = (
     "make new files in a new directory with `openshift-install create ignition-configs`, and copy them to "
     "ignition/ of the data directory"
@@ -38,7 +39,9 @@ class CertificateClock:
             expires_at = datetime.fromisoformat(event.expires_at).timestamp() if event.expires_at else None
             self._states[event.path] = IgnitionState(event.path, event.version, expires_at, "")
             self._warned.pop(event.path, None)
-        elif isinstance(event, IgnitionRefused):
+        elif isinstance(event, IgnitionRefused) or (
+            isinstance(event, FileUnservable) and event.path.endswith(IGNITION_ENDING)
+        ):
             before = self._states.get(event.path)
             self._states[event.path] = IgnitionState(
                 event.path, before.version if before else "", before.expires_at if before else None, event.why
@@ -51,7 +54,7 @@ class CertificateClock:
     def warnings(self, now: float) -> list[CertificatesDying]:
         """Return what must be said at *now*, seconds UTC; each thing once."""
         found = []
-        for state in self._states.values():
+        for state in self.states():
             if state.expires_at is None:
                 continue
             left_seconds = state.expires_at - now

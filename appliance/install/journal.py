@@ -15,6 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ FILE_NAME = "state.db"
 MAX_EVENTS = 200_000  # a whole installation of 1,000 hosts is about 40,000; 50 MB on disk
 CHECKPOINT_BYTES = 16 << 20  # of the write-ahead log, which a storm fills in some seconds
 MAX_LOG_BYTES = 64 << 20  # of the same, when changes come too fast for it to be written back beside them
+UNREADABLE = (ValueError, TypeError, AttributeError)  # what `decoded` raises
 BUFFERED_EVENTS = 4096  # the most that one second may bring unrepeated; written at once in some 20 ms
 
 
@@ -102,19 +104,23 @@ class Journal:
         for host, number, state in rows:
             try:
                 found[host] = decoded(state)
-            except (ValueError, TypeError, AttributeError):
+            except UNREADABLE:
                 logger.critical("state.unreadable host=%s: it is held; `reinstall` and `release` it, or leave it", host)
                 found[host] = Installation(host, number, is_held=True, order=Order.HOLD)
         return found
 
     def records(self, host: str) -> list[Installation]:
-        """Return the kept installations of *host*, oldest first."""
+        """Return the kept installations of *host*, oldest first, as far as they can be read."""
         with self._lock:
             self.flush()
             rows = self._db.execute(
                 "SELECT state FROM installations WHERE host = ? ORDER BY number", (host,)
             ).fetchall()
-        return [decoded(state) for (state,) in rows]
+        found = []
+        for (state,) in rows:
+            with suppress(*UNREADABLE):
+                found.append(decoded(state))
+        return found
 
     def save(self, one: Installation, stamped: Stamped | None = None) -> None:
         """Store an installation and the event that changed it."""

@@ -113,6 +113,14 @@ def test_latest_installation_is_the_hosts_and_ten_are_kept(kept):
     assert [one.number for one in kept.records(FULL.host)] == list(range(6, 16))
 
 
+def test_record_that_cannot_be_read_hides_no_other(kept, quick_path):
+    for number in (1, 2, 3):
+        kept.save(replace(FULL, number=number))
+    with closing(sqlite3.connect(quick_path / journal.FILE_NAME)) as db, db:
+        db.execute("UPDATE installations SET state = 'x' WHERE number = 2")
+    assert [one.number for one in kept.records(FULL.host)] == [1, 3]
+
+
 def test_event_that_repeats_before_it_is_written_is_counted(kept):
     for second in range(5):
         kept.note(offered(at=NOW + second), 1)

@@ -16,6 +16,7 @@ from appliance.events import (
     CertificatesDying,
     Client,
     DhcpUnknown,
+    FileUnservable,
     IgnitionLoaded,
     IgnitionRefused,
     InstallSettled,
@@ -307,6 +308,18 @@ def test_each_warning_comes_once_before_the_end_and_once_at_it(live, bootstrap_i
     warnings = [warning for hour in range(30) for warning in live.registry.certificates.warnings(NOW + hour * HOUR)]
     assert [warning.seconds_left > 0 for warning in warnings] == [True, False]
     assert all(isinstance(warning, CertificatesDying) for warning in warnings)
+
+
+def test_a_file_that_was_taken_away_warns_of_nothing(live, bootstrap_ign):
+    live.happen(loaded(bootstrap_ign, HOUR))
+    bootstrap_ign.unlink()
+    assert not live.registry.certificates.warnings(NOW)
+
+
+def test_a_file_that_cannot_be_read_shows_why(live, bootstrap_ign):
+    live.happen(FileUnservable("", str(bootstrap_ign), "it may not be read"))
+    live.happen(FileUnservable("", str(bootstrap_ign.with_suffix(".gz")), "an image is nothing of this clock"))
+    assert [state.problem for state in live.registry.certificates.states()] == ["it may not be read"]
 
 
 def test_new_file_begins_a_new_clock(live, bootstrap_ign):
