@@ -153,6 +153,18 @@ class DhcpMisplaced(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpPassed(Event):
+    """A host of ours looked for an address where somebody else gives them, and has nothing to boot from us."""
+
+    kind: ClassVar[str] = "dhcp.pass"
+    mac: str
+    address: str
+    client: Client
+    arch: str = ""
+    relay: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RogueDhcp(Event):
     """Another DHCP server answers on a segment of ours."""
 

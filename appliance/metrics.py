@@ -187,9 +187,8 @@ class Metrics(Collector):
                 durations[one.host, stage.name.lower()] = ended_at - began_at
         yield _gauge("host_stage_duration_seconds", durations)
         yield _counter("host_sent_bytes_total", dict(self._registry.bytes))
-        yield _gauge(
-            "host_condition", {(one.host, one.condition.name): 1 for one in installations if one.condition is not None}
-        )
+        conditions = [(one.host, self._registry.condition(one, self._now())) for one in installations]
+        yield _gauge("host_condition", {(host, found.name): 1 for host, found in conditions if found is not None})
 
     def _appliance(self) -> Iterator[Metric]:
         described = METRICS["installation_duration_seconds"]

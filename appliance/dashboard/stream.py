@@ -109,9 +109,9 @@ class Stream:
         self._conditions_at = now
         found = {}
         for host, one in self._registry.installations.items():
-            condition = view.condition(one, self._registry.activity.get(host), time.time())
+            condition = self._registry.condition(one, time.time())
             if condition is not None:
-                found[host] = condition["name"]
+                found[host] = condition.name
         changed = {host for host, _ in found.items() ^ self._conditions.items()}
         self._conditions = found
         for host in changed:

@@ -96,6 +96,7 @@ def words(kind: str, facts: Facts) -> tuple[str, str]:
     table = {
         "dhcp.offer": (f"{client} looks for an address{through}", f"offered {facts.get('address')}{boot}"),
         "dhcp.ack": (f"{client} takes an address{through}", f"given {facts.get('address')}{boot}"),
+        "dhcp.pass": (f"{client} looks for an address{through}", "left to the other DHCP server; nothing to boot"),
         "dhcp.nak": (f"wants {facts.get('asked')}", f"refused: its address is {facts.get('address')}"),
         "dhcp.decline": (f"found {facts.get('address')} in use by another machine", ""),
         "dhcp.release": (f"gives {facts.get('address')} back", ""),

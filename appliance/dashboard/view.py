@@ -20,35 +20,14 @@ from appliance.dashboard.shapes import (
 )
 from appliance.dashboard.timeline import last_boot, missing, steps
 from appliance.events import WebRefused
-from appliance.install.lifecycle import Installation, Order, Stage
-from appliance.install.registry import Activity, Registry
+from appliance.install.activity import Activity
+from appliance.install.lifecycle import Condition
+from appliance.install.registry import Registry
 from appliance.model import Cluster, Host
 from appliance.web.compile import MACHINE_CONFIG_PORT
 
 SHOWN_REFUSALS = 20
 EXPLAINED_EVENTS = 2000
-
-# How long a host that installs may be silent before somebody should look at it, in seconds.
-_SILENCE_SECONDS = {
-    Stage.FIRMWARE: 300.0,  # firmware that gives up tries its other entries first
-    Stage.LOADER: 120.0,
-    Stage.IPXE: 120.0,
-    Stage.SCRIPT: 600.0,  # somebody may stand at its menu
-    Stage.KERNEL: 120.0,
-    Stage.INITRAMFS: 300.0,
-    Stage.IMAGE: 120.0,
-    Stage.IGNITION: 1800.0,  # a slow disk, then a server's power-on self-test
-}
-_SILENCE_HINTS = {
-    Stage.FIRMWARE: "it went on to another boot entry, was switched off, or does not hear our answers",
-    Stage.LOADER: "iPXE started and asks nothing: its driver fails on this card (try `loader: efi/snponly.efi`)",
-    Stage.IPXE: "iPXE does not come to its script: is the HTTP port open between it and the appliance?",
-    Stage.SCRIPT: "it waits at its menu, or cannot load the kernel; look at its console",
-    Stage.KERNEL: "the download stopped; look at its console",
-    Stage.INITRAMFS: "the kernel runs and has no network, or failed; look at its console",
-    Stage.IMAGE: "the image came and nothing followed: too little memory, or a rootfs of another release",
-    Stage.IGNITION: "it should have written its disk by now; look at its console for the installer's error",
-}
 
 
 def status(registry: Registry, now: float | None = None) -> Status:
@@ -104,29 +83,12 @@ def _row(registry: Registry, cluster: Cluster, host: Host, now: float) -> HostRo
         "progress": _progress(activity),
         "awaits": f"api-int:{MACHINE_CONFIG_PORT}" if one.is_told_to_wait else "",
         "seen_at": activity.seen_at if activity else None,
-        "condition": condition(one, activity, now),
+        "condition": _condition(registry.condition(one, now)),
     }
 
 
-def condition(one: Installation, activity: Activity | None, now: float) -> ConditionRow | None:
-    """Return what keeps a host from getting on at *now*, seconds UTC, or None."""
-    if one.condition is not None:
-        return {"name": one.condition.name, "hint": one.condition.hint, "since": one.condition.since}
-    limit_seconds = _SILENCE_SECONDS.get(one.stage)
-    if one.is_told_to_wait:  # its polls are not told one by one
-        return None
-    if limit_seconds is None or one.order is Order.HOLD or (one.order is Order.LOCAL and not one.is_settled):
-        return None
-    heard_at = max(one.reached.values(), default=now)
-    if activity is not None:
-        heard_at = max(heard_at, activity.seen_at)
-    if now - heard_at < limit_seconds:
-        return None
-    return {
-        "name": "silent",
-        "hint": f"silent since {one.stage.name.lower()}: {_SILENCE_HINTS[one.stage]}",
-        "since": heard_at,
-    }
+def _condition(found: Condition | None) -> ConditionRow | None:
+    return None if found is None else {"name": found.name, "hint": found.hint, "since": found.since}
 
 
 def certificates(registry: Registry, now: float) -> list[CertificateRow]:

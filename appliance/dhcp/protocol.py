@@ -33,7 +33,7 @@ from appliance.dhcp.reply import (
     patched,
     refusal,
 )
-from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpReleased, DhcpUnknown
+from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpReleased, DhcpUnknown
 from appliance.install.lifecycle import Installation, Order
 from appliance.model import DhcpMode, LocalBoot
 
@@ -251,7 +251,10 @@ def _answer_proxy(table: DhcpTable, request: Request, message: int) -> Reply | S
     if not _is_at_home(request):
         return _misplaced(request)
     if not request.boots:
-        return NOTHING_TO_BOOT
+        # Its firmware that comes back and its system that starts prove the same as where we give the address.
+        pin, asker = request.pin, request.asker
+        event = DhcpPassed(pin.host, pin.mac_text, pin.address_text, asker.client, asker.arch, request.relay)
+        return Silence(NOTHING_TO_BOOT.why, event)
     return patched(table, request, Form.PROXY_OFFER) or NOTHING_TO_BOOT
 
 

@@ -1,7 +1,8 @@
-"""The loops that a machine can be caught in, each with its name and the known causes: pure.
+"""The loops that a machine can be caught in, and its silence, each with its name and the known causes: pure.
 
 A condition is judged from what happened again since the last new stage, from
-the tries that came to nothing, and from what single events complained of.
+the tries that came to nothing, and from what single events complained of; a
+silence from the clock.
 """
 
 from dataclasses import replace
@@ -55,6 +56,31 @@ BROKEN_HINT = (
     "three downloads broke off: a duplex or MTU mismatch on the way, or a machine that runs out of memory or is reset"
 )
 
+# How long a host may be silent at a stage before somebody should look at it.
+SILENCE_SECONDS = {
+    Stage.FIRMWARE: 300.0,  # firmware that gives up tries its other entries first
+    Stage.LOADER: 120.0,
+    Stage.IPXE: 120.0,
+    Stage.SCRIPT: 600.0,  # somebody may stand at its menu
+    Stage.KERNEL: 120.0,
+    Stage.INITRAMFS: 300.0,
+    Stage.IMAGE: 120.0,
+    Stage.IGNITION: 1800.0,  # a slow disk, then a server's power-on self-test
+    Stage.INSTALLED: 900.0,  # a system has started by then, and asked for an address
+}
+SILENCE_HINTS = {
+    Stage.FIRMWARE: "it went on to another boot entry, was switched off, or does not hear our answers",
+    Stage.LOADER: "iPXE started and asks nothing: its driver fails on this card (try `loader: efi/snponly.efi`)",
+    Stage.IPXE: "iPXE does not come to its script: is the HTTP port open between it and the appliance?",
+    Stage.SCRIPT: "it waits at its menu, or cannot load the kernel; look at its console",
+    Stage.KERNEL: "the download stopped; look at its console",
+    Stage.INITRAMFS: "the kernel runs and has no network, or failed; look at its console",
+    Stage.IMAGE: "the image came and nothing followed: too little memory, or a rootfs of another release",
+    Stage.IGNITION: "it should have written its disk by now; look at its console for the installer's error",
+    Stage.INSTALLED: "no system has started from its disk, which may not be written (look at its console; `reinstall` "
+    "it), or one that has a static address and asks another DNS server",
+}
+
 
 class _Loop(NamedTuple):
     repeat: str  # what happens again, a key of Installation.repeats
@@ -86,6 +112,22 @@ def judged(one: Installation, at: float) -> Installation:
     return replace(one, condition=Condition(name, hint, since))
 
 
+def silence(one: Installation, seen_at: float, now: float) -> Condition | None:
+    """Return that *one* has been silent for too long at *now*, or None; *seen_at* is when it was last heard.
+
+    Times are seconds UTC; *seen_at* is 0.0 where that is not known.
+    """
+    limit_seconds = SILENCE_SECONDS.get(one.stage)
+    if limit_seconds is None or one.is_told_to_wait:  # its polls are not told one by one
+        return None
+    if one.order is Order.HOLD or (one.order is Order.LOCAL and not one.is_settled):
+        return None
+    heard_at = max(seen_at, *one.reached.values(), 0.0)
+    if not heard_at or now - heard_at < limit_seconds:
+        return None
+    return Condition("silent", f"silent since {one.stage.name.lower()}: {SILENCE_HINTS[one.stage]}", heard_at)
+
+
 def _judge(one: Installation) -> tuple[str, str] | None:
     if one.stage >= Stage.INSTALLED:
         return _not_booting(one)
@@ -97,7 +139,7 @@ def _judge(one: Installation) -> tuple[str, str] | None:
 
 
 def _not_booting(one: Installation) -> tuple[str, str] | None:
-    if one.knocking_since is None or one.knocked_at is None:
+    if one.knocking_since is None or one.knocked_at is None or one.is_held:
         return None
     if one.knocked_at - one.knocking_since < KNOCKING_SECONDS:
         return None

@@ -39,6 +39,10 @@ from appliance.install.lifecycle import TOLD_TO_WAIT, Condition, Installation, R
 from appliance.loaders import package_hint
 from appliance.model import Install
 
+# Between two starts of a machine that finds nothing to boot lie its self-test and its other boot entries; what is
+# further apart are two starts of one that boots, and whose system we never hear.
+KNOCKING_GAP_SECONDS = 900.0
+
 
 def advance(one: Installation, stamped: events.Stamped, rules: Rules) -> Installation:
     """Return the installation after an event of its host; *one* itself when nothing changed."""
@@ -56,9 +60,9 @@ def advance(one: Installation, stamped: events.Stamped, rules: Rules) -> Install
 
 
 def _dhcp(one: Installation, event: events.Event, at: float, rules: Rules) -> Installation:
-    assert isinstance(event, events.DhcpOffered | events.DhcpAcknowledged)
+    assert isinstance(event, events.DhcpOffered | events.DhcpAcknowledged | events.DhcpPassed)
     if event.client is Client.OS:
-        return _system(one, at, rules, is_discover=isinstance(event, events.DhcpOffered))
+        return _system(one, at, rules, is_discover=not isinstance(event, events.DhcpAcknowledged))
     if (event.mac, event.arch or one.arch) != (one.mac, one.arch):
         one = replace(one, mac=event.mac, arch=event.arch or one.arch)
     word = "ack" if isinstance(event, events.DhcpAcknowledged) else "offer"
@@ -77,7 +81,8 @@ def _return(
     If it was at *is_new_from* or further, it has started anew.
     """
     if one.stage >= Stage.INSTALLED and rules.install is not Install.ALWAYS:
-        return replace(one, knocking_since=one.knocking_since or at, knocked_at=at)
+        goes_on = one.knocked_at is not None and at - one.knocked_at < KNOCKING_GAP_SECONDS
+        return replace(one, knocking_since=one.knocking_since if goes_on else at, knocked_at=at)
     if one.is_settled and one.stage < Stage.INSTALLED:
         return replace(_reach(one, Stage.INSTALLED, at), tries=0, early_returns=0)
     if one.stage >= is_new_from:
@@ -160,10 +165,10 @@ _SCRIPTS = frozenset({WebKind.MENU, WebKind.SCRIPT, WebKind.WAIT, WebKind.LOCAL}
 def _asked_for(one: Installation, event: events.Event, at: float, rules: Rules) -> Installation:
     """Return the installation after a GET that is about to be answered."""
     assert isinstance(event, events.WebStarted)
-    if one.stage >= Stage.INSTALLED:
-        return one
     if event.what in _SCRIPTS:
         return _scripted(one, event.what, at, rules)
+    if one.stage >= Stage.INSTALLED:
+        return one
     # A file counts only for a machine that was seen to boot: who looks at one from a running system installs nothing.
     if one.stage is Stage.WAITING:
         return one
@@ -195,7 +200,10 @@ def _fetched(one: Installation, event: events.Event, at: float, _rules: Rules) -
 
 
 def _scripted(one: Installation, what: WebKind, at: float, rules: Rules) -> Installation:
-    if one.is_settled:
+    installs_again = rules.install is Install.ALWAYS and what in (WebKind.MENU, WebKind.SCRIPT)
+    if one.stage >= Stage.INSTALLED and not installs_again:
+        return one
+    if one.is_settled and not installs_again:
         return replace(_reach(one, Stage.INSTALLED, at), tries=0, early_returns=0)
     if what is WebKind.WAIT and not one.is_held and not one.is_told_to_wait:
         return _count(one, TOLD_TO_WAIT)
@@ -203,8 +211,8 @@ def _scripted(one: Installation, what: WebKind, at: float, rules: Rules) -> Inst
         return one
     if one.is_told_to_wait:
         one = replace(one, repeats={name: times for name, times in one.repeats.items() if name != TOLD_TO_WAIT})
-    if one.ready_at is not None:
-        # The script that goes out now names the old token.
+    if one.delivered_at is not None or one.stage >= Stage.INSTALLED:
+        # It starts anew, though no DHCP of ours told so. The script that goes out now names the old token.
         one = replace(_again(one, rules), token=one.token)
     return replace(_reach_or_count(one, Stage.SCRIPT, at, "script"), window_opened_at=at)
 
@@ -294,6 +302,7 @@ _Step = Callable[[Installation, events.Event, float, Rules], Installation]
 _STEPS: Mapping[type[events.Event], _Step] = {
     events.DhcpOffered: _dhcp,
     events.DhcpAcknowledged: _dhcp,
+    events.DhcpPassed: _dhcp,
     events.DhcpDeclined: _declined,
     events.TftpFinished: _loader,
     events.TftpFailed: _loader_failed,

@@ -19,39 +19,25 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from appliance import events
 from appliance.errors import ControlError
 from appliance.events import Event, Stamped
+from appliance.install.activity import Activity, sent_by
 from appliance.install.certificates import CertificateClock
-from appliance.install.conditions import judged
+from appliance.install.conditions import judged, silence
 from appliance.install.evidence import advance
 from appliance.install.journal import Journal
-from appliance.install.lifecycle import Installation, Rules, Stage, begin, order_of
+from appliance.install.lifecycle import Condition, Installation, Rules, Stage, begin, order_of
 from appliance.install.owners import assigned
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
 
 TICK_SECONDS = 1.0  # events that changed no stage, counts, and the disk's own cache, lose at most this much
+LOOK_SECONDS = 5.0  # between two looks at who has fallen silent
 RETRY_SECONDS = 10.0  # between two tries to write to a disk that refused
 KEPT_REFUSALS = 200
-# Events that tell what we make of a host, and not what it did.
-_OURS = frozenset({events.InstallSettled, events.StageReached, events.ConditionRaised, events.Ordered})
-
-
-@dataclass(slots=True)
-class Activity:
-    """What a host does at this moment; forgotten by a restart. Times in seconds UTC."""
-
-    seen_at: float = 0.0
-    what: str = ""  # of the transfer that began last: loader, kernel, rootfs …
-    path: str = ""
-    sent: int = 0  # bytes of the file
-    total: int = 0
-    began_at: float = 0.0
-    moved_at: float = 0.0  # when the last bytes went out
-    is_under_way: bool = False
 
 
 class Registry:
@@ -77,6 +63,7 @@ class Registry:
         self._publish = publish
         self._rules: dict[str, Rules] = {}
         self._due: dict[str, float] = {}  # host → when it settles, UTC
+        self._silent: set[str] = set()  # hosts of which that was told
         self._wake = asyncio.Event()
         self._known = journal.load()  # also of hosts that no file names now
         self._told_trouble: str | None = None
@@ -140,7 +127,7 @@ class Registry:
         if one is None:
             self._listen_to_others(stamped)
             return
-        self._follow_activity(event, stamped.at)
+        self._hear(event, stamped.at)
         if isinstance(event, events.WebRefused):
             self.refusals.append((stamped.at, event))
         if isinstance(event, events.WebProgress):
@@ -195,35 +182,15 @@ class Registry:
         else:
             self._due.pop(one.host, None)
 
-    def _follow_activity(self, event: Event, at: float) -> None:
+    def _hear(self, event: Event, at: float) -> None:
+        """Follow what a host of ours does at this moment."""
         activity = self.activity.get(event.host)
         if activity is None:
             activity = self.activity[event.host] = Activity()
-        if type(event) in _OURS:
-            return
-        activity.seen_at = at
-        match event:
-            case events.TftpStarted() | events.WebStarted():
-                activity.what = event.what.value if isinstance(event, events.WebStarted) else "loader"
-                activity.path, activity.total, activity.began_at = event.path, event.total, at
-                activity.sent = event.first if isinstance(event, events.WebStarted) else 0
-                activity.moved_at, activity.is_under_way = at, True
-            case events.WebProgress() if event.path == activity.path:
-                activity.sent, activity.moved_at = event.sent, at
-            case events.WebFinished():
-                self.bytes[event.host, event.what.value] += event.sent
-                if event.path == activity.path:
-                    activity.sent, activity.moved_at, activity.is_under_way = event.first + event.sent, at, False
-            case events.WebBroken():
-                self.bytes[event.host, event.what.value] += event.sent
-                if event.path == activity.path:
-                    activity.is_under_way = False
-            case events.TftpFinished():
-                self.bytes[event.host, "loader"] += event.total
-                if event.path == activity.path:
-                    activity.sent, activity.moved_at, activity.is_under_way = event.total, at, False
-            case events.TftpFailed() | events.TftpAborted() if event.path == activity.path:
-                activity.is_under_way = False
+        activity.hear(event, at)
+        kind, sent = sent_by(event)
+        if sent:
+            self.bytes[event.host, kind] += sent
 
     # What the operator says
 
@@ -252,6 +219,21 @@ class Registry:
 
     # Time
 
+    def condition(self, one: Installation, now: float) -> Condition | None:
+        """Return what keeps a host from getting on at *now*, seconds UTC. Any thread may call it."""
+        activity = self.activity.get(one.host)
+        return one.condition or silence(one, activity.seen_at if activity else 0.0, now)
+
+    def tell_silences(self, now: float) -> None:
+        """Tell of every host that has fallen silent by *now*, seconds UTC."""
+        for host, one in self.installations.items():
+            found = self.condition(one, now)
+            if found is None or found is one.condition:
+                self._silent.discard(host)
+            elif host not in self._silent:
+                self._silent.add(host)
+                self._publish(events.ConditionRaised(host, found.name, found.hint))
+
     def settle(self, now: float) -> None:
         """Tell of every host that has had the time to write its disk by *now*, seconds UTC."""
         for host in [host for host, due_at in self._due.items() if due_at <= now]:
@@ -260,10 +242,13 @@ class Registry:
 
     async def run(self) -> None:
         """Keep the clock and the journal until cancelled."""
-        retry_at = 0.0
+        retry_at = look_at = 0.0
         while True:
             now = time.time()
             self.settle(now)
+            if now >= look_at:
+                self.tell_silences(now)
+                look_at = now + LOOK_SECONDS
             for warning in self.certificates.warnings(now):
                 self._publish(warning)
             self._write_behind()

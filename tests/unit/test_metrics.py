@@ -66,6 +66,13 @@ def scraped(tmp_path):
     scraped.journal.close()
 
 
+def test_a_host_that_fell_silent_has_its_condition(scraped):
+    boot = Boot(LIVE.hosts[1])
+    for event in boot.to_initramfs():
+        scraped.registry.listen(Stamped(NOW - 3600, event))
+    assert scraped.samples()["host_condition", boot.host, "silent"] == 1
+
+
 def test_every_described_metric_is_exposed_and_no_other(scraped):
     families = text_string_to_metric_families(scraped.metrics.exposition().decode())
     # The parser takes a counter's _total off.

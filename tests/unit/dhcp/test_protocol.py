@@ -14,6 +14,7 @@ from appliance.events import (
     DhcpDeclined,
     DhcpMisplaced,
     DhcpOffered,
+    DhcpPassed,
     DhcpRefused,
     DhcpReleased,
     DhcpUnknown,
@@ -483,8 +484,15 @@ def test_proxy_offers_the_script_to_ipxe(proxy: DhcpTable) -> None:
     assert (got.file, got["vendor_class_id"]) == ("http://172.16.0.101/pxeboot.ipxe", b"PXEClient")
 
 
-def test_proxy_is_silent_to_systems(proxy: DhcpTable) -> None:
-    assert silence(proxy, request("discover", *SYSTEM)).why == "nothing-to-boot"
+def test_proxy_is_silent_to_systems_and_tells_of_them(proxy: DhcpTable) -> None:
+    found = silence(proxy, request("discover", *SYSTEM))
+    assert found.why == "nothing-to-boot"
+    assert found.event == DhcpPassed(BS, BS_MAC, "172.16.0.11", Client.OS)
+
+
+def test_proxy_is_silent_to_an_installed_hosts_firmware_and_tells_of_it(proxy: DhcpTable) -> None:
+    found = silence(proxy, request("discover", *FIRMWARE), installations=INSTALLED)
+    assert found.event == DhcpPassed(BS, BS_MAC, "172.16.0.11", Client.PXE, "x64-uefi")
 
 
 def test_proxy_leaves_requests_to_the_server_that_gave_the_address(proxy: DhcpTable) -> None:

@@ -123,6 +123,52 @@ def test_host_that_boots_after_its_firmware_knocked_has_no_condition(live):
     assert live[m1].condition is None
 
 
+def test_two_starts_far_apart_are_no_knocking(live):
+    """A system with an address of its own and another name server is never heard."""
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(60)
+    for _ in range(3):
+        live.happen(m1.dhcp(Client.PXE))
+        live.wait(30 * 86400)
+    assert live[m1].condition is None
+
+
+def test_held_host_is_not_said_to_have_lost_its_disk(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(60)
+    live.happen([*m1.dhcp(Client.OS), Ordered(m1.host, "hold")])
+    for _ in range(9):
+        live.happen(m1.dhcp(Client.PXE), 60)
+    assert live[m1].condition is None
+
+
+@pytest.mark.parametrize(("seconds", "names"), [(890, []), (910, ["silent"])])
+def test_host_that_counts_as_installed_and_is_not_heard_again_is_seen(live, seconds, names):
+    """Firmware that finds no boot device asks once and stops."""
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(60)
+    live.happen(m1.dhcp(Client.PXE))
+    live.wait(seconds)
+    found = live.registry.condition(live[m1], live.clock.now)
+    assert [one.name for one in (found,) if one] == names
+
+
+def test_silence_is_told_once_until_the_host_is_heard_again(live):
+    m1 = live.boot(1)
+    live.happen(m1.to_initramfs())
+    for _ in range(3):
+        live.wait(301)
+        live.registry.tell_silences(live.clock.now)
+    live.happen(m1.dhcp(Client.OS))
+    live.registry.tell_silences(live.clock.now)
+    live.wait(301)
+    live.registry.tell_silences(live.clock.now)
+    assert [(event.host, event.name) for event in live.of(ConditionRaised)] == [(m1.host, "silent")] * 2
+
+
 def test_reinstall_ends_every_condition(live):
     m1 = live.boot(1)
     live.happen([*LOOPS["boot-loop"](m1), Ordered(m1.host, "reinstall")])

@@ -7,6 +7,7 @@ import pytest
 from appliance.events import (
     Client,
     DhcpOffered,
+    DhcpPassed,
     InstallSettled,
     Ordered,
     StageReached,
@@ -256,6 +257,42 @@ def test_host_that_always_installs_is_armed_again_by_its_next_boot(tmp_path):
     fleet.happen([*m1.dhcp(Client.OS), *m1.dhcp(Client.PXE)])
     assert (fleet[m1].order, fleet[m1].number, fleet[m1].stage) == (Order.INSTALL, 2, Stage.FIRMWARE)
     fleet.journal.close()
+
+
+def test_host_that_always_installs_does_so_where_others_give_addresses(tmp_path):
+    """With dhcp.mode: off its own script is the first that is heard of it."""
+    fleet = Fleet(tmp_path, with_install(LIVE, Install.ALWAYS))
+    m1 = fleet.boot(1)
+    files = (WebKind.MENU, WebKind.SCRIPT, WebKind.KERNEL, WebKind.INITRAMFS, WebKind.ROOTFS, WebKind.IGNITION)
+    for number in (1, 2, 3):
+        fleet.happen([event for what in files for event in m1.get(what)])
+        fleet.wait(3600)
+        assert (fleet[m1].number, fleet[m1].stage) == (number, Stage.IGNITION)
+        fleet.happen(m1.api_int())
+        assert fleet[m1].stage is Stage.JOINING
+    fleet.journal.close()
+
+
+def test_host_that_begins_again_with_its_script_has_its_ignition_yet_to_come(legacy):
+    m1 = legacy.boot(1)
+    scripts = [*m1.get(WebKind.MENU), *m1.get(WebKind.SCRIPT)]
+    legacy.happen([*scripts, *m1.get(WebKind.KERNEL), *m1.get(WebKind.INITRAMFS), *m1.get(WebKind.IGNITION)])
+    legacy.happen([m1.started(WebKind.METAL, 900 * MB), m1.broken(WebKind.METAL, MB, 900 * MB)])
+    token = legacy[m1].token
+    legacy.wait(1200)
+    legacy.happen(scripts)
+    assert (legacy[m1].number, legacy[m1].tries, legacy[m1].delivered_at, legacy[m1].token) == (2, 1, None, token)
+
+
+def test_host_beside_another_dhcp_server_is_installed_and_booted(live):
+    """In proxy mode the firmware of an installed host, and every system, has its address from elsewhere."""
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.wait(60)
+    live.happen(DhcpPassed(m1.host, m1.mac, m1.address, Client.PXE, "x64-uefi"))
+    assert live[m1].stage is Stage.INSTALLED
+    live.happen(DhcpPassed(m1.host, m1.mac, m1.address, Client.OS))
+    assert live[m1].stage is Stage.BOOTED
 
 
 def test_host_that_never_installs_boots_its_disk(tmp_path):

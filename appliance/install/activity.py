@@ -1,0 +1,57 @@
+"""What a host does at this moment, from its events; forgotten by a restart."""
+
+from dataclasses import dataclass
+
+from appliance import events
+from appliance.events import Event
+
+# Events that tell what we make of a host, and not what it did.
+_OURS = frozenset({events.InstallSettled, events.StageReached, events.ConditionRaised, events.Ordered})
+
+
+@dataclass(slots=True)
+class Activity:
+    """A host's latest transfer, and when it was last heard. Times in seconds UTC."""
+
+    seen_at: float = 0.0
+    what: str = ""  # of the transfer that began last: loader, kernel, rootfs …
+    path: str = ""
+    sent: int = 0  # bytes of the file
+    total: int = 0
+    began_at: float = 0.0
+    moved_at: float = 0.0  # when the last bytes went out
+    is_under_way: bool = False
+
+    def hear(self, event: Event, at: float) -> None:
+        """Follow the host through one of its events."""
+        if type(event) in _OURS:
+            return
+        self.seen_at = at
+        match event:
+            case events.TftpStarted():
+                self._begin("loader", event.path, 0, event.total, at)
+            case events.WebStarted():
+                self._begin(event.what.value, event.path, event.first, event.total, at)
+            case events.WebProgress() if event.path == self.path:
+                self.sent, self.moved_at = event.sent, at
+            case events.WebFinished() if event.path == self.path:
+                self.sent, self.moved_at, self.is_under_way = event.first + event.sent, at, False
+            case events.TftpFinished() if event.path == self.path:
+                self.sent, self.moved_at, self.is_under_way = event.total, at, False
+            case events.WebBroken() | events.TftpFailed() | events.TftpAborted() if event.path == self.path:
+                self.is_under_way = False
+
+    def _begin(self, what: str, path: str, first: int, total: int, at: float) -> None:
+        self.what, self.path, self.sent, self.total = what, path, first, total
+        self.began_at = self.moved_at = at
+        self.is_under_way = True
+
+
+def sent_by(event: Event) -> tuple[str, int]:
+    """Return which kind of file a transfer that ended was of, and how many of its bytes went out; 0 for all else."""
+    match event:
+        case events.WebFinished() | events.WebBroken():
+            return event.what.value, event.sent
+        case events.TftpFinished():
+            return "loader", event.total
+    return "", 0
