@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance import __version__, systemd
@@ -72,12 +72,33 @@ class App:
 
     async def _serve(self, clusters: tuple[Cluster, ...], journal: Journal) -> None:
         tables = await asyncio.to_thread(compile_tables, clusters, journal.serials(clusters))
-        bus = Bus()
-        registry = Registry(journal, clusters, bus.publish)
-        live = Live(tables, registry.installations)
-        bus.listeners += [registry.listen, self._log_event]
+        parts = self._parts(tables, journal)
+        # What has been built so far lives as long as the process: keep the collector from walking it.
+        gc.collect()
+        gc.freeze()
+        async with asyncio.TaskGroup() as tasks:
+            works = {**parts.works(), "reload": self._reload_when_asked(parts), "watchdog": _feed_watchdog()}
+            running = [tasks.create_task(_endless(name, work), name=name) for name, work in works.items()]
+            # One turn of the loop, so that every server has begun before anybody is told.
+            await asyncio.sleep(0)
+            hosts = sum(len(cluster.hosts) for cluster in clusters)
+            logger.info("serve.ready version=%s hosts=%d appliance=%s", tables.version, hosts, __version__)
+            systemd.notify("READY=1", f"STATUS=serving {hosts} hosts, version {tables.version}")
+            await self._stopping.wait()
+            logger.info("serve.stopping drain_seconds=%g", DRAIN_SECONDS)
+            systemd.notify("STOPPING=1")
+            await self._drain(parts.tftp, parts.web)
+            for task in running:
+                task.cancel()
+        logger.info("serve.stopped")
 
-        listen = union_of_listens(clusters)
+    def _parts(self, tables: Tables, journal: Journal) -> "_Parts":
+        """Build everything and tie it together, all sockets bound; raises ListenError."""
+        bus = Bus()
+        registry = Registry(journal, tables.clusters, bus.publish)
+        bus.listeners += [registry.listen, self._log_event]
+        live = Live(tables, registry.installations)
+        listen = union_of_listens(tables.clusters)
         dns = DnsServer(live, listen, bus.publish)
         dhcp = DhcpServer(live, listen, bus.publish)
         tftp = TftpServer(live, listen, bus.publish)
@@ -89,45 +110,13 @@ class App:
             "web": lambda: web.counts,
         }
         metrics = Metrics(registry, bus, counts, time.time)
-        bus.listeners.append(metrics.listen)
-        dashboard = DashboardServer(listen, registry, metrics)
-        recorder = Recorder(registry, str(clusters[0].address))
+        recorder = Recorder(registry, str(tables.clusters[0].address))
         dhcp.tap = tftp.tap = recorder.tap
-        bus.listeners.append(recorder.listen)
+        bus.listeners += [metrics.listen, recorder.listen]
+        dashboard = DashboardServer(listen, registry, metrics)
         control = ControlServer(journal.path.parent, registry, self._reload_wanted.set)
         control.capture = recorder.capture
-
-        # What has been built so far lives as long as the process: keep the collector from walking it.
-        gc.collect()
-        gc.freeze()
-
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(_endless(name, work), name=name)
-                for name, work in (
-                    ("dns", dns.run()),
-                    ("dhcp", dhcp.run()),
-                    ("tftp", tftp.run()),
-                    ("web", web.run()),
-                    ("registry", registry.run()),
-                    ("dashboard", dashboard.run()),
-                    ("control", control.run()),
-                    ("reload", self._reload_when_asked(live, listen, registry, recorder, bus)),
-                    ("watchdog", _feed_watchdog()),
-                )
-            ]
-            # One turn of the loop, so that every server has begun before anybody is told.
-            await asyncio.sleep(0)
-            hosts = sum(len(cluster.hosts) for cluster in clusters)
-            logger.info("serve.ready version=%s hosts=%d appliance=%s", tables.version, hosts, __version__)
-            systemd.notify("READY=1", f"STATUS=serving {hosts} hosts, version {tables.version}")
-            await self._stopping.wait()
-            logger.info("serve.stopping drain_seconds=%g", DRAIN_SECONDS)
-            systemd.notify("STOPPING=1")
-            await self._drain(tftp, web)
-            for task in running:
-                task.cancel()
-        logger.info("serve.stopped")
+        return _Parts(live, listen, bus, registry, recorder, dns, dhcp, tftp, web, dashboard, control)
 
     def _stop(self) -> None:
         if self._stopping.is_set():
@@ -155,15 +144,14 @@ class App:
             logger.warning("config.odd %s", _spelled(warning))
         return checked.clusters
 
-    async def _reload_when_asked(
-        self, live: Live, listen: Listen, registry: Registry, recorder: Recorder, bus: Bus
-    ) -> None:
+    async def _reload_when_asked(self, parts: "_Parts") -> None:
+        live, bus, journal = parts.live, parts.bus, parts.registry.journal
         while True:
             await self._reload_wanted.wait()
             self._reload_wanted.clear()
             systemd.notify_reloading()
             try:
-                tables = await asyncio.to_thread(self._load_again, listen, live.tables, registry.journal)
+                tables = await asyncio.to_thread(self._load_again, parts.listen, live.tables, journal)
             except ApplianceError as error:
                 for problem in error.problems if isinstance(error, ConfigError) else ():
                     logger.log(logging.WARNING if problem.is_warning else logging.ERROR, "%s", _spelled(problem))
@@ -174,8 +162,8 @@ class App:
                 bus.publish(ReloadRefused("", version=live.tables.version, why=f"unexpected: {error!r}"))
             else:
                 live.tables = tables
-                registry.update(tables.clusters)
-                recorder.update()
+                parts.registry.update(tables.clusters)
+                parts.recorder.update()
                 bus.publish(Reloaded("", version=tables.version))
             hosts = sum(len(cluster.hosts) for cluster in live.tables.clusters)
             systemd.notify("READY=1", f"STATUS=serving {hosts} hosts, version {live.tables.version}")
@@ -190,6 +178,35 @@ class App:
         if (before.dhcp.mode is DhcpMode.OFF) != (tables.dhcp.mode is DhcpMode.OFF):
             raise ListenError("dhcp.mode went to or from off; restart to open or close the sockets of DHCP")
         return tables
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What runs."""
+
+    live: Live
+    listen: Listen
+    bus: Bus
+    registry: Registry
+    recorder: Recorder
+    dns: DnsServer
+    dhcp: DhcpServer
+    tftp: TftpServer
+    web: WebServer
+    dashboard: DashboardServer
+    control: ControlServer
+
+    def works(self) -> dict[str, Coroutine[None, None, None]]:
+        """Return what each does until it is cancelled, by its name."""
+        return {
+            "dns": self.dns.run(),
+            "dhcp": self.dhcp.run(),
+            "tftp": self.tftp.run(),
+            "web": self.web.run(),
+            "registry": self.registry.run(),
+            "dashboard": self.dashboard.run(),
+            "control": self.control.run(),
+        }
 
 
 def union_of_listens(clusters: Sequence[Cluster]) -> Listen:
