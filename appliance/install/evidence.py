@@ -2,7 +2,8 @@
 
 `advance` takes one host's installation and one event and returns the
 installation after it: the same object when nothing changed. No event concerns
-two hosts, so that the fleet is a dict of these.
+two hosts, so that the fleet is a dict of these. What downloads prove stands in
+`downloads.py`.
 
 **The order of the stages** is the release's. A live system (4.6 and later)
 fetches its rootfs, then Ignition, and writes its disk from what it holds; the
@@ -34,9 +35,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from appliance import events
-from appliance.events import Client, WebKind
-from appliance.install.lifecycle import TOLD_TO_WAIT, Condition, Installation, Rules, Stage, begin, order_of
-from appliance.loaders import package_hint
+from appliance.events import Client
+from appliance.install.downloads import asked_for, broken, fetched, loader_failed, loader_fetched, refused
+from appliance.install.lifecycle import Condition, Installation, Rules, Stage, again, begin, count, order_of, reach
 from appliance.model import Install
 
 # Between two starts of a machine that finds nothing to boot lie its self-test and its other boot entries; what is
@@ -84,24 +85,12 @@ def _return(
         goes_on = one.knocked_at is not None and at - one.knocked_at < KNOCKING_GAP_SECONDS
         return replace(one, knocking_since=one.knocking_since if goes_on else at, knocked_at=at)
     if one.is_settled and one.stage < Stage.INSTALLED:
-        return replace(_reach(one, Stage.INSTALLED, at), tries=0, early_returns=0)
+        return replace(reach(one, Stage.INSTALLED, at), tries=0, early_returns=0)
     if one.stage >= is_new_from:
-        return _reach(_again(one, rules), stage, at)
+        return reach(again(one, rules), stage, at)
     if one.stage < stage:
-        return _reach(one, stage, at, repeat)
-    return _count(one, repeat)
-
-
-def _again(one: Installation, rules: Rules) -> Installation:
-    """Return the record of a new try after *one*, which it ends."""
-    was_installed = one.stage >= Stage.INSTALLED
-    fresh = replace(begin(one.host, rules, one.number + 1), mac=one.mac, arch=one.arch, is_held=one.is_held)
-    return replace(
-        fresh,
-        tries=0 if was_installed or one.is_held else one.tries + 1,
-        ended_at=one.stage,
-        early_returns=0 if was_installed or one.ready_at is None else one.early_returns + 1,
-    )
+        return reach(one, stage, at, repeat)
+    return count(one, repeat)
 
 
 def _system(one: Installation, at: float, rules: Rules, *, is_discover: bool) -> Installation:
@@ -128,109 +117,8 @@ def _started(one: Installation, stage: Stage, at: float) -> Installation:
     """Return the installation after a system started from the disk."""
     if one.stage >= stage and one.knocking_since is None:
         return one
-    one = _reach(one, Stage.INSTALLED, at)
-    return replace(_reach(one, stage, at), knocking_since=None, knocked_at=None, tries=0, early_returns=0)
-
-
-def _loader(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
-    assert isinstance(event, events.TftpFinished)
-    if event.path.endswith(".ipxe") or one.stage >= Stage.INSTALLED:  # iPXE looks for autoexec.ipxe by TFTP
-        return one
-    return _reach_or_count(one, Stage.LOADER, at, "loader")
-
-
-def _loader_failed(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
-    assert isinstance(event, events.TftpFailed)
-    if event.path.endswith(".ipxe") or one.stage > Stage.LOADER or event.why in _BAD_REQUESTS:
-        return one
-    return _no_loader(one, event.path, at) if event.why in _NO_FILE else _count(one, "loader-failed")
-
-
-def _no_loader(one: Installation, path: str, at: float) -> Installation:
-    hint = f"the boot file {path} cannot be served; {package_hint(path)}"
-    return replace(one, complaint=Condition("file-missing", hint, at))
-
-
-_NO_FILE = frozenset({"not-found", "forbidden"})  # of TFTP's refusals
-_BAD_REQUESTS = frozenset({"malformed", "mode", "write"})
-_FILE_STAGES = {
-    WebKind.KERNEL: Stage.KERNEL,
-    WebKind.INITRAMFS: Stage.INITRAMFS,
-    WebKind.ROOTFS: Stage.IMAGE,
-    WebKind.METAL: Stage.IMAGE,
-}
-_SCRIPTS = frozenset({WebKind.MENU, WebKind.SCRIPT, WebKind.WAIT, WebKind.LOCAL})
-
-
-def _asked_for(one: Installation, event: events.Event, at: float, rules: Rules) -> Installation:
-    """Return the installation after a GET that is about to be answered."""
-    assert isinstance(event, events.WebStarted)
-    if event.what in _SCRIPTS:
-        return _scripted(one, event.what, at, rules)
-    if one.stage >= Stage.INSTALLED:
-        return one
-    # A file counts only for a machine that was seen to boot: who looks at one from a running system installs nothing.
-    if one.stage is Stage.WAITING:
-        return one
-    if event.what is WebKind.IGNITION:
-        return _delivered(one, at)
-    stage = _FILE_STAGES.get(event.what)
-    if stage is None:
-        return one
-    if event.what is WebKind.METAL:
-        one = replace(one, lacks_image=True, ready_at=None, is_settled=False, image_bytes=event.total)
-    elif event.what is WebKind.ROOTFS and one.image_bytes != event.total:
-        one = replace(one, image_bytes=event.total)
-    return _reach(one, stage, at) if one.stage < stage else one
-
-
-def _fetched(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
-    """Return the installation after the last byte of an answer."""
-    assert isinstance(event, events.WebFinished)
-    is_whole = event.first + event.sent >= event.total
-    if not is_whole or not Stage.WAITING < one.stage < Stage.INSTALLED:
-        return one
-    if event.what is WebKind.LOADER:
-        return _reach_or_count(one, Stage.LOADER, at, "loader")
-    if event.what is WebKind.METAL and one.lacks_image:
-        return _ready(replace(one, lacks_image=False), at)
-    if event.what is WebKind.IGNITION and one.delivered_at is None:
-        return _delivered(one, at)
-    return one
-
-
-def _scripted(one: Installation, what: WebKind, at: float, rules: Rules) -> Installation:
-    installs_again = rules.install is Install.ALWAYS and what in (WebKind.MENU, WebKind.SCRIPT)
-    if one.stage >= Stage.INSTALLED and not installs_again:
-        return one
-    if one.is_settled and not installs_again:
-        return replace(_reach(one, Stage.INSTALLED, at), tries=0, early_returns=0)
-    if what is WebKind.WAIT and not one.is_held and not one.is_told_to_wait:
-        return _count(one, TOLD_TO_WAIT)
-    if what in (WebKind.WAIT, WebKind.LOCAL):
-        return one
-    if one.is_told_to_wait:
-        one = replace(one, repeats={name: times for name, times in one.repeats.items() if name != TOLD_TO_WAIT})
-    if one.delivered_at is not None or one.stage >= Stage.INSTALLED:
-        # It starts anew, though no DHCP of ours told so. The script that goes out now names the old token.
-        one = replace(_again(one, rules), token=one.token)
-    return replace(_reach_or_count(one, Stage.SCRIPT, at, "script"), window_opened_at=at)
-
-
-def _delivered(one: Installation, at: float) -> Installation:
-    # It counts from its first byte, and no longer if it breaks off: should the appliance die while it
-    # goes out, the host most likely has it all (it is one write), and else asks for it again.
-    if one.delivered_at is not None:
-        return one
-    reached = {**one.reached, Stage.IGNITION: one.reached.get(Stage.IGNITION, at)}
-    return _ready(replace(one, delivered_at=at, reached=reached, complaint=None), at)
-
-
-def _ready(one: Installation, at: float) -> Installation:
-    if one.delivered_at is None or one.lacks_image:
-        return one
-    one = replace(one, ready_at=at, is_settled=one.write_seconds == 0)
-    return _reach(one, Stage.IGNITION, at) if one.stage < Stage.IGNITION else one
+    one = reach(one, Stage.INSTALLED, at)
+    return replace(reach(one, stage, at), knocking_since=None, knocked_at=None, tries=0, early_returns=0)
 
 
 def _settled(one: Installation, event: events.Event, _at: float, _rules: Rules) -> Installation:
@@ -238,32 +126,6 @@ def _settled(one: Installation, event: events.Event, _at: float, _rules: Rules) 
     if one.ready_at is None or one.is_settled or event.number != one.number:
         return one
     return replace(one, is_settled=True)
-
-
-def _broken(one: Installation, event: events.Event, _at: float, _rules: Rules) -> Installation:
-    assert isinstance(event, events.WebBroken)
-    if not Stage.WAITING < one.stage < Stage.INSTALLED:
-        return one
-    if event.what is WebKind.IGNITION:
-        one = replace(one, delivered_at=None, ready_at=None, is_settled=False)
-    return _count(one, "broken") if event.what in _FILE_STAGES or event.what is WebKind.IGNITION else one
-
-
-def _refused(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
-    assert isinstance(event, events.WebRefused)
-    if not Stage.WAITING < one.stage < Stage.INSTALLED:
-        return one
-    if event.what is WebKind.IGNITION and one.delivered_at is None:
-        # 503 is said only to the host itself, on its own path: its window stays open while it waits.
-        opened_at = at if event.status == 503 else one.window_opened_at
-        name = "ignition-waits" if event.status == 503 else "ignition-refused"
-        return replace(one, window_opened_at=opened_at, complaint=Condition(name, event.why, at))
-    if one.stage <= Stage.LOADER and event.path.endswith((".efi", "pxe")) and event.status in (403, 404):
-        return _no_loader(one, event.path.lstrip("/"), at)  # UEFI HTTP Boot
-    if event.what in _FILE_STAGES and event.status in (403, 404):
-        hint = f"{event.path} cannot be served: {event.why}"
-        return replace(one, complaint=Condition("file-missing", hint, at))
-    return one
 
 
 def _declined(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
@@ -281,22 +143,6 @@ def _ordered(one: Installation, event: events.Event, _at: float, rules: Rules) -
     return one if is_held == one.is_held else replace(one, is_held=is_held, repeats={})
 
 
-def _reach(one: Installation, stage: Stage, at: float, repeat: str = "") -> Installation:
-    """Return *one* at *stage*, or as it is when it is further; a new stage forgets what was in its way."""
-    if one.stage >= stage:
-        return one
-    reached = one.reached if stage in one.reached else {**one.reached, stage: at}
-    return replace(one, stage=stage, reached=reached, repeats={repeat: 1} if repeat else {}, complaint=None)
-
-
-def _reach_or_count(one: Installation, stage: Stage, at: float, repeat: str) -> Installation:
-    return _reach(one, stage, at, repeat) if one.stage < stage else _count(one, repeat)
-
-
-def _count(one: Installation, repeat: str) -> Installation:
-    return replace(one, repeats={**one.repeats, repeat: one.repeats.get(repeat, 0) + 1})
-
-
 _Step = Callable[[Installation, events.Event, float, Rules], Installation]
 
 _STEPS: Mapping[type[events.Event], _Step] = {
@@ -304,12 +150,12 @@ _STEPS: Mapping[type[events.Event], _Step] = {
     events.DhcpAcknowledged: _dhcp,
     events.DhcpPassed: _dhcp,
     events.DhcpDeclined: _declined,
-    events.TftpFinished: _loader,
-    events.TftpFailed: _loader_failed,
-    events.WebStarted: _asked_for,
-    events.WebFinished: _fetched,
-    events.WebBroken: _broken,
-    events.WebRefused: _refused,
+    events.TftpFinished: loader_fetched,
+    events.TftpFailed: loader_failed,
+    events.WebStarted: asked_for,
+    events.WebFinished: fetched,
+    events.WebBroken: broken,
+    events.WebRefused: refused,
     events.DnsAsked: _asked,
     events.InstallSettled: _settled,
     events.Ordered: _ordered,

@@ -123,3 +123,33 @@ def order_of(one: Installation, install: Install) -> Order:
         return Order.INSTALL
     is_done = one.is_settled or one.stage >= Stage.INSTALLED
     return Order.LOCAL if is_done or install is Install.NEVER else Order.INSTALL
+
+
+def again(one: Installation, rules: Rules) -> Installation:
+    """Return the record of a new try after *one*, which it ends."""
+    was_installed = one.stage >= Stage.INSTALLED
+    fresh = replace(begin(one.host, rules, one.number + 1), mac=one.mac, arch=one.arch, is_held=one.is_held)
+    return replace(
+        fresh,
+        tries=0 if was_installed or one.is_held else one.tries + 1,
+        ended_at=one.stage,
+        early_returns=0 if was_installed or one.ready_at is None else one.early_returns + 1,
+    )
+
+
+def reach(one: Installation, stage: Stage, at: float, repeat: str = "") -> Installation:
+    """Return *one* at *stage*, or as it is when it is further; a new stage forgets what was in its way."""
+    if one.stage >= stage:
+        return one
+    reached = one.reached if stage in one.reached else {**one.reached, stage: at}
+    return replace(one, stage=stage, reached=reached, repeats={repeat: 1} if repeat else {}, complaint=None)
+
+
+def reach_or_count(one: Installation, stage: Stage, at: float, repeat: str) -> Installation:
+    """Return *one* at *stage*, or with *repeat* counted once more where it is that far."""
+    return reach(one, stage, at, repeat) if one.stage < stage else count(one, repeat)
+
+
+def count(one: Installation, repeat: str) -> Installation:
+    """Return *one* with *repeat* counted once more."""
+    return replace(one, repeats={**one.repeats, repeat: one.repeats.get(repeat, 0) + 1})
