@@ -28,7 +28,7 @@ Address = tuple[str, int]
 HOST_BYTES = 64 << 10
 TOTAL_BYTES = 16 << 20  # for all hosts together: with 1,000 of them, 16 kB each
 HEADERS_BYTES = 40  # of IPv4 and TCP
-KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that an ACK came; the rest tells no more
+KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that an ACK came. Most others are not tapped
 
 _CHADDR, _COOKIE = slice(28, 34), slice(236, 240)  # RFC 2131 section 2
 _MAGIC = b"\x63\x82\x53\x63"

@@ -35,7 +35,7 @@ Tap = Callable[[bytes, Peer, Peer], None]
 
 
 class TftpServer:
-    """Serves `live.tables.tftp`.
+    """Serves `live.tables.tftp`; `tap` hears every datagram, but for the plain steps of a transfer in lock step.
 
     *counts* has ("started",), ("finished",), ("aborted",), ("failed",), ("refused", why),
     ("silent", why), ("resent",) in blocks and ("bytes",) of the files that arrived.
@@ -205,12 +205,11 @@ class TftpServer:
         except OSError as error:
             self._lose(session, error)
             return
+        if block is not None:
+            return
         if self.tap:
             self.tap(datagram, session.peer, session.local)
-            if block is not None:
-                self.tap(block, session.local, session.peer)
-        if block is None:
-            self._take(session, datagram, now)
+        self._take(session, datagram, now)
 
     def _take(self, session: Session, datagram: bytes, now: float) -> None:
         transfer = session.transfer
