@@ -2,17 +2,15 @@
 
 `save` returns when the change would survive the death of this process; `sync`
 makes what was saved survive the death of the machine, and is called about once
-a second, in a thread. When the disk refuses, everything goes on in a database
-in memory, `trouble` says so, and `retry` puts it all on disk as soon as that
+a second, in a thread. When the disk refuses, everything goes on in memory
+(`store.py`), `trouble` says so, and `retry` puts it all on disk as soon as that
 works again.
 """
 
 import json
 import logging
-import os
 import secrets
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -20,19 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.dashboard.shapes import EventRow
-from appliance.errors import StateError
 from appliance.events import Event, Stamped
-from appliance.install.database import checkpoint, copied, created, in_memory, merge, opened, store, transact
+from appliance.install.database import store
 from appliance.install.encoding import decoded
 from appliance.install.lifecycle import Installation, Order
+from appliance.install.store import Store
 from appliance.model import Cluster
 
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "state.db"
 MAX_EVENTS = 200_000  # a whole installation of 1,000 hosts is about 40,000; 50 MB on disk
-CHECKPOINT_BYTES = 16 << 20  # of the write-ahead log, which a storm fills in some seconds
-MAX_LOG_BYTES = 64 << 20  # of the same, when changes come too fast for it to be written back beside them
 UNREADABLE = (ValueError, TypeError, AttributeError)  # what `decoded` raises
 BUFFERED_EVENTS = 4096  # the most that one second may bring unrepeated; written at once in some 20 ms
 
@@ -85,16 +81,22 @@ class Journal:
         Raises StateError when another appliance has it open.
         """
         self.path = data_dir / FILE_NAME
-        self.trouble: str | None = None  # why it is all in memory
-        self.notice: str | None = None  # what happened to a file that could not be used
-        self._lock = threading.RLock()
+        self._store = Store(self.path)
+        self._lock = self._store.lock
         self._buffer: dict[tuple[Event, int], Row] = {}
         self._changed: dict[str, Installation] = {}  # by host
-        self._is_unsynced = False
         self._since_pruning = 0
-        self._copied_events = 0  # the highest id that memory took over from the disk
-        self._db = self._first_database()
+        self.notice = self._notice()  # what happened to a file that could not be used
         self.secret = self._secret()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it is all in memory; None while the disk takes it."""
+        return self._store.trouble
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._store.db
 
     def load(self) -> dict[str, Installation]:
         """Return every host's latest installation, also of hosts that no cluster.yaml names any more."""
@@ -146,13 +148,13 @@ class Journal:
         """Forget the installations under the names *left*, and store *moved*: all of it or nothing."""
         names, rows = [(name,) for name in left], list(moved)
 
-        def work() -> None:
-            self._db.executemany("DELETE FROM installations WHERE host = ?", names)
-            store(self._db, (), rows)
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany("DELETE FROM installations WHERE host = ?", names)
+            store(db, (), rows)
 
         with self._lock:
             self.flush()
-            self._guarded(work)
+            self._store.change(work)
 
     def flush(self) -> None:
         """Write what is buffered."""
@@ -180,12 +182,11 @@ class Journal:
         """Store unknown machines, each as its MAC, when it was last seen, and its facts; they replace all others."""
         rows = [(mac, last_at, json.dumps(facts)) for mac, last_at, facts in strangers]
 
-        def store() -> None:
-            self._db.execute("DELETE FROM strangers")
-            self._db.executemany("INSERT INTO strangers VALUES(?, ?, ?)", rows)
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM strangers")
+            db.executemany("INSERT INTO strangers VALUES(?, ?, ?)", rows)
 
-        with self._lock:
-            self._guarded(store)
+        self._store.change(work)
 
     def load_strangers(self) -> list[dict[str, object]]:
         """Return the facts of the unknown machines, the one seen longest ago first."""
@@ -206,9 +207,7 @@ class Journal:
             serial = int(time.time()) if row is None else (int(row[1]) + 1) % 2**32 or 1
             if least and is_higher(least, serial):
                 serial = least
-            self._guarded(
-                lambda: self._db.execute("REPLACE INTO serials VALUES(?, ?, ?)", (zone, digest, serial)),
-            )
+            self._store.change(lambda db: db.execute("REPLACE INTO serials VALUES(?, ?, ?)", (zone, digest, serial)))
             return serial
 
     def serials(self, clusters: Iterable[Cluster]) -> Callable[[str, str], int]:
@@ -224,81 +223,42 @@ class Journal:
 
     def sync(self) -> None:
         """Make what was saved survive a loss of power; blocks for as long as the disk takes."""
-        with self._lock:
-            if not self._is_unsynced or self.trouble:
-                return
-            self._is_unsynced = False
-        log = Path(f"{self.path}-wal")
-        try:
-            if log.stat().st_size >= CHECKPOINT_BYTES:
-                checkpoint(self.path)
-                if log.stat().st_size >= MAX_LOG_BYTES:
-                    # SQLite begins the log anew when all of it was written back and nothing came meanwhile, which
-                    # a steady writer prevents for ever. Little is left to write now: some tens of ms, once.
-                    with self._lock:
-                        checkpoint(self.path)
-                return
-            # SQLite's locks are on the database file itself, so that closing this one drops none.
-            descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except (OSError, sqlite3.Error) as error:
-            with self._lock:
-                self._fall_back(error)
+        self._store.sync()
 
     def retry(self, installations: Iterable[Installation]) -> None:
         """After trouble: put everything on disk, with the current *installations*, if that works now."""
-        with self._lock:
-            if self.trouble is None:
-                return
+        if self.trouble is not None:
             self.flush()
-            try:
-                disk = opened(self.path).db
-            except (OSError, sqlite3.Error, StateError):
-                return
-            try:
-                merge(self._db, disk, self._copied_events, installations)
-            except sqlite3.Error:
-                disk.close()
-                return
-            self._db.close()
-            self._db, self.trouble = disk, None
-        logger.warning("state.recovered: %s is written again", self.path)
+            self._store.retry(installations)
 
     def close(self) -> None:
         """Write what is buffered and close the file."""
         with self._lock:
             self.flush()
-            self._db.close()
+            self._store.close()
 
     # The lock is held in all of these.
 
-    def _first_database(self) -> sqlite3.Connection:
-        try:
-            found = opened(self.path)
-        except (OSError, sqlite3.OperationalError) as error:
-            db = in_memory(self.path)
-            self._enter_trouble(db, error)
-            return db
-        self._db = found.db
+    def _notice(self) -> str | None:
+        """Keep what could be read of a file that was set aside, and return what its owner must know of it."""
+        found = self._store.opened
+        if found is None or found.set_aside is None:
+            return None
         for one in found.salvaged:
             self.save(one)
-        if found.set_aside is not None:
-            self.notice = (
-                f"{self.path} {found.why}; it is now {found.set_aside.name}. {len(found.salvaged)} hosts that it says "
-                "are installed or held stay so, all others may install: see `ocp-appliance status` before any restarts"
-            )
-            logger.critical("state.aside: %s", self.notice)
-        return self._db
+        notice = (
+            f"{self.path} {found.why}; it is now {found.set_aside.name}. {len(found.salvaged)} hosts that it says "
+            "are installed or held stay so, all others may install: see `ocp-appliance status` before any restarts"
+        )
+        logger.critical("state.aside: %s", notice)
+        return notice
 
     def _secret(self) -> bytes:
         row = self._db.execute("SELECT value FROM secrets WHERE name = 'tokens'").fetchone()
         if row is not None:
             return bytes(row[0])
         secret = secrets.token_bytes(32)
-        self._guarded(lambda: self._db.execute("INSERT INTO secrets VALUES('tokens', ?)", (secret,)))
+        self._store.change(lambda db: db.execute("INSERT INTO secrets VALUES('tokens', ?)", (secret,)))
         return secret
 
     def _note(self, stamped: Stamped, number: int) -> None:
@@ -311,52 +271,14 @@ class Journal:
 
     def _write(self) -> None:
         rows = [row.columns() for row in self._buffer.values()]
-        self._guarded(lambda: store(self._db, rows, self._changed.values()))
+        self._store.change(lambda db: store(db, rows, self._changed.values()))
         self._buffer.clear()
         self._changed.clear()
         self._since_pruning += len(rows)
         if self._since_pruning >= MAX_EVENTS // 100:
             self._since_pruning = 0
-            self._guarded(
-                lambda: self._db.execute(
-                    "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (MAX_EVENTS,)
-                )
-            )
-
-    def _guarded(self, work: Callable[[], object]) -> None:
-        """Do *work* in one transaction; when the disk refuses, do it in memory."""
-        self._is_unsynced = True
-        try:
-            transact(self._db, work)
-        except sqlite3.Error as error:
-            if self.trouble is not None:  # memory does not refuse: this is our bug
-                raise
-            self._fall_back(error)
-        else:
-            return
-        try:
-            transact(self._db, work)
-        except sqlite3.Error:  # what was copied from the disk is damaged
-            self._db.close()
-            self._db, self._copied_events = created(), 0
-            transact(self._db, work)
-
-    def _fall_back(self, error: Exception) -> None:
-        if self.trouble is not None:
-            return
-        try:
-            self._db = copied(self._db)
-        except sqlite3.Error:
-            self._db = in_memory(self.path)
-        self._enter_trouble(self._db, error)
-
-    def _enter_trouble(self, db: sqlite3.Connection, error: Exception) -> None:
-        self._copied_events = db.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0]
-        self.trouble = (
-            f"cannot write {self.path}: {error}; the installation goes on from memory, and a restart would forget it: "
-            "free the disk, or make the directory writable"
-        )
-        logger.critical("state.trouble: %s", self.trouble)
+            query = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?"
+            self._store.change(lambda db: db.execute(query, (MAX_EVENTS,)))
 
 
 def is_higher(one: int, other: int) -> bool:

@@ -16,7 +16,7 @@ import pytest
 
 from appliance.errors import StateError
 from appliance.events import Client, DhcpOffered, Stamped
-from appliance.install import journal
+from appliance.install import journal, store
 from appliance.install.encoding import decoded, encoded
 from appliance.install.journal import Journal, is_higher
 from appliance.install.lifecycle import Condition, Installation, Order, Stage
@@ -166,8 +166,8 @@ def test_second_appliance_on_the_same_directory_is_refused(kept, quick_path):
 
 
 def test_log_stays_bounded_under_a_writer_that_never_rests(kept, monkeypatch):
-    monkeypatch.setattr(journal, "CHECKPOINT_BYTES", 200_000)
-    monkeypatch.setattr(journal, "MAX_LOG_BYTES", 2_000_000)
+    monkeypatch.setattr(store, "CHECKPOINT_BYTES", 200_000)
+    monkeypatch.setattr(store, "MAX_LOG_BYTES", 2_000_000)
     log = Path(f"{kept.path}-wal")
     burst, bursts, ahead = 50, 100, 4
     save_bytes = 3 * 4120  # two pages and more, each with its frame's head
