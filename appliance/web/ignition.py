@@ -77,6 +77,7 @@ class IgnitionShelf:
         self._publish = publish
         self._seen: dict[tuple[Path, str], Identity | None] = {}
         self._files: dict[tuple[Path, str], IgnitionFile] = {}
+        self._problems: dict[tuple[Path, str], str] = {}  # of what stands on disk
         self._reading = asyncio.Lock()
 
     async def get(self, path: Path, domain: str) -> IgnitionFile | None:
@@ -88,11 +89,18 @@ class IgnitionShelf:
                     self._keep(key, await asyncio.to_thread(read_ignition, path, domain))
         return self._files.get(key)
 
+    def problem(self, path: Path, domain: str) -> str:
+        """Return why `get` has no such file."""
+        return self._problems.get((path, domain), "it is not there")
+
     def _keep(self, key: tuple[Path, str], reading: Reading) -> None:
         if reading.file is not None:
             self._files[key] = reading.file
         elif reading.identity is None:
             self._files.pop(key, None)  # taken away by its owner
         self._seen[key] = reading.identity
+        self._problems.pop(key, None)
+        if isinstance(reading.event, IgnitionRefused | FileUnservable):
+            self._problems[key] = reading.event.why
         if reading.event is not None:
             self._publish(reading.event)

@@ -158,9 +158,8 @@ class WebServer:
         if file is None:
             # coreos-installer gives up for good at a 404, but the operator may still bring the file.
             status = 404 if asked.token is None else 503
-            return await exchange.refuse(
-                protocol.Refusal(status, f"there is no usable file {path}", retry_seconds=NO_FILE_SECONDS)
-            )
+            why = f"{path} cannot be given: {self._ignition.problem(path, asked.site.domain)}"
+            return await exchange.refuse(protocol.Refusal(status, why, retry_seconds=NO_FILE_SECONDS))
         entity = file.identity.entity("application/vnd.coreos.ignition+json")
         exchange.start(entity.size)
         return await exchange.send_bytes(entity, file.content)

@@ -365,6 +365,21 @@ async def test_missing_ignition_is_waited_for_by_its_host_and_missing_for_the_op
     assert (await fetch(web, "/master.ign", method="HEAD")).status == 404
 
 
+@pytest.mark.parametrize(("content", "why"), [(None, "it is not there"), (b"{", "is not JSON")])
+async def test_host_whose_ignition_cannot_be_given_is_told_of_why(
+    web: Running, content: bytes | None, why: str
+) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    path = web.data_dir / "ignition" / "master.ign"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1)
+    (refused,) = [event for event in web.events if isinstance(event, WebRefused) and event.status == 503]
+    assert str(path) in refused.why
+    assert why in refused.why
+
+
 async def test_new_ignition_is_served_without_a_restart(web: Running) -> None:
     web.install("m1", Stage.INITRAMFS)
     fresh = b'{"ignition":{"version":"3.1.0"}}'
