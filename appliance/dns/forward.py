@@ -40,6 +40,7 @@ MAX_STALE_SECONDS = 86400.0  # RFC 8767 section 5: one to three days
 STALE_TTL = 30  # as above
 FAILURE_SECONDS = 5.0  # RFC 9520 section 3.2: one second to five minutes
 STALE_FAILURE_SECONDS = 30.0  # RFC 8767 section 5, the failure recheck timer
+MAX_RDATA_BYTES = 65535  # RFC 1035 section 3.2.1: RDLENGTH has 16 bits
 HOLD_DOWN_SECONDS = 10.0  # a forwarder that did not answer is asked last for so long
 
 
@@ -276,4 +277,6 @@ def _expanded(message: bytes, record: Record) -> bytes:
         name, at = expanded_name(message, at)
         data += name
     data += message[at : record.end]
+    if len(data) > MAX_RDATA_BYTES:
+        raise MessageError("RDATA that is too long with its names spelled out")
     return owner + message[record.name_end : record.name_end + 8] + len(data).to_bytes(2) + data

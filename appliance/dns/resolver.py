@@ -1,6 +1,7 @@
 """Questions about names that are not ours: asked of the forwarders, each once however many clients wait for it."""
 
 import asyncio
+import logging
 import secrets
 from collections import Counter
 from collections.abc import Sequence
@@ -17,10 +18,14 @@ from appliance.dns.forward import (
     reply_from,
     upstream_query,
 )
-from appliance.dns.message import MessageError, Rcode
+from appliance.dns.message import MessageError, Rcode, text_name
 from appliance.dns.protocol import Forward, refusal
 from appliance.model import Endpoint
 from appliance.sockets import udp_client
+
+logger = logging.getLogger(__name__)
+
+FAILED = "dns.failed name=%s; please report it"  # with the traceback
 
 # A socket each; 1,000 hosts that pull the same images ask far fewer different questions at once.
 MAX_UNDER_WAY = 256
@@ -83,20 +88,25 @@ class Resolver:
 
     async def _ask_once(self, question: Question, forwarders: Sequence[Endpoint]) -> Kept | None:
         loop = asyncio.get_running_loop()
-        kept = None
         try:
-            async with asyncio.timeout(TOTAL_SECONDS):
-                kept = await self._ask_in_turn(question, forwarders)
-        except TimeoutError:
-            pass  # as if every forwarder had been silent
+            kept = await self._ask_in_time(question, forwarders)
+            if kept is not None:
+                self._counts["upstream", "answered"] += 1
+                self._cache.put(question, kept)
+                return kept
+        except Exception:  # it would end the server's TaskGroup, and whoever sent the answer can do it again
+            logger.exception(FAILED, text_name(question.name))
         finally:
             del self._under_way[question]
-        if kept is None:
-            self._cache.fail(question, loop.time())
-        else:
-            self._counts["upstream", "answered"] += 1
-            self._cache.put(question, kept)
-        return kept
+        self._cache.fail(question, loop.time())
+        return None
+
+    async def _ask_in_time(self, question: Question, forwarders: Sequence[Endpoint]) -> Kept | None:
+        try:
+            async with asyncio.timeout(TOTAL_SECONDS):
+                return await self._ask_in_turn(question, forwarders)
+        except TimeoutError:
+            return None  # as if every forwarder had been silent
 
     async def _ask_in_turn(self, question: Question, forwarders: Sequence[Endpoint]) -> Kept | None:
         loop = asyncio.get_running_loop()

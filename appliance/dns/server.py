@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -10,14 +11,17 @@ from functools import partial
 from appliance.dns.batch import SLOT_BYTES, Batch
 from appliance.dns.compile import DnsTable
 from appliance.dns.connections import Connections
+from appliance.dns.forward import question_of
 from appliance.dns.message import Rcode, text_name
 from appliance.dns.protocol import Forward, Silence, Watched, answer, own_answer, refusal
-from appliance.dns.resolver import Resolver
+from appliance.dns.resolver import FAILED, Resolver
 from appliance.events import DnsAsked, Event
 from appliance.install.lifecycle import Installation
 from appliance.model import Endpoint, Listen
 from appliance.sockets import IN_PKTINFO, tcp_server, udp_server
 from appliance.tables import Live
+
+logger = logging.getLogger(__name__)
 
 BURST = 64  # datagrams for each wake-up: half a millisecond, so that no other service waits longer
 MAX_KNOWN = 4096  # queries whose replies are kept as they were sent: some 2 MiB
@@ -167,7 +171,7 @@ class DnsServer:
         return None
 
     def _send_forwarded(self, forward: Forward, send: Send, tasks: asyncio.TaskGroup) -> None:
-        reply = self._resolver.kept_reply(forward)
+        reply = self._kept_reply(forward)
         if reply is not None:
             send(reply)
         elif self._waiting < MAX_WAITING:
@@ -178,9 +182,26 @@ class DnsServer:
     async def _send_when_resolved(self, forward: Forward, send: Send, tasks: asyncio.TaskGroup) -> None:
         self._waiting += 1
         try:
-            send(await self._resolver.reply(forward, self._live.tables.dns.forwarders, tasks))
+            send(await self._resolved_reply(forward, tasks))
         finally:
             self._waiting -= 1
+
+    # A mistake of ours that a query or its answer brings about, they can bring about again: it must not end
+    # the process, and with it every other service.
+
+    def _kept_reply(self, forward: Forward) -> bytes | None:
+        try:
+            return self._resolver.kept_reply(forward)
+        except Exception:
+            logger.exception(FAILED, text_name(question_of(forward).name))
+            return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
+
+    async def _resolved_reply(self, forward: Forward, tasks: asyncio.TaskGroup) -> bytes:
+        try:
+            return await self._resolver.reply(forward, self._live.tables.dns.forwarders, tasks)
+        except Exception:
+            logger.exception(FAILED, text_name(question_of(forward).name))
+            return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
 
     def _note_unsent(self, replies: int) -> None:
         if replies:
@@ -210,9 +231,7 @@ class DnsServer:
             case Watched(reply) as watched:
                 self._tell(watched, client)
             case Forward() as forward:
-                reply = self._resolver.kept_reply(forward) or await self._resolver.reply(
-                    forward, table.forwarders, tasks
-                )
+                reply = self._kept_reply(forward) or await self._resolved_reply(forward, tasks)
             case Silence():
                 self._counts["tcp", "silence"] += 1
                 return None

@@ -22,7 +22,7 @@ from appliance.dns.forward import (
     reply_from,
     upstream_query,
 )
-from appliance.dns.message import MessageError
+from appliance.dns.message import MessageError, question_end
 from appliance.dns.protocol import Forward, answer
 from appliance.model import Endpoint, Record
 from tests.dns_cases import NODE, forwarding_cluster, query, table
@@ -201,6 +201,26 @@ def test_no_such_name_behind_our_alias_is_no_such_name() -> None:
         1,
         "example.net. 60 IN SOA ns.example.net. root.example.net. 1 2 3 4 60",
     )
+
+
+def mx_that_outgrows_its_record(sent: bytes) -> bytes:
+    """Return an answer to *sent* of 65,535 bytes whose MX record points to a long name within itself."""
+    asked = sent[12 : question_end(sent) + 4]
+    size = 65535 - 12 - len(asked) - 12
+    name_at = 12 + len(asked) + 12 + 4
+    name = (b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"b" * 61 + b"\0"
+    rdata = (b"\0\x0a" + (0xC000 | name_at).to_bytes(2) + name).ljust(size, b"x")
+    head = sent[:2] + bytes.fromhex("8000 0001 0001 0000 0000")
+    return head + asked + b"\xc0\x0c\0\x0f\0\1\0\0\0\x3c" + size.to_bytes(2) + rdata
+
+
+def test_record_that_is_too_long_with_its_names_spelled_out_is_a_server_failure() -> None:
+    records = (Record("out.example.localdomain", "CNAME", 60, "q.example"),)
+    wire = query("out.example.localdomain", "MX")
+    decision = answer(table(forwarding_cluster(FORWARDER, records=records)), wire, NODE, over_tcp=True)
+    assert isinstance(decision, Forward)
+    found = mx_that_outgrows_its_record(upstream_query(question_of(decision), 1, 0))
+    assert reply_from(kept_of(found, NOW), decision, NOW)[3] & 0xF == dns.rcode.SERVFAIL
 
 
 def test_opt_record_of_the_forwarder_is_not_passed_on() -> None:
