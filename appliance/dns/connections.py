@@ -1,6 +1,7 @@
 """DNS over TCP: several questions a connection, answered as their answers come (RFC 7766)."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -39,9 +40,10 @@ class Connections:
         try:
             async with asyncio.TaskGroup() as pending:
                 await self._answer_all(reader, writer, client, pending)
+            await _sent(writer)
         finally:
+            writer.transport.abort()
             self._open.pop(writer, None)
-            writer.close()
 
     async def _answer_all(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str, pending: asyncio.TaskGroup
@@ -72,3 +74,12 @@ class Connections:
             writer.transport.abort()  # no DNS client speaks so
         elif not writer.is_closing():
             writer.write(len(reply).to_bytes(2) + reply)
+
+
+async def _sent(writer: asyncio.StreamWriter) -> None:
+    """Close *writer*, and return once the client has taken what it was sent, or will not."""
+    # close() alone waits for that without end: the descriptor would stay open, and be counted no more.
+    writer.close()
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(IDLE_SECONDS):
+            await writer.wait_closed()

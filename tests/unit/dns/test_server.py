@@ -148,6 +148,37 @@ async def test_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> Non
         writer.close()
 
 
+async def test_client_that_does_not_read_loses_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections_module, "IDLE_SECONDS", 0.05)
+    cluster = reference_cluster()
+    long = Record("long.example.localdomain", "TXT", 60, " ".join([f'"{"x" * 255}"'] * 32))
+    loop = asyncio.get_running_loop()
+    async with serving(replace(cluster, dns=replace(cluster.dns, records=(long,)))) as served:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            await loop.sock_connect(client, (LOOPBACK, served.port))
+            wire = query("long.example.localdomain", "TXT")
+
+            async def ask_for_ever() -> None:
+                while True:
+                    await loop.sock_sendall(client, (len(wire).to_bytes(2) + wire) * 64)
+
+            with pytest.raises(ConnectionError):
+                await asyncio.wait_for(ask_for_ever(), 5)
+
+
+async def test_client_that_sends_no_more_still_gets_all_its_answers() -> None:
+    async with serving(reference_cluster()) as served:
+        reader, writer = await open_tcp(served)
+        wire = query("m1.ocp45.example.localdomain")
+        writer.write((len(wire).to_bytes(2) + wire) * 500)
+        writer.write_eof()
+        answers = [await read_reply(reader) for _ in range(500)]
+        assert (len(answers), await reader.read()) == (500, b"")
+        writer.close()
+
+
 async def test_one_connection_too_many_closes_the_quietest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections_module, "MAX_CONNECTIONS", 2)
     async with serving(reference_cluster()) as served:
