@@ -207,7 +207,10 @@ def parse_mailbox(text: str) -> str:
         return parse_domain(local)
     if not re.fullmatch("[A-Za-z0-9_-]{1,63}", local):
         raise wrong(text, "has other signs than letters, digits, _ and - before the @; write hostmaster@example.com")
-    return f"{local.lower()}.{parse_domain(domain)}"
+    mailbox = f"{local.lower()}.{parse_domain(domain)}"
+    if len(mailbox) > 253:
+        raise wrong(text, f"has {len(mailbox)} characters; a mailbox has at most 253")
+    return mailbox
 
 
 def parse_image_release(text: str) -> str:

@@ -6,8 +6,14 @@ from ipaddress import ip_address
 from appliance.config import addresses, fields
 from appliance.config.document import describe
 
+MAX_NAME = 253  # characters, without the final dot (RFC 1035 section 2.3.4)
+MAX_STRING_OCTETS = 255  # RFC 1035 section 3.3
+# RFC 1035 section 4.2.2: with header, question, owner and OPT record it must go into 65,535 octets.
+MAX_TXT_OCTETS = 65_000
+
 # RFC 1035 section 5.1
-_CHARACTER_STRINGS = re.compile(r'(?:"(?:[^"\\]|\\[ -~])*"\s*)+', re.ASCII)
+_CHARACTER_STRING = re.compile(r'"((?:[^"\\]|\\[ -~])*)"\s*', re.ASCII)
+_ESCAPE = re.compile(rb"\\([0-9]{1,3}|.)", re.DOTALL)
 _NUMBERS = {"MX": ("preference",), "SRV": ("priority", "weight", "port"), "CNAME": (), "PTR": ()}
 _EXAMPLES = {"MX": "10 mail", "SRV": "0 10 389 ldap", "CNAME": "lb1", "PTR": "lb1"}
 
@@ -40,7 +46,15 @@ def target_name(name: str, zone: str) -> str:
     parsed = fields.parse_record_name(name).removesuffix(".")
     if parsed == "@":
         return zone
-    return parsed if "." in parsed or name.endswith(".") else f"{parsed}.{zone}"
+    full = parsed if "." in parsed or name.endswith(".") else f"{parsed}.{zone}"
+    if len(full) > MAX_NAME:
+        raise ValueError(too_long(full))
+    return full
+
+
+def too_long(name: str, remedy: str = "shorten it") -> str:
+    """Return what is wrong with a full name of more than MAX_NAME characters."""
+    return f"{describe(name)} has {len(name)} characters; a full name has at most {MAX_NAME}: {remedy}"
 
 
 def rdata(kind: str, value: str, zone: str) -> str:
@@ -76,14 +90,39 @@ def is_address(text: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    if text.startswith('"'):  # somebody who knows zone files
-        if not _CHARACTER_STRINGS.fullmatch(text):
-            raise ValueError(f"{describe(text)} opens a quote that it does not close; leave the quotes out")
-        return text
-    octets = text.encode()
-    # RFC 1035 section 3.3: a character-string has at most 255 octets.
-    pieces = [octets[i : i + 255] for i in range(0, len(octets), 255)] or [b""]
+    strings = _strings(text) if text.startswith('"') else [text.encode()]
+    pieces = [
+        string[i : i + MAX_STRING_OCTETS] for string in strings for i in range(0, len(string) or 1, MAX_STRING_OCTETS)
+    ]
+    octets = sum(1 + len(piece) for piece in pieces)
+    if octets > MAX_TXT_OCTETS:
+        raise ValueError(
+            f"{describe(text)} takes {octets} octets; a TXT record has room for {MAX_TXT_OCTETS}: shorten it"
+        )
     return " ".join('"' + "".join(map(_escaped, piece)) + '"' for piece in pieces)
+
+
+def _strings(text: str) -> list[bytes]:
+    """Return the strings that somebody wrote who knows zone files; one that is too long is split like any other."""
+    found, at = [], 0
+    while at < len(text):
+        string = _CHARACTER_STRING.match(text, at)
+        if string is None:
+            raise ValueError(f"{describe(text)} opens a quote that it does not close; leave the quotes out")
+        found.append(_ESCAPE.sub(_unescaped, string[1].encode()))
+        at = string.end()
+    return found
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    what = escape[1]
+    if not what.isdigit():
+        return what
+    if len(what) < 3 or int(what) > 255:
+        spelled = escape[0].decode()
+        wanted = r"three digits from \000 to \255, or \\ for a backslash"
+        raise ValueError(f"{spelled} is no octet; write it as {wanted}")
+    return bytes([int(what)])
 
 
 def _escaped(octet: int) -> str:

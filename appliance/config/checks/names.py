@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from appliance.config import addresses, fields
 from appliance.config.facts import UNKNOWN_DOMAIN, Fact, Facts
-from appliance.config.records import in_zone, owner_name, rdata
+from appliance.config.records import MAX_NAME, in_zone, owner_name, rdata, too_long
 from appliance.config.words import RECORD_TYPES
 from appliance.errors import Problem
 
@@ -18,11 +18,18 @@ def problems_in(facts: Facts) -> Iterator[Problem]:
     yield from _recursion(facts)
     if facts.domain == UNKNOWN_DOMAIN:
         return  # nothing can be said of names in a domain that is not known
+    longest = max(_derived_names(facts), key=len)
+    if len(longest) > MAX_NAME:
+        yield facts.here("baseDomain").error(too_long(longest, "shorten baseDomain or metadata.name"))
+        return  # every other name would be too long as well
     zone = facts.at(fields.parse_domain, "dns", "zone")
     if zone and zone.value not in {facts.domain, facts.base_domain}:
         wanted = f"write {facts.domain}, or {facts.base_domain} for the whole base domain"
         yield zone.error(f"{zone.value} is not the cluster's domain; {wanted}")
         return
+    for name in [facts.appliance_name, *(host.name for host in facts.hosts if host.name)]:
+        if len(name.value) > MAX_NAME:
+            yield name.error(too_long(name.value))
     for host in facts.hosts:
         if host.name and not in_zone(host.name.value, facts.zone):
             yield host.name.error(
@@ -30,6 +37,16 @@ def problems_in(facts: Facts) -> Iterator[Problem]:
             )
     yield from _name_servers(facts)
     yield from _Zone(facts).problems()
+
+
+def _derived_names(facts: Facts) -> Iterator[str]:
+    """Yield the names that follow from the cluster's domain alone."""
+    yield f"api-int.{facts.domain}"
+    yield f"*.apps.{facts.domain}"
+    if not facts.has("dns", "mailbox"):
+        yield f"hostmaster.{facts.zone}"
+    if facts.release and facts.release.needs_etcd_records:
+        yield f"_etcd-server-ssl._tcp.{facts.domain}"
 
 
 def _name_servers(facts: Facts) -> Iterator[Problem]:
@@ -40,6 +57,9 @@ def _name_servers(facts: Facts) -> Iterator[Problem]:
         if said is None:
             continue
         name = said.value if "." in said.value else f"{said.value}.{facts.zone}"
+        if len(name) > MAX_NAME:
+            yield said.error(too_long(name))
+            continue
         has_address = facts.has(*path, "address")
         if in_zone(name, facts.zone) and not has_address and name not in known:
             yield facts.here(*path, "address").error(
@@ -99,6 +119,9 @@ class _Zone:
             if name is None or kind is None:
                 continue
             owner = owner_name(name.value, self.facts.zone)
+            if len(owner) > MAX_NAME:
+                yield name.error(too_long(owner))
+                continue
             yield from self._owner(name, owner, kind.value)
             value = self.facts.at(str, *path, "value")
             if value is not None:

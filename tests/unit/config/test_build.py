@@ -202,6 +202,14 @@ def test_long_text_record_is_cut_into_strings_of_255_octets(tmp_path: Path) -> N
     assert record.value == f'"{"x" * 255}" "{"x" * 45}"'
 
 
+def test_quoted_string_that_is_too_long_is_cut_too(tmp_path: Path) -> None:
+    """A DKIM key is pasted in quotes, as the tool that made it prints it."""
+    text = with_dns(f'  records: [{{name: a, type: TXT, value: \'"{"x" * 300}" "\\061\\."\'}}]\n')
+    (record,) = cluster_of(tmp_path, text).dns.records
+
+    assert record.value == f'"{"x" * 255}" "{"x" * 45}" "=."'
+
+
 def test_name_server_outside_the_zone_has_no_address(tmp_path: Path) -> None:
     text = with_dns("  nameServers: [{name: ns.other.com}, {name: m1}]\n")
 

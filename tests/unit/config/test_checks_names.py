@@ -1,10 +1,12 @@
 """The zone, its records, and who may ask: one flaw in a clean file, and what is told."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.config_files import CLEAN, edited, flaw_id, told, with_dns
+from appliance.dns.compile import compile_dns
+from tests.config_files import CLEAN, check_text, edited, flaw_id, told, with_dns
 
 FLAWS = [
     (
@@ -109,3 +111,50 @@ FLAWS = [
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
 def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]
+
+
+LONGEST = ".".join(["x" * 63] * 3) + f".{'y' * 45}"  # hostmaster.prod.… has 253 characters
+TOO_LONG = [
+    (("example.com", f"{LONGEST}y"), "1: baseDomain: {} has 254 …: shorten baseDomain or metadata.name"),
+    (("hostname: w1", f"hostname: {'z' * 11}"), "34: hosts[4].hostname: {} has 254 …: shorten it"),
+    (("192.0.2.5", f"192.0.2.5\n  hostname: {'z' * 11}"), "17: appliance.hostname: {} has 254 …: shorten it"),
+    (
+        ("dns:", f"dns:\n  nameServers: [{{name: {'z' * 11}, address: 192.0.2.6}}]"),
+        "39: dns.nameServers[0].name: {} has 254 …: shorten it",
+    ),
+    (
+        ("dns:", f"dns:\n  records: [{{name: {'_' * 11}, type: A, value: 192.0.2.6}}]"),
+        "39: dns.records[0].name: {} has 254 …: shorten it",
+    ),
+    (
+        ("dns:", f"dns:\n  records: [{{name: a, type: MX, value: 10 {'z' * 11}}}]"),
+        "39: dns.records[0].value: {} has 254 …: shorten it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), TOO_LONG)
+def test_full_name_that_is_too_long_is_told(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
+    lines = told(tmp_path, edited(change).replace("example.com", LONGEST))
+
+    (line,) = (re.sub('".*"', "{}", line) for line in lines if "warning" not in line and "253" in line)
+    assert line == expected.replace("…", "characters; a full name has at most 253")
+
+
+def test_text_that_no_message_has_room_for_is_told(tmp_path: Path) -> None:
+    assert told(tmp_path, with_dns(f"  records:\n    - {{name: a, type: TXT, value: {'x' * 65_000}}}\n")) == [
+        f'41: dns.records[0].value: "{"x" * 57}..." takes 65255 octets; a TXT record has room for 65000: shorten it'
+    ]
+
+
+def test_longest_names_and_text_that_pass_can_be_served(tmp_path: Path) -> None:
+    text = edited(("example.com", LONGEST))
+    records = f"""\
+  records:
+    - {{name: {"z" * 10}, type: TXT, value: {"x" * 64_700}}}
+    - {{name: b, type: TXT, value: '"v=DKIM1; p={"x" * 400}" "\\255"'}}
+    - {{name: c, type: CNAME, value: {"z" * 10}}}
+"""
+    checked = check_text(tmp_path, text + records)
+    assert checked.errors == ()
+    assert compile_dns(checked.clusters, lambda _zone, _digest: 1).nodes

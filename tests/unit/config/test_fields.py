@@ -97,6 +97,21 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
         "||",
         '"||" would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || ; #',
     ),
+    (
+        fields.parse_mailbox,
+        f"root@{'.'.join(['x' * 62] * 4)}",
+        f'"root@{"x" * 52}..." has 256 characters; a mailbox has at most 253',
+    ),
+    (
+        lambda text: rdata("TXT", text, "x"),
+        r'"a\999"',
+        r"\999 is no octet; write it as three digits from \000 to \255, or \\ for a backslash",
+    ),
+    (
+        lambda text: rdata("TXT", text, "x"),
+        r'"a\12"',
+        r"\12 is no octet; write it as three digits from \000 to \255, or \\ for a backslash",
+    ),
     (lambda text: rdata("TXT", text, "x"), '"a', '""a" opens a quote that it does not close; leave the quotes out'),
     (
         lambda text: rdata("A", text, "x"),
