@@ -23,7 +23,6 @@ from appliance.dhcp.options import (
     scan_options,
 )
 from appliance.dhcp.reply import (
-    LINK_SELECTION,
     Arrival,
     Reply,
     Request,
@@ -217,7 +216,7 @@ def _answer_request(table: DhcpTable, request: Request) -> Reply | Silence:
         asked = request.options.get(OPT_REQUESTED_ADDRESS, b"")
         if len(asked) != 4:
             return NO_ADDRESS_ASKED
-    if not _is_at_home(request) and request.giaddr == NO_ADDRESS and not _serves(table, request.arrival):
+    if not _is_at_home(request) and not _is_in_our_networks(table, request):
         return _misplaced(request)  # somebody else's network, and so somebody else's refusal
     if asked != request.pin.address or not _is_at_home(request):
         return refusal(table, request, asked)
@@ -276,14 +275,18 @@ def _is_for_us(table: DhcpTable, request: Request) -> bool:
 def _is_at_home(request: Request) -> bool:
     """Whether the client sits in the network of its address, as far as the message shows."""
     segment = request.pin.segment
-    link = request.agent.get(LINK_SELECTION, b"")
-    if len(link) != 4:
-        link = request.giaddr
-    if link != NO_ADDRESS:
-        return int.from_bytes(link, "big") in segment
+    if link := request.link:
+        return link in segment
     if request.ciaddr != NO_ADDRESS and int.from_bytes(request.ciaddr, "big") in segment:
         return True  # an address in use: it may reach us through routers, from a network we have no interface in
     return any(address in segment for address in request.arrival.addresses)
+
+
+def _is_in_our_networks(table: DhcpTable, request: Request) -> bool:
+    """Whether the client sits in a network of a file."""
+    if link := request.link:
+        return any(link in segment for segment in table.segments)
+    return _serves(table, request.arrival)
 
 
 def _serves(table: DhcpTable, arrival: Arrival) -> bool:

@@ -94,6 +94,12 @@ class Request(NamedTuple):
     relay: str  # giaddr as text; "" without one
     arrival: Arrival
 
+    @property
+    def link(self) -> int:
+        """An address in the client's network, as its relay tells it; 0 without a relay."""
+        link = self.agent.get(LINK_SELECTION, b"")
+        return int.from_bytes(link if len(link) == 4 else self.giaddr)
+
 
 def address_text(octets: bytes) -> str:
     """Return four octets in dotted form."""

@@ -296,6 +296,22 @@ def test_host_in_somebody_elses_network_is_not_refused(table: DhcpTable) -> None
     assert silence(table, request("request", ("requested_addr", "172.16.0.11")), ELSEWHERE).why == "wrong-network"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(request("request", ("requested_addr", "10.99.0.50"), giaddr="10.99.0.1"), id="init-reboot"),
+        pytest.param(request("request", ciaddr="10.99.0.50", giaddr="10.99.0.1"), id="rebinding"),
+        pytest.param(
+            request("request", ("requested_addr", "172.16.0.11"), (82, b"\x05\x04\x0a\x63\0\x01"), giaddr="172.16.0.1"),
+            id="link selection",
+        ),
+    ],
+)
+def test_host_behind_a_relay_of_somebody_elses_network_is_not_refused(table: DhcpTable, asked: bytes) -> None:
+    result = silence(table, asked)
+    assert (result.why, type(result.event)) == ("wrong-network", DhcpMisplaced)
+
+
 def test_link_selection_goes_before_giaddr(table: DhcpTable) -> None:
     """RFC 3527: the relay's own address may lie outside the client's network."""
     asked = request("discover", (82, b"\x05\x04\xac\x10\x09\x01"), mac=W9_MAC, giaddr="192.0.2.1")
