@@ -74,6 +74,10 @@ class Kept:
     kept_at: float  # loop clock, as is the next
     fresh_until: float
 
+    def is_stale(self, now: float) -> bool:
+        """Whether it was kept past its time; what must not be kept at all is not, and passed on as it came."""
+        return self.kept_at < self.fresh_until < now
+
 
 def question_of(forward: Forward) -> Question:
     """Return what to ask for a client's query."""
@@ -146,7 +150,7 @@ def reply_from(kept: Kept, forward: Forward, now: float) -> bytes:
     """Return the reply to a client, its TTLs counted down to *now*."""
     query = forward.query
     age = int(now - kept.kept_at)
-    is_stale = now > kept.fresh_until
+    is_stale = kept.is_stale(now)
     body = bytearray(kept.body)
     for at, ttl in kept.ttls:
         left = STALE_TTL if is_stale else max(ttl - age, 0)

@@ -63,7 +63,7 @@ class Resolver:
             self._counts["upstream", "failed"] += 1
             return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
         now = asyncio.get_running_loop().time()
-        if kept.fresh_until < now:
+        if kept.is_stale(now):
             self._counts["upstream", "stale"] += 1
         return reply_from(kept, forward, now)
 

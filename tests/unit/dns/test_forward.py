@@ -145,6 +145,11 @@ def test_stale_answer_says_thirty_seconds() -> None:
     assert reply.answer[0].ttl == 30
 
 
+def test_answer_with_a_ttl_of_zero_is_passed_on_with_it() -> None:
+    reply = dns.message.from_wire(reply_from(kept("quay.io. 0 A 192.0.2.1"), forward(), NOW + 0.001))
+    assert reply.answer[0].ttl == 0
+
+
 def test_reply_is_not_authoritative_and_says_that_recursion_is_available() -> None:
     reply = dns.message.from_wire(reply_from(kept("quay.io. 60 A 192.0.2.1"), forward(), NOW))
     assert dns.flags.to_text(reply.flags) == "QR RD RA"

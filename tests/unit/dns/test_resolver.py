@@ -31,3 +31,10 @@ async def test_a_mistake_of_ours_is_a_server_failure_and_serving_goes_on(cache: 
         ask = served.ask if transport == "udp" else served.ask_over_tcp
         assert (await ask(query("quay.io"))).rcode() == dns.rcode.SERVFAIL
         assert (await ask(query("m1.ocp45.example.localdomain"))).answer
+
+
+async def test_answer_with_a_ttl_of_zero_counts_as_no_stale_one() -> None:
+    upstream = Upstream(lambda query: address_of(query, ttl=0))
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        assert (await served.ask(query("quay.io"))).answer[0].ttl == 0
+        assert served.server.counts == {("udp", "NOERROR"): 1, ("upstream", "answered"): 1}

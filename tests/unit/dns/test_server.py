@@ -285,7 +285,7 @@ async def test_stale_answer_is_served_while_forwarders_are_dead(impatient: None)
         upstream.answering = lambda _query: None
         kept = served.server._resolver._cache._kept
         for question, answer in kept.items():
-            kept[question] = replace(answer, fresh_until=answer.kept_at)
+            kept[question] = replace(answer, kept_at=answer.kept_at - 60, fresh_until=answer.fresh_until - 60)
         reply = await served.ask(query("quay.io"))
         assert (reply.answer[0].ttl, str(reply.answer[0][0])) == (30, "203.0.113.7")
 
