@@ -34,8 +34,18 @@ TOTAL_SECONDS = 4.5  # a stub resolver gives up after five
 STALE_WAIT_SECONDS = 1.8  # RFC 8767 section 5, the client response timer
 
 
+class _Memory:
+    """What is known from one list of forwarders: their answers, who of them is silent, what they are being asked."""
+
+    def __init__(self, forwarders: Sequence[Endpoint]) -> None:
+        self.forwarders = forwarders
+        self.cache = AnswerCache()
+        self.upstreams = Upstreams()
+        self.under_way: dict[Question, asyncio.Task[Kept | None]] = {}
+
+
 class Resolver:
-    """Answers from forwarders.
+    """Answers from forwarders; others have nothing in common with them, and what was known is forgotten.
 
     It counts ("upstream", how): cached, answered, stale or failed for a client's
     question; silent for each try that a forwarder let pass.
@@ -43,14 +53,12 @@ class Resolver:
 
     def __init__(self, counts: Counter[tuple[str, ...]]) -> None:
         self._counts = counts
-        self._cache = AnswerCache()
-        self._upstreams = Upstreams()
-        self._under_way: dict[Question, asyncio.Task[Kept | None]] = {}
+        self._memory = _Memory(())
 
-    def kept_reply(self, forward: Forward) -> bytes | None:
+    def kept_reply(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
         """Return the reply if it can be given at once."""
         now = asyncio.get_running_loop().time()
-        kept = self._cache.get(question_of(forward), now)
+        kept = self._memory_of(forwarders).cache.get(question_of(forward), now)
         if kept is None or kept.fresh_until < now:
             return None
         self._counts["upstream", "cached"] += 1
@@ -58,7 +66,7 @@ class Resolver:
 
     async def reply(self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup) -> bytes:
         """Return the reply, SERVFAIL where no forwarder has one."""
-        kept = await self._resolve(question_of(forward), forwarders, tasks)
+        kept = await self._resolve(question_of(forward), self._memory_of(forwarders), tasks)
         if kept is None:
             self._counts["upstream", "failed"] += 1
             return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
@@ -67,59 +75,64 @@ class Resolver:
             self._counts["upstream", "stale"] += 1
         return reply_from(kept, forward, now)
 
-    async def _resolve(
-        self, question: Question, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup
-    ) -> Kept | None:
+    def _memory_of(self, forwarders: Sequence[Endpoint]) -> _Memory:
+        # Built anew and not emptied: a question that is still under way ends in the memory that it began in.
+        if forwarders != self._memory.forwarders:
+            self._memory = _Memory(forwarders)
+        return self._memory
+
+    async def _resolve(self, question: Question, memory: _Memory, tasks: asyncio.TaskGroup) -> Kept | None:
         now = asyncio.get_running_loop().time()
-        kept = self._cache.get(question, now)
-        if (kept is not None and kept.fresh_until >= now) or self._cache.has_failed(question, now):
+        kept = memory.cache.get(question, now)
+        if (kept is not None and kept.fresh_until >= now) or memory.cache.has_failed(question, now):
             return kept
-        asking = self._under_way.get(question)
+        asking = memory.under_way.get(question)
         if asking is None:
-            if len(self._under_way) >= MAX_UNDER_WAY:
+            if len(memory.under_way) >= MAX_UNDER_WAY:
                 return kept
-            asking = tasks.create_task(self._ask_once(question, forwarders))
-            self._under_way[question] = asking
+            asking = tasks.create_task(self._ask_once(question, memory))
+            memory.under_way[question] = asking
         if kept is None:
             # A client that goes away must not take the answer from the others.
             return await asyncio.shield(asking)
         await asyncio.wait({asking}, timeout=STALE_WAIT_SECONDS)
         return (asking.result() or kept) if asking.done() else kept
 
-    async def _ask_once(self, question: Question, forwarders: Sequence[Endpoint]) -> Kept | None:
+    async def _ask_once(self, question: Question, memory: _Memory) -> Kept | None:
         loop = asyncio.get_running_loop()
         try:
-            kept = await self._ask_in_time(question, forwarders)
+            kept = await self._ask_in_time(question, memory)
             if kept is not None:
                 self._counts["upstream", "answered"] += 1
-                self._cache.put(question, kept)
+                memory.cache.put(question, kept)
                 return kept
         except Exception:  # it would end the server's TaskGroup, and whoever sent the answer can do it again
             logger.exception(FAILED, text_name(question.name))
         finally:
-            del self._under_way[question]
-        self._cache.fail(question, loop.time())
+            del memory.under_way[question]
+        memory.cache.fail(question, loop.time())
         return None
 
-    async def _ask_in_time(self, question: Question, forwarders: Sequence[Endpoint]) -> Kept | None:
+    async def _ask_in_time(self, question: Question, memory: _Memory) -> Kept | None:
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
-                return await self._ask_in_turn(question, forwarders)
+                return await self._ask_in_turn(question, memory)
         except TimeoutError:
             return None  # as if every forwarder had been silent
 
-    async def _ask_in_turn(self, question: Question, forwarders: Sequence[Endpoint]) -> Kept | None:
+    async def _ask_in_turn(self, question: Question, memory: _Memory) -> Kept | None:
         loop = asyncio.get_running_loop()
+        upstreams = memory.upstreams
         for seconds in WAIT_SECONDS:
-            for forwarder in self._upstreams.in_turn(forwarders, loop.time()):
+            for forwarder in upstreams.in_turn(memory.forwarders, loop.time()):
                 try:
                     async with asyncio.timeout(seconds):
                         kept = await _ask(question, forwarder)
                 except (TimeoutError, OSError, asyncio.IncompleteReadError):
-                    self._upstreams.failed(forwarder, loop.time())
+                    upstreams.failed(forwarder, loop.time())
                     self._counts["upstream", "silent"] += 1
                     continue
-                self._upstreams.answered(forwarder)
+                upstreams.answered(forwarder)
                 if kept is not None:
                     return kept
         return None

@@ -191,7 +191,7 @@ class DnsServer:
 
     def _kept_reply(self, forward: Forward) -> bytes | None:
         try:
-            return self._resolver.kept_reply(forward)
+            return self._resolver.kept_reply(forward, self._live.tables.dns.forwarders)
         except Exception:
             logger.exception(FAILED, text_name(question_of(forward).name))
             return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)

@@ -1,11 +1,16 @@
 """What the resolver remembers, how long it waits, and that no question ends the server."""
 
+import asyncio
+
+import dns.message
 import dns.rcode
 import pytest
 
+import appliance.dns.resolver as resolver_module
 from appliance.dns.forward import AnswerCache, Kept, Question
-from tests.dns_cases import forwarding_cluster, query
-from tests.dns_serving import serving
+from appliance.model import Endpoint
+from tests.dns_cases import forwarding_cluster, live, query, table
+from tests.dns_serving import Served, serving
 from tests.dns_upstream import Upstream, address_of, running
 
 
@@ -27,7 +32,7 @@ class CacheThatCannotGet(AnswerCache):
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_a_mistake_of_ours_is_a_server_failure_and_serving_goes_on(cache: AnswerCache, transport: str) -> None:
     async with running(Upstream(address_of)) as endpoint, serving(forwarding_cluster(endpoint)) as served:
-        served.server._resolver._cache = cache
+        served.server._resolver._memory_of((endpoint,)).cache = cache
         ask = served.ask if transport == "udp" else served.ask_over_tcp
         assert (await ask(query("quay.io"))).rcode() == dns.rcode.SERVFAIL
         assert (await ask(query("m1.ocp45.example.localdomain"))).answer
@@ -38,3 +43,44 @@ async def test_answer_with_a_ttl_of_zero_counts_as_no_stale_one() -> None:
     async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
         assert (await served.ask(query("quay.io"))).answer[0].ttl == 0
         assert served.server.counts == {("udp", "NOERROR"): 1, ("upstream", "answered"): 1}
+
+
+def swap_forwarder(served: Served, endpoint: Endpoint) -> None:
+    """Let *served* have *endpoint* as its one forwarder, as a reload does."""
+    served.server._live.tables = live(table(forwarding_cluster(endpoint))).tables
+
+
+async def test_new_forwarders_are_asked_what_the_old_ones_have_answered() -> None:
+    old, new = Upstream(address_of), Upstream(lambda query: address_of(query, "203.0.113.99"))
+    async with running(old) as first, running(new) as second, serving(forwarding_cluster(first)) as served:
+        await served.ask(query("quay.io"))
+        swap_forwarder(served, second)
+        assert str((await served.ask(query("quay.io"))).answer[0][0]) == "203.0.113.99"
+
+
+async def test_answer_that_old_forwarders_give_late_is_not_kept_with_the_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "WAIT_SECONDS", (0.05,) * 80)
+    was_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    def late(query: dns.message.Message) -> dns.message.Message | None:
+        was_asked.set()
+        return address_of(query) if may_answer.is_set() else None
+
+    old, new = Upstream(late), Upstream(lambda query: address_of(query, "203.0.113.99"))
+    async with running(old) as first, running(new) as second, serving(forwarding_cluster(first)) as served:
+        client = asyncio.create_task(served.ask(query("quay.io")))
+        await was_asked.wait()
+        swap_forwarder(served, second)
+        await served.ask(query("registry.redhat.io"))
+        may_answer.set()
+        assert str((await client).answer[0][0]) == "203.0.113.7"
+        assert str((await served.ask(query("quay.io"))).answer[0][0]) == "203.0.113.99"
+
+
+async def test_same_forwarders_after_a_reload_are_not_asked_again() -> None:
+    upstream = Upstream(address_of)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        await served.ask(query("quay.io"))
+        swap_forwarder(served, endpoint)
+        await served.ask(query("quay.io"))
+    assert len(upstream.asked) == 1

@@ -283,7 +283,7 @@ async def test_stale_answer_is_served_while_forwarders_are_dead(impatient: None)
     async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
         await served.ask(query("quay.io"))
         upstream.answering = lambda _query: None
-        kept = served.server._resolver._cache._kept
+        kept = served.server._resolver._memory.cache._kept
         for question, answer in kept.items():
             kept[question] = replace(answer, kept_at=answer.kept_at - 60, fresh_until=answer.fresh_until - 60)
         reply = await served.ask(query("quay.io"))
