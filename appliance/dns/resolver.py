@@ -29,8 +29,9 @@ FAILED = "dns.failed name=%s; please report it"  # with the traceback
 
 # A socket each; 1,000 hosts that pull the same images ask far fewer different questions at once.
 MAX_UNDER_WAY = 256
-WAIT_SECONDS = (0.8, 1.6)  # for each forwarder, in the first round and the second
 TOTAL_SECONDS = 4.5  # a stub resolver gives up after five
+# For each forwarder, by rounds; the last fills up the total where there is one forwarder only.
+WAIT_SECONDS = (0.8, 1.6, 2.1)
 STALE_WAIT_SECONDS = 1.8  # RFC 8767 section 5, the client response timer
 
 

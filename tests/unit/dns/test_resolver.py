@@ -45,6 +45,17 @@ async def test_answer_with_a_ttl_of_zero_counts_as_no_stale_one() -> None:
         assert served.server.counts == {("udp", "NOERROR"): 1, ("upstream", "answered"): 1}
 
 
+async def test_forwarder_that_loses_two_questions_answers_the_third(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "WAIT_SECONDS", tuple(wait / 20 for wait in resolver_module.WAIT_SECONDS))
+    lossy = Upstream(lambda query: address_of(query) if len(lossy.asked) > 2 else None)
+    async with running(lossy) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        assert (await served.ask(query("quay.io"))).answer
+
+
+def test_waits_for_one_forwarder_fill_up_the_time_that_a_client_waits() -> None:
+    assert sum(resolver_module.WAIT_SECONDS) == pytest.approx(resolver_module.TOTAL_SECONDS)
+
+
 def swap_forwarder(served: Served, endpoint: Endpoint) -> None:
     """Let *served* have *endpoint* as its one forwarder, as a reload does."""
     served.server._live.tables = live(table(forwarding_cluster(endpoint))).tables
