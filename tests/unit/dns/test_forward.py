@@ -1,5 +1,6 @@
 """What forwarders are asked, and what of their answers is kept."""
 
+import tracemalloc
 from ipaddress import IPv4Address
 
 import dns.flags
@@ -253,6 +254,25 @@ def test_cache_is_bounded_and_gives_up_the_least_used() -> None:
     assert len(cache) == MAX_KEPT
     assert cache.get(question(0), NOW) is not None
     assert cache.get(question(1), NOW) is None
+
+
+def test_cache_takes_no_more_than_it_says_for_answers_of_many_records() -> None:
+    fields = upstream_query(question_of(forward()), 0x1234, 0, with_edns=False)
+    smallest = bytes.fromhex("00 0001 0001 0000003c 0000")  # a record of the root, without data
+    message = fields[:2] + bytes.fromhex("8180 0001 0174 0000 0000") + fields[12:] + 372 * smallest
+    tracemalloc.start()
+    cache = AnswerCache()
+    for number in range(128):
+        cache.put(question(number), kept_of(message, NOW))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(cache) == 128
+    assert taken / 128 * MAX_KEPT < 23 << 20
+
+
+def test_ttl_of_more_than_a_day_is_passed_on_as_a_day() -> None:
+    reply = dns.message.from_wire(reply_from(kept("quay.io. 604800 A 192.0.2.1"), forward(), NOW))
+    assert reply.answer[0].ttl == 86400
 
 
 def test_cache_forgets_what_is_too_stale() -> None:
