@@ -27,8 +27,9 @@ class Tree:
         for apex, zone in self.zones.items():
             self.names.setdefault(apex, {})["SOA"] = self.soa(apex)
             for name, rrsets in zone.rrsets.items():
-                # At the apex of a zone below, the parent holds the delegation only, and the zone itself answers.
-                if name == apex or name not in self.zones:
+                # From the apex of a zone below on, the parent holds the delegation only: that zone's own records
+                # answer, and not what the parent has of them as NS and glue.
+                if self.apex(name) == apex:
                     self.names.setdefault(name, {}).update(rrsets)
                 self._add_names_between(name, apex)
 

@@ -1,6 +1,7 @@
 """The finished answers, judged by dnspython against the zones that they were made from."""
 
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 
 import dns.message
 import dns.name
@@ -13,7 +14,7 @@ from appliance.dns.message import wire_name
 from appliance.dns.protocol import answer
 from appliance.dns.tree import Tree
 from appliance.dns.zone import Rrset
-from appliance.model import Record
+from appliance.model import NameServer, Record
 from tests.clusters import reference_cluster
 from tests.dns_cases import OUTSIDER, SERIAL, query, rich_cluster, table
 
@@ -104,3 +105,19 @@ def test_a_type_that_no_zone_of_ours_holds_is_an_error() -> None:
     record = Record("x.example.localdomain", "CAA", 60, '0 issue "ca.example"')
     with pytest.raises(ValueError, match="no record type 'CAA'"):
         table(replace(cluster, dns=replace(cluster.dns, records=(record,))))
+
+
+@pytest.mark.parametrize("is_child_first", [True, False])
+def test_zone_answers_for_its_name_servers_itself_and_not_its_parent_by_glue(is_child_first: bool) -> None:
+    inner, outer = reference_cluster(), reference_cluster(name="other", hosts=(), networks=())
+    name = "bastion.ocp45.example.localdomain"
+    second = replace(inner.networks[0], cidr=IPv4Network("192.0.2.0/24"), server=IPv4Address("192.0.2.5"))
+    inner = replace(
+        inner,
+        appliance_name=name,
+        networks=(*inner.networks, second),
+        dns=replace(inner.dns, zone="ocp45.example.localdomain", name_servers=(NameServer(name, inner.address),)),
+    )
+    reply = answer(table(*((inner, outer) if is_child_first else (outer, inner))), query(name), OUTSIDER)
+    assert isinstance(reply, bytes)
+    assert {str(record) for record in dns.message.from_wire(reply).answer[0]} == {"172.16.0.101", "192.0.2.5"}
