@@ -20,6 +20,7 @@ BACKLOG = 1024
 
 IP_PKTINFO = 8  # linux/in.h; socket.IP_PKTINFO comes with Python 3.14
 IN_PKTINFO = struct.Struct("=i4s4s")  # ifindex, local address, header's destination address
+IN6_PKTINFO = struct.Struct("=16sI")  # destination address, ifindex (RFC 3542 section 6)
 ETH_P_IP = 0x0800
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_MTU = 10, 0, 14  # linux/in.h
@@ -103,6 +104,23 @@ def allow_fragments(sock: socket.socket) -> None:
     """
     if sock.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
+
+
+def reply_source(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """Return the ancillary data that sends a reply from the address that its query, come with *ancillary*, went to.
+
+    The interface is left to the routes, which may lead back another way.
+    """
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and len(data) >= IN_PKTINFO.size:
+            _interface, local, _destination = IN_PKTINFO.unpack_from(data)
+            return [(level, kind, IN_PKTINFO.pack(0, local, bytes(4)))]
+        if level == socket.IPPROTO_IPV6 and len(data) >= IN6_PKTINFO.size:
+            local, interface = IN6_PKTINFO.unpack_from(data)
+            # A link-local address is one of many that are the same, and only the interface tells them apart.
+            kept = interface if IPv6Address(local).is_link_local else 0
+            return [(level, kind, IN6_PKTINFO.pack(local, kept))]
+    return ancillary
 
 
 def from_address(address: IPv4Address) -> tuple[int, int, bytes]:

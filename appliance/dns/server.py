@@ -18,7 +18,7 @@ from appliance.dns.resolver import FAILED, Resolver
 from appliance.events import DnsAsked, Event
 from appliance.install.lifecycle import Installation
 from appliance.model import Endpoint, Listen
-from appliance.sockets import IN_PKTINFO, tcp_server, udp_server
+from appliance.sockets import reply_source, tcp_server, udp_server
 from appliance.tables import Live
 
 logger = logging.getLogger(__name__)
@@ -218,7 +218,7 @@ class DnsServer:
         self, sock: socket.socket, ancillary: list[tuple[int, int, bytes]], sender: tuple[str, int], reply: bytes
     ) -> None:
         try:
-            sock.sendmsg([reply], _source(ancillary), 0, sender)
+            sock.sendmsg([reply], reply_source(ancillary), 0, sender)
         except OSError:
             self._counts["udp", "unsent"] += 1
         self._udp_replies[reply[3]] += 1
@@ -261,13 +261,3 @@ def _udp_socket(endpoint: Endpoint) -> socket.socket:
     return udp_server(
         endpoint.address, endpoint.port, setting="listen.dns", with_packet_info=endpoint.address.is_unspecified
     )
-
-
-def _source(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
-    """Return what lets a reply leave from the address that its query came to."""
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP and len(data) >= IN_PKTINFO.size:
-            _interface, local, _destination = IN_PKTINFO.unpack_from(data)
-            # The interface is left to the routes, which may lead back another way.
-            return [(level, kind, IN_PKTINFO.pack(0, local, bytes(4)))]
-    return ancillary
