@@ -6,7 +6,9 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
 
+from appliance.config.checks.names import SaidRecord, names_given, records_said
 from appliance.config.facts import UNKNOWN_DOMAIN, Fact, Facts
+from appliance.config.records import rdata
 from appliance.errors import Problem
 
 
@@ -17,6 +19,9 @@ def problems_between(files: Sequence[Facts]) -> Iterator[Problem]:
             yield Problem(second.document.file, 0, "", "is named twice on the command line; name it once")
             return
         yield from _names(first, second)
+        yield from _aliases(first, second)
+        yield from _aliases(second, first)
+        yield from _aliases_of_one_name(first, second)
         yield from _networks(first, second)
         yield from _addresses(first, second)
         yield from _addresses(second, first)
@@ -43,6 +48,45 @@ def _names(first: Facts, second: Facts) -> Iterator[Problem]:
     elif first.zone == second.zone:
         where = second.here("dns", "zone") if second.has("dns", "zone") else second.here("baseDomain")
         yield where.warning(f"{second.zone} is the zone of {other} too; its name servers and times hold for both")
+
+
+def _aliases(one: Facts, other: Facts) -> Iterator[Problem]:
+    """Yield the CNAMEs of *one* where *other* has records; the zones need not be the same, one may hold the other."""
+    if UNKNOWN_DOMAIN in {one.domain, other.domain}:
+        return
+    own, given = names_given(one), names_given(other)
+    said = {record.owner: record.name for record in records_said(other) if record.kind != "CNAME"}
+    for record in records_said(one):
+        owner, name = record.owner, record.name
+        if record.kind != "CNAME" or owner in own:
+            continue  # or told already
+        if giver := given.get(owner):
+            yield name.error(
+                f"{owner} has records from {giver} of {other.document.file}, and a CNAME stands alone; "
+                "leave this one out"
+            )
+        elif there := said.get(owner):
+            yield name.error(
+                f"{owner} has a CNAME and another record ({there.place(name.document)}); a CNAME stands alone"
+            )
+
+
+def _aliases_of_one_name(first: Facts, second: Facts) -> Iterator[Problem]:
+    """Yield the CNAMEs of *second* that lead elsewhere than those of *first* of the same name."""
+    said = {record.owner: record for record in records_said(first) if record.kind == "CNAME"}
+    for record in records_said(second):
+        there = said.get(record.owner)
+        if record.kind != "CNAME" or there is None or _target(record, second) == _target(there, first):
+            continue
+        place = there.name.place(record.name.document)
+        yield record.name.error(f"{record.owner} has another CNAME too ({place}); a CNAME stands alone")
+
+
+def _target(record: SaidRecord, facts: Facts) -> str:
+    try:
+        return rdata("CNAME", record.value.value, facts.zone) if record.value else ""
+    except ValueError:
+        return ""  # told by validation
 
 
 def _networks(first: Facts, second: Facts) -> Iterator[Problem]:

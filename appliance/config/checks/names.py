@@ -8,6 +8,7 @@ from appliance.config.facts import UNKNOWN_DOMAIN, Fact, Facts
 from appliance.config.records import MAX_NAME, in_zone, owner_name, rdata, too_long
 from appliance.config.words import RECORD_TYPES
 from appliance.errors import Problem
+from appliance.model import Role
 
 WIDEST_PREFIX = 8  # wider than the widest private network, 10.0.0.0/8, is the internet
 
@@ -56,7 +57,7 @@ def _name_servers(facts: Facts) -> Iterator[Problem]:
         said = facts.at(fields.parse_domain, *path, "name")
         if said is None:
             continue
-        name = said.value if "." in said.value else f"{said.value}.{facts.zone}"
+        name = _name_server(facts, said)
         if len(name) > MAX_NAME:
             yield said.error(too_long(name))
             continue
@@ -68,6 +69,31 @@ def _name_servers(facts: Facts) -> Iterator[Problem]:
         elif has_address and not in_zone(name, facts.zone):
             where = facts.here(*path, "address")
             yield where.warning(f"is not used: {name} is outside the zone {facts.zone}, whose own server tells it")
+
+
+def _name_server(facts: Facts, said: Fact[str]) -> str:
+    return said.value if "." in said.value else f"{said.value}.{facts.zone}"
+
+
+def names_given(facts: Facts) -> dict[str, str]:
+    """Return the names that have records without any in dns.records, each with the key that gives them."""
+    domain = facts.domain
+    given = {facts.zone: "the zone itself", facts.appliance_name.value: "appliance"}
+    for name, key in (("api", "apiVIPs"), ("api-int", "apiInternalVIPs"), ("*.apps", "ingressVIPs")):
+        given[f"{name}.{domain}"] = key
+    given |= {host.name.value: f"hosts[{host.entry.value}]" for host in facts.hosts if host.name}
+    for index in range(facts.count("dns", "nameServers")):
+        path = ("dns", "nameServers", index)
+        said = facts.at(fields.parse_domain, *path, "name")
+        name = _name_server(facts, said) if said else ""
+        if facts.has(*path, "address") and in_zone(name, facts.zone):
+            given.setdefault(name, f"dns.nameServers[{index}]")
+    if facts.release and facts.release.needs_etcd_records:
+        given[f"_etcd-server-ssl._tcp.{domain}"] = "the etcd members"
+        masters = [host for host in facts.hosts if host.role and host.role.value is Role.MASTER]
+        for index, master in enumerate(masters):
+            given.setdefault(f"etcd-{index}.{domain}", f"hosts[{master.entry.value}], an etcd member")
+    return given
 
 
 def _search(facts: Facts) -> Iterator[Problem]:
@@ -98,12 +124,32 @@ def _recursion(facts: Facts) -> Iterator[Problem]:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class SaidRecord:
+    """One entry of dns.records, as far as it can be read."""
+
+    name: Fact[str]
+    owner: str  # the full name
+    kind: str
+    value: Fact[str] | None
+
+
+def records_said(facts: Facts) -> Iterator[SaidRecord]:
+    """Yield the entries of dns.records that have a name and a type."""
+    for index in range(facts.count("dns", "records")):
+        path = ("dns", "records", index)
+        name = facts.at(fields.parse_record_name, *path, "name")
+        kind = facts.at(lambda text: fields.parse_one_of(RECORD_TYPES)(text.upper()), *path, "type")
+        if name is not None and kind is not None:
+            yield SaidRecord(name, owner_name(name.value, facts.zone), kind.value, facts.at(str, *path, "value"))
+
+
 @dataclass
 class _Zone:
     """What the zone holds so far, so that a record can be set against it."""
 
     facts: Facts
-    owners: dict[str, str] = field(default_factory=dict)  # name → what gives it an address
+    owners: dict[str, str] = field(default_factory=dict)  # name → what gives it records
     reverse: dict[str, str] = field(default_factory=dict)
 
     def problems(self) -> Iterator[Problem]:
@@ -112,22 +158,16 @@ class _Zone:
         cnames: dict[str, Fact[str]] = {}
         others: dict[str, Fact[str]] = {}
         seen: dict[tuple[str, str, str], Fact[str]] = {}
-        for index in range(self.facts.count("dns", "records")):
-            path = ("dns", "records", index)
-            name = self.facts.at(fields.parse_record_name, *path, "name")
-            kind = self.facts.at(lambda text: fields.parse_one_of(RECORD_TYPES)(text.upper()), *path, "type")
-            if name is None or kind is None:
-                continue
-            owner = owner_name(name.value, self.facts.zone)
+        for record in records_said(self.facts):
+            name, owner, kind = record.name, record.owner, record.kind
             if len(owner) > MAX_NAME:
                 yield name.error(too_long(owner))
                 continue
-            yield from self._owner(name, owner, kind.value)
-            value = self.facts.at(str, *path, "value")
-            if value is not None:
-                yield from self._data(value, owner, kind.value, seen)
-            held = cnames if kind.value == "CNAME" else others
-            other = others.get(owner) or cnames.get(owner) if kind.value == "CNAME" else cnames.get(owner)
+            yield from self._owner(name, owner, kind)
+            if record.value is not None:
+                yield from self._data(record.value, owner, kind, seen)
+            held = cnames if kind == "CNAME" else others
+            other = others.get(owner) or cnames.get(owner) if kind == "CNAME" else cnames.get(owner)
             if other:
                 yield name.error(
                     f"{owner} has a CNAME and another record ({other.place(name.document)}); a CNAME stands alone"
@@ -136,14 +176,8 @@ class _Zone:
 
     def _take_in_hosts(self) -> None:
         facts = self.facts
-        domain = facts.domain
-        self.owners[facts.zone] = "the zone itself"
-        self.owners[facts.appliance_name.value] = "appliance"
-        for name, key in (("api", "apiVIPs"), ("api-int", "apiInternalVIPs"), ("*.apps", "ingressVIPs")):
-            self.owners[f"{name}.{domain}"] = key
+        self.owners |= names_given(facts)
         for host in facts.hosts:
-            if host.name:
-                self.owners[host.name.value] = f"hosts[{host.entry.value}]"
             for address in (host.address, host.address6):
                 if address:
                     self.reverse[address.value.reverse_pointer] = f"hosts[{host.entry.value}]"
@@ -157,7 +191,7 @@ class _Zone:
         elif not in_zone(owner, facts.zone):
             yield name.error(f"{owner} is outside the zone {facts.zone}; only PTR records may be")
         elif kind == "CNAME" and giver:
-            yield name.error(f"{owner} has addresses from {giver}, and a CNAME stands alone; leave this one out")
+            yield name.error(f"{owner} has records from {giver}, and a CNAME stands alone; leave this one out")
         elif kind in {"A", "AAAA"} and giver in {"apiVIPs", "apiInternalVIPs", "ingressVIPs"}:
             yield name.error(f"{owner} has its addresses from {giver}; add this one there")
         elif owner in {f"*.{facts.zone}", f"*.{facts.domain}", f"*.{facts.base_domain}"}:

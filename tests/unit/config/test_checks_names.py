@@ -69,7 +69,16 @@ FLAWS = [
     (
         with_dns("  records:\n    - {name: m1, type: CNAME, value: m2}\n"),
         (
-            "41: dns.records[0].name: m1.prod.example.com has addresses from hosts[1], "
+            "41: dns.records[0].name: m1.prod.example.com has records from hosts[1], "
+            "and a CNAME stands alone; leave this one out"
+        ),
+    ),
+    (
+        with_dns(
+            "  nameServers: [{name: ns1, address: 192.0.2.5}]\n  records:\n    - {name: ns1, type: CNAME, value: m2}\n"
+        ),
+        (
+            "42: dns.records[0].name: ns1.prod.example.com has records from dns.nameServers[0], "
             "and a CNAME stands alone; leave this one out"
         ),
     ),
@@ -111,6 +120,23 @@ FLAWS = [
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
 def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "giver"),
+    [("etcd-0", "hosts[1], an etcd member"), ("_etcd-server-ssl._tcp", "the etcd members")],
+)
+def test_alias_at_a_name_of_etcd_s_is_told_where_there_are_such(tmp_path: Path, name: str, giver: str) -> None:
+    new = with_dns(f"  records:\n    - {{name: {name}, type: CNAME, value: m2}}\n")
+    lines = told(tmp_path, edited(("4.16.3", "4.3"), text=new))
+
+    assert told(tmp_path, new) == []
+    assert [line for line in lines if "CNAME" in line] == [
+        (
+            f"41: dns.records[0].name: {name}.prod.example.com has records from {giver}, "
+            "and a CNAME stands alone; leave this one out"
+        )
+    ]
 
 
 LONGEST = ".".join(["x" * 63] * 3) + f".{'y' * 45}"  # hostmaster.prod.… has 253 characters

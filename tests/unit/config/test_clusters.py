@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from appliance.config import check
 from tests.config_files import CLEAN, check_texts, edited
 
@@ -80,6 +82,54 @@ def test_shared_zone_is_a_warning(tmp_path: Path) -> None:
 
     assert told(tmp_path, edited(zone), other(zone)) == [
         "b.yaml:39: warning: dns.zone: example.com is the zone of a.yaml too; its name servers and times hold for both"
+    ]
+
+
+def wider(text: str, *records: str) -> str:
+    """Return *text* with the whole base domain as its zone, which holds *records*, the first of them on line 42."""
+    lines = "".join(f"    - {{{record}}}\n" for record in records)
+    return edited(("dns:\n", "dns:\n  zone: example.com\n"), text=text) + f"  records:\n{lines}"
+
+
+@pytest.mark.parametrize("second", [other(), other(("dns:\n", "dns:\n  zone: example.com\n"))], ids=["nested", "same"])
+def test_alias_at_the_name_of_the_other_s_host_is_told(tmp_path: Path, second: str) -> None:
+    lines = told(tmp_path, wider(CLEAN, "name: m1.test, type: CNAME, value: lb"), second)
+
+    assert [line for line in lines if "warning" not in line] == [
+        (
+            "a.yaml:42: dns.records[0].name: m1.test.example.com has records from hosts[1] of b.yaml, "
+            "and a CNAME stands alone; leave this one out"
+        )
+    ]
+
+
+def test_alias_at_the_other_s_zone_is_told(tmp_path: Path) -> None:
+    assert told(tmp_path, other(), wider(CLEAN, "name: test, type: CNAME, value: lb")) == [
+        (
+            "b.yaml:42: dns.records[0].name: test.example.com has records from the zone itself of a.yaml, "
+            "and a CNAME stands alone; leave this one out"
+        )
+    ]
+
+
+def test_alias_at_a_record_of_the_other_s_is_told(tmp_path: Path) -> None:
+    records = "  records:\n    - {name: www, type: A, value: 203.0.113.9}\n"
+
+    assert told(tmp_path, wider(CLEAN, "name: www.test, type: CNAME, value: lb"), other() + records) == [
+        (
+            "a.yaml:42: dns.records[0].name: www.test.example.com has a CNAME and another record (b.yaml:41); "
+            "a CNAME stands alone"
+        )
+    ]
+
+
+def test_aliases_of_one_name_lead_to_the_same_place(tmp_path: Path) -> None:
+    one = wider(CLEAN, "name: www, type: CNAME, value: lb", "name: ftp, type: CNAME, value: lb")
+    two = wider(other(), "name: www, type: CNAME, value: lb.example.com", "name: ftp, type: CNAME, value: lb2")
+    lines = told(tmp_path, one, two)
+
+    assert [line for line in lines if "warning" not in line] == [
+        "b.yaml:43: dns.records[1].name: ftp.example.com has another CNAME too (a.yaml:43); a CNAME stands alone"
     ]
 
 
