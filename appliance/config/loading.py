@@ -97,10 +97,12 @@ def _validated(document: Document, problems: list[Problem]) -> ClusterFile | Non
     root, warnings = without_foreign(document)
     problems += warnings
     try:
-        return ClusterFile.model_validate(root)
+        file = ClusterFile.model_validate(root)
     except ValidationError as error:
         problems += problems_of(error, document)
         return None
+    problems += problems_of(None, document)
+    return file
 
 
 def _in_order(problems: Iterable[Sequence[Problem]]) -> Iterator[Problem]:

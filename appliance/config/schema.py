@@ -32,13 +32,22 @@ def schema_at(path: tuple[str | int, ...]) -> dict[str, Any]:
     """Return the part of the schema for what may stand at *path*; {} where nothing may."""
     here: dict[str, Any] = json_schema()
     for part in path:
-        choices = _choices(here)
-        if isinstance(part, int):
-            here = next((choice["items"] for choice in choices if "items" in choice), {})
-        else:
-            here = next((c["properties"][part] for c in choices if part in c.get("properties", {})), {})
+        here = schema_below(here, part)
     choices = _choices(here)
     return next((choice for choice in choices if "properties" in choice or "examples" in choice), here)
+
+
+def schema_below(schema: dict[str, Any], part: str | int) -> dict[str, Any]:
+    """Return the part of *schema* for the key or item *part*; {} where there is none."""
+    choices = _choices(schema)
+    if isinstance(part, int):
+        return next((choice["items"] for choice in choices if "items" in choice), {})
+    return next((choice["properties"][part] for choice in choices if part in choice.get("properties", {})), {})
+
+
+def properties_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys that *schema* knows, each with its schema; {} where any may stand."""
+    return next((choice["properties"] for choice in _choices(schema) if "properties" in choice), {})
 
 
 def _choices(schema: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from appliance.config import addresses
 from appliance.config.checks.netconfig import problems_of_network_config
 from appliance.config.checks.networks import unusable
 from appliance.config.facts import Fact, Facts, HostFacts
+from appliance.config.keys import is_misspelled
 from appliance.errors import Problem
 from appliance.model import Role
 
@@ -72,7 +73,7 @@ def _macs(host: HostFacts, facts: Facts) -> Iterator[Problem]:
     if has_macs and has_interfaces:
         where = facts.here(*path, "interfaces")
         yield where.error("stands beside macAddress; write one of them, with the interface that it boots from first")
-    elif not has_macs and not has_interfaces:
+    elif not has_macs and not has_interfaces and not is_misspelled((*path, "macAddress"), facts.document):
         yield facts.here(*path, "macAddress").error("is missing; write it as `macAddress: 52:54:00:12:34:56`")
     elif has_macs and facts.document.value_at((*path, "macAddress")) == []:
         yield facts.here(*path, "macAddress").error("is an empty list; at least one entry belongs here")

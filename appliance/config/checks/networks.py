@@ -6,6 +6,7 @@ from itertools import combinations
 
 from appliance.config import addresses, fields
 from appliance.config.facts import Fact, Facts
+from appliance.config.keys import is_misspelled
 from appliance.errors import Problem
 
 IPV4_KEYS = ("gateway", "serverAddress", "dnsServers", "leaseTime", "mtu", "domain", "search", "ntp", "routes")
@@ -95,7 +96,9 @@ def _appliance(facts: Facts) -> Iterator[Problem]:
 def _vips(facts: Facts) -> Iterator[Problem]:
     domain = facts.domain
     for key, name in (("apiVIPs", f"api.{domain}"), ("ingressVIPs", f"*.apps.{domain}")):
-        if not facts.vips[key] and not facts.has(key) and not facts.is_single_node:
+        if facts.is_single_node or is_misspelled((key,), facts.document):
+            continue
+        if not facts.has(key):
             yield facts.here(key).error(f"is missing; write the load balancer's address, which {name} shall name")
     for vips in facts.vips.values():
         yield from _home_of(vips, facts)
