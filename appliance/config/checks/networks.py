@@ -98,8 +98,10 @@ def _vips(facts: Facts) -> Iterator[Problem]:
     for key, name in (("apiVIPs", f"api.{domain}"), ("ingressVIPs", f"*.apps.{domain}")):
         if facts.is_single_node or is_misspelled((key,), facts.document):
             continue
-        if not facts.has(key):
-            yield facts.here(key).error(f"is missing; write the load balancer's address, which {name} shall name")
+        value = facts.document.value_at((key,))
+        if value is None or value == []:
+            what = "is missing" if value is None else "is an empty list"
+            yield facts.here(key).error(f"{what}; write the load balancer's address, which {name} shall name")
     for vips in facts.vips.values():
         yield from _home_of(vips, facts)
 

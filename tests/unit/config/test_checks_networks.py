@@ -70,6 +70,17 @@ FLAWS = [
         ("1: ingressVIPs: is missing; write the load balancer's address, which *.apps.prod.example.com shall name"),
     ),
     (
+        edited(("apiVIPs: 192.0.2.8", "apiVIPs: []")),
+        "13: apiVIPs: is an empty list; write the load balancer's address, which api.prod.example.com shall name",
+    ),
+    (
+        edited(("ingressVIPs: 192.0.2.9", "ingressVIPs: []")),
+        (
+            "14: ingressVIPs: is an empty list; "
+            "write the load balancer's address, which *.apps.prod.example.com shall name"
+        ),
+    ),
+    (
         edited(("  address: 192.0.2.5", "  address: 192.0.9.5")),
         (
             "16: warning: appliance.address: 192.0.9.5 is outside 192.0.2.0/24; "
