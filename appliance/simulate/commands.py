@@ -37,6 +37,7 @@ class State:
     kernel: Image | None = None
     initrds: list[Image] = field(default_factory=list)
     menus: dict[str, Menu] = field(default_factory=dict)
+    echoed: str = ""  # of a line that `echo -n` began
     goto: str = ""  # the label to go on from
     exit_status: int | None = None
     replacement: Image | None = None  # the script that takes this one's place
@@ -141,8 +142,11 @@ async def exit_(state: State, _options: dict[str, str], rest: list[str]) -> None
         raise CommandError(f"{rest[0]!r} is not a number") from error
 
 
-async def echo(state: State, _options: dict[str, str], rest: list[str]) -> None:
-    state.around.show(" ".join(rest))
+async def echo(state: State, options: dict[str, str], rest: list[str]) -> None:
+    state.echoed += " ".join(rest)
+    if "n" not in options:
+        state.around.show(state.echoed)
+        state.echoed = ""
 
 
 async def sleep(state: State, _options: dict[str, str], rest: list[str]) -> None:

@@ -121,28 +121,43 @@ VALUED = {
     "reboot": {},
 }
 FLAGS = {"g": "gap", "k": "keep", "a": "autofree", "r": "replace", "n": "no-describe"}
-NO_OPTIONS = frozenset({"echo", "set", "isset", "iseq", "inc", "goto", "exit", "imgargs", "clear"})
+# Commands with no other options than these flags. Others take any: what they mean is not seen on the network.
+ONLY_FLAGS: dict[str, tuple[str, ...]] = {
+    "echo": ("n",),
+    **dict.fromkeys(("set", "isset", "iseq", "inc", "goto", "exit", "imgargs", "clear"), ()),
+}
 
 
 def options_of(name: str, arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Return a command's options and the rest, as getopt does: options end at the first word that is none."""
-    valued = VALUED.get(name, {})
-    by_letter = {letter: word for word, letter in valued.items()}
+    """Return a command's options and the rest, as getopt does: options end at the first word that is none.
+
+    Raises CommandError for an option without its value, and for one that is none, as a lone hyphen.
+    """
     options: dict[str, str] = {}
     at = 0
-    while name not in NO_OPTIONS and at < len(arguments) and arguments[at].startswith("-") and len(arguments[at]) > 1:
+    while at < len(arguments) and arguments[at].startswith("-"):
         word = arguments[at]
         at += 1
         if word == "--":
             break
-        if word.startswith("--"):
-            key, equals, value = word[2:].partition("=")
-        else:
-            key, equals, value = by_letter.get(word[1], FLAGS.get(word[1], word[1])), word[2:3], word[2:]
-        if key in valued and not equals:
+        key, equals, value = _option(name, word)
+        if not key or key not in ONLY_FLAGS.get(name, (key,)):
+            raise CommandError(f"{word!r} is no option of {name or 'a command'}; text that begins so stands after --")
+        if key in VALUED.get(name, {}) and not equals:
             if at == len(arguments):
                 raise CommandError(f"--{key} wants a value")
             value = arguments[at]
             at += 1
         options[key] = value
     return options, arguments[at:]
+
+
+def _option(name: str, word: str) -> tuple[str, str, str]:
+    """Return the option that *word* is, by its long name, what joins its value to it, and that value."""
+    if word.startswith("--"):
+        return word[2:].partition("=")
+    by_letter = {letter: long for long, letter in VALUED.get(name, {}).items()}
+    if name not in ONLY_FLAGS:
+        by_letter = FLAGS | by_letter
+    letter = word[1:2]
+    return by_letter.get(letter, letter), word[2:3], word[2:]

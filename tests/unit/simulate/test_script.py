@@ -2,6 +2,7 @@
 
 import pytest
 
+from appliance import ipxe
 from appliance.simulate.interpreter import MAX_COMMANDS, Interpreter
 from appliance.simulate.script import (
     CommandError,
@@ -15,6 +16,7 @@ from appliance.simulate.script import (
     options_of,
 )
 from appliance.simulate.settings import Settings
+from tests.clusters import reference_cluster
 
 BASE = "http://192.0.2.101"
 
@@ -219,6 +221,16 @@ async def test_a_menu_takes_what_somebody_chooses() -> None:
     assert await shown(MENU, choice="exit") == ["exit"]
 
 
+@pytest.mark.parametrize("entry", ["bootstrap", "master", "worker"])
+async def test_an_install_entry_shows_a_stranger_its_line_and_comes_back_to_the_menu(entry: str) -> None:
+    files = Files()
+    script = ipxe.menu(reference_cluster()).removeprefix("#!ipxe\n")
+    ending = await run(script, files=files, choice=entry, mac="02:00:00:00:00:07")
+
+    assert f"role: {entry}, macAddress: " in files.shown[-1]
+    assert (ending.how, "at the menu" in ending.text) == (How.WAITS, True)
+
+
 async def test_a_menu_without_a_timeout_waits_for_ever() -> None:
     ending = await run("menu Choose\nitem a A\nchoose taken")
     assert ending.how is How.WAITS
@@ -292,6 +304,24 @@ def test_short_options_mean_the_long_ones() -> None:
 def test_an_option_without_its_value_fails() -> None:
     with pytest.raises(CommandError, match="--name wants a value"):
         options_of("initrd", ["--name"])
+
+
+@pytest.mark.parametrize("words", [["-", "a"], ["-x", "a"], ["--long", "a"], ["-n", "-"]])
+def test_a_word_of_echo_that_begins_with_a_hyphen_is_an_unknown_option(words: list[str]) -> None:
+    with pytest.raises(CommandError, match="is no option of echo; text that begins so stands after --"):
+        options_of("echo", words)
+
+
+async def test_echo_shows_what_stands_after_two_hyphens() -> None:
+    assert await shown("echo -- - {a: b}") == ["- {a: b}"]
+
+
+async def test_echo_with_n_begins_a_line_that_the_next_one_ends() -> None:
+    assert await shown("echo -n one,\necho two\necho three") == ["one,two", "three"]
+
+
+def test_a_hyphen_behind_the_first_word_is_text() -> None:
+    assert options_of("set", ["x", "-", "--y"]) == ({}, ["x", "-", "--y"])
 
 
 def test_quotes_are_letters_like_others() -> None:
