@@ -1,8 +1,13 @@
 """The names of the files that machines boot, from a release or from the file itself."""
 
+import re
+
 from appliance.config.vocabulary import ImageEntry, Images
 from appliance.model import Arch, Image, Release
 from appliance.model import Images as BootImages
+
+# RHCOS builds: 416.94.202405291527-0 is 4.16 on RHEL 9.4; from 4.19 on they are RHEL's, as 9.6.20250523-0.
+_BUILD = re.compile(r"\d{1,3}\.\d{1,3}\.\d{8,12}-\d+", re.ASCII)
 
 KINDS = ("kernel", "initramfs", "rootfs", "metal")
 
@@ -29,9 +34,12 @@ def names_of_release(release: str, cluster_release: Release, arch: Arch) -> dict
     """Return the file names by kind that the mirror gives the images of *release*.
 
     A release of two parts, as 4.16, gives the names without a version, which the
-    mirror's `latest` directory has too.
+    mirror's `latest` directory has too. A build's number gives the names that
+    `openshift-install coreos print-stream-json` says.
     """
     version = f"-{release}-{arch}" if release.count(".") > 1 else ""
+    if _BUILD.fullmatch(release):
+        version = f"-{release}"
     if cluster_release.boots_live:
         # RHCOS 4.19 came from another build system, which writes a dot there.
         separator = "." if (cluster_release.major, cluster_release.minor) >= (4, 19) else "-"

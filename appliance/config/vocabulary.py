@@ -223,7 +223,7 @@ class ImageEntry(Section):
 
 class ImageSet(Section):
     release: words.ImageRelease | None = None
-    """The release that the names are made of, as 4.5.6. Default: the cluster's release."""
+    """What the names are made of: a release, as 4.5.6, or an RHCOS build's number. Default: the cluster's release."""
     kernel: Annotated[ImageEntry | None, NameAlone()] = None
     """The installer's kernel: a file name, or name and sha256."""
     initramfs: Annotated[ImageEntry | None, NameAlone()] = None

@@ -69,10 +69,29 @@ def test_other_architecture_takes_the_release_and_not_the_names(tmp_path: Path) 
     assert images_of(tmp_path, lines, Arch.AARCH64)[0] == Image("rhcos-4.16.9-aarch64-live-kernel-aarch64", None)
 
 
-def test_build_number_names_images_too(tmp_path: Path) -> None:
+def test_names_of_a_build_have_no_architecture_behind_its_number(tmp_path: Path) -> None:
+    build = "rhcos-416.94.202405291527-0"
     lines = "images: {release: 416.94.202405291527-0}\n"
 
-    assert images_of(tmp_path, lines)[0] == Image("rhcos-416.94.202405291527-0-x86_64-live-kernel-x86_64", None)
+    assert images_of(tmp_path, lines) == [
+        Image(f"{build}-live-kernel-x86_64", None),
+        Image(f"{build}-live-initramfs.x86_64.img", None),
+        Image(f"{build}-live-rootfs.x86_64.img", None),
+        None,
+    ]
+
+
+BUILDS = {
+    "45.82.202008010929-0": ("4.5.6", "rhcos-45.82.202008010929-0-installer-kernel-x86_64"),
+    "42.81.20191113-0": ("4.2.0", "rhcos-42.81.20191113-0-installer-kernel"),
+    "418.94.202501221327-0": ("4.18.2", "rhcos-418.94.202501221327-0-live-kernel-x86_64"),
+    "9.6.20250523-0": ("4.19.0", "rhcos-9.6.20250523-0-live-kernel.x86_64"),
+}
+
+
+@pytest.mark.parametrize(("build", "release", "kernel"), [(b, *rest) for b, rest in BUILDS.items()], ids=BUILDS)
+def test_form_of_a_build_s_names_is_that_of_the_cluster_s_release(build: str, release: str, kernel: str) -> None:
+    assert names_of_release(build, parse_release(release), Arch.X86_64)["kernel"] == kernel
 
 
 def test_only_architectures_of_hosts_have_images(tmp_path: Path) -> None:
