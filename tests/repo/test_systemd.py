@@ -51,6 +51,11 @@ def test_unit_has_the_two_capabilities_and_no_other() -> None:
     assert (_settings("AmbientCapabilities"), _settings("CapabilityBoundingSet")) == ([both], [both])
 
 
+def test_unit_leaves_the_data_directory_to_the_file() -> None:
+    # A variable comes before dataDir; STATE_DIRECTORY, which systemd sets by itself, is the default behind it.
+    assert (_settings("Environment"), _settings("StateDirectory")) == ([], ["ocp-appliance"])
+
+
 def test_unit_waits_longer_for_the_end_than_transfers_may_take() -> None:
     (seconds,) = _settings("TimeoutStopSec")
     assert float(seconds.removesuffix("s")) > DRAIN_SECONDS
