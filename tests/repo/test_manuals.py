@@ -1,0 +1,28 @@
+"""What the manuals in docs/ say in figures and keys, against the code."""
+
+import re
+from pathlib import Path
+
+from appliance.config.schema import schema_at
+from appliance.recorder import KEPT_BLOCKS
+from appliance.tftp.server import MAX_CLIENT_TRANSFERS, MAX_TRANSFERS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_manual_of_tftp_tells_the_bounds_of_transfers() -> None:
+    bounds = f"- {MAX_TRANSFERS:,} transfers at once, {MAX_CLIENT_TRANSFERS} of one address."
+
+    assert bounds in (DOCS / "tftp.md").read_text()
+
+
+def test_manual_of_the_dashboard_tells_how_many_blocks_are_kept() -> None:
+    assert f"the first {KEPT_BLOCKS} blocks of each transfer" in (DOCS / "dashboard.md").read_text()
+
+
+def test_keys_below_lists_that_manuals_name_are_in_the_schema() -> None:
+    named = {key for path in DOCS.glob("*.md") for key in re.findall(r"`([\w.]+\[\][\w.\[\]-]*)`", path.read_text())}
+    paths = {key: [0 if part == "[]" else part for part in re.findall(r"\[\]|[\w-]+", key)] for key in named}
+
+    assert [key for key, path in paths.items() if not schema_at(tuple(path))] == []
+    assert len(named) > 1
