@@ -99,8 +99,7 @@ class _Reader:
         try:
             return self._document(events)
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            raise _UnusableError(mark.line + 1 if mark else 1, _syntax_message(error)) from error
+            raise _syntax_error(error, text) from error
         except yaml.YAMLError as error:
             raise _UnusableError(1, f"is not YAML: {error}") from error
 
@@ -228,16 +227,34 @@ def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 1
 
 
-def _syntax_message(error: yaml.MarkedYAMLError) -> str:
+def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> _UnusableError:
+    """Return the error that says what the parser could not take, where, and what that mostly comes from."""
     problem = (error.problem or "it cannot be parsed").replace("\n", " ")
+    last = text.rstrip().count("\n") + 1
+    # What is never closed is noticed where the file ends, which says nothing: it is told where it began.
+    noticed = _mark_line(error.problem_mark or error.context_mark)
+    begun = _mark_line(error.context_mark or error.problem_mark)
+    line = min(noticed, last)
     if "maximum nesting depth" in problem:  # libyaml looks ahead, and has a bound of its own
-        return TOO_DEEP
-    if "cannot start any token" in problem:
+        return _UnusableError(line, TOO_DEEP)
+    if "end of stream" in problem:
+        line, remedy = begun, "the quote that opens here is never closed"
+    elif "could not find expected ':'" in problem:
+        line, remedy = begun, "write `key: value`, with a blank behind the colon"
+    elif error.context in {"while parsing a flow sequence", "while parsing a flow mapping"}:
+        line = begun if noticed > last else line
+        where = "here" if line == begun else f"on line {begun}"
+        remedy = f"is the bracket that opens {where} closed, and is there a comma between the entries?"
+    elif "cannot start any token" in problem:
         remedy = "YAML indents by spaces, never by a tab, and a value that begins with @ ` or % needs quotes"
     elif "mapping values are not allowed" in problem:
-        remedy = "is the indentation wrong, or does a value hold `: ` without quotes?"
-    elif "did not find expected" in problem or "expected" in problem:
+        remedy = "is the indentation wrong, does a value hold `: ` without quotes, or has the line above no `: `?"
+    elif "expected" in problem:
         remedy = "is the indentation wrong, or a quote or bracket still open above?"
     else:
         remedy = "look at this line and the one above it"
-    return f"is not YAML: {problem}; {remedy}"
+    return _UnusableError(line, f"is not YAML: {problem}; {remedy}")
+
+
+def _mark_line(mark: yaml.Mark | None) -> int:
+    return mark.line + 1 if mark else 1

@@ -105,14 +105,47 @@ UNUSABLE = {
         "a: b\nc: d: e\n",
         (
             "x.yaml:2: is not YAML: mapping values are not allowed in this context; "
-            "is the indentation wrong, or does a value hold `: ` without quotes?"
+            "is the indentation wrong, does a value hold `: ` without quotes, or has the line above no `: `?"
         ),
     ),
     "open bracket": (
-        "a: [b\nc: d\n",
+        "a:\n  [b,\n  c\nd: e\n",
+        (
+            "x.yaml:4: is not YAML: did not find expected ',' or ']'; "
+            "is the bracket that opens on line 2 closed, and is there a comma between the entries?"
+        ),
+    ),
+    "open bracket at the end": (
+        "a: b\nc: {d: e,\n",
+        (
+            "x.yaml:2: is not YAML: did not find expected node content; "
+            "is the indentation wrong, or a quote or bracket still open above?"
+        ),
+    ),
+    "list that is never closed": (
+        "a: b\nc: [d, e\n\n# end\n",
         (
             "x.yaml:2: is not YAML: did not find expected ',' or ']'; "
-            "is the indentation wrong, or a quote or bracket still open above?"
+            "is the bracket that opens here closed, and is there a comma between the entries?"
+        ),
+    ),
+    "quote that is never closed": (
+        'a: b\nc: "d\ne: f\ng: h\n',
+        "x.yaml:2: is not YAML: found unexpected end of stream; the quote that opens here is never closed",
+    ),
+    "no colon": (
+        "a: b\nc d\ne: f\n",
+        "x.yaml:2: is not YAML: could not find expected ':'; write `key: value`, with a blank behind the colon",
+    ),
+    "no blank behind a colon": (
+        "a:\n  - b: c\n    d:e\n",
+        "x.yaml:3: is not YAML: could not find expected ':'; write `key: value`, with a blank behind the colon",
+    ),
+    "no colon on the first line": (
+        "baseDomain example.com\nmetadata:\n  name: x\n",
+        (
+            "x.yaml:2: is not YAML: mapping values are not allowed in this context; "
+            "is the indentation wrong, does a value hold `: ` without quotes, or has the line above no `: `?"
         ),
     ),
     "unknown alias": ("a: *b\n", "x.yaml:1: *b stands for nothing that is finished above it; define &b first"),
