@@ -15,6 +15,8 @@ Address = IPv4Address | IPv6Address
 Cidr = IPv4Network | IPv6Network
 
 _MAC_OCTETS = re.compile(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2})+")
+_DOTTED = re.compile(r"\d+(\.\d+){3}", re.ASCII)
+_PORT = re.compile(r"\d{1,5}", re.ASCII)
 
 
 def parse_mac(text: str) -> MacAddress:
@@ -48,7 +50,7 @@ def parse_ipv4(text: str) -> IPv4Address:
             raise wrong(text, "has a prefix length; the address alone stands here, as 192.0.2.21") from None
         if ":" in text:
             raise wrong(text, "is not an IPv4 address, and only those work here; write it as 192.0.2.21") from None
-        if re.fullmatch(r"\s*\d+(\.\d+){3}\s*", text):
+        if _DOTTED.fullmatch(text.strip()):
             is_large = any(int(part[:9]) > 255 for part in text.split("."))
             reason = "has a part past 255" if is_large else "has leading zeros"
             raise wrong(text, f"{reason}; an IPv4 address is written as 192.0.2.21") from None
@@ -92,19 +94,41 @@ def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
 
     def parse(text: str) -> Endpoint:
         spelled = text.strip()
+        if "://" in spelled:
+            raise wrong(text, f"is a URL; write the address alone, as 192.0.2.5:{default_port}")
         if spelled.startswith("["):
-            inner, bracket, rest = spelled[1:].partition("]")
-            if not bracket or (rest and not rest.startswith(":")):
-                raise wrong(text, f"is not an address and port; write it as [2001:db8::1]:{default_port}")
-            address: Address = parse_ipv6(inner)
-            port_text = rest.removeprefix(":")
+            address, port_text = _bracketed(text, spelled, default_port)
         elif spelled.count(":") > 1:
             address, port_text = parse_ipv6(spelled), ""
         else:
             host, colon, port_text = spelled.partition(":")
-            address = parse_ipv4(host)
+            address = _endpoint_address(text, host, port_text, default_port)
             if colon and not port_text:
                 raise wrong(text, f"ends with a colon; write it as {address}:{default_port}")
         return Endpoint(address, parse_whole(1, 65535)(port_text) if port_text else default_port)
 
     return parse
+
+
+def _bracketed(text: str, spelled: str, default_port: int) -> tuple[Address, str]:
+    """Return the IPv6 address in brackets, and the text of the port behind it."""
+    inner, bracket, rest = spelled[1:].partition("]")
+    if not bracket or (rest and not rest.startswith(":")):
+        raise wrong(text, f"is not an address and port; write it as [2001:db8::1]:{default_port}")
+    if _DOTTED.fullmatch(inner):
+        raise wrong(text, f"has brackets, which are for IPv6; write it as {inner}{rest}")
+    return parse_ipv6(inner), rest.removeprefix(":")
+
+
+def _endpoint_address(text: str, host: str, port_text: str, default_port: int) -> IPv4Address:
+    """Return the IPv4 address that *host* spells, which is all of the endpoint *text* but its port."""
+    if _DOTTED.fullmatch(host) or "/" in host:
+        return parse_ipv4(host)
+    if _PORT.fullmatch(port := host or port_text) and not (host and port_text):
+        raise wrong(text, f"is a port alone; write it as 192.0.2.5:{port}, or 0.0.0.0:{port} for every address")
+    port = port_text if _PORT.fullmatch(port_text) else str(default_port)
+    if host == "*":
+        raise wrong(text, f"has * for every address; write it as 0.0.0.0:{port}, or [::]:{port} for IPv6")
+    if re.search("[A-Za-z]", host):
+        raise wrong(text, f"is a name; write its address, as 192.0.2.5:{port} or [2001:db8::5]:{port}")
+    raise wrong(text, f"is not an address; write it as 192.0.2.5:{port} or [2001:db8::5]:{port}")
