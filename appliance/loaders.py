@@ -38,7 +38,12 @@ def normalised(name: str) -> str:
 
     Firmware asks for efi\\IPXE.EFI, /efi/ipxe.efi and efi//ipxe.efi and means the same.
     """
-    return "/".join(part for part in name.replace("\\", "/").lower().split("/") if part not in ("", "."))
+    return tidied(name).lower()
+
+
+def tidied(name: str) -> str:
+    """Return *name* with the slashes that boot files are stored under, and its letters as they are."""
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
 
 
 def find_loader(name: str, data_dir: Path) -> Path | None:

@@ -22,7 +22,7 @@ class Site:
 
     cidr: IPv4Network
     mtu: int  # bytes of an IP packet that every path in the network carries
-    files: Mapping[str, Path]  # by normalised name
+    files: Mapping[str, Path]  # by normalised name, and by the exact one, which goes first
     root: Path  # the operator's own files; one that came later than the table is found here
     autoexec: bytes  # the script that iPXE looks for beside its binary
 
@@ -73,7 +73,7 @@ def _site(cluster: Cluster, network: Network, files: Mapping[str, Path]) -> Site
 
 
 def _files_of(data_dir: Path) -> dict[str, Path]:
-    """Return every file that is there to be served, by normalised name; the operator's own go first."""
+    """Return every file that is there to be served, by its name and normalised; the operator's own go first."""
     packaged = ((name, find_loader(name, data_dir)) for name in sorted(KNOWN_LOADERS))
     # Debian's ipxe.efi is a link to /boot; files are opened without following links.
     files = {name: path.resolve() for name, path in packaged if path is not None}
@@ -81,10 +81,11 @@ def _files_of(data_dir: Path) -> dict[str, Path]:
     for directory, _, names in os.walk(root):
         for name in sorted(names):
             relative = str((Path(directory) / name).relative_to(root))
-            # Of two names that differ in case only, the table holds one; find_below takes the exact one.
             path = find_below(root, relative)
             if path is not None:
-                files[normalised(relative)] = path
+                folded = normalised(relative)
+                # Names that differ in case only have one normalised name: it is whose find_below says.
+                files |= {folded: find_below(root, folded) or path, relative: path}
     return files
 
 

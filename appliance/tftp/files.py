@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import overload
 from weakref import WeakValueDictionary
 
-from appliance.loaders import entry_below, normalised
+from appliance.loaders import entry_below, normalised, tidied
 from appliance.tftp.compile import AUTOEXEC, Site
 from appliance.tftp.protocol import BLOCK_BYTES, Refusal, data_datagram
 
@@ -104,7 +104,7 @@ class Files:
         wanted = normalised(name)
         if ".." in wanted.split("/"):
             return Refusal.FORBIDDEN
-        path = site.files.get(wanted)
+        path = site.files.get(tidied(name)) or site.files.get(wanted)
         content = self._open_path(path) if path is not None else Refusal.NOT_FOUND
         if content is Refusal.NOT_FOUND:
             later = entry_below(site.root, name)

@@ -28,6 +28,18 @@ def test_operators_file_goes_before_the_packages(tmp_path: Path) -> None:
     assert table.sites[0].files["efi/ipxe.efi"] == own
 
 
+def test_of_names_that_differ_in_case_each_is_its_own_file(tmp_path: Path) -> None:
+    names = ["Menu.ipxe", "MENU.ipxe", "menu.ipxe", "A/x", "a/X", "b/Y", "B/y"]
+    for name in names:
+        path = tmp_path / "tftp" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    files = compile_tftp((reference_cluster(tmp_path),)).sites[0].files
+
+    assert {name: files[name].read_text() for name in names} == {name: name for name in names}
+    assert [files[name].read_text() for name in ("a/x", "b/y")] == ["a/X", "b/Y"]
+
+
 def test_autoexec_chains_to_the_script_of_the_clients_network(tmp_path: Path) -> None:
     site = compile_tftp((reference_cluster(tmp_path),)).sites[0]
     assert site.autoexec.startswith(b"#!ipxe\n")

@@ -141,3 +141,14 @@ def test_many_block_sizes_do_not_multiply_the_memory() -> None:
     for size in range(512, 600):
         assert b"".join(datagram[4:] for datagram in content.blocks(size)[1:]) == bytes(10_000)
     assert len(content._framed) == MAX_FRAMED_SIZES
+
+
+@pytest.mark.parametrize("name", ["menu", "Menu", "/MENU", "\\Menu", "./menu"])
+def test_the_exact_name_goes_before_those_that_differ_in_case(tmp_path: Path, name: str) -> None:
+    (tmp_path / "tftp").mkdir()
+    for spelled in ("menu", "Menu", "MENU"):
+        (tmp_path / "tftp" / spelled).write_text(spelled)
+    content = Files().open(compile_tftp((reference_cluster(tmp_path),)).sites[0], name)
+
+    assert isinstance(content, Content)
+    assert content.read(0, 9).decode() == name.strip("./\\")
