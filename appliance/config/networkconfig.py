@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from appliance.config import words
 from appliance.config.fields import parse_one_of
-from appliance.config.spelled import Spelled
+from appliance.config.spelled import OneOrMany, Spelled
 
 BOND_MODES = ("active-backup", "balance-rr", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
 
@@ -68,7 +68,7 @@ class Vlan(_Nmstate):
 class LinkAggregation(_Nmstate):
     mode: Annotated[str, _word(*BOND_MODES)]
     """The bond's mode."""
-    port: tuple[words.Interface, ...] = Field(min_length=1)
+    port: Annotated[tuple[words.Interface, ...], OneOrMany()] = Field(min_length=1)
     """The interfaces that form the bond."""
     options: dict[str, words.BondOption] = Field(default_factory=dict)
     """Further options of the bonding driver, as miimon: 100."""
@@ -96,9 +96,9 @@ class Interface(_Nmstate):
 
 
 class Resolver(_Nmstate):
-    server: tuple[words.AnyAddress, ...] = ()
+    server: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = ()
     """DNS servers. Default: those of the machine network."""
-    search: tuple[words.Domain, ...] = ()
+    search: Annotated[tuple[words.Domain, ...], OneOrMany()] = ()
     """Search domains; dracut has no argument for them, so they are not carried over."""
 
 

@@ -39,7 +39,7 @@ class MachineNetwork(Section):
     """The default gateway (DHCP option 3). Default: dhcp.gateway where it lies in this network; else none is told."""
     server_address: words.Ipv4 | None = None
     """The appliance's own address as this network's hosts reach it. Default: appliance.address."""
-    dns_servers: tuple[words.Ipv4, ...] | None = None
+    dns_servers: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
     """DNS servers for the hosts (DHCP option 6). Default: the appliance; others must know the cluster's names."""
     lease_time: words.LeaseSeconds | None = None
     """As dhcp.leaseTime, for this network."""
@@ -47,9 +47,9 @@ class MachineNetwork(Section):
     """As dhcp.mtu, for this network."""
     domain: words.Domain | None = None
     """The domain told by DHCP (option 15). Default: <name>.<baseDomain>."""
-    search: tuple[words.Domain, ...] | None = None
+    search: Annotated[tuple[words.Domain, ...] | None, OneOrMany()] = None
     """As dhcp.search, for this network."""
-    ntp: tuple[words.Ipv4, ...] | None = None
+    ntp: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
     """As additionalNTPSources, for this network."""
     routes: tuple[Route, ...] | None = None
     """As dhcp.routes, for this network."""
@@ -67,7 +67,7 @@ class Networking(Section):
     """The networks that the machines are in; one entry each."""
     cluster_network: tuple[ClusterNetwork, ...] = ()
     """The pods' networks; checked against overlap, and otherwise not used."""
-    service_network: tuple[words.AnyCidr, ...] = ()
+    service_network: Annotated[tuple[words.AnyCidr, ...], OneOrMany()] = ()
     """The services' networks; checked against overlap, and otherwise not used."""
 
 
@@ -97,7 +97,7 @@ class HostDefaults(Section):
     """The machine's architecture. Default: x86_64."""
     root_device_hints: RootDeviceHints | None = None
     """The disk to install on. Default: deviceName: /dev/sda."""
-    kernel_arguments: tuple[words.KernelArgument, ...] | None = None
+    kernel_arguments: Annotated[tuple[words.KernelArgument, ...] | None, OneOrMany()] = None
     """Further arguments for the installer's kernel, after the appliance's own."""
     loader: words.LoaderName | None = None
     """The boot file to send by TFTP in place of the architecture's, as efi/snponly.efi."""
@@ -174,9 +174,9 @@ class Dns(Section):
     """SOA minimum: how long "no such name" may be cached."""
     records: tuple[RecordEntry, ...] = ()
     """Further records of the zone, or of its reverse zones."""
-    forwarders: tuple[words.DnsEndpoint, ...] = ()
+    forwarders: Annotated[tuple[words.DnsEndpoint, ...], OneOrMany()] = ()
     """DNS servers that everything else is asked of, tried in turn."""
-    allow_recursion: tuple[words.AnyCidr, ...] | None = None
+    allow_recursion: Annotated[tuple[words.AnyCidr, ...] | None, OneOrMany()] = None
     """Who may ask for what is forwarded. Default: the machine networks."""
     rfc2317: words.Truth = False
     """Whether reverse zones of networks smaller than /24 are named as RFC 2317 does, for a parent that delegates so."""
@@ -191,7 +191,7 @@ class Dhcp(Section):
     """How long an address is given for: seconds, 12h, 7d (default), or infinite."""
     mtu: words.Mtu | None = None
     """The MTU told to hosts (option 26), and the bound of TFTP blocks."""
-    search: tuple[words.Domain, ...] = ()
+    search: Annotated[tuple[words.Domain, ...], OneOrMany()] = ()
     """The domains that short names are looked up in (option 119). Default: none; the domain alone is told."""
     routes: tuple[Route, ...] = ()
     """Classless static routes (option 121), each for the network that its gateway lies in."""
@@ -272,7 +272,7 @@ class ClusterFile(Section):
     """The load balancer's addresses inside: api-int.<name>.<baseDomain>. Default: apiVIPs."""
     ingress_vips: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = Field((), alias="ingressVIPs")
     """The load balancer's addresses for routes: *.apps.<name>.<baseDomain>. On a single node: its own."""
-    additional_ntp_sources: tuple[words.Ipv4, ...] = Field((), alias="additionalNTPSources")
+    additional_ntp_sources: Annotated[tuple[words.Ipv4, ...], OneOrMany()] = Field((), alias="additionalNTPSources")
     """Time servers told to hosts (DHCP option 42), as addresses."""
     appliance: Appliance
     """The appliance itself."""

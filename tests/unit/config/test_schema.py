@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import jsonschema
 import pytest
+import yaml
+from pydantic import BaseModel
 
 from appliance.config.schema import json_schema, schema_at
-from tests.config_files import check_text, edited, spelled
+from appliance.config.spelled import OneOrMany
+from appliance.config.vocabulary import ClusterFile
+from tests.config_files import CLEAN, check_text, edited, spelled
 
 MANUAL = (Path(__file__).parents[3] / "docs" / "cluster-yaml.md").read_text()
 
@@ -72,6 +77,65 @@ def test_pattern_of_macs_takes_every_spelling(mac: str) -> None:
 
     jsonschema.validate(mac, choices, jsonschema.Draft7Validator)
     jsonschema.validate([mac], choices, jsonschema.Draft7Validator)
+
+
+def lists_of_values(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[tuple[type[BaseModel], str]]:
+    """Yield the model and name of each field below *model* that is a list of texts, not of mappings."""
+    if model in seen:
+        return
+    seen.add(model)
+    for name, field in model.model_fields.items():
+        parts = [field.annotation, *get_args(field.annotation)]
+        items = [part for each in parts if get_origin(each) is tuple for part in get_args(each)[:1]]
+        for part in [*parts, *items]:
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from lists_of_values(part, seen)
+        if any(not (isinstance(item, type) and issubclass(item, BaseModel)) for item in items):
+            yield model, name
+
+
+def test_one_value_may_stand_for_every_list_of_values() -> None:
+    lists = list(lists_of_values(ClusterFile, set()))
+    alone = [
+        f"{model.__name__}.{name}"
+        for model, name in lists
+        if not any(isinstance(each, OneOrMany) for each in model.model_fields[name].metadata)
+    ]
+
+    assert alone == []
+    assert len(lists) > 15
+
+
+ONE_VALUE = [
+    "additionalNTPSources: 192.0.2.60",
+    "roles: {master: {kernelArguments: quiet}}",
+    "dhcp: {search: example.com}",
+    "listen: {dns: 192.0.2.5}",
+]
+
+
+@pytest.mark.parametrize("lines", ONE_VALUE)
+def test_one_value_is_read_as_a_list_of_it(tmp_path: Path, lines: str) -> None:
+    text = f"{CLEAN}{lines}\n"
+    jsonschema.validate(yaml.load(text, yaml.BaseLoader), json_schema(), jsonschema.Draft7Validator)
+
+    assert check_text(tmp_path, text).problems == ()
+
+
+def test_one_value_is_what_a_list_of_it_is(tmp_path: Path) -> None:
+    one = edited(
+        ("forwarders: [198.51.100.53]", "forwarders: 198.51.100.53\n  allowRecursion: 192.0.2.0/24"),
+        ("    - 172.30.0.0/16\n", ""),
+        ("serviceNetwork:", "serviceNetwork: 172.30.0.0/16"),
+        ("gateway: 192.0.2.1\n", "gateway: 192.0.2.1\n      dnsServers: 192.0.2.7\n      ntp: 192.0.2.8\n"),
+    )
+    several = edited(
+        ("53]", "53]\n  allowRecursion: [192.0.2.0/24]"),
+        ("gateway: 192.0.2.1\n", "gateway: 192.0.2.1\n      dnsServers: [192.0.2.7]\n      ntp: [192.0.2.8]\n"),
+    )
+    (first,), (second,) = check_text(tmp_path, one).clusters, check_text(tmp_path, several).clusters
+
+    assert replace(first, digest="") == replace(second, digest="")
 
 
 def test_manual_has_every_key() -> None:
