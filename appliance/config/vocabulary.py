@@ -208,7 +208,7 @@ class Listen(Section):
     """Where TFTP is served. Default: port 69 of each of the appliance's addresses; [] is off."""
     tftp_single_port: words.Truth = False
     """Whether transfers come from the listening port, for clients behind a firewall."""
-    http: Annotated[tuple[words.HttpEndpoint, ...] | None, OneOrMany()] = None
+    http: Annotated[Annotated[tuple[words.HttpEndpoint, ...], Field(min_length=1)] | None, OneOrMany()] = None
     """Where images, scripts and Ignition are served. Default: port 80 of each of the appliance's addresses."""
     dashboard: Annotated[tuple[words.DashboardEndpoint, ...] | None, OneOrMany()] = None
     """Where the dashboard and metrics are shown. Default: 127.0.0.1:8080; [] is off."""

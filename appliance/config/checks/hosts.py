@@ -23,7 +23,12 @@ def problems_in(facts: Facts) -> Iterator[Problem]:
     for host in facts.hosts:
         yield from _macs(host, facts)
         yield from _name(host, facts)
-        yield from _address(host, facts, taken)
+        yield from _address(host, facts)
+        claims: tuple[Fact[addresses.Address] | None, ...] = (host.address, host.address6)
+        for claim in filter(None, claims):
+            for holder in taken.get(claim.value, ()):
+                where = f"{holder.owner} ({holder.place(facts.document)})"
+                yield claim.error(f"{claim.value} is {where}; move one of them")
         yield from problems_of_network_config(host, facts)
 
 
@@ -101,7 +106,7 @@ def _taken_addresses(facts: Facts) -> dict[addresses.Address, list[Fact[addresse
     """Return the addresses that no host may have, each with those who have it."""
     holders: list[Fact[addresses.Address]] = [*([facts.appliance] if facts.appliance else [])]
     holders += [*facts.servers, *facts.gateways]
-    held = {host.address.value for host in facts.hosts if host.address}
+    held = {fact.value for host in facts.hosts for fact in (host.address, host.address6) if fact}
     for vips in facts.vips.values():
         # Several addresses, all of them hosts', are round robin by intent: the routers of a compact cluster.
         is_round_robin = len(vips) > 1 and all(vip.value in held for vip in vips)
@@ -114,9 +119,7 @@ def _taken_addresses(facts: Facts) -> dict[addresses.Address, list[Fact[addresse
     return taken
 
 
-def _address(
-    host: HostFacts, facts: Facts, taken: dict[addresses.Address, list[Fact[addresses.Address]]]
-) -> Iterator[Problem]:
+def _address(host: HostFacts, facts: Facts) -> Iterator[Problem]:
     if host.address is None:
         return
     address = host.address.value
@@ -128,5 +131,3 @@ def _address(
         )
     elif home is not None and (why := unusable(address, home)):
         yield host.address.error(f"{address} {why}; no machine can have it")
-    for holder in taken.get(address, ()):
-        yield host.address.error(f"{address} is {holder.owner} ({holder.place(facts.document)}); move one of them")

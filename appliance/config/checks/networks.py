@@ -16,6 +16,13 @@ SHORT_LEASE_SECONDS = 3600
 def problems_in(facts: Facts) -> Iterator[Problem]:
     """Yield what is wrong with the networks of one file."""
     yield from _overlaps(facts)
+    for network in facts.networks:
+        # It would also be the default of allowRecursion, and so an open resolver.
+        if network.value.prefixlen == 0:
+            example = "192.0.2.0/24" if network.value.version == 4 else "2001:db8::/64"
+            yield network.error(
+                f"{network.value} is every address there is; write the network that the machines are in, as {example}"
+            )
     if facts.networks and not facts.networks4 and all(fact.value.version == 6 for fact in facts.networks):
         yield facts.here("networking", "machineNetwork").error("holds no IPv4 network; machines boot over IPv4")
     yield from _gateways(facts)

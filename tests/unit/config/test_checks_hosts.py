@@ -8,6 +8,13 @@ from tests.config_files import CLEAN, edited, flaw_id, told
 
 FLAWS = [
     (
+        edited(
+            ("apiVIPs: 192.0.2.8", "apiVIPs: [192.0.2.8, '2001:db8::8']"),
+            ("    address: 192.0.2.31\n", "    address: 192.0.2.31\n    addressIPv6: 2001:db8::8\n"),
+        ),
+        "38: hosts[4].addressIPv6: 2001:db8::8 is the API's address (apiVIPs) (line 13); move one of them",
+    ),
+    (
         edited(("hostname: m2", "hostname: m1")),
         "26: hosts[2].hostname: m1.prod.example.com is m1's too (line 22); each host has its own name",
     ),

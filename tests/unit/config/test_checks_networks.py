@@ -19,6 +19,24 @@ FLAWS = [
         '7: networking.machineNetwork[0].cidr: "192.0.2.0" is not a network; write it as 192.0.2.0/24',
     ),
     (
+        edited(
+            ("cidr: 192.0.2.0/24", "cidr: 0.0.0.0/0"),
+            ("  clusterNetwork:\n    - cidr: 10.128.0.0/14\n", ""),
+            ("  serviceNetwork:\n    - 172.30.0.0/16\n", ""),
+        ),
+        (
+            "7: networking.machineNetwork[0].cidr: 0.0.0.0/0 is every address there is; "
+            "write the network that the machines are in, as 192.0.2.0/24"
+        ),
+    ),
+    (
+        edited(("      gateway: 192.0.2.1\n", "      gateway: 192.0.2.1\n    - cidr: ::/0\n")),
+        (
+            "9: networking.machineNetwork[1].cidr: ::/0 is every address there is; "
+            "write the network that the machines are in, as 2001:db8::/64"
+        ),
+    ),
+    (
         edited(("172.30.0.0/16", "10.130.0.0/16")),
         (
             "12: networking.serviceNetwork[0]: 10.130.0.0/16 overlaps 10.128.0.0/14, "

@@ -8,6 +8,10 @@ from tests.config_files import CLEAN, flaw_id, told
 
 FLAWS = [
     (
+        f"{CLEAN}listen: {{http: []}}\n",
+        "40: listen.http: is an empty list; at least one entry belongs here",
+    ),
+    (
         f"{CLEAN}listen:\n  http: 0.0.0.0:8080\n  dashboard: 127.0.0.1:8080\n",
         ("42: listen.dashboard: 127.0.0.1:8080 is the TCP port of listen.http (line 41) too; give it another port"),
     ),
