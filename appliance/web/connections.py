@@ -49,12 +49,13 @@ class Connections(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("_connections", "_is_counted")
+    __slots__ = ("_connections", "_is_counted", "_is_half_closed")
 
     def __init__(self, connections: Connections, **settings: object) -> None:
         super().__init__(connections, **settings)  # type: ignore[arg-type]
         self._connections = connections
         self._is_counted = False
+        self._is_half_closed = False  # the client sends no more, and still reads
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._connections.open >= self._connections.most:
@@ -73,6 +74,22 @@ class _Connection(web.RequestHandler):
         if self._is_counted:
             self._connections.open -= 1
             super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's says None, asyncio's protocol a truth
+        """Return whether the connection stays open: while requests from before wait for their answers."""
+        # aiohttp closes it at once, and whoever sends a request and shuts its side (RFC 9293 section 3.6) got nothing.
+        if self._waiter is not None and not self._waiter.done():
+            return False
+        self._is_half_closed = True
+        return True
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        response, is_gone = await super().finish_response(request, resp, start_time)
+        if self._is_half_closed and not self._messages:
+            response.force_close()
+        return response, is_gone
 
     def handle_error(
         self,

@@ -121,6 +121,35 @@ async def test_requests_in_one_packet_are_answered_in_order(web: Running) -> Non
         assert [(await read_reply(reader, method)).status for method in ("HEAD", "GET", "GET")] == [200, 200, 404]
 
 
+@pytest.mark.parametrize("path", [METAL, "/pxeboot.ipxe", "/nothing"])
+async def test_client_that_closes_its_side_after_asking_gets_the_answer_and_the_end(web: Running, path: str) -> None:
+    whole = (await fetch(web, path)).body
+    async with connection(web) as (reader, writer):
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            assert (await read_reply(reader, "GET")).body == whole
+            assert await reader.read() == b""
+
+
+async def test_every_request_from_before_the_client_closed_its_side_is_answered(web: Running) -> None:
+    async with connection(web) as (reader, writer):
+        writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\nGET /nothing HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            assert [(await read_reply(reader, "GET")).status for _ in range(2)] == [200, 404]
+            assert await reader.read() == b""
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT"])
+async def test_client_that_closes_its_side_without_a_request_is_closed(web: Running, sent: bytes) -> None:
+    async with connection(web) as (reader, writer):
+        writer.write(sent)
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+
+
 async def test_image_never_overtakes_what_the_client_has_not_read_yet(web: Running) -> None:
     """Text goes through the transport's buffer and images past it."""
     web.install("m1", Stage.INITRAMFS)
@@ -259,13 +288,18 @@ async def test_client_that_leaves_is_told_as_broken(web: Running) -> None:
     assert "web.done" not in web.kinds()
 
 
-async def test_client_that_takes_nothing_is_cut_off(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_half_closed", [False, True])
+async def test_client_that_takes_nothing_is_cut_off(
+    web: Running, monkeypatch: pytest.MonkeyPatch, is_half_closed: bool
+) -> None:
     monkeypatch.setattr(transfer, "STALL_SECONDS", 0.2)
     os.truncate(web.data_dir / "images" / METAL[1:], 64 << 20)
     async with connection(web, M1) as (_, writer):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        if is_half_closed:
+            writer.write_eof()
         await until(web, "web.broken")
     (broken,) = (event for event in web.events if isinstance(event, WebBroken))
     assert "took nothing" in broken.why
