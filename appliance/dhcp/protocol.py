@@ -6,10 +6,9 @@ returned but never looked up by: firmware, iPXE and system each send another one
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from appliance.dhcp.clients import identify_options
-from appliance.dhcp.compile import NO_ADDRESS, DhcpTable, Form, Pin
+from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.options import (
     COOKIE,
     HEADER_BYTES,
@@ -32,6 +31,7 @@ from appliance.dhcp.reply import (
     patched,
     refusal,
 )
+from appliance.dhcp.templates import NO_ADDRESS, Form, Pin
 from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpReleased, DhcpUnknown
 from appliance.install.lifecycle import Installation, Order
 from appliance.model import DhcpMode, LocalBoot
@@ -41,9 +41,6 @@ ETHERNET = b"\x01\x06"  # htype and hlen
 DISCOVER, REQUEST, DECLINE, RELEASE, INFORM = 1, 3, 4, 7, 8
 
 PROBE_ID = b"\0ocp-appliance probe"  # client identifier of our own search for other servers
-
-MAX_KNOWN = 4096  # replies kept: 250 hosts with all that they ask in two boots, or 1,000 that renew; some 5 MB
-MAX_KNOWN_BYTES = 1024  # and none to a request that is padded beyond all use
 
 SHORT = Silence("short")
 NOT_A_REQUEST = Silence("not-a-request")
@@ -90,41 +87,6 @@ def answer(
     return _answer_host(table, _request_of(pin, datagram, options, arrival, installations), message[0])
 
 
-class _Known(NamedTuple):
-    """A reply to what was asked before, and what it depended on besides."""
-
-    reply: Reply
-    pin: Pin
-    boots_local: bool
-
-
-class Answers:
-    """`answer` with a memory for clients that ask the same again: in this boot, after the next start, to renew.
-
-    They change xid and secs only, and a reply has no secs: they get what they got, in 1 µs instead of 11.
-    """
-
-    def __init__(self) -> None:
-        self._table: DhcpTable | None = None
-        self._known: dict[tuple[bytes, bytes, Arrival], _Known] = {}
-
-    def answer(
-        self, table: DhcpTable, datagram: bytes, arrival: Arrival, installations: Mapping[str, Installation]
-    ) -> Reply | Silence:
-        """Return what `answer` returns."""
-        if table is not self._table or len(self._known) >= MAX_KNOWN:
-            self._table, self._known = table, {}
-        key = datagram[:4], datagram[10:], arrival
-        known = self._known.get(key)
-        if known is not None and known.boots_local == _boots_local(known.pin, installations):
-            return known.reply.to(datagram[4:8])
-        result = answer(table, datagram, arrival, installations)
-        if isinstance(result, Reply) and len(datagram) <= MAX_KNOWN_BYTES:
-            pin = table.pins[datagram[28:34]]
-            self._known[key] = _Known(result, pin, _boots_local(pin, installations))
-        return result
-
-
 def _answer_host(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
     if request.arrival.is_boot_server:
         return _answer_boot_server(table, request, message)
@@ -159,7 +121,7 @@ def _request_of(
         agent=agent,
         pin=pin,
         asker=asker,
-        boots=asker.boots and pin.is_boot_nic and not _boots_local(pin, installations),
+        boots=asker.boots and pin.is_boot_nic and not boots_local(pin, installations),
         ciaddr=datagram[12:16],
         giaddr=giaddr,
         relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
@@ -192,7 +154,7 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
     )
 
 
-def _boots_local(pin: Pin, installations: Mapping[str, Installation]) -> bool:
+def boots_local(pin: Pin, installations: Mapping[str, Installation]) -> bool:
     """Whether the host shall find no boot file, so that its firmware goes on to the disk."""
     if pin.local_boot is not LocalBoot.NO_OFFER:
         return False

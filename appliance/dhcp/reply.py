@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from appliance.dhcp.clients import Asker
-from appliance.dhcp.compile import NO_ADDRESS, DhcpTable, Form, Pin, build_template
+from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.options import (
     COOKIE,
     HEADER_BYTES,
@@ -23,6 +23,7 @@ from appliance.dhcp.options import (
     OPT_SERVER_ID,
     encode_option,
 )
+from appliance.dhcp.templates import NO_ADDRESS, Form, Pin, build_template
 from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpRefused, Event
 
 REPLY_HEAD = b"\x02\x01\x06\0"  # op, htype, hlen, hops

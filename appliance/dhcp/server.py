@@ -9,11 +9,11 @@ from ipaddress import IPv4Address
 
 from appliance import sockets
 from appliance.allowance import Allowance
+from appliance.dhcp.answers import Answers
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.frame import ethernet_frame
 from appliance.dhcp.interfaces import Interface, list_interfaces
 from appliance.dhcp.probe import find_rogues
-from appliance.dhcp.protocol import Answers
 from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence
 from appliance.errors import ListenError
 from appliance.events import Event

@@ -3,11 +3,12 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from appliance.dhcp.answers import Answers
 from appliance.dhcp.clients import identify
 from appliance.dhcp.compile import DhcpTable, compile_dhcp
 from appliance.dhcp.options import parse_options
 from appliance.dhcp.probe import read_offer
-from appliance.dhcp.protocol import Answers, answer
+from appliance.dhcp.protocol import answer
 from appliance.dhcp.reply import Arrival, Reply, Silence
 from appliance.install.lifecycle import Installation, Order
 from appliance.model import DhcpMode

@@ -5,9 +5,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from appliance.dhcp import protocol
+from appliance.dhcp import answers as answers_module
+from appliance.dhcp.answers import Answers
 from appliance.dhcp.compile import DhcpTable, compile_dhcp
-from appliance.dhcp.protocol import Answers
 from appliance.dhcp.reply import Reply
 from appliance.install.lifecycle import Installation, Order
 from tests.clusters import reference_cluster
@@ -50,7 +50,7 @@ def test_new_tables_change_what_a_host_gets_that_asked_before(table: DhcpTable) 
 
 
 def test_what_is_remembered_has_a_bound(table: DhcpTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "MAX_KNOWN", 10)
+    monkeypatch.setattr(answers_module, "MAX_KNOWN", 10)
     answers = Answers()
     for padding in range(100):
         told(answers, table, padding=padding)
