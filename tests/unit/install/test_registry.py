@@ -368,9 +368,9 @@ async def test_host_settles_by_the_clock_when_its_disk_can_be_written(tmp_path):
         m1 = fleet.boot(1)
         fleet.happen(m1.live(rootfs=120 * MB), 0.0)
         assert fleet[m1].order is Order.INSTALL
-        started = time.time()
         await until(lambda: fleet[m1].order is Order.LOCAL)
-        assert time.time() - started > 0.9
+        # By the fleet's clock, which stood still when the machine had everything: 120 MB at 100 MB/s.
+        assert time.time() >= fleet.clock.now + 1.2
         assert list(fleet.of(InstallSettled))
 
 
