@@ -3,7 +3,7 @@
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scapy.layers.dhcp import BOOTP, DHCP, DHCPOptions
 from scapy.layers.inet import IP, UDP
@@ -12,16 +12,35 @@ from scapy.layers.l2 import Ether
 from appliance.dhcp.compile import DhcpTable, compile_dhcp
 from appliance.dhcp.frame import ethernet_frame
 from appliance.dhcp.options import encode_option, lay_out, parse_options, scan_options
-from appliance.dhcp.reply import reply_address
+from appliance.dhcp.reply import LINK_SELECTION, reply_address
 from appliance.model import INFINITE_LEASE, Network, Route
 from tests.clusters import reference_cluster
-from tests.dhcp_messages import BS_MAC, arrival, ask, request
+from tests.dhcp_messages import BS_MAC, arrival, ask, request, silence
 
 NAMES = {code: option if isinstance(option, str) else option.name for code, option in DHCPOptions.items()}
 
 label = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 domain = st.lists(label, min_size=1, max_size=4).map(".".join)
 address = st.integers(1, 2**32 - 2).map(IPv4Address)
+
+HOME = IPv4Address("172.16.0.11").packed  # in every network that is drawn
+
+
+def suboption(code: int, value: bytes) -> bytes:
+    return bytes((code, len(value))) + value
+
+
+def names_no_other_network(agent: bytes) -> bool:
+    """Whether option 82 leaves the client where giaddr says, or says so itself (RFC 3527)."""
+    found: dict[int, bytes] = {}
+    scan_options(agent, 0, len(agent), found)
+    link = found.get(LINK_SELECTION, b"")
+    return len(link) != 4 or link == HOME
+
+
+codes = st.integers(1, 254) | st.just(LINK_SELECTION)
+suboptions = st.builds(suboption, codes, st.binary(max_size=28) | st.just(HOME))
+agents = (st.binary(max_size=120) | st.lists(suboptions, max_size=4).map(b"".join)).filter(names_no_other_network)
 
 
 @st.composite
@@ -83,7 +102,7 @@ def test_offer_says_what_the_network_says(network: Network, identifier: bytes) -
 
 
 @settings(max_examples=80, deadline=None)
-@given(networks(), st.binary(max_size=30), st.integers(0, 1500), st.binary(max_size=120))
+@given(networks(), st.binary(max_size=30), st.integers(0, 1500), agents)
 def test_reply_fits_the_client_and_keeps_the_lease(
     network: Network, parameters: bytes, size: int, agent: bytes
 ) -> None:
@@ -95,6 +114,15 @@ def test_reply_fits_the_client_and_keeps_the_lease(
     assert read is not None
     assert {1, 12, 51, 53, 54} <= set(read)
     assert read.get(82, b"") == agent
+
+
+@settings(deadline=None)
+@given(networks(), address)
+def test_link_selection_of_another_network_gets_silence(network: Network, elsewhere: IPv4Address) -> None:
+    assume(elsewhere not in network.cidr)
+    link = suboption(LINK_SELECTION, elsewhere.packed)
+    asked = request("discover", (82, link), giaddr="172.16.0.10")
+    assert silence(table_of(network), asked).why == "wrong-network"
 
 
 @settings(deadline=None)
