@@ -502,7 +502,6 @@ async def test_worker_waits_until_the_machine_config_server_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("appliance.web.machineconfig.KEEP_SECONDS", 0.0)
-    monkeypatch.setattr("appliance.web.machineconfig.SETTLE_SECONDS", 0.05)
     fill(tmp_path)
     port = free_port()
     monkeypatch.setattr("appliance.web.compile.MACHINE_CONFIG_PORT", port)
@@ -513,6 +512,8 @@ async def test_worker_waits_until_the_machine_config_server_answers(
         async def drop(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.close()
 
+        # Only to wait longer than any pause: the probe knows as soon as the connection is dropped.
+        monkeypatch.setattr("appliance.web.machineconfig.SETTLE_SECONDS", 30.0)
         async with await asyncio.start_server(drop, "127.0.0.1", port):
             assert b"nothing answers on" in (await fetch(web, W1_SCRIPT, client=W1)).body
 
@@ -520,6 +521,7 @@ async def test_worker_waits_until_the_machine_config_server_answers(
             await reader.read()
             writer.close()
 
+        monkeypatch.setattr("appliance.web.machineconfig.SETTLE_SECONDS", 0.05)
         async with await asyncio.start_server(stay, "127.0.0.1", port):
             assert b"coreos.inst" in (await fetch(web, W1_SCRIPT, client=W1)).body
 
