@@ -207,6 +207,11 @@ async def test_one_connection_too_many_closes_the_quietest(monkeypatch: pytest.M
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up soon; for where no forwarder is to answer."""
+    give_up_soon(monkeypatch)
+
+
+def give_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolver_module, "WAIT_SECONDS", (0.1, 0.1))
     monkeypatch.setattr(resolver_module, "STALE_WAIT_SECONDS", 0.05)
 
@@ -237,7 +242,7 @@ async def test_equal_questions_at_once_are_asked_once() -> None:
     assert len(upstream.asked) == 1
 
 
-async def test_a_dead_forwarder_is_passed_over(impatient: None) -> None:
+async def test_a_dead_forwarder_is_passed_over() -> None:
     dead, alive = Upstream(lambda _query: None), Upstream(address_of)
     async with running(dead) as first, running(alive) as second, serving(forwarding_cluster(first, second)) as served:
         assert (await served.ask(query("quay.io"))).answer
@@ -278,11 +283,12 @@ async def test_a_closed_port_upstream_is_a_server_failure() -> None:
         assert (await served.ask(query("quay.io"))).rcode() == dns.rcode.SERVFAIL
 
 
-async def test_stale_answer_is_served_while_forwarders_are_dead(impatient: None) -> None:
+async def test_stale_answer_is_served_while_forwarders_are_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     upstream = Upstream(lambda query: address_of(query, ttl=1))
     async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
         await served.ask(query("quay.io"))
         upstream.answering = lambda _query: None
+        give_up_soon(monkeypatch)
         kept = served.server._resolver._memory.cache._kept
         for question, answer in kept.items():
             kept[question] = replace(answer, kept_at=answer.kept_at - 60, fresh_until=answer.fresh_until - 60)
