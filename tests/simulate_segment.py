@@ -75,6 +75,17 @@ class Segment:
             time.sleep(0.02)
         raise TimeoutError(f"nothing listens on port {port}")
 
+    def wait_for_socket(self, port: int, place: AbstractContextManager[None] | None = None) -> None:
+        """Wait until a process has a UDP socket on *port*, where the appliance's address is or in *place*."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            with place or self.place:
+                found = subprocess.run(["ss", "-Hlnu"], capture_output=True, text=True, check=True).stdout
+            if f":{port} " in found:
+                return
+            time.sleep(0.02)
+        raise TimeoutError(f"nothing has UDP port {port}")
+
     @contextmanager
     def appliance(self, data_dir: Path) -> Iterator[Path]:
         """Serve the segment's cluster with stand-in files; give the path of its log."""

@@ -82,10 +82,14 @@ def dhclient(lab: Lab, namespace: str, leases: str = "") -> dict[str, str]:
     return environment(lab)
 
 
-def wait_for_port(lab: Lab, namespace: str, port: int) -> None:
-    """Return when a UDP socket in *namespace* has *port*."""
-    deadline = time.monotonic() + 10
-    while f":{port} " not in lab.run(namespace, "ss", "-Hlnu") and time.monotonic() < deadline:
+def start_daemon(lab: Lab, namespace: str, *command: str) -> None:
+    """Start another's DHCP server or relay, and return when it has its UDP socket."""
+    daemon = lab.start(namespace, *command)
+    deadline = time.monotonic() + 30
+    while ":67 " not in lab.run(namespace, "ss", "-Hlnu"):
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            daemon.kill()
+            pytest.fail(f"{command[0]} does not serve: {daemon.communicate()[0]}")
         time.sleep(0.05)
 
 
@@ -99,8 +103,7 @@ def far_network(lab: Lab) -> str:
         f"-n {relay} addr add 172.16.9.1/24 dev eth1",
         f"-n {APPLIANCE_NAMESPACE} route add 172.16.9.0/24 via 172.16.0.1",
     )
-    lab.start(relay, "dhcrelay", "-d", "-4", "-a", "-id", "eth1", "-iu", "eth0", "172.16.0.101")
-    wait_for_port(lab, relay, 67)
+    start_daemon(lab, relay, "dhcrelay", "-d", "-4", "-a", "-id", "eth1", "-iu", "eth0", "172.16.0.101")
     return far
 
 
@@ -254,8 +257,7 @@ def test_another_dhcp_server_on_the_segment_is_reported(lab: Lab) -> None:
     ip(f"-n {rogue} addr add 172.16.0.66/24 dev eth0")
     leases = lab.directory / "rogue.leases"
     options = ("--port=0", "--dhcp-authoritative", f"--dhcp-leasefile={leases}", "--user=root", "--no-ping")
-    lab.start(rogue, "dnsmasq", "-d", "-C", "/dev/null", *options, "--dhcp-range=172.16.0.200,172.16.0.210,1h")
-    wait_for_port(lab, rogue, 67)
+    start_daemon(lab, rogue, "dnsmasq", "-d", "-C", "/dev/null", *options, "--dhcp-range=172.16.0.200,172.16.0.210,1h")
     served = lab.serve()
     event = served.event("dhcp.rogue")
     assert (event["server"], event["interface"]) == ("172.16.0.66", "br0")

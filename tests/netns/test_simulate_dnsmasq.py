@@ -2,7 +2,8 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -96,11 +97,26 @@ def peers(tmp_path: Path) -> Iterator[tuple[Segment, Path]]:
             yield made, tmp_path
 
 
-def dnsmasq(directory: Path, name: str, *parts: str) -> list[str]:
-    """Write a configuration and return the command that runs it."""
+@contextmanager
+def dnsmasq(
+    peers: tuple[Segment, Path],
+    name: str,
+    *parts: str,
+    place: AbstractContextManager[None] | None = None,
+    ports: Sequence[int] = (67,),
+) -> Iterator[None]:
+    """Run dnsmasq with a configuration of *parts*; the block begins when it has its sockets."""
+    made, directory = peers
     text = "\n".join(parts).format(root=directory / "root")
     (directory / f"{name}.conf").write_text(f"{text}\ndhcp-leasefile={directory}/{name}.leases\n")
-    return ["dnsmasq", "-C", str(directory / f"{name}.conf")]
+    log = directory / f"{name}.log"
+    with made.running(["dnsmasq", "-C", str(directory / f"{name}.conf")], log, place=place):
+        try:
+            for port in ports:
+                made.wait_for_socket(port, place)
+        except TimeoutError:
+            pytest.fail(f"dnsmasq does not serve: {log.read_text()}")
+        yield
 
 
 @pytest.mark.parametrize(
@@ -109,7 +125,7 @@ def dnsmasq(directory: Path, name: str, *parts: str) -> list[str]:
 )
 def test_a_machine_installs_itself_from_dnsmasq(peers: tuple[Segment, Path], hardware: str, loader: str) -> None:
     made, directory = peers
-    with made.running(dnsmasq(directory, "full", COMMON, FULL), directory / "full.log"):
+    with dnsmasq(peers, "full", COMMON, FULL):
         done = made.simulate("m1", "--arch", hardware, "--disk-first", "--images", str(directory / "root"))
     assert done.returncode == 0, done.stdout + done.stderr + (directory / "full.log").read_text()
     assert loader in done.stdout
@@ -118,8 +134,8 @@ def test_a_machine_installs_itself_from_dnsmasq(peers: tuple[Segment, Path], har
 
 
 def test_a_server_that_knows_no_once_lets_a_machine_go_round_in_a_circle(peers: tuple[Segment, Path]) -> None:
-    made, directory = peers
-    with made.running(dnsmasq(directory, "full", COMMON, FULL), directory / "full.log"):
+    made, _ = peers
+    with dnsmasq(peers, "full", COMMON, FULL):
         done = made.simulate("m1")
     assert done.returncode == 1
     assert "it boots from the network again and again" in done.stdout
@@ -131,11 +147,10 @@ def test_a_machine_finds_its_boot_file_through_a_proxy(peers: tuple[Segment, Pat
     with made.place, Bridge("br0", Ports()) as bridge:
         other = bridge.plug(MacAddress.parse("02:00:00:00:00:02"))
         other.configure(IPv4Address("172.16.0.102"), 24, None)
-        addresses = dnsmasq(directory, "addresses", "port=0\nno-daemon\nuser=root\nbind-interfaces", ADDRESSES_ONLY)
-        proxy = dnsmasq(directory, "proxy", COMMON, PROXY)
+        common = "port=0\nno-daemon\nuser=root\nbind-interfaces"
         with (
-            made.running(addresses, directory / "addresses.log", place=other.place),
-            made.running(proxy, directory / "proxy.log"),
+            dnsmasq(peers, "addresses", common, ADDRESSES_ONLY, place=other.place),
+            dnsmasq(peers, "proxy", COMMON, PROXY, ports=(67, 4011)),
         ):
             done = made.simulate("m1", "--arch", hardware, "--disk-first")
     assert done.returncode == 0, done.stdout + done.stderr + (directory / "proxy.log").read_text()
@@ -162,11 +177,11 @@ WITHOUT_DNS = "port=0"
     ids=["other name", "other address", "no PTR", "no DNS", "no api-int"],
 )
 def test_a_system_whose_names_do_not_hold_says_how(peers: tuple[Segment, Path], names: str, says: str) -> None:
-    made, directory = peers
+    made, _ = peers
     # No name in dhcp-host: dnsmasq would answer for it whatever the records say.
     addresses = ADDRESSES_ONLY.replace("interface=eth0", "").replace("172.16.0.21,m1", "172.16.0.21")
     common = "no-daemon\nno-resolv\nno-hosts\nuser=root\ninterface=br0\nexcept-interface=lo\nbind-interfaces"
-    with made.running(dnsmasq(directory, "names", common, addresses, names), directory / "names.log"):
+    with dnsmasq(peers, "names", common, addresses, names):
         done = made.simulate("m1")
     assert done.returncode == 1
     assert says in done.stdout
