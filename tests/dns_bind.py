@@ -1,7 +1,6 @@
 """A BIND with zones of ours on loopback, and the comparison of its answers with ours."""
 
 import contextlib
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import dns.query
 import dns.rrset
 
 from appliance.dns.zone import Zone
+from tests.dns_serving import free_port
 
 START_SECONDS = 20.0
 
@@ -21,9 +21,7 @@ START_SECONDS = 20.0
 @contextlib.contextmanager
 def bind(folder: Path, zones: tuple[Zone, ...], serial: int) -> Iterator[int]:
     """Run BIND with *zones*, recursion allowed but leading nowhere; yield its port on 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     clauses = []
     for number, zone in enumerate(zones):
         (folder / f"{number}.zone").write_text(zone.text(serial))

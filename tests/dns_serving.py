@@ -36,9 +36,16 @@ class Served:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free for both transports."""
+    while True:
+        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            tcp.bind((LOOPBACK, 0))
+            port = int(tcp.getsockname()[1])
+            try:
+                udp.bind((LOOPBACK, port))
+            except OSError:
+                continue  # a UDP socket of somebody has the number
+            return port
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ import dns.rcode
 import dns.rrset
 
 from appliance.model import Endpoint
+from tests.dns_serving import free_port
 
 LOOPBACK = IPv4Address("127.0.0.1")
 
@@ -62,8 +63,8 @@ class Upstream(asyncio.DatagramProtocol):
 async def running(upstream: Upstream) -> AsyncIterator[Endpoint]:
     """Let *upstream* listen on one port for both transports."""
     loop = asyncio.get_running_loop()
-    server = await asyncio.start_server(upstream.serve_tcp, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    port = free_port()
+    server = await asyncio.start_server(upstream.serve_tcp, "127.0.0.1", port)
     transport, _ = await loop.create_datagram_endpoint(lambda: upstream, ("127.0.0.1", port))
     try:
         yield Endpoint(LOOPBACK, port)
