@@ -8,6 +8,8 @@ from typing import Literal
 
 from playwright.async_api import Page, async_playwright
 
+from appliance.simulate.namespace import Namespace
+
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -60,13 +62,24 @@ class Opened:
         return path
 
 
+def chromium_in(place: Namespace, directory: Path) -> Path:
+    """Write a program into *directory* that starts Chromium in *place*, and return its path."""
+    program = directory / "chromium"
+    program.write_text(f'#!/bin/sh\nexec nsenter --net={place.path} {CHROMIUM} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
 @asynccontextmanager
 async def opened(
-    url: str, size: tuple[int, int] = DESKTOP, scheme: Literal["light", "dark"] = "light"
+    url: str,
+    size: tuple[int, int] = DESKTOP,
+    scheme: Literal["light", "dark"] = "light",
+    executable: str | Path = CHROMIUM,
 ) -> AsyncIterator[Opened]:
     """Open *url* in a browser of its own, and wait until it shows hosts."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=executable, args=FLAGS)
         width, height = size
         page = await browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
         page.set_default_timeout(20_000)

@@ -1,12 +1,13 @@
 """The whole reference cluster at once: seven machines on seven cables, watched, and through a kill of the appliance."""
 
+import asyncio
 import json
 import re
 import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from appliance.install.encoding import decoded
 from appliance.install.lifecycle import Installation, Stage
 from appliance.simulate.namespace import ip
+from tests.browser_page import chromium_in, opened
 from tests.serve_lab import PROGRAM, Site, site, until
 from tests.simulate_segment import REFERENCE, ROOT
 
@@ -23,6 +25,7 @@ pytestmark = [pytest.mark.netns, pytest.mark.timeout(180)]
 
 NAMES = ("bs", "m1", "m2", "m3", "w1", "w2", "w3")
 API_INT = "172.16.0.110"
+DASHBOARD = "http://127.0.0.1:8080/"
 
 
 @pytest.fixture
@@ -80,8 +83,12 @@ def told(directory: Path) -> str:
     return "".join(f"{path.name}: {path.read_text()}" for path in sorted(directory.glob("*.log")))
 
 
-def test_seven_machines_install_at_once_and_the_picture_agrees_with_the_journal(here: Site, tmp_path: Path) -> None:
-    with here.serve() as one, ExitStack() as stack:
+async def test_seven_machines_install_at_once_and_every_picture_agrees_with_the_journal(
+    here: Site, tmp_path: Path
+) -> None:
+    """The dashboard is open in Chromium meanwhile, and `status --watch` runs."""
+    async with AsyncExitStack() as stack:
+        one = stack.enter_context(here.serve())
         pictures = stack.enter_context((tmp_path / "pictures").open("w+"))
         watching = subprocess.Popen(
             [*PROGRAM, "status", "--watch", "-o", "json", "--data-dir", str(here.data_dir)],
@@ -90,13 +97,19 @@ def test_seven_machines_install_at_once_and_the_picture_agrees_with_the_journal(
         )
         stack.callback(watching.wait)
         stack.callback(watching.kill)
+        page = await stack.enter_async_context(opened(DASHBOARD, executable=chromium_in(here.place, tmp_path)))
         stack.enter_context(control_plane(here))
         with powered_on(here, tmp_path) as machines:
             for name, machine in machines.items():
-                assert machine.wait(120) == 0, f"{name}: {told(tmp_path)}"
+                assert await asyncio.to_thread(machine.wait, 120) == 0, f"{name}: {told(tmp_path)}"
         rows, events = one.rows(), one.events()
         last = len((tmp_path / "pictures").read_text().splitlines())
         until(lambda: len((tmp_path / "pictures").read_text().splitlines()) > last + 1, "one more picture")
+        await page.wait_for_text("#installed", "7 of 7")
+        for row in rows.values():
+            await page.page.wait_for_selector(f"[data-host='{row['host']}'][data-stage={row['stage']}]")
+        seen = await page.page.evaluate("window.seen")
+        assert page.complaints == []
 
     for name in NAMES:
         reached = stages_of(events, name)
@@ -104,6 +117,9 @@ def test_seven_machines_install_at_once_and_the_picture_agrees_with_the_journal(
         assert reached == sorted(set(reached)), name
         assert {Stage.SCRIPT, Stage.KERNEL, Stage.INITRAMFS, Stage.IGNITION, Stage.INSTALLED} <= set(reached), name
         assert Stage[rows[name]["stage"].upper()] is reached[-1] >= Stage.BOOTED, name
+        on_cards = [Stage[stage.upper()] for stage in seen[rows[name]["host"]]["stages"]]
+        assert on_cards == sorted(on_cards), name
+        assert {*on_cards} <= {Stage.WAITING, *reached}, name
     shown = [json.loads(line)["hosts"] for line in (tmp_path / "pictures").read_text().splitlines()]
     for name in NAMES:
         steps = [row["step"] for picture in shown for row in picture if row["name"] == name]
