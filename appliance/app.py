@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 # Long enough for a rootfs of 1 GiB to seven hosts on a 1 Gbit/s link; systemd's own limit is set above it.
 DRAIN_SECONDS = 75.0
 SWITCH_SECONDS = 0.0005
+# New objects between two looks of the collector. With Python's 700 it took 4 % of a server full of DHCP, and found
+# nothing: what a datagram leaves behind goes by itself.
+COLLECT_OBJECTS = 10_000
 
 
 class App:
@@ -76,6 +79,7 @@ class App:
         # What has been built so far lives as long as the process: keep the collector from walking it.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(COLLECT_OBJECTS)
         async with asyncio.TaskGroup() as tasks:
             works = {**parts.works(), "reload": self._reload_when_asked(parts), "watchdog": _feed_watchdog()}
             running = [tasks.create_task(_endless(name, work), name=name) for name, work in works.items()]
