@@ -55,6 +55,7 @@ METRICS = {
         Described(
             "dhcp_stranger_events_dropped_total", "counter", "Events of unknown machines that were only counted."
         ),
+        Described("dhcp_host_events_dropped_total", "counter", "Events of hosts that were only counted."),
         Described("tftp_transfers_total", "counter", "TFTP transfers, by what became of them.", ("outcome",)),
         Described("tftp_refusals_total", "counter", "TFTP requests answered with an error.", ("reason",)),
         Described("tftp_silences_total", "counter", "TFTP requests that got no reply.", ("reason",)),
@@ -153,6 +154,7 @@ class Metrics(Collector):
         yield _counter("dhcp_sends_total", _under(counts, "sent"))
         yield _counter("dhcp_send_failures_total", _under(counts, "unsent"))
         yield _counter("dhcp_stranger_events_dropped_total", {(): counts.get(("stranger-event", "dropped"), 0)})
+        yield _counter("dhcp_host_events_dropped_total", {(): counts.get(("host-event", "dropped"), 0)})
 
     def _tftp(self) -> Iterator[Metric]:
         counts = self._of("tftp")

@@ -32,13 +32,18 @@ MAX_REQUEST_BYTES = 2048  # past any MTU that DHCP crosses
 ANCILLARY_BYTES = socket.CMSG_SPACE(IN_PKTINFO.size)
 INTERFACES_SECONDS = 5.0  # interfaces and addresses that come later are seen by then; firmware asks for longer
 PROBE_SECONDS = 600.0
+# A boot makes some ten events and a machine in a loop a few a second. Who sends more under a host's MAC address
+# is answered, and counted, but shall not fill log and journal.
+HOST_EVENTS_A_SECOND = 10.0
+HOST_EVENTS_AT_ONCE = 50.0
 
 
 class DhcpServer:
     """The DHCP server, and beside it the boot server of PXE (port 4011).
 
     *counts* holds ("reply", "offer" | "ack" | "nak"), ("silence", why), ("sent",
-    "frame" | "unicast" | "broadcast"), ("unsent", what the system said), ("stranger-event", "dropped").
+    "frame" | "unicast" | "broadcast"), ("unsent", what the system said), ("stranger-event", "dropped"),
+    ("host-event", "dropped").
     """
 
     def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
@@ -52,7 +57,8 @@ class DhcpServer:
         self._bound: dict[socket.socket, tuple[str, int]] = {}  # to an interface, by name and index
         self._senders: dict[str, socket.socket | None] = {}
         self._interfaces: dict[int, Interface] = {}
-        self._allowance = Allowance()
+        self._strangers = Allowance()
+        self._hosts: dict[str, Allowance] = {}  # by name
         self._answers = Answers()
         if live.tables.dhcp.mode is not DhcpMode.OFF:
             try:
@@ -165,14 +171,14 @@ class DhcpServer:
             if isinstance(result, Silence):
                 self.counts["silence", result.why] += 1
                 if result.event is not None:
-                    self._publish_allowed(result.event)
+                    self._tell(result.event)
                 continue
             if self.tap is not None:
                 self.tap(result.payload, (socket.inet_ntoa(local), port), (result.address, result.port))
             self._send(sock, result, interface, local)
             self.counts["reply", result.message] += 1
             if result.event is not None:
-                self._publish(result.event)
+                self._tell(result.event)
 
     def _send(self, sock: socket.socket, reply: Reply, interface: Interface, local: bytes) -> None:
         address = reply.address
@@ -244,9 +250,13 @@ class DhcpServer:
             self._interfaces[index] = Interface(index, name, (), None)
         return self._interfaces[index]
 
-    def _publish_allowed(self, event: Event) -> None:
-        """Publish *event*, unless strangers have caused too many."""
-        if event.host or self._allowance.take(asyncio.get_running_loop().time()):
+    def _tell(self, event: Event) -> None:
+        """Publish *event*, unless strangers, or whoever speaks for its host, have caused too many."""
+        host = event.host
+        allowance = self._hosts.get(host) if host else self._strangers
+        if allowance is None:
+            allowance = self._hosts[host] = Allowance(HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
+        if allowance.take(asyncio.get_running_loop().time()):
             self._publish(event)
         else:
-            self.counts["stranger-event", "dropped"] += 1
+            self.counts["host-event" if host else "stranger-event", "dropped"] += 1

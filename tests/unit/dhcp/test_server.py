@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from appliance.allowance import Allowance
 from appliance.dhcp import server as dhcp_server
 from appliance.dhcp.compile import compile_dhcp
 from appliance.dhcp.interfaces import list_interfaces
-from appliance.dhcp.server import DhcpServer
+from appliance.dhcp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, DhcpServer
 from appliance.errors import ListenError
 from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpUnknown, Event
 from appliance.model import Cluster, DhcpMode
@@ -150,6 +151,18 @@ async def test_flood_of_strangers_is_counted_but_not_told_without_end(
         assert it.server.counts["silence", "unknown-mac"] == 20
         assert sum(isinstance(event, DhcpUnknown) for event in it.events) == 5
         assert it.server.counts["stranger-event", "dropped"] == 15
+
+
+async def test_flood_under_a_hosts_name_is_answered_and_told_within_bounds(port: int, relay: socket.socket) -> None:
+    async with running(loopback_cluster(port)) as it:
+        relay.bind((RELAY, port))
+        began = time.monotonic()
+        for xid in range(200):
+            reply, _ = await exchange(relay, request("discover", giaddr=RELAY, xid=xid), ("127.16.0.101", port))
+            assert read(reply).header.xid == xid
+        allowed = HOST_EVENTS_AT_ONCE + HOST_EVENTS_A_SECOND * (time.monotonic() - began)
+        assert HOST_EVENTS_AT_ONCE <= len(it.events) <= allowed + 1
+        assert it.server.counts["host-event", "dropped"] == 200 - len(it.events)
 
 
 async def test_sockets_are_closed_when_the_server_ends(port: int) -> None:
