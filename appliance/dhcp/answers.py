@@ -13,7 +13,7 @@ from appliance.dhcp.reply import Arrival, Reply, Silence
 from appliance.dhcp.templates import Pin
 from appliance.install.lifecycle import Installation
 
-MAX_KNOWN = 4096  # replies kept: 250 hosts with all that they ask in two boots, or 1,000 that renew; some 5 MB
+MAX_KNOWN = 1024  # replies kept: what 170 hosts ask in a boot, or 1,000 that renew; some 1.5 MB
 MAX_KNOWN_BYTES = 1024  # and none to a request that is padded beyond all use
 
 
