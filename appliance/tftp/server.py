@@ -30,6 +30,9 @@ ANSWER_BYTES = 256  # an ACK has 4; of an ERROR the beginning will do
 REQUESTS_A_WAKE = 32
 ANSWERS_A_WAKE = 64  # under 1 ms
 TICK_SECONDS = 0.02  # how late a deadline may be seen; looking at 1,000 transfers takes 0.1 ms
+# A boot makes four events; who asks without end under a host's address shall not fill log and journal.
+HOST_EVENTS_A_SECOND = 10.0
+HOST_EVENTS_AT_ONCE = 100.0
 LIVELY_SECONDS = 1.0  # who sent an ACK so lately has not started anew, whatever the request that arrives says
 
 Tap = Callable[[bytes, Peer, Peer], None]
@@ -47,7 +50,8 @@ class TftpServer:
         self.tap: Tap | None = None
         self._live = live
         self._publish = publish
-        self._allowance = Allowance()
+        self._strangers = Allowance()
+        self._hosts: dict[str, Allowance] = {}  # by name
         self._is_single_port = listen.tftp_single_port
         self._files = Files()
         self._sessions: dict[int, Session] = {}  # by descriptor; by a number below 0 where they share the listener's
@@ -291,6 +295,9 @@ class TftpServer:
             self._idle.set()
 
     def _tell(self, event: Event) -> None:
-        """Publish *event*, unless strangers have caused too many."""
-        if event.host or self._allowance.take(self._loop.time()):
+        """Publish *event*, unless strangers, or whoever speaks from its host's address, have caused too many."""
+        allowance = self._hosts.get(event.host) if event.host else self._strangers
+        if allowance is None:
+            allowance = self._hosts[event.host] = Allowance(HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
+        if allowance.take(self._loop.time()):
             self._publish(event)

@@ -21,6 +21,10 @@ MAX_TOLD = 200  # characters of a path or a User-Agent in an event
 # Refusals to hosts that become events, a second: they tell the operator why a host does not get on.
 HOSTS_REFUSALS = 2000.0
 STRANGERS_AT_ONCE = 20.0  # fewer than one scan has requests
+# Of each host's transfers of one kind. A boot has two or three of a kind; who fetches without end is served, and
+# counted, but shall not push what happened to the others out of the journal.
+HOST_TRANSFERS_A_SECOND = 10.0
+HOST_TRANSFERS_AT_ONCE = 50.0
 # What a client asks for and does well without: iPXE its autoexec, coreos-installer a signature.
 OPTIONAL = (".sig", "autoexec.ipxe")
 # The token of an installation, as a step of a path: a secret, also where it stands in a path that is refused.
@@ -38,6 +42,16 @@ class Desk:
     sender: Sender = field(default_factory=Sender)
     strangers: Allowance = field(default_factory=lambda: Allowance(at_once=STRANGERS_AT_ONCE))
     refused_hosts: Allowance = field(default_factory=lambda: Allowance(HOSTS_REFUSALS, HOSTS_REFUSALS))
+    hosts: dict[tuple[str, WebKind], Allowance] = field(default_factory=dict)  # by name and what they fetch
+
+    def may_tell(self, host: str, what: WebKind, now: float) -> bool:
+        """Return whether one more transfer may be told: of *host*, or of a stranger where that is ""."""
+        if not host:
+            return self.strangers.take(now)
+        allowance = self.hosts.get((host, what))
+        if allowance is None:
+            allowance = self.hosts[host, what] = Allowance(HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ONCE)
+        return allowance.take(now)
 
 
 class Exchange:
@@ -64,7 +78,7 @@ class Exchange:
         self._first = first
         if self.method != "GET" or self.is_quiet:
             return
-        if self.host or self._desk.strangers.take(self._began):
+        if self._desk.may_tell(self.host, self.what, self._began):
             self._is_told = True
             self._desk.publish(WebStarted(self.host, self.client, self.path, self.what, first, total))
 

@@ -3,10 +3,11 @@
 import asyncio
 import resource
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, ip_address
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from appliance.tables import Live, compile_tables
 from appliance.tftp import server as server_module
 from appliance.tftp import transfer as transfer_module
 from appliance.tftp.protocol import ack_datagram
-from appliance.tftp.server import TftpServer
+from appliance.tftp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, TftpServer
 from tests.clusters import reference_cluster
 
 LOADER = bytes(range(256)) * 12  # 3072 bytes: six blocks of 512, and an empty one
@@ -32,11 +33,17 @@ def live(cluster: Cluster) -> Live:
 class Running:
     """A server under test, with what it published."""
 
-    def __init__(self, data_dir: Path, address: str = "127.0.0.1", *, single: bool = False, mtu: int = 1500) -> None:
+    def __init__(
+        self, data_dir: Path, address: str = "127.0.0.1", *, single: bool = False, mtu: int = 1500, host: str = ""
+    ) -> None:
+        """*host* is the address of a host of ours, in 127.0.0.0/8."""
         (data_dir / "tftp").mkdir(exist_ok=True)
         (data_dir / "tftp" / "loader").write_bytes(LOADER)
         cluster = reference_cluster(data_dir)
         network: Network = replace(cluster.networks[0], mtu=mtu)
+        if host:
+            network = replace(network, cidr=IPv4Network("127.0.0.0/8"))
+            cluster = replace(cluster, hosts=(replace(cluster.hosts[0], address=IPv4Address(host)),))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -288,6 +295,20 @@ async def test_drain_ends_when_its_time_is_up(tmp_path: Path, clients: MakeClien
         await clients(it.port).ask()
         await asyncio.wait_for(it.server.drain(0.05), 5.0)
         assert it.server.counts["started",] == 1
+
+
+async def test_flood_from_a_hosts_address_is_counted_but_not_told_without_end(
+    tmp_path: Path, clients: MakeClient
+) -> None:
+    async with running(Running(tmp_path, host="127.0.0.9")) as it:
+        client = clients(it.port, "127.0.0.1", "127.0.0.9")
+        began = time.monotonic()
+        for number in range(300):
+            await client.ask(name=b"no-%d" % number)
+        allowed = HOST_EVENTS_AT_ONCE + HOST_EVENTS_A_SECOND * (time.monotonic() - began)
+        assert it.server.counts["refused", "not-found"] == 300
+        assert HOST_EVENTS_AT_ONCE <= len(it.events) <= allowed + 1
+        assert {event.host for event in it.events} == {"bs.ocp45.example.localdomain"}
 
 
 async def test_flood_of_strangers_is_counted_but_not_told_without_end(

@@ -22,7 +22,7 @@ from appliance.model import Arch, Image
 from appliance.tables import Live, compile_tables
 from appliance.web import server as server_module
 from appliance.web import transfer
-from appliance.web.exchange import STRANGERS_AT_ONCE
+from appliance.web.exchange import HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ONCE, STRANGERS_AT_ONCE
 from appliance.web.server import WebServer
 from tests.clusters import LEGACY_IMAGES
 from tests.web_server import IGNITION, Running, fill, free_port, loopback_cluster, running
@@ -400,6 +400,22 @@ async def test_missing_ignition_is_waited_for_by_its_host_and_missing_for_the_op
     (web.data_dir / "ignition" / "master.ign").unlink()
     assert (await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1)).status == 503
     assert (await fetch(web, "/master.ign", method="HEAD")).status == 404
+
+
+async def test_host_that_fetches_without_end_is_served_and_leaves_room_in_the_journal(web: Running) -> None:
+    web.install("m1", Stage.IPXE)
+    began = time.monotonic()
+    async with connection(web, client=M1) as (reader, writer):
+        for _ in range(200):
+            writer.write(f"GET {M1_SCRIPT} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert (await read_reply(reader, "GET")).status == 200
+    allowed = HOST_TRANSFERS_AT_ONCE + HOST_TRANSFERS_A_SECOND * (time.monotonic() - began)
+    await fetch(web, KERNEL, client=M1)  # which is another kind, and tells how far it is
+    await until(web, "web.done")
+    told = [event.what for event in web.events if isinstance(event, WebStarted)]
+    assert HOST_TRANSFERS_AT_ONCE <= told.count(WebKind.SCRIPT) <= allowed + 1
+    assert told.count(WebKind.KERNEL) == 1
+    assert web.server.counts["request", "script", "200"] == 200
 
 
 @pytest.mark.parametrize(("content", "why"), [(None, "it is not there"), (b"{", "is not JSON")])
