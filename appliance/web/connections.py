@@ -4,7 +4,9 @@ import asyncio
 import resource
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
 
 # As nginx; UEFI and iPXE keep one connection for a whole boot, with seconds between two files.
 IDLE_SECONDS = 75.0
@@ -47,15 +49,28 @@ class Connections(web.Server):
     def __call__(self) -> web.RequestHandler:
         return _Connection(self, loop=asyncio.get_running_loop(), **self._kwargs)
 
+    def _make_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        assert isinstance(protocol, _Connection)
+        protocol.is_answering = True
+        return super()._make_request(message, payload, protocol, writer, task)
+
 
 class _Connection(web.RequestHandler):
-    __slots__ = ("_connections", "_is_counted", "_is_half_closed")
+    __slots__ = ("_connections", "_is_counted", "_is_half_closed", "is_answering")
 
     def __init__(self, connections: Connections, **settings: object) -> None:
         super().__init__(connections, **settings)  # type: ignore[arg-type]
         self._connections = connections
         self._is_counted = False
         self._is_half_closed = False  # the client sends no more, and still reads
+        self.is_answering = False  # a request that has left the queue
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._connections.open >= self._connections.most:
@@ -78,15 +93,14 @@ class _Connection(web.RequestHandler):
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's says None, asyncio's protocol a truth
         """Return whether the connection stays open: while requests from before wait for their answers."""
         # aiohttp closes it at once, and whoever sends a request and shuts its side (RFC 9293 section 3.6) got nothing.
-        if self._waiter is not None and not self._waiter.done():
-            return False
-        self._is_half_closed = True
-        return True
+        self._is_half_closed = bool(self._messages) or self.is_answering
+        return self._is_half_closed
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         response, is_gone = await super().finish_response(request, resp, start_time)
+        self.is_answering = False
         if self._is_half_closed and not self._messages:
             response.force_close()
         return response, is_gone

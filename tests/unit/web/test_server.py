@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from appliance.model import Arch, Image
 from appliance.tables import Live, compile_tables
 from appliance.web import server as server_module
 from appliance.web import transfer
+from appliance.web.connections import _Connection
 from appliance.web.exchange import HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ONCE, STRANGERS_AT_ONCE
 from appliance.web.server import WebServer
 from tests.clusters import LEGACY_IMAGES
@@ -469,6 +471,23 @@ async def test_polls_of_a_held_host_are_told_once(web: Running) -> None:
         await fetch(web, M1_SCRIPT, client=M1)
     await until(web, "web.done")
     assert [event.what for event in web.events if isinstance(event, WebStarted)] == [WebKind.WAIT]
+
+
+async def test_client_that_leaves_with_its_answers_last_byte_leaves_no_connection_behind(
+    web: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most do, and at that moment no request is awaited yet: a thousand would idle for a minute."""
+    answered = _Connection.finish_response
+    stays_open: list[bool] = []
+
+    async def answered_and_left(self: _Connection, *told: Any) -> Any:
+        result = await answered(self, *told)
+        stays_open.append(self.eof_received())
+        return result
+
+    monkeypatch.setattr(_Connection, "finish_response", answered_and_left)
+    await fetch(web, "/pxeboot.ipxe")
+    assert stays_open == [False]
 
 
 async def test_a_poll_is_told_again_after_an_order_in_between(web: Running) -> None:
