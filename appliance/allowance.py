@@ -1,4 +1,4 @@
-"""How many events strangers may cause: a bucket of tokens for each service.
+"""How many events strangers, and each host, may cause: buckets of tokens for each service.
 
 A machine that is in no cluster.yaml, or who forges its address, can ask as
 often as it likes. Each answer is counted; but log and journal are for the
@@ -11,7 +11,9 @@ STRANGER_EVENTS_AT_ONCE = 200.0
 
 
 class Allowance:
-    """What one service may still tell of strangers."""
+    """What one service may still tell, of strangers or of one host."""
+
+    __slots__ = ("_at", "_at_once", "_left", "_per_second")  # there is one for each host and kind of file
 
     def __init__(
         self, per_second: float = STRANGER_EVENTS_PER_SECOND, at_once: float = STRANGER_EVENTS_AT_ONCE

@@ -5,10 +5,7 @@ whatever is no block are kept; of HTTP the head of each exchange, written from
 its event as one segment each way, so that the whole boot is in one file.
 
 A boot goes from firmware over iPXE to an operating system; a step back in that
-order is a new boot, and what is on the tape before it is left out of the capture.
-
-A tape is written with every datagram and read when somebody asks, which is seldom:
-so everything that can wait is done then.
+order is a new boot, and the tape begins again.
 """
 
 import socket
@@ -16,7 +13,6 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import NamedTuple
 
 from appliance.events import Stamped, WebFinished, WebRefused
@@ -51,11 +47,12 @@ class _Kept(NamedTuple):
 class _Tape:
     """One host's packets, oldest first."""
 
-    __slots__ = ("exchanges", "packets", "size")
+    __slots__ = ("exchanges", "packets", "size", "speaker")
 
     def __init__(self) -> None:
         self.packets: deque[_Kept] = deque()
         self.size = 0  # of the packets, in bytes
+        self.speaker = _FIRMWARE
         self.exchanges = 0  # by HTTP, each of which is a connection of its own in the file
 
     def add(self, kept: _Kept, limit: int) -> None:
@@ -65,17 +62,12 @@ class _Tape:
         while self.size > limit and len(packets) > 1:
             self.size -= HEADERS_BYTES + len(packets.popleft().payload)
 
-    def last_boot(self) -> list[_Kept]:
-        """Return the packets since the machine's last start, as far as they are kept, in the order of time."""
-        first, before = 0, _FIRMWARE
-        for position, kept in enumerate(self.packets):
-            speaker = _speaker(kept.payload)
-            if speaker is not None:
-                if speaker < before:
-                    first = position
-                before = speaker
-        # An HTTP exchange is known at its end; Wireshark wants its question where it was asked.
-        return sorted(islice(self.packets, first, None), key=lambda kept: kept.at)
+    def hear(self, speaker: int) -> None:
+        """Begin again if *speaker* comes before who spoke last."""
+        if speaker < self.speaker:
+            self.packets.clear()
+            self.size = 0
+        self.speaker = speaker
 
 
 class Recorder:
@@ -104,6 +96,8 @@ class Recorder:
         """Keep a UDP datagram if it is of a host of ours."""
         if payload[_COOKIE] == _MAGIC:
             tape = self._by_mac.get(payload[_CHADDR])
+            if tape is not None and payload[:1] == _BOOTREQUEST:
+                tape.hear(_speaker(payload))
         elif len(payload) >= 4 and payload[1] in _TFTP_BLOCKS and (payload[2] or payload[3] > KEPT_BLOCKS):
             return
         else:
@@ -143,7 +137,8 @@ class Recorder:
             _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
             _block(1, struct.pack("<HHI", 101, 0, 0) + _option(2, b"ocp-appliance") + _option(9, b"\x06") + _END),
         ]
-        for kept in tape.last_boot():
+        # An HTTP exchange is known at its end; Wireshark wants its question where it was asked.
+        for kept in sorted(tape.packets, key=lambda one: one.at):
             packet = kept.pack(kept.payload, *kept.fields)
             microseconds = int(kept.at * 1e6)
             head = struct.pack("<IIIII", 0, microseconds >> 32, microseconds & 0xFFFFFFFF, len(packet), len(packet))
@@ -152,13 +147,10 @@ class Recorder:
         return b"".join(blocks)
 
 
-def _speaker(payload: bytes) -> int | None:
-    """Return who sent a DHCP request; None where *payload* is something else."""
-    if payload[:1] != _BOOTREQUEST or payload[_COOKIE] != _MAGIC:
-        return None
-    if b"iPXE" in payload:
+def _speaker(request: bytes) -> int:
+    if b"iPXE" in request:
         return _IPXE
-    return _FIRMWARE if b"PXEClient" in payload or b"HTTPClient" in payload else _SYSTEM
+    return _FIRMWARE if b"PXEClient" in request or b"HTTPClient" in request else _SYSTEM
 
 
 _END = struct.pack("<HH", 0, 0)  # opt_endofopt
