@@ -11,7 +11,7 @@ STRANGER_EVENTS_AT_ONCE = 200.0
 
 
 class Allowance:
-    """What one service may still tell, of strangers or of one host."""
+    """What may still be told, of strangers or of one host."""
 
     __slots__ = ("_at", "_at_once", "_left", "_per_second")  # there is one for each host and kind of file
 
@@ -31,3 +31,22 @@ class Allowance:
             return False
         self._left -= 1
         return True
+
+
+class Allowances:
+    """What one service may still tell: of strangers together, and of each host, by kind where it tells them apart."""
+
+    def __init__(self, strangers: Allowance, host_per_second: float, host_at_once: float) -> None:
+        self._strangers = strangers
+        self._host_per_second = host_per_second
+        self._host_at_once = host_at_once
+        self._hosts: dict[tuple[str, str], Allowance] = {}
+
+    def take(self, host: str, now: float, kind: str = "") -> bool:
+        """Return whether one more event of *host* may be told at *now*, seconds of any clock; "" is a stranger."""
+        if not host:
+            return self._strangers.take(now)
+        allowance = self._hosts.get((host, kind))
+        if allowance is None:
+            allowance = self._hosts[host, kind] = Allowance(self._host_per_second, self._host_at_once)
+        return allowance.take(now)

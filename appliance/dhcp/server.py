@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 
 from appliance import sockets
-from appliance.allowance import Allowance
+from appliance.allowance import Allowance, Allowances
 from appliance.dhcp.answers import Answers
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.frame import ethernet_frame
@@ -57,8 +57,7 @@ class DhcpServer:
         self._bound: dict[socket.socket, tuple[str, int]] = {}  # to an interface, by name and index
         self._senders: dict[str, socket.socket | None] = {}
         self._interfaces: dict[int, Interface] = {}
-        self._strangers = Allowance()
-        self._hosts: dict[str, Allowance] = {}  # by name
+        self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._answers = Answers()
         if live.tables.dhcp.mode is not DhcpMode.OFF:
             try:
@@ -252,11 +251,7 @@ class DhcpServer:
 
     def _tell(self, event: Event) -> None:
         """Publish *event*, unless strangers, or whoever speaks for its host, have caused too many."""
-        host = event.host
-        allowance = self._hosts.get(host) if host else self._strangers
-        if allowance is None:
-            allowance = self._hosts[host] = Allowance(HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
-        if allowance.take(asyncio.get_running_loop().time()):
+        if self._allowances.take(event.host, asyncio.get_running_loop().time()):
             self._publish(event)
         else:
-            self.counts["host-event" if host else "stranger-event", "dropped"] += 1
+            self.counts["host-event" if event.host else "stranger-event", "dropped"] += 1

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
-from appliance.allowance import Allowance
+from appliance.allowance import Allowance, Allowances
 from appliance.errors import ListenError
 from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted
 from appliance.model import Listen
@@ -50,8 +50,7 @@ class TftpServer:
         self.tap: Tap | None = None
         self._live = live
         self._publish = publish
-        self._strangers = Allowance()
-        self._hosts: dict[str, Allowance] = {}  # by name
+        self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._is_single_port = listen.tftp_single_port
         self._files = Files()
         self._sessions: dict[int, Session] = {}  # by descriptor; by a number below 0 where they share the listener's
@@ -296,8 +295,5 @@ class TftpServer:
 
     def _tell(self, event: Event) -> None:
         """Publish *event*, unless strangers, or whoever speaks from its host's address, have caused too many."""
-        allowance = self._hosts.get(event.host) if event.host else self._strangers
-        if allowance is None:
-            allowance = self._hosts[event.host] = Allowance(HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
-        if allowance.take(self._loop.time()):
+        if self._allowances.take(event.host, self._loop.time()):
             self._publish(event)

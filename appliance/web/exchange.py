@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 from aiohttp import web
 
-from appliance.allowance import Allowance
+from appliance.allowance import Allowance, Allowances
 from appliance.events import Event, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
 from appliance.web.protocol import Refusal, refused
 from appliance.web.ranges import CONDITIONS, Answer, Entity, Slice, respond
@@ -42,16 +42,10 @@ class Desk:
     sender: Sender = field(default_factory=Sender)
     strangers: Allowance = field(default_factory=lambda: Allowance(at_once=STRANGERS_AT_ONCE))
     refused_hosts: Allowance = field(default_factory=lambda: Allowance(HOSTS_REFUSALS, HOSTS_REFUSALS))
-    hosts: dict[tuple[str, WebKind], Allowance] = field(default_factory=dict)  # by name and what they fetch
+    transfers: Allowances = field(init=False)
 
-    def may_tell(self, host: str, what: WebKind, now: float) -> bool:
-        """Return whether one more transfer may be told: of *host*, or of a stranger where that is ""."""
-        if not host:
-            return self.strangers.take(now)
-        allowance = self.hosts.get((host, what))
-        if allowance is None:
-            allowance = self.hosts[host, what] = Allowance(HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ONCE)
-        return allowance.take(now)
+    def __post_init__(self) -> None:
+        self.transfers = Allowances(self.strangers, HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ONCE)
 
 
 class Exchange:
@@ -78,7 +72,7 @@ class Exchange:
         self._first = first
         if self.method != "GET" or self.is_quiet:
             return
-        if self._desk.may_tell(self.host, self.what, self._began):
+        if self._desk.transfers.take(self.host, self._began, self.what):
             self._is_told = True
             self._desk.publish(WebStarted(self.host, self.client, self.path, self.what, first, total))
 
