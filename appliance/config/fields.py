@@ -13,6 +13,8 @@ from typing import TypeVar
 from appliance.config.document import describe
 from appliance.model import INFINITE_LEASE, Release
 
+MAX_NAME = 253  # characters, without the final dot (RFC 1035 section 2.3.4)
+
 E = TypeVar("E", bound=StrEnum)
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -54,8 +56,8 @@ def _domain(text: str, label_form: re.Pattern[str], wanted: str) -> str:
     name = text.strip().lower().removesuffix(".")
     if not name:
         raise wrong(text, "is no name; write it as m1.ocp45.example.com")
-    if len(name) > 253:
-        raise wrong(text, f"has {len(name)} characters; a domain name has at most 253")
+    if len(name) > MAX_NAME:
+        raise wrong(text, f"has {len(name)} characters; a domain name has at most {MAX_NAME}")
     for label in name.split("."):
         inside = "" if label == name else f"has {describe(label)}, which "
         if not label:
@@ -208,8 +210,8 @@ def parse_mailbox(text: str) -> str:
     if not re.fullmatch("[A-Za-z0-9_-]{1,63}", local):
         raise wrong(text, "has other signs than letters, digits, _ and - before the @; write hostmaster@example.com")
     mailbox = f"{local.lower()}.{parse_domain(domain)}"
-    if len(mailbox) > 253:
-        raise wrong(text, f"has {len(mailbox)} characters; a mailbox has at most 253")
+    if len(mailbox) > MAX_NAME:
+        raise wrong(text, f"has {len(mailbox)} characters; a mailbox has at most {MAX_NAME}")
     return mailbox
 
 

@@ -5,8 +5,8 @@ from ipaddress import ip_address
 
 from appliance.config import addresses, fields
 from appliance.config.document import describe
+from appliance.config.fields import MAX_NAME
 
-MAX_NAME = 253  # characters, without the final dot (RFC 1035 section 2.3.4)
 MAX_STRING_OCTETS = 255  # RFC 1035 section 3.3
 # RFC 1035 section 4.2.2: with header, question, owner and OPT record it must go into 65,535 octets.
 MAX_TXT_OCTETS = 65_000

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from appliance.config import addresses, fields
 from appliance.config.facts import UNKNOWN_DOMAIN, Fact, Facts
-from appliance.config.records import MAX_NAME, in_zone, owner_name, rdata, too_long
+from appliance.config.fields import MAX_NAME
+from appliance.config.records import in_zone, owner_name, rdata, too_long
 from appliance.config.words import RECORD_TYPES
 from appliance.errors import Problem
 from appliance.model import Role
