@@ -18,11 +18,11 @@ from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Bus, Listener, Reloaded, ReloadRefused
-from appliance.install.journal import Journal
-from appliance.install.registry import Registry
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
 from appliance.recorder import Recorder
+from appliance.registry import Registry
+from appliance.state.journal import Journal
 from appliance.tables import Live, Tables, compile_tables
 from appliance.tftp.server import TftpServer
 from appliance.web.server import WebServer

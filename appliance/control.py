@@ -17,12 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from appliance import sockets
-from appliance.dashboard.shapes import EventRow
 from appliance.errors import ControlError, ListenError
 from appliance.events import Stamped
-from appliance.install.journal import row_of
-from appliance.install.registry import Registry
 from appliance.model import Host, Role
+from appliance.registry import Registry
+from appliance.state.journal import row_of
+from appliance.status.shapes import EventRow
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class ControlServer:
     # The verbs
 
     async def _status(self, _request: Request) -> AsyncIterator[Json]:
-        from appliance.dashboard.view import status
+        from appliance.status.view import status
 
         yield {"status": status(self._registry)}
 
@@ -162,18 +162,18 @@ class ControlServer:
                 self._registry.followers.remove(follow)
 
     async def _explain(self, request: Request) -> AsyncIterator[Json]:
-        from appliance.dashboard.view import explanation
+        from appliance.status.view import explanation
 
         told = explanation(self._registry, self._host(request), is_whole=bool(request.get("all")))
         yield {"explain": told}
 
     async def _seen(self, _request: Request) -> AsyncIterator[Json]:
-        from appliance.dashboard.view import strangers
+        from appliance.status.view import strangers
 
         yield {"seen": strangers(self._registry)}
 
     async def _resolve(self, request: Request) -> AsyncIterator[Json]:
-        from appliance.dashboard.view import row
+        from appliance.status.view import row
 
         yield {"hosts": [row(self._registry, host) for host in self._hosts(request)]}
 

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from appliance import __version__
 from appliance.events import Bus, Reloaded, ReloadRefused, StageReached, Stamped
 from appliance.install.lifecycle import Stage
-from appliance.install.registry import Registry
+from appliance.registry import Registry
 
 Counts = Mapping[tuple[str, ...], int]
 

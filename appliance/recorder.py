@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from appliance.events import Stamped, WebFinished, WebRefused
-from appliance.install.registry import Registry
+from appliance.registry import Registry
 
 Address = tuple[str, int]
 

@@ -19,10 +19,10 @@ from appliance.events import (
     WebProgress,
     WebStarted,
 )
-from appliance.install.journal import Journal
 from appliance.install.lifecycle import Installation
-from appliance.install.registry import Registry
 from appliance.model import Cluster, Host, Release
+from appliance.registry import Registry
+from appliance.state.journal import Journal
 from tests.clusters import LIVE_IMAGES, reference_cluster
 
 NOW = 1_700_000_000.0

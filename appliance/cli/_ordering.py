@@ -11,7 +11,7 @@ from appliance.errors import ControlError
 from appliance.model import Role
 
 if TYPE_CHECKING:
-    from appliance.dashboard.shapes import HostRow
+    from appliance.status.shapes import HostRow
 
 
 def order_options(command: Command) -> Command:

@@ -9,7 +9,7 @@ import click
 from appliance.cli._watching import date, find_socket, printable, socket_options
 
 if TYPE_CHECKING:
-    from appliance.dashboard.shapes import EventRow
+    from appliance.status.shapes import EventRow
 
 
 @click.command()

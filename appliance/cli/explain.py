@@ -9,7 +9,7 @@ import click
 from appliance.cli._watching import age, clock, date, find_socket, printable, socket_options
 
 if TYPE_CHECKING:
-    from appliance.dashboard.shapes import Explanation
+    from appliance.status.shapes import Explanation
 
 
 @click.command()

@@ -44,8 +44,8 @@ def script(file: Path, host: str) -> None:
     HOST is a name, short or full. {token} stands where the served script has the
     unguessable part of the path to its Ignition.
     """
+    from appliance.boot.ipxe import install_script
     from appliance.config import load
-    from appliance.ipxe import install_script
 
     (cluster,) = load((file,))
     click.echo(install_script(cluster, _host(cluster, host)), nl=False)
@@ -56,7 +56,7 @@ def script(file: Path, host: str) -> None:
 @click.argument("host", metavar="[HOST]", required=False)
 def menu(file: Path, host: str | None) -> None:
     """Print the iPXE menu of FILE: HOST's own, or the one that an unknown machine gets."""
-    from appliance import ipxe
+    from appliance.boot import ipxe
     from appliance.config import load
 
     (cluster,) = load((file,))

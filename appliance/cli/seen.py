@@ -10,7 +10,7 @@ import click
 from appliance.cli._watching import age, find_socket, printable, socket_options
 
 if TYPE_CHECKING:
-    from appliance.dashboard.shapes import StrangerRow
+    from appliance.status.shapes import StrangerRow
 
 
 @click.command()
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def command(output: str, data_dir: Path | None, socket: Path | None) -> None:
     """List machines that asked for an address and are in no cluster.yaml, each with the lines that would add it."""
     from appliance.control import ask
-    from appliance.dashboard.stanza import stanza
     from appliance.model import MacAddress
-    from appliance.oui import vendor_of
+    from appliance.status.oui import vendor_of
+    from appliance.status.stanza import stanza
 
     (answer,) = ask(find_socket(data_dir, socket), "seen")
     machines = cast("list[StrangerRow]", answer["seen"])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    from appliance.dashboard.shapes import CertificateRow, HostRow, Status
+    from appliance.status.shapes import CertificateRow, HostRow, Status
 
 WATCH_SECONDS = 1.0
 BAR_CELLS = 20

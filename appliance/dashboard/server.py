@@ -9,11 +9,11 @@ from pathlib import Path
 from aiohttp import web
 
 from appliance import sockets
-from appliance.dashboard import view
 from appliance.dashboard.stream import Stream
-from appliance.install.registry import Registry
 from appliance.metrics import CONTENT_TYPE, Metrics
 from appliance.model import Listen
+from appliance.registry import Registry
+from appliance.status import view
 
 STATIC = Path(__file__).parent / "static"
 FILES = {

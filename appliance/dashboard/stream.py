@@ -11,12 +11,12 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from appliance.dashboard import view
-from appliance.dashboard.stanza import stanza
 from appliance.events import Reloaded, Stamped, WebRefused
-from appliance.install.registry import Registry
 from appliance.model import MacAddress
-from appliance.oui import vendor_of
+from appliance.registry import Registry
+from appliance.status import view
+from appliance.status.oui import vendor_of
+from appliance.status.stanza import stanza
 
 BEAT_SECONDS = 0.25  # a progress bar that moves four times a second looks alive
 REST_SECONDS = 5.0  # what only time changes, and the link itself, are told of when nothing else happens

@@ -7,6 +7,7 @@ when the event says nothing new.
 from dataclasses import replace
 
 from appliance import events
+from appliance.boot.loaders import package_hint
 from appliance.events import WebKind
 from appliance.install.lifecycle import (
     TOLD_TO_WAIT,
@@ -19,7 +20,6 @@ from appliance.install.lifecycle import (
     reach,
     reach_or_count,
 )
-from appliance.loaders import package_hint
 from appliance.model import Install
 
 _NO_FILE = frozenset({"not-found", "forbidden"})  # of TFTP's refusals

@@ -10,7 +10,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from appliance.loaders import find_loader
+from appliance.boot.loaders import find_loader
 from appliance.model import Cluster
 
 KERNEL_BYTES, INITRAMFS_BYTES, IMAGE_BYTES = 2 << 20, 4 << 20, 8 << 20

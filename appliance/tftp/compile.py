@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tftpy.TftpPacketTypes import TftpPacketERR
 
-from appliance import ipxe
-from appliance.loaders import KNOWN_LOADERS, find_below, find_loader, normalised
+from appliance.boot import ipxe
+from appliance.boot.loaders import KNOWN_LOADERS, find_below, find_loader, normalised
 from appliance.model import Cluster, Network
 from appliance.tftp.protocol import ETHERNET_MTU, REFUSALS, Refusal
 

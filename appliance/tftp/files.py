@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import overload
 from weakref import WeakValueDictionary
 
-from appliance.loaders import entry_below, normalised, tidied
+from appliance.boot.loaders import entry_below, normalised, tidied
 from appliance.tftp.compile import AUTOEXEC, Site
 from appliance.tftp.protocol import BLOCK_BYTES, Refusal, data_datagram
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar, Self
 
-from appliance.loaders import normalised
+from appliance.boot.loaders import normalised
 from appliance.model import Endpoint
 from appliance.sockets import (
     IN_PKTINFO,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 
-from appliance import ipxe
+from appliance.boot import ipxe
 from appliance.events import WebKind
 from appliance.model import Cluster, Host, Role
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance.events import Event, FileUnservable, IgnitionLoaded, IgnitionRefused
+from appliance.files import Identity, UnservableError, current_identity, open_below
 from appliance.openshift.ignition import IgnitionFacts, inspect, misfit
-from appliance.web.files import Identity, UnservableError, current_identity, open_below
 
 # bootstrap.ign is some hundred kB; a disk image dropped under its name must not fill the memory.
 MAX_IGNITION_BYTES = 64 << 20

@@ -9,17 +9,17 @@ from collections.abc import Callable
 from aiohttp import web
 
 from appliance import sockets
+from appliance.boot.loaders import find_loader
 from appliance.events import Event, WaitEnded, WebKind
+from appliance.files import Identity, UnservableError, open_below
 from appliance.install.guard import ignition_verdict
 from appliance.install.lifecycle import Installation, Order
-from appliance.loaders import find_loader
 from appliance.model import Host, Listen
 from appliance.tables import Live
 from appliance.web import protocol
 from appliance.web.compile import Site, WebHost
 from appliance.web.connections import Connections
 from appliance.web.exchange import Desk, Exchange
-from appliance.web.files import Identity, UnservableError, open_below
 from appliance.web.ignition import IgnitionShelf
 from appliance.web.machineconfig import LONGEST_WAIT_SECONDS, MachineConfigProbe
 from appliance.web.watch import ImageWatch

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from appliance.events import Event, FileUnservable, ImageDamaged, ImageVerified
+from appliance.files import Identity, UnservableError, current_identity, open_below
 from appliance.web.compile import Site
-from appliance.web.files import Identity, UnservableError, current_identity, open_below
 
 # A file that is still being copied would be hashed over and over.
 SETTLED_SECONDS = 3.0

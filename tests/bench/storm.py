@@ -1,6 +1,6 @@
 """The boot storm: every host of a cluster powered on in the same second, from DISCOVER to the written disk.
 
-The load is the product's own simulated machine in many-host form (appliance.simulate.storm), every host from
+The load is the product's own simulated machine in many-host form (tests.bench.boot_storm), every host from
 its own address, behind one relay; a host that needs a second try at anything spoils the figure.
 """
 
@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from appliance.boot.loaders import find_loader
 from appliance.install.lifecycle import WRITE_BYTES_PER_SECOND
-from appliance.loaders import find_loader
 from tests.bench import peers
 from tests.bench.lab import LOAD, SERVER, BenchError, Lab
 from tests.bench.measure import OURS, Figure, Target, measure
@@ -105,7 +105,7 @@ def _seconds_to_last(start: Callable[[Lab, list[Host], Case], None], case: Case,
 
 def _play(lab: Lab, cluster: Path) -> dict[str, Any]:
     """Power on every host of *cluster* and return the storm's report."""
-    command = (sys.executable, "-m", "appliance.simulate.storm", cluster, "--via", LOAD, "--json")
+    command = (sys.executable, "-m", "tests.bench.boot_storm", cluster, "--via", LOAD, "--json")
     out = lab.load(*command, timeout=LONGEST_SECONDS, check=False)
     if not out:
         raise BenchError(f"{lab.name}: the storm ended without a report")
@@ -190,7 +190,7 @@ def _start_small_stack(lab: Lab, fleet: list[Host], case: Case) -> None:
 def _start_echo(lab: Lab, _fleet: list[Host], case: Case) -> None:
     sizes = {"--kernel": case.kernel_mib, "--initrd": case.initramfs_mib, "--image": case.image_mib}
     flags = [text for flag, mib in sizes.items() for text in (flag, str(int(mib * MIB)))]
-    lab.start(sys.executable, "-m", "appliance.simulate.echo", lab.directory / "cluster.yaml", *flags)
+    lab.start(sys.executable, "-m", "tests.bench.echo", lab.directory / "cluster.yaml", *flags)
     lab.wait_until("curl", "-s", "-o", "/dev/null", f"http://{SERVER}/")
 
 

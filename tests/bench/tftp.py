@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from appliance.loaders import find_loader
+from appliance.boot.loaders import find_loader
 from tests.bench import peers
 from tests.bench.lab import SERVER, BenchError, Lab, labs
 from tests.bench.measure import OURS, Figure, Target, measure

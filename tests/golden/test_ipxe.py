@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import ipxe
+from appliance.boot import ipxe
 from appliance.model import Arch, Cluster, Endpoint, Host, Image, LocalBoot, MacAddress, Release, Role
 from tests.clusters import APPLIANCE, LIVE_IMAGES, host, reference_cluster
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from appliance.install.encoding import decoded
 from appliance.install.lifecycle import Installation, Stage
 from appliance.simulate.namespace import ip
+from appliance.state.encoding import decoded
 from tests.browser_page import chromium_in, opened
 from tests.serve_lab import PROGRAM, Site, site, until
 from tests.simulate_segment import REFERENCE, ROOT

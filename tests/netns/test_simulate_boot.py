@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.loaders import find_loader
+from appliance.boot.loaders import find_loader
 from tests.simulate_segment import REFERENCE, Segment, segment
 
 pytestmark = pytest.mark.netns

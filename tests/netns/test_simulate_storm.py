@@ -14,7 +14,7 @@ import pytest
 from appliance.config import load
 from appliance.simulate.loopback import moved_to_loopback
 from appliance.simulate.standins import make_standins
-from appliance.simulate.storm import Report, storm
+from tests.bench.boot_storm import Report, storm
 from tests.simulate_segment import REFERENCE, ROOT
 
 VIA = [IPv4Address("127.16.0.254"), IPv4Address("127.16.0.253")]
@@ -38,7 +38,7 @@ def ended(process: "subprocess.Popen[str]") -> Iterator[None]:
 
 def test_every_host_of_a_storm_is_played_once(cluster_file: Path) -> None:
     sizes = ["--kernel", "100000", "--initrd", "200000", "--image", "300000"]
-    command = [sys.executable, "-m", "appliance.simulate.echo", str(cluster_file), *sizes]
+    command = [sys.executable, "-m", "tests.bench.echo", str(cluster_file), *sizes]
     echo = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     with ended(echo):
         assert echo.stdout is not None
@@ -70,7 +70,7 @@ def test_a_storm_is_installed_by_the_real_appliance(cluster_file: Path, tmp_path
 
 
 def test_a_relay_address_that_is_none_is_refused(cluster_file: Path) -> None:
-    command = [sys.executable, "-m", "appliance.simulate.storm", str(cluster_file), "--via", "no address"]
+    command = [sys.executable, "-m", "tests.bench.boot_storm", str(cluster_file), "--via", "no address"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert done.returncode == 2
     assert "'no address' is no IPv4 address" in done.stderr

@@ -35,7 +35,7 @@ BLIND_TO = PACKET_LIBRARIES | {
 }
 BLIND_TO |= {"ssl", "sqlite3", "threading", "time", "yaml"}
 # The list of Ethernet makers is scapy's; it is data, and no packet.
-OTHER_USES = {"appliance/oui.py": {"scapy.libs.manuf"}}
+OTHER_USES = {"appliance/status/oui.py": {"scapy.libs.manuf"}}
 
 
 def _name(path: Path) -> str:

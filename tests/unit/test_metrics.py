@@ -8,10 +8,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.events import Bus, Client, IgnitionLoaded, Reloaded, ReloadRefused, Stamped, WebKind
-from appliance.install.journal import Journal
-from appliance.install.registry import Registry
 from appliance.metrics import METRICS, PREFIX, Metrics
 from appliance.model import Role
+from appliance.registry import Registry
+from appliance.state.journal import Journal
 from tests.boots import LIVE, MB, NOW, Boot
 from tests.clusters import host as new_host
 from tests.clusters import reference_cluster

@@ -5,12 +5,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from appliance.boot.loaders import find_loader, package_hint
 from appliance.config import fields
 from appliance.config.document import Path_
 from appliance.config.facts import Facts
 from appliance.config.images import KINDS, names_of_release
 from appliance.errors import Problem
-from appliance.loaders import find_loader, package_hint
 from appliance.model import Arch, Install, Release
 
 # Names under / that the web server gives to something else.

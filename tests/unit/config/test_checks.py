@@ -4,8 +4,8 @@ import os
 import re
 from pathlib import Path
 
+from appliance.boot.loaders import package_hint
 from appliance.config import check
-from appliance.loaders import package_hint
 from tests.config_files import CLEAN, check_text, edited, make_data_dir, nobodys_directory, spelled, told
 
 

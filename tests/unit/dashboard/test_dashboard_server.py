@@ -9,9 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.dashboard import server as servers
-from appliance.dashboard import view
 from appliance.dashboard.server import FILES
 from appliance.errors import ListenError
+from appliance.status import view
 from tests.dashboards import Dashboard
 
 PATHS = [*FILES, "/status", "/metrics", "/stream", "/hosts/m1.ocp45.example.localdomain"]

@@ -2,9 +2,9 @@
 
 import pytest
 
+from appliance.boot.loaders import KNOWN_LOADERS
 from appliance.dhcp.clients import ARCHITECTURES, identify
 from appliance.events import Client
-from appliance.loaders import KNOWN_LOADERS
 
 PXE = b"PXEClient:Arch:00007:UNDI:003000"
 HTTP_FEATURE, TFTP_FEATURE = b"\x13\x01\x01", b"\x15\x01\x01"

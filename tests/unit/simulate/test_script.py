@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance import ipxe
+from appliance.boot import ipxe
 from appliance.simulate.interpreter import MAX_COMMANDS, Interpreter
 from appliance.simulate.script import (
     CommandError,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.web.files import UnservableError, diagnosis, open_below
+from appliance.files import UnservableError, diagnosis, open_below
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A boot storm: every host of a cluster powered on within the same second, from processes of its own.
 
-    python -m appliance.simulate.storm cluster.yaml --via 172.16.0.250 --via 172.16.0.251
+    python -m tests.bench.boot_storm cluster.yaml --via 172.16.0.250 --via 172.16.0.251
 
 One process plays its share of the hosts behind one relay address; the hosts'
 addresses must be this computer's. Bodies are counted and dropped in the kernel,
@@ -97,7 +97,7 @@ async def play(hosts: Sequence[Host], relay: Relay, hardware: Hardware, within: 
     report = Report(hosts=len(hosts))
     loop = asyncio.get_running_loop()
     began, cpu_began = loop.time(), time.process_time()
-    dice = random.Random(seed)  # noqa: S311 - repeats a run, keeps no secret
+    dice = random.Random(seed)
 
     async def one(machine: Machine, delay: float) -> None:
         await asyncio.sleep(delay)
@@ -122,7 +122,7 @@ async def play(hosts: Sequence[Host], relay: Relay, hardware: Hardware, within: 
                 patience=PATIENCE,
                 expected=Expected(host.name, host.address, host.role.ignition),
                 verifies=False,
-                dice=random.Random(dice.random()),  # noqa: S311 - as above
+                dice=random.Random(dice.random()),
             )
             machines.create_task(one(machine, dice.random() * within))
     report.seconds_to_last = loop.time() - began
@@ -141,10 +141,10 @@ def storm(cluster_file: Path, via: Sequence[IPv4Address], *, prefix: Sequence[st
     """
     flags = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     children = [
-        subprocess.Popen(  # noqa: S603 - this very program
+        subprocess.Popen(
             [
                 *prefix,
-                *(sys.executable, "-m", "appliance.simulate.storm", str(cluster_file), *flags),
+                *(sys.executable, "-m", "tests.bench.boot_storm", str(cluster_file), *flags),
                 *("--via", str(address), "--share", f"{number}/{len(via)}"),
             ],
             stdin=subprocess.PIPE,

@@ -17,13 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.dashboard.shapes import EventRow
 from appliance.events import Event, Stamped
-from appliance.install.database import store
-from appliance.install.encoding import decoded
 from appliance.install.lifecycle import Installation, Order
-from appliance.install.store import Store
 from appliance.model import Cluster
+from appliance.state.encoding import decoded
+from appliance.state.fallback import Store
+from appliance.state.sqlite import store
+from appliance.status.shapes import EventRow
 
 logger = logging.getLogger(__name__)
 

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 
-from appliance.dashboard.shapes import Step
-from appliance.install.journal import Row
 from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.model import Host, Install
+from appliance.state.journal import Row
+from appliance.status.shapes import Step
 from appliance.web.machineconfig import LONGEST_WAIT_SECONDS
 
 Facts = dict[str, object]

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from appliance import ipxe
+from appliance.boot import ipxe
 from appliance.model import Arch, Cluster, Endpoint, Image, LocalBoot, Release
 from appliance.share import share
 from tests.clusters import APPLIANCE, LIVE_IMAGES, reference_cluster

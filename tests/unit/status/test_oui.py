@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.model import MacAddress
-from appliance.oui import vendor_of
+from appliance.status.oui import vendor_of
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from appliance.errors import StateError
-from appliance.install.encoding import decoded, encoded
 from appliance.install.lifecycle import Installation, Stage
+from appliance.state.encoding import decoded, encoded
 
 SCHEMA_VERSION = 1
 _BEGIN = f"""

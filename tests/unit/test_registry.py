@@ -26,11 +26,11 @@ from appliance.events import (
     WebProgress,
     WebRefused,
 )
-from appliance.install.encoding import decoded
-from appliance.install.journal import Journal
 from appliance.install.lifecycle import Order, Stage
-from appliance.install.registry import Registry
 from appliance.model import Install, MacAddress
+from appliance.registry import Registry
+from appliance.state.encoding import decoded
+from appliance.state.journal import Journal
 from tests.boots import LIVE, MB, NOW, Boot, Fleet
 
 
@@ -386,8 +386,8 @@ async def test_host_that_was_due_while_the_appliance_was_down_settles_at_the_sta
 
 
 async def test_trouble_is_told_once_and_ends_when_the_disk_comes_back(tmp_path, monkeypatch):
-    monkeypatch.setattr("appliance.install.registry.TICK_SECONDS", 0.01)
-    monkeypatch.setattr("appliance.install.registry.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("appliance.registry.TICK_SECONDS", 0.01)
+    monkeypatch.setattr("appliance.registry.RETRY_SECONDS", 0.01)
     async with RunningFleet(tmp_path, LIVE) as fleet:
         fleet.journal._db.execute("PRAGMA query_only = ON")
         fleet.happen(fleet.boot(1).dhcp(Client.PXE))

@@ -1,6 +1,6 @@
 """A server that answers a storm from constants: what the load generator can do when nobody thinks.
 
-    python -m appliance.simulate.echo cluster.yaml
+    python -m tests.bench.echo cluster.yaml
 
 It listens where the cluster's appliance would, gives every host its address and
 the same files, and checks nothing.

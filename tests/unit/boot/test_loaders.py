@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance import loaders
-from appliance.loaders import KNOWN_LOADERS, find_below, find_loader, normalised, package_hint
+from appliance.boot import loaders
+from appliance.boot.loaders import KNOWN_LOADERS, find_below, find_loader, normalised, package_hint
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The lines of cluster.yaml that would make an unknown machine a host."""
 
-from appliance.dashboard.shapes import StrangerRow
+from appliance.status.shapes import StrangerRow
 
 
 def stanza(machine: StrangerRow, vendor: str) -> str:

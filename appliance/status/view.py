@@ -7,7 +7,12 @@ import time
 from pathlib import Path
 
 from appliance import __version__
-from appliance.dashboard.shapes import (
+from appliance.events import WebRefused
+from appliance.install.activity import Activity
+from appliance.install.lifecycle import Condition
+from appliance.model import Cluster, Host
+from appliance.registry import Registry
+from appliance.status.shapes import (
     CertificateRow,
     ClusterRow,
     ConditionRow,
@@ -18,12 +23,7 @@ from appliance.dashboard.shapes import (
     Status,
     StrangerRow,
 )
-from appliance.dashboard.timeline import last_boot, missing, steps
-from appliance.events import WebRefused
-from appliance.install.activity import Activity
-from appliance.install.lifecycle import Condition
-from appliance.install.registry import Registry
-from appliance.model import Cluster, Host
+from appliance.status.timeline import last_boot, missing, steps
 from appliance.web.compile import MACHINE_CONFIG_PORT
 
 SHOWN_REFUSALS = 20

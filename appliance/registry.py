@@ -29,11 +29,11 @@ from appliance.install.activity import Activity, sent_by
 from appliance.install.certificates import CertificateClock
 from appliance.install.conditions import judged, silence
 from appliance.install.evidence import advance
-from appliance.install.journal import Journal
 from appliance.install.lifecycle import Condition, Installation, Rules, Stage, begin, order_of
 from appliance.install.owners import assigned
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
+from appliance.state.journal import Journal
 
 TICK_SECONDS = 1.0  # events that changed no stage, counts, and the disk's own cache, lose at most this much
 LOOK_SECONDS = 5.0  # between two looks at who has fallen silent

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from appliance.errors import StateError
-from appliance.install.database import Opened, checkpoint, copied, created, in_memory, merge, opened, transact
 from appliance.install.lifecycle import Installation
+from appliance.state.sqlite import Opened, checkpoint, copied, created, in_memory, merge, opened, transact
 
 logger = logging.getLogger(__name__)
 

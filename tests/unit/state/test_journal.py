@@ -16,10 +16,10 @@ import pytest
 
 from appliance.errors import StateError
 from appliance.events import Client, DhcpOffered, Stamped
-from appliance.install import journal, store
-from appliance.install.encoding import decoded, encoded
-from appliance.install.journal import Journal, is_higher
 from appliance.install.lifecycle import Condition, Installation, Order, Stage
+from appliance.state import fallback, journal
+from appliance.state.encoding import decoded, encoded
+from appliance.state.journal import Journal, is_higher
 from tests.boots import LEGACY, LIVE, NOW, Fleet
 from tests.clusters import reference_cluster
 
@@ -166,8 +166,8 @@ def test_second_appliance_on_the_same_directory_is_refused(kept, quick_path):
 
 
 def test_log_stays_bounded_under_a_writer_that_never_rests(kept, monkeypatch):
-    monkeypatch.setattr(store, "CHECKPOINT_BYTES", 200_000)
-    monkeypatch.setattr(store, "MAX_LOG_BYTES", 2_000_000)
+    monkeypatch.setattr(fallback, "CHECKPOINT_BYTES", 200_000)
+    monkeypatch.setattr(fallback, "MAX_LOG_BYTES", 2_000_000)
     log = Path(f"{kept.path}-wal")
     burst, bursts, ahead = 50, 100, 4
     save_bytes = 3 * 4120  # two pages and more, each with its frame's head
@@ -325,7 +325,7 @@ FULL_DISK = """
     import resource, signal, sys
     from dataclasses import replace
     from pathlib import Path
-    from appliance.install.journal import Journal
+    from appliance.state.journal import Journal
     from appliance.install.lifecycle import Installation, Stage
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -366,7 +366,7 @@ READ_ONLY = """
     import os, sys
     from dataclasses import replace
     from pathlib import Path
-    from appliance.install.journal import Journal
+    from appliance.state.journal import Journal
     from appliance.install.lifecycle import Stage
 
     os.setgroups([])
@@ -452,7 +452,7 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     from appliance.events import Client, StageReached
-    from appliance.install.encoding import encoded
+    from appliance.state.encoding import encoded
     from tests.boots import LEGACY, LIVE, Fleet
 
     cluster = LIVE if sys.argv[2] == "live" else LEGACY

@@ -1,0 +1,1 @@
+"""Network boot: what a machine loads next, and under which URL."""

@@ -1,0 +1,1 @@
+"""What is remembered across a restart: installations, events, unknown machines, SOA serials, the token secret."""

@@ -1,0 +1,1 @@
+"""What is told of machines, for the dashboard, the control socket and every command alike."""
