@@ -1,13 +1,13 @@
-"""Every error that the appliance reports to its operator, and the exit code of each.
+"""The errors that the appliance reports to its operator, and the exit code of each.
 
-    ApplianceError                    1   something the operator can mend; shown in one line, no traceback
-    ├── ConfigError                  78   cluster.yaml does not hold together (EX_CONFIG); carries every problem
-    ├── ListenError                  71   a socket could not be had (EX_OSERR)
+    ApplianceError                    1   something the operator can fix; shown as one line, without a traceback
+    ├── ConfigError                  78   cluster.yaml is not valid (EX_CONFIG); carries every problem
+    ├── ListenError                  71   a socket could not be opened (EX_OSERR)
     ├── ControlError                 69   the running appliance could not be reached (EX_UNAVAILABLE)
     ├── StateError                   74   the state on disk cannot be used (EX_IOERR)
-    └── SimulationError               1   a simulated machine did not get through
+    └── SimulationError               1   a simulated machine failed
 
-Anything else that reaches the top is our bug, and shows its traceback.
+Any other exception that reaches the top is a bug of ours and shows its traceback.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a file: where it stands, and what would be right."""
+    """One problem in a file: where it is, and what would be right."""
 
     file: str
     line: int  # from 1; 0 when the problem is the file itself
-    path: str  # where in the document, as "hosts[2].macAddress"; "" for the whole
-    message: str  # what stands there and what would be right
+    path: str  # the place in the document, such as "hosts[2].macAddress"; "" for the whole file
+    message: str  # what was found and what would be right
     is_warning: bool = False
 
     def __str__(self) -> str:
@@ -31,13 +31,13 @@ class Problem:
 
 
 class ApplianceError(Exception):
-    """Something that the operator can mend."""
+    """Something that the operator can fix."""
 
     exit_code = 1
 
 
 class ConfigError(ApplianceError):
-    """cluster.yaml does not describe a cluster; *problems* holds all that was found, in the order of the file."""
+    """cluster.yaml is not valid; *problems* holds everything that was found, in the order of the file."""
 
     exit_code = 78
 
@@ -47,13 +47,13 @@ class ConfigError(ApplianceError):
 
 
 class ListenError(ApplianceError):
-    """A socket that the file asks for could not be opened."""
+    """A socket that cluster.yaml asks for could not be opened."""
 
     exit_code = 71
 
 
 class ControlError(ApplianceError):
-    """The running appliance could not be reached over its control socket, or refused."""
+    """The running appliance could not be reached over its control socket, or refused the request."""
 
     exit_code = 69
 
@@ -65,4 +65,4 @@ class StateError(ApplianceError):
 
 
 class SimulationError(ApplianceError):
-    """A simulated machine did not get through its boot."""
+    """A simulated machine failed to boot."""

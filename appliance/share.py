@@ -1,4 +1,4 @@
-"""Where the templates and examples lie: in the wheel, or at the top of a checkout."""
+"""The location of the templates and examples: in the wheel, or at the top of a checkout."""
 
 from pathlib import Path
 
@@ -6,6 +6,6 @@ _PACKAGE = Path(__file__).parent
 
 
 def share(name: str) -> Path:
-    """Return the directory *name* ("ipxe", "data" or "systemd") that this installation came with."""
+    """Return the directory *name* ("ipxe", "data" or "systemd") of this installation."""
     packaged = _PACKAGE / "_share" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / name

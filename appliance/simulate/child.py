@@ -1,4 +1,4 @@
-"""The real appliance as a child process, known to be ready when it says so (sd_notify(3))."""
+"""The real appliance as a child process; it is ready when it says so by sd_notify(3)."""
 
 import asyncio
 import os
@@ -20,10 +20,10 @@ LOG_LINES_SHOWN = 15
 
 
 class Appliance:
-    """`ocp-appliance serve`, from its start to its end; it ends with this process, however that ends."""
+    """A running `ocp-appliance serve`, which is killed when this process ends for whatever reason."""
 
     def __init__(self, cluster_file: Path, data_dir: Path) -> None:
-        """Serve *cluster_file*; the log goes to serve.log in *data_dir*."""
+        """Start serving *cluster_file*; the log goes to serve.log in *data_dir*."""
         self._cluster_file, self._data_dir = cluster_file, data_dir
         self.log = data_dir / "serve.log"
 
@@ -39,7 +39,7 @@ class Appliance:
                     stdout=log,
                     stderr=log,
                     env={**os.environ, "NOTIFY_SOCKET": str(notify_path)},
-                    # A key at the terminal is for us; we stop the child ourselves.
+                    # Ctrl-C at the terminal is meant for us; we stop the child ourselves.
                     start_new_session=True,
                     preexec_fn=lambda: die_with_parent(signal.SIGKILL),
                 )
@@ -63,22 +63,22 @@ class Appliance:
                 if b"READY=1" in notify.recv(4096).split(b"\n"):
                     return
             elif self._process.returncode is not None:
-                raise SimulationError(f"ocp-appliance serve ended before it was ready:\n{self.last_lines()}")
+                raise SimulationError(f"ocp-appliance serve exited before it was ready:\n{self.last_lines()}")
         raise SimulationError(f"ocp-appliance serve was not ready after {READY_SECONDS:g} s:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
-        """Return the end of its log."""
+        """Return the last lines of its log."""
         with suppress(OSError):
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
         return ""
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended by itself."""
+        """Whether the process is still running."""
         return self._process.returncode is None
 
     async def stop(self) -> None:
-        """End it, and wait until it has ended."""
+        """Stop the process and wait for it to exit."""
         for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
             if self._process.returncode is not None:
                 return

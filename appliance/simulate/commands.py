@@ -1,4 +1,4 @@
-"""The commands of iPXE that boot scripts use, as Debian's build of it has them."""
+"""The iPXE commands that boot scripts use, as in Debian's build of iPXE."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from appliance.simulate.script import SCRIPT_MAGIC, CommandError, Ending, How, I
 from appliance.simulate.settings import Settings
 
 
-class EndedSignal(Exception):  # noqa: N818 - no error: it carries the end of the run past every script under way
-    """iPXE is done."""
+class EndedSignal(Exception):  # noqa: N818 - not an error: it ends the run from within any depth of scripts
+    """iPXE has finished."""
 
     def __init__(self, ending: Ending) -> None:
         self.ending = ending
@@ -18,7 +18,7 @@ class EndedSignal(Exception):  # noqa: N818 - no error: it carries the end of th
 
 @dataclass(slots=True)
 class Menu:
-    """A menu that `item` fills and `choose` shows."""
+    """A menu: `item` adds entries to it, `choose` shows it."""
 
     title: str
     items: dict[str, str] = field(default_factory=dict)
@@ -27,24 +27,24 @@ class Menu:
 
 @dataclass(slots=True)
 class State:
-    """What commands read and change."""
+    """The state that commands read and change."""
 
     settings: Settings
     around: Surroundings
     run_script: Callable[[Image], Awaitable[int]]  # returns what its `exit` gave
-    choice: str  # the menu entry that somebody at the console takes; "" is nobody there
-    url: str = ""  # of the script under way: what its relative URLs are relative to
+    choice: str  # the menu entry that a user at the console chooses; "" when nobody is there
+    url: str = ""  # of the running script: the base of its relative URLs
     kernel: Image | None = None
     initrds: list[Image] = field(default_factory=list)
     menus: dict[str, Menu] = field(default_factory=dict)
-    echoed: str = ""  # of a line that `echo -n` began
-    goto: str = ""  # the label to go on from
+    echoed: str = ""  # the line that `echo -n` has begun
+    goto: str = ""  # the label to continue from
     exit_status: int | None = None
-    replacement: Image | None = None  # the script that takes this one's place
+    replacement: Image | None = None  # the script that replaces this one
 
 
 async def chain(state: State, options: dict[str, str], rest: list[str]) -> None:
-    """Run another script; --replace does not come back."""
+    """Run another script; with --replace, do not return."""
     image = await _fetch(state, options, rest, Part.SCRIPT)
     if not image.body.startswith(SCRIPT_MAGIC):
         raise EndedSignal(Ending(How.BOOT, kernel=image, text="a boot program"))
@@ -73,7 +73,7 @@ async def boot(state: State, options: dict[str, str], rest: list[str]) -> None:
 
 async def _fetch(state: State, options: dict[str, str], rest: list[str], part: Part) -> Image:
     if not rest:
-        raise CommandError("it names no file")
+        raise CommandError("no file given")
     url = urljoin(state.url, rest[0])
     patience = int(options["timeout"]) / 1000 if options.get("timeout", "").isdigit() else None
     image = await state.around.fetch(url, part, patience)
@@ -96,7 +96,7 @@ async def imgargs(state: State, _options: dict[str, str], rest: list[str]) -> No
 
 async def set_(state: State, _options: dict[str, str], rest: list[str]) -> None:
     if not rest:
-        raise CommandError("it names no setting")
+        raise CommandError("no setting given")
     try:
         state.settings.store_text(rest[0], " ".join(rest[1:]))
     except ValueError as error:
@@ -113,7 +113,7 @@ async def inc(state: State, _options: dict[str, str], rest: list[str]) -> None:
         step = int(rest[1], 0) if len(rest) > 1 else 1
         total = int(state.settings.text(rest[0]) or "0", 0) + step
     except (ValueError, IndexError) as error:
-        raise CommandError("it takes a setting that holds a number") from error
+        raise CommandError("expected a setting that holds a number") from error
     state.settings.store_text(f"{rest[0].partition(':')[0]}:int32", str(total))
 
 
@@ -124,14 +124,14 @@ async def isset(_state: State, _options: dict[str, str], rest: list[str]) -> Non
 
 async def iseq(_state: State, _options: dict[str, str], rest: list[str]) -> None:
     if len(rest) != 2:
-        raise CommandError(f"it takes two values, and has {len(rest)}")
+        raise CommandError(f"expected two values, got {len(rest)}")
     if rest[0] != rest[1]:
         raise CommandError(f"{rest[0]!r} is not {rest[1]!r}")
 
 
 async def goto(state: State, _options: dict[str, str], rest: list[str]) -> None:
     if len(rest) != 1:
-        raise CommandError(f"it takes one label, and has {len(rest)}")
+        raise CommandError(f"expected one label, got {len(rest)}")
     state.goto = rest[0]
 
 
@@ -151,7 +151,7 @@ async def echo(state: State, options: dict[str, str], rest: list[str]) -> None:
 
 async def sleep(state: State, _options: dict[str, str], rest: list[str]) -> None:
     if len(rest) != 1 or not rest[0].isdigit():
-        raise CommandError("it takes a number of seconds")
+        raise CommandError("expected a number of seconds")
     await state.around.pause(int(rest[0]))
 
 
@@ -178,7 +178,7 @@ async def item(state: State, options: dict[str, str], rest: list[str]) -> None:
 async def choose(state: State, options: dict[str, str], rest: list[str]) -> None:
     menu = _menu(state, options)
     if not rest or not menu.items:
-        raise CommandError("it takes a setting, and a menu with items")
+        raise CommandError("expected a setting, and a menu with items")
     taken = state.choice
     if not taken:
         if not options.get("timeout", "").isdigit() or options["timeout"] == "0":
@@ -186,7 +186,7 @@ async def choose(state: State, options: dict[str, str], rest: list[str]) -> None
         taken = options.get("default") or menu.default or next(iter(menu.items))
         state.around.show(f"menu {menu.title!r}: nobody there, {taken!r} after {int(options['timeout']) / 1000:g} s")
     if taken not in menu.items:
-        raise CommandError(f"{taken!r} is not in the menu; there is {', '.join(menu.items)}")
+        raise CommandError(f"{taken!r} is not in the menu, which has {', '.join(menu.items)}")
     state.choice = ""  # a key is pressed once
     if "keep" not in options:
         state.menus.pop(options.get("menu", ""), None)
@@ -200,12 +200,12 @@ async def prompt(_state: State, options: dict[str, str], rest: list[str]) -> Non
 
 
 async def interactive(_state: State, _options: dict[str, str], _rest: list[str]) -> None:
-    _waits("for somebody at its console")
+    _waits("for a user at its console")
 
 
 async def sanboot(state: State, _options: dict[str, str], _rest: list[str]) -> None:
     if not await state.around.boots_disk():
-        raise CommandError("nothing on the disk to boot")
+        raise CommandError("the disk has nothing to boot")
     raise EndedSignal(Ending(How.SANBOOT))
 
 
@@ -218,7 +218,7 @@ async def poweroff(_state: State, _options: dict[str, str], _rest: list[str]) ->
 
 
 async def nothing(_state: State, _options: dict[str, str], _rest: list[str]) -> None:
-    """Succeed: what it does is not seen on the network."""
+    """Succeed: its effect is not visible on the network."""
 
 
 def _menu(state: State, options: dict[str, str]) -> Menu:
@@ -234,7 +234,7 @@ def _waits(text: str) -> NoReturn:
 
 Command = Callable[[State, dict[str, str], list[str]], Awaitable[None]]
 
-# What Debian's iPXE has, of what a boot script may use; `imgverify`, `ping` and others are not built in.
+# The commands of Debian's iPXE that a boot script may use; `imgverify`, `ping` and others are not built in.
 COMMANDS: dict[str, Command] = {
     "": nothing,
     "chain": chain,

@@ -1,7 +1,7 @@
-"""A DHCP client's messages: built by hand, and what a server sends back read by hand.
+"""A DHCP client's messages, encoded and decoded without a library.
 
-Nothing here is shared with the server, so that a mistake there is not repeated
-here. RFC 2131 (messages), 2132 (options), 3396 (long options), 4578 (PXE).
+Nothing is shared with the server, so that a mistake there is not repeated here.
+RFC 2131 (messages), 2132 (options), 3396 (long options), 4578 (PXE).
 """
 
 import struct
@@ -26,7 +26,7 @@ OPT_PARAMETERS, OPT_MESSAGE, OPT_MAX_SIZE, OPT_VENDOR_CLASS, OPT_CLIENT_ID = 55,
 OPT_TFTP_SERVER, OPT_BOOT_FILE, OPT_USER_CLASS, OPT_RELAY_AGENT = 66, 67, 77, 82
 OPT_CLIENT_ARCH, OPT_CLIENT_UNDI, OPT_CLIENT_UUID, OPT_IPXE = 93, 94, 97, 175
 
-# What each program asks for, as its packets on the wire have it.
+# The parameter request list (option 55) of each program, taken from its packets on the wire.
 FIRMWARE_ASKS = bytes(
     [*range(1, 7), 12, 13, 15, 17, 18, 22, 23, 28, *range(40, 44), 50, 51, 54, 58, 59, 60, 66, 67, 97, *range(128, 136)]
 )
@@ -52,12 +52,12 @@ class Message(IntEnum):
 
 
 class ReplyError(Exception):
-    """Bytes that are no DHCP reply; the text says why."""
+    """The bytes are not a DHCP reply; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server said."""
+    """A server's message."""
 
     message: Message
     xid: int
@@ -80,7 +80,7 @@ class Reply:
         return tuple(IPv4Address(value[at : at + 4]) for at in range(0, len(value) - 3, 4))
 
     def text(self, code: int) -> str:
-        """Return option *code* as text, "" when it is not there."""
+        """Return option *code* as text; "" when it is missing."""
         return self.options.get(code, b"").rstrip(b"\0").decode("ascii", "replace")
 
     @property
@@ -90,12 +90,12 @@ class Reply:
 
     @property
     def boot_file(self) -> str:
-        """The boot file: option 67 before the header's field, as UEFI reads it."""
+        """The boot file: option 67, else the header's field, in the order of UEFI."""
         return self.text(OPT_BOOT_FILE) or self.file
 
     @property
     def boot_server(self) -> IPv4Address:
-        """Where to fetch the boot file: siaddr, else option 66, else the server itself."""
+        """The server that has the boot file: siaddr, else option 66, else the DHCP server."""
         if self.siaddr != NO_ADDRESS:
             return self.siaddr
         try:
@@ -106,7 +106,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A program that speaks DHCP, and what marks its messages as its own."""
+    """A program that speaks DHCP, with the options that identify it."""
 
     name: str
     options: dict[int, bytes]
@@ -127,7 +127,7 @@ def firmware(arch: int, mac: MacAddress) -> Speaker:
             OPT_CLIENT_ARCH: struct.pack("!H", arch),
             OPT_VENDOR_CLASS: f"{kind}:Arch:{arch:05}:UNDI:{undi[0]:03}{undi[1]:03}".encode(),
         },
-        # BIOS ROMs cannot take a unicast frame before they have an address; UEFI can.
+        # BIOS ROMs cannot receive a unicast frame before they have an address; UEFI can.
         wants_broadcast=arch == 0,
     )
 
@@ -152,7 +152,7 @@ def ipxe(arch: int, mac: MacAddress) -> Speaker:
 
 
 def system(mac: MacAddress) -> Speaker:
-    """Return an operating system: an installer, or what it installed."""
+    """Return an operating system: the installer, or the installed system."""
     return Speaker(
         "system",
         {
@@ -164,7 +164,7 @@ def system(mac: MacAddress) -> Speaker:
 
 
 def machine_uuid(mac: MacAddress) -> bytes:
-    """Return option 97 for the machine that has *mac*: type 0, then a UUID that is always the same."""
+    """Return option 97 of the machine *mac*: type 0, then a UUID that is always the same."""
     return b"\0" + uuid5(NAMESPACE_OID, str(mac)).bytes
 
 
@@ -179,7 +179,7 @@ def request(
     giaddr: IPv4Address = NO_ADDRESS,
     extra: dict[int, bytes] | None = None,
 ) -> bytes:
-    """Return a client's message, or the same as a relay at *giaddr* passes it on (with option 82)."""
+    """Return a client's message, or the form in which a relay at *giaddr* forwards it (with option 82)."""
     is_relayed = giaddr != NO_ADDRESS
     header = HEADER.pack(
         BOOTREQUEST,
@@ -200,16 +200,16 @@ def request(
     )
     options = {OPT_MESSAGE_TYPE: bytes([message]), **(extra or {}), **speaker.options}
     if is_relayed:
-        options[OPT_RELAY_AGENT] = RELAY_CIRCUIT  # last, as RFC 3046 section 2.1 has it
+        options[OPT_RELAY_AGENT] = RELAY_CIRCUIT  # last, by RFC 3046 section 2.1
     body = b"".join(bytes([code, len(value)]) + value for code, value in options.items())
     # BOOTP relays and servers may drop a message shorter than 300 bytes (RFC 1542 section 2.1).
     return (header + body + bytes([OPT_END])).ljust(300, b"\0")
 
 
 def parse_reply(datagram: bytes) -> Reply:
-    """Return what a server's message says. Raises ReplyError."""
+    """Parse a server's message. Raises ReplyError."""
     if len(datagram) < HEADER.size:
-        raise ReplyError(f"{len(datagram)} bytes are too few for a DHCP message, which has at least {HEADER.size}")
+        raise ReplyError(f"{len(datagram)} bytes are too few for a DHCP message; the minimum is {HEADER.size}")
     op, _, hlen, _, xid, _, _, _, yiaddr, siaddr, giaddr, chaddr, sname, file, magic = HEADER.unpack_from(datagram)
     if op != BOOTREPLY or magic != MAGIC:
         raise ReplyError(f"op {op} and magic {magic.hex()} are not those of a DHCP reply")
@@ -227,7 +227,7 @@ def parse_reply(datagram: bytes) -> Reply:
     try:
         message = Message(kind[0] if kind else 0)
     except ValueError:
-        raise ReplyError(f"option 53 holds {kind.hex()}, which is no message type") from None
+        raise ReplyError(f"option 53 holds {kind.hex()}, which is not a message type") from None
     return Reply(
         message,
         xid,
@@ -242,7 +242,7 @@ def parse_reply(datagram: bytes) -> Reply:
 
 
 def _read_options(area: bytes, parts: dict[int, bytearray]) -> None:
-    """Add the options in *area* to *parts*; one that comes again goes on (RFC 3396)."""
+    """Add the options in *area* to *parts*; a repeated option is a continuation (RFC 3396)."""
     at = 0
     while at < len(area) and area[at] != OPT_END:
         code = area[at]

@@ -1,4 +1,4 @@
-"""The kernel command line, and the network that an initramfs and the installed system bring up from it."""
+"""The kernel command line, and the network that the initramfs and the installed system configure from it."""
 
 import re
 from ipaddress import IPv4Address, IPv4Network
@@ -20,7 +20,7 @@ class Arguments:
         self.words = line.split()
 
     def get(self, name: str) -> str:
-        """Return the last value of *name*, "" when it is not there."""
+        """Return the last value of *name*; "" when it is missing."""
         values = self.all(name)
         return values[-1] if values else ""
 
@@ -29,21 +29,21 @@ class Arguments:
         return [word.partition("=")[2] for word in self.words if word.partition("=")[0] == name]
 
     def need(self, name: str) -> str:
-        """Return the value of *name*. Raises StepError when it is not there."""
+        """Return the value of *name*. Raises StepError when it is missing."""
         value = self.get(name)
         if not value:
             raise StepError(
                 Phase.INSTALLER,
-                f"the kernel line has no {name}=",
-                sent="what the script gave the kernel",
-                came=self.line or "nothing",
-                look="the script's kernel line, and the release in cluster.yaml",
+                f"the kernel command line has no {name}=",
+                sent="the kernel command line of the script",
+                received=self.line or "nothing",
+                check="the script's kernel command line, and the release in cluster.yaml",
             )
         return value
 
 
 async def bring_up(run: Run, arguments: Arguments, phase: Phase) -> Lease:
-    """Return the network that a system has: by DHCP, or as a static ip= says (dracut.cmdline(7)). Raises StepError."""
+    """Return the network of a system: by DHCP, or from a static ip= (dracut.cmdline(7)). Raises StepError."""
     static = [value for value in arguments.all("ip") if STATIC.match(value)]
     if not static:
         return await run.lease(dhcp.system(run.machine.mac), phase)
@@ -66,13 +66,13 @@ async def bring_up(run: Run, arguments: Arguments, phase: Phase) -> Lease:
     except ValueError as error:
         look = "ip=<address>::<gateway>:<mask>:<name>:<interface>:none (dracut.cmdline(7))"
         raise StepError(
-            phase, "the static network is malformed", sent=f"ip={static[0]}", came=str(error), look=look
+            phase, "the static network is malformed", sent=f"ip={static[0]}", received=str(error), check=look
         ) from error
     want = run.machine.expected.address
     if want and lease.address != want:
         look = "the host's networkConfig in cluster.yaml"
         raise StepError(
-            phase, "the static address is not the host's", sent=f"ip={static[0]}", came=str(want), look=look
+            phase, "the static address is not the host's", sent=f"ip={static[0]}", received=str(want), check=look
         )
     run.link.configure(lease.address, network.prefixlen, lease.router)
     return lease

@@ -1,4 +1,4 @@
-"""What a whole cluster's machines are plugged into: a lab's bridge and router, or loopback addresses and relays.
+"""The network of a whole simulated cluster: a lab's bridge and router, or loopback addresses and relays.
 
 machine (its MAC) ── veth ──┐
 machine (its MAC) ── veth ──┤ bridge, with the appliance's address
@@ -22,10 +22,10 @@ from appliance.simulate.relay import Relay, RelayLink
 
 
 class Fabric:
-    """The network of one cluster; leave it, and it is gone."""
+    """The network of one cluster, a context manager that removes it on exit."""
 
     def __init__(self, cluster: Cluster, *, in_lab: bool) -> None:
-        """Prepare for *cluster*; *in_lab* says that this process is in a network of its own."""
+        """Prepare for *cluster*; *in_lab* is whether this process runs in its own network namespace."""
         self._cluster, self._in_lab = cluster, in_lab
         self._home = cluster.network_of(cluster.address) or cluster.networks[0]
         self._stack = ExitStack()
@@ -33,7 +33,7 @@ class Fabric:
         self._router: Namespace | None = None
         self._relays: dict[Network, Relay] = {}
         taken = {host.address for host in cluster.hosts}
-        # Whatever stands in for a load balancer listens here.
+        # The stand-in for the load balancer listens on these addresses.
         self.api_int = tuple(
             vip for vip in cluster.api_int_vips if isinstance(vip, IPv4Address) and vip not in taken | {cluster.address}
         )
@@ -42,9 +42,9 @@ class Fabric:
         """Make the lab's bridge. Raises SimulationError."""
         if self._in_lab:
             prefix = self._home.cidr.prefixlen
-            # The file may name the interface that DHCP is served on.
+            # cluster.yaml may name the interface that DHCP is served on.
             name = next(iter(self._cluster.listen.dhcp), BRIDGE)
-            own = [IPv4Interface(f"{one}/{prefix}") for one in self._own_addresses()]
+            own = [IPv4Interface(f"{address}/{prefix}") for address in self._own_addresses()]
             self._bridge = self._stack.enter_context(Bridge.make(name, own, ports_of(self._cluster)))
         return self
 
@@ -56,8 +56,8 @@ class Fabric:
     def plug_all(self, hosts: Sequence[Host]) -> dict[str, Link]:
         """Return the link of each host, by its name. Raises SimulationError.
 
-        On loopback the appliance has to run already: its wildcard port cannot be
-        had while a relay holds the same port of one address.
+        On loopback the appliance must be running already: it cannot bind a wildcard
+        port while a relay has the same port open on one address.
         """
         links = {host.name: self._plug(host) for host in hosts}
         if self._bridge:
@@ -67,7 +67,7 @@ class Fabric:
     def _plug(self, host: Host) -> Link:
         network = self._cluster.network_of(host.address)
         if network is None:
-            raise SimulationError(f"{host.name} is in no machine network, and cannot be plugged in")
+            raise SimulationError(f"{host.name} is outside every machine network and cannot be connected")
         if self._bridge and network == self._home:
             return self._bridge.plug(host.macs[0])
         if network not in self._relays:
@@ -80,7 +80,7 @@ class Fabric:
         return self._stack.enter_context(Relay(address, network.server, ports_of(self._cluster), place))
 
     def _routed(self, network: Network, relay: IPv4Address) -> Namespace:
-        """Give *network*'s machines a place behind the router, and a way there."""
+        """Put *network*'s machines behind the router, and add the route to them."""
         assert self._bridge is not None
         if self._router is None:
             near = IPv4Interface(f"{relay_address(self._home)}/{self._home.cidr.prefixlen}")
@@ -94,5 +94,5 @@ class Fabric:
         listen = self._cluster.listen
         bound = [endpoint.address for endpoint in (*listen.dns, *listen.tftp, *listen.http)]
         servers = [network.server for network in self._cluster.networks if network.server in self._home.cidr]
-        named = [one for one in bound if isinstance(one, IPv4Address) and one in self._home.cidr]
+        named = [address for address in bound if isinstance(address, IPv4Address) and address in self._home.cidr]
         return list(dict.fromkeys([self._cluster.address, *servers, *named, *self.api_int]))

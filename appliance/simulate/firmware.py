@@ -1,4 +1,4 @@
-"""Firmware: DHCP, and the boot program by TFTP or HTTP, as UEFI (edk2) and PXE ROMs do it."""
+"""Firmware: DHCP, then the boot program over TFTP or HTTP, in the manner of UEFI (edk2) and PXE ROMs."""
 
 from appliance.simulate import dhcp, tftp
 from appliance.simulate.http import HttpError
@@ -7,15 +7,15 @@ from appliance.simulate.machine import Hardware, Phase, StepError
 from appliance.simulate.run import Run
 
 HTTP_BOOT_AGENT = "UefiHttpBoot/1.0"  # edk2, NetworkPkg/HttpBootDxe
-DOS_MAGIC = b"MZ"  # how every EFI program begins (PE/COFF)
+DOS_MAGIC = b"MZ"  # the first bytes of every EFI program (PE/COFF)
 
 
 async def network_boot(run: Run) -> bool:
-    """Return whether firmware found a boot program and started it. Raises StepError."""
+    """Return whether the firmware found a boot program and started it. Raises StepError."""
     machine = run.machine
     lease = await run.lease(dhcp.firmware(machine.hardware.code, machine.mac), Phase.FIRMWARE)
     if not lease.boot_file:
-        run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, no boot file (PXE-E16); goes on to the next boot entry")
+        run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, no boot file (PXE-E16); continues with the next boot entry")
         return False
     if machine.hardware is Hardware.HTTP:
         run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, boot file {lease.boot_file}")
@@ -30,7 +30,9 @@ async def _fetch_by_tftp(run: Run, lease: Lease) -> None:
     machine = run.machine
     server = (str(lease.boot_server), machine.ports.tftp)
     sent = f"read request for {lease.boot_file!r} to {server[0]}:{server[1]}/udp"
-    look = "is the loader's package installed (`ocp-appliance validate` says which), is UDP 69 open both ways?"
+    look = (
+        "is the loader's package installed (`ocp-appliance validate` names it)? Is UDP port 69 open in both directions?"
+    )
     is_uefi = machine.hardware.is_uefi
     try:
         size = 0
@@ -43,16 +45,20 @@ async def _fetch_by_tftp(run: Run, lease: Lease) -> None:
             lease.boot_file,
             machine.patience,
             block_bytes=tftp.UEFI_BLOCK_BYTES if is_uefi else tftp.BIOS_BLOCK_BYTES,
-            window_blocks=4 if is_uefi else 1,  # edk2 has asked for windows of four since 2020; ROMs never do
+            window_blocks=4
+            if is_uefi
+            else 1,  # edk2 has requested windows of four blocks since 2020; PXE ROMs request none
             hashes=machine.verifies,
         )
     except tftp.TransferError as error:
-        raise StepError(Phase.LOADER, "the boot program did not come", sent=sent, came=str(error), look=look) from error
+        raise StepError(
+            Phase.LOADER, "the boot program could not be downloaded", sent=sent, received=str(error), check=look
+        ) from error
     run.retries += fetched.retries
     if is_uefi and fetched.size != size:
-        came = f"{fetched.size} bytes, where the size probe was told {size}"
+        came = f"{fetched.size} bytes, but the size probe returned {size}"
         raise StepError(
-            Phase.LOADER, "the boot program changed its size", sent=sent, came=came, look="the loader's file"
+            Phase.LOADER, "the size of the boot program changed", sent=sent, received=came, check="the loader's file"
         )
     _check_program(run, lease, fetched.size, fetched.magic, sent)
     run.tell(Phase.LOADER, f"TFTP: {lease.boot_file}, {fetched.size:,} bytes")
@@ -67,18 +73,18 @@ async def _fetch_by_http(run: Run, lease: Lease) -> None:
             answer = await http.get(lease.boot_file, keeps=True)
         except HttpError as error:
             raise StepError(
-                Phase.LOADER, "the boot program did not come", sent=sent, came=str(error), look=look
+                Phase.LOADER, "the boot program could not be downloaded", sent=sent, received=str(error), check=look
             ) from error
     run.check(answer, Phase.LOADER, "the boot program")
     if head.length != answer.size:
-        came = f"HEAD says {head.length} bytes, GET brings {answer.size}"
-        raise StepError(Phase.LOADER, "HEAD and GET disagree", sent=sent, came=came, look="the web server")
+        came = f"HEAD returned a length of {head.length} bytes, GET {answer.size} bytes"
+        raise StepError(Phase.LOADER, "HEAD and GET disagree", sent=sent, received=came, check="the web server")
     _check_program(run, lease, answer.size, answer.body[:2], sent)
     run.tell(Phase.LOADER, f"HTTP: {lease.boot_file}, {answer.size:,} bytes")
 
 
 def _check_program(run: Run, lease: Lease, size: int, magic: bytes, sent: str) -> None:
-    """Raise StepError where firmware would refuse to start what it fetched."""
+    """Raise StepError where firmware would refuse to start the program that it fetched."""
     run.bytes += size
     is_efi = magic == DOS_MAGIC
     if not size or is_efi != run.machine.hardware.is_uefi:
@@ -86,6 +92,6 @@ def _check_program(run: Run, lease: Lease, size: int, magic: bytes, sent: str) -
             Phase.LOADER,
             f"{lease.boot_file} does not run on {run.machine.hardware} firmware",
             sent=sent,
-            came=f"{size} bytes that {'are' if is_efi else 'are not'} an EFI program",
-            look="the loader for this architecture, and the host's `loader` in cluster.yaml",
+            received=f"{size} bytes that {'are' if is_efi else 'are not'} an EFI program",
+            check="the loader for this architecture, and the host's `loader` in cluster.yaml",
         )

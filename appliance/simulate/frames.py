@@ -7,7 +7,7 @@ BROADCAST_MAC = b"\xff" * 6
 
 
 def broadcast_frame(mac: bytes, payload: bytes, source_port: int, port: int) -> bytes:
-    """Return an Ethernet frame from *mac* to all, with 0.0.0.0 as its source (RFC 2131 section 4.1)."""
+    """Return a broadcast Ethernet frame from *mac*, with the source address 0.0.0.0 (RFC 2131 section 4.1)."""
     udp = struct.pack("!HHHH", source_port, port, 8 + len(payload), 0) + payload
     pseudo = bytes(4) + b"\xff" * 4 + struct.pack("!BBH", 0, 17, len(udp))
     udp = udp[:6] + struct.pack("!H", checksum(pseudo + udp) or 0xFFFF) + udp[8:]
@@ -17,7 +17,7 @@ def broadcast_frame(mac: bytes, payload: bytes, source_port: int, port: int) -> 
 
 
 def datagram_to(mac: bytes, port: int, frame: bytes, *, checks_udp: bool) -> bytes | None:
-    """Return the UDP payload that *frame* brings to *port* of the machine *mac*; None as its card or stack drops it."""
+    """Return the UDP payload of *frame* for *port* of the machine *mac*; None where its card or stack would drop it."""
     if len(frame) < 42 or frame[:6] not in (mac, BROADCAST_MAC) or frame[12:14] != b"\x08\x00" or frame[14] >> 4 != 4:
         return None
     ip_bytes = (frame[14] & 15) * 4

@@ -1,7 +1,7 @@
 """An HTTP/1.1 client that is as strict as firmware: exact lengths, no redirects, no chunks (RFC 9112).
 
-Bodies are hashed or dropped as they come, so that a machine's 900 MB image costs
-no memory and a thousand machines are no bottleneck.
+Bodies are hashed or discarded as they arrive, so that a 900 MB image costs no memory
+and one process can simulate a thousand machines.
 """
 
 import asyncio
@@ -18,29 +18,29 @@ from urllib.parse import urlsplit
 from appliance.simulate.link import Link, readable
 from appliance.simulate.machine import Patience
 
-HEAD_BYTES = 64 << 10  # of a response's header; ours has 400
-KEEP_BYTES = 64 << 20  # of a body that is kept: a script, an Ignition file
+HEAD_BYTES = 64 << 10  # of a response's header; ours are about 400
+KEEP_BYTES = 64 << 20  # of a body that is kept: a script or an Ignition file
 CHUNK_BYTES = 1 << 20
-TURN_BYTES = 8 << 20  # read before another machine gets its turn
-RETRIED = frozenset({408, 429, 500, 502, 503, 504})  # coreos-installer and curl try these again
+TURN_BYTES = 8 << 20  # read before the next machine's turn
+RETRIED = frozenset({408, 429, 500, 502, 503, 504})  # coreos-installer and curl retry these
 
-_scratch = bytearray(CHUNK_BYTES)  # dropped bodies go here, whoever reads them
+_scratch = bytearray(CHUNK_BYTES)  # discarded bodies are read into this buffer, shared by all clients
 
 
 class HttpError(Exception):
-    """No whole response came; the text says what did."""
+    """No complete response was received; the text says what was."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A response, whole."""
+class Response:
+    """A complete response."""
 
     url: str
     status: int
     headers: Mapping[str, str]  # names in lower case
-    size: int  # bytes of the body that came
+    size: int  # bytes of the body received
     sha256: str  # hex; "" when it was only counted
-    body: bytes  # b"" unless it was to be kept
+    body: bytes  # b"" unless it was kept
 
     @property
     def length(self) -> int | None:
@@ -50,13 +50,13 @@ class Answer:
 
     @property
     def retry_seconds(self) -> int | None:
-        """Retry-After in seconds; None when the server does not say."""
+        """Retry-After in seconds; None when the server sent none."""
         value = self.headers.get("retry-after")
         return None if value is None else int(value) if value.isdigit() else 5
 
 
 class Http:
-    """One program's HTTP: its User-Agent, and a connection that it keeps."""
+    """The HTTP client of one program: its User-Agent, and a persistent connection."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Http:
         agent: str,
         lookup: Callable[[str], Awaitable[IPv4Address]],
     ) -> None:
-        """Speak from *address*; *lookup* resolves a URL's host name; no User-Agent where *agent* is ""."""
+        """Connect from *address*; *lookup* resolves a URL's host name; no User-Agent is sent where *agent* is ""."""
         self._link, self._address, self._patience = link, address, patience
         self._agent, self._lookup = agent, lookup
         self._sock: socket.socket | None = None
@@ -82,23 +82,23 @@ class Http:
         self.close()
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._sock:
             self._sock.close()
             self._sock = None
 
-    async def head(self, url: str) -> Answer:
-        """Return the answer to HEAD. Raises HttpError."""
+    async def head(self, url: str) -> Response:
+        """Return the response to HEAD. Raises HttpError."""
         return await self._request("HEAD", url, keeps=False, hashes=False)
 
-    async def get(self, url: str, *, keeps: bool = False, hashes: bool = True) -> Answer:
-        """Return the answer to GET, with its body where *keeps*. Raises HttpError."""
+    async def get(self, url: str, *, keeps: bool = False, hashes: bool = True) -> Response:
+        """Return the response to GET, with its body where *keeps*. Raises HttpError."""
         return await self._request("GET", url, keeps=keeps, hashes=hashes)
 
-    async def _request(self, method: str, url: str, *, keeps: bool, hashes: bool) -> Answer:
+    async def _request(self, method: str, url: str, *, keeps: bool, hashes: bool) -> Response:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
-            raise HttpError(f"{url!r} is no http:// URL with a host")
+            raise HttpError(f"{url!r} is not an http:// URL with a host")
         try:
             peer = (str(IPv4Address(parts.hostname)), parts.port or 80)
         except ValueError:
@@ -113,12 +113,12 @@ class Http:
             self.close()
             if not was_open:
                 raise
-        # A server may end an idle connection at any time (RFC 9112 section 9.3.1); once more on a new one.
+        # A server may close an idle connection at any time (RFC 9112 section 9.3.1): retry once on a new one.
         return await self._exchange(request, peer, url, has_body=method == "GET", keeps=keeps, hashes=hashes)
 
     async def _exchange(
         self, request: bytes, peer: tuple[str, int], url: str, *, has_body: bool, keeps: bool, hashes: bool
-    ) -> Answer:
+    ) -> Response:
         sock = await self._connected(peer)
         try:
             await asyncio.get_running_loop().sock_sendall(sock, request)
@@ -134,7 +134,7 @@ class Http:
             raise
         if headers.get("connection", "").lower() == "close":
             self.close()
-        return Answer(url, status, headers, body.size, body.sha256, bytes(body.kept))
+        return Response(url, status, headers, body.size, body.sha256, bytes(body.kept))
 
     async def _connected(self, peer: tuple[str, int]) -> socket.socket:
         if self._sock and self._peer == peer:
@@ -146,7 +146,7 @@ class Http:
                 await asyncio.get_running_loop().sock_connect(sock, peer)
         except (OSError, TimeoutError) as error:
             sock.close()
-            # asyncio puts words of its own in strerror; TimeoutError is an OSError without a number.
+            # asyncio replaces strerror by a text of its own, and TimeoutError is an OSError without errno.
             why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "no answer"
             raise HttpError(f"no connection to {peer[0]}:{peer[1]}: {why.lower()}") from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -165,7 +165,7 @@ class Http:
         lines = data[:end].decode("latin-1").split("\r\n")
         words = lines[0].split(" ", 2)
         if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
-            raise HttpError(f"{lines[0][:80]!r}, which is no HTTP")
+            raise HttpError(f"{lines[0][:80]!r}, which is not HTTP")
         headers = {
             name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
         }
@@ -180,7 +180,7 @@ class Http:
 
     async def _wait(self, sock: socket.socket) -> None:
         if not await readable(sock, self._patience.http_idle):
-            raise HttpError(f"silence for {self._patience.http_idle:g} s")
+            raise HttpError(f"no data for {self._patience.http_idle:g} s")
 
     async def _read_body(self, sock: socket.socket, body: "_Body") -> None:
         turn = 0
@@ -201,9 +201,9 @@ class Http:
 
 
 def _length(status: int, headers: Mapping[str, str]) -> int:
-    """Return Content-Length. Raises HttpError where firmware would not know how much comes."""
+    """Return Content-Length. Raises HttpError where firmware would not know the length of the body."""
     if "transfer-encoding" in headers:
-        raise HttpError("a chunked answer; firmware wants Content-Length")
+        raise HttpError("a chunked response; firmware requires Content-Length")
     length = headers.get("content-length", "")
     if not length.isdigit() and status not in (204, 304):
         raise HttpError(f"status {status} without Content-Length")
@@ -211,13 +211,13 @@ def _length(status: int, headers: Mapping[str, str]) -> int:
 
 
 class _Body:
-    """Where a body goes: kept, hashed, or dropped in the kernel."""
+    """The destination of a body: kept, hashed, or discarded in the kernel."""
 
     def __init__(self, total: int, rest: bytes, *, keeps: bool, hashes: bool) -> None:
         if len(rest) > total:
-            raise HttpError(f"{len(rest) - total} bytes more than Content-Length says")
+            raise HttpError(f"{len(rest) - total} bytes more than Content-Length")
         if keeps and total > KEEP_BYTES:
-            raise HttpError(f"{total} bytes for a file of text")
+            raise HttpError(f"{total} bytes, too many for a text file")
         self.total, self.size = total, 0
         self.kept = bytearray()
         self._keeps = keeps
@@ -233,10 +233,10 @@ class _Body:
         return self._hash.hexdigest() if self._hash else ""
 
     def receive(self, sock: socket.socket) -> int:
-        """Take what has come; 0 at the end of the connection. Raises BlockingIOError."""
+        """Receive the available bytes; return 0 at the end of the connection. Raises BlockingIOError."""
         want = min(self.left, CHUNK_BYTES)
         if not self._keeps and not self._hash:
-            # MSG_TRUNC on TCP drops the bytes without a copy (tcp(7)).
+            # MSG_TRUNC on TCP discards the bytes without copying them (tcp(7)).
             got = sock.recv_into(_scratch, want, socket.MSG_TRUNC)
             self.size += got
             return got

@@ -1,4 +1,4 @@
-"""The RHCOS installer: what its kernel arguments tell it to fetch, and in which order.
+"""The RHCOS installer: it fetches what its kernel arguments name, in the order of the real one.
 
 Two forms: the initramfs that writes a raw image (OpenShift 4.1 to 4.5) and the
 live system with coreos-installer (4.6 and later).
@@ -11,7 +11,7 @@ import re
 import zlib
 
 from appliance.simulate.dracut import Arguments, bring_up
-from appliance.simulate.http import Answer, Http, HttpError
+from appliance.simulate.http import Http, HttpError, Response
 from appliance.simulate.lease import Lease
 from appliance.simulate.machine import Disk, Phase, StepError
 from appliance.simulate.run import Run
@@ -23,7 +23,7 @@ API_INT = re.compile(r"https?://api-int\.(?P<domain>[a-z0-9.-]+?)(?::\d+)?/confi
 
 
 async def install(run: Run, ending: Ending) -> Disk:
-    """Return the disk that the kernel and initramfs of *ending* write. Raises StepError."""
+    """Return the disk written by the kernel and initramfs of *ending*. Raises StepError."""
     assert ending.kernel is not None
     arguments = Arguments(ending.kernel.arguments)
     _check_kernel_line(ending, arguments)
@@ -43,21 +43,21 @@ async def install(run: Run, ending: Ending) -> Disk:
 
 
 def _check_kernel_line(ending: Ending, arguments: Arguments) -> None:
-    """Raise StepError where the kernel would find no initramfs."""
+    """Raise StepError where the kernel would not find its initramfs."""
     named = [image.name for image in ending.initrds]
     wanted = arguments.all("initrd")
     if not named or not set(wanted) & set(named):
         raise StepError(
             Phase.KERNEL,
-            "the kernel would find no initramfs, and panic (VFS: unable to mount root)",
-            sent=f"initrd={','.join(wanted) or 'nothing'} on the kernel line",
-            came=f"initrd images named {', '.join(named) or 'nothing'}",
-            look="initrd= takes the name that iPXE knows the image by: its file name, or --name",
+            "the kernel would not find its initramfs and would panic (VFS: unable to mount root)",
+            sent=f"initrd={','.join(wanted) or 'nothing'} on the kernel command line",
+            received=f"initrd images named {', '.join(named) or 'nothing'}",
+            check="initrd= takes iPXE's name of the image: its file name, or --name",
         )
 
 
-async def _live(run: Run, lease: Lease, rootfs: str, image: str, ignition_url: str) -> Answer:
-    """Do as coreos-livepxe-rootfs and coreos-installer do; return the Ignition answer."""
+async def _live(run: Run, lease: Lease, rootfs: str, image: str, ignition_url: str) -> Response:
+    """Behave like coreos-livepxe-rootfs and coreos-installer; return the response with the Ignition file."""
     if rootfs:
         async with run.http(lease, CURL_AGENT) as curl:
             await _until_answered(run, curl, rootfs)
@@ -65,7 +65,7 @@ async def _live(run: Run, lease: Lease, rootfs: str, image: str, ignition_url: s
             answer = await run.get(curl, rootfs, Phase.IMAGE, "the rootfs", tries=CURL_TRIES)
             _check_length(head, answer)
             run.tell(Phase.IMAGE, f"rootfs: {answer.size:,} bytes")
-    # coreos-installer sends no User-Agent, and asks without end while it gets 503.
+    # coreos-installer sends no User-Agent, and retries 503 without end.
     async with run.http(lease, "") as installer:
         ignition = await run.get(installer, ignition_url, Phase.IGNITION, "Ignition", keeps=True)
         run.tell(Phase.IGNITION, f"Ignition: {ignition.size:,} bytes")
@@ -75,8 +75,8 @@ async def _live(run: Run, lease: Lease, rootfs: str, image: str, ignition_url: s
     return ignition
 
 
-async def _legacy(run: Run, lease: Lease, image: str, ignition_url: str) -> Answer:
-    """Do as the 4.1 to 4.5 initramfs does, all by curl; return the Ignition answer."""
+async def _legacy(run: Run, lease: Lease, image: str, ignition_url: str) -> Response:
+    """Behave like the initramfs of 4.1 to 4.5, which uses curl; return the response with the Ignition file."""
     async with run.http(lease, CURL_AGENT) as curl:
         head = await _head(curl, image)
         ignition = await run.get(curl, ignition_url, Phase.IGNITION, "Ignition", keeps=True, tries=CURL_TRIES)
@@ -88,43 +88,45 @@ async def _legacy(run: Run, lease: Lease, image: str, ignition_url: str) -> Answ
 
 
 async def _until_answered(run: Run, curl: Http, url: str) -> None:
-    """Ask with HEAD until the server says anything at all, as the live initramfs does every 5 s."""
+    """Send HEAD until the server responds at all, as the live initramfs does every 5 s."""
     for attempt in range(run.machine.patience.http_tries):
         try:
             await curl.head(url)
         except HttpError as error:
             run.retries += 1
             if attempt + 1 == run.machine.patience.http_tries:
-                look = "is the web server up, and reachable from the node network?"
+                look = "is the web server running and reachable from the node network?"
                 raise StepError(
-                    Phase.IMAGE, "the server does not answer", sent=f"HEAD {url}", came=str(error), look=look
+                    Phase.IMAGE, "the server does not respond", sent=f"HEAD {url}", received=str(error), check=look
                 ) from error
             await asyncio.sleep(min(5.0, run.machine.patience.longest_pause))
         else:
             return
 
 
-async def _head(curl: Http, url: str) -> Answer:
+async def _head(curl: Http, url: str) -> Response:
     try:
         head = await curl.head(url)
         came = f"status {head.status}, Content-Length {head.headers.get('content-length', 'missing')}"
     except HttpError as error:
         head, came = None, str(error)
     if head is None or head.status != 200 or head.length is None:
-        look = "is the file in the data directory, and readable? `ocp-appliance validate` says"
-        raise StepError(Phase.IMAGE, "the size of the image cannot be had", sent=f"HEAD {url}", came=came, look=look)
+        look = "is the file in the data directory and readable? Run `ocp-appliance validate`"
+        raise StepError(Phase.IMAGE, "the size of the image is unknown", sent=f"HEAD {url}", received=came, check=look)
     return head
 
 
-def _check_length(head: Answer, answer: Answer) -> None:
+def _check_length(head: Response, answer: Response) -> None:
     if head.length != answer.size:
-        came = f"HEAD says {head.length} bytes, GET brings {answer.size}"
-        look = "was the file replaced meanwhile?"
-        raise StepError(Phase.IMAGE, "HEAD and GET disagree", sent=f"HEAD and GET {answer.url}", came=came, look=look)
+        came = f"HEAD returned a length of {head.length} bytes, GET {answer.size} bytes"
+        look = "was the file replaced in between?"
+        raise StepError(
+            Phase.IMAGE, "HEAD and GET disagree", sent=f"HEAD and GET {answer.url}", received=came, check=look
+        )
 
 
-def check_ignition(run: Run, answer: Answer, url: str) -> str:
-    """Return the cluster's domain that an Ignition file points at, or "". Raises StepError."""
+def check_ignition(run: Run, answer: Response, url: str) -> str:
+    """Return the cluster domain that an Ignition file refers to, or "". Raises StepError."""
     body = answer.body
     try:
         if body[:2] == b"\x1f\x8b":
@@ -133,10 +135,10 @@ def check_ignition(run: Run, answer: Answer, url: str) -> str:
     except (ValueError, KeyError, TypeError, OSError, EOFError, zlib.error) as error:
         raise StepError(
             Phase.IGNITION,
-            "the file is no Ignition configuration",
+            "the file is not an Ignition configuration",
             sent=f"GET {url}",
-            came=f"{len(body)} bytes: {body[:60]!r}",
-            look="the .ign file in the data directory",
+            received=f"{len(body)} bytes: {body[:60]!r}",
+            check="the .ign file in the data directory",
         ) from error
     pointer = API_INT.search(body.decode("utf-8", "replace"))
     domain = pointer["domain"] if pointer else ""
@@ -144,13 +146,13 @@ def check_ignition(run: Run, answer: Answer, url: str) -> str:
     if domain and host and not host.endswith(f".{domain}"):
         raise StepError(
             Phase.IGNITION,
-            "the Ignition belongs to another cluster",
+            "the Ignition file belongs to another cluster",
             sent=f"GET {url} as {host}",
-            came=f"version {version}, which names api-int.{domain}",
-            look="the .ign files in the data directory; make them again for this cluster",
+            received=f"version {version}, which names api-int.{domain}",
+            check="the .ign files in the data directory; create them again for this cluster",
         )
     role = run.machine.expected.ignition
     if role and not url.endswith(role):
         look = "the host's role in cluster.yaml"
-        raise StepError(Phase.IGNITION, f"{host} got {url}", sent="its script", came=f"not {role}", look=look)
+        raise StepError(Phase.IGNITION, f"{host} got {url}", sent="its script", received=f"not {role}", check=look)
     return domain

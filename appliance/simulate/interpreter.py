@@ -1,6 +1,7 @@
-"""Runs iPXE scripts: each token is expanded just before its command, and a line that fails ends its script.
+"""An interpreter of iPXE scripts.
 
-`exit` ends one script and not the one that chained to it. Everything is bounded.
+Each token is expanded just before its command runs; a failing line ends the script;
+`exit` ends the current script, not the script that chained to it. Everything is bounded.
 """
 
 from appliance.simulate.commands import COMMANDS, EndedSignal, State
@@ -18,15 +19,15 @@ from appliance.simulate.script import (
 )
 from appliance.simulate.settings import Settings
 
-MAX_COMMANDS = 20_000  # a menu takes 30; a script that waits for api-int for an hour takes some thousands
-MAX_CHAIN = 16  # scripts within scripts; ours need three
+MAX_COMMANDS = 20_000  # a menu takes 30; a script that waits for api-int for an hour takes a few thousand
+MAX_CHAIN = 16  # nested scripts; ours need three
 
 
 class Interpreter:
     """One run of iPXE, from its first script to its end."""
 
     def __init__(self, settings: Settings, around: Surroundings, *, choice: str = "") -> None:
-        """*choice* is the menu entry that somebody at the console takes; "" is nobody there."""
+        """*choice* is the menu entry that a user at the console chooses; "" when nobody is there."""
         self.state = State(settings, around, self._script, choice)
         self.commands = 0
         self._depth = 0
@@ -40,16 +41,16 @@ class Interpreter:
         return Ending(How.EXIT, status)
 
     async def _script(self, script: Image) -> int:
-        """Return what the script's `exit` gave, 0 at its end. Raises ScriptError."""
+        """Return the status of the script's `exit`, or 0 at its end. Raises ScriptError."""
         if self._depth >= MAX_CHAIN:
-            raise ScriptError(f"{script.url} is the {MAX_CHAIN + 1}th script within another")
+            raise ScriptError(f"{script.url} is nested {MAX_CHAIN + 1} scripts deep")
         state = self.state
         came_from = state.url
         self._depth += 1
         try:
             while True:
                 if not script.body.startswith(SCRIPT_MAGIC):
-                    raise ScriptError(f"{script.url} does not begin with #!ipxe, and is no script")
+                    raise ScriptError(f"{script.url} is not a script: it does not begin with #!ipxe")
                 state.url = script.url
                 state.settings.store("cwuri", script.url.encode())
                 status = await self._lines(logical_lines(script.body.decode("utf-8", "replace")))
@@ -82,7 +83,7 @@ class Interpreter:
         return 0
 
     async def _line(self, line: str) -> None:
-        """Run the commands of one line. Raises CommandError with the last one's error."""
+        """Run the commands of one line. Raises CommandError with the error of the last command."""
         state = self.state
         error: CommandError | None = None
         for joint, tokens in commands_of(line):
@@ -103,7 +104,7 @@ class Interpreter:
     async def _command(self, tokens: list[str]) -> None:
         self.commands += 1
         if self.commands > MAX_COMMANDS:
-            raise EndedSignal(Ending(How.WAITS, text=f"after {MAX_COMMANDS} commands: it goes round in a circle"))
+            raise EndedSignal(Ending(How.WAITS, text=f"after {MAX_COMMANDS} commands: the script loops"))
         try:
             name, *arguments = [self.state.settings.expand(token) for token in tokens] or [""]
         except ValueError as error:
@@ -119,4 +120,4 @@ def _label(lines: list[str], label: str, where: str) -> int:
     for number, line in enumerate(lines):
         if line.strip().split()[:1] == [f":{label}"]:
             return number + 1
-    raise ScriptError(f"{where}: there is no label {label!r}")
+    raise ScriptError(f"{where}: label {label!r} not found")

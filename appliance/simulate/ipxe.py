@@ -1,11 +1,11 @@
-"""iPXE on a simulated machine: its own DHCP, its settings, and what its script fetches."""
+"""iPXE on a simulated machine: its own DHCP exchange, its settings, and the files its script fetches."""
 
 import asyncio
 from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
 from appliance.simulate import dhcp, tftp
-from appliance.simulate.http import Answer, Http, HttpError
+from appliance.simulate.http import Http, HttpError, Response
 from appliance.simulate.interpreter import Interpreter
 from appliance.simulate.lease import Lease
 from appliance.simulate.machine import Hardware, Phase, StepError
@@ -22,8 +22,8 @@ from appliance.simulate.settings import Settings
 
 AGENT = "iPXE/1.21.1"
 PHASES = {Part.SCRIPT: Phase.SCRIPT, Part.KERNEL: Phase.KERNEL, Part.INITRD: Phase.INITRAMFS}
-LOOK = "the script's line, and whether that file is in the data directory; `ocp-appliance validate` names those missing"
-MAX_RETRIES = 1000  # of one file with Retry-After; the machine's patience ends sooner
+LOOK = "the script's line, and whether the file is in the data directory (`ocp-appliance validate` lists missing files)"
+MAX_RETRIES = 1000  # for one file with Retry-After; the machine's patience ends sooner
 
 
 async def run_ipxe(run: Run, *, choice: str = "") -> Ending:
@@ -31,16 +31,16 @@ async def run_ipxe(run: Run, *, choice: str = "") -> Ending:
     machine = run.machine
     lease = await run.lease(dhcp.ipxe(machine.hardware.code, machine.mac), Phase.IPXE)
     if not lease.boot_file:
-        run.tell(Phase.IPXE, f"DHCP: {lease.address}, no boot file; leaves for the next boot entry")
+        run.tell(Phase.IPXE, f"DHCP: {lease.address}, no boot file; exits to the next boot entry")
         return Ending(How.EXIT, 1)
     run.tell(Phase.IPXE, f"DHCP: {lease.address}, {lease.boot_file}")
     if not lease.boot_file.startswith(("http://", "tftp://")):
         raise StepError(
             Phase.IPXE,
-            "iPXE was given its own boot program again, and would go round for ever",
+            "iPXE was offered its own boot program again and would loop forever",
             sent=f"DHCP with user class iPXE from {machine.mac}",
-            came=f"boot file {lease.boot_file!r}",
-            look="the DHCP server must see option 77 or 175, and answer with the script's URL",
+            received=f"boot file {lease.boot_file!r}",
+            check="the DHCP server must recognise option 77 or 175 and answer with the URL of the script",
         )
     async with run.http(lease, AGENT) as http:
         console = _Console(run, lease, http)
@@ -50,21 +50,21 @@ async def run_ipxe(run: Run, *, choice: str = "") -> Ending:
             ending = await interpreter.run(script)
         except (ScriptError, CommandError) as error:
             raise StepError(
-                Phase.SCRIPT, "the script failed", sent=f"GET {lease.boot_file}", came=str(error), look=LOOK
+                Phase.SCRIPT, "the script failed", sent=f"GET {lease.boot_file}", received=str(error), check=LOOK
             ) from error
     if ending.how is How.WAITS:
         raise StepError(
             Phase.SCRIPT,
             f"iPXE waits {ending.text}",
             sent=f"GET {lease.boot_file}",
-            came=f"a script that ran {interpreter.commands} commands and stopped there",
-            look="a known host's menu has a timeout and its role as the default; `ocp-appliance render` shows it",
+            received=f"a script that stopped there after {interpreter.commands} commands",
+            check="a known host's menu has a timeout and its role as the default; `ocp-appliance render` prints it",
         )
     return ending
 
 
 def settings_of(run: Run, lease: Lease) -> Settings:
-    """Return what iPXE knows once it has *lease*."""
+    """Return iPXE's settings once it has *lease*."""
     machine, settings = run.machine, Settings()
     settings.store("mac", machine.mac.octets, "hex")
     settings.store("uuid", dhcp.machine_uuid(machine.mac)[1:], "uuid")
@@ -96,7 +96,7 @@ def settings_of(run: Run, lease: Lease) -> Settings:
 
 
 class _Console:
-    """What a script can reach on this machine."""
+    """The machine as seen by a script."""
 
     def __init__(self, run: Run, lease: Lease, http: Http) -> None:
         self.run, self.lease, self.http = run, lease, http
@@ -111,9 +111,9 @@ class _Console:
         except HttpError as error:
             raise self._trouble(phase, f"{url}: {error}") from error
         except TimeoutError as error:
-            raise self._trouble(phase, f"{url}: no answer within {seconds} s") from error
+            raise self._trouble(phase, f"{url}: no response within {seconds} s") from error
         if answer.status != 200:
-            # A script may go on after this; iPXE can check no sum, so a wrong one ends the simulation.
+            # iPXE itself cannot verify a checksum, and its script could go on: a wrong one ends the simulation.
             raise self._trouble(phase, f"{url}: {status_text(answer)}")
         self.run.check(answer, phase, part)
         name = url.partition("?")[0].rpartition("/")[2]
@@ -125,8 +125,8 @@ class _Console:
         self.run.trouble = text
         return CommandError(text)
 
-    async def _get(self, url: str, phase: Phase, *, keeps: bool) -> Answer:
-        """Return the answer, asking again while it carries Retry-After, as iPXE does."""
+    async def _get(self, url: str, phase: Phase, *, keeps: bool) -> Response:
+        """Return the response; repeat the request while it carries Retry-After, as iPXE does."""
         for _ in range(MAX_RETRIES):
             answer = await self.http.get(url, keeps=keeps, hashes=self.run.machine.verifies)
             if answer.status == 200 or answer.retry_seconds is None:
@@ -137,7 +137,7 @@ class _Console:
 
     async def _fetch_by_tftp(self, url: str, part: Part) -> Image:
         if part is Part.SCRIPT:
-            raise CommandError(f"{url}: this simulation runs scripts that come by HTTP only")
+            raise CommandError(f"{url}: the simulation runs only scripts fetched over HTTP")
         parts = urlsplit(url)
         try:
             server = (str(IPv4Address(parts.hostname or "")), parts.port or self.run.machine.ports.tftp)
@@ -157,7 +157,7 @@ class _Console:
         self.lease = await self.run.lease(dhcp.ipxe(machine.hardware.code, machine.mac), Phase.IPXE)
 
     async def pause(self, seconds: float) -> None:
-        await self.run.hold(seconds, Phase.SCRIPT, "a script that sleeps and asks again")
+        await self.run.hold(seconds, Phase.SCRIPT, "a script that sleeps and repeats its request")
 
     async def boots_disk(self) -> bool:
         return self.run.machine.disk is not None

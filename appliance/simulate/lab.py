@@ -1,8 +1,8 @@
-"""The lab: this process moves to a network of its own, with a bridge and one cable to each machine.
+"""The lab: this process moves to its own network namespace, with a bridge and a veth pair to each machine.
 
-Nothing in it has a name outside: the namespaces end with the processes that hold
-them, however those end. Works as root, and as anybody where unprivileged user
-namespaces are allowed.
+The namespaces have no names outside and disappear with the processes that hold them,
+however those end. Works as root, and as any user where unprivileged user namespaces
+are allowed.
 """
 
 import ctypes
@@ -24,8 +24,8 @@ from appliance.simulate.namespace import Namespace, ip, ip_json
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 BRIDGE = "lab"
-# A bridge without one of its own takes the lowest of its ports', so that it changes when a machine is unplugged,
-# and every other machine talks to the old one for as long as it remembers it.
+# A bridge without an address of its own takes the lowest of its ports'. That changes when a machine is unplugged,
+# and the other machines keep sending to the old address until their neighbour entries expire.
 BRIDGE_MAC = "02:00:00:00:00:01"
 CARRIER_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -36,39 +36,39 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def enter_own_network() -> None:
     """Move this process to an empty network namespace, in which it is root. Raises OSError where that is forbidden.
 
-    Call it while the process has one thread.
+    Call it before the process starts a second thread.
     """
     uid, gid = os.geteuid(), os.getegid()
     if _libc.unshare(CLONE_NEWNET) == 0:
         return
     if _libc.unshare(CLONE_NEWUSER | CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "this machine forbids network namespaces")
-    # user_namespaces(7): one line each, and groups given up before the group map.
+        raise OSError(ctypes.get_errno(), "this machine does not allow network namespaces")
+    # user_namespaces(7): one line each, and setgroups must be denied before the group map is written.
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
 
 
 def die_with_parent(signal_number: int) -> None:
-    """Have this process killed by *signal_number* when its parent ends, however it ends (prctl(2)). For preexec_fn."""
+    """Have the kernel send this process *signal_number* when its parent ends (prctl(2)). For preexec_fn."""
     _libc.prctl(PR_SET_PDEATHSIG, signal_number)
 
 
 class Bridge:
-    """A switch that this process is plugged into, and machines with it."""
+    """A bridge that this process and the machines are connected to."""
 
     def __init__(self, name: str, ports: Ports) -> None:
-        """Use the bridge *name*, which may be there already."""
+        """Use the bridge *name*, which may exist already."""
         self.name, self.ports = name, ports
         self._places: list[Namespace] = []
         self._cables: list[str] = []
 
     @classmethod
     def make(cls, name: str, addresses: Sequence[IPv4Interface], ports: Ports) -> Self:
-        """Make the bridge *name* with *addresses*, in the network that this process is in. Raises SimulationError."""
+        """Create the bridge *name* with *addresses* in this process's network namespace. Raises SimulationError."""
         ip(
             "link set lo up",
-            # Ports forward at once: the 30 s of the spanning tree's learning would outlast a boot ROM.
+            # Ports forward at once: a boot ROM gives up within the 30 s of the spanning tree's learning phase.
             f"link add {name} address {BRIDGE_MAC} type bridge stp_state 0 forward_delay 0",
             f"link set {name} up",
             *(f"addr add {address} dev {name}" for address in addresses),
@@ -77,18 +77,18 @@ class Bridge:
 
     def plug(self, mac: MacAddress) -> PacketLink:
         """Return the link of a new machine, in a network namespace of its own. Raises SimulationError."""
-        # 15 characters are the most that an interface's name may have.
+        # The name of an interface has at most 15 characters.
         place = self._cabled(f"lab{mac.octets.hex()}", f"address {mac}")
         return PacketLink("eth0", self.ports, place)
 
     def plug_router(self, address: IPv4Interface) -> Namespace:
-        """Return the place of a router that has *address* on this bridge. Raises SimulationError."""
+        """Return the namespace of a router with *address* on this bridge. Raises SimulationError."""
         place = self._cabled("labrouter", "")
         ip(f"addr add {address} dev eth0", place=place)
         return place
 
     def _cabled(self, cable: str, properties: str) -> Namespace:
-        """Return a new place whose eth0 is plugged into the bridge."""
+        """Return a new namespace whose eth0 is connected to the bridge."""
         place = Namespace()
         self._places.append(place)
         ip(
@@ -100,7 +100,7 @@ class Bridge:
         return place
 
     def wait_for_carrier(self) -> None:
-        """Wait until the bridge sends: its first port gives it a carrier, and the kernel takes up to 1 s to see it.
+        """Wait until the bridge can send: its first port gives it a carrier, which the kernel notices within 1 s.
 
         Raises SimulationError after CARRIER_SECONDS.
         """
@@ -119,7 +119,7 @@ class Bridge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for cable in self._cables:
-            # A cable goes with its other end; the kernel may have been quicker.
+            # A veth disappears with its peer; the kernel may have removed it already.
             with suppress(OSError):
                 socket.if_nametoindex(cable)
                 ip(f"link del {cable}")
@@ -130,17 +130,17 @@ class Bridge:
 def free_base_port() -> int:
     """Return a port P where P, P+1 and P+3944 are free for UDP on every address: DHCP's three, moved up."""
     for step in range(1000):
-        # Not all from the first one: whoever looks at the same moment would find the same.
+        # Start at a random port: two searches at the same moment would otherwise find the same ones.
         port = 26700 + (os.getpid() + step) % 1000 * 10
         with ExitStack() as held, suppress(OSError):
-            for one in (port, port + 1, port + 3944):
-                held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("", one))
+            for needed in (port, port + 1, port + 3944):
+                held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("", needed))
             return port
     raise SimulationError("no three free UDP ports between 26700 and 40634")
 
 
 def free_port(address: IPv4Address) -> int:
-    """Return a port that is free for UDP and TCP on *address* at this moment."""
+    """Return a port that is free for UDP and TCP on *address* at the moment."""
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
             udp.bind((str(address), 0))

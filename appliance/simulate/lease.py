@@ -1,4 +1,4 @@
-"""DISCOVER to ACK, as a boot ROM, iPXE or an operating system does it (RFC 2131 section 3.1, PXE 2.1)."""
+"""From DISCOVER to ACK, in the manner of a boot ROM, iPXE or an operating system (RFC 2131 section 3.1, PXE 2.1)."""
 
 import asyncio
 import socket
@@ -12,12 +12,12 @@ from appliance.simulate.machine import Machine, Phase, StepError
 
 # Option 43 of PXE (PXE 2.1 section 2.4.3).
 PXE_DISCOVERY_CONTROL, PXE_BOOT_MENU, PXE_BOOT_ITEM = 6, 9, 71
-USE_BOOT_FILE = 8  # a bit of the discovery control: take the boot file as it is
+USE_BOOT_FILE = 8  # a bit of the discovery control: use the boot file of this offer
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What a machine was told."""
+    """The configuration that a machine received."""
 
     address: IPv4Address
     network: IPv4Network
@@ -26,14 +26,14 @@ class Lease:
     host_name: str
     domain: str
     ack: Reply
-    boot: Reply | None  # who names the boot file: the same server, a proxy, or nobody
+    boot: Reply | None  # the server that names the boot file: the same one, a proxy, or none
     boot_file: str
     boot_server: IPv4Address
-    retries: int  # messages sent again
+    retries: int  # messages retransmitted
 
 
 async def negotiate(machine: Machine, link: Link, speaker: Speaker, phase: Phase) -> Lease | None:
-    """Return the lease that *machine* gets, or None when nobody offers one. Raises StepError."""
+    """Return the lease of *machine*, or None when no server offers one. Raises StepError."""
     exchange = _Exchange(machine, link, speaker, phase)
     try:
         return await exchange.run()
@@ -72,7 +72,7 @@ class _Exchange:
         )
 
     async def _offers(self) -> tuple[Reply | None, Reply | None]:
-        """Return the first offer of an address, and a proxy's where that one names no boot file."""
+        """Return the first offer of an address, and a proxy's offer where the first names no boot file."""
         offer: Reply | None = None
         proxy: Reply | None = None
         for wait in self.machine.patience.dhcp_waits:
@@ -107,14 +107,14 @@ class _Exchange:
                     return reply
         raise StepError(
             self.phase,
-            "an OFFER came, but no ACK",
+            "received an OFFER, but no ACK",
             sent=f"REQUEST for {offer.yiaddr} to {offer.server}, {len(self.machine.patience.dhcp_waits)} times",
-            came="nothing",
-            look="a second DHCP server on the segment, and the appliance's events",
+            received="nothing",
+            check="a second DHCP server on the segment, and the appliance's events",
         )
 
     async def _boot(self, ack: Reply, proxy: Reply | None) -> tuple[Reply | None, str, IPv4Address]:
-        """Return who names the boot file, its name, and the server that has it."""
+        """Return the message that names the boot file, the name, and the server that has it."""
         if not self._boots:
             return None, "", dhcp.NO_ADDRESS
         source = ack if self._names_boot_file(ack) else proxy
@@ -128,7 +128,7 @@ class _Exchange:
         return source, self._file_of(source), source.boot_server
 
     def _wants_second_port(self, source: Reply) -> bool:
-        """Whether the firmware asks the server's port 4011 before it fetches anything."""
+        """Whether the firmware asks port 4011 of the server before it fetches anything."""
         if not source.text(dhcp.OPT_VENDOR_CLASS).startswith("PXEClient"):
             return False
         control = pxe_sub_options(source).get(PXE_DISCOVERY_CONTROL, b"\0")
@@ -161,14 +161,14 @@ class _Exchange:
                         return reply
         raise StepError(
             self.phase,
-            f"{to} offers PXE but its port {ports.pxe} does not answer",
+            f"{to} offers PXE, but its port {ports.pxe} does not answer",
             sent=f"REQUEST to {to}:{ports.pxe}",
-            came="nothing",
-            look="option 60 without option 43 in the offer sends firmware to port 4011; the proxy must listen there",
+            received="nothing",
+            check="option 60 without option 43 in the offer sends firmware to port 4011; the proxy must listen there",
         )
 
     def _file_of(self, reply: Reply) -> str:
-        # BIOS ROMs look into the header first; UEFI and iPXE read option 67 first.
+        # BIOS ROMs read the header field first; UEFI and iPXE read option 67 first.
         reads_option_first = self.machine.hardware.is_uefi or self.phase is Phase.IPXE
         return reply.boot_file if reads_option_first else reply.file or reply.boot_file
 
@@ -178,7 +178,7 @@ class _Exchange:
 
     def _names_boot_file(self, reply: Reply) -> bool:
         if self.speaker.options.get(dhcp.OPT_VENDOR_CLASS, b"").startswith(b"HTTPClient"):
-            # Without option 60 UEFI takes the offer for one that is no HTTP Boot offer.
+            # Without option 60, UEFI does not regard the offer as an HTTP Boot offer.
             return bool(reply.boot_file) and reply.text(dhcp.OPT_VENDOR_CLASS).startswith("HTTPClient")
         return bool(self._file_of(reply)) or (
             reply.text(dhcp.OPT_VENDOR_CLASS).startswith("PXEClient") and reply.siaddr != dhcp.NO_ADDRESS
@@ -197,10 +197,10 @@ class _Exchange:
             self.fail("an offer without a lease time", sent, offer, "option 51")
         relayed = self.link.giaddr != dhcp.NO_ADDRESS
         if relayed and offer.options.get(dhcp.OPT_RELAY_AGENT) != dhcp.RELAY_CIRCUIT:
-            self.fail("option 82 did not come back as it was sent", sent, offer, "RFC 3046 section 2.2")
+            self.fail("option 82 was not returned unchanged", sent, offer, "RFC 3046 section 2.2")
         uuid = offer.options.get(dhcp.OPT_CLIENT_UUID)
         if uuid is not None and uuid != self.speaker.options.get(dhcp.OPT_CLIENT_UUID):
-            self.fail("option 97 came back changed", sent, offer, "RFC 4578 section 2.3")
+            self.fail("option 97 was not returned unchanged", sent, offer, "RFC 4578 section 2.3")
 
     def _send(self, message: Message, extra: dict[int, bytes] | None = None) -> None:
         self.sent += 1
@@ -221,10 +221,10 @@ class _Exchange:
             except dhcp.ReplyError as error:
                 raise StepError(
                     self.phase,
-                    "a reply that is not DHCP",
+                    "the reply is not DHCP",
                     sent=f"DHCP from {self.machine.mac}",
-                    came=str(error),
-                    look="a capture of the segment",
+                    received=str(error),
+                    check="a packet capture of the segment",
                 ) from error
             if reply.xid == self.xid and reply.chaddr == self.machine.mac.octets:
                 return reply
@@ -232,13 +232,13 @@ class _Exchange:
         return None
 
     def fail(self, what: str, sent: str, reply: Reply, look: str) -> IPv4Address:
-        """Raise StepError. (Its type lets it stand after `or`.)"""
+        """Raise StepError. (Its return type allows its use after `or`.)"""
         came = f"{reply.message.name} of {reply.yiaddr} from {reply.server}, options {sorted(reply.options)}"
-        raise StepError(self.phase, what, sent=sent, came=came, look=look)
+        raise StepError(self.phase, what, sent=sent, received=came, check=look)
 
 
 def pxe_sub_options(reply: Reply) -> dict[int, bytes]:
-    """Return what option 43 holds, by sub-option; what is cut short is left out."""
+    """Return the sub-options of option 43; a truncated one is left out."""
     value = reply.options.get(dhcp.OPT_VENDOR_SPECIFIC, b"")
     found: dict[int, bytes] = {}
     at = 0
@@ -252,7 +252,7 @@ def pxe_sub_options(reply: Reply) -> dict[int, bytes]:
 
 
 def _boot_item(offer: Reply) -> dict[int, bytes]:
-    """Return the option 43 that asks for the first item of *offer*'s menu, {} where it has none."""
+    """Return the option 43 that requests the first item of *offer*'s menu; {} where it has no menu."""
     menu = pxe_sub_options(offer).get(PXE_BOOT_MENU, b"")
     if len(menu) < 2:
         return {}

@@ -1,7 +1,7 @@
-"""How a machine without an address yet reaches a DHCP server: by frames on an interface, or through a relay.
+"""How a machine without an address reaches a DHCP server: by frames on an interface, or through a relay.
 
-A place is the network namespace that sockets are made in; a socket stays in its
-namespace, so one process runs machines in many of them.
+A place is the network namespace in which a machine's sockets are created. A socket
+stays in its namespace, so that one process can run machines in many of them.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from appliance.simulate.frames import ETH_P_IP, broadcast_frame, datagram_to
 from appliance.simulate.machine import Ports
 from appliance.simulate.namespace import Namespace, ip
 
-BURST = 64  # datagrams read on one wake-up, so that a thousand machines take turns
+BURST = 64  # datagrams read per wake-up, so that a thousand machines take turns
 SOL_PACKET, PACKET_AUXDATA = 263, 8  # linux/if_packet.h
 PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 1, 1
-TP_STATUS_CSUMNOTREADY = 1 << 3  # the sender is on this machine, and no card has filled in the checksum
+TP_STATUS_CSUMNOTREADY = 1 << 3  # the sender is on this machine, so that no card has filled in the checksum
 AUXDATA = struct.Struct("=IIIHHHH")
 
 
 async def readable(sock: socket.socket, seconds: float) -> bool:
-    """Wait until *sock* has something to read; False after *seconds*."""
+    """Wait until *sock* is readable; return False after *seconds*."""
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[bool] = loop.create_future()
 
@@ -43,10 +43,10 @@ async def readable(sock: socket.socket, seconds: float) -> bool:
 
 
 class DhcpPort(Protocol):
-    """The way out and back of one exchange."""
+    """The path of one DHCP exchange, in both directions."""
 
     def send(self, message: bytes) -> None:
-        """Send to whatever server there is."""
+        """Send to any server."""
 
     async def receive(self, seconds: float) -> bytes | None:
         """Return the next message to this machine, or None after *seconds*."""
@@ -56,21 +56,21 @@ class DhcpPort(Protocol):
 
 
 class Link(Protocol):
-    """What a machine's network card is plugged into."""
+    """The network that a machine's card is connected to."""
 
     giaddr: IPv4Address
 
     def dhcp(self, xid: int, mac: MacAddress) -> DhcpPort:
-        """Return the way out and back for the exchange *xid*."""
+        """Return the path for the exchange *xid*."""
 
     def socket(self, kind: socket.SocketKind, address: IPv4Address, port: int = 0) -> socket.socket:
-        """Return a non-blocking socket of the machine's own, bound to its *address*."""
+        """Return a non-blocking socket of the machine, bound to its *address*."""
 
     def configure(self, address: IPv4Address, prefix: int, router: IPv4Address | None) -> None:
-        """Give the machine its address."""
+        """Configure the machine's address."""
 
     def release(self) -> None:
-        """Take its address away again, as a power cycle does."""
+        """Remove the address, as a power cycle does."""
 
 
 def bound_socket(kind: socket.SocketKind, address: IPv4Address, port: int) -> socket.socket:
@@ -83,7 +83,7 @@ def bound_socket(kind: socket.SocketKind, address: IPv4Address, port: int) -> so
     except OSError as error:
         sock.close()
         raise SimulationError(
-            f"cannot speak from {address}: {error.strerror}; the machine's address must be on this computer"
+            f"cannot bind {address}: {error.strerror}; the machine's address must be an address of this computer"
             " (use --interface on the node network, or a loopback cluster)"
         ) from error
     return sock
@@ -92,7 +92,7 @@ def bound_socket(kind: socket.SocketKind, address: IPv4Address, port: int) -> so
 class PacketLink:
     """An interface of a place: DHCP as whole frames from the machine's own MAC address (packet(7)).
 
-    Needs CAP_NET_RAW, and CAP_NET_ADMIN to give the interface its address.
+    Needs CAP_NET_RAW, and CAP_NET_ADMIN to configure the interface's address.
     """
 
     giaddr = IPv4Address(0)
@@ -109,7 +109,7 @@ class PacketLink:
                 return _PacketPort(self.interface, mac, xid, self.ports)
         except OSError as error:
             raise SimulationError(
-                f"cannot send frames on {self.interface}: {error.strerror}; it needs root or CAP_NET_RAW"
+                f"cannot send frames on {self.interface}: {error.strerror}; root or CAP_NET_RAW is required"
             ) from error
 
     def socket(self, kind: socket.SocketKind, address: IPv4Address, port: int = 0) -> socket.socket:
@@ -118,7 +118,7 @@ class PacketLink:
             return bound_socket(kind, address, port)
 
     def configure(self, address: IPv4Address, prefix: int, router: IPv4Address | None) -> None:
-        """Add the address to the interface, unless it is there."""
+        """Add the address to the interface, unless it has it already."""
         if self._configured == f"{address}/{prefix}":
             return
         self.release()
@@ -129,14 +129,14 @@ class PacketLink:
                 pass
             else:
                 return
-        # IPv6 and duplicate detection would only make noise and delay.
+        # IPv6 and duplicate address detection would only add traffic and delay.
         ip(f"link set {self.interface} up", f"addr add {address}/{prefix} dev {self.interface}", place=self.place)
         self._configured = f"{address}/{prefix}"
         if router and isinstance(self.place, Namespace):
             ip(f"route replace default via {router}", place=self.place)
 
     def release(self) -> None:
-        """Take back the address that was added."""
+        """Remove the address that was added."""
         if self._configured:
             ip(f"addr del {self._configured} dev {self.interface}", place=self.place)
             self._configured = ""
@@ -149,7 +149,7 @@ class _PacketPort:
         try:
             self._sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
             self._sock.bind((interface, ETH_P_IP))
-            # A reply in unicast goes to the machine's MAC, which need not be the interface's.
+            # A unicast reply goes to the machine's MAC address, which need not be the interface's.
             member = struct.pack("=iHH8s", socket.if_nametoindex(interface), PACKET_MR_PROMISC, 0, b"")
             self._sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, member)
         except OSError:

@@ -1,4 +1,4 @@
-"""A cluster moved to the loopback network and to high ports, for where no network namespace may be made."""
+"""A cluster moved to the loopback network and to high ports, for machines that allow no network namespace."""
 
 import re
 from ipaddress import IPv4Address
@@ -10,12 +10,12 @@ from appliance.simulate.lab import free_base_port, free_port
 
 
 def moved_to_loopback(source: Path, target: Path) -> None:
-    """Write *source*, a cluster.yaml, to *target*, with its networks moved to 127.16 and every port to a free one.
+    """Write the cluster.yaml *source* to *target*, with its networks moved to 127.16 and every port to a free one.
 
-    The first two octets of the appliance's address become 127.16 wherever they stand.
+    The first two octets of the appliance's address become 127.16 wherever they occur.
     """
-    # BaseLoader leaves every scalar the text that it is.
-    octets = str(yaml.load(source.read_text(), yaml.BaseLoader)["appliance"]["address"]).split(".")  # noqa: S506 - it builds text only
+    # BaseLoader keeps every scalar as text.
+    octets = str(yaml.load(source.read_text(), yaml.BaseLoader)["appliance"]["address"]).split(".")  # noqa: S506 - it creates strings only
     text = re.sub(rf"\b{octets[0]}\.{octets[1]}\.(?=\d)", "127.16.", source.read_text())
     text = re.sub(r"(?m)^listen:.*\n(?:[ #].*\n|\n)*", "", text)
     address = IPv4Address(f"127.16.{octets[2]}.{octets[3]}")

@@ -1,4 +1,4 @@
-"""What a simulated machine is, what it tells while it boots, and how it fails."""
+"""A simulated machine: its parts, the steps that it reports while it boots, and how it fails."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -25,12 +25,12 @@ class Hardware(StrEnum):
 
     @property
     def is_uefi(self) -> bool:
-        """Whether a boot file is an EFI program."""
+        """Whether boot files are EFI programs."""
         return self is not Hardware.BIOS
 
 
 class Phase(StrEnum):
-    """Which program runs on the machine."""
+    """The program that runs on the machine."""
 
     OFF = "off"
     FIRMWARE = "firmware"
@@ -49,7 +49,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that a machine did, with what came of it."""
+    """One thing that a machine did, with its result."""
 
     machine: str
     phase: Phase
@@ -59,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the appliance's services listen; firmware knows the standard ones by heart."""
+    """The ports of the appliance's services; real firmware only knows the standard ones."""
 
     dhcp: int = 67
     tftp: int = 69
@@ -67,7 +67,7 @@ class Ports:
 
     @property
     def dhcp_client(self) -> int:
-        """The client's own port."""
+        """The client's port."""
         return self.dhcp + 1
 
     @property
@@ -78,30 +78,32 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a machine waits, in seconds; the real ones wait longer, and none of it says anything new."""
+    """How long a machine waits, in seconds; real ones wait longer, which would show nothing more."""
 
     dhcp_waits: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)  # after each DISCOVER or REQUEST
-    proxy_wait: float = 0.5  # for a proxy's offer, after one without a boot file
-    tftp_wait: float = 1.0  # for a block, before the last ACK is sent again
+    proxy_wait: float = 0.5  # for a proxy's offer, after an offer without a boot file
+    tftp_wait: float = 1.0  # for a block, before the last ACK is retransmitted
     tftp_tries: int = 6
     http_idle: float = 30.0  # without a byte
     http_tries: int = 5
-    longest_pause: float = 2.0  # what a script's sleep or a Retry-After is cut to
-    hold: float = 120.0  # in all, for a script or a server that says "not yet"
+    longest_pause: float = 2.0  # the most that a script's sleep or a Retry-After may take
+    hold: float = 120.0  # in total, for a script or a server that says "not yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """What an installer wrote."""
+    """The disk as an installer wrote it."""
 
-    device: str = ""  # "" for a disk that an installation before this simulation is said to have written
+    device: str = ""  # "" for a disk that was written before this simulation
     domain: str = ""  # the cluster's, from the Ignition on it
-    arguments: str = ""  # the installer's kernel line, whose network the installed system takes over
+    arguments: str = (
+        ""  # the installer's kernel command line, whose network configuration the installed system inherits
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What cluster.yaml promises this machine; None and "" are not checked."""
+    """What cluster.yaml says of this machine; None and "" are not checked."""
 
     name: str = ""
     address: IPv4Address | None = None
@@ -111,7 +113,7 @@ class Expected:
 
 @dataclass(slots=True)
 class Machine:
-    """One machine: its hardware, its disk, and who hears what it does."""
+    """One machine: its hardware, its disk, and the functions that receive its reports."""
 
     name: str
     mac: MacAddress
@@ -119,16 +121,16 @@ class Machine:
     ports: Ports = field(default_factory=Ports)
     patience: Patience = field(default_factory=Patience)
     expected: Expected = field(default_factory=Expected)
-    verifies: bool = True  # hash what is fetched; a load generator only counts it
+    verifies: bool = True  # hash what is fetched; a load generator only counts bytes
     disk: Disk | None = None
     dice: random.Random = field(default_factory=random.Random)  # transaction ids; seeded, a run can be repeated
     report: Callable[[Step], None] = lambda _step: None
-    progress: Callable[[int, int], None] | None = None  # hears bytes so far and in all, of the file under way
+    progress: Callable[[int, int], None] | None = None  # called with bytes so far and in total of the current file
 
 
 class StepError(SimulationError):
-    """A machine did not get through a step: which one, what was sent, what came, and what to look at."""
+    """A machine failed at a step: the phase, what was sent, what was received, and what to check."""
 
-    def __init__(self, phase: Phase, what: str, *, sent: str, came: str, look: str) -> None:
-        self.phase, self.what, self.sent, self.came, self.look = phase, what, sent, came, look
-        super().__init__(f"{phase}: {what}\n  sent:    {sent}\n  came:    {came}\n  look at: {look}")
+    def __init__(self, phase: Phase, what: str, *, sent: str, received: str, check: str) -> None:
+        self.phase, self.what, self.sent, self.received, self.check = phase, what, sent, received, check
+        super().__init__(f"{phase}: {what}\n  sent:     {sent}\n  received: {received}\n  check:    {check}")

@@ -1,4 +1,4 @@
-"""A stub resolver: one question to each name server in turn, over UDP (RFC 1035)."""
+"""A stub resolver: it queries each name server in turn, over UDP (RFC 1035)."""
 
 import random
 import socket
@@ -15,12 +15,12 @@ WAIT_SECONDS = 1.0
 
 
 class NameLookupError(Exception):
-    """A name could not be resolved; the text says what came."""
+    """A name could not be resolved; the text says what was received."""
 
 
 @dataclass(frozen=True, slots=True)
-class Resolver:
-    """Who asks whom."""
+class StubResolver:
+    """A client's address and its name servers."""
 
     link: Link
     source: IPv4Address
@@ -35,13 +35,13 @@ class Resolver:
         """Return the PTR record of *address*. Raises NameLookupError."""
         answer = await self._ask(address.reverse_pointer, PTR)
         if len(answer) > 1:
-            raise NameLookupError(f"{len(answer)} PTR records, and a node would take any of them for its name")
+            raise NameLookupError(f"{len(answer)} PTR records; a node could take any of them as its name")
         return answer[0].decode("ascii", "replace")
 
     async def _ask(self, name: str, kind: int) -> list[bytes]:
-        """Return the RDATA of the answers: packed addresses, or names."""
+        """Return the RDATA of the answer section: packed addresses, or names."""
         if not self.servers:
-            raise NameLookupError("DHCP named no DNS server")
+            raise NameLookupError("DHCP gave no DNS server")
         came = "nothing"
         for attempt in range(TRIES):
             server = self.servers[attempt % len(self.servers)]
@@ -59,8 +59,8 @@ class Resolver:
             try:
                 return _answers(answer, ident, kind)
             except (IndexError, struct.error) as error:
-                raise NameLookupError(f"{len(answer)} bytes that are no DNS answer") from error
-        raise NameLookupError(f"{came}, after {TRIES} questions to {', '.join(map(str, self.servers))}")
+                raise NameLookupError(f"{len(answer)} bytes that are not a DNS response") from error
+        raise NameLookupError(f"{came}, after {TRIES} queries to {', '.join(map(str, self.servers))}")
 
 
 def _question(ident: int, name: str, kind: int) -> bytes:
@@ -71,7 +71,7 @@ def _question(ident: int, name: str, kind: int) -> bytes:
 def _answers(message: bytes, ident: int, kind: int) -> list[bytes]:
     got, flags, questions, count, _, _ = struct.unpack_from("!6H", message)
     if got != ident:
-        raise NameLookupError("an answer to another question")
+        raise NameLookupError("a response to another query")
     if flags & 15:
         names = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED"}
         raise NameLookupError(names.get(flags & 15, f"rcode {flags & 15}"))
@@ -83,7 +83,7 @@ def _answers(message: bytes, ident: int, kind: int) -> list[bytes]:
         at = _name(message, at)[1]
         record_kind, _, _, size = struct.unpack_from("!HHIH", message, at)
         at += 10
-        if record_kind == kind:  # CNAMEs on the way are passed over
+        if record_kind == kind:  # CNAMEs on the way are skipped
             found.append(message[at : at + size] if kind == A else _name(message, at)[0].encode())
         at += size
     if not found:
@@ -95,7 +95,7 @@ def _name(message: bytes, at: int) -> tuple[str, int]:
     """Return the name at *at*, without the trailing dot, and where it ends (RFC 1035 section 4.1.4)."""
     labels: list[str] = []
     end = 0
-    for _ in range(128):  # no name has more labels; a loop of pointers ends here
+    for _ in range(128):  # no name has more labels, so that a pointer loop ends here
         size = message[at]
         if size >= 0xC0:
             end = end or at + 2
@@ -105,4 +105,4 @@ def _name(message: bytes, at: int) -> tuple[str, int]:
         else:
             labels.append(message[at + 1 : at + 1 + size].decode("ascii", "replace"))
             at += 1 + size
-    raise NameLookupError("a name that has no end")
+    raise NameLookupError("a name that does not end")

@@ -1,4 +1,4 @@
-"""Network namespaces without names: each lasts as long as somebody holds it open (network_namespaces(7))."""
+"""Network namespaces without names: each exists as long as a process holds it open (network_namespaces(7))."""
 
 import ctypes
 import json
@@ -11,17 +11,17 @@ from appliance.errors import SimulationError
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h; os.setns comes with Python 3.12
 
-# A user's PATH on Debian lacks the sbin directories.
+# On Debian, an ordinary user's PATH does not include the sbin directories.
 SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Namespace(AbstractContextManager[None]):
-    """A network namespace; inside `with`, this thread is in it. Await nothing there."""
+    """A network namespace; inside `with`, this thread is in it. Do not await there: other tasks share the thread."""
 
     def __init__(self) -> None:
-        """Make an empty one. Raises OSError where that is not allowed."""
+        """Create an empty namespace. Raises OSError where that is not allowed."""
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._home = home
         try:
@@ -39,19 +39,19 @@ class Namespace(AbstractContextManager[None]):
         _setns(self._home)
 
     def close(self) -> None:
-        """Let go of it; it ends with its last socket."""
+        """Release the namespace; it disappears with its last socket."""
         os.close(self.fd)
         os.close(self._home)
 
     @property
     def path(self) -> str:
-        """What `ip link set netns` takes."""
+        """The path that `ip link set netns` takes."""
         return f"/proc/{os.getpid()}/fd/{self.fd}"
 
 
 def _unshare() -> None:
     if _libc.unshare(CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "cannot make a network namespace")
+        raise OSError(ctypes.get_errno(), "cannot create a network namespace")
 
 
 def _setns(fd: int) -> None:
@@ -60,15 +60,15 @@ def _setns(fd: int) -> None:
 
 
 def ip(*lines: str, place: AbstractContextManager[None] | None = None) -> None:
-    """Run `ip` on *lines*, one command a line. Raises SimulationError with what it said."""
+    """Run `ip` on *lines*, one command each. Raises SimulationError with its error message."""
     with place or nullcontext():
         done = _run_ip(["-batch", "-"], "\n".join(lines) + "\n")
     if done.returncode:
-        raise SimulationError(f"ip refused one of {'; '.join(lines)!r}: {done.stderr.strip()}")
+        raise SimulationError(f"ip rejected one of {'; '.join(lines)!r}: {done.stderr.strip()}")
 
 
 def ip_json(*arguments: str) -> list[dict[str, object]]:
-    """Return what `ip -json` says, [] where it finds nothing. Raises SimulationError where there is no `ip`."""
+    """Return the output of `ip -json`; [] where it finds nothing. Raises SimulationError if `ip` is not installed."""
     done = _run_ip(["-json", *arguments], "")
     found = json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else []
     return [entry for entry in found if entry]
@@ -85,4 +85,4 @@ def _run_ip(arguments: Sequence[str], given: str) -> subprocess.CompletedProcess
             env={**os.environ, "PATH": SEARCHED},
         )
     except FileNotFoundError as error:
-        raise SimulationError("the program ip is missing; install iproute2") from error
+        raise SimulationError("ip not found; install iproute2") from error

@@ -1,4 +1,4 @@
-"""A machine's power switch: firmware, iPXE, installer and system, one after the other."""
+"""A machine's power switch: firmware, iPXE, installer and system in turn."""
 
 from appliance.simulate.firmware import network_boot
 from appliance.simulate.installer import install
@@ -9,17 +9,17 @@ from appliance.simulate.run import Outcome, Result, Run
 from appliance.simulate.script import How
 from appliance.simulate.system import boot_disk
 
-MAX_BOOTS = 4  # in one power-on: an installation takes two; a machine that reboots on goes round in a circle
+MAX_BOOTS = 4  # per power-on: an installation takes two; a machine that keeps rebooting is in a loop
 
 
 async def power_on(
     machine: Machine, link: Link, *, choice: str = "", network_first: bool = True, comes_up: bool = True
 ) -> Outcome:
-    """Return how *machine* came up; the network is first in its boot order. Raises StepError.
+    """Switch *machine* on with the network first in its boot order, and return how it came up. Raises StepError.
 
-    Without *network_first* a disk that an installer has just written boots at
-    once, as where the network was asked for by a key at the console. Without
-    *comes_up* the end is where the machine would boot from its disk.
+    Without *network_first*, a disk that the installer has just written boots at
+    once, as if network boot had been chosen by a key at the console. Without
+    *comes_up*, the run ends where the machine would boot from its disk.
     """
     run = Run(machine, link)
     link.release()
@@ -40,10 +40,10 @@ async def power_on(
         return run.outcome(result, await boot_disk(run, written) if comes_up else "")
     raise StepError(
         Phase.FIRMWARE,
-        "it boots from the network again and again",
+        "it keeps booting from the network",
         sent=f"{MAX_BOOTS} network boots in one power-on",
-        came="a boot file each time",
-        look="`ocp-appliance status`: is the host counted as installed? is it `install: always`?",
+        received="a boot file each time",
+        check="`ocp-appliance status`: is the host installed? Does it have `install: always`?",
     )
 
 
@@ -51,7 +51,7 @@ REBOOT = Disk("reboot")
 
 
 async def _network_entry(run: Run, choice: str) -> Disk | None:
-    """Return the disk to boot, REBOOT, or None for a machine that is switched off."""
+    """Return the disk to boot, REBOOT, or None when the machine has been switched off."""
     machine = run.machine
     if not await network_boot(run):
         return _disk(run, "firmware was offered no boot file")
@@ -65,12 +65,12 @@ async def _network_entry(run: Run, choice: str) -> Disk | None:
     if ending.how is How.EXIT and not ending.status and machine.hardware.is_uefi:
         raise StepError(
             Phase.SCRIPT,
-            "iPXE left with status 0, and UEFI firmware stops in its setup",
+            "iPXE exited with status 0, after which UEFI firmware stops in its setup",
             sent="the script",
-            came="exit",
-            look="`exit 1` sends firmware on to its next boot entry",
+            received="exit",
+            check="`exit 1` sends firmware on to its next boot entry",
         )
-    run.tell(Phase.IPXE, "leaves for the disk" if ending.how is How.EXIT else "boots the disk itself (sanboot)")
+    run.tell(Phase.IPXE, "exits to the disk" if ending.how is How.EXIT else "boots the disk itself (sanboot)")
     return _disk(run, f"iPXE ended with {ending.how}")
 
 
@@ -81,9 +81,9 @@ def _disk(run: Run, why: str) -> Disk:
             Phase.DISK,
             "its disk is empty",
             sent=why,
-            came="nothing to boot",
-            look="the appliance counts this host as installed: `ocp-appliance reinstall` arms it again",
+            received="nothing to boot",
+            check="the appliance regards this host as installed; `ocp-appliance reinstall` lets it install again",
         )
     if not disk.device:
-        run.tell(Phase.DISK, "the appliance counts this host as installed, or as `install: never`")
+        run.tell(Phase.DISK, "the appliance regards this host as installed, or it has `install: never`")
     return disk

@@ -1,6 +1,6 @@
 """A rehearsal: a whole cluster of simulated machines, powered on against the real appliance, twice.
 
-Its network is a lab of namespaces, or the loopback interface where none may be made.
+Its network is a lab of namespaces, or the loopback interface where namespaces are not allowed.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from appliance.simulate.power import power_on
 from appliance.simulate.run import Outcome, Result
 
 MACHINE_CONFIG_PORT = 22623
-STAGGER_SECONDS = 0.15  # between two machines' power buttons, at most
-POWER_ON_SECONDS = 120.0  # for one machine; the whole takes ten
+STAGGER_SECONDS = 0.15  # the most between two machines' power buttons
+POWER_ON_SECONDS = 120.0  # for one machine; the whole rehearsal takes about ten
 
-# Nobody at these consoles needs the time to read.
+# Nobody reads these consoles, so the menu need not wait.
 PATIENCE = Patience(longest_pause=1.0, hold=60.0)
 
 
 @dataclass(slots=True)
 class Way:
-    """How far one machine is."""
+    """The progress of one machine."""
 
     host: Host
     phase: Phase = Phase.OFF
@@ -40,13 +40,13 @@ class Way:
     first: Outcome | None = None  # of the first power-on
     second: Outcome | None = None
     error: str = ""
-    done_bytes: int = 0  # of the file under way
+    done_bytes: int = 0  # of the current file
     all_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a rehearsal came to."""
+    """The result of a rehearsal."""
 
     ways: Sequence[Way]
     install_seconds: float
@@ -54,7 +54,7 @@ class Report:
 
     @property
     def is_right(self) -> bool:
-        """Whether every machine installed itself once, and then came up from its disk."""
+        """Whether every machine installed once, then booted from its disk."""
         return all(
             way.first is not None
             and way.second is not None
@@ -82,9 +82,9 @@ class Rehearsal:
         self.ways = [Way(host) for host in self.cluster.hosts]
 
     async def run(self, announce: Callable[[str], None], linger: Callable[[], Awaitable[None]] | None = None) -> Report:
-        """Install every machine, power each on again, and say how it went. Raises ApplianceError.
+        """Install every machine, power each on again, and return the result. Raises ApplianceError.
 
-        *announce* hears the headings; *linger* is awaited before the appliance is stopped.
+        *announce* is called with the headings; *linger* is awaited before the appliance is stopped.
         """
         with Fabric(self.cluster, in_lab=self.in_lab) as fabric:
             async with AsyncExitStack() as services:
@@ -92,14 +92,14 @@ class Rehearsal:
                 self._assemble(fabric)
                 machine_config = MachineConfigStandIn(fabric.api_int, self._masters())
                 services.push_async_callback(machine_config.close)
-                announce(f"first power-on of {len(self.ways)} machines: each installs itself")
+                announce(f"first power-on of {len(self.ways)} machines: each installs")
                 install_seconds = await self._power_on_all(1, machine_config.master_is_up)
                 reboot_seconds = 0.0
                 if all(way.first for way in self.ways):
                     announce("second power-on: each boots from its own disk")
                     reboot_seconds = await self._power_on_all(2, machine_config.master_is_up)
                 if not appliance.is_running:
-                    self.ways[0].error = f"the appliance ended by itself:\n{appliance.last_lines()}"
+                    self.ways[0].error = f"the appliance exited:\n{appliance.last_lines()}"
                 if linger:
                     await linger()
         return Report(self.ways, install_seconds, reboot_seconds)
@@ -108,8 +108,8 @@ class Rehearsal:
         return frozenset(host.name for host in self.cluster.hosts if host.role is Role.MASTER)
 
     def _assemble(self, fabric: Fabric) -> None:
-        """Put every machine together and plug it in."""
-        dice = random.Random(self.seed)  # noqa: S311 - repeats a run, keeps no secret
+        """Assemble every machine and connect it."""
+        dice = random.Random(self.seed)  # noqa: S311 - for repeatable runs, not for secrets
         links = fabric.plug_all(self.cluster.hosts)
         for way in self.ways:
             host = way.host
@@ -135,7 +135,7 @@ class Rehearsal:
         return hear
 
     async def _power_on_all(self, time: int, came_up: Callable[[str], None]) -> float:
-        """Return the seconds until the last machine was up."""
+        """Return the number of seconds until the last machine was up."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with asyncio.TaskGroup() as machines:
@@ -170,7 +170,7 @@ def _progress(way: Way) -> Callable[[int, int], None]:
 
 
 class MachineConfigStandIn:
-    """Something that answers on api-int:22623 from when all masters are up, and not before."""
+    """A server that answers on api-int:22623 once all masters are up."""
 
     def __init__(self, addresses: Sequence[IPv4Address], masters: frozenset[str]) -> None:
         self._addresses = addresses
@@ -178,12 +178,12 @@ class MachineConfigStandIn:
         self._listeners: list[socket.socket] = []
 
     def master_is_up(self, host: str) -> None:
-        """Hear that *host* is up; begin to listen once no master is missing. Raises OSError."""
+        """Note that *host* is up; start listening once all masters are. Raises OSError."""
         self._missing.discard(host)
         if self._missing or self._listeners:
             return
         for address in self._addresses:
-            # The backlog takes whoever only looks whether something is there.
+            # The backlog accepts clients that only check whether the port is open.
             self._listeners.append(socket.create_server((str(address), MACHINE_CONFIG_PORT), backlog=64))
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A relay agent, and the machines behind it: how one process plays a thousand hosts (RFC 2131, RFC 3046)."""
+"""A relay agent, and the machines behind it: how one process simulates a thousand hosts (RFC 2131, RFC 3046)."""
 
 import asyncio
 import socket
@@ -45,7 +45,7 @@ class Relay:
         self._sock.close()
 
     def open(self, xid: int) -> "_RelayPort":
-        """Return the way out and back for the exchange *xid*."""
+        """Return the path for the exchange *xid*."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._loop.add_reader(self._sock, self._read)
@@ -57,11 +57,11 @@ class Relay:
         self._exchanges.pop(xid.to_bytes(4, "big"), None)
 
     def send(self, message: bytes) -> None:
-        """Pass *message* on to the server."""
+        """Forward *message* to the server."""
         try:
             self._sock.sendto(message, self._to)
         except (BlockingIOError, ConnectionRefusedError):
-            return  # lost, as datagrams are; the machine asks again
+            return  # lost, as datagrams may be; the machine retries
 
     def _read(self) -> None:
         for _ in range(BURST):
@@ -70,7 +70,7 @@ class Relay:
             except BlockingIOError:
                 return
             except ConnectionRefusedError:
-                continue  # nobody listens at the server's port; the machine asks again
+                continue  # nothing listens on the server's port; the machine retries
             port = self._exchanges.get(message[4:8])
             if port:
                 port.take(message)
@@ -109,23 +109,23 @@ class _RelayPort:
 
 
 class RelayLink:
-    """A machine behind a relay; its address is one of this computer's own (all of 127/8 is)."""
+    """A machine behind a relay; its address is an address of this computer (as all of 127/8 are)."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self.giaddr = relay.address
 
     def dhcp(self, xid: int, _mac: MacAddress) -> DhcpPort:
-        """Return the relay's way to the server."""
+        """Return the relay's path to the server."""
         return self._relay.open(xid)
 
     def socket(self, kind: socket.SocketKind, address: IPv4Address, port: int = 0) -> socket.socket:
-        """Return a socket beside the relay."""
+        """Return a socket in the relay's namespace."""
         with self._relay.place:
             return bound_socket(kind, address, port)
 
     def configure(self, address: IPv4Address, prefix: int, router: IPv4Address | None) -> None:
-        """Do nothing: the address is this computer's already."""
+        """Do nothing: this computer has the address already."""
 
     def release(self) -> None:
         """Do nothing."""

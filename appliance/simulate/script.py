@@ -1,6 +1,6 @@
-"""An iPXE script's text, and what a run of one needs and comes to (iPXE src/core/exec.c, src/image/script.c).
+"""The text of an iPXE script, and what running it needs and results in (iPXE src/core/exec.c, src/image/script.c).
 
-As iPXE does: a line is split at white space and nothing else; there are no quotes.
+As in iPXE, a line is split at white space only; there is no quoting.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ SCRIPT_MAGIC = (b"#!ipxe", b"#!gpxe")
 
 
 class Part(StrEnum):
-    """What a file is fetched for."""
+    """The purpose that a file is fetched for."""
 
     SCRIPT = "script"
     KERNEL = "kernel"
@@ -22,7 +22,7 @@ class Part(StrEnum):
 class Image:
     """A file that iPXE has fetched."""
 
-    name: str  # as `initrd=` names it
+    name: str  # the name for `initrd=`
     url: str
     size: int
     body: bytes = b""  # of scripts only
@@ -37,12 +37,12 @@ class How(StrEnum):
     SANBOOT = "sanboot"
     REBOOT = "reboot"
     POWEROFF = "poweroff"
-    WAITS = "waits"  # for somebody at the console, for ever
+    WAITS = "waits"  # waits for a user at the console, forever
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What iPXE does once its script is done."""
+    """What iPXE does when its script has ended."""
 
     how: How
     status: int = 0  # of exit
@@ -52,34 +52,34 @@ class Ending:
 
 
 class CommandError(Exception):
-    """A command failed; the script goes on only after `||`."""
+    """A command failed; the script continues only after `||`."""
 
 
 class ScriptError(Exception):
-    """A script ended with an error: the line, and why."""
+    """A script ended with an error; the text gives the line and the reason."""
 
 
 class Surroundings(Protocol):
-    """What a script can reach."""
+    """The environment of a script."""
 
     async def fetch(self, url: str, part: Part, seconds: float | None) -> Image:
         """Return the file at *url*. Raises CommandError."""
 
     async def dhcp(self) -> None:
-        """Ask for a lease again. Raises CommandError."""
+        """Request a lease again. Raises CommandError."""
 
     async def pause(self, seconds: float) -> None:
-        """Wait. Raises CommandError once it has been too long in all."""
+        """Wait. Raises CommandError once the total is too long."""
 
     async def boots_disk(self) -> bool:
-        """Whether there is something on the disk to boot."""
+        """Whether the disk has something to boot."""
 
     def show(self, text: str) -> None:
         """Show a line on the console."""
 
 
 def logical_lines(text: str) -> list[str]:
-    """Return the script's lines, with those that end in a backslash joined to the next."""
+    """Return the script's lines; a line that ends in a backslash is joined to the next."""
     lines: list[str] = []
     carried = ""
     for line in text.replace("\r\n", "\n").split("\n"):
@@ -92,7 +92,7 @@ def logical_lines(text: str) -> list[str]:
 
 
 def commands_of(line: str) -> list[tuple[str, list[str]]]:
-    """Return the commands of a line, each with what joins it to the one before: "", "||", "&&" or ";"."""
+    """Return the commands of a line, each with the operator before it: "", "||", "&&" or ";"."""
     commands: list[tuple[str, list[str]]] = [("", [])]
     for token in line.split():
         if token.startswith("#"):
@@ -104,7 +104,7 @@ def commands_of(line: str) -> list[tuple[str, list[str]]]:
     return commands
 
 
-# Options that take a value; the others are flags. Single letters as iPXE has them.
+# Options that take a value; the others are flags. The single letters are iPXE's.
 VALUED = {
     "chain": {"name": "n", "timeout": "t"},
     "kernel": {"name": "n", "timeout": "t"},
@@ -121,7 +121,7 @@ VALUED = {
     "reboot": {},
 }
 FLAGS = {"g": "gap", "k": "keep", "a": "autofree", "r": "replace", "n": "no-describe"}
-# Commands with no other options than these flags. Others take any: what they mean is not seen on the network.
+# Commands with no options but these flags. All others accept any option: their effect is not visible on the network.
 ONLY_FLAGS: dict[str, tuple[str, ...]] = {
     "echo": ("n",),
     **dict.fromkeys(("set", "isset", "iseq", "inc", "goto", "exit", "imgargs", "clear"), ()),
@@ -129,9 +129,9 @@ ONLY_FLAGS: dict[str, tuple[str, ...]] = {
 
 
 def options_of(name: str, arguments: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Return a command's options and the rest, as getopt does: options end at the first word that is none.
+    """Return a command's options and the remaining words, as getopt does: options end at the first other word.
 
-    Raises CommandError for an option without its value, and for one that is none, as a lone hyphen.
+    Raises CommandError for an option without its value and for an unknown option, such as a lone hyphen.
     """
     options: dict[str, str] = {}
     at = 0
@@ -142,10 +142,12 @@ def options_of(name: str, arguments: list[str]) -> tuple[dict[str, str], list[st
             break
         key, equals, value = _option(name, word)
         if not key or key not in ONLY_FLAGS.get(name, (key,)):
-            raise CommandError(f"{word!r} is no option of {name or 'a command'}; text that begins so stands after --")
+            raise CommandError(
+                f"{word!r} is not an option of {name or 'a command'}; write -- before text that begins with a hyphen"
+            )
         if key in VALUED.get(name, {}) and not equals:
             if at == len(arguments):
-                raise CommandError(f"--{key} wants a value")
+                raise CommandError(f"--{key} requires a value")
             value = arguments[at]
             at += 1
         options[key] = value
@@ -153,7 +155,7 @@ def options_of(name: str, arguments: list[str]) -> tuple[dict[str, str], list[st
 
 
 def _option(name: str, word: str) -> tuple[str, str, str]:
-    """Return the option that *word* is, by its long name, what joins its value to it, and that value."""
+    """Return the long name of the option *word*, what joins its value to it, and that value."""
     if word.startswith("--"):
         return word[2:].partition("=")
     by_letter = {letter: long for long, letter in VALUED.get(name, {}).items()}

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 from urllib.parse import quote
 
-MAX_EXPANSIONS = 100  # in one token; ${…} whose value holds itself would go on for ever
+MAX_EXPANSIONS = 100  # per token; a ${…} whose value contains itself would never end
 MAX_TOKEN_BYTES = 4096
 
-# A setting that is not text shows in its own form when no type is asked for.
+# A setting that is not text is shown in its own format when no type is requested.
 FORMATS: Mapping[str, Callable[[bytes], str]] = {
     "string": lambda value: value.decode("utf-8", "replace"),
     "uristring": lambda value: quote(value, safe="-._~"),
@@ -26,18 +26,18 @@ FORMATS: Mapping[str, Callable[[bytes], str]] = {
 
 
 class Settings:
-    """Names and their values: bytes, each with the type that it shows in."""
+    """Names and their values: bytes, each with the type that it is shown as."""
 
     def __init__(self) -> None:
         self._values: dict[str, tuple[bytes, str]] = {}
 
     def store(self, name: str, value: bytes, kind: str = "string") -> None:
-        """Keep *value* under *name*, which may carry a type of its own."""
+        """Store *value* under *name*, which may carry a type of its own."""
         bare, _, own = name.partition(":")
         self._values[_canonical(bare)] = (value, own if own in FORMATS else kind)
 
     def store_text(self, name: str, text: str) -> None:
-        """Keep what `set` was given: text, or the number that its type makes of it; "" clears it."""
+        """Store the value given to `set`: text, or a number where the type says so; "" clears the setting."""
         bare, _, kind = name.partition(":")
         if not text:
             self.clear(bare)
@@ -52,20 +52,20 @@ class Settings:
             self.store(bare, text.encode())
 
     def clear(self, name: str) -> None:
-        """Forget *name*."""
+        """Clear *name*."""
         self._values.pop(_canonical(name.partition(":")[0]), None)
 
     def text(self, name: str) -> str:
-        """Return what ${name} shows; "" for what is not set, or has no such form."""
+        """Return the text of ${name}; "" when it is not set or has no such format."""
         bare, _, asked = name.partition(":")
         value, kind = self._values.get(_canonical(bare), (b"", "string"))
         form = FORMATS.get(asked or kind)
         return form(value) if value and form else ""
 
     def expand(self, token: str) -> str:
-        """Return *token* with every ${…} replaced, the innermost first, and what they hold too.
+        """Return *token* with every ${…} expanded, the innermost first, and expansions within values too.
 
-        Raises ValueError where it has no end.
+        Raises ValueError where that does not end.
         """
         for _ in range(MAX_EXPANSIONS):
             end = token.find("}", token.find("${") + 2) if "${" in token else -1
@@ -75,11 +75,11 @@ class Settings:
             token = token[:start] + self.text(token[start + 2 : end]) + token[end + 1 :]
             if len(token) > MAX_TOKEN_BYTES:
                 break
-        raise ValueError("the settings in it expand without end")
+        raise ValueError("its settings expand without end")
 
 
 def _canonical(name: str) -> str:
-    """Return *name* without the interface that it may begin with: this machine has one."""
+    """Return *name* without a leading interface name: this machine has a single interface."""
     scope, slash, rest = name.partition("/")
     if slash and (scope.startswith("net") or scope in ("dhcp", "smbios", "pxebs", "proxydhcp")):
         name = rest

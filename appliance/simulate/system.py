@@ -1,4 +1,4 @@
-"""The installed system: its DHCP, its name both ways, and its first question for api-int."""
+"""The installed system: DHCP, forward and reverse lookup of its name, and its first query for api-int."""
 
 from collections.abc import Awaitable
 from ipaddress import IPv4Address
@@ -14,15 +14,15 @@ T = TypeVar("T")
 
 
 async def boot_disk(run: Run, disk: Disk) -> str:
-    """Return the name that the machine has once it is up. Raises StepError."""
+    """Return the host name of the machine once it is up. Raises StepError."""
     run.tell(Phase.DISK, f"boots from {disk.device or 'its disk'}")
     lease = await bring_up(run, Arguments(disk.arguments), Phase.SYSTEM)
     want = run.machine.expected
-    # A short name and the domain make the full one; what NetworkManager makes of them depends on its version.
+    # The short name and the domain form the full name; what NetworkManager does with them depends on its version.
     given = {lease.host_name, f"{lease.host_name}.{lease.domain}"} if lease.host_name else set()
     if given and want.name and want.name not in given:
         _fail(
-            "DHCP gives it another name",
+            "DHCP gives it a different name",
             "its name in DHCP or ip=",
             f"{lease.host_name}, not {want.name}",
             "cluster.yaml",
@@ -30,32 +30,36 @@ async def boot_disk(run: Run, disk: Disk) -> str:
     name = await _answer(
         f"PTR {lease.address}",
         run.resolver(lease).name_of(lease.address),
-        "without the PTR record the node calls itself localhost, and the installation fails",
+        "without a PTR record the node calls itself localhost, and the installation fails",
     )
     should = {want.name} if want.name else given
     if should and name.lower() not in should:
         came = f"{name}, not {want.name or lease.host_name}"
-        _fail("its address has another name", f"PTR {lease.address}", came, "the reverse zone")
+        _fail("its address resolves to a different name", f"PTR {lease.address}", came, "the reverse zone")
     back = await _lookup(run, lease, name)
     if back != lease.address:
-        _fail("its name has another address", f"A {name}", f"{back}, not {lease.address}", "the forward zone")
+        _fail(
+            "its name resolves to a different address", f"A {name}", f"{back}, not {lease.address}", "the forward zone"
+        )
     domain = disk.domain or name.partition(".")[2]
     api_int = await _lookup(run, lease, f"api-int.{domain}")
-    run.tell(Phase.SYSTEM, f"up as {name}, {lease.address} both ways; api-int is {api_int}")
+    run.tell(Phase.SYSTEM, f"up as {name}, {lease.address} forward and reverse; api-int is {api_int}")
     return name
 
 
 async def _lookup(run: Run, lease: Lease, name: str) -> IPv4Address:
     question = run.resolver(lease).address_of(name)
-    return await _answer(f"A {name}", question, "the forward zone, and whether UDP 53 is open")
+    return await _answer(f"A {name}", question, "the forward zone, and whether UDP port 53 is open")
 
 
 async def _answer(question: str, answer: Awaitable[T], look: str) -> T:
     try:
         return await answer
     except NameLookupError as error:
-        raise StepError(Phase.SYSTEM, "a name does not resolve", sent=question, came=str(error), look=look) from error
+        raise StepError(
+            Phase.SYSTEM, "a name does not resolve", sent=question, received=str(error), check=look
+        ) from error
 
 
 def _fail(what: str, sent: str, came: str, look: str) -> None:
-    raise StepError(Phase.SYSTEM, what, sent=sent, came=came, look=look)
+    raise StepError(Phase.SYSTEM, what, sent=sent, received=came, check=look)

@@ -1,4 +1,4 @@
-"""A TFTP client: a size probe that is broken off, and a windowed read (RFC 1350, 2347, 2348, 2349, 7440)."""
+"""A TFTP client: a size probe that is aborted, and a windowed read (RFC 1350, 2347, 2348, 2349, 7440)."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from appliance.simulate.link import BURST, Link
 from appliance.simulate.machine import Patience
 
 RRQ, DATA, ACK, ERROR, OACK = 1, 3, 4, 5, 6
-OPTION_REFUSED = 8  # RFC 2347; what UEFI sends once it knows the size
+OPTION_REFUSED = 8  # RFC 2347; sent by UEFI once it knows the size
 UNKNOWN_TRANSFER = 5
 
 UEFI_BLOCK_BYTES = 1468  # an Ethernet frame, as edk2 asks for
@@ -19,26 +19,26 @@ BIOS_BLOCK_BYTES = 1456
 
 
 class TransferError(Exception):
-    """No file came; the text says what did."""
+    """No file was received; the text says what was."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file that came whole."""
+    """A file that was received completely."""
 
     size: int
     sha256: str  # hex; "" when it was only counted
-    retries: int  # times that a wait ran out
+    retries: int  # number of timeouts
     magic: bytes  # its first two bytes: MZ for an EFI program
 
 
 async def size_of(link: Link, address: IPv4Address, server: tuple[str, int], path: str, patience: Patience) -> int:
-    """Ask for the size of *path* and break off, as UEFI does. Raises TransferError."""
+    """Request the size of *path* and abort, as UEFI does. Raises TransferError."""
     transfer = _Transfer(path, [("tsize", "0"), ("blksize", str(UEFI_BLOCK_BYTES))], server, patience)
     transfer.is_probe = True
     await transfer.run(link, address)
     if transfer.total is None:
-        raise TransferError("an answer without tsize (RFC 2349); UEFI firmware needs it")
+        raise TransferError("a reply without tsize (RFC 2349), which UEFI firmware requires")
     return transfer.total
 
 
@@ -53,7 +53,7 @@ async def fetch(
     window_blocks: int = 1,
     hashes: bool = True,
 ) -> Fetched:
-    """Read *path* whole. Raises TransferError."""
+    """Read all of *path*. Raises TransferError."""
     options = [("tsize", "0"), ("blksize", str(block_bytes))]
     if window_blocks > 1:
         options.append(("windowsize", str(window_blocks)))
@@ -61,12 +61,12 @@ async def fetch(
     transfer.hash = hashlib.sha256() if hashes else None
     await transfer.run(link, address)
     if transfer.total is not None and transfer.total != transfer.size:
-        raise TransferError(f"{transfer.size} bytes, after tsize said {transfer.total}")
+        raise TransferError(f"{transfer.size} bytes, but tsize was {transfer.total}")
     return Fetched(transfer.size, transfer.hash.hexdigest() if transfer.hash else "", transfer.retries, transfer.magic)
 
 
 class _Transfer:
-    """One read request and what comes of it; driven by the socket and one timer."""
+    """One read request and its transfer, driven by the socket and one timer."""
 
     def __init__(self, path: str, options: list[tuple[str, str]], server: tuple[str, int], patience: Patience) -> None:
         self.request = struct.pack("!H", RRQ) + b"\0".join(
@@ -74,17 +74,17 @@ class _Transfer:
         )
         self.asked = dict(options)
         self.server, self.patience = server, patience
-        self.peer: tuple[str, int] | None = None  # the server's end, once it has answered
+        self.peer: tuple[str, int] | None = None  # the server's transfer identifier, once it has replied
         self.is_probe = False
         self.hash: hashlib._Hash | None = None
         self.size = self.retries = self.stalls = 0
         self.total: int | None = None
         self.magic = b""
         self.block_bytes, self.window_blocks = 512, 1
-        self.last = 0  # blocks taken so far; its low 16 bits are the number on the wire
+        self.last = 0  # blocks received so far; the low 16 bits are the block number on the wire
         self.unacknowledged = 0
         self.gap_reported = False
-        self.reply = self.request  # what to send again when the wait runs out
+        self.reply = self.request  # retransmitted when the timer expires
 
     async def run(self, link: Link, address: IPv4Address) -> None:
         loop = asyncio.get_running_loop()
@@ -108,7 +108,7 @@ class _Transfer:
         self.retries += 1
         if self.stalls >= self.patience.tftp_tries:
             where = f"stopped after block {self.last}" if self.peer else "nothing"
-            self._fail(f"{where}, {self.stalls} waits of {self.patience.tftp_wait:g} s long")
+            self._fail(f"{where}, {self.stalls} timeouts of {self.patience.tftp_wait:g} s")
             return
         self._send(self.reply, self.peer or self.server)
 
@@ -118,7 +118,7 @@ class _Transfer:
                 datagram, peer = self.sock.recvfrom(65536)
             except BlockingIOError:
                 return
-            except OSError as error:  # ICMP: nobody listens there
+            except OSError as error:  # ICMP: port unreachable
                 self._fail(f"{error.strerror} from {self.server[0]}")
                 return
             if self.done.done():
@@ -144,12 +144,12 @@ class _Transfer:
         for name, value in zip(fields[::2], fields[1::2], strict=False):
             lowered = name.lower()
             if lowered not in self.asked or not value.isdigit():
-                self._fail(f"an OACK with {name}={value}, which was not asked for (RFC 2347)")
+                self._fail(f"an OACK with {name}={value}, which was not requested (RFC 2347)")
                 return
             if lowered == "tsize":
                 self.total = int(value)
             elif int(value) > int(self.asked[lowered]) or int(value) == 0:
-                self._fail(f"{name} {value}, after {self.asked[lowered]} was asked for")
+                self._fail(f"{name} {value}, but {self.asked[lowered]} was requested")
                 return
             elif lowered == "blksize":
                 self.block_bytes = int(value)
@@ -163,13 +163,13 @@ class _Transfer:
 
     def _take_block(self, number: int, data: memoryview) -> None:
         if number != (self.last + 1) & 0xFFFF:
-            # A lost block: say once where we are, and the server goes back there (RFC 7440 section 4).
+            # A block was lost: acknowledge the last good one once; the server resumes there (RFC 7440 section 4).
             is_ahead = 0 < (number - self.last) & 0xFFFF < 0x8000
             if is_ahead and not self.gap_reported:
                 self.gap_reported = True
                 self._acknowledge()
             elif number == self.last & 0xFFFF and self.last:
-                self._acknowledge()  # our ACK was lost, and the server sent the end of the window again
+                self._acknowledge()  # our ACK was lost, and the server retransmitted the end of the window
             return
         self.last += 1
         self.stalls, self.gap_reported = 0, False
@@ -193,7 +193,7 @@ class _Transfer:
         try:
             self.sock.sendto(datagram, to or self.server)
         except BlockingIOError:
-            return  # as lost on the wire; the wait runs out
+            return  # like a loss on the wire; the timer expires
 
     def _finish(self) -> None:
         if not self.done.done():

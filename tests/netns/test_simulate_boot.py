@@ -64,9 +64,9 @@ def test_a_loader_that_is_not_there_is_named_with_what_to_do(appliance: tuple[Se
         pytest.skip("this machine has iPXE for arm64")
     done = made.simulate("w2", "--arch", "arm64", "--patience", "1")
     assert done.returncode == 1
-    assert "loader: the boot program did not come" in done.stdout
+    assert "loader: the boot program could not be downloaded" in done.stdout
     assert "read request for 'arm64-efi/snponly.efi' to 172.16.0.101:69/udp" in done.stdout
-    assert "came:    error 1" in done.stdout
+    assert "received: error 1" in done.stdout
 
 
 def test_an_arm64_machine_boots_its_own_loader(appliance: tuple[Segment, Path]) -> None:
@@ -103,8 +103,8 @@ def test_an_unknown_machine_gets_no_offer_and_says_where_to_look(appliance: tupl
     made, data_dir = appliance
     done = made.simulate("52:54:00:12:34:56", "--interface", "br0", "--patience", "1")
     assert done.returncode == 1
-    assert "got no offer" in done.stdout
-    assert "is this MAC in cluster.yaml" in done.stdout
+    assert "received no offer" in done.stdout
+    assert "is this MAC address in cluster.yaml" in done.stdout
     assert "dhcp.unknown" in (data_dir / "serve.log").read_text()
 
 

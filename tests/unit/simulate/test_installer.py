@@ -8,7 +8,7 @@ import pytest
 from appliance.model import MacAddress
 from appliance.simulate.dhcp import Message, Reply
 from appliance.simulate.dracut import Arguments
-from appliance.simulate.http import Answer
+from appliance.simulate.http import Response
 from appliance.simulate.installer import check_ignition, install
 from appliance.simulate.lease import pxe_sub_options
 from appliance.simulate.machine import Expected, Machine, Phase, StepError
@@ -26,8 +26,8 @@ def run_of(expected: Expected = M1) -> Run:
     return Run(Machine("m1", MAC, expected=expected), Loopback())
 
 
-def answer(body: bytes, url: str = URL, status: int = 200, sha256: str = "") -> Answer:
-    return Answer(url, status, {}, len(body), sha256, body)
+def answer(body: bytes, url: str = URL, status: int = 200, sha256: str = "") -> Response:
+    return Response(url, status, {}, len(body), sha256, body)
 
 
 def ignition(source: str) -> bytes:
@@ -43,7 +43,7 @@ def booting(arguments: str, *initrds: str) -> Ending:
 async def test_an_initrd_that_no_image_is_named_after_is_a_panic() -> None:
     with pytest.raises(StepError, match="VFS: unable to mount root") as failed:
         await install(run_of(), booting(f"initrd=http://x/initramfs.img {LEGACY}", "initramfs.img"))
-    assert failed.value.came == "initrd images named initramfs.img"
+    assert failed.value.received == "initrd images named initramfs.img"
 
 
 async def test_a_kernel_without_an_initramfs_is_a_panic() -> None:
@@ -54,7 +54,7 @@ async def test_a_kernel_without_an_initramfs_is_a_panic() -> None:
 async def test_a_kernel_line_without_a_disk_is_an_error_that_shows_it() -> None:
     with pytest.raises(StepError, match=r"no coreos\.inst\.install_dev=") as failed:
         await install(run_of(), booting("initrd=main quiet", "main"))
-    assert failed.value.came == "initrd=main quiet"
+    assert failed.value.received == "initrd=main quiet"
 
 
 @pytest.mark.parametrize("value", ["192.0.2.21::192.0.2.254:255.255.0.255:m1:eth0:none", "192.0.2.21:::x:m1:eth0:none"])
@@ -89,7 +89,7 @@ async def test_ignition_of_another_role_is_refused() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>404</html>", b"[]", b"{}", b'{"ignition": 1}', b"\x1f\x8bnot gzip"])
 async def test_what_is_no_ignition_is_refused(body: bytes) -> None:
-    with pytest.raises(StepError, match="no Ignition configuration"):
+    with pytest.raises(StepError, match="not an Ignition configuration"):
         check_ignition(run_of(), answer(body), URL)
 
 
@@ -97,8 +97,8 @@ async def test_what_is_no_ignition_is_refused(body: bytes) -> None:
 async def test_a_refusal_says_what_to_look_at(status: int, says: str) -> None:
     with pytest.raises(StepError) as failed:
         run_of().check(answer(b"why\nmore", status=status), Phase.IGNITION, "Ignition")
-    assert failed.value.came == f"status {status}: why"
-    assert says in failed.value.look
+    assert failed.value.received == f"status {status}: why"
+    assert says in failed.value.check
 
 
 async def test_a_file_with_another_sum_is_refused() -> None:

@@ -124,7 +124,7 @@ async def test_goto_leaves_the_rest_of_its_line() -> None:
 
 
 async def test_a_missing_label_is_an_error_that_names_it() -> None:
-    with pytest.raises(ScriptError, match="no label 'nowhere'"):
+    with pytest.raises(ScriptError, match="label 'nowhere' not found"):
         await run("goto nowhere")
 
 
@@ -163,7 +163,7 @@ async def test_a_chain_that_replaces_itself_nests_nothing() -> None:
 
 async def test_scripts_nest_to_a_bound() -> None:
     files = Files(boot_ipxe="#!ipxe\nchain boot.ipxe")
-    with pytest.raises(ScriptError, match="within another"):
+    with pytest.raises(ScriptError, match="nested 17 scripts deep"):
         await run("chain boot.ipxe", files=files)
 
 
@@ -237,7 +237,7 @@ async def test_a_menu_without_a_timeout_waits_for_ever() -> None:
 
 
 async def test_a_choice_that_the_menu_lacks_is_an_error_that_lists_what_there_is() -> None:
-    with pytest.raises(ScriptError, match="there is a"):
+    with pytest.raises(ScriptError, match="which has a"):
         await run("menu Choose\nitem a A\nchoose taken", choice="z")
 
 
@@ -302,13 +302,13 @@ def test_short_options_mean_the_long_ones() -> None:
 
 
 def test_an_option_without_its_value_fails() -> None:
-    with pytest.raises(CommandError, match="--name wants a value"):
+    with pytest.raises(CommandError, match="--name requires a value"):
         options_of("initrd", ["--name"])
 
 
 @pytest.mark.parametrize("words", [["-", "a"], ["-x", "a"], ["--long", "a"], ["-n", "-"]])
 def test_a_word_of_echo_that_begins_with_a_hyphen_is_an_unknown_option(words: list[str]) -> None:
-    with pytest.raises(CommandError, match="is no option of echo; text that begins so stands after --"):
+    with pytest.raises(CommandError, match="is not an option of echo; write -- before text that begins with a hyphen"):
         options_of("echo", words)
 
 

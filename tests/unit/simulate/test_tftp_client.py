@@ -170,23 +170,23 @@ async def test_an_error_is_told_in_the_servers_words() -> None:
 
 
 async def test_a_silent_server_is_given_up() -> None:
-    with pytest.raises(TransferError, match=r"nothing, 4 waits of 0\.05 s"):
+    with pytest.raises(TransferError, match=r"nothing, 4 timeouts of 0\.05 s"):
         await fetch(Answering([]))
 
 
 async def test_an_option_that_was_not_asked_for_is_refused() -> None:
-    with pytest.raises(TransferError, match="windowsize=4, which was not asked for"):
+    with pytest.raises(TransferError, match="windowsize=4, which was not requested"):
         await fetch(Answering([struct.pack("!H", tftp.OACK) + b"windowsize\x004\x00"]))
 
 
 async def test_a_larger_block_than_was_asked_for_is_refused() -> None:
-    with pytest.raises(TransferError, match="blksize 1468, after 512"):
+    with pytest.raises(TransferError, match="blksize 1468, but 512 was requested"):
         await fetch(Answering([struct.pack("!H", tftp.OACK) + b"blksize\x001468\x00"]))
 
 
 async def test_a_size_that_does_not_hold_is_an_error() -> None:
     answers = [struct.pack("!H", tftp.OACK) + b"tsize\x009\x00", struct.pack("!HH", tftp.DATA, 1) + b"short"]
-    with pytest.raises(TransferError, match="5 bytes, after tsize said 9"):
+    with pytest.raises(TransferError, match="5 bytes, but tsize was 9"):
         await fetch(Answering(answers))
 
 
