@@ -1,4 +1,7 @@
-"""DHCP: four-way exchanges of pinned hosts, through a relay and by broadcast: how many a second, and at what cost."""
+"""DHCP, measured by perfdhcp: four-message exchanges per second, and their processor time.
+
+Hosts with reservations ask through a relay and by broadcast.
+"""
 
 import re
 import resource
@@ -11,19 +14,19 @@ from typing import NamedTuple
 from tests.bench import peers
 from tests.bench.lab import LOAD, SERVER, BenchError, Lab, labs
 from tests.bench.measure import OURS, Figure, Target, measure
-from tests.bench.workload import hosts
+from tests.bench.workload import Host, hosts
 
 HOSTS = 250
 LOSS_LIMIT_PERCENT = 0.1
 WAYS = ("through a relay", "by broadcast")
-SAME_RATE = 5000  # exchanges/s: well under what the slowest of the three reaches
+SAME_RATE = 5000  # exchanges/s: well below what the slowest of the three reaches
 CONTESTANTS: dict[str, Callable[..., None]] = {
     OURS: peers.start_ours,
     "Kea": peers.start_kea,
     "dhcpd": peers.start_dhcpd,
     "dnsmasq": peers.start_dnsmasq_dhcp,
 }
-# Rates to try, in exchanges a second: the figure is the highest with the loss under its limit.
+# Rates to try, in exchanges per second: the figure is the highest whose loss stays under the limit.
 LADDER = (250, 500, 1000, 1500, 2000, 3000, 4000, *range(5000, 16000, 1000), *range(16000, 26000, 2000))
 
 
@@ -34,9 +37,7 @@ def run(*, rounds: int, seconds: float) -> list[Figure]:
         running = dict(zip(CONTESTANTS, made.values(), strict=True))
         for name, lab in running.items():
             (lab.directory / "macs").write_text("".join(f"{host.mac}\n" for host in fleet))
-            CONTESTANTS[name](lab, fleet)
-        for lab in running.values():
-            _wait_for_answers(lab)
+            lab.attempt(_start, CONTESTANTS[name], fleet)
         rates = [_rates(running, way, rounds, seconds) for way in WAYS]
         times = [
             measure(
@@ -49,6 +50,11 @@ def run(*, rounds: int, seconds: float) -> list[Figure]:
             for way in WAYS
         ]
         return rates + times
+
+
+def _start(lab: Lab, start: Callable[..., None], fleet: list[Host]) -> None:
+    start(lab, fleet)
+    _wait_for_answers(lab)
 
 
 def _rates(running: dict[str, Lab], way: str, rounds: int, seconds: float) -> Figure:
@@ -97,7 +103,7 @@ class _Climber:
 
 
 class _Ran(NamedTuple):
-    """What perfdhcp says of one run."""
+    """perfdhcp's report of one run."""
 
     rate: float  # exchanges/s
     lost_percent: float  # of DISCOVERs or REQUESTs, whichever lost more
@@ -106,7 +112,7 @@ class _Ran(NamedTuple):
 
 
 def _processor_time(lab: Lab, way: str, seconds: float) -> float:
-    """Return what an exchange costs the server at a rate that all reach, in microseconds."""
+    """Return the server's processor time per exchange at a rate that all of them reach, in microseconds."""
     before = lab.cpu_seconds()
     ran = _run(lab, way, seconds, SAME_RATE)
     return (lab.cpu_seconds() - before) * 1e6 / ran.exchanges
