@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 from appliance.boot.loaders import find_loader
 from appliance.install.lifecycle import WRITE_BYTES_PER_SECOND
 from tests.bench import peers
-from tests.bench.lab import LOAD, ROOT, SERVER, BenchError, Lab
+from tests.bench.lab import LOAD, SERVER, BenchError, Lab
 from tests.bench.measure import OURS, Figure, Target, measure
 from tests.bench.workload import Host, hosts
 
@@ -199,7 +199,7 @@ def _start_small_stack(lab: Lab, fleet: list[Host], case: Case) -> None:
 def _start_echo(lab: Lab, _fleet: list[Host], case: Case) -> None:
     sizes = {"--kernel": case.kernel_mib, "--initrd": case.initramfs_mib, "--image": case.image_mib}
     flags = [text for flag, mib in sizes.items() for text in (flag, str(int(mib * MIB)))]
-    lab.start(sys.executable, "-m", "tests.bench.echo", lab.directory / "cluster.yaml", *flags, PYTHONPATH=ROOT)
+    lab.start(sys.executable, "-m", "tests.bench.echo", lab.directory / "cluster.yaml", *flags)
     lab.wait_until("curl", "-s", "-o", "/dev/null", f"http://{SERVER}/")
 
 
