@@ -1,4 +1,4 @@
-"""What the manual shows with dig and curl is what the reference cluster's appliance answers."""
+"""The output of dig and curl in docs/ is what the appliance of the reference cluster answers."""
 
 from collections.abc import Iterator
 

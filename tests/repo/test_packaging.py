@@ -1,4 +1,4 @@
-"""The wheel works from an empty virtual environment and an empty directory."""
+"""The wheel, installed in an empty virtual environment and run in an empty directory."""
 
 import subprocess
 from pathlib import Path

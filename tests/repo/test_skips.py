@@ -1,4 +1,4 @@
-"""What a machine forbids is skipped by name and reason, and fails the run where everything is meant to run."""
+"""A test that cannot run here is skipped with its name and reason; under APPLIANCE_NO_SKIPS that fails the run."""
 
 import os
 import subprocess
