@@ -24,6 +24,8 @@ define make_venv
 @$(PYTHON) -m venv $(VENV)
 endef
 
+# The files $(VENV)/run, test and bench mark which extras of pyproject.toml are installed;
+# when it changes, they are older, and the next target installs again.
 $(VENV)/run: pyproject.toml
 	$(make_venv)
 	$(PIP) install -e .

@@ -1,4 +1,8 @@
-"""The configuration of each peer for the same work as ours; each start_… function starts a server in its lab."""
+"""The configuration of each peer for the same work as ours; each start_… function starts a server in its lab.
+
+A peer gets one worker thread or process, because its lab gives it one core. It keeps the defaults of its package
+otherwise, except where these would change the work: rate limits are off, and each keeps its files in the lab.
+"""
 
 import json
 import shutil
@@ -9,6 +13,7 @@ from tests.bench.lab import LOAD, SERVER, Lab
 from tests.bench.workload import DOMAIN, REVERSE_ZONES, ZONE, Host, cluster_yaml, zone_files
 
 OURS = Path(sys.executable).with_name("ocp-appliance")
+# A name that each peer has, asked until it answers: then it has read its zones.
 _PROBE_DNS = ("dig", "+time=1", "+tries=1", f"@{SERVER}", f"api.{DOMAIN}", "A")
 
 
@@ -27,6 +32,7 @@ def start_ours(lab: Lab, fleet: list[Host]) -> None:
 
 def start_bind(lab: Lab, fleet: list[Host]) -> None:
     """Start BIND with one worker thread, as primary for the same zones."""
+    # As we do, it adds the zone's name servers to its answers and keeps them within 1,232 bytes.
     zones = zone_files(fleet, lab.directory)
     text = f"""options {{ directory "{lab.directory}"; listen-on {{ {SERVER}; }}; listen-on-v6 {{ none; }};
  recursion no; pid-file none; session-keyfile "{lab.directory}/session.key"; max-udp-size 1232;
@@ -42,6 +48,7 @@ key k {{ algorithm hmac-sha256; secret "c2VjcmV0c2VjcmV0c2VjcmV0"; }};
 
 def start_nsd(lab: Lab, fleet: list[Host]) -> None:
     """Start NSD with one server process."""
+    # Its response rate limit would drop the load after 200 queries a second.
     zones = zone_files(fleet, lab.directory)
     text = f"""server:
   ip-address: {SERVER}
@@ -176,6 +183,7 @@ subnet 172.16.0.0 netmask 255.255.240.0 {{
 
 def start_kea(lab: Lab, fleet: list[Host]) -> None:
     """Start Kea with the same reservations and boot files, one packet thread, and leases in memory."""
+    # We keep no leases at all; a lease file would measure the disk.
     reservations = [{"hw-address": host.mac, "ip-address": host.address, "hostname": host.fqdn} for host in fleet]
     config = {
         "Dhcp4": {
