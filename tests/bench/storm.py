@@ -84,7 +84,7 @@ def run(*, rounds: int, seconds: float) -> list[Figure]:
 
 
 def _floor(case: Case) -> str:
-    """Return how long the same storm takes against tests.bench.echo, which does no work: nobody can be faster."""
+    """Return how long the same storm takes against tests.bench.echo, which does no work: no server can be faster."""
     try:
         return f"{_seconds_to_last(_start_echo, case, []):.1f} s"
     except BenchError as error:

@@ -88,10 +88,10 @@ def dns_latencies(lab: Lab, process: subprocess.Popen[str], skip: int = 0) -> La
 def dhcp_latencies(lab: Lab, process: subprocess.Popen[str]) -> Latencies:
     """Return the latencies of the DHCP probe. Raises BenchError when an OFFER was lost."""
     out, _ = process.communicate(timeout=120)
-    told = json.loads(out)
-    if told["lost"] or not told["late"]:
-        raise BenchError(f"{lab.name} lost {told['lost']} OFFERs")
-    return Latencies(tuple(sorted(told["late"])))
+    report = json.loads(out)
+    if report["lost"] or not report["late"]:
+        raise BenchError(f"{lab.name} lost {report['lost']} OFFERs")
+    return Latencies(tuple(sorted(report["late"])))
 
 
 def check_transfers(lab: Lab, process: subprocess.Popen[str], clients: int, size: int) -> None:

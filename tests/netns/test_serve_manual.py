@@ -19,8 +19,8 @@ DIGS = [
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with site(tmp_path_factory.mktemp("manual"), REFERENCE_TEXT) as one, one.serve():
-        yield one
+    with site(tmp_path_factory.mktemp("manual"), REFERENCE_TEXT) as served, served.serve():
+        yield served
 
 
 @pytest.mark.parametrize(("words", "printed"), DIGS)

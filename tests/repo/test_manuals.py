@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_manual_of_tftp_states_the_bounds_of_transfers() -> None:
-    bounds = f"- {MAX_TRANSFERS:,} transfers at once, {MAX_CLIENT_TRANSFERS} of one address."
+    bounds = f"- At most {MAX_TRANSFERS:,} transfers run at once, {MAX_CLIENT_TRANSFERS} for one address."
 
     assert bounds in (DOCS / "tftp.md").read_text()
 

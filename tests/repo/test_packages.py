@@ -1,7 +1,7 @@
 """Every program that the tests and the bench run is in tests/packages.txt, for the make target that runs it.
 
-A developer's machine has more programs than a fresh image, so a package that the list
-does not mark for a target is missed by nobody until somebody starts from nothing.
+A developer's machine has more programs than a fresh image. A package that is not marked
+for a target is therefore missed only by those who start with a fresh image.
 """
 
 import ast
@@ -15,7 +15,7 @@ TESTS = Path(__file__).parents[1]
 TARGETS = {"demo", "check", "test", "bench", "venv"}
 # What `make check` runs. A program that only a slow test needs is not needed there.
 QUICK = ("unit", "property", "golden", "fuzz", "repo")
-# Every Debian has these: they come with packages marked essential, with python3 or with make.
+# Every Debian has these: they come with essential packages, python3 or make.
 EVERYWHERE = {"bash", "cat", "env", "make", "nsenter", "python3", "setpriv", "sh", "taskset", "true", "unshare"}
 # Functions whose first argument is the program to run, or a command that begins with it: the standard
 # library's anywhere, and those of the labs' own in the folders that have labs.
@@ -41,7 +41,7 @@ def sources() -> list[tuple[str, Path]]:
 
 
 def texts(text: str) -> set[str]:
-    """Return every string literal of a Python file: a program's name may stand anywhere in a command."""
+    """Return every string literal of a Python file: a program may be anywhere in a command."""
     return {
         node.value
         for node in ast.walk(ast.parse(text))
@@ -97,7 +97,7 @@ def test_every_program_that_is_run_is_in_some_package_or_everywhere() -> None:
 
 def test_every_program_of_the_list_is_used() -> None:
     used = {name for _, path in sources() for name in texts(path.read_text())}
-    # Files that stand beside each other are put together from their directory and their names.
+    # A path may be written in parts, as a directory and the rest.
     files = {name for name in used if "/" in name}
     unused = {
         brought

@@ -28,7 +28,7 @@ def _share(environment: Path, name: str) -> Path:
     return found
 
 
-def test_installed_program_tells_its_version(environment: Path, tmp_path: Path) -> None:
+def test_installed_program_prints_its_version(environment: Path, tmp_path: Path) -> None:
     done = _run(environment, tmp_path, "--version")
     assert done.stdout == f"ocp-appliance, version {__version__}\n", done.stderr
 
