@@ -60,9 +60,9 @@ def show(figures: Sequence[Figure]) -> None:
             table.add_row(f"  {figure.note}", "", "", "", "", "", style="dim")
         table.add_section()
     console.print(table)
-    reasons = {(who, reason): figure.name for figure in figures for who, reason in figure.failures.items()}
-    for (who, reason), work in reasons.items():
-        console.print(f"no figure for {who} ({work}): {reason}", markup=False, highlight=False)
+    # A server that could not start has the same reason in each of its rows: print it once.
+    for who, reason in dict.fromkeys(item for figure in figures for item in figure.failures.items()):
+        console.print(f"no figure for {who}: {reason}", markup=False, highlight=False)
 
 
 def write(figures: Sequence[Figure], *, directory: Path = DOCS) -> Path:

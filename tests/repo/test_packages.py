@@ -90,7 +90,7 @@ def test_every_program_that_is_run_is_in_some_package_or_everywhere() -> None:
     run = {
         name: str(path.relative_to(TESTS))
         for _, path in sources()
-        for name in programs_run(path.read_text(), has_lab=path.parent.name in LABS)
+        for name in programs_run(path.read_text(), has_lab=path.relative_to(TESTS).parts[0] in LABS)
     }
     assert {name: path for name, path in run.items() if name not in EVERYWHERE and not package_of(name)} == {}
 
