@@ -1,7 +1,7 @@
-# Everything installs what it needs by itself: a .venv here and, where we are root
-# on Debian, the system packages in tests/packages.txt.
+# Each target installs what it needs: a .venv in this directory and, for root on
+# Debian, the system packages in tests/packages.txt.
 SHELL := /bin/bash
-# The first that is new enough; RHEL 9's own python3 is not.
+# The first Python that is new enough: python3 is 3.9 on RHEL 9.
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(or $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each $(NEW_ENOUGH) 2>/dev/null && echo $$each && break; done),python3)
@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench format clean
 
-help: ## list the targets
+help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 define make_venv
@@ -24,6 +24,8 @@ define make_venv
 @$(PYTHON) -m venv $(VENV)
 endef
 
+# The files $(VENV)/run, test and bench mark which extras of pyproject.toml are installed;
+# when it changes, they are older, and the next target installs again.
 $(VENV)/run: pyproject.toml
 	$(make_venv)
 	$(PIP) install -e .
@@ -39,24 +41,25 @@ $(VENV)/bench: pyproject.toml
 	$(PIP) install -e '.[bench,test]'
 	@touch $@ $(VENV)/run $(VENV)/test
 
-demo: $(VENV)/run ## install the reference cluster with seven simulated machines, in a lab of its own
-	@tests/install-packages demo || echo "going on without them"
+demo: $(VENV)/run ## install a cluster of seven simulated machines, in a network of its own
+	@tests/install-packages demo || echo "continuing without these packages"
 	@$(BIN)/ocp-appliance demo
 
-test: $(VENV)/test ## install what the tests need, and run all of them
+test: $(VENV)/test ## run all tests (15 minutes)
 	@tests/install-packages test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest --no-fold-skipped $(PYTEST_ARGS)
 
-check: $(VENV)/test ## the quick loop: ruff, mypy, unit, property, golden, fuzz and repository tests
+check: $(VENV)/test ## run ruff, mypy and the quick tests (1 minute)
+	@tests/install-packages check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n auto -m "not slow" tests/unit tests/property tests/golden tests/fuzz tests/repo
 
-bench: $(VENV)/bench ## measure beside BIND, dnsmasq, NSD, Knot, Kea, dhcpd, tftpd-hpa and nginx
+bench: $(VENV)/bench ## compare speed with BIND, dnsmasq, NSD, Knot, Kea, dhcpd, tftpd-hpa and nginx (20 minutes; BENCH=--quick: 3)
 	@tests/install-packages bench
 	$(BIN)/python -m tests.bench $(BENCH)
 
@@ -64,5 +67,5 @@ format: $(VENV)/test ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean: ## remove what the other targets made
+clean: ## remove what the other targets have made
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/artifacts

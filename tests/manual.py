@@ -1,4 +1,4 @@
-"""The manual's fenced blocks, and the commands in them."""
+"""The fenced blocks of README.md and docs/, and the commands in them."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md")
 PROGRAM = "ocp-appliance"
-# What may stand before the program: the rest of the segment is its command line.
+# Programs that run another one: the rest of the segment is its command line.
 WRAPPERS = {"sudo", "systemd-run"}
 OPERATORS = {"|", "||", "&&", ";", ">", ">>", "<", "&"}
 
@@ -38,7 +38,7 @@ def blocks(*languages: str) -> Iterator[Block]:
 
 
 def commands(block: Block) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield each command of a console block, as words (operators of the shell among them), and the lines it prints."""
+    """Yield each command of a console block as words, shell operators included, and its output as lines."""
     lines = iter(block.text.replace("\\\n", "").splitlines())
     words: list[str] = []
     printed: list[str] = []
@@ -54,14 +54,14 @@ def commands(block: Block) -> Iterator[tuple[list[str], list[str]]]:
 
 
 def split(line: str) -> list[str]:
-    """Return a command line as words, without its comment and without the brackets around what may be left out."""
+    """Return a command line as words, without its comment and the brackets around optional parts."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     return [word.strip("[]") for word in lexer]
 
 
 def own_arguments(words: list[str]) -> Iterator[list[str]]:
-    """Yield the arguments of each call of our program among *words*."""
+    """Yield the arguments of each call of `ocp-appliance` among *words*."""
     segment: list[str] = []
     for word in [*words, ";"]:
         if word not in OPERATORS:
@@ -74,7 +74,7 @@ def own_arguments(words: list[str]) -> Iterator[list[str]]:
 
 
 def inline_calls() -> Iterator[tuple[Path, list[str]]]:
-    """Yield the arguments of each call of our program that stands in a line of text between backticks."""
+    """Yield the arguments of each call of `ocp-appliance` between backticks in a line of text."""
     for page in PAGES:
         outside = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
         for match in re.finditer(rf"`({PROGRAM} [^`\n]+)`", outside):

@@ -1,10 +1,11 @@
-"""A boot storm: every host of a cluster powered on within the same second, from processes of its own.
+"""A boot storm: power on all hosts of a cluster within the same second.
 
     python -m tests.bench.boot_storm cluster.yaml --via 172.16.0.250 --via 172.16.0.251
 
-One process plays its share of the hosts behind one relay address; the hosts'
-addresses must be this computer's. Bodies are counted and dropped in the kernel,
-so that the generator is not what is measured; its report says how busy it was.
+There is one process for each relay address, and it plays its share of the hosts.
+The relay addresses and the hosts' addresses must belong to this computer. Bodies
+are counted and dropped in the kernel, so that the generator is not the bottleneck;
+the report says how busy it was.
 """
 
 import asyncio
@@ -30,37 +31,37 @@ from appliance.simulate.plan import ports_of
 from appliance.simulate.power import power_on
 from appliance.simulate.relay import Relay, RelayLink
 
-# As real firmware and installers wait: a second try is a fault of the server's, not of our haste.
+# The patience of real firmware and installers: if a machine has to retry, the server was too slow, not we too hasty.
 PATIENCE = Patience(dhcp_waits=(4.0, 8.0, 16.0, 32.0), tftp_wait=4.0, http_idle=120.0, longest_pause=30.0, hold=600.0)
 READY_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Report:
-    """What a storm came to; several processes' reports add up."""
+    """The result of a storm; reports of several processes can be added."""
 
     hosts: int = 0
     installed: int = 0
-    seconds_to_last: float = 0.0  # from the first power button to the last disk written
-    seconds: list[float] = field(default_factory=list)  # of each host that was installed, sorted
-    retries: int = 0  # messages sent again, and files asked for again
+    seconds_to_last: float = 0.0  # from the first power-on to the last disk written
+    seconds: list[float] = field(default_factory=list)  # for each installed host, sorted
+    retries: int = 0  # messages sent again and files requested again
     bytes: int = 0
-    errors: dict[str, int] = field(default_factory=dict)  # by what failed
-    cpu_seconds: float = 0.0  # that the generator used
-    busiest: float = 0.0  # of the generator's processes: the share of a core that it used, 1.0 for all of one
+    errors: dict[str, int] = field(default_factory=dict)  # count by kind of failure
+    cpu_seconds: float = 0.0  # used by the generator
+    busiest: float = 0.0  # share of a core that the busiest process of the generator used; 1.0 is a whole core
 
     @property
     def is_clean(self) -> bool:
-        """Whether every host was installed, none by a second try."""
+        """Whether all hosts were installed without a retry."""
         return self.installed == self.hosts and not self.retries
 
     @property
     def ceiling(self) -> float:
-        """Hosts a second that one core of the generator could play, were the server to answer at once."""
+        """Hosts per second that one core of the generator could play if the server answered at once."""
         return self.installed / self.cpu_seconds if self.cpu_seconds else 0.0
 
     def add(self, other: "Report") -> None:
-        """Take in another process's report."""
+        """Add the report of another process."""
         self.hosts += other.hosts
         self.installed += other.installed
         self.seconds_to_last = max(self.seconds_to_last, other.seconds_to_last)
@@ -84,8 +85,8 @@ class Report:
             f"{self.installed} of {self.hosts} hosts installed, the last after {self.seconds_to_last:.2f} s{quantiles}",
             f"{self.bytes / 1e9:.2f} GB, {rate / 1e9:.2f} GB/s; {self.retries} retries, {errors} errors",
             (
-                f"generator: {self.cpu_seconds:.1f} s of CPU, {self.ceiling:.0f} hosts a second of CPU;"
-                f" its busiest process used {self.busiest:.0%} of a core"
+                f"generator: {self.cpu_seconds:.1f} s of CPU, {self.ceiling:.0f} hosts per CPU second;"
+                f" the busiest process used {self.busiest:.0%} of a core"
             ),
             *(f"{times} x {what}" for what, times in sorted(self.errors.items())),
         ]
@@ -93,13 +94,13 @@ class Report:
 
 
 async def play(hosts: Sequence[Host], relay: Relay, hardware: Hardware, within: float, seed: int) -> Report:
-    """Power on *hosts* behind *relay*, spread over *within* seconds, until their disks are written."""
+    """Power on *hosts* behind *relay*, spread over *within* seconds; return when all have installed or failed."""
     report = Report(hosts=len(hosts))
     loop = asyncio.get_running_loop()
     began, cpu_began = loop.time(), time.process_time()
     dice = random.Random(seed)
 
-    async def one(machine: Machine, delay: float) -> None:
+    async def power_on_after(delay: float, machine: Machine) -> None:
         await asyncio.sleep(delay)
         try:
             outcome = await power_on(machine, RelayLink(relay), comes_up=False)
@@ -124,7 +125,7 @@ async def play(hosts: Sequence[Host], relay: Relay, hardware: Hardware, within: 
                 verifies=False,
                 dice=random.Random(dice.random()),
             )
-            machines.create_task(one(machine, dice.random() * within))
+            machines.create_task(power_on_after(dice.random() * within, machine))
     report.seconds_to_last = loop.time() - began
     report.cpu_seconds = time.process_time() - cpu_began
     report.busiest = report.cpu_seconds / max(report.seconds_to_last, 1e-9)
@@ -133,9 +134,9 @@ async def play(hosts: Sequence[Host], relay: Relay, hardware: Hardware, within: 
 
 
 def storm(cluster_file: Path, via: Sequence[IPv4Address], *, prefix: Sequence[str] = (), **options: object) -> Report:
-    """Return what a storm came to, played by one process for each address in *via*.
+    """Play a storm with one process for each address in *via*; return the sum of their reports.
 
-    *prefix* goes before each process's command, as ("taskset", "-c", "1").
+    *prefix* is put before each command, such as ("taskset", "-c", "1").
     *options* are those of the command line: hosts, arch, within, seed.
     Raises SimulationError when a process ends without a report.
     """
@@ -158,7 +159,7 @@ def storm(cluster_file: Path, via: Sequence[IPv4Address], *, prefix: Sequence[st
         for child in children:
             assert child.stdout is not None
             if child.stdout.readline() != "ready\n":
-                raise SimulationError("a process of the storm did not start; its error stands above")
+                raise SimulationError("a process of the storm did not start; see its error above")
         for child in children:
             assert child.stdin is not None
             child.stdin.write("go\n")
@@ -180,7 +181,7 @@ def _addresses(_ctx: click.Context, _param: click.Parameter, values: tuple[str, 
     try:
         return tuple(map(IPv4Address, values))
     except ValueError:
-        raise click.BadParameter(f"{', '.join(map(repr, values))} is no IPv4 address") from None
+        raise click.BadParameter(f"expected an IPv4 address, got {', '.join(map(repr, values))}") from None
 
 
 @click.command()
@@ -191,13 +192,15 @@ def _addresses(_ctx: click.Context, _param: click.Parameter, values: tuple[str, 
     required=True,
     metavar="ADDRESS",
     callback=_addresses,
-    help="A relay address, one of this computer's; one process for each.",
+    help="A relay address of this computer; one process for each.",
 )
-@click.option("--hosts", type=int, default=0, help="Only the first so many hosts.")
+@click.option("--hosts", type=int, default=0, help="Play only the first N hosts.")
 @click.option("--arch", type=click.Choice([kind.value for kind in Hardware]), default="x64", show_default=True)
-@click.option("--within", type=float, default=1.0, show_default=True, help="Seconds to spread the power buttons over.")
+@click.option(
+    "--within", type=float, default=1.0, show_default=True, help="Seconds over which to spread the power-ons."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--share", hidden=True, help="Be the process i of n, as i/n.")
+@click.option("--share", hidden=True, help="This is process i of n, as i/n.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     cluster_file: Path,
@@ -210,7 +213,7 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Power on every host of CLUSTER_FILE at once, as through relays, and report."""
+    """Power on all hosts of CLUSTER_FILE at once, as through relays, and report."""
     if share is None:
         report = storm(cluster_file, via, hosts=hosts, arch=arch, within=within, seed=seed)
         click.echo(json.dumps(asdict(report)) if as_json else str(report))

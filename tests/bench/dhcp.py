@@ -1,4 +1,7 @@
-"""DHCP: four-way exchanges of pinned hosts, through a relay and by broadcast: how many a second, and at what cost."""
+"""DHCP, measured by perfdhcp: four-message exchanges per second, and their processor time.
+
+Hosts with reservations ask through a relay and by broadcast.
+"""
 
 import re
 import resource
@@ -11,19 +14,19 @@ from typing import NamedTuple
 from tests.bench import peers
 from tests.bench.lab import LOAD, SERVER, BenchError, Lab, labs
 from tests.bench.measure import OURS, Figure, Target, measure
-from tests.bench.workload import hosts
+from tests.bench.workload import Host, hosts
 
 HOSTS = 250
 LOSS_LIMIT_PERCENT = 0.1
 WAYS = ("through a relay", "by broadcast")
-SAME_RATE = 5000  # exchanges/s: well under what the slowest of the three reaches
+SAME_RATE = 5000  # exchanges/s: well below what the slowest of the three reaches
 CONTESTANTS: dict[str, Callable[..., None]] = {
     OURS: peers.start_ours,
     "Kea": peers.start_kea,
     "dhcpd": peers.start_dhcpd,
     "dnsmasq": peers.start_dnsmasq_dhcp,
 }
-# Rates to try, in exchanges a second: the figure is the highest with the loss under its limit.
+# Rates to try, in exchanges per second: the figure is the highest whose loss stays under the limit.
 LADDER = (250, 500, 1000, 1500, 2000, 3000, 4000, *range(5000, 16000, 1000), *range(16000, 26000, 2000))
 
 
@@ -34,9 +37,7 @@ def run(*, rounds: int, seconds: float) -> list[Figure]:
         running = dict(zip(CONTESTANTS, made.values(), strict=True))
         for name, lab in running.items():
             (lab.directory / "macs").write_text("".join(f"{host.mac}\n" for host in fleet))
-            CONTESTANTS[name](lab, fleet)
-        for lab in running.values():
-            _wait_for_answers(lab)
+            lab.attempt(_start, CONTESTANTS[name], fleet)
         rates = [_rates(running, way, rounds, seconds) for way in WAYS]
         times = [
             measure(
@@ -49,6 +50,11 @@ def run(*, rounds: int, seconds: float) -> list[Figure]:
             for way in WAYS
         ]
         return rates + times
+
+
+def _start(lab: Lab, start: Callable[..., None], fleet: list[Host]) -> None:
+    start(lab, fleet)
+    _wait_for_answers(lab)
 
 
 def _rates(running: dict[str, Lab], way: str, rounds: int, seconds: float) -> Figure:
@@ -66,15 +72,15 @@ def _rates(running: dict[str, Lab], way: str, rounds: int, seconds: float) -> Fi
 
 
 class _Climber:
-    """Finds the highest rung of the ladder without loss, beginning where the last round ended."""
+    """Finds the highest rate of the ladder without loss, beginning at the last round's."""
 
     def __init__(self, lab: Lab, way: str, seconds: float) -> None:
         self._run = partial(_run, lab, way, seconds)
-        self.load_share = 0.0  # of its core that the load used in a run that held
-        self._rung = LADDER.index(6000)  # between the slowest and the fastest
+        self.load_share = 0.0  # the largest share of its core that perfdhcp used in a run without loss
+        self._rung = LADDER.index(6000)  # a first guess, between the slowest and the fastest server
 
     def sample(self) -> float:
-        """Return the rate that was reached on the highest rung that holds."""
+        """Return the rate reached on the highest rung without loss."""
         reached = 0.0
         rung = self._rung
         while rung < len(LADDER) and (rate := self._try(LADDER[rung])):
@@ -84,11 +90,11 @@ class _Climber:
             rung -= 1
             reached, self._rung = self._try(LADDER[rung]), rung
         if not reached:
-            raise BenchError(f"loses more than {LOSS_LIMIT_PERCENT} % at {LADDER[0]} exchanges/s")
+            raise BenchError(f"more than {LOSS_LIMIT_PERCENT} % lost even at {LADDER[0]} exchanges/s")
         return reached
 
     def _try(self, rate: int) -> float:
-        """Return the rate that perfdhcp reached when it tried for *rate*, or 0 when too much was lost."""
+        """Return the rate that perfdhcp reached when it aimed at *rate*, or 0 when too much was lost."""
         ran = self._run(rate)
         if ran.lost_percent > LOSS_LIMIT_PERCENT or ran.rate < 0.9 * rate:
             return 0.0
@@ -96,19 +102,29 @@ class _Climber:
         return ran.rate
 
 
-class _Ran(NamedTuple):
-    """What perfdhcp says of one run."""
+class Report(NamedTuple):
+    """perfdhcp's report of one run."""
 
     rate: float  # exchanges/s
     lost_percent: float  # of DISCOVERs or REQUESTs, whichever lost more
     exchanges: int
-    load_share: float  # of its core that it used itself
+
+
+class _Ran(NamedTuple):
+    """A run of perfdhcp."""
+
+    rate: float  # exchanges/s
+    lost_percent: float
+    exchanges: int
+    load_share: float  # of its core that perfdhcp used
 
 
 def _processor_time(lab: Lab, way: str, seconds: float) -> float:
-    """Return what an exchange costs the server at a rate that all reach, in microseconds."""
+    """Return the server's processor time per exchange at a rate that all of them reach, in microseconds."""
     before = lab.cpu_seconds()
     ran = _run(lab, way, seconds, SAME_RATE)
+    if not ran.exchanges:
+        raise BenchError(f"{lab.name} completed no exchange at {SAME_RATE} exchanges/s")
     return (lab.cpu_seconds() - before) * 1e6 / ran.exchanges
 
 
@@ -120,12 +136,19 @@ def _run(lab: Lab, way: str, seconds: float, rate: int) -> _Ran:
         "-g", "single", *where, check=False,
     )  # fmt: skip
     share = (_load_seconds() - used) / (time.monotonic() - began)
+    return _Ran(*parse_report(out), share)
+
+
+def parse_report(out: str) -> Report:
+    """Return what perfdhcp printed about a run. Raises BenchError when it printed no statistics."""
     reached = re.search(r"^Rate: ([\d.]+)", out, re.MULTILINE)
-    drops = [float(found) for found in re.findall(r"^drops ratio: ([\d.]+) %", out, re.MULTILINE)]
+    drops = re.findall(r"^drops ratio: (\S+) %", out, re.MULTILINE)
     received = re.findall(r"^received packets: (\d+)", out, re.MULTILINE)
-    if not reached or len(drops) != 2 or len(received) != 2 or not int(received[1]):
-        raise BenchError(f"perfdhcp printed no figure: {out[-400:]}")
-    return _Ran(float(reached[1]), max(drops), int(received[1]), share)
+    if not reached or len(drops) != 2 or len(received) != 2:
+        raise BenchError(f"perfdhcp printed no statistics: {out[-400:]}")
+    # The ratio is "-nan" when no REQUEST was sent, because every OFFER was lost: the server was overloaded.
+    lost = [100.0 if "nan" in drop else float(drop) for drop in drops]
+    return Report(float(reached[1]), max(lost), int(received[1]))
 
 
 def _load_seconds() -> float:

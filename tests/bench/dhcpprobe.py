@@ -1,8 +1,8 @@
-"""DHCP at a fixed rate: a DISCOVER of a host behind the relay so often a second, and how late each OFFER is.
+"""DHCP at a fixed rate: send DISCOVERs of hosts behind a relay, and measure how late each OFFER comes.
 
-python -m tests.bench.dhcpprobe SERVER RELAY HOSTS RATE SECONDS: prints JSON, "late" in seconds from when the
-DISCOVER was due, and the number "lost". It goes on asking whether or not the server answers, so that a pause
-shows in every question that fell into it.
+python -m tests.bench.dhcpprobe SERVER RELAY HOSTS RATE SECONDS prints JSON: "late", a list of seconds
+since each DISCOVER was due, and "lost", a number. It sends at its rate whether or not the server answers,
+so a pause of the server shows in every DISCOVER that falls into it.
 """
 
 import json
@@ -27,14 +27,14 @@ OPTIONS = (
 
 
 def discover(mac: str, relay: str) -> bytes:
-    """Return a DISCOVER of UEFI firmware, as *relay* passes it on, its xid 0 (RFC 2131 section 2)."""
+    """Return a DISCOVER of UEFI firmware as forwarded by *relay*, with xid 0 (RFC 2131 section 2)."""
     chaddr = bytes.fromhex(mac.replace(":", ""))
     header = struct.pack("!BBBBIHH4s4s4s", 1, 1, 6, 1, 0, 0, 0, bytes(4), bytes(4), bytes(4))
     return header + socket.inet_aton(relay) + chaddr.ljust(16, b"\0") + bytes(192) + OPTIONS
 
 
 def main() -> None:
-    """Ask, and print how late the answers were."""
+    """Send the DISCOVERs and print how late the OFFERs were."""
     server, relay = sys.argv[1:3]
     count, rate, seconds = int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5])
     requests = [discover(host.mac, relay) for host in hosts(count)]

@@ -1,4 +1,4 @@
-"""DNS: questions a second, fresh names, and the tail of the latency, by dnsperf."""
+"""DNS, measured by dnsperf: queries per second, names never asked before, and the latency's tail."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def run(*, rounds: int, seconds: float) -> list[Figure]:
     with labs([f"dns{number}" for number in range(len(CONTESTANTS))]) as made:
         running = dict(zip(CONTESTANTS, made.values(), strict=True))
         for name, lab in running.items():
-            CONTESTANTS[name](lab, fleet)
+            lab.attempt(CONTESTANTS[name], fleet)
         directory = running[OURS].directory
         mix = write_binary(questions(fleet), directory / "mix")
         rows = [_rate("DNS, the reference mix", running, mix, rounds, seconds, TARGETS)]
@@ -37,7 +37,11 @@ def run(*, rounds: int, seconds: float) -> list[Figure]:
             fresh = write_binary(fresh_questions(kind, int(seconds * 200_000)), directory / kind)
             floor = {OURS: Target(limit=hit_rate / 2)}
             rows.append(_rate(f"DNS, {kind} names never seen before", running, fresh, rounds, seconds, floor))
-        rate = int(min(rows[0].median(name) for name in (OURS, "dnsmasq")) * 0.5)
+        # Half of what the slower one manages: at that rate neither has a queue that it cannot drain.
+        rates = [rows[0].median(name) for name in (OURS, "dnsmasq") if name in rows[0].samples]
+        if not rates:
+            return rows
+        rate = int(min(rates) * 0.5)
         rows.append(
             measure(
                 f"DNS, p99 at {rate} queries/s",

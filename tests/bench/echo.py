@@ -1,9 +1,9 @@
-"""A server that answers a storm from constants: what the load generator can do when nobody thinks.
+"""A server that answers a boot storm from constants: it shows the limit of the load generator.
 
     python -m tests.bench.echo cluster.yaml
 
-It listens where the cluster's appliance would, gives every host its address and
-the same files, and checks nothing.
+It listens where the appliance of the cluster would, gives each host its address
+and the same files, and checks nothing.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from appliance.simulate.plan import ports_of
 
 LOADER_BYTES = 850_528  # Debian's ipxe.efi
 LEASE_SECONDS = 86400
-WINDOW_BLOCKS = 4  # what simulated UEFI firmware asks for
+WINDOW_BLOCKS = 4  # what simulated UEFI firmware requests
 SCRIPT = """#!ipxe
 kernel {base}/kernel initrd=initrd ip=dhcp coreos.inst.install_dev=sda coreos.inst.image_url={base}/image \
 coreos.inst.ignition_url={base}/{role}
@@ -36,7 +36,7 @@ IGNITION = b'{"ignition": {"version": "2.2.0"}}'
 
 
 class DhcpEcho:
-    """Gives each host of the cluster its address."""
+    """Gives each host of the cluster its address and its boot file."""
 
     def __init__(self, cluster: Cluster, base: str, sock: socket.socket) -> None:
         self._sock = sock
@@ -57,7 +57,7 @@ class DhcpEcho:
         )
 
     def read(self) -> None:
-        """Answer what has come."""
+        """Answer the datagrams that have arrived, at most BURST of them."""
         for _ in range(BURST):
             try:
                 message, _ = self._sock.recvfrom(4096)
@@ -74,7 +74,7 @@ class DhcpEcho:
             *(dhcp.BOOTREPLY, 1, 6, 0, int.from_bytes(message[4:8], "big"), 0, 0),
             *(bytes(4), address, self._server, message[24:28], message[28:44], b"", b"", dhcp.MAGIC),
         )
-        # Our own clients put option 53 first, and 82 last.
+        # Simulated machines put option 53 first, and the relay adds 82 last.
         kind = dhcp.Message.OFFER if message[242] == dhcp.Message.DISCOVER else dhcp.Message.ACK
         options = bytes([dhcp.OPT_MESSAGE_TYPE, 1, kind]) + self._common
         if file:
@@ -84,7 +84,7 @@ class DhcpEcho:
 
 
 class TftpEcho:
-    """Sends one file, and remembers nothing: the number in an ACK says what comes next."""
+    """Sends one file and keeps no state: the block number in an ACK says which block is next."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -99,7 +99,7 @@ class TftpEcho:
         )
 
     def read(self) -> None:
-        """Answer what has come."""
+        """Answer the datagrams that have arrived, at most BURST of them."""
         for _ in range(BURST):
             try:
                 datagram, peer = self._sock.recvfrom(4096)
@@ -117,7 +117,7 @@ class TftpEcho:
 
 
 class WebEcho:
-    """Sends constants, and empty files of the sizes that were asked for."""
+    """Sends constant texts, and files of zeros of the given sizes."""
 
     def __init__(self, cluster: Cluster, base: str, sizes: dict[str, int]) -> None:
         self._texts = {"/" + host.role.ignition: IGNITION for host in cluster.hosts}
@@ -131,7 +131,7 @@ class WebEcho:
             self._files[f"/{name}"] = (descriptor, size)
 
     async def serve(self, sock: socket.socket) -> None:
-        """Answer one connection after the other of what *sock* accepts, each in a task."""
+        """Accept connections on *sock* until cancelled, each in its own task."""
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as connections:
             while True:
@@ -162,7 +162,7 @@ class WebEcho:
 
 
 async def echo(cluster: Cluster, sizes: dict[str, int]) -> None:
-    """Answer until cancelled."""
+    """Serve until cancelled; prints "ready" when the sockets are open."""
     ports, loop = ports_of(cluster), asyncio.get_running_loop()
     web_at = cluster.listen.http[0]
     base = f"http://{web_at.address}:{web_at.port}"
@@ -189,7 +189,7 @@ async def echo(cluster: Cluster, sizes: dict[str, int]) -> None:
 @click.option("--initrd", type=int, default=80 << 20, show_default=True, help="Bytes.")
 @click.option("--image", type=int, default=8 << 20, show_default=True, help="Bytes.")
 def command(cluster_file: Path, kernel: int, initrd: int, image: int) -> None:
-    """Answer a storm on CLUSTER_FILE's hosts from constants, until SIGTERM; prints "ready" first."""
+    """Answer a storm of CLUSTER_FILE's hosts from constants until SIGTERM; prints "ready" first."""
     (cluster,) = load([cluster_file])
     try:
         asyncio.run(echo(cluster, {"kernel": kernel, "initrd": initrd, "image": image}))

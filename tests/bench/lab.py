@@ -1,4 +1,7 @@
-"""Where a contestant runs: two network namespaces and a cable, the server on one core and the load on the other."""
+"""The place where a contestant runs: two network namespaces joined by a veth pair.
+
+The server has one core to itself and the load tool the other, so that neither takes the other's time.
+"""
 
 import os
 import re
@@ -9,25 +12,30 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-ROOT = Path(__file__).parents[2]  # where `python -m tests.bench…` finds its modules
+from tests.packages import why_missing
+
+ROOT = Path(__file__).parents[2]  # load tools run here, so that `python -m tests.bench…` finds its modules
 SERVER_CORE = 0
 LOAD_CORE = 1
 SERVER = "172.16.0.101"
-LOAD = "172.16.15.254"  # also the gateway, and the relay of DHCP
+LOAD = "172.16.15.254"  # also the gateway, and the DHCP relay
 PREFIX = 20
 
 
 class BenchError(Exception):
-    """A contestant did not start, or a load tool failed: there is no figure."""
+    """There is no figure: a contestant did not start, or a load tool failed."""
 
 
 class Lab:
-    """A pair of namespaces for one contestant, with its processes and its directory."""
+    """A pair of namespaces for one contestant, with its processes and its directory.
+
+    After a failed attempt() every use of the lab raises that failure, so that each row names the reason.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -36,6 +44,7 @@ class Lab:
         self.directory = Path(tempfile.mkdtemp(prefix=f"bench-{name}-"))
         self.directory.chmod(0o755)
         self._servers: list[subprocess.Popen[bytes]] = []
+        self._failure = ""
 
     def __enter__(self) -> Self:
         for namespace in (self.server_ns, self.load_ns):
@@ -50,31 +59,39 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._kill(self._pids(self.load_ns))  # what a load tool that was stopped has left
+        self._kill(self._pids(self.load_ns))  # a load tool that was killed may leave children
         for namespace in (self.server_ns, self.load_ns):
             subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def add_load_addresses(self, addresses: Sequence[str]) -> None:
-        """Give the load's end of the cable more addresses, one for each simulated host."""
+        """Add *addresses* to the load's end of the cable, one for each simulated host."""
         batch = "".join(f"address add {address}/{PREFIX} dev load0\n" for address in addresses)
         subprocess.run(["ip", "-n", self.load_ns, "-batch", "-"], input=batch.encode(), check=True)
 
     def route_through_relay(self, addresses: Sequence[str]) -> None:
-        """Let the server reach *addresses* by the relay, as hosts of another segment.
+        """Route *addresses* through the relay, as for hosts on another segment.
 
-        A thousand neighbours of one interface are more than the kernel's table takes (arp(7), gc_thresh3).
+        A thousand neighbours on one interface would overflow the kernel's table (arp(7), gc_thresh3).
         """
         batch = "".join(f"route add {address}/32 via {LOAD} dev srv0\n" for address in addresses)
         subprocess.run(["ip", "-n", self.server_ns, "-batch", "-"], input=batch.encode(), check=True)
 
     def become(self, address: str) -> None:
-        """Let the load speak from *address*, as the host that it belongs to would."""
+        """Make the load send from *address*, as the host with that address would."""
         self.add_load_addresses([address])
         _ip("-n", self.load_ns, "route", "replace", f"172.16.0.0/{PREFIX}", "dev", "load0", "src", address)
 
-    def start(self, *argv: str | Path) -> subprocess.Popen[bytes]:
-        """Start a server on its core; its output goes to <directory>/log."""
+    def attempt(self, start: Callable[..., None], *arguments: object) -> None:
+        """Call *start* with this lab and *arguments*; keep a BenchError for the rows that use the lab."""
+        try:
+            start(self, *arguments)
+        except BenchError as error:
+            self._failure = str(error)
+
+    def start(self, *argv: str | Path, **environment: str | Path) -> subprocess.Popen[bytes]:
+        """Start a server on its core, with *environment* added to ours; its output goes to <directory>/log."""
+        self._check(argv[0])
         with (self.directory / "log").open("ab") as log:
             process = subprocess.Popen(
                 [*_in(self.server_ns, SERVER_CORE), *map(str, argv)],
@@ -82,16 +99,17 @@ class Lab:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd=self.directory,
+                env={**os.environ, **{name: str(value) for name, value in environment.items()}},
             )
         self._servers.append(process)
         return process
 
     def start_notifying(self, *argv: str | Path) -> subprocess.Popen[bytes]:
-        """Start a server that tells by sd_notify(3) when it serves, and return once it does."""
+        """Start a server that reports readiness by sd_notify(3); return when it is ready."""
         path = self.directory / f"notify-{len(self._servers)}"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
             listener.bind(str(path))
-            process = self.start("env", f"NOTIFY_SOCKET={path}", *argv)
+            process = self.start(*argv, NOTIFY_SOCKET=path)
             readable, _, _ = select.select([listener], [], [], 30)
             while readable and b"READY=1" not in listener.recv(4096):
                 readable, _, _ = select.select([listener], [], [], 30)
@@ -100,7 +118,8 @@ class Lab:
         return process
 
     def load(self, *argv: str | Path | float, timeout: float = 120, check: bool = True) -> str:
-        """Run a load tool on its core and return what it prints. Raises BenchError."""
+        """Run a load tool on its core and return its standard output. Raises BenchError."""
+        self._check(argv[0])
         try:
             result = subprocess.run(
                 [*_in(self.load_ns, LOAD_CORE), *map(str, argv)],
@@ -111,7 +130,7 @@ class Lab:
                 cwd=ROOT,
             )
         except subprocess.TimeoutExpired:
-            raise BenchError(f"{argv[0]} against {self.name} had not ended after {timeout:g} s") from None
+            raise BenchError(f"{argv[0]} against {self.name} was still running after {timeout:g} s") from None
         if check and result.returncode:
             raise BenchError(
                 f"{argv[0]} against {self.name}: exit {result.returncode}: {result.stderr or result.stdout}"
@@ -119,15 +138,17 @@ class Lab:
         return result.stdout
 
     def load_command(self, *argv: str | Path) -> list[str]:
-        """Return the command line that runs *argv* beside the load, for a caller that starts it itself."""
+        """Return the command line that runs *argv* on the load's core. Raises BenchError when it cannot run."""
+        self._check(argv[0])
         return [*_in(self.load_ns, LOAD_CORE), *map(str, argv)]
 
     def wait_until(self, *probe: str, seconds: float = 20) -> None:
-        """Run *probe* in the load's namespace until it succeeds."""
+        """Run *probe* in the load's namespace until it succeeds. Raises BenchError after *seconds*."""
+        self._check(probe[0])
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if any(process.poll() is not None for process in self._servers):
-                raise BenchError(f"{self.name} ended at once: {self.log()}")
+                raise BenchError(f"{self.name} exited at once: {self.log()}")
             done = subprocess.run([*_in(self.load_ns, LOAD_CORE), *probe], check=False, capture_output=True)
             if done.returncode == 0:
                 return
@@ -135,7 +156,7 @@ class Lab:
         raise BenchError(f"{self.name} did not answer within {seconds:g} s: {self.log()}")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server that was started first."""
+        """Send a signal to the first server that was started."""
         self._servers[0].send_signal(number)
 
     def memory_bytes(self) -> int:
@@ -157,11 +178,11 @@ class Lab:
         return nanoseconds / 1e9
 
     def log(self) -> str:
-        """Return the end of what the server printed."""
+        """Return the last lines that the server printed."""
         return (self.directory / "log").read_text(errors="replace")[-1500:]
 
     def stop(self) -> None:
-        """End every process in the server's namespace."""
+        """Stop every process in the server's namespace."""
         for process in self._servers:
             process.terminate()
         for process in self._servers:
@@ -172,6 +193,11 @@ class Lab:
                 process.wait()
         self._servers.clear()
         self._kill(self._pids())
+
+    def _check(self, program: str | Path | float) -> None:
+        """Raise BenchError when the contestant did not start, or *program* is not installed."""
+        if reason := self._failure or why_missing(str(program)):
+            raise BenchError(reason)
 
     def _kill(self, pids: Sequence[int]) -> None:
         for pid in pids:
@@ -187,7 +213,7 @@ class Lab:
 
 @contextmanager
 def labs(names: Sequence[str]) -> Iterator[dict[str, Lab]]:
-    """Make a lab for each of *names*, and remove them all at the end."""
+    """Make a lab for each of *names*; remove all of them at the end."""
     with ExitStack() as stack:
         yield {name: stack.enter_context(Lab(name)) for name in names}
 

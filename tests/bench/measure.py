@@ -1,4 +1,7 @@
-"""Rounds of A B A B, and what they come to: medians, and the ratio round by round with its spread."""
+"""Rounds of A B A B: medians, and ratios round by round with their spread.
+
+Contestants take turns within a round, so that a slow minute of the machine affects all of them.
+"""
 
 import statistics
 import time
@@ -9,27 +12,27 @@ from tests.bench.lab import BenchError
 
 OURS = "ocp-appliance"
 BEGAN = time.monotonic()
-BUDGET_SECONDS = 17 * 60  # past it every row has one round only, so that the bench ends within 20 minutes
+BUDGET_SECONDS = 17 * 60  # after this, each row gets one round, so that the bench ends within 20 minutes
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure is to reach beside one peer, or by itself."""
+    """What a figure should reach, relative to one peer or absolutely."""
 
-    ratio: float = 0.0  # ours over the peer's, or under it when less is better
-    limit: float = 0.0  # of our own median
+    ratio: float = 0.0  # of ours to the peer's: at least this, or at most this when less is better
+    limit: float = 0.0  # for our own median
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of the table: every contestant's samples, one a round."""
+    """One row of the table: each contestant's samples, one per round."""
 
     name: str
     unit: str
     samples: Mapping[str, tuple[float, ...]]
     more_is_better: bool = True
     targets: Mapping[str, Target] = field(default_factory=dict)  # by contestant
-    failures: Mapping[str, str] = field(default_factory=dict)  # contestant → why there is no figure
+    failures: Mapping[str, str] = field(default_factory=dict)  # contestant → why it has no figure
     note: str = ""
 
     def median(self, contestant: str) -> float:
@@ -37,11 +40,11 @@ class Figure:
         return statistics.median(self.samples[contestant])
 
     def ratios(self, peer: str) -> tuple[float, ...]:
-        """Return ours over the peer's, round by round."""
+        """Return our sample divided by the peer's, for each round."""
         return tuple(ours / theirs for ours, theirs in zip(self.samples[OURS], self.samples[peer], strict=False))
 
     def is_met(self, contestant: str) -> bool | None:
-        """Return whether the target beside *contestant* is reached; None where there is none, or no figure."""
+        """Return whether the target next to *contestant* is met; None without a target or a figure."""
         target = self.targets.get(contestant)
         if target is None or OURS not in self.samples or contestant not in self.samples:
             return None
@@ -65,16 +68,16 @@ def measure(
     targets: Mapping[str, Target] | None = None,
     note: str = "",
 ) -> Figure:
-    """Run every contestant once a round, in turn; fewer rounds when the bench's time is used up.
+    """Run each contestant once per round, in turn; fewer rounds when the bench's time is used up.
 
-    A contestant that fails or loses something leaves the row with its reason.
+    A contestant whose sample raises BenchError has no figure; Figure.failures has the reason.
     """
     samples: dict[str, list[float]] = {contestant: [] for contestant in contestants}
     failures: dict[str, str] = {}
     began = time.monotonic()
     for number in range(rounds):
         if number and time.monotonic() > BEGAN + BUDGET_SECONDS:
-            note = f"{number} rounds only: the bench's time is used up; {note}".rstrip("; ")
+            note = f"only {number} rounds, for lack of time; {note}".rstrip("; ")
             break
         for contestant, sample in contestants.items():
             if contestant in failures:

@@ -1,4 +1,8 @@
-"""How each peer is set up for the same work as ours; each function starts a server in its lab."""
+"""The configuration of each peer for the same work as ours; each start_… function starts a server in its lab.
+
+A peer gets one worker thread or process, because its lab gives it one core. It keeps the defaults of its package
+otherwise, except where these would change the work: rate limits are off, and each keeps its files in the lab.
+"""
 
 import json
 import shutil
@@ -9,6 +13,7 @@ from tests.bench.lab import LOAD, SERVER, Lab
 from tests.bench.workload import DOMAIN, REVERSE_ZONES, ZONE, Host, cluster_yaml, zone_files
 
 OURS = Path(sys.executable).with_name("ocp-appliance")
+# A name that each peer has, asked until it answers: then it has read its zones.
 _PROBE_DNS = ("dig", "+time=1", "+tries=1", f"@{SERVER}", f"api.{DOMAIN}", "A")
 
 
@@ -21,12 +26,13 @@ def write_cluster(lab: Lab, fleet: list[Host]) -> Path:
 
 
 def start_ours(lab: Lab, fleet: list[Host]) -> None:
-    """Start `ocp-appliance serve` with its log where the peers' is."""
+    """Start `ocp-appliance serve`; its log goes to the same place as the peers'."""
     lab.start_notifying(OURS, "serve", write_cluster(lab, fleet))
 
 
 def start_bind(lab: Lab, fleet: list[Host]) -> None:
-    """Start BIND with one worker thread, authoritative for the same zones."""
+    """Start BIND with one worker thread, as primary for the same zones."""
+    # As we do, it adds the zone's name servers to its answers and keeps them within 1,232 bytes.
     zones = zone_files(fleet, lab.directory)
     text = f"""options {{ directory "{lab.directory}"; listen-on {{ {SERVER}; }}; listen-on-v6 {{ none; }};
  recursion no; pid-file none; session-keyfile "{lab.directory}/session.key"; max-udp-size 1232;
@@ -42,6 +48,7 @@ key k {{ algorithm hmac-sha256; secret "c2VjcmV0c2VjcmV0c2VjcmV0"; }};
 
 def start_nsd(lab: Lab, fleet: list[Host]) -> None:
     """Start NSD with one server process."""
+    # Its response rate limit would drop the load after 200 queries a second.
     zones = zone_files(fleet, lab.directory)
     text = f"""server:
   ip-address: {SERVER}
@@ -96,7 +103,7 @@ def _dnsmasq(lab: Lab, text: str) -> None:
 
 
 def dnsmasq_dns(fleet: list[Host]) -> str:
-    """Return dnsmasq's lines for the same names."""
+    """Return the lines of dnsmasq.conf for the same names."""
     lines = [f"local=/{ZONE}/", f"address=/apps.{DOMAIN}/172.16.0.111"]
     lines += [f"local=/{zone}/" for zone in REVERSE_ZONES]
     lines += [f"host-record=api.{DOMAIN},172.16.0.111", f"host-record=api-int.{DOMAIN},172.16.0.110"]
@@ -105,7 +112,7 @@ def dnsmasq_dns(fleet: list[Host]) -> str:
 
 
 def dnsmasq_dhcp(fleet: list[Host]) -> str:
-    """Return dnsmasq's lines for the same reservations and boot files."""
+    """Return the lines of dnsmasq.conf for the same reservations and boot files."""
     lines = [
         "dhcp-range=172.16.0.0,static,255.255.240.0,7d",
         f"dhcp-option=option:router,{LOAD}",
@@ -124,30 +131,30 @@ def dnsmasq_dhcp(fleet: list[Host]) -> str:
 
 
 def dnsmasq_tftp(lab: Lab) -> str:
-    """Return dnsmasq's lines for TFTP from the lab's tftp/ directory."""
+    """Return the lines of dnsmasq.conf for TFTP from the lab's tftp/ directory."""
     return f"enable-tftp\ntftp-root={lab.directory}/tftp\ntftp-max=1000\n"
 
 
 def start_dnsmasq_dns(lab: Lab, fleet: list[Host]) -> None:
-    """Start dnsmasq for DNS alone."""
+    """Start dnsmasq with DNS only."""
     _dnsmasq(lab, dnsmasq_dns(fleet))
     lab.wait_until(*_PROBE_DNS)
 
 
 def start_dnsmasq(lab: Lab, fleet: list[Host]) -> None:
-    """Start dnsmasq for DNS, DHCP and TFTP."""
+    """Start dnsmasq with DNS, DHCP and TFTP."""
     (lab.directory / "tftp").mkdir(exist_ok=True)
     _dnsmasq(lab, dnsmasq_dns(fleet) + dnsmasq_dhcp(fleet) + dnsmasq_tftp(lab))
     lab.wait_until(*_PROBE_DNS)
 
 
 def start_dnsmasq_dhcp(lab: Lab, fleet: list[Host]) -> None:
-    """Start dnsmasq for DHCP alone."""
+    """Start dnsmasq with DHCP only."""
     _dnsmasq(lab, "port=0\n" + dnsmasq_dhcp(fleet))
 
 
 def start_dnsmasq_tftp(lab: Lab) -> None:
-    """Start dnsmasq for TFTP alone."""
+    """Start dnsmasq with TFTP only."""
     _dnsmasq(lab, "port=0\n" + dnsmasq_tftp(lab))
 
 
@@ -175,7 +182,8 @@ subnet 172.16.0.0 netmask 255.255.240.0 {{
 
 
 def start_kea(lab: Lab, fleet: list[Host]) -> None:
-    """Start Kea with the same reservations, one packet thread and leases in memory."""
+    """Start Kea with the same reservations and boot files, one packet thread, and leases in memory."""
+    # We keep no leases at all; a lease file would measure the disk.
     reservations = [{"hw-address": host.mac, "ip-address": host.address, "hostname": host.fqdn} for host in fleet]
     config = {
         "Dhcp4": {
@@ -211,7 +219,7 @@ def start_kea(lab: Lab, fleet: list[Host]) -> None:
     path.write_text(json.dumps(config))
     runtime = lab.directory / "run"
     runtime.mkdir(exist_ok=True)
-    lab.start("env", f"KEA_PIDFILE_DIR={runtime}", f"KEA_LOCKFILE_DIR={runtime}", "kea-dhcp4", "-c", path)
+    lab.start("kea-dhcp4", "-c", path, KEA_PIDFILE_DIR=runtime, KEA_LOCKFILE_DIR=runtime)
 
 
 def start_tftpd(lab: Lab) -> None:
@@ -220,7 +228,7 @@ def start_tftpd(lab: Lab) -> None:
 
 
 def start_nginx(lab: Lab) -> None:
-    """Start nginx with one worker, serving the lab's www/ directory as a distribution's package does."""
+    """Start nginx with one worker and a distribution's usual settings, serving the lab's www/ directory."""
     (lab.directory / "nginx.conf").write_text(
         f"""worker_processes 1; daemon off; pid {lab.directory}/nginx.pid; error_log {lab.directory}/nginx.log;
 events {{ worker_connections 4096; }}
@@ -236,7 +244,7 @@ user root;
 
 
 def link_tftp_files(lab: Lab, loader: Path, *, is_ours: bool = False) -> Path:
-    """Put the boot file where the TFTP server of *lab* looks; return its path."""
+    """Copy the boot file to where the TFTP server of *lab* looks for it; return its path."""
     path = lab.directory / ("data/tftp" if is_ours else "tftp") / "efi" / "ipxe.efi"
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(loader, path)

@@ -1,4 +1,4 @@
-"""A reload under full load: nothing lost, nothing broken, and the longest pause; and who starves whom."""
+"""A reload under load: the longest pause, with nothing lost or broken; and latency while another service is busy."""
 
 import signal
 import time
@@ -23,24 +23,24 @@ from tests.bench.workload import DOMAIN, Host, hosts, questions, write_binary, z
 HOSTS = 1000
 PAUSE_LIMIT_MS = 50
 DNS_RATE, DHCP_RATE = 5000, 200
-FLOOD_RATE = 200_000  # more than any of them answers: dnsperf sends the next when an answer makes room
+FLOOD_RATE = 200_000  # more than any of them answers, so dnsperf sends as fast as answers arrive
 CLIENTS = 8
 FAN_OUT_CLIENTS = 32
 IMAGE = "metal.raw.gz"
 IMAGE_BYTES = 256 << 20
-SECONDS = 5.0  # under load
-BEFORE_SECONDS = 1.5  # of them, until the reload
+SECONDS = 5.0  # of load in each sample
+BEFORE_SECONDS = 1.5  # of load before the reload
 STACK = "BIND + dhcpd + nginx"
 SMALL_STACK = "dnsmasq + nginx"
 
 
 def run(*, rounds: int, seconds: float) -> list[Figure]:
-    """Return the rows of the reload and of fairness; each round lasts what a reload takes, whatever *seconds*."""
+    """Return the rows for reload and fairness; *seconds* bounds the fairness rows only."""
     fleet = hosts(HOSTS)
     with labs(["reload0", "reload1", "reload2"]) as made:
         by_name = dict(zip(STARTS, made.values(), strict=True))
         for name, lab in by_name.items():
-            STARTS[name](lab, fleet)
+            lab.attempt(STARTS[name], fleet)
         data = write_binary(questions(fleet), by_name[OURS].directory / "mix")
         reloaded = {name: _Reloads(by_name[name], fleet, data, RELOADS[name]) for name in RELOADS}
         return [
@@ -115,14 +115,14 @@ def _write_image(directory: Path) -> None:
 
 
 def _reload_ours(lab: Lab, fleet: list[Host], api: str) -> None:
-    """Change the cluster.yaml, and tell the appliance."""
+    """Change cluster.yaml and signal the appliance."""
     path = peers.write_cluster(lab, fleet)
     path.write_text(path.read_text().replace("apiVIPs: [172.16.0.111]", f"apiVIPs: [{api}]"))
     lab.signal(signal.SIGHUP)
 
 
 def _reload_bind(lab: Lab, fleet: list[Host], api: str) -> None:
-    """Write every zone anew with a higher serial, and tell BIND; dhcpd can but be restarted."""
+    """Rewrite every zone with a higher serial and signal BIND. dhcpd cannot reload, and is left alone."""
     serial = 2000091802 + int(api.rpartition(".")[2])
     for path in zone_files(fleet, lab.directory).values():
         path.write_text(
@@ -134,7 +134,7 @@ def _reload_bind(lab: Lab, fleet: list[Host], api: str) -> None:
 
 
 class _Reloads:
-    """One contestant's reloads, and the DHCP figures that come with the DNS ones."""
+    """One contestant's reloads: DNS latency is the sample, DHCP latency is collected with it."""
 
     def __init__(self, lab: Lab, fleet: list[Host], data: Path, reload: Callable[[Lab, list[Host], str], None]) -> None:
         self._lab, self._fleet, self._data, self._reload = lab, fleet, data, reload
@@ -142,7 +142,7 @@ class _Reloads:
         self.worst_dhcp_ms: list[float] = []
 
     def worst_dns_ms(self) -> float:
-        """Reload once under load, and return how late the latest DNS answer was."""
+        """Reload once under load; return the worst DNS latency in milliseconds."""
         self._number += 1
         api = f"172.16.0.{111 + self._number}"
         commands = (
@@ -157,7 +157,7 @@ class _Reloads:
             self.worst_dhcp_ms.append(dhcp_latencies(self._lab, dhcp).worst_ms)
             check_transfers(self._lab, http, CLIENTS, IMAGE_BYTES)
         if self._lab.load("dig", "+short", f"@{SERVER}", f"api.{DOMAIN}").strip() != api:
-            raise BenchError(f"{self._lab.name} does not serve what it was told to reload: {self._lab.log()}")
+            raise BenchError(f"{self._lab.name} still serves the old data after its reload: {self._lab.log()}")
         return worst_ms
 
 
@@ -178,5 +178,5 @@ STARTS: dict[str, Callable[[Lab, list[Host]], None]] = {
     STACK: _start_stack,
     SMALL_STACK: _start_small_stack,
 }
-# dnsmasq reads its zone's names only when it starts.
+# Without dnsmasq: it reads the names of its zone only at its start.
 RELOADS = {OURS: _reload_ours, STACK: _reload_bind}

@@ -1,4 +1,4 @@
-"""The table, the JSON and the charts."""
+"""The results as a table, as JSON and as charts."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from rich.table import Table
 from tests.bench.measure import OURS, Figure
 
 DOCS = Path(__file__).parents[2] / "docs" / "bench"
-TITLE_CHARACTERS = 34  # of a chart, which is a third of the page wide
+TITLE_CHARACTERS = 34  # per line of a chart's title: a chart is a third of the page wide
 
 
 def machine() -> dict[str, str | int]:
-    """Return what the figures were measured on."""
+    """Describe the machine that the figures were measured on."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -38,7 +38,7 @@ def machine() -> dict[str, str | int]:
 
 
 def show(figures: Sequence[Figure]) -> None:
-    """Print a table of medians, with the ratio round by round and its spread."""
+    """Print a table of medians and ratios, then the reason for each missing figure."""
     about = machine()
     console = Console(width=None if Console().is_terminal else 150)
     console.print(
@@ -50,7 +50,7 @@ def show(figures: Sequence[Figure]) -> None:
         for position, contestant in enumerate([*figure.samples, *figure.failures]):
             work = f"{figure.name}, {figure.unit}" if position == 0 else ""
             if contestant in figure.failures:
-                table.add_row(work, contestant, "no figure", figure.failures[contestant][:80], "", "")
+                table.add_row(work, contestant, "no figure", _first_line(figure.failures[contestant])[:80], "", "")
                 continue
             table.add_row(
                 work, contestant, _number(figure.median(contestant)), _ratio_text(figure, contestant),
@@ -60,10 +60,13 @@ def show(figures: Sequence[Figure]) -> None:
             table.add_row(f"  {figure.note}", "", "", "", "", "", style="dim")
         table.add_section()
     console.print(table)
+    # A server that could not start has the same reason in each of its rows: print it once.
+    for who, reason in dict.fromkeys(item for figure in figures for item in figure.failures.items()):
+        console.print(f"no figure for {who}: {reason}", markup=False, highlight=False)
 
 
 def write(figures: Sequence[Figure], *, directory: Path = DOCS) -> Path:
-    """Write every sample to <directory>/<date>.json and return its path."""
+    """Write every sample to <directory>/<date>.json; return that path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{time.strftime('%Y-%m-%d')}.json"
     rows = [
@@ -83,7 +86,7 @@ def write(figures: Sequence[Figure], *, directory: Path = DOCS) -> Path:
 
 
 def draw(figures: Sequence[Figure], *, directory: Path = DOCS) -> Path:
-    """Draw each figure's medians, ours beside the peers', as one SVG; return its path."""
+    """Draw the medians of each figure as bars in one SVG; return its path."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -114,6 +117,10 @@ def draw(figures: Sequence[Figure], *, directory: Path = DOCS) -> Path:
     path = directory / "figures.svg"
     canvas.savefig(path, metadata={"Date": None})
     return path
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
 
 
 def _number(value: float) -> str:

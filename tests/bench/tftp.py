@@ -1,4 +1,4 @@
-"""TFTP: the boot file to many clients at once, in lock step and in windows, and with packets lost."""
+"""TFTP: the boot file to many clients at once, in lock step and with windows, and with packet loss."""
 
 import statistics
 import subprocess
@@ -11,12 +11,13 @@ from tests.bench import peers
 from tests.bench.lab import SERVER, BenchError, Lab, labs
 from tests.bench.measure import OURS, Figure, Target, measure
 from tests.bench.workload import hosts
+from tests.packages import why_missing
 
 BLOCK_BYTES = 1468
 LOADER = "efi/ipxe.efi"
 SMALL = "efi/small.efi"
-SMALL_BYTES = 64 << 10  # some peers wait seconds for each packet that is lost
-SLOWEST = 2.0  # the slowest client may take so many times the median
+SMALL_BYTES = 64 << 10  # for the lossy row: some peers wait seconds for each lost packet
+SLOWEST = 2.0  # times the median: a slower client has been starved, and there is no figure
 TARGETS = {"dnsmasq": Target(1.0), "tftpd-hpa": Target(1.5)}
 
 
@@ -25,13 +26,13 @@ class Case(NamedTuple):
 
     clients: int
     window_blocks: int
-    times: int  # that each client fetches the file, so that a sample lasts
+    times: int  # each client fetches the file so often, so that a sample lasts long enough
     path: str = LOADER
     loss_percent: int = 0
 
     @property
     def name(self) -> str:
-        """What the table says."""
+        """The name of the row."""
         what = f"{SMALL_BYTES >> 10} KiB, {self.loss_percent} % of packets lost" if self.loss_percent else "ipxe.efi"
         return f"TFTP, {what}, {self.clients} clients, window {self.window_blocks}"
 
@@ -50,29 +51,35 @@ QUICK_CASES = (CASES[2], CASES[5], CASES[6])
 
 
 def run(*, rounds: int, seconds: float) -> list[Figure]:
-    """Return the TFTP rows; *seconds* bounds nothing here, a boot file takes what it takes."""
+    """Return the TFTP rows. *seconds* is not used: a transfer takes as long as it takes."""
     del seconds
     loader = find_loader(LOADER, Path("/nonexistent"))
     if loader is None:
-        raise BenchError(f"{LOADER} is in no package here")
+        raise BenchError(f"{LOADER} is not installed; install the package ipxe")
     with labs(["tftp0", "tftp1", "tftp2"]) as made:
         running = dict(zip((OURS, "dnsmasq", "tftpd-hpa"), made.values(), strict=True))
         for name, lab in running.items():
             small = peers.link_tftp_files(lab, loader, is_ours=name == OURS).with_name(Path(SMALL).name)
             small.write_bytes(loader.read_bytes()[:SMALL_BYTES])
         peers.start_ours(running[OURS], hosts(7))
-        peers.start_dnsmasq_tftp(running["dnsmasq"])
-        peers.start_tftpd(running["tftpd-hpa"])
+        running["dnsmasq"].attempt(peers.start_dnsmasq_tftp)
+        running["tftpd-hpa"].attempt(peers.start_tftpd)
         program = _compiled(running[OURS].directory)
         for lab in running.values():
-            lab.wait_until("curl", "-sf", "-o", "/dev/null", f"tftp://{SERVER}/{LOADER}")
+            lab.attempt(_wait_for_answers)
         return [_row(running, program, rounds, case) for case in (CASES if rounds > 1 else QUICK_CASES)]
 
 
+def _wait_for_answers(lab: Lab) -> None:
+    lab.wait_until("curl", "-sf", "-o", "/dev/null", f"tftp://{SERVER}/{LOADER}")
+
+
 def _compiled(directory: Path) -> Path:
-    """Compile the load: in Python it is slower than the servers that it is to measure."""
+    """Compile the load generator. In Python it would be slower than the servers that it measures."""
     program = directory / "tftpload"
     source = Path(__file__).with_name("tftpload.c")
+    if reason := why_missing("cc"):
+        raise BenchError(reason)
     subprocess.run(["cc", "-O2", "-o", program, source], check=True)
     return program
 
@@ -84,7 +91,9 @@ def _row(running: dict[str, Lab], program: Path, rounds: int, case: Case) -> Fig
         {name: partial(_megabytes_a_second, lab, program, case) for name, lab in running.items()},
         rounds=rounds,
         targets=TARGETS,
-        note="dnsmasq 2.90 and tftpd-hpa know no windowsize, and go in lock step" if case.window_blocks > 1 else "",
+        note="dnsmasq 2.90 and tftpd-hpa do not support windowsize and send one block at a time"
+        if case.window_blocks > 1
+        else "",
     )
 
 
@@ -94,9 +103,9 @@ def _megabytes_a_second(lab: Lab, program: Path, case: Case) -> float:
     rows = [line.split() for line in out.splitlines()[:-1]]
     seconds = [float(row[0]) for row in rows]
     if len({row[1] for row in rows}) != 1:
-        raise BenchError(f"{lab.name}: not every client has the same bytes")
+        raise BenchError(f"{lab.name}: clients got different numbers of bytes")
     if not loss_percent and max(seconds) > SLOWEST * statistics.median(seconds):
         raise BenchError(
-            f"{lab.name} starves somebody: slowest {max(seconds):.2f} s, median {statistics.median(seconds):.2f} s"
+            f"{lab.name} starves a client: slowest {max(seconds):.2f} s, median {statistics.median(seconds):.2f} s"
         )
     return sum(int(row[1]) for row in rows) / 1e6 / max(seconds)

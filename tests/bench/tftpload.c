@@ -1,11 +1,11 @@
-/* A TFTP load: many clients fetch one file at once, each from a port of its own, in one process.
+/* A TFTP load generator: many clients in one process fetch a file at once, each from its own port.
  *
  *   tftpload SERVER FILE CLIENTS TIMES BLOCK_BYTES WINDOW_BLOCKS LOSS_PERCENT
  *
- * Each client fetches FILE so many TIMES, one after the other, in lock step or in windows (RFC 1350, 2348,
- * 7440; what the OACK does not name stays as RFC 1350 has it). Prints "seconds bytes" for each client, then
- * "window BLOCKS"; exit 1 when a client was refused or gave up. Loss is dice at the clients' own edge, both
- * ways, because not every kernel has netem; the dice fall alike in every run.
+ * Each client fetches FILE the given number of TIMES, one after the other, in lock step or with windows (RFC
+ * 1350, 2348, 7440; an option that is missing from the OACK has the default of RFC 1350). Prints "seconds
+ * bytes" for each client, then "window BLOCKS"; exits with 1 if a client was refused or gave up. The clients
+ * themselves drop packets, in both directions, because not every kernel has netem; the seed is always the same.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -20,15 +20,15 @@
 
 enum { RRQ = 1, DATA = 3, ACK = 4, ERROR = 5, OACK = 6 };
 
-static const double ASK_SECONDS = 4;      /* as edk2's PXE, before the request goes out again */
-static const double RETRY_SECONDS = 0.25; /* as iPXE, before an ACK does (its retry.c) */
+static const double ASK_SECONDS = 4;      /* before a request is sent again; as in edk2's PXE */
+static const double RETRY_SECONDS = 0.25; /* before an ACK is sent again; as in iPXE (retry.c) */
 static const double GIVE_UP_SECONDS = 40;
 static const double LOOK_SECONDS = 0.02;
-enum { BURST = 16 }; /* datagrams of one client before another has its turn */
+enum { BURST = 16 }; /* datagrams of one client before the next has its turn */
 
 struct client {
     int fd, has_peer, block_bytes, window_blocks, in_window, times, gap_reported;
-    unsigned last; /* block that came in order */
+    unsigned last; /* the last block that arrived in order */
     long bytes;
     double heard_at, seconds;
     unsigned dice;

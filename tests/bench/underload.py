@@ -1,4 +1,4 @@
-"""Load tools side by side: DNS and DHCP at a fixed rate while something else happens, and how late they were."""
+"""Several load tools at once: latency of DNS and DHCP at a fixed rate while something else happens."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from tests.bench.lab import LOAD, SERVER, BenchError, Lab
 
 @dataclass(frozen=True)
 class Latencies:
-    """How late every answer was, in seconds, sorted."""
+    """The latency of each answer, in seconds, sorted."""
 
     seconds: tuple[float, ...]
 
@@ -25,13 +25,13 @@ class Latencies:
 
     @property
     def worst_ms(self) -> float:
-        """The longest, in milliseconds."""
+        """The longest latency, in milliseconds."""
         return self.seconds[-1] * 1000
 
 
 @contextmanager
 def running(lab: Lab, *commands: Sequence[str | Path | float]) -> Iterator[list[subprocess.Popen[str]]]:
-    """Run *commands* beside the load at the same time; they have ended when this ends."""
+    """Run *commands* on the load's core at the same time; kill what still runs at the end of the block."""
     started = [
         subprocess.Popen(
             lab.load_command(*map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -47,7 +47,7 @@ def running(lab: Lab, *commands: Sequence[str | Path | float]) -> Iterator[list[
 
 
 def dns_at(rate: int, seconds: float, data: Path) -> list[str]:
-    """Return the command that asks DNS questions at a fixed rate."""
+    """Return the command that sends DNS queries at *rate* per second."""
     return [
         "dnsperf", "-B", "-v", "-s", SERVER, "-d", str(data), "-c", "8", "-T", "1",
         "-l", str(seconds), "-Q", str(rate), "-t", "2",
@@ -55,12 +55,12 @@ def dns_at(rate: int, seconds: float, data: Path) -> list[str]:
 
 
 def dhcp_at(rate: int, seconds: float, hosts: int) -> list[str]:
-    """Return the command that sends DISCOVERs at a fixed rate."""
+    """Return the command that sends DISCOVERs at *rate* per second."""
     return [sys.executable, "-m", "tests.bench.dhcpprobe", SERVER, LOAD, str(hosts), str(rate), str(seconds)]
 
 
 def image_to(clients: int, path: str, *, bytes_a_second: int = 0) -> list[str]:
-    """Return the command by which so many *clients* fetch *path* at once."""
+    """Return the command with which *clients* fetch *path* at once."""
     urls = [argument for _ in range(clients) for argument in (f"http://{SERVER}/{path}", "-o", "/dev/null")]
     limit = ["--limit-rate", str(bytes_a_second)] if bytes_a_second else []
     return [
@@ -70,9 +70,9 @@ def image_to(clients: int, path: str, *, bytes_a_second: int = 0) -> list[str]:
 
 
 def dns_latencies(lab: Lab, process: subprocess.Popen[str], skip: int = 0) -> Latencies:
-    """Return what dnsperf measured, but for the first *skip* answers. Raises BenchError when a query was lost.
+    """Return dnsperf's latencies without the first *skip* answers. Raises BenchError when a query was lost.
 
-    The other load tools start beside it on its core, and what they take then is no pause of the server's.
+    The other load tools start on the same core, and the delay that this causes is not the server's.
     """
     out, _ = process.communicate(timeout=120)
     lost = re.search(r"Queries lost:\s+(\d+)", out)
@@ -86,16 +86,16 @@ def dns_latencies(lab: Lab, process: subprocess.Popen[str], skip: int = 0) -> La
 
 
 def dhcp_latencies(lab: Lab, process: subprocess.Popen[str]) -> Latencies:
-    """Return what the DHCP probe measured. Raises BenchError when an OFFER was lost."""
+    """Return the latencies of the DHCP probe. Raises BenchError when an OFFER was lost."""
     out, _ = process.communicate(timeout=120)
-    told = json.loads(out)
-    if told["lost"] or not told["late"]:
-        raise BenchError(f"{lab.name} lost {told['lost']} OFFERs")
-    return Latencies(tuple(sorted(told["late"])))
+    report = json.loads(out)
+    if report["lost"] or not report["late"]:
+        raise BenchError(f"{lab.name} lost {report['lost']} OFFERs")
+    return Latencies(tuple(sorted(report["late"])))
 
 
 def check_transfers(lab: Lab, process: subprocess.Popen[str], clients: int, size: int) -> None:
-    """Raise BenchError unless each of *clients* got its whole file."""
+    """Raise BenchError unless each of *clients* got the whole file."""
     out, _ = process.communicate(timeout=120)
     if out.splitlines() != [f"200 {size}"] * clients:
         raise BenchError(f"{lab.name} broke a transfer: {out[:200]}")

@@ -1,4 +1,4 @@
-"""What every contestant serves and is asked: one cluster of any size, its zones, and the questions."""
+"""The workload that all contestants share: a cluster of any size, its zones, and the queries."""
 
 import random
 import struct
@@ -16,7 +16,7 @@ REVERSE_ZONES = tuple(f"{third}.16.172.in-addr.arpa" for third in range(16))
 
 
 class Host:
-    """One of the bench's pinned hosts."""
+    """A host with a reserved address."""
 
     def __init__(self, number: int) -> None:
         self.name = f"n{number}"
@@ -27,7 +27,7 @@ class Host:
 
     @property
     def reverse_name(self) -> str:
-        """The owner of its PTR."""
+        """The owner name of its PTR record."""
         return IPv4Address(self.address).reverse_pointer
 
 
@@ -37,7 +37,7 @@ def hosts(count: int) -> list[Host]:
 
 
 def cluster_yaml(fleet: list[Host], data_dir: Path) -> str:
-    """Return the cluster.yaml of *fleet*: the reference cluster's own data in a /20."""
+    """Return cluster.yaml for *fleet*: the data of the reference cluster, in a /20."""
     listed = "".join(
         f"""
 - hostname: {host.name}
@@ -81,7 +81,7 @@ hosts:{listed}
 
 
 def zone_files(fleet: list[Host], directory: Path) -> dict[str, Path]:
-    """Write the same data as master files, for the peers; return zone → path."""
+    """Write the same data as zone files for the peers; return zone → path."""
     head = (
         "$TTL 3600\n@ SOA ns1.example.localdomain. root.example.localdomain. 2000091802 3600 900 3600000 3600\n"
         "@ NS ns1.example.localdomain.\n"
@@ -101,7 +101,7 @@ def zone_files(fleet: list[Host], directory: Path) -> dict[str, Path]:
 
 
 def questions(fleet: list[Host], count: int = 20000, seed: int = 4) -> Iterator[bytes]:
-    """Yield the mix: 75 % hits; the rest names under the wildcard, PTR, NXDOMAIN and NODATA; a tenth with EDNS."""
+    """Yield the query mix: 75 % existing names; the rest wildcard names, PTR, NXDOMAIN and NODATA; 10 % with EDNS."""
     dice = random.Random(seed)
     for number in range(count):
         host = dice.choice(fleet)
@@ -120,7 +120,7 @@ def questions(fleet: list[Host], count: int = 20000, seed: int = 4) -> Iterator[
 
 
 def fresh_questions(kind: str, count: int = 400_000, seed: int = 5) -> Iterator[bytes]:
-    """Yield names that nobody has asked before: under the wildcard, or of no record at all."""
+    """Yield queries for names never asked before: below the wildcard, or not existing."""
     dice = random.Random(seed)
     for _ in range(count):
         label = f"{dice.getrandbits(64):016x}"
@@ -128,7 +128,7 @@ def fresh_questions(kind: str, count: int = 400_000, seed: int = 5) -> Iterator[
 
 
 def write_binary(messages: Iterator[bytes], path: Path) -> Path:
-    """Write *messages* as dnsperf -B reads them: each behind its length, as over TCP."""
+    """Write *messages* for dnsperf -B: each after its length, as over TCP."""
     with path.open("wb") as out:
         for wire in messages:
             out.write(struct.pack("!H", len(wire)) + wire)
@@ -136,8 +136,8 @@ def write_binary(messages: Iterator[bytes], path: Path) -> Path:
 
 
 def query(name: str, rdtype: int, *, use_edns: bool = False) -> bytes:
-    """Return a question in wire form, its id 0."""
+    """Return a query in wire form, with id 0."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
     opt = struct.pack("!BHHIH", 0, 41, 1232, 0, 0) if use_edns else b""
-    # RD is set, as by a stub resolver; the load tool writes the id.
+    # RD is set, as stub resolvers do; the load tool fills in the id.
     return struct.pack("!6H", 0, 0x0100, 1, 0, 0, len(opt) and 1) + labels + struct.pack("!BHH", 0, rdtype, 1) + opt

@@ -1,4 +1,4 @@
-"""What the manual shows with dig and curl is what the reference cluster's appliance answers."""
+"""The output of dig and curl in docs/ is what the appliance of the reference cluster answers."""
 
 from collections.abc import Iterator
 
@@ -19,8 +19,8 @@ DIGS = [
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with site(tmp_path_factory.mktemp("manual"), REFERENCE_TEXT) as one, one.serve():
-        yield one
+    with site(tmp_path_factory.mktemp("manual"), REFERENCE_TEXT) as served, served.serve():
+        yield served
 
 
 @pytest.mark.parametrize(("words", "printed"), DIGS)

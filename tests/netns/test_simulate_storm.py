@@ -73,7 +73,7 @@ def test_a_relay_address_that_is_none_is_refused(cluster_file: Path) -> None:
     command = [sys.executable, "-m", "tests.bench.boot_storm", str(cluster_file), "--via", "no address"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert done.returncode == 2
-    assert "'no address' is no IPv4 address" in done.stderr
+    assert "expected an IPv4 address, got 'no address'" in done.stderr
 
 
 def test_reports_of_several_processes_add_up() -> None:

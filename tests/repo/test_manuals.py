@@ -1,4 +1,4 @@
-"""What the manuals in docs/ say in figures and keys, against the code."""
+"""Figures and keys in docs/ against the code."""
 
 import re
 from pathlib import Path
@@ -10,13 +10,13 @@ from appliance.tftp.server import MAX_CLIENT_TRANSFERS, MAX_TRANSFERS
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_manual_of_tftp_tells_the_bounds_of_transfers() -> None:
-    bounds = f"- {MAX_TRANSFERS:,} transfers at once, {MAX_CLIENT_TRANSFERS} of one address."
+def test_manual_of_tftp_states_the_bounds_of_transfers() -> None:
+    bounds = f"- At most {MAX_TRANSFERS:,} transfers run at once, {MAX_CLIENT_TRANSFERS} for one address."
 
     assert bounds in (DOCS / "tftp.md").read_text()
 
 
-def test_manual_of_the_dashboard_tells_how_many_blocks_are_kept() -> None:
+def test_manual_of_the_dashboard_states_how_many_blocks_are_kept() -> None:
     assert f"the first {KEPT_BLOCKS} blocks of each transfer" in (DOCS / "dashboard.md").read_text()
 
 

@@ -1,4 +1,4 @@
-"""The wheel works from an empty virtual environment and an empty directory."""
+"""The wheel, installed in an empty virtual environment and run in an empty directory."""
 
 import subprocess
 from pathlib import Path
@@ -28,7 +28,7 @@ def _share(environment: Path, name: str) -> Path:
     return found
 
 
-def test_installed_program_tells_its_version(environment: Path, tmp_path: Path) -> None:
+def test_installed_program_prints_its_version(environment: Path, tmp_path: Path) -> None:
     done = _run(environment, tmp_path, "--version")
     assert done.stdout == f"ocp-appliance, version {__version__}\n", done.stderr
 

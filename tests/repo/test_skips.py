@@ -1,4 +1,4 @@
-"""What a machine forbids is skipped by name and reason, and fails the run where everything is meant to run."""
+"""A test that cannot run here is skipped with its name and reason; under APPLIANCE_NO_SKIPS that fails the run."""
 
 import os
 import subprocess
@@ -36,14 +36,14 @@ def run(directory: Path, text: str, **environment: str) -> "subprocess.Completed
     )
 
 
-def test_a_skip_is_told_by_name_and_reason_and_passes(tmp_path: Path) -> None:
+def test_a_skip_is_reported_with_name_and_reason_and_passes(tmp_path: Path) -> None:
     done = run(tmp_path, SKIPPED)
     assert done.returncode == 0, done.stdout
     assert "::test_that_cannot - Skipped: no such thing here\n" in done.stdout
 
 
 @pytest.mark.parametrize("text", [SKIPPED, SKIPPED_WHOLE], ids=["one", "whole-file"])
-def test_a_skip_fails_where_everything_is_meant_to_run(tmp_path: Path, text: str) -> None:
+def test_a_skip_fails_where_everything_must_run(tmp_path: Path, text: str) -> None:
     done = run(tmp_path, text, APPLIANCE_NO_SKIPS="1")
     assert done.returncode == (1 if text == SKIPPED else 5), done.stdout
     assert "1 skipped: everything is meant to run here" in done.stdout
