@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from appliance.cli._watching import Command, socket_options
+from appliance.cli._socket import Command, socket_options
 from appliance.errors import ControlError
 from appliance.model import Role
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from appliance.cli._watching import find_socket, socket_options
+from appliance.cli._socket import find_socket, socket_options
 
 
 @click.command()

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from appliance.cli._ordering import give_order, order_options
-from appliance.cli._watching import find_socket
+from appliance.cli._socket import find_socket
 
 
 @click.command()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from appliance.cli._watching import age, find_socket, printable, socket_options
+from appliance.cli._socket import find_socket, socket_options
+from appliance.status.spelling import age, printable
 
 if TYPE_CHECKING:
     from appliance.status.shapes import StrangerRow

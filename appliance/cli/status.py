@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from appliance.cli._watching import age, find_socket, printable, size, socket_options
+from appliance.cli._socket import find_socket, socket_options
+from appliance.status.spelling import age, printable, size
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
