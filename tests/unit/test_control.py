@@ -316,7 +316,7 @@ async def test_explain_tells_the_last_boot_and_what_is_missing(appliance):
     assert code == 0
     assert "initramfs" not in output.partition("Earlier")[0]
     assert "installation 1" in output
-    assert output.rstrip().endswith("Stage: script. Next: iPXE must fetch the kernel.")
+    assert output.rstrip().endswith("Stage: script. Next: iPXE must download the kernel.")
 
 
 async def test_explain_tells_the_whole_installation_when_asked(appliance):
@@ -331,10 +331,10 @@ async def test_explain_tells_the_whole_installation_when_asked(appliance):
     ("events", "missing"),
     [
         (lambda m1: [], "power it on"),
-        (lambda m1: m1.to_initramfs(), "ask for its rootfs"),
+        (lambda m1: m1.to_initramfs(), "download its rootfs"),
         (lambda m1: m1.live(), "writes its disk"),
         (lambda m1: [Ordered(m1.host, "hold")], "ocp-appliance release m1"),
-        (lambda m1: [*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], "must answer on api-int:22623"),
+        (lambda m1: [*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], "api-int:22623 must answer"),
     ],
     ids=["waiting", "initramfs", "ready", "held", "told to wait"],
 )
