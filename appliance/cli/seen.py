@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "yaml", "json"]),
     default="text",
     show_default=True,
-    help="How to print it.",
+    help="Output format; yaml is the entries for cluster.yaml alone.",
 )
 @socket_options
 def command(output: str, data_dir: Path | None, socket: Path | None) -> None:
-    """List machines that asked for an address and are in no cluster.yaml, each with the lines that would add it."""
+    """List machines that asked for an address and are in no cluster.yaml, each with an entry to add it there."""
     from appliance.control import ask
     from appliance.model import MacAddress
     from appliance.status.oui import vendor_of
@@ -38,7 +38,7 @@ def command(output: str, data_dir: Path | None, socket: Path | None) -> None:
         click.echo(json.dumps([{**machine, "vendor": vendors[machine["mac"]]} for machine in machines], indent=2))
         return
     if not machines and output == "text":
-        click.echo("No unknown machine has asked for an address.")
+        click.echo("No unknown machines have asked for an address.")
     for machine in machines:
         if output == "text":
             click.echo(_line(machine, vendors[machine["mac"]]))
@@ -50,7 +50,7 @@ def _line(machine: "StrangerRow", vendor: str) -> str:
         machine["mac"],
         vendor,
         f"{machine['client']} {machine['arch']}".strip(),
-        f"through relay {machine['relay']}" if machine["relay"] else "",
+        f"via relay {machine['relay']}" if machine["relay"] else "",
         f"on {machine['interface']}" if machine["interface"] else "",
         f"{machine['times']} times, last {age(time.time() - machine['last_at'])} ago",
     ]

@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 1.0
 BAR_CELLS = 20
-LAST_STEP = 11  # joining
-PLAIN_COLUMNS = 300  # without a terminal every row is one whole line, for grep and awk
+LAST_STEP = 11  # the number of the stage joining
+PLAIN_COLUMNS = 300  # wide enough that without a terminal every row is one whole line, for grep and awk
 STAGE_STYLES = {"waiting": "dim", "installed": "green", "booted": "green", "joining": "green"}
 
 
 @click.command()
-@click.option("--watch", is_flag=True, help="Show it again every second, until interrupted.")
+@click.option("--watch", is_flag=True, help="Refresh every second until interrupted.")
 @click.option(
     "-o",
     "--output",
     type=click.Choice(["table", "wide", "json"]),
     default="table",
     show_default=True,
-    help="How to print it.",
+    help="Output format; wide adds architecture, installation number, failed tries and refused requests.",
 )
 @socket_options
 def command(output: str, data_dir: Path | None, socket: Path | None, *, watch: bool) -> None:
-    """Show how far every host is, what keeps it, and how long the certificates live."""
+    """Show the stage of every host, what keeps it from continuing, and when the certificates expire."""
     path = find_socket(data_dir, socket)
     if not watch:
         _show(_fetched(path), output)
@@ -92,7 +92,7 @@ def _watch(path: Path, output: str) -> None:
 
 
 def _fetched_after_restarts(path: Path, live: "Live") -> "Status":
-    """Return the status, as soon as the appliance answers again if it was restarted meanwhile."""
+    """Return the status, and wait for an appliance that is being restarted."""
     from rich.text import Text
 
     from appliance.errors import ControlError
@@ -101,12 +101,12 @@ def _fetched_after_restarts(path: Path, live: "Live") -> "Status":
         try:
             return _fetched(path)
         except ControlError as error:
-            live.update(Text(f"{error}; trying again", style="bold red"), refresh=True)
+            live.update(Text(f"{error}; retrying", style="bold red"), refresh=True)
             time.sleep(WATCH_SECONDS)
 
 
 def rendered(status: "Status", *, is_wide: bool) -> "list[RenderableType]":
-    """Return *status* as things that Rich prints: notices, the hosts, their conditions, the certificates."""
+    """Return *status* for Rich to print: notices, hosts, conditions, certificates and, if wide, refused requests."""
     from rich.text import Text
 
     now = status["at"]
@@ -119,12 +119,12 @@ def rendered(status: "Status", *, is_wide: bool) -> "list[RenderableType]":
     parts += [_certificate(row) for row in status["certificates"]]
     for refusal in status["refusals"] if is_wide else ():
         text = (
-            f"refused ({refusal['status']}) {refusal['path']} to {refusal['client']}, "
+            f"{refusal['client']} was refused {refusal['path']} ({refusal['status']}) "
             f"{age(now - refusal['at'])} ago: {refusal['why']}"
         )
         parts.append(Text(printable(text), style="dim"))
     if status["unknown"]:
-        parts.append(Text(f"unknown machines that asked for an address: {status['unknown']} (`ocp-appliance seen`)"))
+        parts.append(Text(f"unknown machines: {status['unknown']}, see `ocp-appliance seen`"))
     return parts
 
 
@@ -151,7 +151,7 @@ def _hosts(status: "Status", *, is_wide: bool) -> "Table":
             _progress(row),
             age(status["at"] - row["since"]) if row["since"] is not None else "-",
             row["order"],
-            condition["name"] if condition else f"awaits {row['awaits']}" if row["awaits"] else "",
+            condition["name"] if condition else f"waits for {row['awaits']}" if row["awaits"] else "",
         ]
         if is_wide:
             cells[4:4] = [row["arch"] or "-", str(row["number"]), str(row["tries"])]
@@ -173,15 +173,13 @@ def _certificate(row: "CertificateRow") -> "RenderableType":
 
     left = row["seconds_left"]
     if row["problem"]:
-        return Text(f"{row['file']} on disk cannot be used: {printable(row['problem'])}", style="bold red")
+        return Text(f"{row['file']} on disk is not served: {printable(row['problem'])}", style="bold red")
     if left is None:
-        return Text(f"{row['file']}: it holds no certificates", style="dim")
+        return Text(f"{row['file']} contains no certificates", style="dim")
     if left <= 0:
         return Text(
-            f"{row['file']}: its certificates died {age(-left)} ago; make new files in a new directory with "
+            f"{row['file']} expired {age(-left)} ago; create new files in an empty directory with "
             "`openshift-install create ignition-configs`",
             style="bold red",
         )
-    return Text(
-        f"{row['file']}: its certificates live for {age(left)} more", style="yellow" if left < 12 * 3600 else "green"
-    )
+    return Text(f"{row['file']} expires in {age(left)}", style="yellow" if left < 12 * 3600 else "green")

@@ -29,11 +29,11 @@ def vendor_of(mac: MacAddress) -> str:
 
     address = EUI(int.from_bytes(mac.octets), version=48)
     try:
-        # Some blocks were sold to several companies before the IEEE forbade that; the first one has to do.
+        # A few blocks are registered more than once (08-00-30 three times); the first entry has to do.
         vendor = address.iab.registration().org if address.is_iab() else address.oui.registration().org
     except NotRegisteredError:
         vendor = ""
-    # Looked up first: a few blocks with this bit set were registered in the days of 10 Mbit/s.
+    # After the lookup, because a few old registered blocks have this bit set, as 02-07-01.
     if not vendor and mac.octets[0] & _LOCALLY_ADMINISTERED:
         return "locally administered address (usually a virtual machine)"
     return "" if vendor == _SUBDIVIDED else str(vendor)
