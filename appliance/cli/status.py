@@ -32,7 +32,7 @@ STAGE_STYLES = {"waiting": "dim", "installed": "green", "booted": "green", "join
     type=click.Choice(["table", "wide", "json"]),
     default="table",
     show_default=True,
-    help="Output format; wide adds architecture, installation number, failed tries and refused requests.",
+    help="Output format; wide adds architecture, number of attempts and refused requests.",
 )
 @socket_options
 def command(output: str, data_dir: Path | None, socket: Path | None, *, watch: bool) -> None:
@@ -133,9 +133,9 @@ def _hosts(status: "Status", *, is_wide: bool) -> "Table":
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    names = ["HOST", "ROLE", "ADDRESS", "MAC", "STAGE", "PROGRESS", "AGE", "NEXT BOOT", "HINT"]
+    names = ["HOST", "ROLE", "ADDRESS", "MAC", "STAGE", "PROGRESS", "AGE", "NEXT BOOT", "CONDITION"]
     if is_wide:
-        names[4:4] = ["ARCH", "NUMBER", "TRIES"]
+        names[4:4] = ["ARCH", "ATTEMPT", "FAILED"]
     for name in names:
         table.add_column(name, no_wrap=True, overflow="ellipsis")
     shows_full_names = is_wide or len(status["clusters"]) > 1
