@@ -22,7 +22,7 @@ def socket_options(command: Command) -> Command:
         "--data-dir",
         type=click.Path(path_type=Path),
         envvar="APPLIANCE_DATA_DIR",
-        help="The data directory of the running appliance. Default: the service's.",
+        help="The data directory of the running appliance. Default: that of the systemd service.",
     )(command)
 
 

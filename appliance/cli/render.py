@@ -18,9 +18,9 @@ def command() -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--zone", "name", help="The zone to print. Default: the forward zone of the first file.")
 def zone(files: tuple[Path, ...], name: str | None) -> None:
-    """Print a zone of the clusters in FILES, as a zone file (RFC 1035 section 5).
+    """Print a DNS zone as a zone file (RFC 1035 section 5).
 
-    Its serial number is dns.serial of the first file. The appliance serves the
+    FILES are one or more cluster.yaml. The serial number is dns.serial of the first file. The appliance serves the
     zone with that number or a higher one.
     """
     from appliance.config import load
@@ -40,9 +40,9 @@ def zone(files: tuple[Path, ...], name: str | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("host", metavar="HOST")
 def script(file: Path, host: str) -> None:
-    """Print the iPXE script that installs HOST of the cluster in FILE.
+    """Print the iPXE script that installs HOST.
 
-    HOST is a short or full name. The output has {token} where the served script
+    HOST is the short or full name of a host in FILE, a cluster.yaml. The output has {token} where the served script
     has the secret part of the URL of the host's Ignition.
     """
     from appliance.boot.ipxe import install_script
@@ -56,7 +56,10 @@ def script(file: Path, host: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("host", metavar="[HOST]", required=False)
 def menu(file: Path, host: str | None) -> None:
-    """Print the iPXE menu of HOST of the cluster in FILE, or without HOST the menu of unknown machines."""
+    """Print the iPXE menu of HOST, or without HOST that of unknown machines.
+
+    HOST is the short or full name of a host in FILE, a cluster.yaml.
+    """
     from appliance.boot import ipxe
     from appliance.config import load
 

@@ -384,6 +384,18 @@ async def test_reinstall_asks_first(appliance):
     assert appliance[appliance.boot(1)].number == 1
 
 
+async def test_reinstall_says_what_happens_before_it_asks(appliance):
+    operator, terminal = os.openpty()
+    command = [sys.executable, "-m", "appliance", "reinstall", "m1", "--data-dir", str(appliance.data_dir)]
+    process = await asyncio.create_subprocess_exec(*command, stdin=terminal, stdout=subprocess.PIPE)
+    os.close(terminal)
+    os.write(operator, b"n\n")
+    said, _ = await process.communicate()
+    os.close(operator)
+    assert "This host will be wiped and reinstalled at its next network boot. Continue? [y/N]" in said.decode()
+    assert (process.returncode, appliance[appliance.boot(1)].number) == (1, 1)
+
+
 async def test_reinstall_arms_after_a_yes(appliance):
     m1 = appliance.boot(1)
     appliance.happen(m1.live(rootfs=MB), 0)
