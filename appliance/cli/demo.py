@@ -110,6 +110,31 @@ async def _demo(
     """Return the exit code."""
     from rich.console import Console
 
+    # Rich takes 80 columns for a pipe, which would break the lines of the summary.
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+    interrupt = _Interrupt()
+    rehearsal = _rehearsal(file, directory, seed, in_lab=in_lab)
+    cluster = rehearsal.cluster
+    async with AsyncExitStack() as stack:
+        if cluster.listen.dashboard:
+            forwarder = await asyncio.start_server(_Forwarder(cluster.listen.dashboard[0]).forward, sock=outside)
+            await stack.enter_async_context(forwarder)
+            console.print(f"dashboard: http://127.0.0.1:{outside.getsockname()[1]}/")
+        console.print(f"{cluster.domain}: installing {len(cluster.hosts)} simulated machines with ocp-appliance serve")
+        console.print(
+            f"using {len(rehearsal.sums)} placeholder images and 3 placeholder Ignition files, made for this run"
+        )
+        try:
+            report = await _show(console, rehearsal, interrupt if keep_open else None)
+        except asyncio.CancelledError:
+            console.print("stopped")
+            return INTERRUPTED
+    _summarise(console, report)
+    return 0 if report.is_right else 1
+
+
+def _rehearsal(file: Path | None, directory: Path, seed: int, *, in_lab: bool) -> "Rehearsal":
+    """Return the demo of the cluster in *file*, and put everything that it serves into *directory*."""
     from appliance.config import load
     from appliance.share import share
     from appliance.simulate.loopback import moved_to_loopback
@@ -117,9 +142,6 @@ async def _demo(
     from appliance.simulate.rehearsal import Rehearsal
     from appliance.simulate.standins import make_standins
 
-    # Rich takes 80 columns for a pipe, which would break the lines of the summary.
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
-    interrupt = _Interrupt()
     source = file or share("data") / "ocp45" / "cluster.yaml"
     cluster_file = source if in_lab else directory / "cluster.yaml"
     if not in_lab:
@@ -128,22 +150,7 @@ async def _demo(
     (cluster,) = load([cluster_file], directory)
     sums = make_standins(cluster, directory, seed)
     hardware = {} if file else {name: Hardware(kind) for name, kind in OTHER_FIRMWARE.items()}
-    rehearsal = Rehearsal(cluster, cluster_file, directory, sums, in_lab, seed, hardware)
-
-    async with AsyncExitStack() as stack:
-        if cluster.listen.dashboard:
-            forwarder = await asyncio.start_server(_Forwarder(cluster.listen.dashboard[0]).forward, sock=outside)
-            await stack.enter_async_context(forwarder)
-            console.print(f"dashboard: http://127.0.0.1:{outside.getsockname()[1]}/")
-        console.print(f"{cluster.domain}: installing {len(cluster.hosts)} simulated machines with ocp-appliance serve")
-        console.print(f"using {len(sums)} placeholder images and 3 placeholder Ignition files, generated for this run")
-        try:
-            report = await _show(console, rehearsal, interrupt if keep_open else None)
-        except asyncio.CancelledError:
-            console.print("stopped")
-            return INTERRUPTED
-    _summarise(console, report)
-    return 0 if report.is_right else 1
+    return Rehearsal(cluster, cluster_file, directory, sums, in_lab, seed, hardware)
 
 
 class _Forwarder:

@@ -171,15 +171,13 @@ def _progress(row: "HostRow") -> str:
 def _certificate(row: "CertificateRow") -> "RenderableType":
     from rich.text import Text
 
+    from appliance.install.certificates import REMEDY, WARNING_SECONDS
+
     left = row["seconds_left"]
     if row["problem"]:
         return Text(f"{row['file']} on disk is not served: {printable(row['problem'])}", style="bold red")
     if left is None:
         return Text(f"{row['file']} contains no certificates", style="dim")
     if left <= 0:
-        return Text(
-            f"{row['file']} expired {age(-left)} ago; create new files in an empty directory with "
-            "`openshift-install create ignition-configs`",
-            style="bold red",
-        )
-    return Text(f"{row['file']} expires in {age(left)}", style="yellow" if left < 12 * 3600 else "green")
+        return Text(f"{row['file']} expired {age(-left)} ago; {REMEDY}", style="bold red")
+    return Text(f"{row['file']} expires in {age(left)}", style="yellow" if left < WARNING_SECONDS else "green")

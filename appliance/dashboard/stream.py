@@ -13,11 +13,9 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from appliance.events import Reloaded, Stamped, WebRefused
-from appliance.model import MacAddress
 from appliance.registry import Registry
 from appliance.status import view
-from appliance.status.oui import vendor_of
-from appliance.status.stanza import stanza
+from appliance.status.stanza import seen
 
 BEAT_SECONDS = 0.25  # a progress bar that moves four times a second looks alive
 # How often a browser hears of what changes by time alone, as expiry. Also a sign of life: the page expects one in 15 s.
@@ -134,21 +132,15 @@ class Stream:
 
     async def _rest(self) -> dict[str, object]:
         """Return everything but the hosts."""
-        strangers = view.strangers(self._registry)[:SHOWN_STRANGERS]
         # In a thread, because the first lookup loads the list of vendors, which takes a fifth of a second.
-        vendors = await asyncio.to_thread(
-            lambda: [vendor_of(MacAddress.parse(machine["mac"])) for machine in strangers]
-        )
+        strangers = await asyncio.to_thread(seen, view.strangers(self._registry)[:SHOWN_STRANGERS])
         now = time.time()
         return {
             "at": now,
             "certificates": view.certificates(self._registry, now),
             "refusals": view.refusals(self._registry),
             "unknown": len(self._registry.strangers),
-            "strangers": [
-                {**machine, "vendor": vendor, "stanza": stanza(machine, vendor)}
-                for machine, vendor in zip(strangers, vendors, strict=True)
-            ],
+            "strangers": strangers,
             "notices": view.notices(self._registry),
         }
 

@@ -78,7 +78,7 @@ def inspect(data: bytes) -> IgnitionFacts:
         expires_at=min((certificate.not_after for certificate in certificates), default=None),
         # Many embedded files contain the cluster's own name. If another one occurs too, the most frequent decides.
         api_int=api_ints.most_common(1)[0][0] if api_ints else None,
-        # JSON may contain half a surrogate pair (backslash, ud800), which cannot be encoded as UTF-8 to print or log it.
+        # A JSON string may have half a surrogate pair, which cannot be encoded as UTF-8 to print or log it.
         problems=tuple(problem.encode(errors="backslashreplace").decode() for problem in problems),
     )
 

@@ -110,6 +110,13 @@ class StrangerRow(TypedDict):
     interface: str
 
 
+class SeenRow(StrangerRow):
+    """An unknown machine, and how to add it to cluster.yaml."""
+
+    vendor: str  # of its network card; "" when unknown
+    stanza: str  # its entry for cluster.yaml, to complete
+
+
 class Step(TypedDict):
     """One event of a boot."""
 

@@ -1,6 +1,22 @@
 """The entry in cluster.yaml that would make an unknown machine a host, to copy and complete."""
 
-from appliance.status.shapes import StrangerRow
+from collections.abc import Iterable
+
+from appliance.model import MacAddress
+from appliance.status.oui import vendor_of
+from appliance.status.shapes import SeenRow, StrangerRow
+
+
+def seen(machines: Iterable[StrangerRow]) -> list[SeenRow]:
+    """Return *machines*, each with the vendor of its card and its entry for cluster.yaml.
+
+    The first call in a process takes about 0.2 s, for the list of vendors.
+    """
+    return [_with_entry(machine, vendor_of(MacAddress.parse(machine["mac"]))) for machine in machines]
+
+
+def _with_entry(machine: StrangerRow, vendor: str) -> SeenRow:
+    return {**machine, "vendor": vendor, "stanza": stanza(machine, vendor)}
 
 
 def stanza(machine: StrangerRow, vendor: str) -> str:
