@@ -4,8 +4,17 @@ import asyncio
 import sys
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from rich.console import Console
+
+    from appliance.simulate.machine import Step
+    from appliance.simulate.run import Outcome
 
 INTERRUPTED = 130  # a shell's exit code for SIGINT: 128 + 2
 
@@ -86,12 +95,12 @@ def command(
     """
     from rich.console import Console
 
-    from appliance.simulate.machine import Hardware, Step, StepError
+    from appliance.simulate.machine import Hardware
     from appliance.simulate.plan import find_target, machine_for, plugged_in, run_machine
 
     console = Console(highlight=False, soft_wrap=True)
 
-    def report(step: Step) -> None:
+    def report(step: "Step") -> None:
         console.print(f"{step.seconds:7.2f}s  [cyan]{step.phase:<10}[/cyan] ", end="")
         console.print(step.text, markup=False)
 
@@ -99,15 +108,23 @@ def command(
     machine = machine_for(target, Hardware(arch) if arch else None, images, hold_seconds)
     with plugged_in(target, server, via, interface) as (link, where):
         console.print(f"{target.name}, {target.mac}, {machine.hardware} firmware: powering on against {where}")
-        try:
-            outcome = asyncio.run(run_machine(machine, link, report, choice=choose, network_first=network_first))
-        except StepError as error:
-            console.print(str(error), style="red", markup=False)
-            sys.exit(error.exit_code)
-        except asyncio.CancelledError:
-            console.print("powered off")
-            sys.exit(INTERRUPTED)
+        boot = run_machine(machine, link, report, choice=choose, network_first=network_first)
+        outcome = _outcome(boot, console)
     console.print(
         f"{outcome.name or target.name}: {outcome.result} after {outcome.seconds:.1f} s,"
-        f" {outcome.bytes:,} bytes fetched, {outcome.retries} retries"
+        f" {outcome.bytes:,} bytes downloaded, {outcome.retries} retries"
     )
+
+
+def _outcome(boot: "Coroutine[object, object, Outcome]", console: "Console") -> "Outcome":
+    """Return the outcome of *boot*; print why there is none, and exit, when it fails or is interrupted."""
+    from appliance.simulate.machine import StepError
+
+    try:
+        return asyncio.run(boot)
+    except StepError as error:
+        console.print(str(error), style="red", markup=False)
+        sys.exit(error.exit_code)
+    except asyncio.CancelledError:
+        console.print("powered off")
+        sys.exit(INTERRUPTED)

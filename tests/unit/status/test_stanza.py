@@ -8,8 +8,15 @@ from appliance.status.stanza import seen
 
 def stranger(mac="00:50:56:00:00:09", arch="x64-uefi"):
     return {
-        **{"mac": mac, "arch": arch, "client": "pxe", "vendor_class": "", "relay": "", "interface": ""},
-        **{"first_at": 1.0, "last_at": 2.0, "times": 3},
+        "mac": mac,
+        "arch": arch,
+        "client": "pxe",
+        "vendor_class": "",
+        "relay": "",
+        "interface": "",
+        "first_at": 1.0,
+        "last_at": 2.0,
+        "times": 3,
     }
 
 
