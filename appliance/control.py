@@ -100,23 +100,23 @@ class ControlServer:
             async with asyncio.timeout(REQUEST_SECONDS):
                 line = await reader.readline()
             if len(self._conversations) > MAX_CONNECTIONS:
-                await _say(writer, {"error": f"{MAX_CONNECTIONS} clients are connected already; end one of them"})
+                await _send(writer, {"error": f"{MAX_CONNECTIONS} clients are connected already; end one of them"})
                 return
             request = json.loads(line)
         except (ValueError, RecursionError):  # also a line over the limit
-            await _say(
+            await _send(
                 writer, {"error": f"invalid request: expected a line of JSON, at most {MAX_REQUEST_BYTES} bytes"}
             )
             return
         name = request.get("do") if isinstance(request, dict) else None
         verb = self._verbs.get(name) if isinstance(name, str) else None
         if verb is None:
-            await _say(writer, {"error": f"unknown verb {name!r}; valid verbs: {', '.join(self._verbs)}"})
+            await _send(writer, {"error": f"unknown verb {name!r}; valid verbs: {', '.join(self._verbs)}"})
             return
-        telling = asyncio.ensure_future(_tell(writer, verb(request)))
+        answering = asyncio.ensure_future(_send_all(writer, verb(request)))
         # A client that follows never gets an end, so its closing is what ends the conversation. A client that closes
         # only its sending side (as `socat` does) after any other request still gets its whole answer.
-        waiting = {telling, asyncio.ensure_future(_at_end(reader))} if request.get("follow") else {telling}
+        waiting = {answering, asyncio.ensure_future(_at_end(reader))} if request.get("follow") else {answering}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -126,7 +126,7 @@ class ControlServer:
         for failure in results:
             if isinstance(failure, Exception):  # a bug of ours, which must not look like the end of the answer
                 logger.error("control.failed verb=%s", name, exc_info=failure)
-                await _say(writer, {"error": f"{name} failed because of a bug; see the appliance's log"})
+                await _send(writer, {"error": f"{name} failed because of a bug; see the appliance's log"})
 
     # The verbs
 
@@ -169,8 +169,8 @@ class ControlServer:
     async def _explain(self, request: Request) -> AsyncIterator[Json]:
         from appliance.status.view import explanation
 
-        told = explanation(self._registry, self._host(request), is_whole=bool(request.get("all")))
-        yield {"explain": told}
+        is_whole = bool(request.get("all"))
+        yield {"explain": explanation(self._registry, self._host(request), is_whole=is_whole)}
 
     async def _seen(self, _request: Request) -> AsyncIterator[Json]:
         from appliance.status.view import strangers
@@ -273,19 +273,19 @@ def _connected(path: Path) -> socket.socket:
     return connection
 
 
-async def _say(writer: asyncio.StreamWriter, answer: Json) -> None:
+async def _send(writer: asyncio.StreamWriter, answer: Json) -> None:
     writer.write(json.dumps(answer).encode() + b"\n")
     await writer.drain()
 
 
-async def _tell(writer: asyncio.StreamWriter, answers: AsyncIterator[Json]) -> None:
+async def _send_all(writer: asyncio.StreamWriter, answers: AsyncIterator[Json]) -> None:
     with suppress(ConnectionError):
         try:
             async for answer in answers:
-                await _say(writer, answer)
-            await _say(writer, {"end": True})
+                await _send(writer, answer)
+            await _send(writer, {"end": True})
         except ControlError as error:
-            await _say(writer, {"error": str(error)})
+            await _send(writer, {"error": str(error)})
 
 
 async def _at_end(reader: asyncio.StreamReader) -> None:

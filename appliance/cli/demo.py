@@ -56,7 +56,7 @@ def command(file: Path | None, seed: int, network: str, *, keep_open: bool) -> N
 def _dashboard_socket() -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", DASHBOARD_PORT))
-    except OSError:
+    except OSError:  # the port is taken, perhaps by another demo
         return socket.create_server(("127.0.0.1", 0))
 
 
@@ -93,6 +93,7 @@ class _Interrupt:
             asyncio.get_running_loop().add_signal_handler(number, self._take)
 
     def _take(self) -> None:
+        # After a --keep-open demo the signal is its normal end, and the exit code is the demo's own.
         if self._lingers:
             self._lingers.set()
         elif self._task:
@@ -154,7 +155,11 @@ def _rehearsal(file: Path | None, directory: Path, seed: int, *, in_lab: bool) -
 
 
 class _Forwarder:
-    """Carries a browser's connections into the lab."""
+    """Forwards a browser's connections to the dashboard inside the lab.
+
+    Its listening socket was opened outside, and a socket stays in the network
+    namespace that it was opened in.
+    """
 
     def __init__(self, inside: "Endpoint") -> None:
         self._inside = inside
@@ -187,12 +192,12 @@ async def _show(console: "Console", rehearsal: "Rehearsal", interrupt: _Interrup
     if not console.is_terminal:
         longest = max(len(way.host.short_name) for way in rehearsal.ways)
 
-        def tell(way: "Way", step: "Step") -> None:
+        def print_step(way: "Way", step: "Step") -> None:
             console.print(
                 f"{step.seconds:7.2f}s  {way.host.short_name:<{longest}} {step.phase:<10} {step.text}", soft_wrap=True
             )
 
-        rehearsal.tell = tell
+        rehearsal.tell = print_step
         if interrupt:
             linger = interrupt.linger
         return await rehearsal.run(console.print, linger)

@@ -25,14 +25,14 @@ def command(host: str, output: str, data_dir: Path | None, socket: Path | None, 
     from appliance.control import ask
 
     (answer,) = ask(find_socket(data_dir, socket), "explain", host=host, all=shows_all)
-    told = cast("Explanation", answer["explain"])
+    explanation = cast("Explanation", answer["explain"])
     if output == "json":
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(explanation, indent=2))
     else:
-        _show(told)
+        _show(explanation)
 
 
-def _show(told: "Explanation") -> None:
+def _show(explanation: "Explanation") -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -41,20 +41,20 @@ def _show(told: "Explanation") -> None:
     # Into a pipe or file every step is one whole line, for grep.
     if not console.is_terminal:
         console = Console(highlight=False, width=300)
-    row = told["host"]
+    row = explanation["host"]
     console.print(
         Text(f"{row['host']} ({row['role']}), {row['address']}, {row['mac']} {row['arch']}".rstrip(), style="bold")
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("TIME", "TOOK", "MACHINE", "APPLIANCE"):
         table.add_column(name, no_wrap=not console.is_terminal, justify="right" if name == "TOOK" else "left")
-    for step in told["steps"]:
+    for step in explanation["steps"]:
         times = f" ({step['times']} times)" if step["times"] > 1 else ""
         style = "bold green" if step["kind"] == "install.stage" else "yellow" if "refuse" in step["kind"] else ""
         cells = (clock(step["at"]), duration(step["seconds"]), step["asked"] + times, step["told"])
         table.add_row(*(Text(printable(cell), style=style) for cell in cells))
-    console.print(table if told["steps"] else "This machine has not sent any request yet.")
-    past = [record for record in told["records"] if record["number"] != row["number"]]
+    console.print(table if explanation["steps"] else "This machine has not sent any request yet.")
+    past = [record for record in explanation["records"] if record["number"] != row["number"]]
     for record in past:
         began = date(record["began_at"]) if record["began_at"] else "?"
         console.print(
@@ -62,4 +62,4 @@ def _show(told: "Explanation") -> None:
         )
     if condition := row["condition"]:
         console.print(Text(f"{condition['name']}: {printable(condition['hint'])}", style="yellow"))
-    console.print(Text(f"Stage: {row['stage']}. Next: {told['missing']}.", style="bold"))
+    console.print(Text(f"Stage: {row['stage']}. Next: {explanation['missing']}.", style="bold"))

@@ -76,6 +76,7 @@ def _watch(path: Path, output: str) -> None:
 
     console = _console()
     status = _fetched(path)
+    # A pipe or file gets one status after the other, and the command ends with the appliance.
     if output == "json" or not console.is_terminal:
         while True:
             if output == "json":
@@ -138,6 +139,7 @@ def _hosts(status: "Status", *, is_wide: bool) -> "Table":
         names[4:4] = ["ARCH", "ATTEMPT", "FAILED"]
     for name in names:
         table.add_column(name, no_wrap=True, overflow="ellipsis")
+    # Two clusters may have hosts of the same short name.
     shows_full_names = is_wide or len(status["clusters"]) > 1
     for row in status["hosts"]:
         condition = row["condition"]
@@ -160,6 +162,7 @@ def _hosts(status: "Status", *, is_wide: bool) -> "Table":
 
 
 def _progress(row: "HostRow") -> str:
+    """Return a bar of the running download, or else a dot for each stage, filled up to the host's own."""
     progress = row["progress"]
     if progress is None or not progress["total"]:
         return "●" * row["step"] + "○" * (LAST_STEP - row["step"])

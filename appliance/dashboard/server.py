@@ -34,6 +34,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
+    # Nothing is worth keeping: the state changes by the second, and the page has to be that of the running release.
     "Cache-Control": "no-store",
 }
 
@@ -62,6 +63,7 @@ class DashboardServer:
         for path in FILES:
             app.router.add_get(path, self._page)
         app.on_response_prepare.append(_add_headers)
+        # handler_cancellation: without it the stream of a browser that left would wait for its next event.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=True)
         await runner.setup()
         assert runner.server is not None  # setup() makes it
@@ -109,6 +111,7 @@ class DashboardServer:
         return web.json_response(view.explanation(self._registry, host))
 
     async def _scrape(self, _request: web.Request) -> web.Response:
+        # In a thread: a thousand hosts have many time series, and the servers run in this one.
         body = await asyncio.to_thread(self._metrics.exposition)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 

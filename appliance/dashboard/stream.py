@@ -32,11 +32,11 @@ class _Reader:
         self.hosts: set[str] = set()
         self.wants_all = True
         self.wants_rest = False
-        self.rest_told_at = 0.0  # loop clock
+        self.rest_sent_at = 0.0  # loop clock
         self.wake = asyncio.Event()
 
     def rest_due_at(self) -> float:
-        return self.rest_told_at + (REST_GAP_SECONDS if self.wants_rest else REST_SECONDS)
+        return self.rest_sent_at + (REST_GAP_SECONDS if self.wants_rest else REST_SECONDS)
 
 
 class Stream:
@@ -63,18 +63,20 @@ class Stream:
                 if reader.wants_all:
                     reader.wants_all = False
                     reader.hosts.clear()
-                    reader.rest_told_at = loop.time()
+                    reader.rest_sent_at = loop.time()
                     yield _message("status", {**view.status(self._registry), **await self._rest()})
                 elif loop.time() >= reader.rest_due_at():
                     reader.wants_rest = False
-                    reader.rest_told_at = loop.time()
+                    reader.rest_sent_at = loop.time()
                     self._look_for_silence(loop.time())
                     yield _message("rest", await self._rest())
                 if reader.hosts:
                     hosts, reader.hosts = reader.hosts, set()
                     yield self._hosts_message(hosts)
                 yield _message("rate", self._rate())
+                # At least one beat between two messages, so that what changes many times in it is sent once.
                 await asyncio.sleep(BEAT_SECONDS)
+                # Then until something happens. While bytes flow, the rate has to be measured even if nothing else does.
                 seconds = reader.rest_due_at() - loop.time()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(seconds, RATE_SECONDS) if self._bytes_a_second else seconds):
@@ -96,6 +98,7 @@ class Stream:
         for reader in self._readers:
             if event.host:
                 reader.hosts.add(event.host)
+            # A reload may add and remove hosts and clusters.
             if isinstance(event, Reloaded):
                 reader.wants_all = True
             elif not event.host or isinstance(event, WebRefused):
@@ -145,6 +148,7 @@ class Stream:
         }
 
     def _sent_bytes(self) -> int:
+        # What has been sent of unfinished transfers is not in `bytes` yet.
         under_way = sum(activity.sent for activity in self._registry.activity.values() if activity.is_under_way)
         return self._registry.bytes.total() + under_way
 

@@ -109,9 +109,9 @@ function showSummary() {
 }
 
 function showTroubled(troubled) {
-  const told = JSON.stringify(troubled.map((host) => [host.host, host.condition]));
-  if (at("troubled").dataset.told === told) return;
-  at("troubled").dataset.told = told;
+  const wanted = JSON.stringify(troubled.map((host) => [host.host, host.condition]));
+  if (at("troubled").dataset.shown === wanted) return;
+  at("troubled").dataset.shown = wanted;
   at("attention").hidden = !troubled.length;
   at("troubled").replaceChildren(...troubled.map((host) => {
     const button = element("button", { type: "button", classes: "link", text: host.name });
@@ -124,9 +124,9 @@ function showTroubled(troubled) {
 
 async function open(name) {
   opened = name;
-  const told = await detailOf(name);
-  if (!told || opened !== name) return;
-  showDetail(told);
+  const explanation = await detailOf(name);
+  if (!explanation || opened !== name) return;
+  showDetail(explanation);
   if (!at("detail").open) at("detail").showModal();
 }
 
@@ -135,9 +135,9 @@ async function refreshDetail() {
   if (isFilling || !at("detail").open) return;
   [isFilling, isDetailDue] = [true, false];
   const name = opened;
-  const told = await detailOf(name);
+  const explanation = await detailOf(name);
   isFilling = false;
-  if (told && opened === name) showDetail(told);
+  if (explanation && opened === name) showDetail(explanation);
 }
 
 async function detailOf(name) {
@@ -147,16 +147,16 @@ async function detailOf(name) {
   } catch { return null; } // the connection is lost, which the page's header shows
 }
 
-function showDetail(told) {
-  const { host, steps, records } = told;
+function showDetail(explanation) {
+  const { host, steps, records } = explanation;
   say(at("detail-title"), `${host.host}: ${host.stage}`);
   say(at("detail-facts"), [host.role, host.address, host.mac, host.arch, `install: ${host.install}`, host.tries ? `${host.tries} failed ${host.tries === 1 ? "try" : "tries"} before` : ""].filter(Boolean).join(" · "));
   say(at("detail-hint"), host.condition ? `${host.condition.name}: ${host.condition.hint}` : "");
-  say(at("detail-missing"), `Next: ${told.missing}`);
+  say(at("detail-missing"), `Next: ${explanation.missing}`);
   at("detail-steps").replaceChildren(...steps.map((step) => element("li", {},
     element("span", { classes: "number", text: clock(step.at) }),
     element("span", { text: step.times > 1 ? `${step.asked} (${step.times} times)` : step.asked }),
-    element("span", { text: step.told }),
+    element("span", { text: step.explanation }),
     element("span", { classes: "number faint", text: duration(step.seconds) }))));
   const earlier = records.filter((record) => record.number !== host.number && record.began_at);
   at("detail-earlier").replaceChildren(...(earlier.length ? [element("h3", { text: "Earlier installations" }), element("ul", {}, ...earlier.map((record) => element("li", { text: `No. ${record.number}: started ${clock(record.began_at)}, reached ${record.stage} in ${duration(record.ended_at - record.began_at)}` })))] : []));
@@ -190,17 +190,17 @@ function showLost() {
   if (stream.readyState === EventSource.CLOSED) { stream.close(); setTimeout(connect, RETRY_SECONDS * 1000); }
 }
 
-function takeAll(told) {
-  if (release && release !== told.appliance) { location.reload(); return; } // this page is of another release
-  release = told.appliance;
+function takeAll(status) {
+  if (release && release !== status.appliance) { location.reload(); return; } // this page is of another release
+  release = status.appliance;
   say(at("link"), "live");
   document.body.classList.remove("lost");
-  say(at("title"), told.clusters.map((cluster) => cluster.domain).join(", "));
-  say(at("subtitle"), `${told.clusters.map((cluster) => `OpenShift ${cluster.release}`).join(", ")} · ocp-appliance ${told.appliance}`);
-  document.title = `${told.clusters.map((cluster) => cluster.name).join(", ")} · ocp-appliance`;
-  forget(new Set(told.hosts.map((host) => host.host)));
-  takeRest(told);
-  takeHosts(told.hosts);
+  say(at("title"), status.clusters.map((cluster) => cluster.domain).join(", "));
+  say(at("subtitle"), `${status.clusters.map((cluster) => `OpenShift ${cluster.release}`).join(", ")} · ocp-appliance ${status.appliance}`);
+  document.title = `${status.clusters.map((cluster) => cluster.name).join(", ")} · ocp-appliance`;
+  forget(new Set(status.hosts.map((host) => host.host)));
+  takeRest(status);
+  takeHosts(status.hosts);
   showWaterfall([...hosts.values()], now(), INSTALLED);
 }
 
@@ -212,9 +212,9 @@ function takeHosts(rows) {
   isDetailDue ||= rows.some((host) => host.host === opened);
 }
 
-function takeRest(told) {
-  rest = told;
-  skew = told.at - Date.now() / 1000;
+function takeRest(latest) {
+  rest = latest;
+  skew = latest.at - Date.now() / 1000;
   showRest(rest, now());
 }
 

@@ -8,9 +8,9 @@ const strangers = new Map(); // MAC → its row and cells, which are kept so tha
 const at = (id) => document.getElementById(id);
 
 export function showRest(rest, now) {
-  const told = rest.notices.join("\n");
-  if (at("notices").dataset.told !== told) {
-    at("notices").dataset.told = told;
+  const wanted = rest.notices.join("\n");
+  if (at("notices").dataset.shown !== wanted) {
+    at("notices").dataset.shown = wanted;
     at("notices").replaceChildren(...rest.notices.map((text) => element("li", { text })));
   }
   say(at("unknown-count"), rest.unknown);
@@ -30,10 +30,10 @@ export function showClock(certificates, now) {
 }
 
 function fill(table, rows, none) {
-  const told = JSON.stringify(rows);
+  const wanted = JSON.stringify(rows);
   const body = at(table).tBodies[0];
-  if (body.dataset.told === told) return;
-  body.dataset.told = told;
+  if (body.dataset.shown === wanted) return;
+  body.dataset.shown = wanted;
   if (rows.length) body.replaceChildren(...rows.map((cells) => element("tr", {}, ...cells.map((text) => element("td", { text })))));
   else showNone(table, none);
 }
