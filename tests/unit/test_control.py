@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from appliance.cli import cli
 from appliance.control import MAX_CONNECTIONS, MAX_REQUEST_BYTES, ControlServer, ask, socket_path
 from appliance.errors import ApplianceError, ControlError, ListenError
-from appliance.events import Client, DhcpUnknown, Ordered, WebKind
+from appliance.events import Client, DhcpMisplaced, DhcpUnknown, Ordered, WebKind
 from appliance.install.lifecycle import Order, Stage
 from appliance.model import Role
 from tests.boots import LIVE, MB, Fleet
@@ -317,6 +317,14 @@ async def test_explain_tells_the_last_boot_and_what_is_missing(appliance):
     assert "initramfs" not in output.partition("Earlier")[0]
     assert "installation 1" in output
     assert output.rstrip().endswith("Stage: script. Next: iPXE must download the kernel.")
+
+
+async def test_explain_says_what_to_do_about_a_host_in_the_wrong_network(appliance):
+    m1 = appliance.boot(1)
+    appliance.happen(DhcpMisplaced(m1.host, m1.mac, m1.address, "198.51.100.1"), 0)
+    _, output, _ = await appliance.run("explain", "m1")
+    assert "looks for a DHCP server via relay 198.51.100.1" in output
+    assert "connect it to the VLAN of that address, or correct its address in cluster.yaml" in output
 
 
 async def test_explain_tells_the_whole_installation_when_asked(appliance):
