@@ -1,8 +1,8 @@
-"""The control socket: how the command line asks a running appliance, and the only way to change anything in it.
+"""The control socket: how commands query a running appliance, and the only way to change anything in it.
 
-A UNIX socket that only its owner may connect to. A request is one line of
-JSON with the verb under "do"; the answer is lines of JSON, of which the last
-has "end" or "error".
+It is a UNIX socket that only its owner can connect to. A request is one line of
+JSON with the verb under "do". The answer is lines of JSON; the last one has the
+key "end" or "error".
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from appliance.status.shapes import EventRow
 logger = logging.getLogger(__name__)
 
 SOCKET_NAME = "control.sock"
-MAX_PATH_BYTES = 107  # sockaddr_un has 108, of which one ends it (unix(7))
+MAX_PATH_BYTES = 107  # sockaddr_un has room for 108, including the terminating null byte (unix(7))
 MAX_REQUEST_BYTES = 64 << 10  # the names of 1,000 hosts are about 40 kB
-MAX_CONNECTIONS = 32  # a few operators, each with a few windows
-REQUEST_SECONDS = 10.0
-FOLLOWED_EVENTS = 1000  # a reader that is further behind loses the oldest
-CAPTURE_CHUNK_BYTES = 48 << 10
-ANSWER_SECONDS = 30.0  # what the command line waits for one line; an appliance that hangs must not hang it
+MAX_CONNECTIONS = 32  # a few operators, each with a few terminals
+REQUEST_SECONDS = 10.0  # for a client to send its line; programs do so at once, and a person with socat may type
+FOLLOWED_EVENTS = 1000  # kept for a client that reads slowly; past it, it loses the oldest
+CAPTURE_CHUNK_BYTES = 48 << 10  # 64 KiB a line as base64, so that no line is as long as a capture
+ANSWER_SECONDS = 30.0  # how long a command waits for each line, so that an appliance that hangs does not hang it
 
 Json = Mapping[str, object]
 Request = Mapping[str, object]
@@ -41,19 +41,19 @@ Verb = Callable[[Request], AsyncIterator[Json]]
 
 
 def socket_path(data_dir: Path) -> Path:
-    """Return where the appliance's socket is: in systemd's RuntimeDirectory=, or in the data directory."""
+    """Return the path of the appliance's socket: in systemd's RuntimeDirectory= if there is one, or in *data_dir*."""
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     return Path(runtime or data_dir) / SOCKET_NAME
 
 
 class ControlServer:
-    """Answers the command line. `capture` gives a host's last boot as pcapng, and is None where nothing records."""
+    """Answers commands. `capture` returns a host's last boot as pcapng; it is None if nothing records packets."""
 
     def __init__(self, data_dir: Path, registry: Registry, reload: Callable[[], None]) -> None:
         """Open the socket; raises ListenError."""
         self.path = socket_path(data_dir)
         if len(os.fsencode(self.path)) > MAX_PATH_BYTES:
-            raise ListenError(f"cannot listen on {self.path}: a socket's path has at most {MAX_PATH_BYTES} bytes")
+            raise ListenError(f"cannot listen on {self.path}: the path is longer than {MAX_PATH_BYTES} bytes")
         self.capture: Callable[[str], bytes | None] | None = None
         self._registry = registry
         self._reload = reload
@@ -90,7 +90,7 @@ class ControlServer:
         try:
             await self._answer(reader, writer)
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
-            pass  # who asked has gone, or we are ending; start_unix_server would log either as an error
+            pass  # the client is gone, or the appliance is stopping; asyncio would log both as errors
         finally:
             self._conversations.discard(task)
             writer.close()
@@ -100,20 +100,23 @@ class ControlServer:
             async with asyncio.timeout(REQUEST_SECONDS):
                 line = await reader.readline()
             if len(self._conversations) > MAX_CONNECTIONS:
-                await _say(writer, {"error": f"{MAX_CONNECTIONS} others are connected; close one"})
+                await _send(writer, {"error": f"{MAX_CONNECTIONS} clients are connected already; end one of them"})
                 return
             request = json.loads(line)
         except (ValueError, RecursionError):  # also a line over the limit
-            await _say(writer, {"error": f"a request is one line of JSON, of at most {MAX_REQUEST_BYTES} bytes"})
+            await _send(
+                writer, {"error": f"invalid request: expected a line of JSON, at most {MAX_REQUEST_BYTES} bytes"}
+            )
             return
         name = request.get("do") if isinstance(request, dict) else None
         verb = self._verbs.get(name) if isinstance(name, str) else None
         if verb is None:
-            await _say(writer, {"error": f"there is no verb {name!r}; there are {', '.join(self._verbs)}"})
+            await _send(writer, {"error": f"unknown verb {name!r}; valid verbs: {', '.join(self._verbs)}"})
             return
-        telling = asyncio.ensure_future(_tell(writer, verb(request)))
-        # Only who follows is let go when the client closes its side: the others get their answer and end.
-        waiting = {telling, asyncio.ensure_future(_at_end(reader))} if request.get("follow") else {telling}
+        answering = asyncio.ensure_future(_send_all(writer, verb(request)))
+        # A client that follows never gets an end, so its closing is what ends the conversation. A client that closes
+        # only its sending side (as `socat` does) after any other request still gets its whole answer.
+        waiting = {answering, asyncio.ensure_future(_at_end(reader))} if request.get("follow") else {answering}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -121,9 +124,9 @@ class ControlServer:
                 task.cancel()
             results = await asyncio.gather(*waiting, return_exceptions=True)
         for failure in results:
-            if isinstance(failure, Exception):  # our bug, which must not look like an end
+            if isinstance(failure, Exception):  # a bug of ours, which must not look like the end of the answer
                 logger.error("control.failed verb=%s", name, exc_info=failure)
-                await _say(writer, {"error": f"{name} failed; the appliance's log has the reason"})
+                await _send(writer, {"error": f"{name} failed because of a bug; see the appliance's log"})
 
     # The verbs
 
@@ -133,6 +136,8 @@ class ControlServer:
         yield {"status": status(self._registry)}
 
     async def _events(self, request: Request) -> AsyncIterator[Json]:
+        from appliance.status.view import event_row
+
         host = self._host(request).name if request.get("host") else ""
         limit = request.get("limit")
         waiting: deque[EventRow] = deque(maxlen=FOLLOWED_EVENTS)
@@ -140,18 +145,18 @@ class ControlServer:
 
         def follow(stamped: Stamped, number: int) -> None:
             if not host or stamped.event.host == host:
-                waiting.append(row_of(stamped, number).as_json())
+                waiting.append(event_row(row_of(stamped, number)))
                 arrived.set()
 
         if request.get("follow"):
             self._registry.followers.append(follow)
         try:
-            # All that is kept takes a second, in which nobody else may wait.
+            # Reading all 200,000 events takes a second, and the servers run in this thread.
             rows = await asyncio.to_thread(
                 self._registry.journal.events, host=host, limit=limit if isinstance(limit, int) else 1000
             )
             for row in rows:
-                yield {"event": row.as_json()}
+                yield {"event": event_row(row)}
             while request.get("follow"):
                 await arrived.wait()
                 arrived.clear()
@@ -164,8 +169,8 @@ class ControlServer:
     async def _explain(self, request: Request) -> AsyncIterator[Json]:
         from appliance.status.view import explanation
 
-        told = explanation(self._registry, self._host(request), is_whole=bool(request.get("all")))
-        yield {"explain": told}
+        is_whole = bool(request.get("all"))
+        yield {"explain": explanation(self._registry, self._host(request), is_whole=is_whole)}
 
     async def _seen(self, _request: Request) -> AsyncIterator[Json]:
         from appliance.status.view import strangers
@@ -180,7 +185,7 @@ class ControlServer:
     async def _order(self, request: Request) -> AsyncIterator[Json]:
         what = request.get("what")
         if what not in ("reinstall", "hold", "release"):
-            raise ControlError(f"there is no order {what!r}; there are reinstall, hold and release")
+            raise ControlError(f"unknown order {what!r}; valid orders: reinstall, hold, release")
         for host in self._hosts(request):
             try:
                 after = self._registry.order(host, str(what))
@@ -197,7 +202,7 @@ class ControlServer:
         host = self._host(request)
         packets = self.capture(host.name) if self.capture is not None else None
         if packets is None:
-            raise ControlError(f"nothing of {host.name} is recorded")
+            raise ControlError(f"no packets recorded for {host.name} yet")
         for start in range(0, len(packets), CAPTURE_CHUNK_BYTES):
             yield {"pcapng": base64.b64encode(packets[start : start + CAPTURE_CHUNK_BYTES]).decode()}
 
@@ -206,25 +211,28 @@ class ControlServer:
     def _host(self, request: Request) -> Host:
         name = request.get("host")
         if not isinstance(name, str):
-            raise ControlError("the request names no host")
+            raise ControlError("invalid request: no host given")
         return self._registry.named([name])[0]
 
     def _hosts(self, request: Request) -> list[Host]:
         names, role = request.get("hosts") or [], request.get("role")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ControlError("hosts is a list of names")
+            raise ControlError("invalid request: hosts must be a list of names")
         if role is not None and role not in list(Role):
-            raise ControlError(f"there is no role {role!r}; there are {', '.join(Role)}")
+            raise ControlError(f"unknown role {role!r}; valid roles: {', '.join(Role)}")
         found = self._registry.named(names)
         if request.get("all") or role is not None:
             found += [host for host in self._registry.hosts.values() if role is None or host.role == role]
         if not found:
-            raise ControlError("no host is meant: name some, or a role that some have, or all of them")
+            raise ControlError("no host selected; name hosts, or use --role or --all")
         return list(dict.fromkeys(found))
 
 
 def ask(path: Path, verb: str, **details: object) -> Iterator[Json]:
-    """Yield what the appliance at *path* answers, line by line; raises ControlError when it cannot or refuses."""
+    """Yield the answers of the appliance at *path* to a request, line by line.
+
+    Raises ControlError when no appliance can be reached, and when it refuses.
+    """
     connection = _connected(path)
     try:
         with connection, connection.makefile("rwb") as stream:
@@ -236,14 +244,15 @@ def ask(path: Path, verb: str, **details: object) -> Iterator[Json]:
                     raise ControlError(str(answer["error"]))
                 if "end" in answer:
                     return
+                # The first line proved that the appliance works; the next event may be hours away.
                 if details.get("follow"):
                     connection.settimeout(None)
                 yield answer
     except TimeoutError as error:
-        raise ControlError(f"the appliance at {path} takes longer than {ANSWER_SECONDS:.0f} s to answer") from error
+        raise ControlError(f"the appliance at {path} did not answer within {ANSWER_SECONDS:.0f} s") from error
     except (OSError, ValueError) as error:
-        raise ControlError(f"the appliance at {path} broke off: {error}") from error
-    raise ControlError(f"the appliance at {path} ended")
+        raise ControlError(f"connection to the appliance at {path} failed: {error}") from error
+    raise ControlError(f"the appliance at {path} closed the connection before its answer was complete")
 
 
 def _connected(path: Path) -> socket.socket:
@@ -255,31 +264,31 @@ def _connected(path: Path) -> socket.socket:
         connection.close()
         if isinstance(error, PermissionError):
             raise ControlError(
-                f"{path} is not yours; ask as root, or as the user that the appliance runs as"
+                f"{path}: permission denied; run this command as root, or as the user that the appliance runs as"
             ) from error
         raise ControlError(
-            f"no appliance answers at {path}; start one with `ocp-appliance serve`, or name its data directory "
+            f"no appliance is listening on {path}; start one with `ocp-appliance serve`, or give its data directory "
             "with --data-dir"
         ) from error
     return connection
 
 
-async def _say(writer: asyncio.StreamWriter, answer: Json) -> None:
+async def _send(writer: asyncio.StreamWriter, answer: Json) -> None:
     writer.write(json.dumps(answer).encode() + b"\n")
     await writer.drain()
 
 
-async def _tell(writer: asyncio.StreamWriter, answers: AsyncIterator[Json]) -> None:
+async def _send_all(writer: asyncio.StreamWriter, answers: AsyncIterator[Json]) -> None:
     with suppress(ConnectionError):
         try:
             async for answer in answers:
-                await _say(writer, answer)
-            await _say(writer, {"end": True})
+                await _send(writer, answer)
+            await _send(writer, {"end": True})
         except ControlError as error:
-            await _say(writer, {"error": str(error)})
+            await _send(writer, {"error": str(error)})
 
 
 async def _at_end(reader: asyncio.StreamReader) -> None:
-    """Return when the client closes; what it says after its request is dropped."""
+    """Return when the client closes; anything it sends after its request is dropped."""
     while await reader.read(4096):
         pass

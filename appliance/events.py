@@ -445,6 +445,44 @@ class ReloadRefused(Event):
     why: str
 
 
+# Every event there is, so that a match on classes that ends in assert_never fails mypy until it knows a new one.
+AnyEvent = (
+    DhcpOffered
+    | DhcpAcknowledged
+    | DhcpRefused
+    | DhcpDeclined
+    | DhcpReleased
+    | DhcpUnknown
+    | DhcpMisplaced
+    | DhcpPassed
+    | RogueDhcp
+    | TftpStarted
+    | TftpFinished
+    | TftpFailed
+    | TftpAborted
+    | WebStarted
+    | WebProgress
+    | WebFinished
+    | WebBroken
+    | WebRefused
+    | WaitEnded
+    | FileUnservable
+    | ImageVerified
+    | ImageDamaged
+    | IgnitionLoaded
+    | IgnitionRefused
+    | DnsAsked
+    | Ordered
+    | InstallSettled
+    | StageReached
+    | ConditionRaised
+    | CertificatesDying
+    | StateTrouble
+    | Reloaded
+    | ReloadRefused
+)
+
+
 class Stamped(NamedTuple):
     """An event and when it happened."""
 

@@ -1,4 +1,4 @@
-"""The command line: one file a command, each imported only when it is called."""
+"""The command line. Each command has a module of its own, which is imported only when the command is called."""
 
 import importlib
 import sys
@@ -8,22 +8,22 @@ import click
 from appliance import __version__
 from appliance.errors import ApplianceError
 
-# Command → what it does. The module appliance.cli.<command> holds it as `command`.
+# Command → its line in --help. The module appliance.cli.<command> has the Click command as `command`.
 COMMANDS = {
     "serve": "Serve DNS, DHCP, TFTP and HTTP for one or more cluster.yaml files.",
-    "validate": "Check cluster.yaml files and print every problem at once.",
+    "validate": "Check cluster.yaml files and report every problem at once.",
     "schema": "Print the JSON Schema of cluster.yaml, for editors.",
-    "render": "Print what would be served, as zone files or scripts.",
-    "simulate": "Network-boot one machine against a running appliance, without hardware.",
-    "demo": "Install the reference cluster with simulated machines in a lab of its own.",
-    "status": "Show where every host is.",
-    "events": "Show the journal.",
-    "explain": "Tell a host's last boot as a timeline, and what is missing now.",
+    "render": "Print what would be served, as zone files or iPXE scripts.",
+    "simulate": "Network-boot one simulated machine against a running appliance.",
+    "demo": "Install a cluster of simulated machines in a network of its own.",
+    "status": "Show the stage and progress of every host.",
+    "events": "Show the journal of events.",
+    "explain": "Explain a host's last boot and what it is waiting for.",
     "seen": "List unknown machines that asked for an address.",
-    "reinstall": "Let hosts install again at their next boot.",
+    "reinstall": "Reinstall hosts at their next network boot.",
     "hold": "Make hosts wait at iPXE.",
-    "release": "Let held hosts go on.",
-    "capture": "Write the packets of a host's last boot as pcapng.",
+    "release": "Let held hosts continue.",
+    "capture": "Save the packets of a host's last boot as a pcapng file.",
 }
 
 
@@ -40,7 +40,7 @@ class _LazyGroup(click.Group):
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        # The table above, so that --help imports no command.
+        # From the table above, so that --help imports no command: some take a second.
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -52,7 +52,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; an ApplianceError becomes its line and its exit code."""
+    """Run the command line. An ApplianceError is printed as one line and ends the process with its exit code."""
     try:
         cli(prog_name="ocp-appliance")
     except ApplianceError as error:

@@ -1,4 +1,4 @@
-"""The three commands that change what hosts do at their next boot."""
+"""What `reinstall`, `hold` and `release` share: selecting hosts, asking for confirmation, and giving the order."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from appliance.cli._watching import Command, socket_options
+from appliance.cli._socket import Command, socket_options
 from appliance.errors import ControlError
 from appliance.model import Role
 
@@ -15,26 +15,29 @@ if TYPE_CHECKING:
 
 
 def order_options(command: Command) -> Command:
-    """Give a command HOSTS, --role, --all, and the options that find the appliance."""
+    """Give a command HOSTS, --role and --all, and the options that find the appliance."""
     command = socket_options(command)
-    command = click.option("--all", "takes_all", is_flag=True, help="Every host.")(command)
+    command = click.option("--all", "takes_all", is_flag=True, help="Select every host.")(command)
     roles = click.Choice([role.value for role in Role])
-    command = click.option("--role", type=roles, help="Every host of this role.")(command)
+    command = click.option("--role", type=roles, help="Select every host of this role.")(command)
     return click.argument("hosts", nargs=-1)(command)
 
 
 def give_order(
     path: Path, what: str, hosts: tuple[str, ...], role: str | None, *, takes_all: bool, is_agreed: bool
 ) -> None:
-    """Ask the operator, then the appliance. Raises ControlError when it refuses any host."""
+    """Ask the operator unless *is_agreed*, then give the order *what* for the selected hosts.
+
+    Raises ControlError, once all others have it, when the appliance refuses the order for some hosts.
+    """
     from appliance.control import ask
 
     if not hosts and role is None and not takes_all:
-        raise click.UsageError("name hosts, or --role, or --all")
+        raise click.UsageError("no host selected; name hosts, or use --role or --all")
     (answer,) = ask(path, "resolve", hosts=list(hosts), role=role, all=takes_all)
     rows = cast("list[HostRow]", answer["hosts"])
     if not is_agreed:
-        _ask_first(what, rows)
+        _confirm(rows)
     refusals = []
     for order in ask(path, "order", what=what, hosts=[row["host"] for row in rows]):
         if "refused" in order:
@@ -45,21 +48,22 @@ def give_order(
         raise ControlError("\n".join(refusals))
 
 
-def _ask_first(what: str, rows: "list[HostRow]") -> None:
+def _confirm(rows: "list[HostRow]") -> None:
     for row in rows:
         click.echo(f"{row['host']} ({row['role']}, {row['stage']})")
     if not sys.stdin.isatty():
-        raise ControlError("there is no terminal to ask at; say --yes")
-    hosts = "this host" if len(rows) == 1 else f"these {len(rows)} hosts"
-    click.confirm(f"At its next network boot {what} wipes the disk of {hosts}. Go on?", abort=True)
+        raise ControlError("standard input is not a terminal, so nobody can confirm; use --yes")
+    hosts, their = ("This host", "its") if len(rows) == 1 else (f"These {len(rows)} hosts", "their")
+    click.confirm(f"{hosts} will be wiped and reinstalled at {their} next network boot. Continue?", abort=True)
 
 
 def _outcome(what: str, order: str) -> str:
     if what == "hold":
         return "will wait at iPXE"
-    said = {
-        "install": "installs itself at its next network boot",
-        "local": "boots from its own disk",
-        "hold": "is armed and still held; `ocp-appliance release` lets it go on",
+    # By what the host's next network boot does now. `reinstall` leaves a held host held.
+    outcomes = {
+        "install": "will install at its next network boot",
+        "local": "will boot from its own disk",
+        "hold": "will reinstall once it is released; it is held, see `ocp-appliance release`",
     }
-    return said[order]
+    return outcomes[order]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from appliance.cli._watching import find_socket, socket_options
+from appliance.cli._socket import find_socket, socket_options
 
 
 @click.command()
@@ -15,11 +15,11 @@ from appliance.cli._watching import find_socket, socket_options
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     required=True,
-    help="The file to write; - for standard output.",
+    help="The file to write, or - for standard output.",
 )
 @socket_options
 def command(host: str, output: Path, data_dir: Path | None, socket: Path | None) -> None:
-    """Write the packets of HOST's last boot as pcapng, for Wireshark."""
+    """Save the packets of HOST's last boot as a pcapng file, for Wireshark."""
     from appliance.control import ask
 
     answers = ask(find_socket(data_dir, socket), "capture", host=host)

@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     from appliance.simulate.machine import Step
     from appliance.simulate.rehearsal import Rehearsal, Report, Way
 
-# One machine of the reference cluster boots as old hardware does, and one by HTTP.
+# All others are UEFI and boot by TFTP: of the reference cluster one machine is a BIOS, and one boots by HTTP.
 OTHER_FIRMWARE = {"m3": "bios", "w3": "http"}
 DASHBOARD_PORT = 8080
-INTERRUPTED = 130  # as the shell has it: 128 + SIGINT
+INTERRUPTED = 130  # a shell's exit code for SIGINT: 128 + 2
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
-@click.option("--keep-open", is_flag=True, help="Go on serving at the end, until Ctrl-C, to look at the dashboard.")
-@click.option("--seed", type=int, default=0, show_default=True, help="What transaction ids and fillings are made from.")
+@click.option("--keep-open", is_flag=True, help="Keep serving at the end until Ctrl-C, to look at the dashboard.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of transaction ids and file contents.")
 @click.option(
     "--network",
     type=click.Choice(["auto", "lab", "loopback"]),
     default="auto",
     show_default=True,
-    help="lab: network namespaces; loopback: high ports on 127.16.0.0/24; auto: the lab where it is allowed.",
+    help="lab uses network namespaces, loopback high ports on 127.16.0.0/24; auto is lab where that is permitted.",
 )
 def command(file: Path | None, seed: int, network: str, *, keep_open: bool) -> None:
-    """Install a cluster with simulated machines, in a network of its own.
+    """Install a cluster of simulated machines, in a network of its own.
 
-    FILE is its cluster.yaml; the default is the reference cluster, seven machines.
+    FILE is the cluster.yaml to use. The default is a reference cluster of seven machines.
 
-    The real appliance serves small stand-in images; the machines speak DHCP, TFTP,
-    HTTP and DNS as real ones do. Then each is powered on again, and boots from its
-    own disk. Nothing is left behind.
+    The appliance is the real one and serves small placeholder images. The machines
+    speak DHCP, TFTP, HTTP and DNS as real ones do. Afterwards each is powered on
+    again and boots from its own disk. Everything is removed at the end.
     """
-    # Before the lab is entered: a browser lives in the network outside.
+    # Opened before the lab is entered, because the user's browser is in the network outside.
     with _dashboard_socket() as outside:
         in_lab = network != "loopback" and _enter_lab(is_wanted=network == "lab")
         with tempfile.TemporaryDirectory(prefix="ocp-appliance-demo-") as directory:
@@ -56,12 +56,15 @@ def command(file: Path | None, seed: int, network: str, *, keep_open: bool) -> N
 def _dashboard_socket() -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", DASHBOARD_PORT))
-    except OSError:
+    except OSError:  # the port is taken, perhaps by another demo
         return socket.create_server(("127.0.0.1", 0))
 
 
 def _enter_lab(*, is_wanted: bool) -> bool:
-    """Move to a network of our own; return whether that worked. Raises SimulationError where it was insisted on."""
+    """Move this process to a network of its own, and return whether that worked.
+
+    Raises SimulationError when it did not and *is_wanted*.
+    """
     import shutil
 
     from appliance.errors import SimulationError
@@ -70,18 +73,18 @@ def _enter_lab(*, is_wanted: bool) -> bool:
 
     try:
         if shutil.which("ip", path=SEARCHED) is None:
-            raise FileNotFoundError(2, "the program ip is missing (package iproute2)")
+            raise FileNotFoundError(2, "the program ip is not installed (package iproute2)")
         enter_own_network()
     except OSError as error:
         if is_wanted:
-            raise SimulationError(f"no lab can be made: {error.strerror}; use --network loopback") from error
-        click.echo(f"{error.strerror}: using the loopback interface and high ports instead")
+            raise SimulationError(f"cannot create the lab: {error.strerror}; use --network loopback") from error
+        click.echo(f"{error.strerror}; using the loopback interface and high ports instead")
         return False
     return True
 
 
 class _Interrupt:
-    """What SIGINT and SIGTERM do: break the work off, or end the lingering after it."""
+    """What SIGINT and SIGTERM do: cancel the demo, or end the wait after it (--keep-open)."""
 
     def __init__(self) -> None:
         self._task = asyncio.current_task()
@@ -90,13 +93,14 @@ class _Interrupt:
             asyncio.get_running_loop().add_signal_handler(number, self._take)
 
     def _take(self) -> None:
+        # After a --keep-open demo the signal is its normal end, and the exit code is the demo's own.
         if self._lingers:
             self._lingers.set()
         elif self._task:
             self._task.cancel()
 
     async def linger(self) -> None:
-        """Wait for the signal."""
+        """Wait for a signal."""
         self._lingers = asyncio.Event()
         await self._lingers.wait()
 
@@ -107,34 +111,19 @@ async def _demo(
     """Return the exit code."""
     from rich.console import Console
 
-    from appliance.config import load
-    from appliance.share import share
-    from appliance.simulate.loopback import moved_to_loopback
-    from appliance.simulate.machine import Hardware
-    from appliance.simulate.rehearsal import Rehearsal
-    from appliance.simulate.standins import make_standins
-
-    # A pipe has no width of its own; 80 would break the lines of the summary.
+    # Rich takes 80 columns for a pipe, which would break the lines of the summary.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     interrupt = _Interrupt()
-    source = file or share("data") / "ocp45" / "cluster.yaml"
-    cluster_file = source if in_lab else directory / "cluster.yaml"
-    if not in_lab:
-        load([source], directory)  # its problems are told with its own lines
-        moved_to_loopback(source, cluster_file)
-    (cluster,) = load([cluster_file], directory)
-    sums = make_standins(cluster, directory, seed)
-    hardware = {} if file else {name: Hardware(kind) for name, kind in OTHER_FIRMWARE.items()}
-    rehearsal = Rehearsal(cluster, cluster_file, directory, sums, in_lab, seed, hardware)
-
+    rehearsal = _rehearsal(file, directory, seed, in_lab=in_lab)
+    cluster = rehearsal.cluster
     async with AsyncExitStack() as stack:
         if cluster.listen.dashboard:
             forwarder = await asyncio.start_server(_Forwarder(cluster.listen.dashboard[0]).forward, sock=outside)
             await stack.enter_async_context(forwarder)
             console.print(f"dashboard: http://127.0.0.1:{outside.getsockname()[1]}/")
-        console.print(f"{cluster.domain}: {len(cluster.hosts)} simulated machines against ocp-appliance serve")
+        console.print(f"{cluster.domain}: installing {len(cluster.hosts)} simulated machines with ocp-appliance serve")
         console.print(
-            f"{len(sums)} images and 3 Ignition files are small stand-ins, made for this run; they boot nothing"
+            f"using {len(rehearsal.sums)} placeholder images and 3 placeholder Ignition files, made for this run"
         )
         try:
             report = await _show(console, rehearsal, interrupt if keep_open else None)
@@ -145,8 +134,32 @@ async def _demo(
     return 0 if report.is_right else 1
 
 
+def _rehearsal(file: Path | None, directory: Path, seed: int, *, in_lab: bool) -> "Rehearsal":
+    """Return the demo of the cluster in *file*, and put everything that it serves into *directory*."""
+    from appliance.config import load
+    from appliance.share import share
+    from appliance.simulate.loopback import moved_to_loopback
+    from appliance.simulate.machine import Hardware
+    from appliance.simulate.rehearsal import Rehearsal
+    from appliance.simulate.standins import make_standins
+
+    source = file or share("data") / "ocp45" / "cluster.yaml"
+    cluster_file = source if in_lab else directory / "cluster.yaml"
+    if not in_lab:
+        load([source], directory)  # for its problems, with the line numbers of the user's own file
+        moved_to_loopback(source, cluster_file)
+    (cluster,) = load([cluster_file], directory)
+    sums = make_standins(cluster, directory, seed)
+    hardware = {} if file else {name: Hardware(kind) for name, kind in OTHER_FIRMWARE.items()}
+    return Rehearsal(cluster, cluster_file, directory, sums, in_lab, seed, hardware)
+
+
 class _Forwarder:
-    """Carries a browser's connections into the lab."""
+    """Forwards a browser's connections to the dashboard inside the lab.
+
+    Its listening socket was opened outside, and a socket stays in the network
+    namespace that it was opened in.
+    """
 
     def __init__(self, inside: "Endpoint") -> None:
         self._inside = inside
@@ -166,25 +179,25 @@ async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     except OSError:
-        return  # one side has gone; closing tells the other
+        return  # one side is gone; closing the other side lets it know
     finally:
         writer.close()
 
 
 async def _show(console: "Console", rehearsal: "Rehearsal", interrupt: _Interrupt | None) -> "Report":
-    """Run the rehearsal with a live table, or with a line a step where there is no terminal."""
+    """Run the rehearsal with a live table, or without a terminal with a line for each step."""
     from rich.live import Live
 
     linger = None
     if not console.is_terminal:
         longest = max(len(way.host.short_name) for way in rehearsal.ways)
 
-        def tell(way: "Way", step: "Step") -> None:
+        def print_step(way: "Way", step: "Step") -> None:
             console.print(
                 f"{step.seconds:7.2f}s  {way.host.short_name:<{longest}} {step.phase:<10} {step.text}", soft_wrap=True
             )
 
-        rehearsal.tell = tell
+        rehearsal.tell = print_step
         if interrupt:
             linger = interrupt.linger
         return await rehearsal.run(console.print, linger)
@@ -197,7 +210,7 @@ async def _show(console: "Console", rehearsal: "Rehearsal", interrupt: _Interrup
         async def linger_below() -> None:
             assert interrupt is not None
             live.refresh()
-            live.console.print("serving on until Ctrl-C")
+            live.console.print("serving until Ctrl-C")
             await interrupt.linger()
 
         return await rehearsal.run(announce, linger_below if interrupt else None)
@@ -211,11 +224,11 @@ def _table(ways: "list[Way]") -> "Table":
     from rich.table import Table
 
     table = Table(expand=True, show_edge=False)
-    # Fixed widths, so that the table stands still while its contents change.
+    # Fixed widths, so that the columns do not move while their contents change.
     longest = max(4, *(len(way.host.short_name) for way in ways))
     for name, width in (("host", longest), ("role", 9), ("address", 15), ("time", 7), ("stage", 10), ("", 10)):
         table.add_column(name, width=width, no_wrap=True)
-    table.add_column("what it did last", ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column("last step", ratio=1, no_wrap=True, overflow="ellipsis")
     for way in ways:
         style = "bold red" if way.error else PHASE_STYLES.get(way.phase, "yellow" if way.seconds else "dim")
         table.add_row(
@@ -239,7 +252,7 @@ def _summarise(console: "Console", report: "Report") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title="what came of it", title_justify="left", show_edge=False)
+    table = Table(title="result", title_justify="left", show_edge=False)
     for name in ("host", "role", "first power-on", "seconds", "MB", "second power-on", "seconds"):
         table.add_column(name, justify="right" if name in ("seconds", "MB") else "left")
     for way in report.ways:
@@ -248,7 +261,7 @@ def _summarise(console: "Console", report: "Report") -> None:
             row += [way.first.result, f"{way.first.seconds:.1f}", f"{way.first.bytes / 1e6:.1f}"]
         else:
             row += ["not installed", "", ""]
-        row += [way.second.result, f"{way.second.seconds:.1f}"] if way.second else ["did not come up", ""]
+        row += [way.second.result, f"{way.second.seconds:.1f}"] if way.second else ["did not boot", ""]
         table.add_row(*row)
     console.print(table)
     for way in report.ways:
@@ -256,8 +269,8 @@ def _summarise(console: "Console", report: "Report") -> None:
             console.print(f"[bold red]{way.host.short_name}[/bold red]: {escape(way.error)}")
     if report.is_right:
         console.print(
-            f"all {len(report.ways)} machines installed in {report.install_seconds:.1f} s,"
-            f" and came up from their own disks in {report.reboot_seconds:.1f} s"
+            f"{len(report.ways)} machines installed in {report.install_seconds:.1f} s"
+            f" and booted from disk in {report.reboot_seconds:.1f} s"
         )
     else:
-        console.print("[bold red]not every machine got through[/bold red]")
+        console.print("[bold red]some machines failed[/bold red]")

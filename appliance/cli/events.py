@@ -6,24 +6,32 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from appliance.cli._watching import date, find_socket, printable, socket_options
+from appliance.cli._socket import find_socket, socket_options
+from appliance.status.spelling import date, printable
 
 if TYPE_CHECKING:
     from appliance.status.shapes import EventRow
 
 
 @click.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on with what happens, until interrupted.")
-@click.option("--host", help="Only this host's, by full or short name.")
-@click.option("-n", "--last", type=click.IntRange(1, 200_000), default=1000, show_default=True, help="At most so many.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new events until interrupted.")
+@click.option("--host", help="Show only events of this host, by its full or short name.")
 @click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print it."
+    "-n",
+    "--last",
+    type=click.IntRange(1, 200_000),
+    default=1000,
+    show_default=True,
+    help="Show at most this many past events.",
+)
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format."
 )
 @socket_options
 def command(
     host: str | None, last: int, output: str, data_dir: Path | None, socket: Path | None, *, follow: bool
 ) -> None:
-    """Show the journal: what happened, oldest first, one line an event."""
+    """Show the journal of events, oldest first, one per line."""
     from appliance.control import ask
 
     try:

@@ -5,14 +5,14 @@ from pathlib import Path
 import click
 
 from appliance.cli._ordering import give_order, order_options
-from appliance.cli._watching import find_socket
+from appliance.cli._socket import find_socket
 
 
 @click.command()
 @order_options
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def command(
     hosts: tuple[str, ...], role: str | None, data_dir: Path | None, socket: Path | None, *, takes_all: bool, yes: bool
 ) -> None:
-    """Let HOSTS install again at their next network boot, which wipes their disks."""
+    """Reinstall HOSTS at their next network boot, which wipes their disks."""
     give_order(find_socket(data_dir, socket), "reinstall", hosts, role, takes_all=takes_all, is_agreed=yes)

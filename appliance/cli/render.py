@@ -1,4 +1,4 @@
-"""ocp-appliance render: what would be served, for a person to read or another program to check."""
+"""ocp-appliance render: prints what would be served, for people to read and for other programs to check."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,16 +11,17 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Print what would be served, as zone files or scripts."""
+    """Print what would be served, as zone files or iPXE scripts."""
 
 
 @command.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--zone", "name", help="A zone other than the first file's forward zone.")
+@click.option("--zone", "name", help="The zone to print. Default: the forward zone of the first file.")
 def zone(files: tuple[Path, ...], name: str | None) -> None:
-    """Print a zone that FILES describe, as a master file (RFC 1035 section 5).
+    """Print a DNS zone as a zone file (RFC 1035 section 5).
 
-    Its serial is the file's dns.serial; what is served has one at least as high.
+    FILES are one or more cluster.yaml. The serial number is dns.serial of the first file. The appliance serves the
+    zone with that number or a higher one.
     """
     from appliance.config import load
     from appliance.dns.contents import zones_of
@@ -29,9 +30,9 @@ def zone(files: tuple[Path, ...], name: str | None) -> None:
     zones = {zone.name: zone for zone in zones_of(clusters)}
     wanted = clusters[0].dns.zone if name is None else name.lower().removesuffix(".")
     if wanted not in zones:
-        raise click.UsageError(f"--zone {name}: no such zone; there are {', '.join(zones)}")
+        raise click.UsageError(f"--zone {name}: zone not found; zones of these files: {', '.join(zones)}")
     others = ", ".join(other for other in zones if other != wanted)
-    click.echo(f"; {wanted}; the other zones of these files: {others}")
+    click.echo(f"; zone {wanted}; other zones of these files: {others}")
     click.echo(zones[wanted].text(clusters[0].dns.serial), nl=False)
 
 
@@ -39,10 +40,10 @@ def zone(files: tuple[Path, ...], name: str | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("host", metavar="HOST")
 def script(file: Path, host: str) -> None:
-    """Print the iPXE script that installs HOST, which FILE describes.
+    """Print the iPXE script that installs HOST.
 
-    HOST is a name, short or full. {token} stands where the served script has the
-    unguessable part of the path to its Ignition.
+    HOST is the short or full name of a host in FILE, a cluster.yaml. The output has {token} where the served script
+    has the secret part of the URL of the host's Ignition.
     """
     from appliance.boot.ipxe import install_script
     from appliance.config import load
@@ -55,7 +56,10 @@ def script(file: Path, host: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("host", metavar="[HOST]", required=False)
 def menu(file: Path, host: str | None) -> None:
-    """Print the iPXE menu of FILE: HOST's own, or the one that an unknown machine gets."""
+    """Print the iPXE menu of HOST, or without HOST that of unknown machines.
+
+    HOST is the short or full name of a host in FILE, a cluster.yaml.
+    """
     from appliance.boot import ipxe
     from appliance.config import load
 
@@ -70,4 +74,4 @@ def _host(cluster: "Cluster", name: str) -> "Host":
         if wanted in (host.name, host.short_name):
             return host
     known = ", ".join(host.short_name for host in cluster.hosts)
-    raise click.BadParameter(f"{name}: no such host; there are {known}", param_hint="HOST")
+    raise click.BadParameter(f"{name}: host not found; hosts of this file: {known}", param_hint="HOST")

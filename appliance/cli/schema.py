@@ -9,8 +9,11 @@ import click
 def command() -> None:
     """Print the JSON Schema of cluster.yaml.
 
-    Editors with the YAML language server check and complete a file whose first line is
-    `# yaml-language-server: $schema=cluster.schema.json`, where the schema was saved under that name.
+    Save it as cluster.schema.json next to cluster.yaml. Editors with the YAML language server
+    then check and complete a cluster.yaml that has this first line:
+
+    \b
+    # yaml-language-server: $schema=cluster.schema.json
     """
     from appliance.config.schema import json_schema
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from appliance.cli._watching import age, find_socket, printable, socket_options
+from appliance.cli._socket import find_socket, socket_options
+from appliance.status.spelling import age, printable
 
 if TYPE_CHECKING:
-    from appliance.status.shapes import StrangerRow
+    from appliance.status.shapes import SeenRow, StrangerRow
 
 
 @click.command()
@@ -20,36 +21,34 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "yaml", "json"]),
     default="text",
     show_default=True,
-    help="How to print it.",
+    help="Output format; yaml is the entries for cluster.yaml alone.",
 )
 @socket_options
 def command(output: str, data_dir: Path | None, socket: Path | None) -> None:
-    """List machines that asked for an address and are in no cluster.yaml, each with the lines that would add it."""
+    """List machines that asked for an address and are in no cluster.yaml, each with an entry to add it there."""
     from appliance.control import ask
-    from appliance.model import MacAddress
-    from appliance.status.oui import vendor_of
-    from appliance.status.stanza import stanza
+    from appliance.status.stanza import seen
 
     (answer,) = ask(find_socket(data_dir, socket), "seen")
-    machines = cast("list[StrangerRow]", answer["seen"])
-    vendors = {machine["mac"]: vendor_of(MacAddress.parse(machine["mac"])) for machine in machines}
+    # The vendors are looked up here, so that the appliance need not keep their list in memory.
+    machines = seen(cast("list[StrangerRow]", answer["seen"]))
     if output == "json":
-        click.echo(json.dumps([{**machine, "vendor": vendors[machine["mac"]]} for machine in machines], indent=2))
+        click.echo(json.dumps(machines, indent=2))
         return
     if not machines and output == "text":
-        click.echo("No unknown machine has asked for an address.")
+        click.echo("No unknown machines have asked for an address.")
     for machine in machines:
         if output == "text":
-            click.echo(_line(machine, vendors[machine["mac"]]))
-        click.echo(stanza(machine, vendors[machine["mac"]]))
+            click.echo(_line(machine))
+        click.echo(machine["stanza"])
 
 
-def _line(machine: "StrangerRow", vendor: str) -> str:
+def _line(machine: "SeenRow") -> str:
     parts = [
         machine["mac"],
-        vendor,
+        machine["vendor"],
         f"{machine['client']} {machine['arch']}".strip(),
-        f"through relay {machine['relay']}" if machine["relay"] else "",
+        f"via relay {machine['relay']}" if machine["relay"] else "",
         f"on {machine['interface']}" if machine["interface"] else "",
         f"{machine['times']} times, last {age(time.time() - machine['last_at'])} ago",
     ]

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
     "--data-dir",
     type=click.Path(path_type=Path),
     envvar="APPLIANCE_DATA_DIR",
-    help="Where images/, ignition/, tftp/ and the state lie, instead of the file's dataDir.",
+    help="The directory of images/, ignition/, tftp/ and the state, instead of dataDir of the file.",
 )
 @click.option(
     "--log",
@@ -25,13 +25,13 @@ logger = logging.getLogger(__name__)
     type=click.Choice(["auto", "text", "json"]),
     default="auto",
     show_default=True,
-    help="Form of the log lines; auto is json under systemd and text elsewhere.",
+    help="Log format; auto is json under systemd and text elsewhere.",
 )
-@click.option("--verbose", is_flag=True, help="Log progress and silence too.")
+@click.option("--verbose", is_flag=True, help="Log progress and unanswered packets too.")
 def command(files: tuple[Path, ...], data_dir: Path | None, log_format: str, *, verbose: bool) -> None:
-    """Serve DNS, DHCP, TFTP and HTTP for the clusters that FILES describe.
+    """Serve DNS, DHCP, TFTP and HTTP for the clusters in FILES.
 
-    SIGHUP reads the files again; SIGTERM finishes the transfers under way and ends, and a second one ends at once.
+    SIGHUP reloads the files. SIGTERM finishes the running transfers and then exits; a second one exits at once.
     """
     import asyncio
 
@@ -44,6 +44,6 @@ def command(files: tuple[Path, ...], data_dir: Path | None, log_format: str, *, 
     except ApplianceError as error:
         if not log.is_json:
             raise
-        # Whoever reads JSON reads every line of it.
+        # A program that parses the log as JSON must be able to parse its last line too.
         logger.critical("%s", error)
         sys.exit(error.exit_code)

@@ -4,10 +4,19 @@ import asyncio
 import sys
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-INTERRUPTED = 130  # as the shell has it: 128 + SIGINT
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from rich.console import Console
+
+    from appliance.simulate.machine import Step
+    from appliance.simulate.run import Outcome
+
+INTERRUPTED = 130  # a shell's exit code for SIGINT: 128 + 2
 
 
 def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) -> IPv4Address | None:
@@ -16,7 +25,7 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     try:
         return IPv4Address(value)
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no IPv4 address") from None
+        raise click.BadParameter(f"{value!r} is not an IPv4 address") from None
 
 
 @click.command()
@@ -25,34 +34,34 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     "--config",
     type=click.Path(path_type=Path),
     envvar="APPLIANCE_CONFIG",
-    help="The cluster.yaml that HOST stands in. Default: cluster.yaml here, where there is one.",
+    help="The cluster.yaml with HOST. Default: cluster.yaml in the current directory, if it exists.",
 )
 @click.option(
-    "--server", metavar="ADDRESS", callback=_address, help="The appliance's address. Default: what cluster.yaml says."
+    "--server", metavar="ADDRESS", callback=_address, help="The appliance's address. Default: the one in cluster.yaml."
 )
 @click.option(
     "--arch",
     type=click.Choice(["x64", "bios", "arm64", "http"]),
-    help="The firmware; http is x64 UEFI that boots by HTTP. Default: UEFI of the host's architecture, by TFTP.",
+    help="The firmware; http is x64 UEFI booting by HTTP. Default: UEFI of the host's architecture, booting by TFTP.",
 )
 @click.option(
     "--via",
     metavar="ADDRESS",
     callback=_address,
-    help="Speak DHCP as through a relay at this address, one of this computer's.",
+    help="Act as a DHCP relay at this address, which must be one of this computer's.",
 )
-@click.option("--interface", metavar="NAME", help="Speak DHCP on this interface; on a bridge, from a port of its own.")
+@click.option("--interface", metavar="NAME", help="Use DHCP on this interface; on a bridge, through a new port of it.")
 @click.option(
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A directory with the images, to compare what is fetched with.",
+    help="A directory with the expected images, to compare the downloads with.",
 )
-@click.option("--choose", default="", metavar="ENTRY", help="The menu entry that somebody at the console takes.")
+@click.option("--choose", default="", metavar="ENTRY", help="The menu entry to choose, as a user at the console would.")
 @click.option(
     "--network-first/--disk-first",
     default=True,
     show_default=True,
-    help="The boot order once the disk is written; the network first proves that the host installs only once.",
+    help="The boot order after the installation; network first shows that the host installs only once.",
 )
 @click.option(
     "--patience",
@@ -60,7 +69,7 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     type=click.FloatRange(min=1),
     default=120.0,
     show_default=True,
-    help="For how many seconds the machine waits for an offer, or lets itself be told to wait.",
+    help="How many seconds the machine waits for an offer, or obeys when told to wait.",
 )
 def command(
     host: str,
@@ -77,35 +86,45 @@ def command(
 ) -> None:
     """Network-boot HOST, a name in cluster.yaml or a MAC address, against a running appliance.
 
-    It goes from DISCOVER to the last byte of Ignition as the machine's firmware,
-    iPXE and installer would, restarts, and comes up from its disk. A host that the
-    appliance counts as installed boots from its disk at once. The appliance takes
-    all this for the machine itself: `ocp-appliance reinstall` arms the host again.
+    The simulated machine does what firmware, iPXE and installer do, from the DHCP
+    discover to the last byte of Ignition. It then restarts and boots from its disk.
+    A host that is already installed boots from its disk at once.
+
+    The appliance cannot tell the simulation from the machine, and records HOST as
+    installed. Use `ocp-appliance reinstall` before you install the real machine.
     """
     from rich.console import Console
 
-    from appliance.simulate.machine import Hardware, Step, StepError
+    from appliance.simulate.machine import Hardware
     from appliance.simulate.plan import find_target, machine_for, plugged_in, run_machine
 
     console = Console(highlight=False, soft_wrap=True)
 
-    def report(step: Step) -> None:
+    def report(step: "Step") -> None:
         console.print(f"{step.seconds:7.2f}s  [cyan]{step.phase:<10}[/cyan] ", end="")
         console.print(step.text, markup=False)
 
     target = find_target(host, config)
     machine = machine_for(target, Hardware(arch) if arch else None, images, hold_seconds)
     with plugged_in(target, server, via, interface) as (link, where):
-        console.print(f"{target.name}, {target.mac}, {machine.hardware} firmware: power on, against {where}")
-        try:
-            outcome = asyncio.run(run_machine(machine, link, report, choice=choose, network_first=network_first))
-        except StepError as error:
-            console.print(str(error), style="red", markup=False)
-            sys.exit(error.exit_code)
-        except asyncio.CancelledError:
-            console.print("power off")
-            sys.exit(INTERRUPTED)
+        console.print(f"{target.name}, {target.mac}, {machine.hardware} firmware: powering on against {where}")
+        boot = run_machine(machine, link, report, choice=choose, network_first=network_first)
+        outcome = _outcome(boot, console)
     console.print(
         f"{outcome.name or target.name}: {outcome.result} after {outcome.seconds:.1f} s,"
-        f" {outcome.bytes:,} bytes fetched, {outcome.retries} retries"
+        f" {outcome.bytes:,} bytes downloaded, {outcome.retries} retries"
     )
+
+
+def _outcome(boot: "Coroutine[object, object, Outcome]", console: "Console") -> "Outcome":
+    """Return the outcome of *boot*; print why there is none, and exit, when it fails or is interrupted."""
+    from appliance.simulate.machine import StepError
+
+    try:
+        return asyncio.run(boot)
+    except StepError as error:
+        console.print(str(error), style="red", markup=False)
+        sys.exit(error.exit_code)
+    except asyncio.CancelledError:
+        console.print("powered off")
+        sys.exit(INTERRUPTED)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from appliance.cli._watching import age, find_socket, printable, size, socket_options
+from appliance.cli._socket import find_socket, socket_options
+from appliance.status.spelling import age, printable, size
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -18,24 +19,24 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 1.0
 BAR_CELLS = 20
-LAST_STEP = 11  # joining
-PLAIN_COLUMNS = 300  # without a terminal every row is one whole line, for grep and awk
+LAST_STEP = 11  # the number of the stage joining
+PLAIN_COLUMNS = 300  # wide enough that without a terminal every row is one whole line, for grep and awk
 STAGE_STYLES = {"waiting": "dim", "installed": "green", "booted": "green", "joining": "green"}
 
 
 @click.command()
-@click.option("--watch", is_flag=True, help="Show it again every second, until interrupted.")
+@click.option("--watch", is_flag=True, help="Refresh every second until interrupted.")
 @click.option(
     "-o",
     "--output",
     type=click.Choice(["table", "wide", "json"]),
     default="table",
     show_default=True,
-    help="How to print it.",
+    help="Output format; wide adds architecture, number of attempts and refused requests.",
 )
 @socket_options
 def command(output: str, data_dir: Path | None, socket: Path | None, *, watch: bool) -> None:
-    """Show how far every host is, what keeps it, and how long the certificates live."""
+    """Show the stage of every host, what keeps it from continuing, and when the certificates expire."""
     path = find_socket(data_dir, socket)
     if not watch:
         _show(_fetched(path), output)
@@ -75,6 +76,7 @@ def _watch(path: Path, output: str) -> None:
 
     console = _console()
     status = _fetched(path)
+    # A pipe or file gets one status after the other, and the command ends with the appliance.
     if output == "json" or not console.is_terminal:
         while True:
             if output == "json":
@@ -91,7 +93,7 @@ def _watch(path: Path, output: str) -> None:
 
 
 def _fetched_after_restarts(path: Path, live: "Live") -> "Status":
-    """Return the status, as soon as the appliance answers again if it was restarted meanwhile."""
+    """Return the status, and wait for an appliance that is being restarted."""
     from rich.text import Text
 
     from appliance.errors import ControlError
@@ -100,12 +102,12 @@ def _fetched_after_restarts(path: Path, live: "Live") -> "Status":
         try:
             return _fetched(path)
         except ControlError as error:
-            live.update(Text(f"{error}; trying again", style="bold red"), refresh=True)
+            live.update(Text(f"{error}; retrying", style="bold red"), refresh=True)
             time.sleep(WATCH_SECONDS)
 
 
 def rendered(status: "Status", *, is_wide: bool) -> "list[RenderableType]":
-    """Return *status* as things that Rich prints: notices, the hosts, their conditions, the certificates."""
+    """Return *status* for Rich to print: notices, hosts, conditions, certificates and, if wide, refused requests."""
     from rich.text import Text
 
     now = status["at"]
@@ -118,12 +120,12 @@ def rendered(status: "Status", *, is_wide: bool) -> "list[RenderableType]":
     parts += [_certificate(row) for row in status["certificates"]]
     for refusal in status["refusals"] if is_wide else ():
         text = (
-            f"refused ({refusal['status']}) {refusal['path']} to {refusal['client']}, "
+            f"{refusal['client']} was refused {refusal['path']} ({refusal['status']}) "
             f"{age(now - refusal['at'])} ago: {refusal['why']}"
         )
         parts.append(Text(printable(text), style="dim"))
     if status["unknown"]:
-        parts.append(Text(f"unknown machines that asked for an address: {status['unknown']} (`ocp-appliance seen`)"))
+        parts.append(Text(f"unknown machines: {status['unknown']}, see `ocp-appliance seen`"))
     return parts
 
 
@@ -132,11 +134,12 @@ def _hosts(status: "Status", *, is_wide: bool) -> "Table":
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    names = ["HOST", "ROLE", "ADDRESS", "MAC", "STAGE", "PROGRESS", "AGE", "NEXT BOOT", "HINT"]
+    names = ["HOST", "ROLE", "ADDRESS", "MAC", "STAGE", "PROGRESS", "AGE", "NEXT BOOT", "CONDITION"]
     if is_wide:
-        names[4:4] = ["ARCH", "NUMBER", "TRIES"]
+        names[4:4] = ["ARCH", "ATTEMPT", "FAILED"]
     for name in names:
         table.add_column(name, no_wrap=True, overflow="ellipsis")
+    # Two clusters may have hosts of the same short name.
     shows_full_names = is_wide or len(status["clusters"]) > 1
     for row in status["hosts"]:
         condition = row["condition"]
@@ -150,7 +153,7 @@ def _hosts(status: "Status", *, is_wide: bool) -> "Table":
             _progress(row),
             age(status["at"] - row["since"]) if row["since"] is not None else "-",
             row["order"],
-            condition["name"] if condition else f"awaits {row['awaits']}" if row["awaits"] else "",
+            condition["name"] if condition else f"waits for {row['awaits']}" if row["awaits"] else "",
         ]
         if is_wide:
             cells[4:4] = [row["arch"] or "-", str(row["number"]), str(row["tries"])]
@@ -159,6 +162,7 @@ def _hosts(status: "Status", *, is_wide: bool) -> "Table":
 
 
 def _progress(row: "HostRow") -> str:
+    """Return a bar of the running download, or else a dot for each stage, filled up to the host's own."""
     progress = row["progress"]
     if progress is None or not progress["total"]:
         return "●" * row["step"] + "○" * (LAST_STEP - row["step"])
@@ -170,17 +174,13 @@ def _progress(row: "HostRow") -> str:
 def _certificate(row: "CertificateRow") -> "RenderableType":
     from rich.text import Text
 
+    from appliance.install.certificates import REMEDY, WARNING_SECONDS
+
     left = row["seconds_left"]
     if row["problem"]:
-        return Text(f"{row['file']} on disk cannot be used: {printable(row['problem'])}", style="bold red")
+        return Text(f"{row['file']} on disk is not served: {printable(row['problem'])}", style="bold red")
     if left is None:
-        return Text(f"{row['file']}: it holds no certificates", style="dim")
+        return Text(f"{row['file']} contains no certificates", style="dim")
     if left <= 0:
-        return Text(
-            f"{row['file']}: its certificates died {age(-left)} ago; make new files in a new directory with "
-            "`openshift-install create ignition-configs`",
-            style="bold red",
-        )
-    return Text(
-        f"{row['file']}: its certificates live for {age(left)} more", style="yellow" if left < 12 * 3600 else "green"
-    )
+        return Text(f"{row['file']} expired {age(-left)} ago; {REMEDY}", style="bold red")
+    return Text(f"{row['file']} expires in {age(left)}", style="yellow" if left < WARNING_SECONDS else "green")

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 @click.command("validate")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print what was found."
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format."
 )
-@click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory, in place of the file's own.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory, instead of dataDir of the file.")
 def command(files: tuple[Path, ...], output: str, data_dir: Path | None) -> None:
     """Check cluster.yaml files, and the images and Ignition files that they name.
 
-    Prints every problem at once. Exits with 78 when a file cannot be served, and with 0 when there are
-    only warnings. Several files are checked as one appliance would serve them together.
+    Every problem is reported at once. The exit code is 78 when there are errors, and 0 when there are
+    only warnings. Several files are checked together, as one appliance would serve them.
     """
     from appliance.config import check
 
@@ -56,7 +56,7 @@ def _summary(checked: "Checked") -> Iterator[str]:
         )
         for name, expires_at in _lifetimes(cluster):
             until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_at))
-            yield f"{cluster.source}: {name} is good until {until}"
+            yield f"{cluster.source}: {name} expires at {until}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -64,14 +64,14 @@ def _count(number: int, noun: str) -> str:
 
 
 def _lifetimes(cluster: "Cluster") -> Iterator[tuple[str, float]]:
-    """Yield the Ignition files whose certificates are alive, each with the moment when the first one dies (UTC)."""
+    """Yield each Ignition file that has not expired, with the time when its first certificate does (seconds UTC)."""
     from appliance.openshift.ignition import inspect
 
     for name in dict.fromkeys(host.role.ignition for host in cluster.hosts):
         try:
             expires_at = inspect((cluster.data_dir / "ignition" / name).read_bytes()).expires_at
         except OSError:
-            continue  # a warning tells it
+            continue  # the checks have warned about it
         if expires_at is not None and expires_at > time.time():
             yield name, expires_at
 

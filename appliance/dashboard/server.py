@@ -1,4 +1,4 @@
-"""The dashboard's listener: one page, its stream, and /metrics. It changes nothing."""
+"""The dashboard's HTTP server: one page, its stream, and /metrics. Nothing can be changed through it."""
 
 import asyncio
 import ipaddress
@@ -21,17 +21,20 @@ FILES = {
     **{f"/{name}": name for name in ("page.css", "page.js", "waterfall.js", "tables.js", "words.js", "icon.svg")},
 }
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-MAX_READERS = 64  # browsers that follow; each costs a few messages a second
-MAX_CONNECTIONS = 512  # a browser opens six at most, so this is all readers with theirs, and Prometheus
-WRITE_SECONDS = 30.0  # for a browser to take a message; a laptop that fell asleep gives its place back
-SHUTDOWN_SECONDS = 0.2
+MAX_READERS = 64  # browsers that follow the stream; each costs a few messages a second
+# A browser opens at most 6 connections to a server, so 64 browsers have 384; the rest is for Prometheus and scripts.
+MAX_CONNECTIONS = 512
+# A browser that takes no message for so long, as on a sleeping laptop, loses its place among MAX_READERS.
+WRITE_SECONDS = 30.0
+SHUTDOWN_SECONDS = 0.2  # the streams never end by themselves, so waiting longer for them is useless
 
 HEADERS = {
-    # The page needs nothing from anywhere else, and nobody else needs it in a frame.
+    # The page loads nothing from other servers, and no other page has a reason to show it in a frame.
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
+    # Nothing is worth keeping: the state changes by the second, and the page has to be that of the running release.
     "Cache-Control": "no-store",
 }
 
@@ -60,6 +63,7 @@ class DashboardServer:
         for path in FILES:
             app.router.add_get(path, self._page)
         app.on_response_prepare.append(_add_headers)
+        # handler_cancellation: without it the stream of a browser that left would wait for its next event.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=True)
         await runner.setup()
         assert runner.server is not None  # setup() makes it
@@ -81,10 +85,13 @@ class DashboardServer:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        # A page of somebody else's whose name is made to lead here must not read this one (DNS rebinding).
+        # DNS rebinding: a foreign page may have its own name resolve to this server, to read the dashboard with the
+        # user's browser. Such a request has the foreign name in its Host header, and never an address.
         host = request.headers.get("Host", "")
         if not _is_address(host) and host.partition(":")[0].lower().rstrip(".") not in self._names():
-            raise web.HTTPForbidden(text="ask for the dashboard by its address, localhost or the appliance's name\n")
+            raise web.HTTPForbidden(
+                text="open the dashboard by its IP address, as localhost, or by the appliance's own name\n"
+            )
         return await handler(request)
 
     def _names(self) -> set[str]:
@@ -100,20 +107,23 @@ class DashboardServer:
     async def _explain(self, request: web.Request) -> web.Response:
         host = self._registry.hosts.get(request.match_info["name"])
         if host is None:
-            raise web.HTTPNotFound(text="there is no such host\n")
+            raise web.HTTPNotFound(text="host not found\n")
         return web.json_response(view.explanation(self._registry, host))
 
     async def _scrape(self, _request: web.Request) -> web.Response:
+        # In a thread: a thousand hosts have many time series, and the servers run in this one.
         body = await asyncio.to_thread(self._metrics.exposition)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def _follow(self, request: web.Request) -> web.StreamResponse:
         if len(self._stream) >= MAX_READERS:
-            raise web.HTTPServiceUnavailable(text="too many browsers follow already\n", headers={"Retry-After": "5"})
+            raise web.HTTPServiceUnavailable(
+                text="too many browsers are connected already\n", headers={"Retry-After": "5"}
+            )
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         async with aclosing(self._stream.messages()) as messages:
             await response.prepare(request)
-            # A browser that went away ends its own stream, nothing else.
+            # A browser that disconnects raises here, which ends its own stream and concerns nothing else.
             with suppress(ConnectionResetError):
                 async for message in messages:
                     try:
@@ -121,13 +131,13 @@ class DashboardServer:
                             await response.write(message)
                     except TimeoutError:
                         if request.transport is not None:
-                            request.transport.abort()  # what it has not taken, it never will
+                            request.transport.abort()  # close() would wait for the browser to take what is buffered
                         break
         return response
 
 
 class _TurnedAway(asyncio.Protocol):
-    """A connection that is one too many."""
+    """A connection over the limit; it is closed at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
@@ -145,7 +155,7 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 
 
 def _is_address(host: str) -> bool:
-    """Whether *host*, of a Host header, is an address and not a name."""
+    """Whether *host*, the value of a Host header, is an IP address and not a name."""
     bare = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
     try:
         ipaddress.ip_address(bare)

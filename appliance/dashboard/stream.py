@@ -1,8 +1,9 @@
-"""What a browser is told as it happens: server-sent events, the whole picture first and then what changed.
+"""The dashboard's live stream: server-sent events, first the whole state and then each change.
 
-A browser that falls behind is not queued for: what it has not been told yet is
-a set of hosts, told with their state of that moment, so that nothing grows. A
-host's state becomes JSON once a change, however many browsers follow.
+There is no queue for a browser that is slow. What it has yet to receive is a set
+of hosts, sent with their state at the time of sending, so memory is bounded by
+the number of hosts. A host's state is encoded as JSON once for each change,
+however many browsers follow.
 """
 
 import asyncio
@@ -12,41 +13,40 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from appliance.events import Reloaded, Stamped, WebRefused
-from appliance.model import MacAddress
 from appliance.registry import Registry
 from appliance.status import view
-from appliance.status.oui import vendor_of
-from appliance.status.stanza import stanza
+from appliance.status.stanza import seen
 
 BEAT_SECONDS = 0.25  # a progress bar that moves four times a second looks alive
-REST_SECONDS = 5.0  # what only time changes, and the link itself, are told of when nothing else happens
-REST_GAP_SECONDS = 1.0  # between two lists of refusals and unknown machines, whatever knocks
-RATE_SECONDS = 1.0  # that throughput is measured over
-SHOWN_STRANGERS = 100  # of the unknown machines, the latest: a flood of invented MACs must not flood browsers
+# How often a browser hears of what changes by time alone, as expiry. Also a sign of life: the page expects one in 15 s.
+REST_SECONDS = 5.0
+REST_GAP_SECONDS = 1.0  # at least, between two lists of refusals and unknown machines: anybody can make these change
+RATE_SECONDS = 1.0  # throughput is the mean over this time
+SHOWN_STRANGERS = 100  # only the latest unknown machines, so that a flood of invented MACs does not reach browsers
 
 
 class _Reader:
-    """What one browser has yet to be told."""
+    """What one browser has yet to receive."""
 
     def __init__(self) -> None:
         self.hosts: set[str] = set()
         self.wants_all = True
         self.wants_rest = False
-        self.rest_told_at = 0.0  # loop clock
+        self.rest_sent_at = 0.0  # loop clock
         self.wake = asyncio.Event()
 
     def rest_due_at(self) -> float:
-        return self.rest_told_at + (REST_GAP_SECONDS if self.wants_rest else REST_SECONDS)
+        return self.rest_sent_at + (REST_GAP_SECONDS if self.wants_rest else REST_SECONDS)
 
 
 class Stream:
-    """The browsers that listen, and what each has yet to hear."""
+    """The browsers that follow, and what each has yet to receive."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._readers: set[_Reader] = set()
         self._rows: dict[str, str] = {}  # host → its row, as JSON
-        self._conditions: dict[str, str] = {}  # host → the name of what keeps it
+        self._conditions: dict[str, str] = {}  # host → the name of its condition
         self._conditions_at = 0.0  # loop clock
         self._sent_before = (time.monotonic(), self._sent_bytes())
         self._bytes_a_second = 0.0
@@ -63,18 +63,20 @@ class Stream:
                 if reader.wants_all:
                     reader.wants_all = False
                     reader.hosts.clear()
-                    reader.rest_told_at = loop.time()
+                    reader.rest_sent_at = loop.time()
                     yield _message("status", {**view.status(self._registry), **await self._rest()})
                 elif loop.time() >= reader.rest_due_at():
                     reader.wants_rest = False
-                    reader.rest_told_at = loop.time()
+                    reader.rest_sent_at = loop.time()
                     self._look_for_silence(loop.time())
                     yield _message("rest", await self._rest())
                 if reader.hosts:
                     hosts, reader.hosts = reader.hosts, set()
                     yield self._hosts_message(hosts)
                 yield _message("rate", self._rate())
+                # At least one beat between two messages, so that what changes many times in it is sent once.
                 await asyncio.sleep(BEAT_SECONDS)
+                # Then until something happens. While bytes flow, the rate has to be measured even if nothing else does.
                 seconds = reader.rest_due_at() - loop.time()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(seconds, RATE_SECONDS) if self._bytes_a_second else seconds):
@@ -96,6 +98,7 @@ class Stream:
         for reader in self._readers:
             if event.host:
                 reader.hosts.add(event.host)
+            # A reload may add and remove hosts and clusters.
             if isinstance(event, Reloaded):
                 reader.wants_all = True
             elif not event.host or isinstance(event, WebRefused):
@@ -103,13 +106,14 @@ class Stream:
             reader.wake.set()
 
     def _look_for_silence(self, now: float) -> None:
-        """Find the hosts that something keeps, or keeps no longer, because time went by and nothing else happened."""
-        if now - self._conditions_at < REST_SECONDS / 2:  # another browser's turn has just done it
+        """Find the hosts whose condition changed by time alone, as for a host that has fallen silent."""
+        # Each browser calls this every REST_SECONDS; one look serves them all.
+        if now - self._conditions_at < REST_SECONDS / 2:
             return
         self._conditions_at = now
         found = {}
-        for host, one in self._registry.installations.items():
-            condition = self._registry.condition(one, time.time())
+        for host, installation in self._registry.installations.items():
+            condition = self._registry.condition(installation, time.time())
             if condition is not None:
                 found[host] = condition.name
         changed = {host for host, _ in found.items() ^ self._conditions.items()}
@@ -130,33 +134,30 @@ class Stream:
         return row
 
     async def _rest(self) -> dict[str, object]:
-        """Return the picture without its hosts."""
-        strangers = view.strangers(self._registry)[:SHOWN_STRANGERS]
-        # The first look into the list of card makers takes a fifth of a second.
-        vendors = await asyncio.to_thread(lambda: [vendor_of(MacAddress.parse(one["mac"])) for one in strangers])
+        """Return everything but the hosts."""
+        # In a thread, because the first lookup loads the list of vendors, which takes a fifth of a second.
+        strangers = await asyncio.to_thread(seen, view.strangers(self._registry)[:SHOWN_STRANGERS])
         now = time.time()
         return {
             "at": now,
             "certificates": view.certificates(self._registry, now),
             "refusals": view.refusals(self._registry),
             "unknown": len(self._registry.strangers),
-            "strangers": [
-                {**one, "vendor": vendor, "stanza": stanza(one, vendor)}
-                for one, vendor in zip(strangers, vendors, strict=True)
-            ],
+            "strangers": strangers,
             "notices": view.notices(self._registry),
         }
 
     def _sent_bytes(self) -> int:
-        under_way = sum(one.sent for one in self._registry.activity.values() if one.is_under_way)
+        # What has been sent of unfinished transfers is not in `bytes` yet.
+        under_way = sum(activity.sent for activity in self._registry.activity.values() if activity.is_under_way)
         return self._registry.bytes.total() + under_way
 
     def _rate(self) -> float:
-        """Return the bytes a second that left lately."""
+        """Return the bytes sent per second, over about the last second."""
         now, sent = time.monotonic(), self._sent_bytes()
         then, before = self._sent_before
         if now - then >= RATE_SECONDS:
-            # Nobody looked for longer than that: the mean over hours would tell nothing.
+            # While no browser is connected nothing is measured, and the mean over hours would mean nothing.
             is_recent = now - then < 2 * REST_SECONDS
             self._bytes_a_second = max(0.0, (sent - before) / (now - then)) if is_recent else 0.0
             self._sent_before = (now, sent)

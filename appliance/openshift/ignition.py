@@ -1,7 +1,8 @@
-"""What an Ignition file says about itself: version, cluster, and when its certificates die.
+"""What an Ignition file says about itself: version, cluster, and when its first certificate expires.
 
-`inspect` is total: a file that is not what it should be has problems, in words
-for its owner; nothing raises. It reads spec 2.2.0 (OpenShift up to 4.5) and 3.x.
+`inspect` never raises: whatever is wrong with a file is in the result, in words
+for the operator. It reads specification 2.x (OpenShift up to 4.5 writes 2.2.0)
+and 3.x.
 """
 
 import binascii
@@ -16,48 +17,48 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from appliance.openshift.x509 import Validity, validities
 
-# bootstrap.ign has a few hundred files of some kB; a gzip bomb stops here.
+# For all embedded files together. bootstrap.ign has a few hundred of some kB, so this stops only a gzip bomb.
 MAX_DECODED_BYTES = 64 << 20
 
 _API_INT = re.compile(rb"https://(api-int\.[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)[:/\"'\s]")
 _VERSION = re.compile(r"(?:2\.[0-9]+|3\.[0-9]+)\.[0-9]+(?:-experimental)?", re.ASCII)
-# What templates and instructions leave behind when nobody filled them in.
+# Placeholders of templates and instructions that nobody filled in: <ssh key>, {{ name }}, ${NAME}, CHANGE_ME.
 _PLACEHOLDER = re.compile(
     r"<[A-Za-z][\w .-]*>|\{\{.*?\}\}|\$\{\w+\}|%[A-Z_]{3,}%|@[A-Z_]{3,}@|\b(?:REPLACE|CHANGE)[ _-]?ME\b|\bFIXME\b",
     re.IGNORECASE,
 )
-# The operator's own trust bundle; the cluster neither makes nor renews what is in it.
+# Certificates below here are the operator's own trust bundle. The installer does not make them, so their expiry says
+# nothing about the age of the file.
 _OPERATORS_OWN = "/etc/pki/"
 
 
 @dataclass(frozen=True, slots=True)
 class IgnitionFacts:
-    """What an Ignition file says about itself."""
+    """What `inspect` found in an Ignition file."""
 
-    version: str  # of the specification; "" when it names none
-    expires_at: float | None  # when its first certificate dies, seconds UTC; None when it holds none
-    generated_at: float | None  # about when it was made: where that certificate's life begins
-    api_int: str | None  # the host name of the cluster's internal API that it points to
-    problems: tuple[str, ...]  # why no machine should get it
+    version: str  # of the specification; "" if the file has none
+    expires_at: float | None  # when its first certificate expires, seconds UTC; None if it contains no certificates
+    api_int: str | None  # the name of the cluster's internal API in it, api-int.<name>.<base domain>
+    problems: tuple[str, ...]  # why it should not be served
 
 
 def misfit(facts: IgnitionFacts, cluster_domain: str) -> str | None:
-    """Return why a file with *facts* is not of the cluster *cluster_domain* (<name>.<base domain>), or None."""
+    """Return why a file with *facts* is not for the cluster *cluster_domain* (<name>.<base domain>), or None."""
     expected = f"api-int.{cluster_domain}"
     if facts.api_int is None or facts.api_int == expected:
         return None
-    return f"is for another cluster: it points to {facts.api_int}, this one's is {expected}"
+    return f"belongs to another cluster: it contains {facts.api_int}, expected {expected}"
 
 
 def inspect(data: bytes) -> IgnitionFacts:
-    """Return what the Ignition file with the contents *data* says about itself; its problems are in the result."""
+    """Return what *data*, the contents of an Ignition file, says about itself. Never raises."""
     document = _parse(data)
     if isinstance(document, str):
-        return IgnitionFacts("", None, None, None, (document,))
+        return IgnitionFacts("", None, None, (document,))
     problems: list[str] = []
     version = _at(document, "ignition", "version")
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
-        spelled = repr(version[:40]) if isinstance(version, str) else "missing" if version is None else "not a text"
+        spelled = repr(version[:40]) if isinstance(version, str) else "missing" if version is None else "not a string"
         problems.append(f"ignition.version is {spelled}; OpenShift writes 2.2.0, or 3.1.0 and later")
     problems += _placeholders(document)
     budget = _Budget(MAX_DECODED_BYTES)
@@ -72,51 +73,54 @@ def inspect(data: bytes) -> IgnitionFacts:
             problems.append(f"{name}: {error}")
             continue
         api_ints.update(match[1].decode() for match in _API_INT.finditer(content))
-    first_to_die = min(certificates, key=lambda one: one.not_after, default=None)
     return IgnitionFacts(
         version=version if isinstance(version, str) else "",
-        expires_at=first_to_die.not_after if first_to_die else None,
-        generated_at=first_to_die.not_before if first_to_die else None,
+        expires_at=min((certificate.not_after for certificate in certificates), default=None),
+        # Many embedded files contain the cluster's own name. If another one occurs too, the most frequent decides.
         api_int=api_ints.most_common(1)[0][0] if api_ints else None,
-        # A name may hold half a surrogate pair, which no terminal could print.
+        # A JSON string may have half a surrogate pair, which cannot be encoded as UTF-8 to print or log it.
         problems=tuple(problem.encode(errors="backslashreplace").decode() for problem in problems),
     )
 
 
 class _Budget:
-    """Decodes data URLs until a number of bytes is used up."""
+    """Decodes data URLs, up to a total number of bytes."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.left_bytes = limit_bytes
 
     def decode(self, source: str, compression: object) -> bytes:
-        """Return what a data URL holds (RFC 2397), unpacked; b"" for any other URL. Raises ValueError."""
+        """Return the contents of a data URL (RFC 2397), decompressed, or b"" for any other URL.
+
+        Raises ValueError, with words that follow the file's name, if it cannot be decoded or is too large.
+        """
         if not source.startswith("data:"):
             return b""
         header, comma, payload = source.partition(",")
         if not comma:
-            raise ValueError("a data URL without a comma")
+            raise ValueError("its data URL has no comma")
         content = unquote_to_bytes(payload)
         if header.endswith(";base64"):
             try:
                 content = b64decode(content, validate=True)
             except binascii.Error as error:
-                raise ValueError(f"a data URL that is not base64: {error}") from error
+                raise ValueError(f"its data URL is not valid base64: {error}") from error
         if compression == "gzip":
             content = self._unpack(content)
         self.left_bytes -= len(content)
         if self.left_bytes < 0:
-            raise ValueError("holds more than any Ignition file of OpenShift's")
+            raise ValueError("its contents are larger than those of any OpenShift Ignition file")
         return content
 
     def _unpack(self, packed: bytes) -> bytes:
         unpacker = zlib.decompressobj(wbits=31)  # gzip
         try:
+            # A byte more than is left, so that decode() sees that it is too much.
             content = unpacker.decompress(packed, self.left_bytes + 1)
         except zlib.error as error:
-            raise ValueError(f"is not gzip: {error}") from error
+            raise ValueError(f"its contents are not gzip: {error}") from error
         if not unpacker.eof and len(content) <= self.left_bytes:
-            raise ValueError("gzip that is cut short")
+            raise ValueError("its gzip data is truncated")
         return content
 
 
@@ -125,16 +129,16 @@ def _parse(data: bytes) -> dict[str, object] | str:
     if not data.strip():
         return "is empty"
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return "begins with a byte order mark, which Ignition refuses; save it as plain UTF-8"
+        return "starts with a byte order mark, which Ignition rejects; save it as UTF-8 without one"
     try:
         document = json.loads(data.decode())
     except UnicodeDecodeError as error:
         return f"is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}"
     except json.JSONDecodeError as error:
         return f"is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits; a thousand brackets
-        return f"is not JSON that Ignition takes: {error}"
-    return document if isinstance(document, dict) else f"holds a JSON {type(document).__name__}, not an object"
+    except (ValueError, RecursionError) as error:  # an integer of more than 4,300 digits; deep nesting
+        return f"is not JSON that Ignition accepts: {error}"
+    return document if isinstance(document, dict) else f"contains a JSON {type(document).__name__}, expected an object"
 
 
 def _at(node: object, *path: str) -> object:
@@ -161,22 +165,25 @@ def _embedded(document: dict[str, object]) -> Iterator[tuple[str, str, object]]:
 
 
 def _hosts_of_sources(document: dict[str, object]) -> Iterator[str]:
-    """Yield the api-int names among the hosts of the configurations that this one points to."""
+    """Yield the api-int names among the hosts of the configurations that this one includes.
+
+    master.ign and worker.ign are pointers: each only includes https://api-int…:22623/config/<role>.
+    """
     for word in ("append", "merge"):  # spec 2, spec 3
         for child in _objects(_at(document, "ignition", "config", word)):
             source = child.get("source")
             try:
                 host = urlsplit(source).hostname if isinstance(source, str) else None
-            except ValueError:  # as in http://[
+            except ValueError:  # for example http://[
                 continue
             if host and host.startswith("api-int."):
                 yield host
 
 
 def _placeholders(document: dict[str, object]) -> list[str]:
-    """Return a problem for each text that was never filled in, outside embedded files and units.
+    """Return a problem for each placeholder that was never filled in, outside embedded files and units.
 
-    Those hold shell and Go templates of OpenShift's own, which look the same.
+    Those contain OpenShift's own shell scripts and Go templates, which look the same.
     """
     found = []
     parts = {key: document.get(key) for key in ("ignition", "passwd")}
@@ -188,5 +195,5 @@ def _placeholders(document: dict[str, object]) -> list[str]:
         elif isinstance(node, list):
             waiting += [(f"{where}[{index}]", value) for index, value in enumerate(node)]
         elif isinstance(node, str) and not node.startswith("data:") and (match := _PLACEHOLDER.search(node)):
-            found.append(f"{where} still has the placeholder {match[0]!r}")
+            found.append(f"{where} still contains the placeholder {match[0]!r}")
     return sorted(found)

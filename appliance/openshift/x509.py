@@ -1,9 +1,9 @@
-"""When a certificate is valid: a walk over the first fields of its DER, and nothing else of X.509.
+"""When a certificate is valid: a walk over the first fields of its DER encoding, and nothing else of X.509.
 
 The standard library reads a certificate's dates only from a live TLS
-connection, and the cryptography package is a compiled dependency for two
-numbers; RFC 5280 section 4.1 puts both at a fixed place. Tests judge this
-against cryptography.
+connection, and the cryptography package would be a compiled dependency for two
+numbers. RFC 5280 section 4.1 puts both at a fixed place. The tests compare the
+result with cryptography's.
 """
 
 import binascii
@@ -25,9 +25,9 @@ class Validity:
 
 
 def validities(pem: bytes) -> tuple[Validity, ...]:
-    """Return the dates of every CERTIFICATE block in *pem*, in its order.
+    """Return the dates of every CERTIFICATE block in *pem*, in order.
 
-    Raises ValueError when a block is no certificate.
+    Raises ValueError if a block is not a certificate.
     """
     return tuple(validity(_der(match[1])) for match in _PEM.finditer(pem))
 
@@ -35,7 +35,7 @@ def validities(pem: bytes) -> tuple[Validity, ...]:
 def validity(der: bytes) -> Validity:
     """Return the dates of one certificate (RFC 5280 section 4.1.2.5).
 
-    Raises ValueError when *der* does not hold one.
+    Raises ValueError if *der* is not a certificate.
     """
     certificate, _ = _open(der, 0, _SEQUENCE)
     fields, _ = _open(certificate, 0, _SEQUENCE)
@@ -54,7 +54,7 @@ def _der(base64_text: bytes) -> bytes:
     try:
         return binascii.a2b_base64(base64_text)
     except binascii.Error as error:
-        raise ValueError(f"a CERTIFICATE block is not base64: {error}") from error
+        raise ValueError(f"a CERTIFICATE block is not valid base64: {error}") from error
 
 
 def _open(data: bytes, at: int, tag: int) -> tuple[bytes, int]:
@@ -63,13 +63,14 @@ def _open(data: bytes, at: int, tag: int) -> tuple[bytes, int]:
     if len(header) < 2 or header[0] != tag:
         raise ValueError("not a certificate")
     length, start = header[1], at + 2
+    # The long form: the low bits say how many bytes the length has. Four are enough for anything that fits in memory.
     if length >= 0x80:
         size = length & 0x7F
         if not 1 <= size <= 4:
             raise ValueError("not a certificate")
         length, start = int.from_bytes(data[start : start + size]), start + size
     if start + length > len(data):
-        raise ValueError("a certificate is cut short")
+        raise ValueError("a certificate is truncated")
     return data[start : start + length], start + length
 
 
@@ -78,8 +79,8 @@ def _time(data: bytes, at: int) -> tuple[float, int]:
     raw, after = _open(data, at, _UTC_TIME if is_utc_time else _GENERALIZED_TIME)
     text = raw.decode("ascii", "replace")
     if is_utc_time:
-        # Two digits of year: 50 to 99 are of the last century (RFC 5280 section 4.1.2.5.1).
+        # Two-digit years from 50 to 99 are 1950 to 1999 (RFC 5280 section 4.1.2.5.1).
         text = ("19" if text[:2] >= "50" else "20") + text
     if not re.fullmatch(r"\d{14}Z", text, re.ASCII):
-        raise ValueError(f"a certificate has the date {text!r}")
+        raise ValueError(f"a certificate has the invalid date {text!r}")
     return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp(), after

@@ -1,9 +1,13 @@
-"""An installation as the text that the journal keeps, and back."""
+"""An installation as the text that the journal keeps, and back; and its events, back from their facts."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
+from enum import StrEnum
+from functools import cache
+from typing import get_args, get_type_hints
 
+from appliance.events import AnyEvent
 from appliance.install.lifecycle import Condition, Installation, Order, Stage
 
 _NAMES = tuple(field.name for field in fields(Installation))
@@ -47,3 +51,59 @@ def _condition(document: Mapping[str, object], name: str) -> Condition | None:
         return None
     title, hint, since = parts
     return Condition(title, hint, since)
+
+
+def event_of(kind: str, host: str, facts: Mapping[str, object]) -> AnyEvent | None:
+    """Return the event of this *kind* that has these *facts*, as `Event.facts` gave them and JSON brought them back.
+
+    A fact that an older version did not keep has its default, or is empty or 0;
+    one that this version does not know is dropped. None comes back for a kind
+    that this version does not know, and for facts of other types than it keeps.
+    """
+    event_type = _event_types().get(kind)
+    if event_type is None:
+        return None
+    values: dict[str, object] = {"host": host}
+    for name, (value_type, default) in _fields_of(kind).items():
+        try:
+            values[name] = _typed(facts[name], value_type) if name in facts else default
+        except (ValueError, TypeError):
+            return None
+        if values[name] is MISSING:
+            return None
+    return event_type(**values)  # type: ignore[arg-type] # names and types are the ones of its own fields
+
+
+@cache
+def _event_types() -> dict[str, type[AnyEvent]]:
+    return {event_type.kind: event_type for event_type in get_args(AnyEvent)}
+
+
+@cache
+def _fields_of(kind: str) -> dict[str, tuple[type, object]]:
+    """Return each fact that events of this *kind* have: its type, and what it is where it is missing.
+
+    `Event.facts` leaves out what is empty, so a missing text is "". A missing
+    name of an enumeration has no such value, and is MISSING.
+    """
+    event_type = _event_types()[kind]
+    types = get_type_hints(event_type)
+    found: dict[str, tuple[type, object]] = {}
+    for field in fields(event_type):
+        if field.name == "host":
+            continue
+        empty = MISSING if issubclass(types[field.name], StrEnum) else types[field.name]()
+        found[field.name] = types[field.name], empty if field.default is MISSING else field.default
+    return found
+
+
+def _typed(value: object, value_type: type) -> object:
+    """Return *value* as *value_type*; raises ValueError or TypeError when JSON brought something else."""
+    if issubclass(value_type, StrEnum):
+        return value_type(str(value))
+    # Another JSON writer may spell 2.0 as 2. And True is an int in Python, but no number of ours.
+    if value_type is float and type(value) is int:
+        return float(value)
+    if type(value) is not value_type:
+        raise TypeError(f"expected {value_type.__name__}, got {value!r}")
+    return value

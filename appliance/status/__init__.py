@@ -1,1 +1,5 @@
-"""What is told of machines, for the dashboard, the control socket and every command alike."""
+"""What is reported about machines: `view` and its `shapes`, a boot's `timeline`, and how things are spelled.
+
+The dashboard, the control socket and every command report from here, so that
+they say the same. `install/` and `state/` import nothing from here.
+"""

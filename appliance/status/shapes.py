@@ -1,4 +1,4 @@
-"""The JSON that the control socket and the dashboard tell, as types.
+"""The JSON that the control socket and the dashboard send, as types.
 
 Times (…_at, since) are seconds since the epoch, UTC; sizes are bytes.
 """
@@ -7,7 +7,7 @@ from typing import TypedDict
 
 
 class Progress(TypedDict):
-    """A transfer under way."""
+    """A running download."""
 
     what: str  # loader, kernel, initramfs, rootfs, metal …
     path: str
@@ -18,10 +18,10 @@ class Progress(TypedDict):
 
 
 class ConditionRow(TypedDict):
-    """What keeps a host from getting on."""
+    """A problem that keeps a host from continuing."""
 
     name: str
-    hint: str
+    hint: str  # the known causes, and what to do
     since: float
 
 
@@ -33,18 +33,18 @@ class HostRow(TypedDict):
     cluster: str
     role: str
     address: str
-    mac: str  # that it boots from
-    arch: str  # as its DHCP client says; "" until then
+    mac: str  # of the card that it boots from
+    arch: str  # as its DHCP client reports it; "" before that
     stage: str
-    step: int  # the stage's number, of 11
+    step: int  # the stage's number, 0 (waiting) to 11 (joining)
     since: float | None  # when it reached that stage
-    reached: dict[str, float]  # stage → when, in the order of time
-    order: str  # what its next boot does: install, local or hold
-    install: str  # how often it may install: once, always or never
-    number: int  # of its installations and tries, this one
-    tries: int  # before this one, in vain
+    reached: dict[str, float]  # stage → when it was reached, earliest first
+    order: str  # what its next network boot does: install, local (boot from disk) or hold
+    install: str  # from cluster.yaml: once, always or never
+    number: int  # of this installation or attempt, counted from 1
+    tries: int  # failed attempts directly before this one
     progress: Progress | None
-    awaits: str  # what it was told to wait for, or ""
+    awaits: str  # what it was told to wait for, as host:port, or ""
     seen_at: float | None
     condition: ConditionRow | None
 
@@ -68,7 +68,7 @@ class CertificateRow(TypedDict):
     version: str  # of the specification
     expires_at: float | None
     seconds_left: float | None
-    problem: str  # why what stands on disk is not served
+    problem: str  # why the file on disk is not served, or ""
 
 
 class RefusalRow(TypedDict):
@@ -84,7 +84,7 @@ class RefusalRow(TypedDict):
 
 
 class Status(TypedDict):
-    """The whole picture."""
+    """Everything at once."""
 
     at: float
     appliance: str  # its version
@@ -92,12 +92,12 @@ class Status(TypedDict):
     hosts: list[HostRow]
     certificates: list[CertificateRow]
     refusals: list[RefusalRow]  # the latest, oldest first
-    unknown: int  # machines
-    notices: list[str]  # what is wrong with the appliance itself
+    unknown: int  # number of unknown machines
+    notices: list[str]  # faults of the appliance itself
 
 
 class StrangerRow(TypedDict):
-    """An unknown machine."""
+    """A machine that asked for an address and is in no cluster.yaml."""
 
     mac: str
     first_at: float
@@ -110,22 +110,29 @@ class StrangerRow(TypedDict):
     interface: str
 
 
+class SeenRow(StrangerRow):
+    """An unknown machine, and how to add it to cluster.yaml."""
+
+    vendor: str  # of its network card; "" when unknown
+    stanza: str  # its entry for cluster.yaml, to complete
+
+
 class Step(TypedDict):
     """One event of a boot."""
 
     at: float
-    seconds: float  # until the next one
+    seconds: float  # until the next step
     kind: str
-    times: int
-    asked: str
-    told: str
+    times: int  # how often in a row
+    asked: str  # what the machine did
+    told: str  # what the appliance answered or did
 
 
 class RecordRow(TypedDict):
-    """One installation of a host, done or given up."""
+    """One installation of a host, finished or abandoned."""
 
     number: int
-    stage: str  # that it came to
+    stage: str  # the last that it reached
     began_at: float | None
     ended_at: float | None
 
@@ -135,18 +142,18 @@ class Explanation(TypedDict):
 
     host: HostRow
     steps: list[Step]
-    missing: str
+    missing: str  # what has to happen next
     records: list[RecordRow]
 
 
 class EventRow(TypedDict):
     """One event of the journal."""
 
-    id: int  # 0 for one that is not on disk yet
+    id: int  # 0 for an event that is not on disk yet
     at: float
     host: str
     number: int  # of the host's installation; 0 without one
     kind: str
     facts: dict[str, str | int | float]
-    times: int  # how often it came in a row
-    last_at: float
+    times: int  # how often it happened in a row
+    last_at: float  # when it last happened

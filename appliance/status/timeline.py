@@ -1,43 +1,58 @@
-"""A host's boot as a story: what it asked, what it was told, how long each step took, and what comes next."""
+"""A host's boot as a story: what the machine did, what it got, how long each step took, and what has to happen next.
+
+The words are written for the classes of `appliance.events`. Each match on them
+ends in assert_never, so that mypy reports an event that has no words yet.
+"""
 
 import json
 from collections.abc import Sequence
+from typing import assert_never
 
+from appliance import events
+from appliance.events import AnyEvent, Client
 from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.model import Host, Install
+from appliance.state.encoding import event_of
 from appliance.state.journal import Row
 from appliance.status.shapes import Step
+from appliance.status.spelling import duration, size
 from appliance.web.machineconfig import LONGEST_WAIT_SECONDS
 
-Facts = dict[str, object]
+Words = tuple[str, str]  # what the machine did, what the appliance did; either may be ""
 
-_FIRMWARE = ("pxe", "http")
-_CLIENTS = {"pxe": "firmware (PXE)", "http": "firmware (UEFI HTTP Boot)", "ipxe": "iPXE", "os": "an operating system"}
+_FIRMWARE = (Client.PXE, Client.HTTP)
+_CLIENTS = {
+    Client.PXE: "firmware (PXE)",
+    Client.HTTP: "firmware (UEFI HTTP Boot)",
+    Client.IPXE: "iPXE",
+    Client.OS: "the operating system",
+}
 
 _NEXT = {
     Stage.WAITING: "power it on, with the network first in its boot order",
-    Stage.FIRMWARE: "the firmware must fetch its boot file",
-    Stage.LOADER: "iPXE must start and ask for an address",
-    Stage.IPXE: "iPXE must fetch its script",
-    Stage.SCRIPT: "iPXE must fetch the kernel",
-    Stage.KERNEL: "iPXE must fetch the initramfs",
-    Stage.INITRAMFS: "the kernel must start and ask for {after_initramfs}",
+    Stage.FIRMWARE: "the firmware must download its boot file",
+    Stage.LOADER: "iPXE must start and request an address",
+    Stage.IPXE: "iPXE must download its script",
+    Stage.SCRIPT: "iPXE must download the kernel",
+    Stage.KERNEL: "iPXE must download the initramfs",
+    Stage.INITRAMFS: "the kernel must start and download {after_initramfs}",
     Stage.IMAGE: "{after_image}",
-    Stage.IGNITION: "it writes its disk; it must restart, and start its system from there",
-    Stage.INSTALLED: "its system must start from the disk and ask for an address",
-    Stage.BOOTED: "its system must ask for api-int, to join the cluster",
-    Stage.JOINING: "nothing: it has all that the appliance gives",
+    Stage.IGNITION: "it writes its disk; it must then restart and boot from that disk",
+    Stage.INSTALLED: "its system must boot from disk and request an address",
+    Stage.BOOTED: "its system must resolve api-int, to join the cluster",
+    Stage.JOINING: "nothing; it has everything that the appliance provides",
 }
 
 
 def last_boot(rows: Sequence[Row]) -> list[Row]:
-    """Return the events since the machine's firmware last began to ask, or all when it never did."""
+    """Return the events since the machine's firmware last sent its first DHCP message, or all if it never did."""
     start, was_firmware = 0, False
     for index, row in enumerate(rows):
+        # What the appliance itself concludes falls between a firmware's DHCP messages, and separates no boots.
         if row.kind.startswith("install."):
             continue
-        facts = json.loads(row.facts)
-        is_firmware = row.kind.startswith("dhcp.") and facts.get("client") in _FIRMWARE
+        is_firmware = _is_of_firmware(_event(row))
+        # Firmware repeats itself; only the first message after something else begins a boot.
         if is_firmware and not was_firmware:
             start = index
         was_firmware = is_firmware
@@ -49,7 +64,8 @@ def steps(rows: Sequence[Row], now: float) -> list[Step]:
     found: list[Step] = []
     for index, row in enumerate(rows):
         until = rows[index + 1].at if index + 1 < len(rows) else now
-        asked, told = words(row.kind, json.loads(row.facts))
+        event = _event(row)
+        asked, told = _unknown(row) if event is None else words(event)
         found.append(
             {
                 "at": row.at,
@@ -63,66 +79,191 @@ def steps(rows: Sequence[Row], now: float) -> list[Step]:
     return found
 
 
-def missing(one: Installation, host: Host) -> str:
-    """Return what has to happen next, in words for the operator."""
-    if one.order is Order.HOLD and one.stage < Stage.INSTALLED:
-        return f"it is held: `ocp-appliance release {host.short_name}` lets it go on"
-    if one.is_told_to_wait:
+def missing(installation: Installation, host: Host) -> str:
+    """Return what has to happen next, as a clause for the operator."""
+    if installation.order is Order.HOLD and installation.stage < Stage.INSTALLED:
+        return f"it is held; `ocp-appliance release {host.short_name}` lets it continue"
+    if installation.is_told_to_wait:
         minutes = f"{LONGEST_WAIT_SECONDS / 60:.0f} minutes"
-        return f"something must answer on api-int:22623; it waits for that, {minutes} at most, and then installs"
-    if host.install is Install.NEVER and one.stage < Stage.BOOTED:
-        return "it has `install: never`: it must start its system from its own disk"
-    if one.boots_live:
-        parts = {"after_initramfs": "its rootfs", "after_image": "the installer must ask for its Ignition"}
+        return f"api-int:22623 must answer; it waits for that at most {minutes}, and then installs anyway"
+    if host.install is Install.NEVER and installation.stage < Stage.BOOTED:
+        return "it has `install: never`; it must boot from its own disk"
+    if installation.boots_live:
+        parts = {"after_initramfs": "its rootfs", "after_image": "the installer must request its Ignition"}
     else:
-        lacks_ignition = one.delivered_at is None
-        after_initramfs = "its Ignition" if lacks_ignition else "the disk image"
-        after_image = "the installer must ask for its Ignition" if lacks_ignition else "the disk image must come whole"
-        parts = {"after_initramfs": after_initramfs, "after_image": after_image}
-    return _NEXT[one.stage].format(**parts)
+        # A legacy installer takes its Ignition before the disk image.
+        needs_ignition = installation.delivered_at is None
+        parts = {
+            "after_initramfs": "its Ignition" if needs_ignition else "the disk image",
+            "after_image": f"the installer must {'request its Ignition' if needs_ignition else 'load its whole image'}",
+        }
+    return _NEXT[installation.stage].format(**parts)
 
 
-def words(kind: str, facts: Facts) -> tuple[str, str]:
-    """Return what a machine asked and what it was told, for one event."""
-    client = _CLIENTS.get(str(facts.get("client", "")), "")
-    path, total = str(facts.get("path", "")), _size(facts.get("total"))
-    why = str(facts.get("why", ""))
-    boot = f", boot {facts['boot']}" if facts.get("boot") else ", no boot file"
-    boot = "" if facts.get("client") == "os" else boot
-    through = f" through relay {facts['relay']}" if facts.get("relay") else ""
-    seconds = facts.get("seconds")
-    duration = f" in {seconds:.1f} s" if isinstance(seconds, int | float) else ""
-    what = str(facts.get("what", ""))
-    table = {
-        "dhcp.offer": (f"{client} looks for an address{through}", f"offered {facts.get('address')}{boot}"),
-        "dhcp.ack": (f"{client} takes an address{through}", f"given {facts.get('address')}{boot}"),
-        "dhcp.pass": (f"{client} looks for an address{through}", "left to the other DHCP server; nothing to boot"),
-        "dhcp.nak": (f"wants {facts.get('asked')}", f"refused: its address is {facts.get('address')}"),
-        "dhcp.decline": (f"found {facts.get('address')} in use by another machine", ""),
-        "dhcp.release": (f"gives {facts.get('address')} back", ""),
-        "tftp.start": (f"{path} by TFTP", f"{total}"),
-        "tftp.done": (f"has {path}", f"{total}{duration}, {facts.get('resent', 0)} blocks twice"),
-        "tftp.abort": (f"ends the transfer of {path} itself", why),
-        "tftp.fail": (f"{path} by TFTP", f"failed: {why}"),
-        "web.start": (f"{what} {path}", f"{total}"),
-        "web.done": (f"has {path}", f"{_size(facts.get('sent'))}{duration}"),
-        "web.broken": (f"{what} {path}", f"broke off after {_size(facts.get('sent'))} of {total}: {why}"),
-        "web.refuse": (f"{what} {path}", f"refused with {facts.get('status')}: {why}"),
-        "web.wait-over": ("has waited for the machine config server", why),
-        "dns.asked": (f"looks up {facts.get('name')}", ""),
-        "operator.order": (f"operator: {facts.get('order')}", ""),
-        "install.stage": ("", f"reached {facts.get('stage')}"),
-        "install.condition": ("", f"{facts.get('name')}: {facts.get('hint')}"),
-        "install.settled": ("", "had the time to write its disk"),
-    }
-    return table.get(kind, (kind, ", ".join(f"{name} {value}" for name, value in facts.items())))
+def words(event: AnyEvent) -> Words:
+    """Return what a machine did and what it got, for one event."""
+    match event:
+        case events.DhcpOffered() | events.DhcpAcknowledged() | events.DhcpPassed():
+            return _address_words(event)
+        case events.DhcpRefused() | events.DhcpDeclined() | events.DhcpReleased() | events.DhcpMisplaced():
+            return _misfit_words(event)
+        case events.TftpStarted() | events.TftpFinished() | events.TftpFailed() | events.TftpAborted():
+            return _tftp_words(event)
+        case events.WebStarted() | events.WebProgress() | events.WebFinished():
+            return _download_words(event)
+        case events.WebBroken() | events.WebRefused() | events.WaitEnded():
+            return _web_trouble_words(event)
+        case events.DnsAsked():
+            return f"looks up {event.name}", ""
+        case events.Ordered():
+            return f"operator: {event.order}", ""
+        case events.StageReached():
+            return "", f"reached {event.stage}"
+        case events.ConditionRaised():
+            return "", f"{event.name}: {event.hint}"
+        case events.InstallSettled():
+            return "", "enough time has passed to write its disk"
+        case _:
+            return _appliance_words(event)
 
 
-def _size(value: object) -> str:
-    if not isinstance(value, int | float):
+def _address_words(event: events.DhcpOffered | events.DhcpAcknowledged | events.DhcpPassed) -> Words:
+    client, via = _CLIENTS[event.client], _via(event.relay)
+    match event:
+        case events.DhcpPassed():
+            return f"{client} looks for a DHCP server{via}", "left to the other DHCP server; nothing to boot"
+        case events.DhcpOffered():
+            return f"{client} looks for a DHCP server{via}", f"offered {event.address}{_boot_file(event)}"
+        case events.DhcpAcknowledged():
+            return f"{client} requests an address{via}", f"assigned {event.address}{_boot_file(event)}"
+        case _:
+            assert_never(event)
+
+
+def _misfit_words(
+    event: events.DhcpRefused | events.DhcpDeclined | events.DhcpReleased | events.DhcpMisplaced,
+) -> Words:
+    match event:
+        case events.DhcpRefused():
+            return f"requests {event.asked}{_via(event.relay)}", f"refused (NAK): its address is {event.address}"
+        case events.DhcpDeclined():
+            return f"reports that another machine uses {event.address}", "find that machine and change its address"
+        case events.DhcpReleased():
+            return f"releases {event.address}", ""
+        case events.DhcpMisplaced():
+            place = f" on interface {event.interface}" if event.interface else ""
+            remedy = "connect it to the VLAN of that address, or correct its address in cluster.yaml"
+            return (
+                f"looks for a DHCP server{_via(event.relay)}{place}",
+                f"no answer: its address {event.address} is of another network; {remedy}",
+            )
+        case _:
+            assert_never(event)
+
+
+def _tftp_words(event: events.TftpStarted | events.TftpFinished | events.TftpFailed | events.TftpAborted) -> Words:
+    match event:
+        case events.TftpStarted():
+            return f"requests {event.path} by TFTP", size(event.total)
+        case events.TftpFinished():
+            resent = f", {event.resent} blocks resent" if event.resent else ""
+            return f"received {event.path}", f"{size(event.total)} in {duration(event.seconds)}{resent}"
+        case events.TftpFailed():
+            return f"requests {event.path} by TFTP", f"failed: {event.why}"
+        case events.TftpAborted():
+            return f"aborts the transfer of {event.path}", event.why
+        case _:
+            assert_never(event)
+
+
+def _download_words(event: events.WebStarted | events.WebProgress | events.WebFinished) -> Words:
+    match event:
+        case events.WebStarted():
+            return f"requests {event.what} {event.path}", size(event.total)
+        case events.WebProgress():
+            return f"downloads {event.what} {event.path}", f"{size(event.sent)} of {size(event.total)}"
+        case events.WebFinished():
+            return f"received {event.path}", f"{size(event.sent)} in {duration(event.seconds)}"
+        case _:
+            assert_never(event)
+
+
+def _web_trouble_words(event: events.WebBroken | events.WebRefused | events.WaitEnded) -> Words:
+    match event:
+        case events.WebBroken():
+            sent = f"{size(event.sent)} of {size(event.total)}"
+            return f"requests {event.what} {event.path}", f"interrupted after {sent}: {event.why}"
+        case events.WebRefused():
+            return f"requests {event.what} {event.path}", f"refused with status {event.status}: {event.why}"
+        case events.WaitEnded():
+            return "has waited for the machine config server", event.why
+        case _:
+            assert_never(event)
+
+
+def _appliance_words(
+    event: events.DhcpUnknown
+    | events.RogueDhcp
+    | events.FileUnservable
+    | events.ImageVerified
+    | events.ImageDamaged
+    | events.IgnitionLoaded
+    | events.IgnitionRefused
+    | events.CertificatesDying
+    | events.StateTrouble
+    | events.Reloaded
+    | events.ReloadRefused,
+) -> Words:
+    """Return the words of an event that concerns no host of ours, and so occurs in no host's boot."""
+    match event:
+        case events.DhcpUnknown():
+            return f"unknown machine {event.mac} looks for a DHCP server{_via(event.relay)}", ""
+        case events.RogueDhcp():
+            return f"DHCP server {event.server} answers on interface {event.interface}", f"it offered {event.offered}"
+        case events.FileUnservable() | events.IgnitionRefused():
+            return "", f"cannot serve {event.path}: {event.why}"
+        case events.ImageVerified():
+            return "", f"{event.path} has the expected sha256"
+        case events.ImageDamaged():
+            return "", f"{event.path} has sha256 {event.sha256}, expected {event.expected}; it is not served"
+        case events.IgnitionLoaded():
+            return "", f"loaded {event.path}"
+        case events.CertificatesDying():
+            return "", f"{event.path}: {event.hint}"
+        case events.StateTrouble():
+            return "", event.why
+        case events.Reloaded():
+            return "", f"loaded configuration {event.version}"
+        case events.ReloadRefused():
+            return "", f"reload refused, still serving {event.version}: {event.why}"
+        case _:
+            assert_never(event)
+
+
+def _event(row: Row) -> AnyEvent | None:
+    return event_of(row.kind, row.host, json.loads(row.facts))
+
+
+def _unknown(row: Row) -> Words:
+    """Return an event of another version, of which this one knows no words."""
+    facts = json.loads(row.facts)
+    return row.kind, ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
+def _is_of_firmware(event: AnyEvent | None) -> bool:
+    match event:
+        case events.DhcpOffered() | events.DhcpAcknowledged() | events.DhcpPassed():
+            return event.client in _FIRMWARE
+        case _:
+            return False
+
+
+def _via(relay: str) -> str:
+    return f" via relay {relay}" if relay else ""
+
+
+def _boot_file(event: events.DhcpOffered | events.DhcpAcknowledged) -> str:
+    # An operating system boots nothing from the network, and is not told what to.
+    if event.client is Client.OS:
         return ""
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.2f} GB"
+    return f", boot file {event.boot}" if event.boot else ", no boot file"

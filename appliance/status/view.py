@@ -1,8 +1,9 @@
-"""What the appliance knows, as JSON: for the command line, the dashboard and nobody's code in particular.
+"""The appliance's state as JSON, the same for the dashboard, the control socket and every command.
 
-Times are seconds since the epoch, UTC; sizes are bytes.
+The shapes are in `shapes.py`. Times are seconds since the epoch, UTC; sizes are bytes.
 """
 
+import json
 import time
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from appliance.install.activity import Activity
 from appliance.install.lifecycle import Condition
 from appliance.model import Cluster, Host
 from appliance.registry import Registry
+from appliance.state.journal import Row
 from appliance.status.shapes import (
     CertificateRow,
     ClusterRow,
     ConditionRow,
+    EventRow,
     Explanation,
     HostRow,
     Progress,
@@ -26,12 +29,13 @@ from appliance.status.shapes import (
 from appliance.status.timeline import last_boot, missing, steps
 from appliance.web.compile import MACHINE_CONFIG_PORT
 
-SHOWN_REFUSALS = 20
+SHOWN_REFUSALS = 20  # about as many as fit a screen below the hosts
+# A whole installation is about 40 events; a host that loops repeats few kinds, and those are counted, not listed.
 EXPLAINED_EVENTS = 2000
 
 
 def status(registry: Registry, now: float | None = None) -> Status:
-    """Return the whole picture: clusters, hosts, certificates, refusals, unknown machines, and what is wrong."""
+    """Return everything at *now*, seconds UTC: clusters, hosts, certificates, refusals, the appliance's own faults."""
     now = time.time() if now is None else now
     rows = [_row(registry, cluster, host, now) for cluster in registry.clusters for host in cluster.hosts]
     return {
@@ -47,22 +51,23 @@ def status(registry: Registry, now: float | None = None) -> Status:
 
 
 def refusals(registry: Registry) -> list[RefusalRow]:
-    """Return the latest requests that got an error, oldest first."""
+    """Return the latest SHOWN_REFUSALS requests that got an error, oldest first."""
     return [_refusal(at, event) for at, event in list(registry.refusals)[-SHOWN_REFUSALS:]]
 
 
 def notices(registry: Registry) -> list[str]:
-    """Return what is wrong with the appliance itself."""
+    """Return the faults of the appliance itself: a state directory that it cannot write, or a state file set aside."""
     return [notice for notice in (registry.journal.trouble, registry.journal.notice) if notice]
 
 
 def row(registry: Registry, host: Host, now: float | None = None) -> HostRow:
-    """Return one host: who it is, how far it is, and what keeps it."""
+    """Return one host at *now*, seconds UTC: its identity, its stage, and what keeps it from continuing."""
     return _row(registry, registry.cluster_of[host.name], host, time.time() if now is None else now)
 
 
 def _row(registry: Registry, cluster: Cluster, host: Host, now: float) -> HostRow:
-    one = registry.installations[host.name]
+    installation = registry.installations[host.name]
+    reached = {stage.name.lower(): at for stage, at in installation.reached.items()}
     activity = registry.activity.get(host.name)
     return {
         "host": host.name,
@@ -70,20 +75,20 @@ def _row(registry: Registry, cluster: Cluster, host: Host, now: float) -> HostRo
         "cluster": cluster.name,
         "role": host.role.value,
         "address": str(host.address),
-        "mac": one.mac or str(host.macs[0]),
-        "arch": one.arch,
-        "stage": one.stage.name.lower(),
-        "step": int(one.stage),  # of Stage.JOINING
-        "since": one.reached.get(one.stage),
-        "reached": {stage.name.lower(): at for stage, at in sorted(one.reached.items(), key=lambda item: item[1])},
-        "order": one.order.value,
+        "mac": installation.mac or str(host.macs[0]),
+        "arch": installation.arch,
+        "stage": installation.stage.name.lower(),
+        "step": int(installation.stage),
+        "since": installation.reached.get(installation.stage),
+        "reached": dict(sorted(reached.items(), key=lambda item: item[1])),
+        "order": installation.order.value,
         "install": host.install.value,
-        "number": one.number,
-        "tries": one.tries,
+        "number": installation.number,
+        "tries": installation.tries,
         "progress": _progress(activity),
-        "awaits": f"api-int:{MACHINE_CONFIG_PORT}" if one.is_told_to_wait else "",
+        "awaits": f"api-int:{MACHINE_CONFIG_PORT}" if installation.is_told_to_wait else "",
         "seen_at": activity.seen_at if activity else None,
-        "condition": _condition(registry.condition(one, now)),
+        "condition": _condition(registry.condition(installation, now)),
     }
 
 
@@ -92,7 +97,7 @@ def _condition(found: Condition | None) -> ConditionRow | None:
 
 
 def certificates(registry: Registry, now: float) -> list[CertificateRow]:
-    """Return each Ignition file with the time that its certificates have left."""
+    """Return each Ignition file with the time until its first certificate expires; negative once it has."""
     return [
         {
             "file": Path(state.path).name,
@@ -107,36 +112,36 @@ def certificates(registry: Registry, now: float) -> list[CertificateRow]:
 
 
 def strangers(registry: Registry) -> list[StrangerRow]:
-    """Return the unknown machines, the one seen last first."""
+    """Return the unknown machines, the latest first."""
     return [
         {
-            "mac": one.mac,
-            "first_at": one.first_at,
-            "last_at": one.last_at,
-            "times": one.times,
-            "client": one.client,
-            "arch": one.arch,
-            "vendor_class": one.vendor_class,
-            "relay": one.relay,
-            "interface": one.interface,
+            "mac": machine.mac,
+            "first_at": machine.first_at,
+            "last_at": machine.last_at,
+            "times": machine.times,
+            "client": machine.client,
+            "arch": machine.arch,
+            "vendor_class": machine.vendor_class,
+            "relay": machine.relay,
+            "interface": machine.interface,
         }
-        for one in registry.strangers.latest()
+        for machine in registry.strangers.latest()
     ]
 
 
 def explanation(registry: Registry, host: Host, now: float | None = None, *, is_whole: bool = False) -> Explanation:
-    """Return a host's last boot, or all of its installation, step by step, and what is missing now."""
+    """Return a host's last boot step by step, or (*is_whole*) its current installation, and what it is waiting for."""
     now = time.time() if now is None else now
-    one = registry.installations[host.name]
+    installation = registry.installations[host.name]
     records = registry.journal.records(host.name)
     if is_whole:
-        boot = registry.journal.events(host=host.name, number=one.number, limit=EXPLAINED_EVENTS)
+        boot = registry.journal.events(host=host.name, number=installation.number, limit=EXPLAINED_EVENTS)
     else:
         boot = last_boot(registry.journal.events(host=host.name, limit=EXPLAINED_EVENTS))
     return {
         "host": row(registry, host, now),
         "steps": steps(boot, now),
-        "missing": missing(one, host),
+        "missing": missing(installation, host),
         "records": [
             {
                 "number": record.number,
@@ -146,6 +151,20 @@ def explanation(registry: Registry, host: Host, now: float | None = None, *, is_
             }
             for record in records
         ],
+    }
+
+
+def event_row(row: Row) -> EventRow:
+    """Return an event of the journal."""
+    return {
+        "id": row.id,
+        "at": row.at,
+        "host": row.host,
+        "number": row.number,
+        "kind": row.kind,
+        "facts": json.loads(row.facts),
+        "times": row.times,
+        "last_at": row.last_at,
     }
 
 

@@ -49,7 +49,7 @@ def test_an_installed_machine_boots_from_its_disk(appliance: tuple[Segment, Path
     done = made.simulate("bs")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bs.ocp45.example.localdomain: booted from its disk" in done.stdout
-    assert "0 bytes fetched" in done.stdout
+    assert "0 bytes downloaded" in done.stdout
 
 
 def test_a_mac_address_names_its_host(appliance: tuple[Segment, Path]) -> None:

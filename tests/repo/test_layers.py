@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,8 +35,6 @@ BLIND_TO = PACKET_LIBRARIES | {
     "socket",
 }
 BLIND_TO |= {"ssl", "sqlite3", "threading", "time", "yaml"}
-# The list of Ethernet makers is scapy's; it is data, and no packet.
-OTHER_USES = {"appliance/status/oui.py": {"scapy.libs.manuf"}}
 
 
 def _name(path: Path) -> str:
@@ -77,7 +76,14 @@ def test_packet_libraries_are_for_compiling() -> None:
         for path in MODULES
         if path.name != "compile.py"
     }
-    assert {name: modules for name, modules in used.items() if modules - OTHER_USES.get(name, set())} == {}
+    assert {name: modules for name, modules in used.items() if modules} == {}
+
+
+def test_scapy_is_for_tests_alone() -> None:
+    """scapy is GPL-2.0-only and this project Apache-2.0: what is installed and served may not rest on it."""
+    assert [_name(path) for path in MODULES if any(_top(module) == "scapy" for module in _imports(path))] == []
+    runtime = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert [line for line in runtime if line.startswith("scapy")] == []
 
 
 def test_socket_options_are_set_in_one_place() -> None:
@@ -105,7 +111,7 @@ def test_modules_are_named_after_what_they_hold() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """`ocp-appliance --help` answers before an operator wonders."""
-    heavy = ["aiohttp", "asyncio", "dnslib", "prometheus_client", "pydantic", "rich", "scapy", "sqlite3", "yaml"]
+    heavy = ["aiohttp", "asyncio", "dnslib", "netaddr", "prometheus_client", "pydantic", "rich", "sqlite3", "yaml"]
     script = f"import sys, appliance.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

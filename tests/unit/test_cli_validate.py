@@ -117,7 +117,7 @@ def test_life_of_the_certificates_is_shown(tmp_path: Path) -> None:
     as_text = CliRunner().invoke(cli, arguments).stdout.splitlines()
     as_json = json.loads(CliRunner().invoke(cli, [*arguments, "-o", "json"]).stdout)
 
-    assert as_text[1] == f"{tmp_path}/cluster.yaml: bootstrap.ign is good until {soon:%Y-%m-%d %H:%M} UTC"
+    assert as_text[1] == f"{tmp_path}/cluster.yaml: bootstrap.ign expires at {soon:%Y-%m-%d %H:%M} UTC"
     assert as_json["clusters"][0]["ignitionExpiry"] == {"bootstrap.ign": soon.timestamp()}
 
 

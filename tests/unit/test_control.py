@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from appliance.cli import cli
 from appliance.control import MAX_CONNECTIONS, MAX_REQUEST_BYTES, ControlServer, ask, socket_path
 from appliance.errors import ApplianceError, ControlError, ListenError
-from appliance.events import Client, DhcpUnknown, Ordered, WebKind
+from appliance.events import Client, DhcpMisplaced, DhcpUnknown, Ordered, WebKind
 from appliance.install.lifecycle import Order, Stage
 from appliance.model import Role
 from tests.boots import LIVE, MB, Fleet
@@ -93,7 +93,7 @@ async def test_second_appliance_is_refused(appliance):
 
 
 async def test_path_that_no_socket_can_have_is_told(appliance, tmp_path):
-    with pytest.raises(ListenError, match="at most 107 bytes"):
+    with pytest.raises(ListenError, match="longer than 107 bytes"):
         ControlServer(tmp_path / ("x" * 120), appliance.registry, lambda: None)
 
 
@@ -103,7 +103,7 @@ def test_socket_is_in_systemds_directory(monkeypatch):
 
 
 def test_nobody_there_is_told_in_one_line(tmp_path):
-    with pytest.raises(ControlError, match="no appliance answers at"):
+    with pytest.raises(ControlError, match="no appliance is listening on"):
         list(ask(tmp_path / "control.sock", "status"))
 
 
@@ -127,29 +127,29 @@ async def test_other_users_are_told_why_they_may_not(appliance, tmp_path_factory
         with open(reader) as pipe:
             return pipe.read()
 
-    assert "is not yours" in as_nobody()
+    assert "permission denied" in as_nobody()
 
 
 @pytest.mark.parametrize(
     ("request_line", "said"),
     [
-        (b"\n", "a request is one line of JSON"),
-        (b"{\n", "a request is one line of JSON"),
-        (b"\xff\n", "a request is one line of JSON"),
-        (b"[" * 60_000 + b"\n", "a request is one line of JSON"),
-        (b"x" * (MAX_REQUEST_BYTES * 3) + b"\n", "a request is one line of JSON"),
-        (b"[]\n", "there is no verb None"),
-        (b'{"do": "explode"}\n', "there is no verb 'explode'; there are status"),
-        (b'{"do": ["status"]}\n', "there is no verb"),
-        (b'{"do": "explain"}\n', "names no host"),
-        (b'{"do": "explain", "host": 7}\n', "names no host"),
+        (b"\n", "expected a line of JSON"),
+        (b"{\n", "expected a line of JSON"),
+        (b"\xff\n", "expected a line of JSON"),
+        (b"[" * 60_000 + b"\n", "expected a line of JSON"),
+        (b"x" * (MAX_REQUEST_BYTES * 3) + b"\n", "expected a line of JSON"),
+        (b"[]\n", "unknown verb None"),
+        (b'{"do": "explode"}\n', "unknown verb 'explode'; valid verbs: status"),
+        (b'{"do": ["status"]}\n', "unknown verb"),
+        (b'{"do": "explain"}\n', "no host given"),
+        (b'{"do": "explain", "host": 7}\n', "no host given"),
         (b'{"do": "explain", "host": "m9"}\n', "no host 'm9'"),
-        (b'{"do": "order"}\n', "there is no order None"),
-        (b'{"do": "order", "what": "hold"}\n', "no host is meant"),
-        (b'{"do": "order", "what": "hold", "hosts": "m1"}\n', "hosts is a list of names"),
-        (b'{"do": "order", "what": "hold", "hosts": [{}]}\n', "hosts is a list of names"),
-        (b'{"do": "order", "what": "hold", "role": "king"}\n', "no role 'king'"),
-        (b'{"do": "capture", "host": "m1"}\n', "nothing of m1"),
+        (b'{"do": "order"}\n', "unknown order None"),
+        (b'{"do": "order", "what": "hold"}\n', "no host selected"),
+        (b'{"do": "order", "what": "hold", "hosts": "m1"}\n', "hosts must be a list of names"),
+        (b'{"do": "order", "what": "hold", "hosts": [{}]}\n', "hosts must be a list of names"),
+        (b'{"do": "order", "what": "hold", "role": "king"}\n', "unknown role 'king'"),
+        (b'{"do": "capture", "host": "m1"}\n', "no packets recorded for m1"),
     ],
 )
 async def test_bad_request_gets_an_error_and_the_next_one_an_answer(appliance, request_line, said):
@@ -163,7 +163,7 @@ async def test_bad_request_gets_an_error_and_the_next_one_an_answer(appliance, r
 
 async def test_connections_are_bounded(appliance):
     held = [await asyncio.open_unix_connection(str(appliance.server.path)) for _ in range(MAX_CONNECTIONS)]
-    with pytest.raises(ControlError, match="others are connected"):
+    with pytest.raises(ControlError, match="clients are connected already"):
         await appliance.ask("status")
     for _, writer in held:
         writer.close()
@@ -172,7 +172,7 @@ async def test_connections_are_bounded(appliance):
 
 async def test_bug_of_ours_is_an_error_and_no_end(appliance, caplog):
     del appliance.registry.cluster_of[appliance.boot(1).host]
-    with pytest.raises(ControlError, match="explain failed; the appliance's log"):
+    with pytest.raises(ControlError, match="explain failed because of a bug; see the appliance's log"):
         await appliance.ask("explain", host="m1")
     assert "KeyError" in caplog.text
 
@@ -316,7 +316,15 @@ async def test_explain_tells_the_last_boot_and_what_is_missing(appliance):
     assert code == 0
     assert "initramfs" not in output.partition("Earlier")[0]
     assert "installation 1" in output
-    assert output.rstrip().endswith("Stage: script. Next: iPXE must fetch the kernel.")
+    assert output.rstrip().endswith("Stage: script. Next: iPXE must download the kernel.")
+
+
+async def test_explain_says_what_to_do_about_a_host_in_the_wrong_network(appliance):
+    m1 = appliance.boot(1)
+    appliance.happen(DhcpMisplaced(m1.host, m1.mac, m1.address, "198.51.100.1"), 0)
+    _, output, _ = await appliance.run("explain", "m1")
+    assert "looks for a DHCP server via relay 198.51.100.1" in output
+    assert "connect it to the VLAN of that address, or correct its address in cluster.yaml" in output
 
 
 async def test_explain_tells_the_whole_installation_when_asked(appliance):
@@ -331,10 +339,10 @@ async def test_explain_tells_the_whole_installation_when_asked(appliance):
     ("events", "missing"),
     [
         (lambda m1: [], "power it on"),
-        (lambda m1: m1.to_initramfs(), "ask for its rootfs"),
+        (lambda m1: m1.to_initramfs(), "download its rootfs"),
         (lambda m1: m1.live(), "writes its disk"),
         (lambda m1: [Ordered(m1.host, "hold")], "ocp-appliance release m1"),
-        (lambda m1: [*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], "must answer on api-int:22623"),
+        (lambda m1: [*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], "api-int:22623 must answer"),
     ],
     ids=["waiting", "initramfs", "ready", "held", "told to wait"],
 )
@@ -351,7 +359,7 @@ async def test_host_that_is_told_to_wait_is_not_called_silent(appliance):
     appliance.happen([*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], 0)
     row = (await appliance.ask("status"))[0]["status"]["hosts"][1]
     assert (row["condition"], row["awaits"]) == (None, "api-int:22623")
-    assert "awaits api-int:22623" in (await appliance.run("status"))[1]
+    assert "waits for api-int:22623" in (await appliance.run("status"))[1]
 
 
 async def test_host_that_gets_its_script_awaits_nothing_any_more(appliance):
@@ -369,19 +377,31 @@ async def test_seen_gives_lines_for_the_file(appliance):
     code, output, _ = await appliance.run("seen")
     assert code == 0
     assert "VMware, Inc." in output
-    assert "through relay 192.0.2.1" in output
+    assert "via relay 192.0.2.1" in output
     (stanza,) = yaml.safe_load(output)
     assert (stanza["macAddress"], stanza["role"], stanza["arch"]) == ("00:50:56:00:00:09", "worker", "aarch64")
 
 
 async def test_seen_says_when_nobody_was(appliance):
-    assert (await appliance.run("seen"))[1] == "No unknown machine has asked for an address.\n"
+    assert (await appliance.run("seen"))[1] == "No unknown machines have asked for an address.\n"
 
 
 async def test_reinstall_asks_first(appliance):
     code, _, errors = await appliance.run("reinstall", "m1", said="y\n")
-    assert (code, errors) == (69, "there is no terminal to ask at; say --yes\n")
+    assert (code, errors) == (69, "standard input is not a terminal, so nobody can confirm; use --yes\n")
     assert appliance[appliance.boot(1)].number == 1
+
+
+async def test_reinstall_says_what_happens_before_it_asks(appliance):
+    operator, terminal = os.openpty()
+    command = [sys.executable, "-m", "appliance", "reinstall", "m1", "--data-dir", str(appliance.data_dir)]
+    process = await asyncio.create_subprocess_exec(*command, stdin=terminal, stdout=subprocess.PIPE)
+    os.close(terminal)
+    os.write(operator, b"n\n")
+    said, _ = await process.communicate()
+    os.close(operator)
+    assert "This host will be wiped and reinstalled at its next network boot. Continue? [y/N]" in said.decode()
+    assert (process.returncode, appliance[appliance.boot(1)].number) == (1, 1)
 
 
 async def test_reinstall_arms_after_a_yes(appliance):
@@ -390,7 +410,7 @@ async def test_reinstall_arms_after_a_yes(appliance):
     appliance.happen(m1.dhcp(Client.OS), 0)
     assert appliance[m1].order is Order.LOCAL
     code, output, _ = await appliance.run("reinstall", "m1", "--yes")
-    assert (code, output) == (0, f"{m1.host}: installs itself at its next network boot\n")
+    assert (code, output) == (0, f"{m1.host}: will install at its next network boot\n")
     assert (appliance[m1].order, appliance[m1].stage) == (Order.INSTALL, Stage.WAITING)
 
 
@@ -404,7 +424,7 @@ async def test_hold_and_release_take_a_role(appliance):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("reinstall",), 2, "name hosts, or --role, or --all"),
+        (("reinstall",), 2, "no host selected; name hosts, or use --role or --all"),
         (("hold", "m9"), 69, "there is no host 'm9'"),
         (("hold", "--role", "king"), 2, "'king' is not one of"),
         (("explain", "m9"), 69, "there is no host 'm9'"),
@@ -422,7 +442,7 @@ async def test_command_without_an_appliance_ends_with_69(appliance, command):
     await appliance.close()
     code, _, errors = await appliance.run(*command.split())
     assert code == 69
-    assert errors.startswith("no appliance answers at ")
+    assert errors.startswith("no appliance is listening on ")
 
 
 def test_error_is_one_line_and_no_traceback(tmp_path):

@@ -1,4 +1,4 @@
-// The picture of the appliance: told whole when the stream opens, then host by host. Nothing here changes anything there.
+// The state of the appliance: all of it when the stream opens, then each host as it changes. The page changes nothing.
 
 import { showClock, showRest } from "./tables.js";
 import { showWaterfall } from "./waterfall.js";
@@ -7,19 +7,19 @@ import { age, clock, duration, element, say, size } from "./words.js";
 const STAGES = ["waiting", "firmware", "loader", "ipxe", "script", "kernel", "initramfs", "image", "ignition", "installed", "booted", "joining"];
 const ROLES = ["bootstrap", "master", "worker", "infra"];
 const INSTALLED = STAGES.indexOf("installed");
-const SEARCHED_HOSTS = 24; // more than one sees at once
-const MANY_HOSTS = 60; // more than have room for their addresses
-const SILENCE_SECONDS = 15; // the appliance says something every 5
+const SEARCHED_HOSTS = 24; // more do not fit on a screen, and the filter appears
+const MANY_HOSTS = 60; // more get small cards, without addresses
+const SILENCE_SECONDS = 15; // the appliance sends something every 5, so this is a lost connection
 const RETRY_SECONDS = 3;
 
 const hosts = new Map(); // full name → its row
 const cards = new Map(); // full name → { item, button, stage, progress, facts, hint }
 let rest = { certificates: [] };
-let release = ""; // of the appliance that this page came from
-let skew = 0; // the appliance's clock less ours, seconds
-let opened = ""; // the host whose detail is open
-let isFilling = false; // its detail, which is fetched
-let isDetailDue = false; // it has changed since
+let release = ""; // version of the appliance that this page came from
+let skew = 0; // seconds that the appliance's clock is ahead of ours
+let opened = ""; // full name of the host whose details are open
+let isFilling = false; // its details are being fetched
+let isDetailDue = false; // it has changed since they were
 let isWaterfallDue = false;
 
 const at = (id) => document.getElementById(id);
@@ -65,7 +65,7 @@ function showHost(host) {
   say(hint, host.condition?.name ?? "");
   item.hidden = !isFound(host);
   const list = group(host.cluster, host.role).lastElementChild;
-  if (item.parentElement !== list) list.append(item); // new, or of another role since a reload
+  if (item.parentElement !== list) list.append(item); // a new host, or one that a reload gave another role
 }
 
 function label(host) {
@@ -109,9 +109,9 @@ function showSummary() {
 }
 
 function showTroubled(troubled) {
-  const told = JSON.stringify(troubled.map((host) => [host.host, host.condition]));
-  if (at("troubled").dataset.told === told) return;
-  at("troubled").dataset.told = told;
+  const wanted = JSON.stringify(troubled.map((host) => [host.host, host.condition]));
+  if (at("troubled").dataset.shown === wanted) return;
+  at("troubled").dataset.shown = wanted;
   at("attention").hidden = !troubled.length;
   at("troubled").replaceChildren(...troubled.map((host) => {
     const button = element("button", { type: "button", classes: "link", text: host.name });
@@ -124,49 +124,49 @@ function showTroubled(troubled) {
 
 async function open(name) {
   opened = name;
-  const told = await detailOf(name);
-  if (!told || opened !== name) return;
-  showDetail(told);
+  const explanation = await detailOf(name);
+  if (!explanation || opened !== name) return;
+  showDetail(explanation);
   if (!at("detail").open) at("detail").showModal();
 }
 
-// Fetch the open detail again, once for all that changes meanwhile; the next beat sees to what came late.
+// Fetches the open details again, one fetch at a time. What changes meanwhile is fetched with the next tick.
 async function refreshDetail() {
   if (isFilling || !at("detail").open) return;
   [isFilling, isDetailDue] = [true, false];
   const name = opened;
-  const told = await detailOf(name);
+  const explanation = await detailOf(name);
   isFilling = false;
-  if (told && opened === name) showDetail(told);
+  if (explanation && opened === name) showDetail(explanation);
 }
 
 async function detailOf(name) {
   try {
     const answer = await fetch(`/hosts/${encodeURIComponent(name)}`);
     return answer.ok ? await answer.json() : null;
-  } catch { return null; } // the link is lost, which the page says at its top
+  } catch { return null; } // the connection is lost, which the page's header shows
 }
 
-function showDetail(told) {
-  const { host, steps, records } = told;
+function showDetail(explanation) {
+  const { host, steps, records } = explanation;
   say(at("detail-title"), `${host.host}: ${host.stage}`);
-  say(at("detail-facts"), [host.role, host.address, host.mac, host.arch, `install: ${host.install}`, host.tries ? `${host.tries} tries before this one` : ""].filter(Boolean).join(" · "));
+  say(at("detail-facts"), [host.role, host.address, host.mac, host.arch, `install: ${host.install}`, host.tries ? `${host.tries} failed ${host.tries === 1 ? "try" : "tries"} before` : ""].filter(Boolean).join(" · "));
   say(at("detail-hint"), host.condition ? `${host.condition.name}: ${host.condition.hint}` : "");
-  say(at("detail-missing"), `Next: ${told.missing}`);
+  say(at("detail-missing"), `Next: ${explanation.missing}`);
   at("detail-steps").replaceChildren(...steps.map((step) => element("li", {},
     element("span", { classes: "number", text: clock(step.at) }),
     element("span", { text: step.times > 1 ? `${step.asked} (${step.times} times)` : step.asked }),
-    element("span", { text: step.told }),
+    element("span", { text: step.explanation }),
     element("span", { classes: "number faint", text: duration(step.seconds) }))));
   const earlier = records.filter((record) => record.number !== host.number && record.began_at);
-  at("detail-earlier").replaceChildren(...(earlier.length ? [element("h3", { text: "Before that" }), element("ul", {}, ...earlier.map((record) => element("li", { text: `${record.number}: from ${clock(record.began_at)}, came to ${record.stage} in ${duration(record.ended_at - record.began_at)}` })))] : []));
+  at("detail-earlier").replaceChildren(...(earlier.length ? [element("h3", { text: "Earlier installations" }), element("ul", {}, ...earlier.map((record) => element("li", { text: `No. ${record.number}: started ${clock(record.began_at)}, reached ${record.stage} in ${duration(record.ended_at - record.began_at)}` })))] : []));
 }
 
 at("detail").addEventListener("close", () => { cards.get(opened)?.button.focus(); opened = ""; });
 at("filter").addEventListener("input", () => { for (const host of hosts.values()) cards.get(host.host).item.hidden = !isFound(host); showSummary(); });
 at("legend").append(...STAGES.slice(1).map((stage) => element("li", { text: stage, classes: `stage-${stage}` })));
 
-// The stream: its first message is always the whole picture
+// The stream: its first message is always the whole state
 
 let stream;
 let heardAt = 0;
@@ -184,23 +184,23 @@ function connect() {
 }
 
 function showLost() {
-  if (!document.body.classList.contains("lost")) say(at("link"), `the appliance does not answer since ${clock(now())}; trying again`);
+  if (!document.body.classList.contains("lost")) say(at("link"), `no answer from the appliance since ${clock(now())}; retrying`);
   document.body.classList.add("lost");
-  // The browser tries again by itself, but not after an answer that it takes for final.
+  // The browser retries by itself, but not after an HTTP error, which closes an EventSource for good.
   if (stream.readyState === EventSource.CLOSED) { stream.close(); setTimeout(connect, RETRY_SECONDS * 1000); }
 }
 
-function takeAll(told) {
-  if (release && release !== told.appliance) { location.reload(); return; } // the page of another release
-  release = told.appliance;
+function takeAll(status) {
+  if (release && release !== status.appliance) { location.reload(); return; } // this page is of another release
+  release = status.appliance;
   say(at("link"), "live");
   document.body.classList.remove("lost");
-  say(at("title"), told.clusters.map((cluster) => cluster.domain).join(", "));
-  say(at("subtitle"), `${told.clusters.map((cluster) => `OpenShift ${cluster.release}`).join(", ")} · ocp-appliance ${told.appliance}`);
-  document.title = `${told.clusters.map((cluster) => cluster.name).join(", ")} · ocp-appliance`;
-  forget(new Set(told.hosts.map((host) => host.host)));
-  takeRest(told);
-  takeHosts(told.hosts);
+  say(at("title"), status.clusters.map((cluster) => cluster.domain).join(", "));
+  say(at("subtitle"), `${status.clusters.map((cluster) => `OpenShift ${cluster.release}`).join(", ")} · ocp-appliance ${status.appliance}`);
+  document.title = `${status.clusters.map((cluster) => cluster.name).join(", ")} · ocp-appliance`;
+  forget(new Set(status.hosts.map((host) => host.host)));
+  takeRest(status);
+  takeHosts(status.hosts);
   showWaterfall([...hosts.values()], now(), INSTALLED);
 }
 
@@ -212,13 +212,13 @@ function takeHosts(rows) {
   isDetailDue ||= rows.some((host) => host.host === opened);
 }
 
-function takeRest(told) {
-  rest = told;
-  skew = told.at - Date.now() / 1000;
+function takeRest(latest) {
+  rest = latest;
+  skew = latest.at - Date.now() / 1000;
   showRest(rest, now());
 }
 
-// Ages grow by themselves.
+// Ages grow without a message.
 setInterval(() => {
   if (!document.body.classList.contains("lost") && Date.now() - heardAt > SILENCE_SECONDS * 1000) { showLost(); connect(); }
   const all = [...hosts.values()];

@@ -1,19 +1,19 @@
-// Who waited for what: a lane a host, a bar a stage, one axis of time for all.
+// The boot timeline: a lane for each host, a bar for each stage, and one time axis for all.
 
 import { clock, duration, element, say } from "./words.js";
 
-const BREAK_SECONDS = 3600; // a pause of this length separates one installation of the cluster from the next
+const BREAK_SECONDS = 3600; // a pause this long separates two installations of the cluster, and only the last is drawn
 const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // seconds
-const TICKS = 6; // at most
+const TICKS = 6; // at most; the labels of more would touch on a phone
 
 const lanes = new Map(); // host → { lane, name, track, words, bars: stage → bar }
 const at = (id) => document.getElementById(id);
 
-// *now* is the appliance's clock, and *settled* the step from which nothing is waited for.
+// `now` is the appliance's time, and `settled` the step from which on a host waits for nothing.
 export function showWaterfall(hosts, now, settled) {
-  const times = hosts.flatMap((host) => Object.values(host.reached)).sort((one, other) => one - other);
+  const times = hosts.flatMap((host) => Object.values(host.reached)).sort((a, b) => a - b);
   at("waterfall").hidden = at("legend").hidden = !times.length;
-  if (!times.length) { forgetLanes(new Set()); say(at("waterfall-about"), "No machine has asked for anything yet."); return; }
+  if (!times.length) { forgetLanes(new Set()); say(at("waterfall-about"), "No host has booted yet."); return; }
 
   const breaks = times.findLastIndex((time, index) => index > 0 && time - times[index - 1] > BREAK_SECONDS);
   const first = times[Math.max(breaks, 0)];
@@ -23,14 +23,14 @@ export function showWaterfall(hosts, now, settled) {
   const ticks = Math.max(1, Math.ceil((last - first) / step));
 
   const left = hosts.filter((host) => Object.keys(host.reached).length).length - shown.length;
-  say(at("waterfall-about"), `${duration(last - first)} from ${clock(first)}${left ? `; ${left} that came up before that are left out` : ""}`);
+  say(at("waterfall-about"), `${duration(last - first)}, starting at ${clock(first)}${left ? `; ${left} ${left === 1 ? "host" : "hosts"} that booted before are not shown` : ""}`);
   showAxis(step, ticks);
   const place = (time) => (100 * Math.max(0, time - first)) / (step * ticks);
   forgetLanes(new Set(shown.map((host) => host.host)));
   shown.forEach((host, index) => showLane(host, index, place, endOf(host, now, settled)));
 }
 
-// A host that fell silent waits for nothing any more that we could tell.
+// A silent host may be switched off: its last bar ends when it was last seen, and does not grow.
 function endOf(host, now, settled) {
   const latest = Math.max(...Object.values(host.reached));
   if (host.step >= settled || !Number.isFinite(latest)) return Math.max(latest, 0);
@@ -58,7 +58,7 @@ function showLane(host, index, place, end) {
   }
   if (at("lanes").children[index] !== known.lane) at("lanes").insertBefore(known.lane, at("lanes").children[index] ?? null);
   say(known.name, host.name);
-  const reached = Object.entries(host.reached).sort((one, other) => one[1] - other[1]);
+  const reached = Object.entries(host.reached).sort((a, b) => a[1] - b[1]);
   const spans = reached.map(([stage, began], position) => ({ stage, began, ended: reached[position + 1]?.[1] ?? end }));
   for (const [stage, bar] of known.bars) if (!host.reached[stage]) { bar.remove(); known.bars.delete(stage); }
   for (const { stage, began, ended } of spans) {

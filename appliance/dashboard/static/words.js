@@ -1,4 +1,4 @@
-// Elements, and how sizes and times read.
+// Elements, and how sizes and times are written.
 
 export function element(tag, { text, classes, ...attributes } = {}, ...children) {
   const made = document.createElement(tag);
@@ -9,30 +9,41 @@ export function element(tag, { text, classes, ...attributes } = {}, ...children)
   return made;
 }
 
-// Writes only what differs: a text that stays keeps its selection, and costs no layout.
+// Writes only a text that differs: one that stays keeps the reader's selection, and costs no layout.
 export function say(place, text) {
   const wanted = String(text);
   if (place.textContent !== wanted) place.textContent = wanted;
 }
 
+// size, duration and age are twins of appliance/status/spelling.py: the command line and this page write alike.
+
 export function size(bytes) {
-  const units = ["B", "kB", "MB", "GB"];
-  let unit = 0;
-  while (bytes >= 1000 && unit < units.length - 1) { bytes /= 1000; unit += 1; }
-  return `${unit && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
+  let [value, unit] = [bytes, "B"];
+  for (const larger of ["kB", "MB", "GB"]) {
+    if (value < 999.5) break; // 999.5 would round to 1000, which belongs to the next unit
+    [value, unit] = [value / 1000, larger];
+  }
+  return unit !== "B" && value < 99.95 ? `${rounded(value, 10).toFixed(1)} ${unit}` : `${rounded(value)} ${unit}`;
 }
 
 export function duration(seconds) {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  return age(seconds);
+  seconds = Math.max(0, seconds);
+  if (seconds < 0.9995) return `${rounded(seconds * 1000)} ms`;
+  return seconds < 9.95 ? `${rounded(seconds, 10).toFixed(1)} s` : age(Math.max(seconds, 10));
 }
 
-// As duration, without tenths: for what grows while one looks.
+// In whole units, rounded down: for what grows while the reader watches.
 export function age(seconds) {
-  if (seconds < 120) return `${Math.floor(Math.max(0, seconds))} s`;
-  if (seconds < 7200) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 172800) return `${Math.floor(seconds / 3600)} h`;
-  return `${Math.floor(seconds / 86400)} days`;
+  seconds = Math.max(0, seconds);
+  for (const [length, unit] of [[86400, "days"], [3600, "h"], [60, "min"]]) {
+    if (seconds >= 2 * length) return `${Math.floor(seconds / length)} ${unit}`;
+  }
+  return `${Math.floor(seconds)} s`;
+}
+
+// To a multiple of 1 / parts, halves up.
+function rounded(value, parts = 1) {
+  return Math.floor(value * parts + 0.5) / parts;
 }
 
 export function clock(seconds) {

@@ -69,8 +69,8 @@ def test_file_of_another_cluster_is_told(ignition: Path, tmp_path: Path) -> None
 
     assert told_now(tmp_path, 0) == [
         (
-            "23: warning: hosts[1].role: data/ignition/master.ign is for another cluster: "
-            "it points to api-int.test.example.com, this one's is api-int.prod.example.com"
+            "23: warning: hosts[1].role: data/ignition/master.ign belongs to another cluster: "
+            "it contains api-int.test.example.com, expected api-int.prod.example.com"
         )
     ]
 

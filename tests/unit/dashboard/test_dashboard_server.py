@@ -74,7 +74,7 @@ async def test_a_hosts_last_boot_is_told(dashboard):
     dashboard.happen(dashboard.boot(1).to_script())
     async with dashboard.session.get("/hosts/m1.ocp45.example.localdomain") as answer:
         steps = (await answer.json())["steps"]
-    assert steps[0]["asked"] == "firmware (PXE) looks for an address"
+    assert steps[0]["asked"] == "firmware (PXE) looks for a DHCP server"
 
 
 @pytest.mark.parametrize("path", ["/hosts/nobody", "/hosts/", "/page.txt", "/server.py", "/%2e%2e/server.py"])

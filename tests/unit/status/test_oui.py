@@ -1,23 +1,35 @@
-"""Who made a card: from blocks of each of the IEEE's three sizes."""
+"""The vendor of a card, from the IEEE's blocks, and where there is none to tell."""
 
 import pytest
 
 from appliance.model import MacAddress
 from appliance.status.oui import vendor_of
 
+LOCAL = "locally administered address (usually a virtual machine)"
+
 
 @pytest.mark.parametrize(
     ("mac", "vendor"),
     [
         ("00:50:56:96:11:c2", "VMware, Inc."),
-        ("00:55:da:10:00:01", "KoolPOS Inc."),  # a block of 2^20
-        ("00:1b:c5:00:01:23", "Converging Systems Inc."),  # a block of 2^12
-        ("52:54:00:12:34:56", "made up by software, as for a virtual machine"),
+        ("00:50:c2:9c:c0:01", "Hirotech inc."),  # a block of 2^12
+        ("40:d8:55:0d:70:01", "Avant Technologies"),  # as above, of the other prefix that has them
+        ("02:07:01:00:00:01", "RACAL-DATACOM"),  # registered, although it has the bit of local administration
     ],
 )
 def test_vendor_is_the_one_that_registered_the_longest_prefix(mac, vendor):
     assert vendor_of(MacAddress.parse(mac)) == vendor
 
 
+@pytest.mark.parametrize("mac", ["52:54:00:12:34:56", "02:00:00:00:00:01"])
+def test_locally_administered_address_has_no_vendor(mac):
+    assert vendor_of(MacAddress.parse(mac)) == LOCAL
+
+
 def test_prefix_that_nobody_registered_has_no_vendor():
     assert vendor_of(MacAddress.parse("fc:ff:ff:00:00:01")) == ""
+
+
+@pytest.mark.parametrize("mac", ["00:55:da:10:00:01", "00:1b:c5:00:01:23"])  # of blocks of 2^20 and 2^12
+def test_registration_authority_is_no_vendor(mac):
+    assert vendor_of(MacAddress.parse(mac)) == ""

@@ -27,4 +27,4 @@ def test_menu_is_what_the_machine_is_served(arguments: tuple[str, ...], golden: 
 def test_unknown_host_is_told_which_there_are() -> None:
     result = CliRunner().invoke(command, ["script", REFERENCE, "m9"])
     assert result.exit_code == 2
-    assert "there are bs, m1, m2" in result.output
+    assert "hosts of this file: bs, m1, m2" in result.output

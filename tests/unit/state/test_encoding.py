@@ -1,0 +1,71 @@
+"""Events come back from the facts that the journal keeps, also from those of other versions."""
+
+import json
+
+import pytest
+
+from appliance.events import Client, DhcpOffered, Event, TftpFinished, WebKind, WebStarted
+from appliance.state.encoding import event_of
+from tests.events import CLASSES, example
+
+
+def kept(event):
+    """Return the facts of *event* as the journal has them."""
+    facts = event.facts()
+    facts.pop("host", None)
+    return json.loads(json.dumps(facts))
+
+
+def test_the_closed_type_has_every_class_of_events():
+    found, waiting = set(), [Event]
+    while waiting:
+        below = [kind for kind in waiting.pop().__subclasses__() if kind.__module__ == "appliance.events"]
+        found.update(below)
+        waiting += below
+    # dataclass(slots=True) leaves the class without slots behind, under the same name.
+    assert {kind.__name__ for kind in found} == {kind.__name__ for kind in CLASSES}
+
+
+@pytest.mark.parametrize("event_type", CLASSES, ids=lambda event_type: event_type.kind)
+def test_event_comes_back_from_its_facts(event_type):
+    event = example(event_type)
+    assert event_of(event.kind, event.host, kept(event)) == event
+
+
+def test_empty_facts_come_back_though_they_are_not_kept():
+    event = DhcpOffered("m1", "", "192.0.2.21", Client.OS)
+    assert event_of(event.kind, "m1", kept(event)) == event
+
+
+def test_kind_of_another_version_is_no_event():
+    assert event_of("dhcp.inform", "m1", {"mac": "x"}) is None
+
+
+def test_fact_that_an_older_version_lacks_has_its_default():
+    event = event_of("tftp.done", "m1", {"path": "efi/ipxe.efi", "total": 1})
+    assert event == TftpFinished("m1", "", "efi/ipxe.efi", 1, 0.0, 0)
+
+
+def test_fact_of_another_version_is_dropped():
+    event = event_of("web.start", "m1", {"path": "/k", "what": "kernel", "total": 1, "vlan": 7})
+    assert event == WebStarted("m1", "", "/k", WebKind.KERNEL, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"client": "coreboot"}, {"client": ["pxe"]}, {}, {"client": "pxe", "mac": 7}, {"client": "pxe", "mac": None}],
+)
+def test_facts_of_another_type_are_no_event(facts):
+    assert event_of("dhcp.offer", "m1", facts) is None
+
+
+@pytest.mark.parametrize("seconds", [2, 2.0])
+def test_whole_number_of_seconds_is_a_time(seconds):
+    event = event_of("tftp.done", "m1", {"seconds": seconds})
+    assert isinstance(event, TftpFinished)
+    assert type(event.seconds) is float
+
+
+@pytest.mark.parametrize("total", [True, 1.5, "1", None])
+def test_what_is_no_number_of_bytes_is_no_event(total):
+    assert event_of("web.start", "m1", {"what": "kernel", "total": total}) is None

@@ -1,0 +1,25 @@
+"""How sizes and times are written; tests/browser/test_words.py puts the same values through the dashboard's page."""
+
+import pytest
+
+from appliance.status.spelling import age, duration, printable, size
+from tests.spellings import AGES, DURATIONS, SIZES
+
+
+@pytest.mark.parametrize(("count", "written"), SIZES.items())
+def test_size_has_about_three_digits(count, written):
+    assert size(count) == written
+
+
+@pytest.mark.parametrize(("seconds", "written"), AGES.items())
+def test_age_is_in_whole_units(seconds, written):
+    assert age(seconds) == written
+
+
+@pytest.mark.parametrize(("seconds", "written"), DURATIONS.items())
+def test_duration_shows_what_is_short(seconds, written):
+    assert duration(seconds) == written
+
+
+def test_printable_text_has_no_control_characters():
+    assert printable("a\x1b[2J\nb") == "a�[2J�b"

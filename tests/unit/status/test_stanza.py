@@ -1,0 +1,42 @@
+"""What an unknown machine comes with, to be added to cluster.yaml."""
+
+import pytest
+import yaml
+
+from appliance.status.stanza import seen
+
+
+def stranger(mac="00:50:56:00:00:09", arch="x64-uefi"):
+    return {
+        "mac": mac,
+        "arch": arch,
+        "client": "pxe",
+        "vendor_class": "",
+        "relay": "",
+        "interface": "",
+        "first_at": 1.0,
+        "last_at": 2.0,
+        "times": 3,
+    }
+
+
+def test_machine_comes_with_its_vendor():
+    (machine,) = seen([stranger()])
+    assert machine["vendor"] == "VMware, Inc."
+    assert '"00:50:56:00:00:09"  # VMware, Inc.' in machine["stanza"]
+
+
+def test_machine_without_a_vendor_gets_no_comment():
+    (machine,) = seen([stranger("fc:ff:ff:00:00:01")])
+    assert machine["stanza"].splitlines()[2] == '  macAddress: "fc:ff:ff:00:00:01"'
+
+
+@pytest.mark.parametrize(("arch", "written"), [("x64-uefi", None), ("arm64-uefi", "aarch64"), ("", None)])
+def test_only_an_arm_machine_needs_its_architecture(arch, written):
+    ((entry,),) = (yaml.safe_load(machine["stanza"]) for machine in seen([stranger(arch=arch)]))
+    assert entry.get("arch") == written
+
+
+def test_mac_of_decimal_digits_stays_text():
+    (machine,) = seen([stranger("10:20:30:40:50:59")])
+    assert yaml.safe_load(machine["stanza"])[0]["macAddress"] == "10:20:30:40:50:59"

@@ -1,0 +1,93 @@
+"""The words that a boot is told in."""
+
+import json
+
+import pytest
+
+from appliance.events import Client, DhcpAcknowledged, DhcpMisplaced, DhcpOffered, TftpFinished, WebFinished, WebKind
+from appliance.state.journal import Row
+from appliance.status.timeline import last_boot, steps, words
+from tests.events import CLASSES, example
+
+NOW = 1_700_000_000.0
+HOST = "m1.example.com"
+
+
+def row(kind, facts, at=NOW):
+    return Row(at, HOST, 1, kind, json.dumps(facts), 1, at)
+
+
+@pytest.mark.parametrize("event_type", CLASSES, ids=lambda event_type: event_type.kind)
+def test_every_event_has_words(event_type):
+    asked, told = words(example(event_type))
+    assert asked or told
+    assert "None" not in asked + told
+
+
+def test_host_in_the_wrong_network_is_told_what_to_do():
+    asked, told = words(DhcpMisplaced(HOST, "52:54:00:00:00:01", "192.0.2.21", "198.51.100.1", "eth1"))
+    assert asked == "looks for a DHCP server via relay 198.51.100.1 on interface eth1"
+    assert told == (
+        "no answer: its address 192.0.2.21 is of another network; "
+        "connect it to the VLAN of that address, or correct its address in cluster.yaml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("client", "boot", "told"),
+    [
+        (Client.PXE, "efi/ipxe.efi", "offered 192.0.2.21, boot file efi/ipxe.efi"),
+        (Client.IPXE, "", "offered 192.0.2.21, no boot file"),
+        (Client.OS, "", "offered 192.0.2.21"),
+    ],
+)
+def test_offer_names_its_boot_file(client, boot, told):
+    assert words(DhcpOffered(HOST, "", "192.0.2.21", client, "x64-uefi", boot))[1] == told
+
+
+def test_offer_is_told_apart_from_acknowledgement():
+    said = [words(event("", "", "192.0.2.21", Client.OS)) for event in (DhcpOffered, DhcpAcknowledged)]
+    assert said[0] != said[1]
+
+
+@pytest.mark.parametrize(("resent", "told"), [(0, "1.0 MB in 500 ms"), (3, "1.0 MB in 500 ms, 3 blocks resent")])
+def test_transfer_tells_what_was_resent(resent, told):
+    assert words(TftpFinished(HOST, "", "efi/ipxe.efi", 1_000_000, 0.5, resent))[1] == told
+
+
+def test_download_is_told_with_its_size_and_time():
+    done = WebFinished(HOST, "", "/k", WebKind.KERNEL, 200, 14_000_000, 14_000_000, 1.25)
+    assert words(done) == ("received /k", "14.0 MB in 1.3 s")
+
+
+@pytest.mark.parametrize(
+    ("kind", "facts"),
+    [("dhcp.inform", {"vlan": 7}), ("web.start", {"vlan": 7})],
+    ids=["unknown kind", "facts of another version"],
+)
+def test_event_of_another_version_is_told_by_its_kind_and_facts(kind, facts):
+    (step,) = steps([row(kind, facts)], NOW)
+    assert (step["asked"], step["told"]) == (kind, "vlan 7")
+
+
+def test_step_lasts_until_the_next_one_and_the_last_until_now():
+    rows = [row("dns.asked", {"name": "api-int"}, at) for at in (NOW, NOW + 2)]
+    assert [step["seconds"] for step in steps(rows, NOW + 5)] == [2.0, 3.0]
+
+
+def test_last_boot_begins_with_the_first_message_of_firmware():
+    firmware, system, stage = {"client": "pxe"}, {"client": "os"}, {"stage": "firmware", "number": 1}
+    rows = [
+        row("dhcp.offer", firmware),
+        row("dhcp.offer", system),
+        row("dhcp.offer", firmware),
+        row("install.stage", stage),
+        row("dhcp.ack", firmware),
+        row("dhcp.ack", system),
+    ]
+    assert last_boot(rows) == rows[2:]
+
+
+def test_last_boot_without_firmware_is_everything():
+    rows = [row("dhcp.offer", {"client": "os"}), row("dns.asked", {"name": "api-int"})]
+    assert last_boot(rows) == rows
