@@ -8,22 +8,22 @@ under questions of any length, which wildcard and negative answers stand under.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
 
 import dnslib
 from dnslib.label import DNSBuffer
 
 from appliance.dns.contents import local_zones, zones_of
-from appliance.dns.message import AA, CLASS_IN, QR, RA, RD, Rcode, Rtype, wire_name
+from appliance.dns.message import AA, CLASS_IN, QR, RA, RD, TYPE_DS, Rcode, wire_name
+from appliance.dns.records import record_type
 from appliance.dns.tree import Tree
-from appliance.dns.zone import Rrset, character_strings, parent_of
+from appliance.dns.zone import Rrset, parent_of
 from appliance.model import Cluster, Endpoint
 
 QUESTION_NAME = b"\xc0\x0c"  # a compression pointer to offset 12
 LOCAL_SERIAL = 1  # zones that never change
 
 _KEY_ANY = (255).to_bytes(2) + CLASS_IN
-_KEY_DS = Rtype.DS.to_bytes(2) + CLASS_IN
+_KEY_DS = TYPE_DS.to_bytes(2) + CLASS_IN
 
 Sections = tuple[list[bytes], list[bytes], list[bytes]]  # records of answer, authority and additional
 
@@ -172,14 +172,15 @@ class _Compiler:
 
         RFC 1035 section 3.3 wants them with NS and MX, RFC 2782 with SRV.
         """
-        if rrset.type not in ("NS", "MX", "SRV"):
+        kind = record_type(rrset.type)
+        if not kind.adds_addresses:
             return {}
-        targets = (value.split()[-1] for value in rrset.values)
+        targets = (kind.names(value)[-1] for value in rrset.values)
         return {
-            (target, kind): _encoded(wire_name(target), found)
+            (target, address_type): _encoded(wire_name(target), found)
             for target in targets
-            for kind, found in (self.tree.found(target) or {}).items()
-            if kind in ("A", "AAAA") and self.tree.apex(target) == apex
+            for address_type, found in (self.tree.found(target) or {}).items()
+            if address_type in ("A", "AAAA") and self.tree.apex(target) == apex
         }
 
     def _answer(self, rcode: Rcode, full: Sections, brief: Sections, bare: Sections, alias: bytes = b"") -> Answer:
@@ -205,7 +206,7 @@ class _PlainBuffer(DNSBuffer):  # type: ignore[misc]  # dnslib has no types
 
 
 def _key(kind: str) -> bytes:
-    return int(dnslib.QTYPE.reverse[kind]).to_bytes(2) + CLASS_IN
+    return record_type(kind).number.to_bytes(2) + CLASS_IN
 
 
 def _encoded_chain(rrsets: tuple[Rrset, ...]) -> list[bytes]:
@@ -216,39 +217,20 @@ def _encoded_chain(rrsets: tuple[Rrset, ...]) -> list[bytes]:
 
 def _encoded(owner: bytes, rrset: Rrset) -> list[bytes]:
     fixed = owner + _key(rrset.type) + rrset.ttl.to_bytes(4)
-    datas = (_encoded_value(rrset.type, value) for value in rrset.values)
+    datas = (encoded_value(rrset.type, value) for value in rrset.values)
     return [fixed + len(data).to_bytes(2) + data for data in datas]
 
 
-def _encoded_value(kind: str, value: str) -> bytes:
-    rdata = _rdata(kind, value)
+def encoded_value(kind: str, value: str) -> bytes:
+    """Return the RDATA of *value* as dnslib encodes it, names not compressed. Raises ValueError for an unknown type."""
+    rdata = getattr(dnslib, kind)(*record_type(kind).encoder_arguments(value))
     buffer = _PlainBuffer()
     rdata.pack(buffer)
     data = bytes(buffer.data)
+    # The library's two halves check each other: a value that one of them gets wrong must not be served.
     if type(rdata).parse(DNSBuffer(data), len(data)) != rdata:
         raise AssertionError(f"dnslib reads {kind} {value!r} back as something else")
     return data
-
-
-def _rdata(kind: str, value: str) -> Any:
-    """Return *value* as dnslib's type for it."""
-    words = value.split()
-    match kind:
-        case "A":
-            return dnslib.A(value)
-        case "AAAA":
-            return dnslib.AAAA(value)
-        case "NS" | "CNAME" | "PTR":
-            return getattr(dnslib, kind)(value)
-        case "MX":
-            return dnslib.MX(words[1], int(words[0]))
-        case "SRV":
-            return dnslib.SRV(*map(int, words[:3]), words[3])
-        case "SOA":
-            return dnslib.SOA(words[0], words[1], tuple(map(int, words[2:])))
-        case "TXT":
-            return dnslib.TXT(list(character_strings(value)))
-    raise ValueError(f"no record type {kind!r} in a zone of ours; A, AAAA, CNAME, TXT, SRV, MX and PTR can be had")
 
 
 def _joined(lists: Iterable[list[bytes]]) -> list[bytes]:

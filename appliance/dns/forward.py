@@ -22,14 +22,14 @@ from appliance.dns.message import (
     TYPE_OPT,
     MessageError,
     Rcode,
-    Record,
-    Rtype,
+    RecordSpan,
     expanded_name,
     opt_record,
     question_end,
     records,
 )
 from appliance.dns.protocol import ONE_QUESTION, Forward, opt_for, refusal, truncated
+from appliance.dns.records import BY_NAME, BY_NUMBER
 from appliance.model import Endpoint
 
 # 4,096 answers of at most 4 KiB, and two bytes more for each of their 372 records at most: with their names 23 MiB at
@@ -42,8 +42,9 @@ MAX_STALE_SECONDS = 86400.0  # RFC 8767 section 5: one to three days
 STALE_TTL = 30  # as above
 FAILURE_SECONDS = 5.0  # RFC 9520 section 3.2: one second to five minutes
 STALE_FAILURE_SECONDS = 30.0  # RFC 8767 section 5, the failure recheck timer
-MAX_RDATA_BYTES = 65535  # RFC 1035 section 3.2.1: RDLENGTH has 16 bits
 HOLD_DOWN_SECONDS = 10.0  # a forwarder that did not answer is asked last for so long
+
+_TYPE_SOA = BY_NAME["SOA"].number
 
 
 class Question(NamedTuple):
@@ -239,9 +240,9 @@ class Upstreams:
         self._failed_at.pop(forwarder, None)
 
 
-def _seconds_to_keep(message: bytes, answer: list[Record], authority: list[Record], rcode: int) -> int:
+def _seconds_to_keep(message: bytes, answer: list[RecordSpan], authority: list[RecordSpan], rcode: int) -> int:
     """Return how long an answer is fresh: by its TTLs, and where there is nothing, by its SOA (RFC 2308)."""
-    soa = next((record for record in authority if record.type == Rtype.SOA), None)
+    soa = next((record for record in authority if record.type == _TYPE_SOA), None)
     seconds = min((record.ttl for record in answer), default=MAX_TTL)
     is_negative = rcode == Rcode.NXDOMAIN or soa is not None or not answer
     if not is_negative:
@@ -265,28 +266,10 @@ def _after_alias(forward: Forward, kept: Kept, body: bytes) -> tuple[bytes, list
     return sections + b"".join(_expanded(message, record) for record in found), [own_count + answer, authority, 0]
 
 
-# Where the names lie in RDATA that may be compressed (RFC 3597 section 4): bytes before, and how many names.
-_NAMES_IN_RDATA = {
-    Rtype.NS: (0, 1),
-    Rtype.CNAME: (0, 1),
-    Rtype.PTR: (0, 1),
-    Rtype.DNAME: (0, 1),
-    Rtype.MX: (2, 1),
-    Rtype.SRV: (6, 1),
-    Rtype.SOA: (0, 2),
-}
-
-
-def _expanded(message: bytes, record: Record) -> bytes:
-    """Return a record that stands for itself, its names without compression."""
+def _expanded(message: bytes, record: RecordSpan) -> bytes:
+    """Return a record of *message* without compressed names, so that it can move to another message."""
     owner, _ = expanded_name(message, record.start)
-    before, names = _NAMES_IN_RDATA.get(record.type, (0, 0))  # type: ignore[call-overload]  # IntEnum keys take an int
-    at = record.data + before
-    data = message[record.data : at]
-    for _ in range(names):
-        name, at = expanded_name(message, at)
-        data += name
-    data += message[at : record.end]
-    if len(data) > MAX_RDATA_BYTES:
-        raise MessageError("RDATA that is too long with its names spelled out")
+    known = BY_NUMBER.get(record.type)
+    # Nothing in RDATA of an unknown type may be compressed (RFC 3597 section 4), so it is copied as it is.
+    data = message[record.data : record.end] if known is None else known.expanded(message, record)
     return owner + message[record.name_end : record.name_end + 8] + len(data).to_bytes(2) + data

@@ -19,7 +19,10 @@ EDNS_BYTES = 1232
 TCP_BYTES = 65535
 
 CLASS_IN = b"\0\1"
+
+# Types that have no file in `records`: OPT is a part of the protocol, and DS is only ever answered to be absent.
 TYPE_OPT = 41
+TYPE_DS = 43
 
 QR = 0x80  # in the header's third byte
 AA = 0x04
@@ -42,22 +45,6 @@ class Rcode(IntEnum):
     BADVERS = 16
 
 
-class Rtype(IntEnum):
-    """Types of records that the zone or the resolver knows by name."""
-
-    A = 1
-    NS = 2
-    CNAME = 5
-    SOA = 6
-    PTR = 12
-    MX = 15
-    TXT = 16
-    AAAA = 28
-    SRV = 33
-    DNAME = 39
-    DS = 43
-
-
 class MessageError(ValueError):
     """The bytes are no DNS message."""
 
@@ -70,15 +57,15 @@ class Edns(NamedTuple):
     wants_dnssec: bool
 
 
-class Record(NamedTuple):
-    """Where a record lies in a message."""
+class RecordSpan(NamedTuple):
+    """Where a record is in a message. All but *type* and *ttl* are offsets in bytes."""
 
-    start: int
-    name_end: int
+    start: int  # of the owner name
+    name_end: int  # of the type, which follows the owner name
     type: int
     ttl: int  # seconds
-    data: int  # offset of RDATA
-    end: int
+    data: int  # of RDATA
+    end: int  # of what follows the record
 
 
 def wire_name(name: str) -> bytes:
@@ -142,7 +129,7 @@ def expanded_name(message: bytes, at: int) -> tuple[bytes, int]:
     return b"".join(labels) + b"\0", end or at + 1
 
 
-def records(message: bytes, at: int, count: int) -> Iterator[Record]:
+def records(message: bytes, at: int, count: int) -> Iterator[RecordSpan]:
     """Yield *count* records from *at* on."""
     for _ in range(count):
         name_end = _skipped_name(message, at)
@@ -155,7 +142,7 @@ def records(message: bytes, at: int, count: int) -> Iterator[Record]:
         kind = int.from_bytes(message[name_end : name_end + 2])
         ttl = int.from_bytes(message[name_end + 4 : name_end + 8])
         # A TTL with its top bit set counts as zero (RFC 2181 section 8).
-        yield Record(at, name_end, kind, ttl if ttl < 1 << 31 else 0, data, end)
+        yield RecordSpan(at, name_end, kind, ttl if ttl < 1 << 31 else 0, data, end)
         at = end
 
 

@@ -5,15 +5,10 @@ RDATA as a master file has it (RFC 1035 section 5), names in them like all names
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-# Which words of a value are names, and take a trailing dot in a master file.
-_NAME_WORDS = {"CNAME": (0,), "NS": (0,), "PTR": (0,), "MX": (1,), "SRV": (3,), "SOA": (0, 1)}
-
-_CHARACTER_STRING = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>(?:[^\s"\\]|\\.)+)', re.DOTALL)
-_ESCAPE = re.compile(rb"\\([0-9]{3}|.)", re.DOTALL)
+from appliance.dns.records import record_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +66,6 @@ class Zone:
         return "\n".join(lines) + "\n"
 
 
-def character_strings(value: str) -> Iterator[bytes]:
-    """Yield the strings of a TXT record's value: quoted or not, with \\X and \\DDD escapes (RFC 1035 section 5.1)."""
-    for match in _CHARACTER_STRING.finditer(value):
-        text = match["quoted"] if match["quoted"] is not None else match["bare"]
-        yield _ESCAPE.sub(_unescaped, text.encode())
-
-
 def apex_of(name: str, apexes: Mapping[str, object]) -> str | None:
     """Return the deepest of *apexes* at or above *name*, or None."""
     while name:
@@ -98,20 +86,6 @@ def _canonical_order(name: str) -> tuple[str, ...]:
 
 def _lines(apex: str, rrset: Rrset) -> Iterator[str]:
     owner = "@" if rrset.name == apex else rrset.name.removesuffix("." + apex)
+    kind = record_type(rrset.type)
     for value in rrset.values:
-        yield f"{owner} {rrset.ttl} IN {rrset.type} {_with_dots(rrset.type, value)}"
-
-
-def _with_dots(record_type: str, value: str) -> str:
-    places = _NAME_WORDS.get(record_type)
-    if places is None:
-        return value
-    words = value.split()
-    for place in places:
-        words[place] += "."
-    return " ".join(words)
-
-
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    escaped = match[1]
-    return bytes([int(escaped) & 0xFF]) if len(escaped) == 3 else escaped
+        yield f"{owner} {rrset.ttl} IN {rrset.type} {kind.master_text(value)}"
