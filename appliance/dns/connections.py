@@ -12,7 +12,7 @@ FAIR_QUESTIONS = 32  # answered in a row before others get their turn
 ACCEPT_PAUSE_SECONDS = 0.1  # after an error: most likely we are out of descriptors
 
 
-class Connections:
+class DnsConnections:
     """The connections of one listening socket."""
 
     def __init__(self, reply_to: Callable[[bytes, str], Awaitable[bytes | None]]) -> None:

@@ -45,6 +45,14 @@ class Rcode(IntEnum):
     BADVERS = 16
 
 
+def rcode_name(flags: int) -> str:
+    """Return the name of the response code in the header's fourth byte, whose lower half it is."""
+    try:
+        return Rcode(flags & 0xF).name
+    except ValueError:
+        return f"RCODE{flags & 0xF}"
+
+
 class MessageError(ValueError):
     """The bytes are no DNS message."""
 

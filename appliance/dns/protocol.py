@@ -51,7 +51,7 @@ _META_KEYS = frozenset(number.to_bytes(2) + CLASS_IN for number in _META_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class NoReply:
     """No reply, and why."""
 
     why: str
@@ -119,12 +119,12 @@ def own_answer(table: DnsTable, query: bytes) -> bytes | None:
 
 def answer(
     table: DnsTable, query: bytes, client: str, *, over_tcp: bool = False
-) -> bytes | Watched | Forward | Silence:
+) -> bytes | Watched | Forward | NoReply:
     """Return the reply to *query* from the address *client*, or who shall give it."""
     if len(query) < HEADER_BYTES:
-        return Silence("short")
+        return NoReply("short")
     if query[2] & QR:
-        return Silence("response")  # answering one would let two servers talk for ever
+        return NoReply("response")  # answering one would let two servers talk for ever
     if query[2] & OPCODE:
         return refusal(query, Rcode.NOTIMP)
     if query[4:6] != b"\0\1":

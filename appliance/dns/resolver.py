@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 FAILED = "dns.failed name=%s; please report it"  # with the traceback
 
+MAX_WAITING = 4096  # clients at once; one more gets SERVFAIL
 # A socket each; 1,000 hosts that pull the same images ask far fewer different questions at once.
 MAX_UNDER_WAY = 256
 TOTAL_SECONDS = 4.5  # a stub resolver gives up after five
@@ -55,9 +56,32 @@ class Resolver:
     def __init__(self, counts: Counter[tuple[str, ...]]) -> None:
         self._counts = counts
         self._memory = _Memory(())
+        self._waiting = 0
 
-    def kept_reply(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
-        """Return the reply if it can be given at once."""
+    # A mistake of ours that a query or its answer causes can be caused again by whoever sent it. It must not end the
+    # process, and every other service with it, so both ways in catch everything, log it and answer SERVFAIL.
+
+    def reply_at_once(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
+        """Return the reply if it can be given without asking anybody, or SERVFAIL if too many wait already."""
+        try:
+            kept = self._kept_reply(forward, forwarders)
+        except Exception:
+            logger.exception(FAILED, text_name(question_of(forward).name))
+            return _failure(forward)
+        return _failure(forward) if kept is None and self._waiting >= MAX_WAITING else kept
+
+    async def reply(self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup) -> bytes:
+        """Return the reply, SERVFAIL where no forwarder has one. Raises nothing."""
+        self._waiting += 1
+        try:
+            return await self._resolved_reply(forward, forwarders, tasks)
+        except Exception:
+            logger.exception(FAILED, text_name(question_of(forward).name))
+            return _failure(forward)
+        finally:
+            self._waiting -= 1
+
+    def _kept_reply(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
         now = asyncio.get_running_loop().time()
         kept = self._memory_of(forwarders).cache.get(question_of(forward), now)
         if kept is None or kept.fresh_until < now:
@@ -65,12 +89,13 @@ class Resolver:
         self._counts["upstream", "cached"] += 1
         return reply_from(kept, forward, now)
 
-    async def reply(self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup) -> bytes:
-        """Return the reply, SERVFAIL where no forwarder has one."""
+    async def _resolved_reply(
+        self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup
+    ) -> bytes:
         kept = await self._resolve(question_of(forward), self._memory_of(forwarders), tasks)
         if kept is None:
             self._counts["upstream", "failed"] += 1
-            return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
+            return _failure(forward)
         now = asyncio.get_running_loop().time()
         if kept.is_stale(now):
             self._counts["upstream", "stale"] += 1
@@ -137,6 +162,10 @@ class Resolver:
                 if kept is not None:
                     return kept
         return None
+
+
+def _failure(forward: Forward) -> bytes:
+    return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
 
 
 async def _ask(question: Question, forwarder: Endpoint) -> Kept | None:

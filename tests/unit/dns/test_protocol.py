@@ -13,7 +13,7 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 
-from appliance.dns.protocol import Forward, Silence, Watched, answer, own_answer
+from appliance.dns.protocol import Forward, NoReply, Watched, answer, own_answer
 from appliance.model import Endpoint, Record
 from tests.clusters import reference_cluster
 from tests.dns_cases import NODE, OUTSIDER, forwarding_cluster, query, rich_cluster, table
@@ -179,11 +179,11 @@ def test_fast_path_knows_a_name_in_any_case() -> None:
 def test_a_response_gets_silence() -> None:
     wire = bytearray(query("m1.ocp45.example.localdomain"))
     wire[2] |= 0x80
-    assert answer(TABLE, bytes(wire), OUTSIDER) == Silence("response")
+    assert answer(TABLE, bytes(wire), OUTSIDER) == NoReply("response")
 
 
 def test_less_than_a_header_gets_silence() -> None:
-    assert answer(TABLE, b"\0" * 11, OUTSIDER) == Silence("short")
+    assert answer(TABLE, b"\0" * 11, OUTSIDER) == NoReply("short")
 
 
 # EDNS

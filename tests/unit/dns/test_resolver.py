@@ -28,6 +28,23 @@ class CacheThatCannotGet(AnswerCache):
         raise OverflowError
 
 
+async def test_one_client_too_many_that_waits_gets_a_server_failure_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "MAX_WAITING", 1)
+    was_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    def slow(query: dns.message.Message) -> dns.message.Message | None:
+        was_asked.set()
+        return address_of(query) if may_answer.is_set() else None
+
+    async with running(Upstream(slow)) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        first = asyncio.create_task(served.ask(query("quay.io")))
+        await was_asked.wait()
+        assert (await served.ask(query("registry.redhat.io"))).rcode() == dns.rcode.SERVFAIL
+        may_answer.set()
+        assert (await first).answer
+        assert (await served.ask(query("registry.redhat.io"))).answer
+
+
 @pytest.mark.parametrize("cache", [CacheThatCannotPut(), CacheThatCannotGet()])
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_a_mistake_of_ours_is_a_server_failure_and_serving_goes_on(cache: AnswerCache, transport: str) -> None:

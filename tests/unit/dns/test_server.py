@@ -1,6 +1,7 @@
 """The DNS server on loopback, with its forwarders on loopback too."""
 
 import asyncio
+import logging
 import socket
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -70,7 +71,40 @@ async def test_known_replies_are_bounded() -> None:
                 if number % 32 == 0:
                     await asyncio.sleep(0)
             await served.ask(query("m1.ocp45.example.localdomain"))
-        assert len(served.server._known) <= 4096 + 64
+        assert len(served.server._remembered) <= 4096 + 64
+
+
+async def send_short_datagram(served: Served) -> None:
+    """Send what gets no reply, and return once it was read."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect((LOOPBACK, served.port))
+        client.send(b"short")
+        await served.ask(query("m1.ocp45.example.localdomain"))
+
+
+async def test_silence_is_logged_with_its_reason_and_the_client_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "appliance.dns")
+    async with serving(reference_cluster()) as served:
+        await send_short_datagram(served)
+    assert caplog.messages == [f"dns.silence why=short client={LOOPBACK}"]
+
+
+async def test_silence_over_tcp_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "appliance.dns")
+    async with serving(reference_cluster()) as served:
+        reader, writer = await open_tcp(served)
+        writer.write(b"\0\5short")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+    assert caplog.messages == [f"dns.silence why=short client={LOOPBACK}"]
+
+
+async def test_silence_is_not_logged_but_counted_without_verbose(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "appliance.dns")
+    async with serving(reference_cluster()) as served:
+        await send_short_datagram(served)
+        assert served.server.counts["udp", "silence"] == 1
+    assert caplog.messages == []
 
 
 async def test_replies_are_counted_by_transport_and_rcode() -> None:
