@@ -1,13 +1,12 @@
 """Which zones follow from clusters, and which records stand in each."""
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 
+from appliance.dns.holdings import forward_records, node_pointers, other_pointers
 from appliance.dns.reverse import LOCAL_ZONES, classless_apex, reverse_apexes
 from appliance.dns.zone import Rrset, Soa, Zone, apex_of, parent_of
-from appliance.model import Cluster, DnsSettings, NameServer, Record, Role
-
-ETCD_TTL = 86400  # seconds; what OpenShift's manual for 4.1 to 4.3 gives the SRV records
+from appliance.model import Cluster, DnsSettings, NameServer, Record
 
 
 def local_zones(own: Iterable[str]) -> tuple[Zone, ...]:
@@ -75,65 +74,19 @@ def _records(clusters: tuple[Cluster, ...]) -> Iterator[Record]:
         for record in records:
             yield Record(classless.get(pointer, pointer), "PTR", record.ttl, record.value)
     for cluster in clusters:
-        yield from _forward_records(cluster)
-
-
-def _forward_records(cluster: Cluster) -> Iterator[Record]:
-    ttl = cluster.dns.ttl
-    domain = cluster.domain
-    named: list[tuple[str, IPv4Address | IPv6Address]] = [
-        (server.name, server.address) for server in cluster.dns.name_servers if server.address is not None
-    ]
-    named += ((cluster.appliance_name, address) for address in _appliance_addresses(cluster))
-    for name, vips in (
-        (f"api.{domain}", cluster.api_vips),
-        (f"api-int.{domain}", cluster.api_int_vips),
-        (f"*.apps.{domain}", cluster.ingress_vips),
-    ):
-        named += ((name, address) for address in vips)
-    for host in cluster.hosts:
-        named += ((host.name, address) for address in (host.address, host.address6) if address is not None)
-    for name, address in named:
-        yield Record(name, "A" if address.version == 4 else "AAAA", ttl, str(address))
-    if cluster.release.needs_etcd_records:
-        masters = (host for host in cluster.hosts if host.role is Role.MASTER)
-        for index, master in enumerate(masters):
-            member = f"etcd-{index}.{domain}"
-            yield Record(member, "A", ttl, str(master.address))
-            yield Record(f"_etcd-server-ssl._tcp.{domain}", "SRV", ETCD_TTL, f"0 10 2380 {member}")
-    yield from (record for record in cluster.dns.records if record.type != "PTR")
+        yield from (held.record for held in forward_records(cluster))
 
 
 def _pointers(clusters: tuple[Cluster, ...]) -> dict[str, list[Record]]:
-    """Return the PTR records by their names.
-
-    A node's address has its own name and no other: a node that is told a second
-    one, as api, may take that for its hostname.
-    """
-    nodes = {
-        address.reverse_pointer: Record(address.reverse_pointer, "PTR", cluster.dns.ttl, host.name)
-        for cluster in clusters
-        for host in cluster.hosts
-        for address in (host.address, host.address6)
-        if address is not None
-    }
+    """Return the PTR records by their names."""
+    # The hosts of every cluster first: none of the others may take an address of theirs.
+    nodes = {held.record.name: held.record for cluster in clusters for held in node_pointers(cluster)}
     pointers = {name: [record] for name, record in nodes.items()}
     for cluster in clusters:
-        ttl = cluster.dns.ttl
-        others: list[tuple[IPv4Address | IPv6Address, str]] = []
-        others += [(address, cluster.appliance_name) for address in _appliance_addresses(cluster)]
-        others += [(server.address, server.name) for server in cluster.dns.name_servers if server.address is not None]
-        others += [(address, f"api.{cluster.domain}") for address in cluster.api_vips]
-        others += [(address, f"api-int.{cluster.domain}") for address in cluster.api_int_vips]
-        records = [Record(address.reverse_pointer, "PTR", ttl, name) for address, name in others]
-        for record in (*records, *(record for record in cluster.dns.records if record.type == "PTR")):
+        for record, _ in other_pointers(cluster):
             if record.name not in nodes:
                 pointers.setdefault(record.name, []).append(record)
     return pointers
-
-
-def _appliance_addresses(cluster: Cluster) -> tuple[IPv4Address, ...]:
-    return tuple(dict.fromkeys((cluster.address, *(network.server for network in cluster.networks))))
 
 
 def _classless(cluster: Cluster) -> tuple[IPv4Network, ...]:
