@@ -1,8 +1,8 @@
-"""From clusters to finished answers: every record encoded by dnslib, every answer parsed back.
+"""Compiles clusters to finished answers: every record is encoded by dnslib, and read back.
 
 An answer is everything that follows the question. No name in it is compressed,
-but for owners that are the question's own name, at offset 12: so it is the same
-under questions of any length, which wildcard and negative answers stand under.
+except owner names that are the question's name, which is always at offset 12. So the
+same bytes answer questions of any length, as wildcards and negative answers must.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,8 +19,8 @@ from appliance.dns.tree import Tree
 from appliance.dns.zone import Rrset, parent_of
 from appliance.model import Cluster, Endpoint
 
-QUESTION_NAME = b"\xc0\x0c"  # a compression pointer to offset 12
-LOCAL_SERIAL = 1  # zones that never change
+QUESTION_NAME = b"\xc0\x0c"  # a compression pointer to offset 12 (RFC 1035 section 4.1.4)
+LOCAL_SERIAL = 1  # of the zones for private addresses, which never change
 
 _KEY_ANY = (255).to_bytes(2) + CLASS_IN
 _KEY_DS = TYPE_DS.to_bytes(2) + CLASS_IN
@@ -30,41 +30,44 @@ Sections = tuple[list[bytes], list[bytes], list[bytes]]  # records of answer, au
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What stands around a question in the reply to it: flags and counts before, records after.
+    """The parts of a reply around its question: flags and counts before it, records after it.
 
-    Forms come in fours: RD clear, RD set, then the same two counting one record
-    more, for the OPT that the reply gets appended. As BIND does by default, the
-    zone's name servers come along only where no recursion is desired.
+    There are four forms: for RD clear and for RD set, then the same two with one more
+    additional record counted, for the OPT that is appended to the reply. The zone's
+    name servers are added only where RD is clear, as BIND does by default.
     """
 
     forms: tuple[tuple[bytes, bytes], ...]
-    short_forms: tuple[tuple[bytes, bytes], ...]  # without what a client can do without, for small replies
-    alias: bytes = b""  # the name outside our zones where a chain of CNAMEs ends
+    short_forms: tuple[tuple[bytes, bytes], ...]  # without optional records, for clients that take small replies only
+    alias: bytes = b""  # the name outside our zones where a chain of CNAMEs ends; b"" for none
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A name of ours, with records or only with names below it."""
+    """A name in our zones, with records or only with names below it."""
 
     answers: Mapping[bytes, Answer]  # by type and class
     otherwise: Answer  # for any other type: NODATA, or the CNAME
-    below: "Node | None"  # answers for names below that do not exist: the wildcard (RFC 4592), or with NXDOMAIN
-    is_watched: bool = False  # a host that asks for it tells how far it is
+    below: "Node | None"  # answers for names below that do not exist: the wildcard's (RFC 4592), or NXDOMAIN
+    is_watched: bool = False  # a host that asks for it shows how far its installation is
 
 
 @dataclass(frozen=True, slots=True)
 class DnsTable:
-    """What the DNS server knows."""
+    """Everything that the DNS server answers from."""
 
-    nodes: Mapping[bytes, Node]  # by name: lower case, as on the wire
-    serials: Mapping[str, int]  # of each zone of the files
+    nodes: Mapping[bytes, Node]  # by name, in lower case and wire form
+    serials: Mapping[str, int]  # by zone, without those for private addresses
     hosts: Mapping[str, str]  # client address → name of the host
     allow_recursion: tuple[IPv4Network | IPv6Network, ...]
     forwarders: tuple[Endpoint, ...]
 
 
 def compile_dns(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], int]) -> DnsTable:
-    """Return the answers for *clusters*; *serial_of(zone, digest)* gives the SOA serial of a zone with that content."""
+    """Return the answers for *clusters*. *serial_of(zone, digest)* gives the SOA serial of a zone with that content.
+
+    Raises ValueError for a record of unknown type.
+    """
     zones = zones_of(clusters)
     serials = {zone.name: serial_of(zone.name, zone.digest) for zone in zones}
     local = local_zones(serials)
@@ -101,7 +104,7 @@ class _Compiler:
     def nodes(self, watched: set[str]) -> dict[bytes, Node]:
         """Return every name with its answers."""
         nodes: dict[str, Node] = {}
-        # The deepest first, since a name refers to the wildcard below it.
+        # The deepest names first, because a name refers to the wildcard below it.
         for name in sorted(self.tree.names, key=lambda name: -name.count(".")):
             apex = self.tree.apex(name) or name
             answers, otherwise = self._answers(name, apex)
@@ -119,7 +122,7 @@ class _Compiler:
             answers[_KEY_ANY] = next(iter(answers.values()))
         parent = self.tree.apex(parent_of(name))
         if name == apex and parent is not None:
-            # DS stands on the parent's side of a zone cut (RFC 4035 section 3.1.4.1).
+            # DS belongs to the parent's side of a zone cut (RFC 4035 section 3.1.4.1), so the parent's SOA comes along.
             answers[_KEY_DS] = self.no_data[parent]
         return answers, self.no_data[apex]
 
@@ -152,15 +155,16 @@ class _Compiler:
 
     def _no_name(self, apex: str) -> Node:
         """Return the answers for names that do not exist."""
-        # Who looks for the top of a zone by its SOA shall not remember where it is not: BIND's zero-no-soa-ttl.
+        # A client that looks for the top of a zone asks for the SOA of each name above it. The TTL of zero, BIND's
+        # zero-no-soa-ttl, keeps it from missing a zone that is made there soon after.
         forgotten = self._negative((), apex, Rcode.NXDOMAIN, ttl=0)
         return Node({_key("SOA"): forgotten}, self._negative((), apex, Rcode.NXDOMAIN), None)
 
     def _negative(self, aliases: tuple[Rrset, ...], apex: str, rcode: Rcode, ttl: int | None = None) -> Answer:
-        """Return the answer that there is nothing, with the SOA that says for how long (RFC 2308 section 3)."""
+        """Return a negative answer, with the SOA whose TTL says how long it may be cached (RFC 2308 section 3)."""
         seconds = self.tree.zones[apex].soa.negative_ttl if ttl is None else ttl
-        kept = Rrset(apex, "SOA", seconds, self.tree.soa(apex).values)
-        sections: Sections = (_encoded_chain(aliases), _encoded(wire_name(apex), kept), [])
+        with_ttl = Rrset(apex, "SOA", seconds, self.tree.soa(apex).values)
+        sections: Sections = (_encoded_chain(aliases), _encoded(wire_name(apex), with_ttl), [])
         return self._answer(rcode, sections, sections, sections)
 
     def _servers(self, apex: str) -> tuple[list[bytes], dict[tuple[str, str], list[bytes]]]:
@@ -168,9 +172,9 @@ class _Compiler:
         return _encoded(wire_name(apex), servers), self._addresses(servers, apex)
 
     def _addresses(self, rrset: Rrset, apex: str) -> dict[tuple[str, str], list[bytes]]:
-        """Return the addresses in the same zone that should come with a record that leads to hosts.
+        """Return the addresses of the hosts that *rrset* names, as far as they are in the same zone.
 
-        RFC 1035 section 3.3 wants them with NS and MX, RFC 2782 with SRV.
+        They belong in the additional section, by owner name and type.
         """
         kind = record_type(rrset.type)
         if not kind.adds_addresses:
@@ -200,7 +204,7 @@ class _Compiler:
 
 
 class _PlainBuffer(DNSBuffer):  # type: ignore[misc]  # dnslib has no types
-    """A buffer that names are written into without compression."""
+    """A buffer that does not compress names."""
 
     encode_name = DNSBuffer.encode_name_nocompress
 
@@ -210,7 +214,7 @@ def _key(kind: str) -> bytes:
 
 
 def _encoded_chain(rrsets: tuple[Rrset, ...]) -> list[bytes]:
-    """Return record sets of which the first answers the question itself."""
+    """Return the records of *rrsets*, of which the first answers the question itself."""
     owners = (wire_name(rrset.name) if index else QUESTION_NAME for index, rrset in enumerate(rrsets))
     return _joined(_encoded(owner, rrset) for owner, rrset in zip(owners, rrsets, strict=True))
 

@@ -1,4 +1,4 @@
-"""Which zones follow from clusters, and which records stand in each."""
+"""Which zones follow from clusters, and which records each of them holds."""
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network
@@ -10,16 +10,16 @@ from appliance.model import Cluster, DnsSettings, NameServer, Record
 
 
 def local_zones(own: Iterable[str]) -> tuple[Zone, ...]:
-    """Return the empty zones that keep questions about private addresses here, but for those in *own* (RFC 6303)."""
+    """Return empty zones for the private addresses that no zone in *own* is about (RFC 6303)."""
     taken = set(own)
     return tuple(_local_zone(name, taken) for name in LOCAL_ZONES if name not in taken)
 
 
 def zones_of(clusters: Iterable[Cluster]) -> tuple[Zone, ...]:
-    """Return the forward and reverse zones of *clusters*; one that several clusters name is one zone.
+    """Return the forward and reverse zones of *clusters*. A zone that several clusters share is one zone.
 
-    A zone below another of ours is delegated from it, so that the names between
-    the two exist and a copy of the parent elsewhere leads here.
+    A zone below another of ours is delegated from it, so that the names between the
+    two exist, and a copy of the parent on another server refers to us.
     """
     clusters = tuple(clusters)
     owners = _apexes(clusters)
@@ -36,13 +36,14 @@ def zones_of(clusters: Iterable[Cluster]) -> tuple[Zone, ...]:
             if parent is not None:
                 _add(contents[parent], record)
                 if server.address is not None and server.name.endswith(f".{apex}"):
-                    # Glue: the parent's copy must say where the servers are (RFC 1034 section 4.2.1).
+                    # Glue: names in the zone below cannot be asked of servers that are known by name only
+                    # (RFC 1034 section 4.2.1).
                     _add(contents[parent], Record(server.name, "A", settings[0].ttl, str(server.address)))
     return tuple(Zone(apex, _soa(settings[0]), contents[apex]) for apex, settings in owners.items())
 
 
 def _apexes(clusters: tuple[Cluster, ...]) -> dict[str, list[DnsSettings]]:
-    """Return each zone's name, and the settings of the clusters that it belongs to."""
+    """Return the names of all zones, each with the settings of the clusters that it belongs to."""
     owners: dict[str, list[DnsSettings]] = {}
     for cluster in clusters:
         apexes = [cluster.dns.zone]
@@ -54,14 +55,15 @@ def _apexes(clusters: tuple[Cluster, ...]) -> dict[str, list[DnsSettings]]:
             owners.setdefault(apex, []).append(cluster.dns)
     for cluster in clusters:
         for pointer in _pointers((cluster,)):
-            # An address outside every network has a zone of its own, so that its neighbours stay whose they are.
+            # An address outside every network has a zone of its own. A wider zone would answer NXDOMAIN for its
+            # neighbours, which are somebody else's.
             if apex_of(pointer, owners) is None:
                 owners[pointer] = [cluster.dns]
     return owners
 
 
 def _records(clusters: tuple[Cluster, ...]) -> Iterator[Record]:
-    """Yield everything but SOA and NS, as it shall stand in whichever zone holds its name."""
+    """Yield all records but SOA and NS. Each belongs in the deepest zone that is above its name."""
     classless = {
         address.reverse_pointer: f"{int(address) & 0xFF}.{classless_apex(network)}"
         for cluster in clusters
@@ -90,14 +92,14 @@ def _pointers(clusters: tuple[Cluster, ...]) -> dict[str, list[Record]]:
 
 
 def _classless(cluster: Cluster) -> tuple[IPv4Network, ...]:
-    """Return the networks whose reverse zone is named as RFC 2317 does."""
+    """Return the networks whose reverse zones are named by RFC 2317."""
     if not cluster.dns.rfc2317:
         return ()
     return tuple(network.cidr for network in cluster.networks if 24 < network.cidr.prefixlen < 32)
 
 
 def _name_servers(settings: Iterable[DnsSettings]) -> tuple[NameServer, ...]:
-    return tuple({server.name: server for one in settings for server in one.name_servers}.values())
+    return tuple({server.name: server for each in settings for server in each.name_servers}.values())
 
 
 def _soa(settings: DnsSettings) -> Soa:
@@ -116,7 +118,7 @@ def _local_zone(name: str, own: set[str]) -> Zone:
     rrsets: dict[str, dict[str, Rrset]] = {}
     for apex in (name, *(apex for apex in own if apex.endswith("." + name))):
         _add(rrsets, Record(apex, "NS", 10800, name))
-    # The values of RFC 6303 section 3.
+    # The values of RFC 6303 section 3. The zone is its own name server, so that nobody else is asked.
     return Zone(name, Soa(name, "nobody.invalid", 10800, 3600, 1200, 604800, 10800), rrsets)
 
 
@@ -126,5 +128,6 @@ def _add(rrsets: dict[str, dict[str, Rrset]], record: Record) -> None:
     if before is None:
         by_type[record.type] = Rrset(record.name, record.type, record.ttl, (record.value,))
     elif record.value not in before.values:
+        # All records of a set have one TTL (RFC 2181 section 5.2). The least keeps every promise.
         ttl = min(before.ttl, record.ttl)
         by_type[record.type] = Rrset(record.name, record.type, ttl, (*before.values, record.value))

@@ -1,4 +1,4 @@
-"""Questions about names that are not ours: asked of the forwarders, each once however many clients wait for it."""
+"""Asks forwarders about names that are not ours. Clients that ask the same at the same time share one query."""
 
 import asyncio
 import logging
@@ -25,19 +25,20 @@ from appliance.sockets import udp_client
 
 logger = logging.getLogger(__name__)
 
-FAILED = "dns.failed name=%s; please report it"  # with the traceback
+FAILED = "dns.failed name=%s; please report it"  # a traceback follows
 
 MAX_WAITING = 4096  # clients at once; one more gets SERVFAIL
-# A socket each; 1,000 hosts that pull the same images ask far fewer different questions at once.
+# Different questions at once, each with a socket. 1,000 hosts that pull the same images stay far below it. One more is
+# answered with what is cached, or SERVFAIL.
 MAX_UNDER_WAY = 256
-TOTAL_SECONDS = 4.5  # a stub resolver gives up after five
-# For each forwarder, by rounds; the last fills up the total where there is one forwarder only.
+TOTAL_SECONDS = 4.5  # a stub resolver gives up after five (RES_TIMEOUT in resolv.conf(5))
+# For each forwarder, by rounds. With one forwarder they add up to the total.
 WAIT_SECONDS = (0.8, 1.6, 2.1)
 STALE_WAIT_SECONDS = 1.8  # RFC 8767 section 5, the client response timer
 
 
 class _Memory:
-    """What is known from one list of forwarders: their answers, who of them is silent, what they are being asked."""
+    """What is known from one list of forwarders: their answers, which of them are silent, what they are being asked."""
 
     def __init__(self, forwarders: Sequence[Endpoint]) -> None:
         self.forwarders = forwarders
@@ -47,10 +48,11 @@ class _Memory:
 
 
 class Resolver:
-    """Answers from forwarders; others have nothing in common with them, and what was known is forgotten.
+    """Answers clients from the cache or from forwarders. When the list of forwarders changes, the cache begins anew.
 
-    It counts ("upstream", how): cached, answered, stale or failed for a client's
-    question; silent for each try that a forwarder let pass.
+    Other forwarders may have other answers, as for names inside a company.
+    *counts* gets ("upstream", outcome): cached, answered, stale or failed for each
+    question of a client, and silent for each query that a forwarder did not answer.
     """
 
     def __init__(self, counts: Counter[tuple[str, ...]]) -> None:
@@ -58,7 +60,7 @@ class Resolver:
         self._memory = _Memory(())
         self._waiting = 0
 
-    # A mistake of ours that a query or its answer causes can be caused again by whoever sent it. It must not end the
+    # A mistake of ours that a query or its answer causes can be caused again by the sender. It must not end the
     # process, and every other service with it, so both ways in catch everything, log it and answer SERVFAIL.
 
     def reply_at_once(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
@@ -102,7 +104,7 @@ class Resolver:
         return reply_from(kept, forward, now)
 
     def _memory_of(self, forwarders: Sequence[Endpoint]) -> _Memory:
-        # Built anew and not emptied: a question that is still under way ends in the memory that it began in.
+        # Replaced and not emptied: a question that is under way ends in the memory that it began in.
         if forwarders != self._memory.forwarders:
             self._memory = _Memory(forwarders)
         return self._memory
@@ -119,7 +121,7 @@ class Resolver:
             asking = tasks.create_task(self._ask_once(question, memory))
             memory.under_way[question] = asking
         if kept is None:
-            # A client that goes away must not take the answer from the others.
+            # Without shield() a client that closes its connection would cancel the query that others wait for.
             return await asyncio.shield(asking)
         await asyncio.wait({asking}, timeout=STALE_WAIT_SECONDS)
         return (asking.result() or kept) if asking.done() else kept
@@ -132,7 +134,7 @@ class Resolver:
                 self._counts["upstream", "answered"] += 1
                 memory.cache.put(question, kept)
                 return kept
-        except Exception:  # it would end the server's TaskGroup, and whoever sent the answer can do it again
+        except Exception:  # or it would end the server's TaskGroup, as often as the sender likes
             logger.exception(FAILED, text_name(question.name))
         finally:
             del memory.under_way[question]
@@ -144,7 +146,7 @@ class Resolver:
             async with asyncio.timeout(TOTAL_SECONDS):
                 return await self._ask_in_turn(question, memory)
         except TimeoutError:
-            return None  # as if every forwarder had been silent
+            return None
 
     async def _ask_in_turn(self, question: Question, memory: _Memory) -> Kept | None:
         loop = asyncio.get_running_loop()
@@ -169,7 +171,7 @@ def _failure(forward: Forward) -> bytes:
 
 
 async def _ask(question: Question, forwarder: Endpoint) -> Kept | None:
-    """Return one forwarder's answer, or None where it has none. Raises what a connection raises."""
+    """Return one forwarder's answer, or None if it has none. Raises OSError, TimeoutError or IncompleteReadError."""
     query = _query(question, with_edns=True)
     verdict, message = await _over_udp(query, forwarder)
     if verdict is Verdict.WITHOUT_EDNS:

@@ -33,9 +33,9 @@ Address = tuple[str, int] | tuple[str, int, int, int]  # of IPv4 or IPv6
 class DnsServer:
     """Answers DNS on every endpoint of listen.dns.
 
-    `counts` has (transport, outcome): "udp" or "tcp" with an rcode's name, with
-    "silence" for what gets no reply, with "unsent" for what the system refused;
-    and what Resolver counts.
+    `counts` has (transport, outcome): "udp" or "tcp" with the name of an rcode, with
+    "silence" for queries that get no reply, or with "unsent" for replies that the
+    kernel refused; and what Resolver counts.
     """
 
     def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
@@ -57,7 +57,7 @@ class DnsServer:
 
     @property
     def counts(self) -> Counter[tuple[str, ...]]:
-        """What has happened since the start."""
+        """What happened since the start."""
         counts = Counter(self._counts)
         for flags, number in enumerate(self._udp_replies):
             if number:

@@ -23,5 +23,5 @@ class Sightings:
         return DnsAsked(host, client=client, name=text_name(watched.name))
 
     def reported(self, host: str, installation: Installation | None) -> None:
-        """Take note that *host* was reported; *installation* is its state after the event, which may change it."""
+        """Note that *host* was reported; *installation* is its state after the event, which may change it."""
         self._reported[host] = installation

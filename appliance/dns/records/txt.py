@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from appliance.dns.rdata import FullName, RecordDataError, RecordType
 
 MAX_STRING_BYTES = 255  # RFC 1035 section 3.3: a string follows one octet with its length
-# RFC 1035 section 4.2.2: with header, question, owner name and OPT record it must fit into a message of 65,535 octets,
-# and 535 are enough for those: 12 + 2 * 255 + 13.
+# A message has at most 65,535 octets (RFC 1035 section 4.2.2), and this leaves 535 for what else is in it: a header of
+# 12, a question of at most 259, a compressed owner name and fixed fields of 12, an OPT record of 11.
 MAX_TXT_BYTES = 65_000
 
 # The inner group of each form takes an escape whole, so that \" does not end a quoted string.
@@ -48,7 +48,7 @@ def _octet(escape: re.Match[bytes]) -> bytes:
 def _parse(text: str, _full_name: FullName) -> str:
     # Most people write plain text, with blanks and single quotes in it; a quote at the beginning means a master file.
     found = list(strings(text)) if text.startswith('"') else [text.encode()]
-    # An SPF or DKIM record is one text in several strings, joined by those who read it (RFC 7208 section 3.3), so a
+    # An SPF or DKIM record is one text in several strings, joined by its readers (RFC 7208 section 3.3), so a
     # longer text is cut and not refused.
     pieces = [
         string[at : at + MAX_STRING_BYTES] for string in found for at in range(0, len(string) or 1, MAX_STRING_BYTES)

@@ -1,4 +1,4 @@
-"""What is answered to whom, judged by dnspython."""
+"""Which reply each query and client gets, read by dnspython."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -280,14 +280,14 @@ def test_alias_that_ends_outside_is_forwarded_for_a_machine_network() -> None:
     assert forward.alias == dns.name.from_text("www.example.net").to_wire()
 
 
-def test_alias_that_ends_outside_stands_alone_for_strangers() -> None:
+def test_alias_that_ends_outside_is_answered_alone_to_strangers() -> None:
     records = (Record("out.example.localdomain", "CNAME", 60, "www.example.net"),)
     reply = answer(table(forwarding_cluster(FORWARDER, records=records)), query("out.example.localdomain"), OUTSIDER)
     assert isinstance(reply, bytes)
     assert [rrset.rdtype for rrset in dns.message.from_wire(reply).answer] == [dns.rdatatype.CNAME]
 
 
-def test_aliases_in_a_circle_come_to_an_end() -> None:
+def test_aliases_in_a_loop_are_answered_with_the_aliases_alone() -> None:
     cluster = reference_cluster()
     records = tuple(
         Record(f"{name}.example.localdomain", "CNAME", 60, f"{target}.example.localdomain")
@@ -303,10 +303,10 @@ def test_aliases_in_a_circle_come_to_an_end() -> None:
     assert {rrset.rdtype for rrset in dns.message.from_wire(reply).answer} == {dns.rdatatype.CNAME}
 
 
-# What tells how far a host is
+# What shows how far a host is
 
 
-def test_host_that_asks_for_api_int_is_told_of() -> None:
+def test_host_that_asks_for_api_int_is_watched() -> None:
     reply = answer(TABLE, query("API-int.ocp45.example.localdomain"), NODE)
     assert isinstance(reply, Watched)
     assert (reply.host, reply.name) == (
@@ -315,10 +315,10 @@ def test_host_that_asks_for_api_int_is_told_of() -> None:
     )
 
 
-def test_stranger_that_asks_for_api_int_is_not_told_of() -> None:
+def test_stranger_that_asks_for_api_int_is_not_watched() -> None:
     assert isinstance(answer(TABLE, query("api-int.ocp45.example.localdomain"), OUTSIDER), bytes)
 
 
-def test_replies_that_depend_on_who_asks_are_never_kept() -> None:
+def test_replies_that_depend_on_the_client_are_never_kept() -> None:
     for name in ("api-int.ocp45.example.localdomain", "quay.io"):
         assert own_answer(FORWARDING, query(name)) is None

@@ -1,4 +1,4 @@
-"""What the resolver remembers, how long it waits, and that no question ends the server."""
+"""What the resolver remembers, how long it waits, and that no query or answer ends the server."""
 
 import asyncio
 

@@ -115,7 +115,7 @@ async def test_replies_are_counted_by_transport_and_rcode() -> None:
         assert served.server.counts == {("udp", "NOERROR"): 1, ("udp", "NXDOMAIN"): 1, ("tcp", "REFUSED"): 1}
 
 
-async def test_host_that_asks_for_api_int_is_told_of_once_until_something_happens_to_it() -> None:
+async def test_host_that_asks_for_api_int_is_reported_once_until_something_happens_to_it() -> None:
     """A node that has joined asks every few seconds for the rest of its life."""
     m1, api_int = "m1.ocp45.example.localdomain", "api-int.ocp45.example.localdomain"
     async with serving(node_on_loopback()) as served:
@@ -232,8 +232,8 @@ async def test_one_connection_too_many_closes_the_quietest(monkeypatch: pytest.M
         assert await asyncio.wait_for(opened[1][0].read(), 5) == b""
         opened[0][1].write(framed)
         assert (await read_reply(opened[0][0])).answer
-        for _, one in (*opened, (reader, writer)):
-            one.close()
+        for _, each in (*opened, (reader, writer)):
+            each.close()
 
 
 # Forwarding

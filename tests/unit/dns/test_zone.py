@@ -61,7 +61,7 @@ def test_every_node_has_an_address_and_one_pointer_to_its_own_name() -> None:
         assert values(found[REVERSE], node.address.reverse_pointer, "PTR") == (node.name,)
 
 
-def test_api_names_and_the_wildcard_stand_on_the_virtual_addresses() -> None:
+def test_api_names_and_the_wildcard_have_the_virtual_addresses() -> None:
     forward = zones(reference_cluster())["example.localdomain"]
     assert values(forward, "api.ocp45.example.localdomain", "A") == ("172.16.0.111",)
     assert values(forward, "api-int.ocp45.example.localdomain", "A") == ("172.16.0.110",)
