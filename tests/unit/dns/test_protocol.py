@@ -222,6 +222,21 @@ def test_unknown_edns_options_are_ignored() -> None:
     assert len(asked(wire).answer) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "added"),
+    [
+        ("post.example.localdomain", "MX", {"172.16.0.201", "2001:db8::201", "172.16.0.102"}),
+        ("_ldap._tcp.example.localdomain", "SRV", {"172.16.0.201", "2001:db8::201"}),
+        ("example.localdomain", "NS", {"172.16.0.102", "172.16.0.103"}),
+        ("www.example.localdomain", "CNAME", set()),
+    ],
+)
+def test_record_that_leads_to_hosts_comes_with_their_addresses(name: str, kind: str, added: set[str]) -> None:
+    reply = answer(table(rich_cluster()), query(name, kind), OUTSIDER)
+    assert isinstance(reply, bytes)
+    assert {str(rdata) for rrset in dns.message.from_wire(reply).additional for rdata in rrset} == added
+
+
 def big_table(records: int) -> object:
     cluster = reference_cluster()
     many = tuple(Record("many.example.localdomain", "A", 60, f"192.0.2.{index}") for index in range(records))
