@@ -1,4 +1,4 @@
-"""A BIND with zones of ours on loopback, and the comparison of its answers with ours."""
+"""A BIND on loopback with our zones, and the comparison of its answers with ours."""
 
 import contextlib
 import subprocess

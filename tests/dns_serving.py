@@ -21,7 +21,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass
 class Served:
-    """A server that runs, and what it told."""
+    """A running server, and the events that it published."""
 
     server: DnsServer
     port: int
@@ -44,7 +44,7 @@ def free_port() -> int:
             try:
                 udp.bind((LOOPBACK, port))
             except OSError:
-                continue  # a UDP socket of somebody has the number
+                continue  # another UDP socket has this port
             return port
 
 

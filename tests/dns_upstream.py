@@ -26,7 +26,7 @@ def address_of(query: dns.message.Message, address: str = "203.0.113.7", ttl: in
 
 
 class Upstream(asyncio.DatagramProtocol):
-    """A forwarder over UDP and TCP that says what *answering* says, and remembers what it was asked."""
+    """A forwarder over UDP and TCP that answers with *answering*, and keeps the queries that it got."""
 
     def __init__(self, answering: Answering, answering_tcp: Answering | None = None) -> None:
         self.answering = answering

@@ -37,9 +37,9 @@ def parse_domain(text: str) -> str:
 
 
 def parse_record_name(text: str) -> str:
-    """Return an owner name: a domain name, also with underscores, `*.` first or `@` alone; or an address.
+    """Return an owner name: a domain name, which may have underscores and begin with `*.`; or `@`, or an address.
 
-    A final dot is kept.
+    A trailing dot is kept: it says that the name is full.
     """
     if text.strip() == "@":
         return "@"

@@ -1,48 +1,43 @@
-"""DNS records as cluster.yaml spells them: whose they are, and their data as a zone file has it."""
+"""DNS records as cluster.yaml spells them: their owner names, and their data as a zone holds it."""
 
-import re
 from ipaddress import ip_address
 
-from appliance.config import addresses, fields
+from appliance.config import fields
 from appliance.config.document import describe
 from appliance.config.fields import MAX_NAME
-
-MAX_STRING_OCTETS = 255  # RFC 1035 section 3.3
-# RFC 1035 section 4.2.2: with header, question, owner and OPT record it must go into 65,535 octets.
-MAX_TXT_OCTETS = 65_000
-
-# RFC 1035 section 5.1
-_CHARACTER_STRING = re.compile(r'"((?:[^"\\]|\\[ -~])*)"\s*', re.ASCII)
-_ESCAPE = re.compile(rb"\\([0-9]{1,3}|.)", re.DOTALL)
-_NUMBERS = {"MX": ("preference",), "SRV": ("priority", "weight", "port"), "CNAME": (), "PTR": ()}
-_EXAMPLES = {"MX": "10 mail", "SRV": "0 10 389 ldap", "CNAME": "lb1", "PTR": "lb1"}
+from appliance.dns.rdata import RecordDataError
+from appliance.dns.records import record_type
 
 
 def in_zone(name: str, zone: str) -> bool:
-    """Whether *name* is *zone* or lies below it."""
+    """Whether *name* is *zone* or below it."""
     return name == zone or name.endswith(f".{zone}")
 
 
 def is_reverse(name: str) -> bool:
-    """Whether *name* stands for an address."""
+    """Whether *name* is the reverse name of an address (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
     return name.endswith((".in-addr.arpa", ".ip6.arpa"))
 
 
 def owner_name(name: str, zone: str) -> str:
-    """Return the full name that a record's `name` stands for in *zone*."""
+    """Return the full name that a record's `name` means in *zone*."""
     try:
         return ip_address(name).reverse_pointer
     except ValueError:
         pass
     if name == "@":
         return zone
+    # Unlike in a master file a full name needs no trailing dot: it is known by the zone at its end.
     if in_zone(name, zone) or is_reverse(name) or name.endswith("."):
         return name.removesuffix(".")
     return f"{name}.{zone}"
 
 
 def target_name(name: str, zone: str) -> str:
-    """Return the full name that a record points to: alone it is in the zone, with dots it is full already."""
+    """Return the full name that a record points to: a name without dots is in the zone, others are full already.
+
+    Raises ValueError when *name* is not a domain name, or too long in *zone*.
+    """
     parsed = fields.parse_record_name(name).removesuffix(".")
     if parsed == "@":
         return zone
@@ -58,74 +53,11 @@ def too_long(name: str, remedy: str = "shorten it") -> str:
 
 
 def rdata(kind: str, value: str, zone: str) -> str:
-    """Return a record's data as a zone file has it, names full and without the final dot.
+    """Return a record's data as a zone holds it: names fully qualified, without the trailing dot.
 
-    Raises ValueError, saying what would be right, when *value* is no data of that type.
+    Raises ValueError, with what would be right, when *value* is not data of that type.
     """
-    match kind:
-        case "A":
-            return str(addresses.parse_ipv4(value))
-        case "AAAA":
-            return str(addresses.parse_ipv6(value))
-        case "TXT":
-            return _quoted(value)
-    wanted = _NUMBERS[kind]
-    parts = value.split()
-    if len(parts) != len(wanted) + 1:
-        order = ", ".join([*wanted, "name"])
-        raise ValueError(f"{describe(value)} is no {kind} data, which is {order}; write it as {_EXAMPLES[kind]}")
-    numbers = [fields.parse_whole(0, 65535)(part) for part in parts[:-1]]
-    if is_address(parts[-1]):
-        raise ValueError(f"{describe(value)} points to an address; {kind} points to a name, as {_EXAMPLES[kind]}")
-    return " ".join([*map(str, numbers), target_name(parts[-1], zone)])
-
-
-def is_address(text: str) -> bool:
-    """Whether *text* spells an address."""
     try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _quoted(text: str) -> str:
-    strings = _strings(text) if text.startswith('"') else [text.encode()]
-    pieces = [
-        string[i : i + MAX_STRING_OCTETS] for string in strings for i in range(0, len(string) or 1, MAX_STRING_OCTETS)
-    ]
-    octets = sum(1 + len(piece) for piece in pieces)
-    if octets > MAX_TXT_OCTETS:
-        raise ValueError(
-            f"{describe(text)} takes {octets} octets; a TXT record has room for {MAX_TXT_OCTETS}: shorten it"
-        )
-    return " ".join('"' + "".join(map(_escaped, piece)) + '"' for piece in pieces)
-
-
-def _strings(text: str) -> list[bytes]:
-    """Return the strings that somebody wrote who knows zone files; one that is too long is split like any other."""
-    found, at = [], 0
-    while at < len(text):
-        string = _CHARACTER_STRING.match(text, at)
-        if string is None:
-            raise ValueError(f"{describe(text)} opens a quote that it does not close; leave the quotes out")
-        found.append(_ESCAPE.sub(_unescaped, string[1].encode()))
-        at = string.end()
-    return found
-
-
-def _unescaped(escape: re.Match[bytes]) -> bytes:
-    what = escape[1]
-    if not what.isdigit():
-        return what
-    if len(what) < 3 or int(what) > 255:
-        spelled = escape[0].decode()
-        wanted = r"three digits from \000 to \255, or \\ for a backslash"
-        raise ValueError(f"{spelled} is no octet; write it as {wanted}")
-    return bytes([int(what)])
-
-
-def _escaped(octet: int) -> str:
-    if chr(octet) in '"\\':
-        return "\\" + chr(octet)
-    return chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03d}"
+        return record_type(kind).parse(value, lambda name: target_name(name, zone))
+    except RecordDataError as error:
+        raise fields.wrong(value, str(error)) from None

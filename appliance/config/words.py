@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from appliance.config import addresses, fields
 from appliance.config.addresses import Address, Cidr
 from appliance.config.spelled import Spelled
+from appliance.dns.records import BY_NAME, FILE_TYPES
 from appliance.model import Arch, DhcpMode, Endpoint, Install, LocalBoot, MacAddress, Release, Role
 
-RECORD_TYPES = ("A", "AAAA", "CNAME", "TXT", "SRV", "MX", "PTR")
+RECORD_TYPES = FILE_TYPES
 
 _ROLE_HINTS = {
     "control-plane": "control-plane is master here, as in agent-config.yaml",
@@ -88,7 +89,7 @@ BondOption = Annotated[
     str, Spelled(fields.parse_kernel_argument, {"type": ["string", "integer"], "examples": ["100", "layer3+4"]})
 ]
 KernelArgument = Annotated[str, Spelled(fields.parse_kernel_argument, _ARGUMENT)]
-RecordValue = Annotated[str, Spelled(str, _text("192.0.2.40", "10 mail", "0 10 389 ldap"))]
+RecordValue = Annotated[str, Spelled(str, _text(*(BY_NAME[name].example for name in RECORD_TYPES)))]
 Directory = Annotated[str, Spelled(fields.parse_directory, _text("/var/lib/ocp-appliance"))]
 Truth = Annotated[bool, Spelled(fields.parse_truth, {"type": "boolean"})]
 PrefixLength4 = Annotated[int, _whole(0, 32, 24)]

@@ -12,6 +12,7 @@ from appliance.dhcp.protocol import answer, boots_local
 from appliance.dhcp.reply import Arrival, Reply, Silence
 from appliance.dhcp.templates import Pin
 from appliance.install.lifecycle import Installation
+from appliance.remembered import Remembered
 
 MAX_KNOWN = 1024  # replies kept: what 170 hosts ask in a boot, or 1,000 that renew; some 1.5 MB
 MAX_KNOWN_BYTES = 1024  # and none to a request that is padded beyond all use
@@ -29,21 +30,19 @@ class Answers:
     """What was answered from one table; a reply from here takes 1 µs instead of 11."""
 
     def __init__(self) -> None:
-        self._table: DhcpTable | None = None
-        self._known: dict[tuple[bytes, bytes, Arrival], _Known] = {}
+        self._remembered: Remembered[tuple[bytes, bytes, Arrival], _Known] = Remembered(MAX_KNOWN)
 
     def answer(
         self, table: DhcpTable, datagram: bytes, arrival: Arrival, installations: Mapping[str, Installation]
     ) -> Reply | Silence:
         """Return what `answer` returns."""
-        if table is not self._table or len(self._known) >= MAX_KNOWN:
-            self._table, self._known = table, {}
+        replies = self._remembered.of(table)
         key = datagram[:4], datagram[10:], arrival
-        known = self._known.get(key)
+        known = replies.get(key)
         if known is not None and known.boots_local == boots_local(known.pin, installations):
             return known.reply.to(datagram[4:8])
         result = answer(table, datagram, arrival, installations)
         if isinstance(result, Reply) and len(datagram) <= MAX_KNOWN_BYTES:
             pin = table.pins[datagram[28:34]]
-            self._known[key] = _Known(result, pin, boots_local(pin, installations))
+            replies[key] = _Known(result, pin, boots_local(pin, installations))
         return result

@@ -1,70 +1,73 @@
-"""From clusters to finished answers: every record encoded by dnslib, every answer parsed back.
+"""Compiles clusters to finished answers: every record is encoded by dnslib, and read back.
 
 An answer is everything that follows the question. No name in it is compressed,
-but for owners that are the question's own name, at offset 12: so it is the same
-under questions of any length, which wildcard and negative answers stand under.
+except owner names that are the question's name, which is always at offset 12. So the
+same bytes answer questions of any length, as wildcards and negative answers must.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Any
 
 import dnslib
 from dnslib.label import DNSBuffer
 
 from appliance.dns.contents import local_zones, zones_of
-from appliance.dns.message import AA, CLASS_IN, QR, RA, RD, Rcode, Rtype, wire_name
+from appliance.dns.message import AA, CLASS_IN, QR, RA, RD, TYPE_DS, Rcode, wire_name
+from appliance.dns.records import record_type
 from appliance.dns.tree import Tree
-from appliance.dns.zone import Rrset, character_strings, parent_of
+from appliance.dns.zone import Rrset, parent_of
 from appliance.model import Cluster, Endpoint
 
-QUESTION_NAME = b"\xc0\x0c"  # a compression pointer to offset 12
-LOCAL_SERIAL = 1  # zones that never change
+QUESTION_NAME = b"\xc0\x0c"  # a compression pointer to offset 12 (RFC 1035 section 4.1.4)
+LOCAL_SERIAL = 1  # of the zones for private addresses, which never change
 
 _KEY_ANY = (255).to_bytes(2) + CLASS_IN
-_KEY_DS = Rtype.DS.to_bytes(2) + CLASS_IN
+_KEY_DS = TYPE_DS.to_bytes(2) + CLASS_IN
 
 Sections = tuple[list[bytes], list[bytes], list[bytes]]  # records of answer, authority and additional
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What stands around a question in the reply to it: flags and counts before, records after.
+    """The parts of a reply around its question: flags and counts before it, records after it.
 
-    Forms come in fours: RD clear, RD set, then the same two counting one record
-    more, for the OPT that the reply gets appended. As BIND does by default, the
-    zone's name servers come along only where no recursion is desired.
+    There are four forms: for RD clear and for RD set, then the same two with one more
+    additional record counted, for the OPT that is appended to the reply. The zone's
+    name servers are added only where RD is clear, as BIND does by default.
     """
 
     forms: tuple[tuple[bytes, bytes], ...]
-    short_forms: tuple[tuple[bytes, bytes], ...]  # without what a client can do without, for small replies
-    alias: bytes = b""  # the name outside our zones where a chain of CNAMEs ends
+    short_forms: tuple[tuple[bytes, bytes], ...]  # without optional records, for clients that take small replies only
+    alias: bytes = b""  # the name outside our zones where a chain of CNAMEs ends; b"" for none
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A name of ours, with records or only with names below it."""
+    """A name in our zones, with records or only with names below it."""
 
     answers: Mapping[bytes, Answer]  # by type and class
     otherwise: Answer  # for any other type: NODATA, or the CNAME
-    below: "Node | None"  # answers for names below that do not exist: the wildcard (RFC 4592), or with NXDOMAIN
-    is_watched: bool = False  # a host that asks for it tells how far it is
+    below: "Node | None"  # answers for names below that do not exist: the wildcard's (RFC 4592), or NXDOMAIN
+    is_watched: bool = False  # a host that asks for it shows how far its installation is
 
 
 @dataclass(frozen=True, slots=True)
 class DnsTable:
-    """What the DNS server knows."""
+    """Everything that the DNS server answers from."""
 
-    nodes: Mapping[bytes, Node]  # by name: lower case, as on the wire
-    serials: Mapping[str, int]  # of each zone of the files
+    nodes: Mapping[bytes, Node]  # by name, in lower case and wire form
+    serials: Mapping[str, int]  # by zone, without those for private addresses
     hosts: Mapping[str, str]  # client address → name of the host
     allow_recursion: tuple[IPv4Network | IPv6Network, ...]
     forwarders: tuple[Endpoint, ...]
 
 
 def compile_dns(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], int]) -> DnsTable:
-    """Return the answers for *clusters*; *serial_of(zone, digest)* gives the SOA serial of a zone with that content."""
+    """Return the answers for *clusters*. *serial_of(zone, digest)* gives the SOA serial of a zone with that content.
+
+    Raises ValueError for a record of unknown type.
+    """
     zones = zones_of(clusters)
     serials = {zone.name: serial_of(zone.name, zone.digest) for zone in zones}
     local = local_zones(serials)
@@ -101,7 +104,7 @@ class _Compiler:
     def nodes(self, watched: set[str]) -> dict[bytes, Node]:
         """Return every name with its answers."""
         nodes: dict[str, Node] = {}
-        # The deepest first, since a name refers to the wildcard below it.
+        # The deepest names first, because a name refers to the wildcard below it.
         for name in sorted(self.tree.names, key=lambda name: -name.count(".")):
             apex = self.tree.apex(name) or name
             answers, otherwise = self._answers(name, apex)
@@ -119,7 +122,7 @@ class _Compiler:
             answers[_KEY_ANY] = next(iter(answers.values()))
         parent = self.tree.apex(parent_of(name))
         if name == apex and parent is not None:
-            # DS stands on the parent's side of a zone cut (RFC 4035 section 3.1.4.1).
+            # DS belongs to the parent's side of a zone cut (RFC 4035 section 3.1.4.1), so the parent's SOA comes along.
             answers[_KEY_DS] = self.no_data[parent]
         return answers, self.no_data[apex]
 
@@ -152,15 +155,16 @@ class _Compiler:
 
     def _no_name(self, apex: str) -> Node:
         """Return the answers for names that do not exist."""
-        # Who looks for the top of a zone by its SOA shall not remember where it is not: BIND's zero-no-soa-ttl.
+        # A client that looks for the top of a zone asks for the SOA of each name above it. The TTL of zero, BIND's
+        # zero-no-soa-ttl, keeps it from missing a zone that is made there soon after.
         forgotten = self._negative((), apex, Rcode.NXDOMAIN, ttl=0)
         return Node({_key("SOA"): forgotten}, self._negative((), apex, Rcode.NXDOMAIN), None)
 
     def _negative(self, aliases: tuple[Rrset, ...], apex: str, rcode: Rcode, ttl: int | None = None) -> Answer:
-        """Return the answer that there is nothing, with the SOA that says for how long (RFC 2308 section 3)."""
+        """Return a negative answer, with the SOA whose TTL says how long it may be cached (RFC 2308 section 3)."""
         seconds = self.tree.zones[apex].soa.negative_ttl if ttl is None else ttl
-        kept = Rrset(apex, "SOA", seconds, self.tree.soa(apex).values)
-        sections: Sections = (_encoded_chain(aliases), _encoded(wire_name(apex), kept), [])
+        with_ttl = Rrset(apex, "SOA", seconds, self.tree.soa(apex).values)
+        sections: Sections = (_encoded_chain(aliases), _encoded(wire_name(apex), with_ttl), [])
         return self._answer(rcode, sections, sections, sections)
 
     def _servers(self, apex: str) -> tuple[list[bytes], dict[tuple[str, str], list[bytes]]]:
@@ -168,18 +172,19 @@ class _Compiler:
         return _encoded(wire_name(apex), servers), self._addresses(servers, apex)
 
     def _addresses(self, rrset: Rrset, apex: str) -> dict[tuple[str, str], list[bytes]]:
-        """Return the addresses in the same zone that should come with a record that leads to hosts.
+        """Return the addresses of the hosts that *rrset* names, as far as they are in the same zone.
 
-        RFC 1035 section 3.3 wants them with NS and MX, RFC 2782 with SRV.
+        They belong in the additional section, by owner name and type.
         """
-        if rrset.type not in ("NS", "MX", "SRV"):
+        kind = record_type(rrset.type)
+        if not kind.adds_addresses:
             return {}
-        targets = (value.split()[-1] for value in rrset.values)
+        targets = (kind.names(value)[-1] for value in rrset.values)
         return {
-            (target, kind): _encoded(wire_name(target), found)
+            (target, address_type): _encoded(wire_name(target), found)
             for target in targets
-            for kind, found in (self.tree.found(target) or {}).items()
-            if kind in ("A", "AAAA") and self.tree.apex(target) == apex
+            for address_type, found in (self.tree.found(target) or {}).items()
+            if address_type in ("A", "AAAA") and self.tree.apex(target) == apex
         }
 
     def _answer(self, rcode: Rcode, full: Sections, brief: Sections, bare: Sections, alias: bytes = b"") -> Answer:
@@ -199,56 +204,37 @@ class _Compiler:
 
 
 class _PlainBuffer(DNSBuffer):  # type: ignore[misc]  # dnslib has no types
-    """A buffer that names are written into without compression."""
+    """A buffer that does not compress names."""
 
     encode_name = DNSBuffer.encode_name_nocompress
 
 
 def _key(kind: str) -> bytes:
-    return int(dnslib.QTYPE.reverse[kind]).to_bytes(2) + CLASS_IN
+    return record_type(kind).number.to_bytes(2) + CLASS_IN
 
 
 def _encoded_chain(rrsets: tuple[Rrset, ...]) -> list[bytes]:
-    """Return record sets of which the first answers the question itself."""
+    """Return the records of *rrsets*, of which the first answers the question itself."""
     owners = (wire_name(rrset.name) if index else QUESTION_NAME for index, rrset in enumerate(rrsets))
     return _joined(_encoded(owner, rrset) for owner, rrset in zip(owners, rrsets, strict=True))
 
 
 def _encoded(owner: bytes, rrset: Rrset) -> list[bytes]:
     fixed = owner + _key(rrset.type) + rrset.ttl.to_bytes(4)
-    datas = (_encoded_value(rrset.type, value) for value in rrset.values)
+    datas = (encoded_value(rrset.type, value) for value in rrset.values)
     return [fixed + len(data).to_bytes(2) + data for data in datas]
 
 
-def _encoded_value(kind: str, value: str) -> bytes:
-    rdata = _rdata(kind, value)
+def encoded_value(kind: str, value: str) -> bytes:
+    """Return the RDATA of *value* as dnslib encodes it, names not compressed. Raises ValueError for an unknown type."""
+    rdata = getattr(dnslib, kind)(*record_type(kind).encoder_arguments(value))
     buffer = _PlainBuffer()
     rdata.pack(buffer)
     data = bytes(buffer.data)
+    # The library's two halves check each other: a value that one of them gets wrong must not be served.
     if type(rdata).parse(DNSBuffer(data), len(data)) != rdata:
         raise AssertionError(f"dnslib reads {kind} {value!r} back as something else")
     return data
-
-
-def _rdata(kind: str, value: str) -> Any:
-    """Return *value* as dnslib's type for it."""
-    words = value.split()
-    match kind:
-        case "A":
-            return dnslib.A(value)
-        case "AAAA":
-            return dnslib.AAAA(value)
-        case "NS" | "CNAME" | "PTR":
-            return getattr(dnslib, kind)(value)
-        case "MX":
-            return dnslib.MX(words[1], int(words[0]))
-        case "SRV":
-            return dnslib.SRV(*map(int, words[:3]), words[3])
-        case "SOA":
-            return dnslib.SOA(words[0], words[1], tuple(map(int, words[2:])))
-        case "TXT":
-            return dnslib.TXT(list(character_strings(value)))
-    raise ValueError(f"no record type {kind!r} in a zone of ours; A, AAAA, CNAME, TXT, SRV, MX and PTR can be had")
 
 
 def _joined(lists: Iterable[list[bytes]]) -> list[bytes]:

@@ -1,23 +1,25 @@
-"""DNS over TCP: several questions a connection, answered as their answers come (RFC 7766)."""
+"""DNS over TCP: several questions on each connection, answered in the order in which answers come (RFC 7766)."""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 
-MAX_CONNECTIONS = 128  # past it the one that has been quiet longest goes
-MAX_PENDING = 16  # questions of one connection that wait for forwarders; then it is read no further
+# Of one socket. When there is one more, the connection that has been idle longest is closed. Nodes use TCP only after
+# a truncated answer, so this bounds what hostile clients can hold: 128 times 16 questions of at most 64 KiB.
+MAX_CONNECTIONS = 128
+MAX_PENDING = 16  # unanswered questions of one connection, before it is read further
 IDLE_SECONDS = 10.0  # RFC 7766 section 6.2.3: a few seconds
-FAIR_QUESTIONS = 32  # answered in a row before others get their turn
-ACCEPT_PAUSE_SECONDS = 0.1  # after an error: most likely we are out of descriptors
+FAIR_QUESTIONS = 32  # of one connection in a row, before the others get a turn
+ACCEPT_PAUSE_SECONDS = 0.1  # after an error of accept, which is most likely that no descriptor is left
 
 
-class Connections:
+class DnsConnections:
     """The connections of one listening socket."""
 
     def __init__(self, reply_to: Callable[[bytes, str], Awaitable[bytes | None]]) -> None:
         self._reply_to = reply_to
-        self._open: dict[asyncio.StreamWriter, None] = {}  # the one that has been quiet longest comes first
+        self._open: dict[asyncio.StreamWriter, None] = {}  # in the order of their last questions
 
     async def run(self, listener: socket.socket, tasks: asyncio.TaskGroup) -> None:
         """Accept connections until cancelled."""
@@ -30,9 +32,9 @@ class Connections:
                 continue
             reader, writer = await asyncio.open_connection(sock=sock)
             if len(self._open) >= MAX_CONNECTIONS:
-                quietest = next(iter(self._open))
-                del self._open[quietest]
-                quietest.transport.abort()
+                longest_idle = next(iter(self._open))
+                del self._open[longest_idle]
+                longest_idle.transport.abort()
             self._open[writer] = None
             tasks.create_task(self._serve(reader, writer, peer[0]))
 
@@ -54,10 +56,12 @@ class Connections:
             try:
                 async with asyncio.timeout(IDLE_SECONDS):
                     query = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+                    # A client that does not read its answers makes both wait, and is idle by that.
                     await room.acquire()
                     await writer.drain()
             except (TimeoutError, asyncio.IncompleteReadError, OSError):
                 return
+            # To the end of the order. It is not there any more if it had to make room meanwhile.
             if writer in self._open:
                 self._open[writer] = self._open.pop(writer)
             pending.create_task(self._answer(query, writer, client, room))
@@ -71,14 +75,14 @@ class Connections:
         finally:
             room.release()
         if reply is None:
-            writer.transport.abort()  # no DNS client speaks so
+            writer.transport.abort()  # not a query: what follows is not DNS either
         elif not writer.is_closing():
             writer.write(len(reply).to_bytes(2) + reply)
 
 
 async def _sent(writer: asyncio.StreamWriter) -> None:
-    """Close *writer*, and return once the client has taken what it was sent, or will not."""
-    # close() alone waits for that without end: the descriptor would stay open, and be counted no more.
+    """Close *writer*, and return when the client has received everything, or does not in IDLE_SECONDS."""
+    # close() alone would wait for that without end, with the descriptor open and not counted any more.
     writer.close()
     with contextlib.suppress(TimeoutError, OSError):
         async with asyncio.timeout(IDLE_SECONDS):

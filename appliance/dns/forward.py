@@ -1,6 +1,6 @@
-"""What forwarders are asked, which of their answers count, and how long each is kept.
+"""What to ask forwarders, which of their answers to accept, and how long to cache each.
 
-Bytes and time in, bytes and verdicts out; the sockets are in `appliance.dns.resolver`.
+Bytes and time in, bytes and verdicts out. The sockets are in `appliance.dns.resolver`.
 """
 
 from array import array
@@ -22,67 +22,69 @@ from appliance.dns.message import (
     TYPE_OPT,
     MessageError,
     Rcode,
-    Record,
-    Rtype,
+    RecordSpan,
     expanded_name,
     opt_record,
     question_end,
     records,
 )
 from appliance.dns.protocol import ONE_QUESTION, Forward, opt_for, refusal, truncated
+from appliance.dns.records import BY_NAME, BY_NUMBER
 from appliance.model import Endpoint
 
-# 4,096 answers of at most 4 KiB, and two bytes more for each of their 372 records at most: with their names 23 MiB at
-# worst, 4 MiB as they come.
+# Answers in the cache. Each has at most 4 KiB, and two bytes more for each of its at most 372 records of 11 bytes: with
+# the questions 23 MiB at worst, and 4 MiB with the answers that are usual.
 MAX_KEPT = 4096
 MAX_KEPT_BYTES = 4096
-MAX_TTL = 86400  # seconds; a day, so that no mistake upstream stays longer
+MAX_TTL = 86400  # seconds; a mistake upstream is gone after a day
 MAX_NEGATIVE_TTL = 10800  # RFC 2308 section 5: one to three hours
 MAX_STALE_SECONDS = 86400.0  # RFC 8767 section 5: one to three days
 STALE_TTL = 30  # as above
 FAILURE_SECONDS = 5.0  # RFC 9520 section 3.2: one second to five minutes
 STALE_FAILURE_SECONDS = 30.0  # RFC 8767 section 5, the failure recheck timer
-MAX_RDATA_BYTES = 65535  # RFC 1035 section 3.2.1: RDLENGTH has 16 bits
-HOLD_DOWN_SECONDS = 10.0  # a forwarder that did not answer is asked last for so long
+HOLD_DOWN_SECONDS = 10.0  # how long a forwarder that did not answer comes last
+
+_TYPE_SOA = BY_NAME["SOA"].number
 
 
 class Question(NamedTuple):
-    """What a forwarder is asked, and an answer is kept under."""
+    """What a forwarder is asked, and the key of its answer in the cache."""
 
-    name: bytes  # as on the wire, lower case
+    name: bytes  # in lower case and wire form
     key: bytes  # type and class
     wants_dnssec: bool
     checking_disabled: bool
 
 
 class Verdict(Enum):
-    """What a datagram from a forwarder means for the question."""
+    """What to do after a message from a forwarder."""
 
     ACCEPT = auto()
-    IGNORE = auto()  # not the answer: wait on
-    USE_TCP = auto()
-    WITHOUT_EDNS = auto()
-    NEXT = auto()  # this forwarder cannot answer
+    IGNORE = auto()  # it does not answer the query: wait for another
+    USE_TCP = auto()  # ask again over TCP
+    WITHOUT_EDNS = auto()  # ask again without an OPT record
+    NEXT = auto()  # ask the next forwarder: this one has no answer
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A forwarder's answer, without its question and OPT record."""
+    """A forwarder's answer in the cache, without its question and OPT record."""
 
     rcode: int
     counts: tuple[int, int, int]
-    body: bytes  # names in it may point into the question, whose length is fixed; no TTL is above MAX_TTL
-    ttls_at: "array[int]"  # offsets in the body: a tuple of numbers would take ten times the body's room
+    body: bytes  # compressed names may point into the question, which has the same length for all clients
+    ttls_at: "array[int]"  # offsets in *body*, where no TTL is above MAX_TTL; a tuple would take ten times the memory
     kept_at: float  # loop clock, as is the next
     fresh_until: float
 
     def is_stale(self, now: float) -> bool:
-        """Whether it was kept past its time; what must not be kept at all is not, and passed on as it came."""
+        """Whether it is older than its TTL allows."""
+        # With a TTL of zero kept_at equals fresh_until: that is never cached, and not stale while it is passed on.
         return self.kept_at < self.fresh_until < now
 
 
 def question_of(forward: Forward) -> Question:
-    """Return what to ask for a client's query."""
+    """Return what to ask forwarders for a client's query."""
     query = forward.query
     return Question(
         name=forward.alias or query[HEADER_BYTES : forward.name_end].lower(),
@@ -93,7 +95,11 @@ def question_of(forward: Forward) -> Question:
 
 
 def upstream_query(question: Question, message_id: int, case_bits: int, *, with_edns: bool = True) -> bytes:
-    """Return the query to send, its letters' case chosen by *case_bits*: an answer forged blindly has it wrong."""
+    """Return the query to send, with each letter's case chosen by a bit of *case_bits*.
+
+    Forwarders repeat the case, and somebody who forges answers without seeing the
+    query has to guess it, besides id and port (draft-vixie-dnsext-dns0x20).
+    """
     name = bytes(
         byte ^ 0x20 if 0x61 <= byte <= 0x7A and case_bits >> place & 1 else byte
         for place, byte in enumerate(question.name)
@@ -105,7 +111,8 @@ def upstream_query(question: Question, message_id: int, case_bits: int, *, with_
 
 
 def judge(sent: bytes, received: bytes, *, over_tcp: bool = False) -> Verdict:
-    """Return what *received* means as an answer to *sent*."""
+    """Return what *received* means as an answer to *sent*, whatever its bytes are."""
+    # Anybody can send us a datagram, so a strange one is ignored. A connection has only the forwarder at its other end.
     stray = Verdict.NEXT if over_tcp else Verdict.IGNORE
     if len(received) < HEADER_BYTES or received[:2] != sent[:2] or received[2] & (QR | OPCODE) != QR:
         return stray
@@ -113,11 +120,11 @@ def judge(sent: bytes, received: bytes, *, over_tcp: bool = False) -> Verdict:
     had_edns = sent[11] == 1
     end = question_end(sent) + 4
     if received[4:6] == b"\0\0" and rcode in (Rcode.FORMERR, Rcode.NOTIMP) and had_edns:
-        return Verdict.WITHOUT_EDNS  # too old to repeat a question with EDNS
+        return Verdict.WITHOUT_EDNS  # a server so old that it does not even repeat the question
     if received[4:6] != b"\0\1" or received[HEADER_BYTES:end].lower() != sent[HEADER_BYTES:end].lower():
         return stray
     if received[HEADER_BYTES:end] != sent[HEADER_BYTES:end] and not over_tcp:
-        return Verdict.USE_TCP  # forged, or a forwarder that loses the case: TCP tells
+        return Verdict.USE_TCP  # forged, or from a forwarder that changes the case: over TCP it cannot be forged
     if received[2] & TC and not over_tcp:
         return Verdict.USE_TCP
     if rcode in (Rcode.FORMERR, Rcode.NOTIMP) and had_edns:
@@ -126,7 +133,7 @@ def judge(sent: bytes, received: bytes, *, over_tcp: bool = False) -> Verdict:
 
 
 def kept_of(message: bytes, now: float) -> Kept:
-    """Return an accepted answer as it is kept. Raises MessageError."""
+    """Return an accepted answer in the form for the cache. Raises MessageError if it is malformed."""
     start = question_end(message) + 4
     counts = [int.from_bytes(message[at : at + 2]) for at in (6, 8, 10)]
     found = list(records(message, start, sum(counts)))
@@ -134,7 +141,8 @@ def kept_of(message: bytes, now: float) -> Kept:
     opt_at = next((index for index, record in enumerate(found) if record.type == TYPE_OPT), len(found))
     if opt_at < firm:
         raise MessageError("an OPT record that is not among the additional ones")
-    # The OPT record is for this hop only; records behind it may point past it, and are a courtesy.
+    # The OPT record is between the forwarder and us (RFC 6891 section 6.1.1). Names after it could point to what is
+    # removed with it, so that they go too: they are additional records, and optional.
     found = found[:opt_at]
     rcode = message[3] & 0xF
     seconds = _seconds_to_keep(message, found[: counts[0]], found[counts[0] : firm], rcode)
@@ -153,7 +161,7 @@ def kept_of(message: bytes, now: float) -> Kept:
 
 
 def reply_from(kept: Kept, forward: Forward, now: float) -> bytes:
-    """Return the reply to a client, its TTLs counted down to *now*."""
+    """Return the reply to a client, with TTLs counted down to *now*."""
     query = forward.query
     age = int(now - kept.kept_at)
     is_stale = kept.is_stale(now)
@@ -166,7 +174,7 @@ def reply_from(kept: Kept, forward: Forward, now: float) -> bytes:
     flags = QR | query[2] & RD
     sections = bytes(body)
     if forward.alias:
-        flags |= AA
+        flags |= AA  # about the first owner name in the answer, which is ours (RFC 1035 section 4.1.1)
         try:
             sections, counts = _after_alias(forward, kept, sections)
         except MessageError:
@@ -179,7 +187,7 @@ def reply_from(kept: Kept, forward: Forward, now: float) -> bytes:
 
 
 class AnswerCache:
-    """Answers by question, the least used given up first; and which questions have failed lately."""
+    """Answers by question, and the questions that failed lately. When full, the least recently used answer goes."""
 
     def __init__(self) -> None:
         self._kept: dict[Question, Kept] = {}
@@ -189,15 +197,15 @@ class AnswerCache:
         return len(self._kept)
 
     def get(self, question: Question, now: float) -> Kept | None:
-        """Return the answer kept, fresh or stale, or None."""
+        """Return the cached answer, fresh or stale, or None."""
         kept = self._kept.pop(question, None)
         if kept is None or now > kept.fresh_until + MAX_STALE_SECONDS:
             return None
-        self._kept[question] = kept  # now the last to be given up
+        self._kept[question] = kept  # at the end of the dictionary's order: the most recently used
         return kept
 
     def put(self, question: Question, kept: Kept) -> None:
-        """Keep an answer, unless it says that it must not be kept or is out of proportion."""
+        """Cache an answer, unless its TTL is zero or it is longer than MAX_KEPT_BYTES."""
         self._failed_until.pop(question, None)
         self._kept.pop(question, None)
         if kept.fresh_until <= kept.kept_at or len(kept.body) > MAX_KEPT_BYTES:
@@ -207,53 +215,62 @@ class AnswerCache:
         self._kept[question] = kept
 
     def fail(self, question: Question, now: float) -> None:
-        """Remember that no forwarder has an answer."""
+        """Remember that no forwarder had an answer."""
         if len(self._failed_until) >= MAX_KEPT:
             self._failed_until.clear()
         seconds = STALE_FAILURE_SECONDS if question in self._kept else FAILURE_SECONDS
         self._failed_until[question] = now + seconds
 
     def has_failed(self, question: Question, now: float) -> bool:
-        """Whether asking again so soon is pointless (RFC 9520)."""
+        """Whether *question* failed so lately that it must not be asked again (RFC 9520 section 3.2)."""
         return self._failed_until.get(question, now) > now
 
 
 class Upstreams:
-    """Which forwarders have answered lately."""
+    """Which forwarders did not answer lately. There are as many as in the list that is asked."""
 
     def __init__(self) -> None:
         self._failed_at: dict[Endpoint, float] = {}
 
     def in_turn(self, forwarders: Sequence[Endpoint], now: float) -> list[Endpoint]:
-        """Return *forwarders* in their order, those that did not answer lately last."""
-        return sorted(
-            forwarders, key=lambda one: one in self._failed_at and now < self._failed_at[one] + HOLD_DOWN_SECONDS
-        )
+        """Return *forwarders* in their order, but those that did not answer lately last."""
+
+        def is_held_down(forwarder: Endpoint) -> bool:
+            failed_at = self._failed_at.get(forwarder)
+            return failed_at is not None and now < failed_at + HOLD_DOWN_SECONDS
+
+        return sorted(forwarders, key=is_held_down)
 
     def failed(self, forwarder: Endpoint, now: float) -> None:
-        """Take note that *forwarder* did not answer."""
+        """Note that *forwarder* did not answer."""
         self._failed_at[forwarder] = now
 
     def answered(self, forwarder: Endpoint) -> None:
-        """Take note that *forwarder* answered."""
+        """Note that *forwarder* answered."""
         self._failed_at.pop(forwarder, None)
 
 
-def _seconds_to_keep(message: bytes, answer: list[Record], authority: list[Record], rcode: int) -> int:
-    """Return how long an answer is fresh: by its TTLs, and where there is nothing, by its SOA (RFC 2308)."""
-    soa = next((record for record in authority if record.type == Rtype.SOA), None)
+def _seconds_to_keep(message: bytes, answer: list[RecordSpan], authority: list[RecordSpan], rcode: int) -> int:
+    """Return how long an answer is fresh: by its least TTL, or if it is negative, by its SOA (RFC 2308 section 5)."""
+    soa = next((record for record in authority if record.type == _TYPE_SOA), None)
     seconds = min((record.ttl for record in answer), default=MAX_TTL)
     is_negative = rcode == Rcode.NXDOMAIN or soa is not None or not answer
     if not is_negative:
         return min(seconds, MAX_TTL)
     if soa is None:
-        return 0  # RFC 2308 section 5: without an SOA it must not be kept
+        return 0  # RFC 2308 section 5: without an SOA it must not be cached
+    # The last four bytes of an SOA's RDATA. Where those are not even there, these are others of the same message, and
+    # what is kept for a wrong time is kept for no longer than MAX_NEGATIVE_TTL.
     minimum = int.from_bytes(message[soa.end - 4 : soa.end])
     return min(seconds, soa.ttl, minimum, MAX_NEGATIVE_TTL)
 
 
 def _after_alias(forward: Forward, kept: Kept, body: bytes) -> tuple[bytes, list[int]]:
-    """Return our own CNAMEs followed by what the forwarder says of the name that they lead to, and the counts."""
+    """Return our own CNAMEs followed by the forwarder's records for the name that they lead to, and the counts.
+
+    Raises MessageError. The forwarder's names are written without compression,
+    because they move to other offsets.
+    """
     own = forward.own
     own_start = forward.name_end + 4
     own_count = int.from_bytes(own[6:8])
@@ -265,28 +282,10 @@ def _after_alias(forward: Forward, kept: Kept, body: bytes) -> tuple[bytes, list
     return sections + b"".join(_expanded(message, record) for record in found), [own_count + answer, authority, 0]
 
 
-# Where the names lie in RDATA that may be compressed (RFC 3597 section 4): bytes before, and how many names.
-_NAMES_IN_RDATA = {
-    Rtype.NS: (0, 1),
-    Rtype.CNAME: (0, 1),
-    Rtype.PTR: (0, 1),
-    Rtype.DNAME: (0, 1),
-    Rtype.MX: (2, 1),
-    Rtype.SRV: (6, 1),
-    Rtype.SOA: (0, 2),
-}
-
-
-def _expanded(message: bytes, record: Record) -> bytes:
-    """Return a record that stands for itself, its names without compression."""
+def _expanded(message: bytes, record: RecordSpan) -> bytes:
+    """Return a record of *message* without compressed names, so that it can move to another message."""
     owner, _ = expanded_name(message, record.start)
-    before, names = _NAMES_IN_RDATA.get(record.type, (0, 0))  # type: ignore[call-overload]  # IntEnum keys take an int
-    at = record.data + before
-    data = message[record.data : at]
-    for _ in range(names):
-        name, at = expanded_name(message, at)
-        data += name
-    data += message[at : record.end]
-    if len(data) > MAX_RDATA_BYTES:
-        raise MessageError("RDATA that is too long with its names spelled out")
+    known = BY_NUMBER.get(record.type)
+    # Nothing in RDATA of an unknown type may be compressed (RFC 3597 section 4), so it is copied as it is.
+    data = message[record.data : record.end] if known is None else known.expanded(message, record)
     return owner + message[record.name_end : record.name_end + 8] + len(data).to_bytes(2) + data

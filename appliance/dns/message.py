@@ -1,6 +1,7 @@
-"""The wire format of RFC 1035 section 4 as far as serving and forwarding need it.
+"""The wire format (RFC 1035 section 4), as far as serving and forwarding need it.
 
-Functions that read raise MessageError, and nothing else, whatever the bytes are.
+Functions that read a message raise MessageError and nothing else, whatever the
+bytes are. Offsets count from the message's first byte.
 """
 
 from collections.abc import Iterator
@@ -8,30 +9,36 @@ from enum import IntEnum
 from typing import NamedTuple
 
 HEADER_BYTES = 12
-MAX_NAME_BYTES = 255
+MAX_NAME_BYTES = 255  # RFC 1035 section 2.3.4, as is the next
 MAX_LABEL_BYTES = 63
-MAX_POINTERS = 128  # more than a name of 255 bytes has labels, so a longer chain is a loop
+# A name of 255 bytes has at most 127 labels, and no encoder needs two pointers between two of them: more is a loop.
+MAX_POINTERS = 128
 
-# Without EDNS an answer over UDP may have 512 bytes (RFC 1035 section 4.2.1); with
-# it we go to 1232, which no path fragments (DNS flag day 2020).
+# Without EDNS a reply over UDP has at most 512 bytes (RFC 1035 section 4.2.1). With EDNS we send up to 1232: the
+# smallest MTU of IPv6, 1280, less its header and UDP's, so that no path fragments it (DNS flag day 2020).
 PLAIN_BYTES = 512
 EDNS_BYTES = 1232
-TCP_BYTES = 65535
+TCP_BYTES = 65535  # RFC 1035 section 4.2.2: a length of 16 bits comes first
 
 CLASS_IN = b"\0\1"
-TYPE_OPT = 41
 
-QR = 0x80  # in the header's third byte
+# Types without a file in `records`: OPT belongs to the protocol, and all we ever say of DS is that there is none.
+TYPE_OPT = 41
+TYPE_DS = 43
+
+# The header's flags (RFC 1035 section 4.1.1, RFC 4035 section 3.2.2 for CD): those of its third byte,
+QR = 0x80
 AA = 0x04
 TC = 0x02
 RD = 0x01
 OPCODE = 0x78
-RA = 0x80  # in the fourth
+# and those of its fourth, whose lower half is the rcode.
+RA = 0x80
 CD = 0x10
 
 
 class Rcode(IntEnum):
-    """Response codes (RFC 1035 section 4.1.1, RFC 6891 section 9)."""
+    """Response codes (RFC 1035 section 4.1.1, RFC 6891 section 9). BADVERS does not fit into the header's four bits."""
 
     NOERROR = 0
     FORMERR = 1
@@ -42,47 +49,39 @@ class Rcode(IntEnum):
     BADVERS = 16
 
 
-class Rtype(IntEnum):
-    """Types of records that the zone or the resolver knows by name."""
-
-    A = 1
-    NS = 2
-    CNAME = 5
-    SOA = 6
-    PTR = 12
-    MX = 15
-    TXT = 16
-    AAAA = 28
-    SRV = 33
-    DNAME = 39
-    DS = 43
+def rcode_name(flags: int) -> str:
+    """Return the name of the response code in the header's fourth byte, whose lower half it is."""
+    try:
+        return Rcode(flags & 0xF).name
+    except ValueError:
+        return f"RCODE{flags & 0xF}"
 
 
 class MessageError(ValueError):
-    """The bytes are no DNS message."""
+    """The bytes are not a DNS message, or a text is not a name."""
 
 
 class Edns(NamedTuple):
-    """What the OPT record of a query says (RFC 6891 section 6.1)."""
+    """The fixed part of a query's OPT record (RFC 6891 section 6.1)."""
 
-    payload_bytes: int
+    payload_bytes: int  # the largest reply over UDP that the client takes
     version: int
     wants_dnssec: bool
 
 
-class Record(NamedTuple):
-    """Where a record lies in a message."""
+class RecordSpan(NamedTuple):
+    """Where a record is in a message. All but *type* and *ttl* are offsets in bytes."""
 
-    start: int
-    name_end: int
+    start: int  # of the owner name
+    name_end: int  # of the type, which follows the owner name
     type: int
     ttl: int  # seconds
-    data: int  # offset of RDATA
-    end: int
+    data: int  # of RDATA
+    end: int  # of what follows the record
 
 
 def wire_name(name: str) -> bytes:
-    """Return the wire form of *name*, without compression. Raises MessageError when it has none."""
+    """Return the uncompressed wire form of *name*. Raises MessageError for a label or name that is too long."""
     labels = [label.encode("ascii") for label in name.split(".")] if name else []
     if any(not 0 < len(label) <= MAX_LABEL_BYTES for label in labels):
         raise MessageError(f"a label of {name!r} is empty or longer than 63 bytes")
@@ -93,7 +92,7 @@ def wire_name(name: str) -> bytes:
 
 
 def text_name(wire: bytes) -> str:
-    """Return the text of an uncompressed name, without the trailing dot; odd bytes as \\DDD."""
+    """Return the text of an uncompressed name without the trailing dot, unusual bytes as \\DDD."""
     labels = []
     at = 0
     while wire[at]:
@@ -104,7 +103,11 @@ def text_name(wire: bytes) -> str:
 
 
 def question_end(message: bytes) -> int:
-    """Return where the first question's name ends. Its type and class lie within the message too."""
+    """Return where the name of the first question ends. Its type and class are within the message too.
+
+    Raises MessageError, also for a compressed name: nothing precedes it that it
+    could point to.
+    """
     at = HEADER_BYTES
     size = len(message)
     while at < size and (length := message[at]):
@@ -118,9 +121,13 @@ def question_end(message: bytes) -> int:
 
 
 def expanded_name(message: bytes, at: int) -> tuple[bytes, int]:
-    """Return the name at *at* without compression, and where it ends there (RFC 1035 section 4.1.4)."""
+    """Return the name at *at* without compression, and where it ends there (RFC 1035 section 4.1.4).
+
+    Raises MessageError. The time is bounded: by MAX_POINTERS, and by MAX_NAME_BYTES
+    between any two of them.
+    """
     labels = []
-    end = 0
+    end = 0  # after the first pointer; 0 until there is one
     length_so_far = 1
     pointers = 0
     size = len(message)
@@ -128,7 +135,7 @@ def expanded_name(message: bytes, at: int) -> tuple[bytes, int]:
         if length >= 0xC0:
             pointers += 1
             if at + 1 >= size or pointers > MAX_POINTERS:
-                raise MessageError("a compression pointer that leads nowhere")
+                raise MessageError("a compression pointer that is cut off, or in a loop")
             end = end or at + 2
             at = (length & 0x3F) << 8 | message[at + 1]
             continue
@@ -142,8 +149,8 @@ def expanded_name(message: bytes, at: int) -> tuple[bytes, int]:
     return b"".join(labels) + b"\0", end or at + 1
 
 
-def records(message: bytes, at: int, count: int) -> Iterator[Record]:
-    """Yield *count* records from *at* on."""
+def records(message: bytes, at: int, count: int) -> Iterator[RecordSpan]:
+    """Yield the next *count* records from *at* on. Raises MessageError where one of them is cut off."""
     for _ in range(count):
         name_end = _skipped_name(message, at)
         data = name_end + 10
@@ -155,12 +162,16 @@ def records(message: bytes, at: int, count: int) -> Iterator[Record]:
         kind = int.from_bytes(message[name_end : name_end + 2])
         ttl = int.from_bytes(message[name_end + 4 : name_end + 8])
         # A TTL with its top bit set counts as zero (RFC 2181 section 8).
-        yield Record(at, name_end, kind, ttl if ttl < 1 << 31 else 0, data, end)
+        yield RecordSpan(at, name_end, kind, ttl if ttl < 1 << 31 else 0, data, end)
         at = end
 
 
 def edns_of(message: bytes, at: int) -> Edns | None:
-    """Return what the OPT record says among the records after the question at *at*, or None without one."""
+    """Return the content of the OPT record among all records from *at* on, or None if there is none.
+
+    Raises MessageError for a second one or one that is not at the root, which are
+    format errors (RFC 6891 section 6.1.1).
+    """
     found: Edns | None = None
     sections = (int.from_bytes(message[offset : offset + 2]) for offset in (6, 8, 10))
     for record in records(message, at, sum(sections)):
@@ -173,7 +184,7 @@ def edns_of(message: bytes, at: int) -> Edns | None:
 
 
 def opt_record(payload_bytes: int, *, wants_dnssec: bool = False, rcode: int = 0) -> bytes:
-    """Return an OPT record without options; *rcode* is the whole one, whose upper bits stand here."""
+    """Return an OPT record without options. It holds the upper eight bits of *rcode*, and the header the others."""
     flags = b"\x80\0" if wants_dnssec else b"\0\0"
     return b"\0\0\x29" + payload_bytes.to_bytes(2) + bytes([rcode >> 4, 0]) + flags + b"\0\0"
 

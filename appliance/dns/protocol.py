@@ -1,8 +1,8 @@
-"""A DNS question in, its answer out: a lookup, and a few patched bytes.
+"""A DNS query in, its reply out: a lookup, and a few bytes patched.
 
-`own_answer` is the fast path: it knows only well-formed questions whose answer
-is the same for everybody, and so may be kept. `answer` knows all of them, and
-agrees with `own_answer` wherever that has one.
+`own_answer` is the fast path. It answers well-formed queries whose reply does not
+depend on the client, and so may be kept. `answer` answers all queries, and equals
+`own_answer` for those.
 """
 
 from collections.abc import Mapping
@@ -31,13 +31,14 @@ from appliance.dns.message import (
     question_end,
 )
 
-ONE_QUESTION = b"\0\1\0\0\0\0"  # the header's counts but for additional records
+ONE_QUESTION = b"\0\1\0\0\0\0"  # the header's counts of questions, answers and authority
 
 OPT = opt_record(EDNS_BYTES)
 OPT_DNSSEC = opt_record(EDNS_BYTES, wants_dnssec=True)  # the DO bit comes back (RFC 6891 section 6.1.4)
 OPT_BADVERS = opt_record(EDNS_BYTES, rcode=Rcode.BADVERS)
 
-# Types that are no data (RFC 6895 section 3.1): what asking for each is answered with.
+# Query types and meta types (RFC 6895 section 3.1), which no zone has data of, each with the rcode that answers it.
+# Zone transfers are refused to everybody: the whole zone is a map of the site.
 _META_TYPES = {
     TYPE_OPT: Rcode.FORMERR,
     249: Rcode.FORMERR,  # TKEY
@@ -51,42 +52,43 @@ _META_KEYS = frozenset(number.to_bytes(2) + CLASS_IN for number in _META_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """No reply, and why."""
+class NoReply:
+    """A query that gets no reply."""
 
-    why: str
+    why: str  # a word for the log
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The reply to a question that tells how far a host is."""
+    """The reply to a query that shows how far a host has come with its installation."""
 
     reply: bytes
-    host: str
+    host: str  # its name
     name: bytes  # as on the wire, lower case
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A question for the forwarders: for its own name, or for *alias*, where our answer's CNAMEs end."""
+    """A query that forwarders must answer: for its own name, or for *alias*, where our CNAMEs lead out of our zones."""
 
     query: bytes
     name_end: int
     edns: Edns | None
-    reply_bytes: int  # the most that the reply may have
+    reply_bytes: int  # the most that the client takes
     alias: bytes = b""
-    own: bytes = b""  # our reply with those CNAMEs, without OPT; "" where the question's own name is not ours
+    own: bytes = b""  # our reply with those CNAMEs, without OPT; b"" if the query's own name is not ours
 
 
 def own_answer(table: DnsTable, query: bytes) -> bytes | None:
-    """Return the reply over UDP to a plain question about a name of ours, or None: then `answer` decides.
+    """Return the reply over UDP to a plain query for a name of ours, or None: then `answer` decides.
 
-    One core answers 150,000 of these a second, system calls included. The reply
-    depends on nothing but the table and the query after its id.
+    The reply depends on nothing but the table and the query after its id. One core
+    gives 150,000 a second, system calls included.
     """
     if len(query) < HEADER_BYTES or query[2] & ~(RD | TC) or query[4:10] != ONE_QUESTION:
         return None
-    # The root label is the first zero byte in any name of ours; one that has a zero elsewhere ends up as not ours.
+    # In a name of ours the first zero byte is the root label. A name with a zero inside a label is cut off there, and
+    # ends within a label, as no name of ours does.
     name_end = query.find(0, HEADER_BYTES) + 1
     end = name_end + 4
     key = query[name_end:end]
@@ -107,7 +109,7 @@ def own_answer(table: DnsTable, query: bytes) -> bytes | None:
         if end + len(body) > PLAIN_BYTES:
             return None
         return query[:2] + head + query[12:end] + body
-    # One OPT record of version 0, and nothing behind it.
+    # Exactly one OPT record, of version 0, and nothing after it.
     opt = query[end : end + 11]
     if query[10:12] != b"\0\1" or opt[:3] != b"\0\0\x29" or len(query) != end + 11 + int.from_bytes(opt[9:]) or opt[6]:
         return None
@@ -119,12 +121,12 @@ def own_answer(table: DnsTable, query: bytes) -> bytes | None:
 
 def answer(
     table: DnsTable, query: bytes, client: str, *, over_tcp: bool = False
-) -> bytes | Watched | Forward | Silence:
-    """Return the reply to *query* from the address *client*, or who shall give it."""
+) -> bytes | Watched | Forward | NoReply:
+    """Return what to do with *query* from the address *client*. Raises nothing, whatever the bytes are."""
     if len(query) < HEADER_BYTES:
-        return Silence("short")
+        return NoReply("short")
     if query[2] & QR:
-        return Silence("response")  # answering one would let two servers talk for ever
+        return NoReply("response")  # with an answer to it, two servers could go on for ever
     if query[2] & OPCODE:
         return refusal(query, Rcode.NOTIMP)
     if query[4:6] != b"\0\1":
@@ -145,7 +147,10 @@ def answer(
 
 
 def refusal(query: bytes, rcode: Rcode, name_end: int = 0, edns: Edns | None = None) -> bytes:
-    """Return a reply without records. With *name_end* it repeats the question."""
+    """Return a reply with *rcode* and without records. With *name_end* it repeats the question.
+
+    *query* must have a whole header.
+    """
     head = bytes([QR | query[2] & (OPCODE | RD), rcode & 0xF])
     opt = b"" if edns is None else OPT_BADVERS if rcode is Rcode.BADVERS else opt_for(edns)
     counts = bytes([0, bool(name_end), 0, 0, 0, 0, 0, bool(opt)])
@@ -154,14 +159,14 @@ def refusal(query: bytes, rcode: Rcode, name_end: int = 0, edns: Edns | None = N
 
 
 def truncated(reply: bytes, name_end: int, edns: Edns | None) -> bytes:
-    """Return the head of *reply* with TC set and without records (RFC 2181 section 9)."""
+    """Return *reply* with TC set and without records: the client asks again over TCP (RFC 2181 section 9)."""
     opt = b"" if edns is None else opt_for(edns)
     counts = bytes([0, 1, 0, 0, 0, 0, 0, bool(opt)])
     return reply[:2] + bytes([reply[2] | TC, reply[3]]) + counts + reply[HEADER_BYTES : name_end + 4] + opt
 
 
 def opt_for(edns: Edns) -> bytes:
-    """Return the OPT record of a reply."""
+    """Return the OPT record for the reply to a query with *edns*."""
     return OPT_DNSSEC if edns.wants_dnssec else OPT
 
 
@@ -190,7 +195,7 @@ def _answer_in(
 
 
 def _reply(found: Answer, query: bytes, name_end: int, edns: Edns | None, reply_bytes: int) -> bytes:
-    """Return the reply: whole, or without what a client can do without, or truncated."""
+    """Return the reply: whole, or else without optional records, or else truncated."""
     form = (query[2] & RD) + (0 if edns is None else 2)
     opt = b"" if edns is None else opt_for(edns)
     reply = b""
@@ -202,9 +207,10 @@ def _reply(found: Answer, query: bytes, name_end: int, edns: Edns | None, reply_
 
 
 def _answer_below(nodes: Mapping[bytes, Node], name: bytes, key: bytes) -> Answer | None:
-    """Return the answer for a *name* that does not exist: a wildcard's, or NXDOMAIN, or None where it is not ours.
+    """Return the answer for a *name* that does not exist: a wildcard's, NXDOMAIN, or None if it is not in our zones.
 
-    The closest name above that exists decides (RFC 4592 section 3.3.1).
+    The closest name above it that exists decides (RFC 4592 section 3.3.1). *name*
+    may be anything from the network: the loop ends after its last byte.
     """
     at = 0
     size = len(name)
@@ -220,6 +226,7 @@ def _answer_below(nodes: Mapping[bytes, Node], name: bytes, key: bytes) -> Answe
 
 
 def _other_type(node: Node, key: bytes) -> Answer | None:
+    # Classes and meta types, which are no question about records, are left to `answer`.
     if key[2:] != CLASS_IN or key in _META_KEYS:
         return None
     return node.otherwise

@@ -1,4 +1,4 @@
-"""Questions about names that are not ours: asked of the forwarders, each once however many clients wait for it."""
+"""Asks forwarders about names that are not ours. Clients that ask the same at the same time share one query."""
 
 import asyncio
 import logging
@@ -25,18 +25,20 @@ from appliance.sockets import udp_client
 
 logger = logging.getLogger(__name__)
 
-FAILED = "dns.failed name=%s; please report it"  # with the traceback
+FAILED = "dns.failed name=%s; please report it"  # a traceback follows
 
-# A socket each; 1,000 hosts that pull the same images ask far fewer different questions at once.
+MAX_WAITING = 4096  # clients at once; one more gets SERVFAIL
+# Different questions at once, each with a socket. 1,000 hosts that pull the same images stay far below it. One more is
+# answered with what is cached, or SERVFAIL.
 MAX_UNDER_WAY = 256
-TOTAL_SECONDS = 4.5  # a stub resolver gives up after five
-# For each forwarder, by rounds; the last fills up the total where there is one forwarder only.
+TOTAL_SECONDS = 4.5  # a stub resolver gives up after five (RES_TIMEOUT in resolv.conf(5))
+# For each forwarder, by rounds. With one forwarder they add up to the total.
 WAIT_SECONDS = (0.8, 1.6, 2.1)
 STALE_WAIT_SECONDS = 1.8  # RFC 8767 section 5, the client response timer
 
 
 class _Memory:
-    """What is known from one list of forwarders: their answers, who of them is silent, what they are being asked."""
+    """What is known from one list of forwarders: their answers, which of them are silent, what they are being asked."""
 
     def __init__(self, forwarders: Sequence[Endpoint]) -> None:
         self.forwarders = forwarders
@@ -46,18 +48,42 @@ class _Memory:
 
 
 class Resolver:
-    """Answers from forwarders; others have nothing in common with them, and what was known is forgotten.
+    """Answers clients from the cache or from forwarders. When the list of forwarders changes, the cache begins anew.
 
-    It counts ("upstream", how): cached, answered, stale or failed for a client's
-    question; silent for each try that a forwarder let pass.
+    Other forwarders may have other answers, as for names inside a company.
+    *counts* gets ("upstream", outcome): cached, answered, stale or failed for each
+    question of a client, and silent for each query that a forwarder did not answer.
     """
 
     def __init__(self, counts: Counter[tuple[str, ...]]) -> None:
         self._counts = counts
         self._memory = _Memory(())
+        self._waiting = 0
 
-    def kept_reply(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
-        """Return the reply if it can be given at once."""
+    # A mistake of ours that a query or its answer causes can be caused again by the sender. It must not end the
+    # process, and every other service with it, so both ways in catch everything, log it and answer SERVFAIL.
+
+    def reply_at_once(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
+        """Return the reply if it can be given without asking anybody, or SERVFAIL if too many wait already."""
+        try:
+            kept = self._kept_reply(forward, forwarders)
+        except Exception:
+            logger.exception(FAILED, text_name(question_of(forward).name))
+            return _failure(forward)
+        return _failure(forward) if kept is None and self._waiting >= MAX_WAITING else kept
+
+    async def reply(self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup) -> bytes:
+        """Return the reply, SERVFAIL where no forwarder has one. Raises nothing."""
+        self._waiting += 1
+        try:
+            return await self._resolved_reply(forward, forwarders, tasks)
+        except Exception:
+            logger.exception(FAILED, text_name(question_of(forward).name))
+            return _failure(forward)
+        finally:
+            self._waiting -= 1
+
+    def _kept_reply(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
         now = asyncio.get_running_loop().time()
         kept = self._memory_of(forwarders).cache.get(question_of(forward), now)
         if kept is None or kept.fresh_until < now:
@@ -65,19 +91,20 @@ class Resolver:
         self._counts["upstream", "cached"] += 1
         return reply_from(kept, forward, now)
 
-    async def reply(self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup) -> bytes:
-        """Return the reply, SERVFAIL where no forwarder has one."""
+    async def _resolved_reply(
+        self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup
+    ) -> bytes:
         kept = await self._resolve(question_of(forward), self._memory_of(forwarders), tasks)
         if kept is None:
             self._counts["upstream", "failed"] += 1
-            return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
+            return _failure(forward)
         now = asyncio.get_running_loop().time()
         if kept.is_stale(now):
             self._counts["upstream", "stale"] += 1
         return reply_from(kept, forward, now)
 
     def _memory_of(self, forwarders: Sequence[Endpoint]) -> _Memory:
-        # Built anew and not emptied: a question that is still under way ends in the memory that it began in.
+        # Replaced and not emptied: a question that is under way ends in the memory that it began in.
         if forwarders != self._memory.forwarders:
             self._memory = _Memory(forwarders)
         return self._memory
@@ -94,7 +121,7 @@ class Resolver:
             asking = tasks.create_task(self._ask_once(question, memory))
             memory.under_way[question] = asking
         if kept is None:
-            # A client that goes away must not take the answer from the others.
+            # Without shield() a client that closes its connection would cancel the query that others wait for.
             return await asyncio.shield(asking)
         await asyncio.wait({asking}, timeout=STALE_WAIT_SECONDS)
         return (asking.result() or kept) if asking.done() else kept
@@ -107,7 +134,7 @@ class Resolver:
                 self._counts["upstream", "answered"] += 1
                 memory.cache.put(question, kept)
                 return kept
-        except Exception:  # it would end the server's TaskGroup, and whoever sent the answer can do it again
+        except Exception:  # or it would end the server's TaskGroup, as often as the sender likes
             logger.exception(FAILED, text_name(question.name))
         finally:
             del memory.under_way[question]
@@ -119,7 +146,7 @@ class Resolver:
             async with asyncio.timeout(TOTAL_SECONDS):
                 return await self._ask_in_turn(question, memory)
         except TimeoutError:
-            return None  # as if every forwarder had been silent
+            return None
 
     async def _ask_in_turn(self, question: Question, memory: _Memory) -> Kept | None:
         loop = asyncio.get_running_loop()
@@ -139,8 +166,12 @@ class Resolver:
         return None
 
 
+def _failure(forward: Forward) -> bytes:
+    return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
+
+
 async def _ask(question: Question, forwarder: Endpoint) -> Kept | None:
-    """Return one forwarder's answer, or None where it has none. Raises what a connection raises."""
+    """Return one forwarder's answer, or None if it has none. Raises OSError, TimeoutError or IncompleteReadError."""
     query = _query(question, with_edns=True)
     verdict, message = await _over_udp(query, forwarder)
     if verdict is Verdict.WITHOUT_EDNS:

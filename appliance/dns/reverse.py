@@ -1,10 +1,10 @@
-"""The names of reverse zones."""
+"""The names of reverse zones (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
-# Reverse zones of private and special addresses: asking the outside world about
-# them tells it our addresses, and gets no answer (RFC 6303 section 4, RFC 7793).
+# Reverse zones of private and special addresses. Questions about them must not leave the site: they show its
+# addresses, and nobody outside can answer them (RFC 6303 section 4, RFC 7793).
 LOCAL_ZONES = (
     "10.in-addr.arpa",
     *(f"{octet}.172.in-addr.arpa" for octet in range(16, 32)),
@@ -26,10 +26,10 @@ LOCAL_ZONES = (
 
 
 def reverse_apexes(network: IPv4Network | IPv6Network) -> Iterator[str]:
-    """Yield the reverse zones on octets (IPv4) or nibbles (IPv6) that together hold *network*.
+    """Yield the reverse zones that together hold *network*. They end on octets (IPv4) or nibbles (IPv6).
 
-    A prefix between two octets takes several zones: a /20 sixteen of /24. One past
-    the last octet but one takes the /24 around it.
+    A prefix between two octets takes several zones: a /20 takes sixteen of /24. One
+    that is longer than /24 takes the /24 around it, unless it is a single address.
     """
     if isinstance(network, IPv4Network):
         bits, last = 8, 24
@@ -37,13 +37,13 @@ def reverse_apexes(network: IPv4Network | IPv6Network) -> Iterator[str]:
         bits, last = 4, 124
     if network.prefixlen > last and network.prefixlen < network.max_prefixlen:
         network = network.supernet(new_prefix=last)
-    prefix = -(-network.prefixlen // bits) * bits
+    prefix = -(-network.prefixlen // bits) * bits  # rounded up
     labels_cut = (network.max_prefixlen - prefix) // bits
     for subnet in network.subnets(new_prefix=prefix):
         yield subnet.network_address.reverse_pointer.split(".", labels_cut)[labels_cut]
 
 
 def classless_apex(network: IPv4Network) -> str:
-    """Return the name of the reverse zone of a network smaller than /24, as 64/26.2.0.192.in-addr.arpa (RFC 2317)."""
+    """Return the reverse zone of a network smaller than /24: 64/26.2.0.192.in-addr.arpa (RFC 2317 section 4)."""
     first, above = network.network_address.reverse_pointer.split(".", 1)
     return f"{first}/{network.prefixlen}.{above}"

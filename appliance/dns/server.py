@@ -1,32 +1,30 @@
-"""The DNS server's sockets: UDP drained in bursts, and questions handed to the resolver. It decides nothing."""
+"""The DNS server's sockets: UDP read in bursts, and questions passed on to the resolver. It decides nothing."""
 
 import asyncio
 import contextlib
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from appliance.dns.answers import MAX_KNOWN, new_tail
 from appliance.dns.batch import SLOT_BYTES, Batch
 from appliance.dns.compile import DnsTable
-from appliance.dns.connections import Connections
-from appliance.dns.forward import question_of
-from appliance.dns.message import Rcode, text_name
-from appliance.dns.protocol import Forward, Silence, Watched, answer, own_answer, refusal
-from appliance.dns.resolver import FAILED, Resolver
-from appliance.events import DnsAsked, Event
-from appliance.install.lifecycle import Installation
+from appliance.dns.connections import DnsConnections
+from appliance.dns.message import rcode_name
+from appliance.dns.protocol import Forward, NoReply, Watched, answer
+from appliance.dns.resolver import Resolver
+from appliance.dns.sightings import Sightings
+from appliance.events import Event
 from appliance.model import Endpoint, Listen
+from appliance.remembered import Remembered
 from appliance.sockets import reply_source, tcp_server, udp_server
 from appliance.tables import Live
 
 logger = logging.getLogger(__name__)
 
-BURST = 64  # datagrams for each wake-up: half a millisecond, so that no other service waits longer
-MAX_KNOWN = 4096  # queries whose replies are kept as they were sent: some 2 MiB
-MAX_KNOWN_BYTES = 512  # and none that is padded beyond all use
-MAX_WAITING = 4096  # clients of the resolver; one more gets SERVFAIL
+BURST = 64  # datagrams in each turn of the loop: half a millisecond, so that no other service waits longer
 
 Send = Callable[[bytes], None]
 Address = tuple[str, int] | tuple[str, int, int, int]  # of IPv4 or IPv6
@@ -35,9 +33,9 @@ Address = tuple[str, int] | tuple[str, int, int, int]  # of IPv4 or IPv6
 class DnsServer:
     """Answers DNS on every endpoint of listen.dns.
 
-    `counts` has (transport, outcome): "udp" or "tcp" with an rcode's name, with
-    "silence" for what gets no reply, with "unsent" for what the system refused;
-    and what Resolver counts.
+    `counts` has (transport, outcome): "udp" or "tcp" with the name of an rcode, with
+    "silence" for queries that get no reply, or with "unsent" for replies that the
+    kernel refused; and what Resolver counts.
     """
 
     def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
@@ -47,10 +45,8 @@ class DnsServer:
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._udp_replies = [0] * 256  # by the header's fourth byte, whose lower half is the rcode
         self._resolver = Resolver(self._counts)
-        self._waiting = 0
-        self._told: dict[str, Installation | None] = {}  # by host: how far it was when that it asks was last told
-        self._known: dict[bytes, bytes] = {}
-        self._known_table: DnsTable | None = None
+        self._sightings = Sightings()
+        self._remembered: Remembered[bytes, bytes] = Remembered(MAX_KNOWN)  # without ids, queries and replies
         with contextlib.ExitStack() as opened:
             self._udp = [(endpoint, opened.enter_context(_udp_socket(endpoint))) for endpoint in listen.dns]
             self._tcp = [
@@ -61,7 +57,7 @@ class DnsServer:
 
     @property
     def counts(self) -> Counter[tuple[str, ...]]:
-        """What has happened since the start."""
+        """What happened since the start."""
         counts = Counter(self._counts)
         for flags, number in enumerate(self._udp_replies):
             if number:
@@ -80,7 +76,7 @@ class DnsServer:
                         loop.add_reader(sock, self._drain, Batch(sock), sock, tasks)
                 try:
                     for listener in self._tcp:
-                        tasks.create_task(Connections(partial(self._tcp_reply, tasks)).run(listener, tasks))
+                        tasks.create_task(DnsConnections(partial(self._tcp_reply, tasks)).run(listener, tasks))
                     await loop.create_future()  # until cancelled
                 finally:
                     for _, sock in self._udp:
@@ -89,11 +85,11 @@ class DnsServer:
     def _drain(self, batch: Batch, sock: socket.socket, tasks: asyncio.TaskGroup) -> None:
         """Answer what has arrived, up to a burst.
 
-        A query that came before, id aside, gets the reply that it got then: what
-        the inner loop does for it is 1 µs beside the 4 that the kernel takes.
+        For a query that came before, id aside, the inner loop takes 1 µs, beside
+        the 4 of the kernel. So it calls nothing of Python's that it can do without.
         """
-        known = self._known_replies()
         table = self._live.tables.dns
+        known = self._remembered.of(table)
         replies = self._udp_replies
         slots, lengths, reply_lengths = batch.slots, batch.lengths, batch.reply_lengths
         stride, place = batch.LENGTH_STRIDE, batch.LENGTH_OFFSET
@@ -103,7 +99,7 @@ class DnsServer:
             for index in range(received):
                 at = index * SLOT_BYTES
                 query = slots[at + 2 : at + lengths[index * stride + place]].tobytes()
-                tail = known.get(query) or self._own_tail(table, slots[at : at + 2].tobytes() + query)
+                tail = known.get(query) or new_tail(known, table, slots[at : at + 2].tobytes() + query)
                 if tail is None:
                     sender = batch.sender(index)
                     send = partial(self._send, sock, sender)
@@ -120,9 +116,13 @@ class DnsServer:
             answered += received
 
     def _drain_any_address(self, sock: socket.socket, buffer: bytearray, tasks: asyncio.TaskGroup) -> None:
-        """Do the same for a socket on all addresses: each reply must leave from the one that was asked."""
-        known = self._known_replies()
+        """Do the same for a socket on all addresses.
+
+        Each reply must leave from the address that the query came to, or the
+        client takes it for somebody else's and drops it.
+        """
         table = self._live.tables.dns
+        known = self._remembered.of(table)
         view = memoryview(buffer)
         for _ in range(BURST):
             try:
@@ -131,77 +131,44 @@ class DnsServer:
                 return
             query = view[:size].tobytes()
             send = partial(self._send_from, sock, ancillary, sender)
-            tail = known.get(query[2:]) or self._own_tail(table, query)
+            tail = known.get(query[2:]) or new_tail(known, table, query)
             if tail is None:
                 tail = self._other_tail(table, query, sender[0], send, tasks)
             if tail is not None:
                 send(query[:2] + tail)
 
-    def _known_replies(self) -> dict[bytes, bytes]:
-        """Return replies without their ids, by queries without theirs; forgotten when the tables change."""
-        table = self._live.tables.dns
-        if table is not self._known_table or len(self._known) >= MAX_KNOWN:
-            self._known = {}
-            self._known_table = table
-        return self._known
-
-    def _own_tail(self, table: DnsTable, query: bytes) -> bytes | None:
-        """Return the reply to *query* without its id, and keep it, if everybody gets the same."""
-        reply = own_answer(table, query)
-        if reply is None:
-            return None
-        if len(query) <= MAX_KNOWN_BYTES:
-            self._known[query[2:]] = reply[2:]
-        return reply[2:]
-
     def _other_tail(
         self, table: DnsTable, query: bytes, client: str, send: Send, tasks: asyncio.TaskGroup
     ) -> bytes | None:
-        """Return the reply to any other *query* without its id, or None where it is sent otherwise."""
+        """Return the reply to any other *query* without its id, or None when the batch has no reply for it.
+
+        That is where there is none, where it comes later, or where an event must follow it.
+        """
         match answer(table, query, client):
             case bytes(reply):
                 return reply[2:]
             case Watched(reply) as watched:
                 send(reply)
-                self._tell(watched, client)
+                self._report(watched, client)
             case Forward() as forward:
-                self._send_forwarded(forward, send, tasks)
-            case Silence():
-                self._counts["udp", "silence"] += 1
+                resolved = self._resolver.reply_at_once(forward, table.forwarders)
+                if resolved is None:
+                    tasks.create_task(self._send_when_resolved(forward, table.forwarders, send, tasks))
+                else:
+                    send(resolved)
+            case NoReply() as silence:
+                self._note_silence("udp", silence, client)
         return None
 
-    def _send_forwarded(self, forward: Forward, send: Send, tasks: asyncio.TaskGroup) -> None:
-        reply = self._kept_reply(forward)
-        if reply is not None:
-            send(reply)
-        elif self._waiting < MAX_WAITING:
-            tasks.create_task(self._send_when_resolved(forward, send, tasks))
-        else:
-            send(refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns))
+    async def _send_when_resolved(
+        self, forward: Forward, forwarders: Sequence[Endpoint], send: Send, tasks: asyncio.TaskGroup
+    ) -> None:
+        send(await self._resolver.reply(forward, forwarders, tasks))
 
-    async def _send_when_resolved(self, forward: Forward, send: Send, tasks: asyncio.TaskGroup) -> None:
-        self._waiting += 1
-        try:
-            send(await self._resolved_reply(forward, tasks))
-        finally:
-            self._waiting -= 1
-
-    # A mistake of ours that a query or its answer brings about, they can bring about again: it must not end
-    # the process, and with it every other service.
-
-    def _kept_reply(self, forward: Forward) -> bytes | None:
-        try:
-            return self._resolver.kept_reply(forward, self._live.tables.dns.forwarders)
-        except Exception:
-            logger.exception(FAILED, text_name(question_of(forward).name))
-            return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
-
-    async def _resolved_reply(self, forward: Forward, tasks: asyncio.TaskGroup) -> bytes:
-        try:
-            return await self._resolver.reply(forward, self._live.tables.dns.forwarders, tasks)
-        except Exception:
-            logger.exception(FAILED, text_name(question_of(forward).name))
-            return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
+    def _note_silence(self, transport: str, silence: NoReply, client: str) -> None:
+        self._counts[transport, "silence"] += 1
+        # At DEBUG: anybody can send what gets no reply, as fast as they like.
+        logger.debug("dns.silence why=%s client=%s", silence.why, client)
 
     def _note_unsent(self, replies: int) -> None:
         if replies:
@@ -229,32 +196,24 @@ class DnsServer:
             case bytes(reply):
                 pass
             case Watched(reply) as watched:
-                self._tell(watched, client)
+                self._report(watched, client)
             case Forward() as forward:
-                reply = self._kept_reply(forward) or await self._resolved_reply(forward, tasks)
-            case Silence():
-                self._counts["tcp", "silence"] += 1
+                reply = self._resolver.reply_at_once(forward, table.forwarders) or await self._resolver.reply(
+                    forward, table.forwarders, tasks
+                )
+            case NoReply() as silence:
+                self._note_silence("tcp", silence, client)
                 return None
         self._counts["tcp", rcode_name(reply[3])] += 1
         return reply
 
-    def _tell(self, watched: Watched, client: str) -> None:
-        """Tell that a node asked for a name that tells how far it is: once, until something else happens to it.
-
-        A node that has joined asks for api-int every few seconds, as long as it lives.
-        """
+    def _report(self, watched: Watched, client: str) -> None:
+        """Publish that a host asked for a name that shows how far it is, if that is news."""
         installations = self._live.installations
-        if watched.host not in self._told or self._told[watched.host] is not installations.get(watched.host):
-            self._publish(DnsAsked(watched.host, client=client, name=text_name(watched.name)))
-            self._told[watched.host] = installations.get(watched.host)
-
-
-def rcode_name(flags: int) -> str:
-    """Return the name of the rcode in the header's fourth byte."""
-    try:
-        return Rcode(flags & 0xF).name
-    except ValueError:
-        return f"RCODE{flags & 0xF}"
+        event = self._sightings.event(watched, client, installations.get(watched.host))
+        if event is not None:
+            self._publish(event)
+            self._sightings.reported(watched.host, installations.get(watched.host))
 
 
 def _udp_socket(endpoint: Endpoint) -> socket.socket:

@@ -1,11 +1,12 @@
-"""All zones as one tree of names: which records stand at a name, and which answer for it."""
+"""All zones as one tree of names: which records a name has, and which answer for it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from appliance.dns.zone import Rrset, Zone, apex_of, parent_of
 
-MAX_CHAIN = 16  # CNAMEs followed one after another; a longer chain is a mistake, and may be a loop
+# CNAMEs that are followed one after another. A longer chain is a mistake, and may be a loop.
+MAX_CHAIN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +15,11 @@ class Chain:
 
     aliases: tuple[Rrset, ...]  # the CNAMEs, in order
     target: str  # what the last of them names
-    rrsets: Mapping[str, Rrset] | None  # there, by type; None where the name does not exist, or is not ours
+    rrsets: Mapping[str, Rrset] | None  # of the target, by type; None if it does not exist or is not ours
 
 
 class Tree:
-    """Every name of every zone, each in the deepest zone that holds it."""
+    """Every name of every zone, with the records of the deepest zone that holds it."""
 
     def __init__(self, zones: Iterable[Zone], serials: Mapping[str, int]) -> None:
         self.zones = {zone.name: zone for zone in zones}
@@ -27,8 +28,8 @@ class Tree:
         for apex, zone in self.zones.items():
             self.names.setdefault(apex, {})["SOA"] = self.soa(apex)
             for name, rrsets in zone.rrsets.items():
-                # From the apex of a zone below on, the parent holds the delegation only: that zone's own records
-                # answer, and not what the parent has of them as NS and glue.
+                # What a zone has of the names in a zone below it is the delegation: NS and glue. The zone below has
+                # the same names with authority, and its records answer (RFC 1034 section 4.2.1).
                 if self.apex(name) == apex:
                     self.names.setdefault(name, {}).update(rrsets)
                 self._add_names_between(name, apex)
@@ -42,14 +43,15 @@ class Tree:
         return apex_of(name, self.zones)
 
     def found(self, name: str) -> Mapping[str, Rrset] | None:
-        """Return the records that answer for *name*, its own or a wildcard's (RFC 4592); None if it does not exist."""
+        """Return the records that answer for *name*: its own, or a wildcard's (RFC 4592). None if it does not exist."""
         if name in self.names:
             return self.names[name]
+        # Only the closest name above that exists can have the wildcard (RFC 4592 section 3.3.1).
         encloser = apex_of(parent_of(name), self.names)
         return self.names.get(f"*.{encloser}")
 
     def chain(self, alias: Rrset) -> Chain:
-        """Return where *alias* leads, through further CNAMEs of ours."""
+        """Return where *alias* leads, following further CNAMEs of ours."""
         aliases = [alias]
         while True:
             target = aliases[-1].values[0]
@@ -62,11 +64,12 @@ class Tree:
             if "CNAME" not in renamed:
                 return Chain(tuple(aliases), target, renamed)
             if len(aliases) == MAX_CHAIN:
+                # NODATA after the CNAMEs so far: the client sees where the chain goes, and can follow it itself.
                 return Chain(tuple(aliases), target, {})
             aliases.append(renamed["CNAME"])
 
     def _add_names_between(self, name: str, apex: str) -> None:
-        """Let the names between *name* and its apex exist, if only to answer NODATA (RFC 4592 section 2.2.2)."""
+        """Add the names between *name* and its apex, which exist without records (RFC 4592 section 2.2.2)."""
         while name != apex:
             name = parent_of(name)
             self.names.setdefault(name, {})

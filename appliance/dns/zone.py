@@ -1,24 +1,19 @@
 """A zone as text: names, records, and its master file.
 
-Names are lower case, fully qualified and without the trailing dot. Values are
-RDATA as a master file has it (RFC 1035 section 5), names in them like all names.
+Names are lower case, fully qualified and without the trailing dot, here and in
+values, which otherwise are RDATA as in a master file (RFC 1035 section 5).
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-# Which words of a value are names, and take a trailing dot in a master file.
-_NAME_WORDS = {"CNAME": (0,), "NS": (0,), "PTR": (0,), "MX": (1,), "SRV": (3,), "SOA": (0, 1)}
-
-_CHARACTER_STRING = re.compile(r'"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>(?:[^\s"\\]|\\.)+)', re.DOTALL)
-_ESCAPE = re.compile(rb"\\([0-9]{3}|.)", re.DOTALL)
+from appliance.dns.records import record_type
 
 
 @dataclass(frozen=True, slots=True)
 class Rrset:
-    """All records of one name and type."""
+    """All records with the same name and type."""
 
     name: str
     type: str
@@ -28,10 +23,10 @@ class Rrset:
 
 @dataclass(frozen=True, slots=True)
 class Soa:
-    """A zone's SOA record but for its serial; times in seconds."""
+    """A zone's SOA record without its serial (RFC 1035 section 3.3.13). Times are in seconds."""
 
-    primary: str
-    mailbox: str
+    primary: str  # name server
+    mailbox: str  # as a name: the part before the @ is the first label
     ttl: int
     refresh: int
     retry: int
@@ -39,27 +34,27 @@ class Soa:
     minimum: int
 
     def rrset(self, apex: str, serial: int) -> Rrset:
-        """Return the record."""
+        """Return the SOA record of the zone *apex*."""
         times = f"{self.refresh} {self.retry} {self.expire} {self.minimum}"
         return Rrset(apex, "SOA", self.ttl, (f"{self.primary} {self.mailbox} {serial} {times}",))
 
     @property
     def negative_ttl(self) -> int:
-        """How long a negative answer may be kept (RFC 2308 section 3)."""
+        """How long a negative answer may be cached (RFC 2308 section 3)."""
         return min(self.ttl, self.minimum)
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A zone of ours, with everything but its serial."""
+    """A zone of ours, without its serial, which depends on the digests of earlier contents."""
 
     name: str
     soa: Soa
-    rrsets: Mapping[str, Mapping[str, Rrset]]  # by name, then type
+    rrsets: Mapping[str, Mapping[str, Rrset]]  # by name, then type; all but the SOA
 
     @property
     def digest(self) -> str:
-        """A hash of the content, in hex: the order of records is no part of it."""
+        """A hash of the content, in hex. The order of the records does not change it, and so no serial."""
         return hashlib.sha256("\n".join(sorted(self.text(0).splitlines())).encode()).hexdigest()
 
     def text(self, serial: int) -> str:
@@ -69,13 +64,6 @@ class Zone:
             for rrset in self.rrsets[name].values():
                 lines.extend(_lines(self.name, rrset))
         return "\n".join(lines) + "\n"
-
-
-def character_strings(value: str) -> Iterator[bytes]:
-    """Yield the strings of a TXT record's value: quoted or not, with \\X and \\DDD escapes (RFC 1035 section 5.1)."""
-    for match in _CHARACTER_STRING.finditer(value):
-        text = match["quoted"] if match["quoted"] is not None else match["bare"]
-        yield _ESCAPE.sub(_unescaped, text.encode())
 
 
 def apex_of(name: str, apexes: Mapping[str, object]) -> str | None:
@@ -93,25 +81,13 @@ def parent_of(name: str) -> str:
 
 
 def _canonical_order(name: str) -> tuple[str, ...]:
+    # By the last label first, so that a name is followed by those below it (RFC 4034 section 6.1).
     return tuple(reversed(name.split(".")))
 
 
 def _lines(apex: str, rrset: Rrset) -> Iterator[str]:
+    # Relative to $ORIGIN, as people write zones.
     owner = "@" if rrset.name == apex else rrset.name.removesuffix("." + apex)
+    kind = record_type(rrset.type)
     for value in rrset.values:
-        yield f"{owner} {rrset.ttl} IN {rrset.type} {_with_dots(rrset.type, value)}"
-
-
-def _with_dots(record_type: str, value: str) -> str:
-    places = _NAME_WORDS.get(record_type)
-    if places is None:
-        return value
-    words = value.split()
-    for place in places:
-        words[place] += "."
-    return " ".join(words)
-
-
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    escaped = match[1]
-    return bytes([int(escaped) & 0xFF]) if len(escaped) == 3 else escaped
+        yield f"{owner} {rrset.ttl} IN {rrset.type} {kind.master_text(value)}"

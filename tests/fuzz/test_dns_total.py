@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.dns.forward import judge, kept_of, question_of, reply_from, upstream_query
 from appliance.dns.message import MessageError
-from appliance.dns.protocol import Forward, Silence, Watched, answer, own_answer
+from appliance.dns.protocol import Forward, NoReply, Watched, answer, own_answer
 from appliance.model import Endpoint, Record
 from tests.dns_cases import NODE, OUTSIDER, forwarding_cluster, query, rich_cluster, table
 
@@ -64,7 +64,7 @@ def mutated(seeds: list[bytes]) -> st.SearchStrategy[bytes]:
 def test_every_datagram_has_a_decision(wire: bytes, client: str) -> None:
     for dns_table in (RICH, FORWARDING):
         assert isinstance(own_answer(dns_table, wire), bytes | None)
-        assert isinstance(answer(dns_table, wire, client), bytes | Forward | Silence | Watched)
+        assert isinstance(answer(dns_table, wire, client), bytes | Forward | NoReply | Watched)
 
 
 @settings(max_examples=1000)

@@ -1,4 +1,4 @@
-"""The master files of the reference cluster, as they were read and found right by a person."""
+"""The master files of the reference cluster, which a person has read and found right."""
 
 from pathlib import Path
 

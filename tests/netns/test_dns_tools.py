@@ -1,4 +1,4 @@
-"""The field's own tools: named-checkzone reads the zones that we print, dig the answers that we give."""
+"""The usual tools: named-checkzone reads the zones that we print, and dig the answers that we give."""
 
 import asyncio
 import re
@@ -42,7 +42,7 @@ def check_zone(name: str, text: str, folder: Path) -> None:
         text=True,
         check=False,
     )
-    # It complains and still says OK, so nothing else may stand in what it says.
+    # It says OK even after a warning, so its output must be nothing else.
     assert re.fullmatch(r"zone \S+: loaded serial \d+\nOK\n", checked.stdout), checked.stdout
 
 
@@ -70,7 +70,7 @@ def test_named_checkzone_accepts_a_zone_that_delegates_another_of_ours(tmp_path:
         check_zone(zone.name, zone.text(SERIAL), tmp_path)
 
 
-def test_a_zone_that_is_not_there_is_an_error_that_names_those_that_are() -> None:
+def test_unknown_zone_is_an_error_that_names_the_known_ones() -> None:
     result = CliRunner().invoke(command, ["zone", str(share("data") / "ocp45/cluster.yaml"), "--zone", "example.org"])
     assert result.exit_code == 2
     assert "there are example.localdomain, 0.16.172.in-addr.arpa" in result.output

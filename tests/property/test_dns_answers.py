@@ -1,4 +1,4 @@
-"""What holds for every question: the fast path equals the slow one, and dnspython and dnslib read what we wrote."""
+"""What holds for every query: the fast path equals the slow path, and dnspython and dnslib read what we write."""
 
 from ipaddress import IPv4Address
 
@@ -25,7 +25,7 @@ label = st.one_of(
     st.sampled_from([b"*", b"apps", b"m1", b"_tcp", b"ocp45", b"example", b"arpa", b"ARPA", b"a\0b", b"\xc0\x0c"]),
     st.binary(min_size=1, max_size=63),
 )
-prefix = st.lists(label, max_size=6).map(lambda labels: b"".join(bytes([len(one)]) + one for one in labels))
+prefix = st.lists(label, max_size=6).map(lambda labels: b"".join(bytes([len(each)]) + each for each in labels))
 suffix = st.one_of(st.sampled_from(OUR_NAMES), st.just(b"\0"))
 name = st.builds(
     lambda before, after, upper: before + (after.upper() if upper else after), prefix, suffix, st.booleans()
@@ -124,5 +124,5 @@ def test_compressed_names_are_read_as_dnspython_wrote_them(names: list[list[byte
     at = 12 + 5
     for labels in names:
         name_read, end = expanded_name(wire, at)
-        assert name_read.lower() == b"".join(bytes([len(one)]) + one for one in labels).lower() + b"\0"
+        assert name_read.lower() == b"".join(bytes([len(each)]) + each for each in labels).lower() + b"\0"
         at = end + 10 + 4

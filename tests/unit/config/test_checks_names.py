@@ -104,15 +104,15 @@ FLAWS = [
     ),
     (
         with_dns("  records:\n    - {name: a, type: SPF, value: x}\n"),
-        '41: dns.records[0].type: "SPF" is not known here; write A, AAAA, CNAME, TXT, SRV, MX or PTR',
+        '41: dns.records[0].type: "SPF" is not known here; write A, AAAA, CNAME, MX, PTR, SRV or TXT',
     ),
     (
         with_dns("  records:\n    - {name: a, type: MX, value: mail}\n"),
-        '41: dns.records[0].value: "mail" is no MX data, which is preference, name; write it as 10 mail',
+        '41: dns.records[0].value: "mail" is not MX data; expected "preference target", as in "10 mail"',
     ),
     (
         with_dns("  records:\n    - {name: a, type: CNAME, value: 192.0.2.9}\n"),
-        '41: dns.records[0].value: "192.0.2.9" points to an address; CNAME points to a name, as lb1',
+        '41: dns.records[0].value: "192.0.2.9" has an address as its target; expected a name, as in "lb1"',
     ),
 ]
 
@@ -169,7 +169,7 @@ def test_full_name_that_is_too_long_is_told(tmp_path: Path, change: tuple[str, s
 
 def test_text_that_no_message_has_room_for_is_told(tmp_path: Path) -> None:
     assert told(tmp_path, with_dns(f"  records:\n    - {{name: a, type: TXT, value: {'x' * 65_000}}}\n")) == [
-        f'41: dns.records[0].value: "{"x" * 57}..." takes 65255 octets; a TXT record has room for 65000: shorten it'
+        f'41: dns.records[0].value: "{"x" * 57}..." takes 65255 octets; a TXT record has room for 65000'
     ]
 
 

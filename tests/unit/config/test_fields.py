@@ -116,29 +116,37 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
     (
         lambda text: rdata("TXT", text, "x"),
         r'"a\999"',
-        r"\999 is no octet; write it as three digits from \000 to \255, or \\ for a backslash",
+        r'""a\999"" has the escape \999; expected three digits from \000 to \255, or \\ for a backslash',
     ),
     (
         lambda text: rdata("TXT", text, "x"),
         r'"a\12"',
-        r"\12 is no octet; write it as three digits from \000 to \255, or \\ for a backslash",
+        r'""a\12"" has the escape \12; expected three digits from \000 to \255, or \\ for a backslash',
     ),
-    (lambda text: rdata("TXT", text, "x"), '"a', '""a" opens a quote that it does not close; leave the quotes out'),
+    (
+        lambda text: rdata("TXT", text, "x"),
+        '"a',
+        '""a" has a quote that is not closed, or a backslash at its end; leave out quotes for text',
+    ),
     (
         lambda text: rdata("A", text, "x"),
         "::1",
-        '"::1" is not an IPv4 address, and only those work here; write it as 192.0.2.21',
+        '"::1" is not an IPv4 address; expected one such as 192.0.2.40, or type AAAA for IPv6',
     ),
-    (lambda text: rdata("AAAA", text, "x"), "1.2.3.4", '"1.2.3.4" is not an IPv6 address; write it as 2001:db8::21'),
+    (
+        lambda text: rdata("AAAA", text, "x"),
+        "1.2.3.4",
+        '"1.2.3.4" is not an IPv6 address; expected one such as 2001:db8::40, or type A for IPv4',
+    ),
     (
         lambda text: rdata("SRV", text, "x"),
         "0 10 ldap",
-        '"0 10 ldap" is no SRV data, which is priority, weight, port, name; write it as 0 10 389 ldap',
+        '"0 10 ldap" is not SRV data; expected "priority weight port target", as in "0 10 389 ldap"',
     ),
     (
         lambda text: rdata("SRV", text, "x"),
         "0 10 99999 ldap",
-        '"99999" is not right here; write a whole number from 0 to 65535',
+        '"0 10 99999 ldap" has a port that is not a whole number from 0 to 65535',
     ),
 ]
 

@@ -32,7 +32,7 @@ def told(answers: Answers, table: DhcpTable, order: Order = Order.INSTALL, xid: 
 def test_who_asks_again_is_answered_by_the_new_id(table: DhcpTable) -> None:
     answers = Answers()
     assert [told(answers, table, xid=xid).header.xid for xid in (7, 8, 7)] == [7, 8, 7]
-    assert len(answers._known) == 1
+    assert len(answers._remembered) == 1
 
 
 def test_an_order_changes_what_a_host_gets_that_asked_before(table: DhcpTable) -> None:
@@ -54,10 +54,10 @@ def test_what_is_remembered_has_a_bound(table: DhcpTable, monkeypatch: pytest.Mo
     answers = Answers()
     for padding in range(100):
         told(answers, table, padding=padding)
-        assert len(answers._known) <= 10
+        assert len(answers._remembered) <= 10
 
 
 def test_a_request_padded_beyond_use_is_answered_and_not_remembered(table: DhcpTable) -> None:
     answers = Answers()
     assert told(answers, table, padding=1024).header.yiaddr == "172.16.0.11"
-    assert not answers._known
+    assert not answers._remembered

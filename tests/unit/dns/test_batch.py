@@ -1,4 +1,4 @@
-"""Datagrams received and answered many at a time."""
+"""Many datagrams received and answered at once."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The finished answers, judged by dnspython against the zones that they were made from."""
+"""The finished answers, which dnspython compares with the zones that they were made from."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -48,7 +48,7 @@ def read_under(name: str, key: bytes, found: Answer) -> dns.message.Message:
 
 
 @pytest.mark.parametrize("rrset", RRSETS, ids=lambda rrset: f"{rrset.name}-{rrset.type}")
-def test_record_set_is_answered_as_it_stands_in_the_zone(rrset: Rrset) -> None:
+def test_record_set_is_answered_as_the_zone_has_it(rrset: Rrset) -> None:
     reply = answer(RICH, query(rrset.name, rrset.type), OUTSIDER, over_tcp=True)
     assert isinstance(reply, bytes)
     found = dns.message.from_wire(reply).answer[0]
@@ -57,14 +57,14 @@ def test_record_set_is_answered_as_it_stands_in_the_zone(rrset: Rrset) -> None:
 
 
 def test_every_answer_reads_the_same_under_a_longer_question() -> None:
-    """No name points past the question's first byte: a wildcard's answers stand under any question."""
+    """No name points past the question's first byte: a wildcard's answers follow questions of any length."""
     for wire, node in RICH.nodes.items():
         name = dns.name.from_wire(wire, 0)[0].to_text(omit_final_dot=True)
         longer = f"a-longer-name-than-that.{name}"
         for key, found in [*node.answers.items(), (b"\x12\x34\0\1", node.otherwise)]:
-            one, other = read_under(name, key, found), read_under(longer, key, found)
-            renamed = [as_renamed(rrset, name, longer) for rrset in one.answer]
-            assert (renamed, one.authority, one.additional) == (other.answer, other.authority, other.additional)
+            short, long = read_under(name, key, found), read_under(longer, key, found)
+            renamed = [as_renamed(rrset, name, longer) for rrset in short.answer]
+            assert (renamed, short.authority, short.additional) == (long.answer, long.authority, long.additional)
 
 
 def as_renamed(rrset: dns.rrset.RRset, name: str, longer: str) -> dns.rrset.RRset:
@@ -100,10 +100,10 @@ def test_zone_below_answers_for_its_apex_whichever_comes_first(turn: int) -> Non
     assert tree.names["0.16.172.in-addr.arpa"]["NS"].values == ("ns1.example.localdomain",)
 
 
-def test_a_type_that_no_zone_of_ours_holds_is_an_error() -> None:
+def test_unknown_record_type_is_an_error_that_names_the_known() -> None:
     cluster = reference_cluster()
     record = Record("x.example.localdomain", "CAA", 60, '0 issue "ca.example"')
-    with pytest.raises(ValueError, match="no record type 'CAA'"):
+    with pytest.raises(ValueError, match="unknown record type 'CAA'; expected one of A, AAAA,"):
         table(replace(cluster, dns=replace(cluster.dns, records=(record,))))
 
 

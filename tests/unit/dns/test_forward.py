@@ -1,4 +1,4 @@
-"""What forwarders are asked, and what of their answers is kept."""
+"""What forwarders are asked, and which of their answers are cached."""
 
 import tracemalloc
 from ipaddress import IPv4Address
@@ -246,11 +246,11 @@ def question(number: int) -> Question:
 
 def test_cache_is_bounded_and_gives_up_the_least_used() -> None:
     cache = AnswerCache()
-    one = kept("quay.io. 60 A 192.0.2.1")
+    answer_kept = kept("quay.io. 60 A 192.0.2.1")
     for number in range(MAX_KEPT):
-        cache.put(question(number), one)
+        cache.put(question(number), answer_kept)
     cache.get(question(0), NOW)
-    cache.put(question(MAX_KEPT), one)
+    cache.put(question(MAX_KEPT), answer_kept)
     assert len(cache) == MAX_KEPT
     assert cache.get(question(0), NOW) is not None
     assert cache.get(question(1), NOW) is None

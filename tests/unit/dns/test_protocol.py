@@ -1,4 +1,4 @@
-"""What is answered to whom, judged by dnspython."""
+"""Which reply each query and client gets, read by dnspython."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -13,7 +13,7 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 
-from appliance.dns.protocol import Forward, Silence, Watched, answer, own_answer
+from appliance.dns.protocol import Forward, NoReply, Watched, answer, own_answer
 from appliance.model import Endpoint, Record
 from tests.clusters import reference_cluster
 from tests.dns_cases import NODE, OUTSIDER, forwarding_cluster, query, rich_cluster, table
@@ -179,11 +179,11 @@ def test_fast_path_knows_a_name_in_any_case() -> None:
 def test_a_response_gets_silence() -> None:
     wire = bytearray(query("m1.ocp45.example.localdomain"))
     wire[2] |= 0x80
-    assert answer(TABLE, bytes(wire), OUTSIDER) == Silence("response")
+    assert answer(TABLE, bytes(wire), OUTSIDER) == NoReply("response")
 
 
 def test_less_than_a_header_gets_silence() -> None:
-    assert answer(TABLE, b"\0" * 11, OUTSIDER) == Silence("short")
+    assert answer(TABLE, b"\0" * 11, OUTSIDER) == NoReply("short")
 
 
 # EDNS
@@ -220,6 +220,21 @@ def test_unknown_edns_options_are_ignored() -> None:
     options: list[dns.edns.Option] = [dns.edns.GenericOption("65001", b"anything")]
     wire = dns.message.make_query("m1.ocp45.example.localdomain", "A", use_edns=0, options=options).to_wire()
     assert len(asked(wire).answer) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "added"),
+    [
+        ("post.example.localdomain", "MX", {"172.16.0.201", "2001:db8::201", "172.16.0.102"}),
+        ("_ldap._tcp.example.localdomain", "SRV", {"172.16.0.201", "2001:db8::201"}),
+        ("example.localdomain", "NS", {"172.16.0.102", "172.16.0.103"}),
+        ("www.example.localdomain", "CNAME", set()),
+    ],
+)
+def test_record_that_leads_to_hosts_comes_with_their_addresses(name: str, kind: str, added: set[str]) -> None:
+    reply = answer(table(rich_cluster()), query(name, kind), OUTSIDER)
+    assert isinstance(reply, bytes)
+    assert {str(rdata) for rrset in dns.message.from_wire(reply).additional for rdata in rrset} == added
 
 
 def big_table(records: int) -> object:
@@ -280,14 +295,14 @@ def test_alias_that_ends_outside_is_forwarded_for_a_machine_network() -> None:
     assert forward.alias == dns.name.from_text("www.example.net").to_wire()
 
 
-def test_alias_that_ends_outside_stands_alone_for_strangers() -> None:
+def test_alias_that_ends_outside_is_answered_alone_to_strangers() -> None:
     records = (Record("out.example.localdomain", "CNAME", 60, "www.example.net"),)
     reply = answer(table(forwarding_cluster(FORWARDER, records=records)), query("out.example.localdomain"), OUTSIDER)
     assert isinstance(reply, bytes)
     assert [rrset.rdtype for rrset in dns.message.from_wire(reply).answer] == [dns.rdatatype.CNAME]
 
 
-def test_aliases_in_a_circle_come_to_an_end() -> None:
+def test_aliases_in_a_loop_are_answered_with_the_aliases_alone() -> None:
     cluster = reference_cluster()
     records = tuple(
         Record(f"{name}.example.localdomain", "CNAME", 60, f"{target}.example.localdomain")
@@ -303,10 +318,10 @@ def test_aliases_in_a_circle_come_to_an_end() -> None:
     assert {rrset.rdtype for rrset in dns.message.from_wire(reply).answer} == {dns.rdatatype.CNAME}
 
 
-# What tells how far a host is
+# What shows how far a host is
 
 
-def test_host_that_asks_for_api_int_is_told_of() -> None:
+def test_host_that_asks_for_api_int_is_watched() -> None:
     reply = answer(TABLE, query("API-int.ocp45.example.localdomain"), NODE)
     assert isinstance(reply, Watched)
     assert (reply.host, reply.name) == (
@@ -315,10 +330,10 @@ def test_host_that_asks_for_api_int_is_told_of() -> None:
     )
 
 
-def test_stranger_that_asks_for_api_int_is_not_told_of() -> None:
+def test_stranger_that_asks_for_api_int_is_not_watched() -> None:
     assert isinstance(answer(TABLE, query("api-int.ocp45.example.localdomain"), OUTSIDER), bytes)
 
 
-def test_replies_that_depend_on_who_asks_are_never_kept() -> None:
+def test_replies_that_depend_on_the_client_are_never_kept() -> None:
     for name in ("api-int.ocp45.example.localdomain", "quay.io"):
         assert own_answer(FORWARDING, query(name)) is None

@@ -1,4 +1,4 @@
-"""What the resolver remembers, how long it waits, and that no question ends the server."""
+"""What the resolver remembers, how long it waits, and that no query or answer ends the server."""
 
 import asyncio
 
@@ -26,6 +26,23 @@ class CacheThatCannotGet(AnswerCache):
 
     def get(self, question: Question, now: float) -> Kept | None:
         raise OverflowError
+
+
+async def test_one_client_too_many_that_waits_gets_a_server_failure_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "MAX_WAITING", 1)
+    was_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    def slow(query: dns.message.Message) -> dns.message.Message | None:
+        was_asked.set()
+        return address_of(query) if may_answer.is_set() else None
+
+    async with running(Upstream(slow)) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        first = asyncio.create_task(served.ask(query("quay.io")))
+        await was_asked.wait()
+        assert (await served.ask(query("registry.redhat.io"))).rcode() == dns.rcode.SERVFAIL
+        may_answer.set()
+        assert (await first).answer
+        assert (await served.ask(query("registry.redhat.io"))).answer
 
 
 @pytest.mark.parametrize("cache", [CacheThatCannotPut(), CacheThatCannotGet()])

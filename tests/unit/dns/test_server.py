@@ -1,6 +1,7 @@
 """The DNS server on loopback, with its forwarders on loopback too."""
 
 import asyncio
+import logging
 import socket
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -70,7 +71,40 @@ async def test_known_replies_are_bounded() -> None:
                 if number % 32 == 0:
                     await asyncio.sleep(0)
             await served.ask(query("m1.ocp45.example.localdomain"))
-        assert len(served.server._known) <= 4096 + 64
+        assert len(served.server._remembered) <= 4096 + 64
+
+
+async def send_short_datagram(served: Served) -> None:
+    """Send what gets no reply, and return once it was read."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect((LOOPBACK, served.port))
+        client.send(b"short")
+        await served.ask(query("m1.ocp45.example.localdomain"))
+
+
+async def test_silence_is_logged_with_its_reason_and_the_client_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "appliance.dns")
+    async with serving(reference_cluster()) as served:
+        await send_short_datagram(served)
+    assert caplog.messages == [f"dns.silence why=short client={LOOPBACK}"]
+
+
+async def test_silence_over_tcp_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "appliance.dns")
+    async with serving(reference_cluster()) as served:
+        reader, writer = await open_tcp(served)
+        writer.write(b"\0\5short")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+    assert caplog.messages == [f"dns.silence why=short client={LOOPBACK}"]
+
+
+async def test_silence_is_not_logged_but_counted_without_verbose(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "appliance.dns")
+    async with serving(reference_cluster()) as served:
+        await send_short_datagram(served)
+        assert served.server.counts["udp", "silence"] == 1
+    assert caplog.messages == []
 
 
 async def test_replies_are_counted_by_transport_and_rcode() -> None:
@@ -81,7 +115,7 @@ async def test_replies_are_counted_by_transport_and_rcode() -> None:
         assert served.server.counts == {("udp", "NOERROR"): 1, ("udp", "NXDOMAIN"): 1, ("tcp", "REFUSED"): 1}
 
 
-async def test_host_that_asks_for_api_int_is_told_of_once_until_something_happens_to_it() -> None:
+async def test_host_that_asks_for_api_int_is_reported_once_until_something_happens_to_it() -> None:
     """A node that has joined asks every few seconds for the rest of its life."""
     m1, api_int = "m1.ocp45.example.localdomain", "api-int.ocp45.example.localdomain"
     async with serving(node_on_loopback()) as served:
@@ -198,8 +232,8 @@ async def test_one_connection_too_many_closes_the_quietest(monkeypatch: pytest.M
         assert await asyncio.wait_for(opened[1][0].read(), 5) == b""
         opened[0][1].write(framed)
         assert (await read_reply(opened[0][0])).answer
-        for _, one in (*opened, (reader, writer)):
-            one.close()
+        for _, each in (*opened, (reader, writer)):
+            each.close()
 
 
 # Forwarding

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.dns.contents import local_zones, zones_of
 from appliance.dns.reverse import classless_apex, reverse_apexes
-from appliance.dns.zone import Zone, character_strings
+from appliance.dns.zone import Zone
 from appliance.model import Cluster, NameServer, Record, Release, Role
 from tests.clusters import host, reference_cluster
 from tests.dns_cases import rich_cluster
@@ -61,7 +61,7 @@ def test_every_node_has_an_address_and_one_pointer_to_its_own_name() -> None:
         assert values(found[REVERSE], node.address.reverse_pointer, "PTR") == (node.name,)
 
 
-def test_api_names_and_the_wildcard_stand_on_the_virtual_addresses() -> None:
+def test_api_names_and_the_wildcard_have_the_virtual_addresses() -> None:
     forward = zones(reference_cluster())["example.localdomain"]
     assert values(forward, "api.ocp45.example.localdomain", "A") == ("172.16.0.111",)
     assert values(forward, "api-int.ocp45.example.localdomain", "A") == ("172.16.0.110",)
@@ -176,19 +176,6 @@ def test_private_reverse_zones_are_local_but_for_our_own() -> None:
 def test_name_of_a_zone_of_ours_exists_in_the_local_zone_above() -> None:
     (local,) = (zone for zone in local_zones([REVERSE]) if zone.name == "16.172.in-addr.arpa")
     assert REVERSE in local.rrsets
-
-
-@pytest.mark.parametrize(
-    ("value", "strings"),
-    [
-        ('"one two" three', [b"one two", b"three"]),
-        (r'"a \"b\" c\\d"', [b'a "b" c\\d']),
-        (r'"\000\255"', [b"\0\xff"]),
-        ('""', [b""]),
-    ],
-)
-def test_text_values_are_read_as_a_master_file_has_them(value: str, strings: list[bytes]) -> None:
-    assert list(character_strings(value)) == strings
 
 
 def test_networks_of_ipv6_have_zones_even_without_hosts() -> None:

@@ -1,0 +1,39 @@
+"""When a host that asks for api-int is news."""
+
+from appliance.dns.message import wire_name
+from appliance.dns.protocol import Watched
+from appliance.dns.sightings import Sightings
+from appliance.events import DnsAsked
+from appliance.install.lifecycle import Installation
+
+M1, API_INT = "m1.example", "api-int.example"
+WATCHED = Watched(b"reply", M1, wire_name(API_INT))
+EVENT = DnsAsked(M1, client="192.0.2.21", name=API_INT)
+
+
+def test_first_query_of_a_host_is_news() -> None:
+    assert Sightings().event(WATCHED, "192.0.2.21", None) == EVENT
+
+
+def test_host_without_a_state_is_news_once_only() -> None:
+    sightings = Sightings()
+    sightings.reported(M1, None)
+    assert sightings.event(WATCHED, "192.0.2.21", None) is None
+
+
+def test_state_that_the_event_itself_led_to_is_no_news() -> None:
+    sightings, after = Sightings(), Installation(M1, 1)
+    sightings.reported(M1, after)
+    assert sightings.event(WATCHED, "192.0.2.21", after) is None
+
+
+def test_host_that_something_has_happened_to_is_news_again() -> None:
+    sightings = Sightings()
+    sightings.reported(M1, Installation(M1, 1))
+    assert sightings.event(WATCHED, "192.0.2.21", Installation(M1, 2)) == EVENT
+
+
+def test_other_hosts_are_news_by_themselves() -> None:
+    sightings = Sightings()
+    sightings.reported("m2.example", None)
+    assert sightings.event(WATCHED, "192.0.2.21", None) == EVENT
