@@ -1,11 +1,10 @@
 """Everything that is served, compiled: frozen, and swapped whole."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from appliance.dhcp.compile import DhcpTable, compile_dhcp
 from appliance.dns.compile import DnsTable, compile_dns
-from appliance.install.lifecycle import Installation
 from appliance.model import Cluster
 from appliance.tftp.compile import TftpTable, compile_tftp
 from appliance.web.compile import WebTable, compile_web
@@ -38,12 +37,3 @@ def compile_tables(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str]
         web=compile_web(clusters),
         version="+".join(cluster.digest[:7] for cluster in clusters),
     )
-
-
-@dataclass(slots=True)
-class Live:
-    """What the servers serve at this moment. Read `tables` once for each datagram."""
-
-    tables: Tables
-    # Written by the lifecycle alone, in the loop's thread; a host that is not in it has never booted.
-    installations: Mapping[str, Installation] = field(default_factory=dict)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from appliance.dns.batch import SLOT_BYTES, Batch
@@ -19,7 +19,6 @@ from appliance.events import DnsAsked, Event
 from appliance.install.lifecycle import Installation
 from appliance.model import Endpoint, Listen
 from appliance.sockets import reply_source, tcp_server, udp_server
-from appliance.tables import Live
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +39,16 @@ class DnsServer:
     and what Resolver counts.
     """
 
-    def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
-        """Open every socket. Raises ListenError."""
-        self._live = live
+    def __init__(
+        self,
+        table: Callable[[], DnsTable],
+        installations: Mapping[str, Installation],
+        listen: Listen,
+        publish: Callable[[Event], None],
+    ) -> None:
+        """Open every socket; *table* returns what is served now. Raises ListenError."""
+        self._table = table
+        self._installations = installations
         self._publish = publish
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._udp_replies = [0] * 256  # by the header's fourth byte, whose lower half is the rcode
@@ -92,8 +98,8 @@ class DnsServer:
         A query that came before, id aside, gets the reply that it got then: what
         the inner loop does for it is 1 µs beside the 4 that the kernel takes.
         """
-        known = self._known_replies()
-        table = self._live.tables.dns
+        table = self._table()
+        known = self._known_replies(table)
         replies = self._udp_replies
         slots, lengths, reply_lengths = batch.slots, batch.lengths, batch.reply_lengths
         stride, place = batch.LENGTH_STRIDE, batch.LENGTH_OFFSET
@@ -121,8 +127,8 @@ class DnsServer:
 
     def _drain_any_address(self, sock: socket.socket, buffer: bytearray, tasks: asyncio.TaskGroup) -> None:
         """Do the same for a socket on all addresses: each reply must leave from the one that was asked."""
-        known = self._known_replies()
-        table = self._live.tables.dns
+        table = self._table()
+        known = self._known_replies(table)
         view = memoryview(buffer)
         for _ in range(BURST):
             try:
@@ -137,9 +143,8 @@ class DnsServer:
             if tail is not None:
                 send(query[:2] + tail)
 
-    def _known_replies(self) -> dict[bytes, bytes]:
+    def _known_replies(self, table: DnsTable) -> dict[bytes, bytes]:
         """Return replies without their ids, by queries without theirs; forgotten when the tables change."""
-        table = self._live.tables.dns
         if table is not self._known_table or len(self._known) >= MAX_KNOWN:
             self._known = {}
             self._known_table = table
@@ -191,14 +196,14 @@ class DnsServer:
 
     def _kept_reply(self, forward: Forward) -> bytes | None:
         try:
-            return self._resolver.kept_reply(forward, self._live.tables.dns.forwarders)
+            return self._resolver.kept_reply(forward, self._table().forwarders)
         except Exception:
             logger.exception(FAILED, text_name(question_of(forward).name))
             return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
 
     async def _resolved_reply(self, forward: Forward, tasks: asyncio.TaskGroup) -> bytes:
         try:
-            return await self._resolver.reply(forward, self._live.tables.dns.forwarders, tasks)
+            return await self._resolver.reply(forward, self._table().forwarders, tasks)
         except Exception:
             logger.exception(FAILED, text_name(question_of(forward).name))
             return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
@@ -224,7 +229,7 @@ class DnsServer:
         self._udp_replies[reply[3]] += 1
 
     async def _tcp_reply(self, tasks: asyncio.TaskGroup, query: bytes, client: str) -> bytes | None:
-        table = self._live.tables.dns
+        table = self._table()
         match answer(table, query, client, over_tcp=True):
             case bytes(reply):
                 pass
@@ -243,7 +248,7 @@ class DnsServer:
 
         A node that has joined asks for api-int every few seconds, as long as it lives.
         """
-        installations = self._live.installations
+        installations = self._installations
         if watched.host not in self._told or self._told[watched.host] is not installations.get(watched.host):
             self._publish(DnsAsked(watched.host, client=client, name=text_name(watched.name)))
             self._told[watched.host] = installations.get(watched.host)

@@ -16,7 +16,7 @@ from appliance.allowance import Allowance, Allowances
 from appliance.errors import ListenError
 from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted
 from appliance.model import Listen
-from appliance.tables import Live
+from appliance.tftp.compile import TftpTable
 from appliance.tftp.files import Content, Files
 from appliance.tftp.protocol import Refusal, Request, Silence, parse_request
 from appliance.tftp.session import Asked, Listener, Peer, Session
@@ -39,16 +39,17 @@ Tap = Callable[[bytes, Peer, Peer], None]
 
 
 class TftpServer:
-    """Serves `live.tables.tftp`; `tap` hears every datagram, but for the plain steps of a transfer in lock step.
+    """Serves the current table; `tap` hears every datagram, but for the plain steps of a transfer in lock step.
 
     *counts* has ("started",), ("finished",), ("aborted",), ("failed",), ("refused", why),
     ("silent", why), ("resent",) in blocks and ("bytes",) of the files that arrived.
     """
 
-    def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
+    def __init__(self, table: Callable[[], TftpTable], listen: Listen, publish: Callable[[Event], None]) -> None:
+        """Open every listening socket; *table* returns what is served now. Raises ListenError."""
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.tap: Tap | None = None
-        self._live = live
+        self._table = table
         self._publish = publish
         self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._is_single_port = listen.tftp_single_port
@@ -121,7 +122,7 @@ class TftpServer:
         if isinstance(request, Silence):
             self.counts["silent", request] += 1
             return
-        host, site = self._live.tables.tftp.client(asked.peer[0])
+        host, site = self._table().client(asked.peer[0])
         if isinstance(request, Refusal):
             self._refuse(asked, request, host, "")
             return
@@ -157,7 +158,7 @@ class TftpServer:
         return None
 
     def _refuse(self, asked: Asked, refusal: Refusal, host: str, name: str) -> None:
-        datagram = self._live.tables.tftp.errors[refusal]
+        datagram = self._table().errors[refusal]
         with suppress(OSError):  # the client has gone, or the buffer is full; it asks again
             asked.reply(datagram)
         self.counts["refused", refusal] += 1
@@ -246,7 +247,7 @@ class TftpServer:
         elif error.errno == errno.ESTALE:
             # Part of what the client has is of another version; an error keeps it from using that.
             with suppress(OSError):
-                session.send((self._live.tables.tftp.errors[Refusal.CHANGED],))
+                session.send((self._table().errors[Refusal.CHANGED],))
             self._end(session, Outcome.FAILED, "the file changed while it was sent")
         # Any other, as an unreachable host, may pass: ARP can take longer than a try. The deadline decides.
 

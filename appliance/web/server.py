@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
@@ -15,9 +15,8 @@ from appliance.files import Identity, UnservableError, open_below
 from appliance.install.guard import ignition_verdict
 from appliance.install.lifecycle import Installation, Order
 from appliance.model import Host, Listen
-from appliance.tables import Live
 from appliance.web import protocol
-from appliance.web.compile import Site, WebHost
+from appliance.web.compile import Site, WebHost, WebTable
 from appliance.web.connections import Connections
 from appliance.web.exchange import Desk, Exchange
 from appliance.web.ignition import IgnitionShelf
@@ -36,10 +35,17 @@ class WebServer:
     kind being a WebKind's value, and ("connection", "turned away").
     """
 
-    def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
-        """Open the sockets; raises ListenError."""
+    def __init__(
+        self,
+        table: Callable[[], WebTable],
+        installations: Mapping[str, Installation],
+        listen: Listen,
+        publish: Callable[[Event], None],
+    ) -> None:
+        """Open the sockets; *table* returns what is served now. Raises ListenError."""
         self.counts: Counter[tuple[str, ...]] = Counter()
-        self._live = live
+        self._table = table
+        self._installations = installations
         self._publish = publish
         self._sockets = [
             sockets.tcp_server(endpoint.address, endpoint.port, setting="listen.http") for endpoint in listen.http
@@ -87,7 +93,7 @@ class WebServer:
     async def _watch(self, connections: Connections) -> None:
         """Look at the files that cluster.yaml names, again and again."""
         while True:
-            for site in self._live.tables.web.sites:
+            for site in self._table().sites:
                 for name in protocol.IGNITION_FILES:
                     await self._ignition.get(site.ignition(name), site.domain)
                 await self._images.look(site)
@@ -110,7 +116,7 @@ class WebServer:
                 self._idle.set()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        table = self._live.tables.web
+        table = self._table()
         client = request.remote or ""
         known = table.hosts.get(client)
         exchange = Exchange(self._desk, request, known.host.name if known else "")
@@ -121,7 +127,7 @@ class WebServer:
         if known is not None and protocol.waits_for_machine_config(asked, self._installation(known)):
             may_go_on = await self._may_go_on(known)
             # A reload may have come between.
-            asked = protocol.asked_for(self._live.tables.web, client, request.raw_path)
+            asked = protocol.asked_for(self._table(), client, request.raw_path)
         if isinstance(asked, protocol.Script):
             return await self._send_script(exchange, asked, may_go_on=may_go_on)
         if isinstance(asked, protocol.Ignition):
@@ -141,7 +147,7 @@ class WebServer:
             body = protocol.script(asked, exchange.what, self._installation(asked.host))
         if isinstance(body, protocol.Refusal):
             return await exchange.refuse(body)
-        site = asked.host.site if asked.host else self._live.tables.web.sites[0]
+        site = asked.host.site if asked.host else self._table().sites[0]
         return await exchange.send_text(body, site.made_at)
 
     async def _send_ignition(
@@ -175,7 +181,7 @@ class WebServer:
             return protocol.Refusal(403, why)
         verdict = ignition_verdict(
             host,
-            self._live.installations.get(host.name) if host else None,
+            self._installations.get(host.name) if host else None,
             asked.name,
             asked.token,
             expires_at=expires_at,
@@ -224,7 +230,7 @@ class WebServer:
         return fd, identity
 
     def _installation(self, host: WebHost | None) -> Installation | None:
-        return self._live.installations.get(host.host.name) if host is not None else None
+        return self._installations.get(host.host.name) if host is not None else None
 
     def _repeats_poll(self, exchange: Exchange, installation: Installation | None) -> bool:
         """Return whether the host was told to wait the last time too; the journal holds that once."""

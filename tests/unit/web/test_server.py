@@ -20,9 +20,9 @@ from appliance.errors import ListenError
 from appliance.events import IgnitionLoaded, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
 from appliance.install.lifecycle import Order, Stage
 from appliance.model import Arch, Image
-from appliance.tables import Live, compile_tables
 from appliance.web import server as server_module
 from appliance.web import transfer
+from appliance.web.compile import compile_web
 from appliance.web.connections import _Connection
 from appliance.web.exchange import HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ONCE, STRANGERS_AT_ONCE
 from appliance.web.server import WebServer
@@ -643,4 +643,4 @@ async def test_drain_ends_in_its_time_when_a_client_does_not(web: Running) -> No
 async def test_port_that_is_taken_is_one_line_with_a_remedy(web: Running) -> None:
     cluster = loopback_cluster(web.data_dir, web.port)
     with pytest.raises(ListenError, match=r"listen\.http"):
-        WebServer(Live(compile_tables((cluster,), lambda _zone, _digest: 1)), cluster.listen, print)
+        WebServer(lambda: compile_web((cluster,)), {}, cluster.listen, print)
