@@ -12,7 +12,7 @@ from appliance.events import Event
 from appliance.install.lifecycle import Installation, Stage
 from appliance.model import Cluster, Endpoint
 from appliance.web.compile import compile_web
-from appliance.web.server import WebServer
+from appliance.web.server import WebServer, Written, already_written
 from tests.clusters import reference_cluster
 
 LOOPBACK = IPv4Address("127.0.0.1")
@@ -83,14 +83,14 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def running(data_dir: Path, **changes: object) -> AsyncIterator[Running]:
-    """Serve the loopback cluster with *changes* until the block ends."""
+async def running(data_dir: Path, *, written: Written = already_written, **changes: object) -> AsyncIterator[Running]:
+    """Serve the loopback cluster with *changes* until the block ends; *written* is the server's."""
     port = free_port()
     cluster = loopback_cluster(data_dir, port, **changes)
     table = compile_web((cluster,))
     events: list[Event] = []
     installations: dict[str, Installation] = {}
-    server = WebServer(lambda: table, installations, cluster.listen, events.append)
+    server = WebServer(lambda: table, installations, cluster.listen, events.append, written)
     task = asyncio.create_task(server.run())
     try:
         yield Running(server, installations, port, data_dir, events)

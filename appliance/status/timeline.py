@@ -7,7 +7,7 @@ from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.model import Host, Install
 from appliance.state.journal import Row
 from appliance.status.shapes import Step
-from appliance.web.machineconfig import LONGEST_WAIT_SECONDS
+from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 Facts = dict[str, object]
 

@@ -20,7 +20,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Complaint = Callable[[web.BaseRequest, str], web.StreamResponse]
 
 
-class Connections(web.Server):
+class HttpConnections(web.Server):
     """The connections of all listening sockets."""
 
     def __init__(self, handler: Handler, malformed: Complaint) -> None:
@@ -65,7 +65,7 @@ class Connections(web.Server):
 class _Connection(web.RequestHandler):
     __slots__ = ("_connections", "_is_counted", "_is_half_closed", "is_answering")
 
-    def __init__(self, connections: Connections, **settings: object) -> None:
+    def __init__(self, connections: HttpConnections, **settings: object) -> None:
         super().__init__(connections, **settings)  # type: ignore[arg-type]
         self._connections = connections
         self._is_counted = False

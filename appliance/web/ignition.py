@@ -91,7 +91,7 @@ class IgnitionShelf:
 
     def problem(self, path: Path, domain: str) -> str:
         """Return why `get` has no such file."""
-        return self._problems.get((path, domain), "it is not there")
+        return self._problems.get((path, domain), "not found")
 
     def _keep(self, key: tuple[Path, str], reading: Reading) -> None:
         if reading.file is not None:

@@ -7,9 +7,6 @@ CONNECT_SECONDS = 2.0
 # A load balancer takes the connection and drops it when nothing stands behind; a TLS server waits for us.
 SETTLE_SECONDS = 0.5
 KEEP_SECONDS = 5.0  # how long a finding is good for, so that 1,000 workers are one probe
-# A bootstrap's own server answers within some ten minutes. A worker that starts too early asks again by
-# itself, so that after this we stand in nobody's way: the server may be where nodes reach it and we do not.
-LONGEST_WAIT_SECONDS = 20 * 60.0
 
 
 class MachineConfigProbe:

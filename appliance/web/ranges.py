@@ -1,6 +1,6 @@
 """Conditional and range requests: which bytes of a file an answer holds (RFC 9110 sections 13 and 14).
 
-Pure and total: whatever stands in a header, the result is an Answer.
+Pure and total: whatever stands in a header, the result is a Response.
 """
 
 import re
@@ -46,7 +46,7 @@ Part: TypeAlias = Slice | bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """An answer's status, headers, and what its body is made of."""
 
     status: int
@@ -60,7 +60,7 @@ def _http_date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-def respond(entity: Entity, method: str, headers: Mapping[str, str]) -> Answer:
+def respond(entity: Entity, method: str, headers: Mapping[str, str]) -> Response:
     """Return the answer to a GET or HEAD of *entity*.
 
     *headers* holds those of CONDITIONS that the request has, a repeated one
@@ -74,16 +74,16 @@ def respond(entity: Entity, method: str, headers: Mapping[str, str]) -> Answer:
     }
     if headers:
         if not _preconditions_hold(entity, headers):
-            return Answer(412, common | {"Content-Length": "0"})
+            return Response(412, common | {"Content-Length": "0"})
         if _is_unchanged(entity, headers):
-            return Answer(304, {name: value for name, value in common.items() if name != "Content-Type"})
+            return Response(304, {name: value for name, value in common.items() if name != "Content-Type"})
         # Ranges are defined for GET alone (RFC 9110 section 14.2).
         if method == "GET" and "Range" in headers and _range_is_current(entity, headers):
             wanted = slices(headers["Range"], entity.size)
             if wanted is not None:
                 return _partial(entity, wanted, common)
     whole = (Slice(0, entity.size),) if method == "GET" and entity.size else ()
-    return Answer(200, common | {"Content-Length": str(entity.size)}, whole)
+    return Response(200, common | {"Content-Length": str(entity.size)}, whole)
 
 
 def slices(header: str, size: int) -> list[Slice] | None:
@@ -127,13 +127,13 @@ def _slice(spec: str, size: int) -> Slice | None:
     return None
 
 
-def _partial(entity: Entity, wanted: list[Slice], common: dict[str, str]) -> Answer:
+def _partial(entity: Entity, wanted: list[Slice], common: dict[str, str]) -> Response:
     if not wanted:
-        return Answer(416, {"Content-Range": f"bytes */{entity.size}", "Content-Length": "0"})
+        return Response(416, {"Content-Range": f"bytes */{entity.size}", "Content-Length": "0"})
     if len(wanted) == 1:
         one = wanted[0]
         headers = common | {"Content-Range": _content_range(one, entity), "Content-Length": str(one.size)}
-        return Answer(206, headers, (one,))
+        return Response(206, headers, (one,))
     # Unlikely in the body, and the same for the same answer.
     boundary = blake2s(repr((entity, wanted)).encode(), digest_size=16).hexdigest()
     parts: list[Part] = []
@@ -149,7 +149,7 @@ def _partial(entity: Entity, wanted: list[Slice], common: dict[str, str]) -> Ans
         "Content-Type": f"multipart/byteranges; boundary={boundary}",
         "Content-Length": str(length),
     }
-    return Answer(206, headers, tuple(parts))
+    return Response(206, headers, tuple(parts))
 
 
 def _content_range(one: Slice, entity: Entity) -> str:

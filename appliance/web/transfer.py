@@ -144,7 +144,7 @@ class _Transfer:
         if self.done.done():
             return
         if self._offset == self._stalled_at:
-            self._fail(f"the client took nothing for {STALL_SECONDS:g} seconds")
+            self._fail(f"the client accepted no data for {STALL_SECONDS:g} s")
             return
         self._stalled_at = self._offset
         self._clock = self._loop.call_later(STALL_SECONDS, self._check_stall)
