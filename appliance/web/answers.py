@@ -105,6 +105,7 @@ class SendIgnition:
     name: str
     # What events call the path if it contains the token of an installation, which is a secret; otherwise "".
     shown_path: str = ""
+    kind: WebKind = WebKind.IGNITION
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ def open_first(file: SendFile, sha256_of: Sha256Of) -> Opened | ErrorResponse:
     return most_telling(failures)
 
 
+def entity_of(identity: Identity, content_type: str) -> Entity:
+    """Return a file on disk as the headers of its answer describe it."""
+    return Entity(identity.size, identity.etag, identity.modified_ns // 1_000_000_000, content_type)
+
+
 def _open_at(place: Place, file: SendFile, sha256_of: Sha256Of) -> Opened | ErrorResponse:
     site, path = place.site, file.path
     loader = None if place.is_image else find_loader(path, site.data_dir)
@@ -47,7 +52,7 @@ def _open_at(place: Place, file: SendFile, sha256_of: Sha256Of) -> Opened | Erro
             # Debian's packages link from /usr/lib/ipxe to /boot, which open_below would call a way out.
             real = loader.resolve()
             fd, identity = open_below(real.parent, real.name)
-            return Opened(fd, identity.entity(file.content_type), kind)
+            return Opened(fd, entity_of(identity, file.content_type), kind)
         fd, identity = open_below(site.images, path)
     except UnservableError as error:
         return ErrorResponse(error.status, str(error), kind, error.retry_seconds)
@@ -55,4 +60,4 @@ def _open_at(place: Place, file: SendFile, sha256_of: Sha256Of) -> Opened | Erro
     if damaged is not None:
         os.close(fd)
         return damaged
-    return Opened(fd, identity.entity(file.content_type), kind)
+    return Opened(fd, entity_of(identity, file.content_type), kind)

@@ -35,8 +35,9 @@ from appliance.web.target import content_type, normal_path
 from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 METHODS = ("GET", "HEAD")
-MENU_PATH = "pxeboot.ipxe"
-AUTOEXEC = "autoexec.ipxe"
+MENU, AUTOEXEC = "pxeboot.ipxe", "autoexec.ipxe"
+SCRIPTS, SCRIPT_SUFFIX = "ipxe", ".ipxe"
+IGNITION = "ignition"
 IGNITION_FILES = ("bootstrap.ign", "master.ign", "worker.ign")
 BEGUN_SECONDS = 5  # until a client asks again for a script whose installation is about to begin
 NO_FILE_SECONDS = 30  # until a host asks again for a file that the operator has not put in place, or has to replace
@@ -79,13 +80,13 @@ def judge(
         return path
     case = _Case(request, table, installations, now, found, host_of(table, request.client))
     first, _, rest = path.partition("/")
-    if path == MENU_PATH:
+    if path == MENU:
         return _menu(case)
-    if first == "ipxe" and rest.endswith(".ipxe"):
-        return _own_script(case, rest.removesuffix(".ipxe"))
+    if first == SCRIPTS and rest.endswith(SCRIPT_SUFFIX):
+        return _own_script(case, rest.removesuffix(SCRIPT_SUFFIX))
     if path in IGNITION_FILES:
         return _plain_ignition(case, path)
-    if first == "ignition":
+    if first == IGNITION:
         token, _, name = rest.partition("/")
         if name not in IGNITION_FILES:
             return ErrorResponse(404, "Ignition file not found", WebKind.IGNITION)
@@ -93,6 +94,11 @@ def judge(
     if path.rpartition("/")[2] == AUTOEXEC:
         return _autoexec(case)
     return _file(case, path)
+
+
+def ignition_files(table: WebTable) -> list[ReadFirst]:
+    """Return the Ignition files that are kept in memory, so that no client waits for the first read of one."""
+    return [ReadFirst(site, name) for site in table.sites for name in IGNITION_FILES]
 
 
 def host_of(table: WebTable, client: str) -> WebHost | None:
@@ -222,7 +228,7 @@ def _plain_ignition(case: _Case, name: str) -> Judgement:
 
 
 def _ignition(case: _Case, name: str, token: str) -> Judgement:
-    shown_path = f"/ignition/…/{name}"
+    shown_path = f"/{IGNITION}/…/{name}"
     found = _ignition_finding(case, name)
     verdict = ignition_verdict(
         case.host.host if case.host else None,

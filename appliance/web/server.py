@@ -10,7 +10,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from appliance import sockets
-from appliance.events import Event, WebKind
+from appliance.events import Event
 from appliance.install.lifecycle import Installation
 from appliance.model import Listen
 from appliance.web.answers import (
@@ -33,8 +33,8 @@ from appliance.web.connections import HttpConnections
 from appliance.web.exchange import Exchange, ExchangeContext
 from appliance.web.ignition import IgnitionFile, IgnitionShelf
 from appliance.web.machineconfig import MachineConfigProbe
-from appliance.web.opening import Opened, open_first
-from appliance.web.protocol import IGNITION_FILES, host_of, judge
+from appliance.web.opening import Opened, entity_of, open_first
+from appliance.web.protocol import host_of, ignition_files, judge
 from appliance.web.waits import Polls, Waits
 from appliance.web.watch import ImageWatch
 
@@ -119,9 +119,10 @@ class WebServer:
     async def _watch(self, connections: HttpConnections) -> None:
         """Look at the files that cluster.yaml names, again and again."""
         while True:
-            for site in self._table().sites:
-                for name in IGNITION_FILES:
-                    await self._ignition.get(site.ignition(name), site.domain)
+            table = self._table()
+            for wanted in ignition_files(table):
+                await self._read(wanted)
+            for site in table.sites:
                 await self._images.look(site)
             self.counts["connection", "turned away"] = connections.turned_away
             await asyncio.sleep(WATCH_SECONDS)
@@ -156,7 +157,7 @@ class WebServer:
                 case ProbeFirst() as wanted:
                     found = replace(found, machine_config=await self._probe(wanted))
                 case ReadFirst() as wanted:
-                    ignition = await self._ignition.get(wanted.site.ignition(wanted.name), wanted.site.domain)
+                    ignition = await self._read(wanted)
                     found = replace(found, ignition=self._finding(wanted, ignition))
                 case BeginFirst(kind):
                     exchange.kind = kind
@@ -177,9 +178,12 @@ class WebServer:
         if probe is None:
             probe = self._probes[wanted.servers] = MachineConfigProbe(wanted.servers)
         answers = await probe.answers()
-        installation = self._installations.get(wanted.host)
         now = asyncio.get_running_loop().time()
-        return MachineConfigFinding(answers, self._waits.seconds(wanted.host, installation, answers=answers, now=now))
+        waited = self._waits.seconds(wanted.host, self._installations, answers=answers, now=now)
+        return MachineConfigFinding(answers, waited)
+
+    async def _read(self, wanted: ReadFirst) -> IgnitionFile | None:
+        return await self._ignition.get(wanted.site.ignition(wanted.name), wanted.site.domain)
 
     def _finding(self, wanted: ReadFirst, file: IgnitionFile | None) -> IgnitionFinding:
         if file is not None:
@@ -188,7 +192,7 @@ class WebServer:
 
     async def _send_script(self, exchange: Exchange, answer: SendScript, found: Findings) -> web.StreamResponse:
         exchange.kind = answer.kind
-        exchange.is_quiet = self._polls.is_repeat(exchange.host, answer.kind, self._installations.get(exchange.host))
+        exchange.is_quiet = self._polls.is_repeat(exchange.host, answer.kind, self._installations)
         if answer.event is not None:
             self._publish(answer.event)
         if not found.has_begun:
@@ -196,9 +200,9 @@ class WebServer:
         return await exchange.send_text(answer.content, answer.changed_at)
 
     async def _send_ignition(self, exchange: Exchange, answer: SendIgnition, file: IgnitionFile) -> web.StreamResponse:
-        exchange.kind = WebKind.IGNITION
+        exchange.kind = answer.kind
         exchange.path = answer.shown_path or exchange.path
-        entity = file.identity.entity(IGNITION_TYPE)
+        entity = entity_of(file.identity, IGNITION_TYPE)
         exchange.start(entity.size)
         return await exchange.send_bytes(entity, file.content)
 

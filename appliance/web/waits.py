@@ -3,6 +3,8 @@
 Both memories have an entry for each host of cluster.yaml at most.
 """
 
+from collections.abc import Mapping
+
 from appliance.events import WebKind
 from appliance.install.lifecycle import Installation, Order
 
@@ -17,7 +19,7 @@ class Waits:
     def __init__(self) -> None:
         self._since: dict[str, tuple[int, float]] = {}  # by host: the number of its installation, and when it began
 
-    def seconds(self, host: str, installation: Installation | None, *, answers: bool, now: float) -> float:
+    def seconds(self, host: str, installations: Mapping[str, Installation], *, answers: bool, now: float) -> float:
         """Return for how many seconds *host* has been waiting in this installation; 0 once the server *answers*.
 
         *now* is in seconds of a clock that does not go back.
@@ -25,6 +27,7 @@ class Waits:
         if answers:
             self._since.pop(host, None)
             return 0.0
+        installation = installations.get(host)
         number = installation.number if installation else 0
         known_number, since = self._since.get(host, (-1, now))
         if known_number != number:
@@ -44,11 +47,12 @@ class Polls:
     def __init__(self) -> None:
         self._last: dict[str, tuple[int, Order]] = {}  # by host
 
-    def is_repeat(self, host: str, kind: WebKind, installation: Installation | None) -> bool:
+    def is_repeat(self, host: str, kind: WebKind, installations: Mapping[str, Installation]) -> bool:
         """Return whether *host* is told to wait for the same reason as the last time, and remember this time."""
         if kind is not WebKind.WAIT:
             self._last.pop(host, None)
             return False
+        installation = installations.get(host)
         # After an order or in a new installation the host may be waiting for something else, which is news.
         reason = (installation.number, installation.order) if installation else (0, Order.INSTALL)
         is_same = self._last.get(host) == reason

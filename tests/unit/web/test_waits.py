@@ -7,19 +7,19 @@ from appliance.install.lifecycle import Installation, Order
 from appliance.web.waits import Polls, Waits
 
 HOST = "w1.ocp45.example"
-FIRST, SECOND = Installation(HOST, 1), Installation(HOST, 2)
+FIRST, SECOND = {HOST: Installation(HOST, 1)}, {HOST: Installation(HOST, 2)}
 
 
 def test_wait_begins_at_the_first_request() -> None:
     assert Waits().seconds(HOST, FIRST, answers=False, now=1000.0) == 0.0
 
 
-@pytest.mark.parametrize("installation", [FIRST, None])
-def test_wait_lasts_from_the_first_request_on(installation: Installation | None) -> None:
+@pytest.mark.parametrize("installations", [FIRST, {}])
+def test_wait_lasts_from_the_first_request_on(installations: dict[str, Installation]) -> None:
     waits = Waits()
-    waits.seconds(HOST, installation, answers=False, now=1000.0)
-    waits.seconds(HOST, installation, answers=False, now=1010.0)
-    assert waits.seconds(HOST, installation, answers=False, now=1025.0) == 25.0
+    waits.seconds(HOST, installations, answers=False, now=1000.0)
+    waits.seconds(HOST, installations, answers=False, now=1010.0)
+    assert waits.seconds(HOST, installations, answers=False, now=1025.0) == 25.0
 
 
 def test_new_installation_waits_anew() -> None:
@@ -53,8 +53,8 @@ def test_poll_after_another_script_is_none(kind: WebKind) -> None:
     assert [polls.is_repeat(HOST, each, FIRST) for each in (WebKind.WAIT, kind, WebKind.WAIT)] == [False] * 3
 
 
-@pytest.mark.parametrize("after", [Installation(HOST, 1, order=Order.HOLD), SECOND])
-def test_poll_for_another_reason_is_none(after: Installation) -> None:
+@pytest.mark.parametrize("after", [{HOST: Installation(HOST, 1, order=Order.HOLD)}, SECOND])
+def test_poll_for_another_reason_is_none(after: dict[str, Installation]) -> None:
     polls = Polls()
     polls.is_repeat(HOST, WebKind.WAIT, FIRST)
     assert not polls.is_repeat(HOST, WebKind.WAIT, after)
