@@ -36,6 +36,7 @@ PROBE_SECONDS = 600.0
 # is answered, and counted, but shall not fill log and journal.
 HOST_EVENTS_A_SECOND = 10.0
 HOST_EVENTS_AT_ONCE = 50.0
+SILENCE = "dhcp.silence why=%s mac=%s from=%s interface=%s"
 
 
 class DhcpServer:
@@ -66,6 +67,7 @@ class DhcpServer:
         self._interfaces: dict[int, Interface] = {}
         self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._answers = Answers()
+        self._is_verbose = logger.isEnabledFor(logging.DEBUG)  # asked once: a flood of silences costs no look-up
         if table().mode is not DhcpMode.OFF:
             try:
                 self._open()
@@ -178,6 +180,9 @@ class DhcpServer:
             result = self._answers.answer(table, datagram, arrival, installations)
             if isinstance(result, Silence):
                 self.counts["silence", result.why] += 1
+                if self._is_verbose:
+                    mac = datagram[28:34].hex(":")  # chaddr; "" in a datagram that is too short
+                    logger.debug(SILENCE, result.why, mac, source[0], interface.name)
                 if result.event is not None:
                     self._tell(result.event)
                 continue

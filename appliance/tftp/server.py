@@ -6,6 +6,7 @@ so that no client, and not TFTP as a whole, keeps the others waiting.
 
 import asyncio
 import errno
+import logging
 import os
 import select
 from collections import Counter
@@ -21,6 +22,8 @@ from appliance.tftp.files import Content, Files
 from appliance.tftp.protocol import Refusal, Request, Silence, parse_request
 from appliance.tftp.session import Asked, Listener, Peer, Session
 from appliance.tftp.transfer import Outcome
+
+logger = logging.getLogger(__name__)
 
 # A thousand hosts that power on in the same second, twice: UEFI asks for the size first, and the ERROR
 # that ends its probe can still wait in that one's socket when the true request is read.
@@ -52,6 +55,7 @@ class TftpServer:
         self._table = table
         self._publish = publish
         self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
+        self._is_verbose = logger.isEnabledFor(logging.DEBUG)
         self._is_single_port = listen.tftp_single_port
         self._files = Files()
         self._sessions: dict[int, Session] = {}  # by descriptor; by a number below 0 where they share the listener's
@@ -120,7 +124,7 @@ class TftpServer:
     def _answer(self, asked: Asked) -> None:
         request = Silence.BROADCAST if asked.is_broadcast else parse_request(asked.datagram)
         if isinstance(request, Silence):
-            self.counts["silent", request] += 1
+            self._note_silence(request, asked)
             return
         host, site = self._table().client(asked.peer[0])
         if isinstance(request, Refusal):
@@ -128,7 +132,7 @@ class TftpServer:
             return
         silence = self._silence_for(asked)
         if silence:
-            self.counts["silent", silence] += 1
+            self._note_silence(silence, asked)
             return
         try:
             content = self._files.open(site, request.name)
@@ -138,7 +142,7 @@ class TftpServer:
                 self._begin(asked, request, host, site.mtu, content)
         except (OSError, ListenError):
             # No descriptor left. The client asks again, and by then some transfer will have ended.
-            self.counts["silent", Silence.BUSY] += 1
+            self._note_silence(Silence.BUSY, asked)
 
     def _silence_for(self, asked: Asked) -> Silence | None:
         """Return why a request shall begin no transfer, or None."""
@@ -156,6 +160,11 @@ class TftpServer:
         if len(self._sessions) >= MAX_TRANSFERS or self._by_client[asked.peer[0]] >= MAX_CLIENT_TRANSFERS:
             return Silence.BUSY
         return None
+
+    def _note_silence(self, why: Silence, asked: Asked) -> None:
+        self.counts["silent", why] += 1
+        if self._is_verbose:
+            logger.debug("tftp.silence why=%s client=%s", why, asked.peer[0])
 
     def _refuse(self, asked: Asked, refusal: Refusal, host: str, name: str) -> None:
         datagram = self._table().errors[refusal]

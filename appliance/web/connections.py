@@ -1,12 +1,15 @@
 """aiohttp's server with our bounds: how many connections, how long they may idle, and what a malformed request gets."""
 
 import asyncio
+import logging
 import resource
 from collections.abc import Awaitable, Callable
 
 from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
+
+logger = logging.getLogger(__name__)
 
 # As nginx; UEFI and iPXE keep one connection for a whole boot, with seconds between two files.
 IDLE_SECONDS = 75.0
@@ -76,6 +79,8 @@ class _Connection(web.RequestHandler):
         if self._connections.open >= self._connections.most:
             self._connections.turned_away += 1
             assert isinstance(transport, asyncio.Transport)
+            client = (transport.get_extra_info("peername") or ("",))[0]
+            logger.debug("web.silence why=too-many-connections client=%s", client)
             transport.abort()
             return
         self._connections.open += 1

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import socket
 import struct
@@ -639,7 +640,11 @@ async def test_worker_that_has_waited_long_enough_goes_on(tmp_path: Path, monkey
         assert "web.wait-over" in web.kinds()
 
 
-async def test_connection_past_the_bound_is_turned_away(web: Running) -> None:
+@pytest.mark.parametrize(("level", "lines"), [(logging.DEBUG, 1), (logging.INFO, 0)])
+async def test_connection_past_the_bound_is_turned_away(
+    web: Running, caplog: pytest.LogCaptureFixture, level: int, lines: int
+) -> None:
+    caplog.set_level(level, "appliance")
     assert web.server._connections is not None
     web.server._connections.most = 1
     async with connection(web) as (reader, writer):
@@ -651,6 +656,7 @@ async def test_connection_past_the_bound_is_turned_away(web: Running) -> None:
         writer.write(b"HEAD /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await read_reply(reader, "HEAD")).status == 200
     assert web.server._connections.turned_away == 1
+    assert caplog.text.count(f"web.silence why=too-many-connections client={STRANGER}") == lines
 
 
 async def test_client_that_never_finishes_its_request_is_cut_off(
