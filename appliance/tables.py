@@ -1,4 +1,4 @@
-"""Everything that is served, compiled: frozen, and swapped whole."""
+"""The compiled tables of all services. They are frozen: a reload replaces all of them at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from appliance.web.compile import WebTable, compile_web
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The finished answers of every service."""
+    """What every service looks its answers up in."""
 
     clusters: tuple[Cluster, ...]
     dns: DnsTable
     dhcp: DhcpTable
     tftp: TftpTable
     web: WebTable
-    version: str  # names the files that these were compiled from
+    version: str  # the first digits of the digests of the files that they were compiled from
 
 
 def compile_tables(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], int]) -> Tables:
     """Return the tables for *clusters*.
 
-    *serial_of(zone, digest)* gives the SOA serial of a zone with that content;
-    it rises whenever the content changes (RFC 1982). Runs for up to seconds, so
-    call it in a thread.
+    *serial_of(zone, digest)* returns the SOA serial for a zone with that content,
+    which must increase whenever the content changes (RFC 1982). May take
+    seconds with many hosts, so call it in a thread.
     """
     return Tables(
         clusters=clusters,
