@@ -1,4 +1,4 @@
-"""From the clusters to what the web server looks up: scripts as bytes, and where files lie."""
+"""From clusters to the web server's table: scripts as bytes, and where files are."""
 
 import time
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ MACHINE_CONFIG_PORT = 22623
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What one cluster's machines are served."""
+    """What the web server has for the machines of one cluster."""
 
     name: str
     domain: str  # the cluster's own, for Ignition files of another one
