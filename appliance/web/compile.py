@@ -1,4 +1,4 @@
-"""From clusters to the web server's table: scripts as bytes, and where files are."""
+"""From the clusters to what the web server looks up: scripts as bytes, and where files lie."""
 
 import time
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ MACHINE_CONFIG_PORT = 22623
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the web server has for the machines of one cluster."""
+    """What one cluster's machines are served."""
 
     name: str
     domain: str  # the cluster's own, for Ignition files of another one

@@ -11,7 +11,7 @@ from appliance.events import Event, FileUnservable, IgnitionLoaded, IgnitionRefu
 from appliance.files import Identity, UnservableError, current_identity, open_below
 from appliance.openshift.ignition import IgnitionFacts, inspect, misfit
 
-# bootstrap.ign has some hundred kB. A disk image that was copied to its name by mistake must not fill the memory.
+# bootstrap.ign is some hundred kB; a disk image dropped under its name must not fill the memory.
 MAX_IGNITION_BYTES = 64 << 20
 
 

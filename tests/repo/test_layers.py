@@ -74,7 +74,7 @@ def test_folder_of_a_protocol_has_its_three_files(protocol: str) -> None:
 # The floors of the import graph, lowest first. A module imports from lower floors and from its own room, which is a
 # folder of appliance/ or a module beside them; so rooms on one floor know nothing of each other.
 FLOORS = (
-    {"allowance", "errors", "events", "model", "remembered", "share"},
+    {"allowance", "errors", "events", "model", "peers", "remembered", "share"},
     {"boot", "files", "openshift", "sockets"},
     {"install", "systemd"},
     {"config", "dhcp", "dns", "logs", "state", "tftp", "web"},
@@ -144,7 +144,8 @@ SERVER_IMPORTS = {
     "appliance.allowance": {"Allowance", "Allowances"},  # how many events clients may cause
     "appliance.errors": {"ListenError"},
     "appliance.events": None,  # to publish; test_server_decides_nothing looks at how each is used
-    "appliance.install.lifecycle": {"Installation"},  # the type of what it hands on
+    "appliance.install.installation": {"Installation"},  # the type of what it hands on
+    "appliance.install.lifecycle": {"Installation"},
     # The settings that its sockets are opened by; DHCP without a socket, or beside another server, looks for no rogue.
     "appliance.model": {"DhcpMode", "Endpoint", "Listen"},
     "appliance.remembered": None,  # replies to repeated requests
