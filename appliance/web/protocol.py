@@ -124,8 +124,8 @@ def http_response(error: ErrorResponse, method: str) -> Response:
 def damage(site: Site, path: str, sha256: str | None) -> ErrorResponse | None:
     """Return why the image *path* of *site*, whose file has that *sha256*, is not served; None if it may be.
 
-    An image whose sum is not known yet is served: hashing a GiB takes seconds,
-    and the client compares the sum itself where its release has one.
+    An image whose sum is not known yet is served: hashing a GiB takes seconds, and
+    a machine that boots in the meantime would be turned away from a good image.
     """
     expected = site.sha256.get(path)
     if expected is None or sha256 is None or sha256 == expected:

@@ -139,6 +139,7 @@ class WebServer:
             return await self._answer(request)
         finally:
             busy.discard(connection)
+            # For drain(), which waits until no request is being answered.
             if not busy:
                 self._idle.set()
 
@@ -148,6 +149,7 @@ class WebServer:
         Ends: each finding is asked for once, or once more after a reload.
         """
         asked = HttpRequest(request.method, request.raw_path, request.remote or "")
+        # Events name the host that the client's address belonged to when its request came.
         host = host_of(self._table(), asked.client)
         exchange = Exchange(self._context, request, host.host.name if host else "")
         found = NO_FINDINGS
@@ -174,6 +176,7 @@ class WebServer:
                     return await exchange.refuse(answer)
 
     async def _probe(self, wanted: ProbeFirst) -> MachineConfigFinding:
+        # All hosts of a cluster share a probe. A reload that changes its addresses adds one.
         probe = self._probes.get(wanted.servers)
         if probe is None:
             probe = self._probes[wanted.servers] = MachineConfigProbe(wanted.servers)
@@ -192,9 +195,11 @@ class WebServer:
 
     async def _send_script(self, exchange: Exchange, answer: SendScript, found: Findings) -> web.StreamResponse:
         exchange.kind = answer.kind
+        # Before the event below, which may change the installation that this compares with.
         exchange.is_quiet = self._polls.is_repeat(exchange.host, answer.kind, self._installations)
         if answer.event is not None:
             self._publish(answer.event)
+        # The event may begin a new try of the host. The reducer then keeps the token that is in this script already.
         if not found.has_begun:
             exchange.start(len(answer.content))
         return await exchange.send_text(answer.content, answer.changed_at)
@@ -203,6 +208,8 @@ class WebServer:
         exchange.kind = answer.kind
         exchange.path = answer.shown_path or exchange.path
         entity = entity_of(file.identity, IGNITION_TYPE)
+        # The host counts as having the file from its first byte on. The body is a single write, so that after a crash
+        # at this point it most likely does; otherwise it asks again.
         exchange.start(entity.size)
         return await exchange.send_bytes(entity, file.content)
 
