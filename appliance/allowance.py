@@ -1,17 +1,17 @@
-"""How many events strangers, and each host, may cause: buckets of tokens for each service.
+"""How many events strangers, and each host, may cause: token buckets, some for each service.
 
-A machine that is in no cluster.yaml, or who forges its address, can ask as
-often as it likes. Each answer is counted; but log and journal are for the
-operator, and a flood must not push out what happened to the hosts.
+A machine that is not in cluster.yaml, or that forges a host's address, can send
+requests as fast as it likes. All are counted and answered, but the log and the
+journal are for the operator, and a flood must not push other hosts' events out.
 """
 
-# A rack of unknown machines that power on together is told in full.
+# Enough for a rack of 42 unknown machines that power on together and cause four events each.
 STRANGER_EVENTS_PER_SECOND = 20.0
 STRANGER_EVENTS_AT_ONCE = 200.0
 
 
 class Allowance:
-    """What may still be told, of strangers or of one host."""
+    """A token bucket: how many more events strangers, or one host, may cause now."""
 
     __slots__ = ("_at", "_at_once", "_left", "_per_second")  # there is one for each host and kind of file
 
@@ -24,7 +24,7 @@ class Allowance:
         self._at = 0.0
 
     def take(self, now: float) -> bool:
-        """Return whether one more event may be told at *now*, in seconds of any clock that does not go back."""
+        """Return whether another event may be published at *now*, in seconds of a clock that does not go back."""
         self._left = min(self._left + (now - self._at) * self._per_second, self._at_once)
         self._at = now
         if self._left < 1:
@@ -34,7 +34,10 @@ class Allowance:
 
 
 class Allowances:
-    """What one service may still tell: of strangers together, and of each host, by kind where it tells them apart."""
+    """The buckets of one service: one for all strangers, and one for each host and kind of event.
+
+    There are as many as cluster.yaml has hosts, times the kinds that the service uses.
+    """
 
     def __init__(self, strangers: Allowance, host_per_second: float, host_at_once: float) -> None:
         self._strangers = strangers
@@ -43,7 +46,7 @@ class Allowances:
         self._hosts: dict[tuple[str, str], Allowance] = {}
 
     def take(self, host: str, now: float, kind: str = "") -> bool:
-        """Return whether one more event of *host* may be told at *now*, seconds of any clock; "" is a stranger."""
+        """Return whether another event of *host* ("" for a stranger) may be published at *now*, as for Allowance."""
         if not host:
             return self._strangers.take(now)
         allowance = self._hosts.get((host, kind))

@@ -23,7 +23,7 @@ from appliance.model import Cluster, DhcpMode, Listen
 from appliance.recorder import Recorder
 from appliance.registry import Registry
 from appliance.state.journal import Journal
-from appliance.tables import Live, Tables, compile_tables
+from appliance.tables import Tables, compile_tables
 from appliance.tftp.server import TftpServer
 from appliance.web.server import WebServer
 
@@ -35,6 +35,13 @@ SWITCH_SECONDS = 0.0005
 # New objects between two looks of the collector. With Python's 700 it took 4 % of a server full of DHCP, and found
 # nothing: what a datagram leaves behind goes by itself.
 COLLECT_OBJECTS = 10_000
+
+
+@dataclass(slots=True)
+class Live:
+    """The tables that are served now; a reload stores others."""
+
+    tables: Tables
 
 
 class App:
@@ -101,12 +108,13 @@ class App:
         bus = Bus()
         registry = Registry(journal, tables.clusters, bus.publish)
         bus.listeners += [registry.listen, self._log_event]
-        live = Live(tables, registry.installations)
+        live = Live(tables)
+        installations = registry.installations
         listen = union_of_listens(tables.clusters)
-        dns = DnsServer(live, listen, bus.publish)
-        dhcp = DhcpServer(live, listen, bus.publish)
-        tftp = TftpServer(live, listen, bus.publish)
-        web = WebServer(live, listen, bus.publish)
+        dns = DnsServer(lambda: live.tables.dns, installations, listen, bus.publish)
+        dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
+        tftp = TftpServer(lambda: live.tables.tftp, listen, bus.publish)
+        web = WebServer(lambda: live.tables.web, installations, listen, bus.publish)
         counts = {
             "dns": lambda: dns.counts,
             "dhcp": lambda: dhcp.counts,

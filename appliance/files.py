@@ -12,8 +12,6 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.web.ranges import Entity
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -27,10 +25,6 @@ class Identity:
     def etag(self) -> str:
         """A strong entity tag: the nanoseconds tell two writes apart that a size and a second would not."""
         return f'"{self.modified_ns:x}-{self.size:x}-{self.inode:x}"'
-
-    def entity(self, content_type: str) -> Entity:
-        """Return the file as the answer's headers describe it."""
-        return Entity(self.size, self.etag, self.modified_ns // 1_000_000_000, content_type)
 
 
 class UnservableError(Exception):

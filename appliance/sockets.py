@@ -1,6 +1,7 @@
 """Every socket that the appliance opens, with every option that it sets.
 
-Each function raises ListenError with one line that says what to do.
+Functions that open a configured address raise ListenError, whose one line says
+what failed and how to fix it.
 """
 
 import ctypes
@@ -13,10 +14,11 @@ from pathlib import Path
 
 from appliance.errors import ListenError
 
-# A boot storm arrives in one burst: 1,000 hosts, 600 bytes each, some retrying.
+# A boot storm arrives in one burst: 1,000 hosts with 600 bytes each, some of them twice. The kernel counts about 2 KiB
+# of memory for such a datagram, so that 4 MiB hold 2,000 of them.
 RECEIVE_BUFFER_BYTES = 4 << 20
 SEND_BUFFER_BYTES = 4 << 20
-BACKLOG = 1024
+BACKLOG = 1024  # 1,000 hosts that connect in the same moment; the kernel cuts it to net.core.somaxconn
 
 IP_PKTINFO = 8  # linux/in.h; socket.IP_PKTINFO comes with Python 3.14
 IN_PKTINFO = struct.Struct("=i4s4s")  # ifindex, local address, header's destination address
@@ -40,10 +42,10 @@ def udp_server(
 ) -> socket.socket:
     """Return a bound, non-blocking UDP socket.
 
-    *setting* is the key of cluster.yaml that asks for it, for the error. With
-    *with_packet_info* each datagram tells its interface and destination. With
-    *shares_port* a later socket may bind the port on an address of its own; a
-    port that is taken already is an error all the same.
+    *setting* is the key of cluster.yaml that configures it, for the error message.
+    With *with_packet_info* each datagram comes with its interface and destination
+    address. With *shares_port* a later socket may bind the same port at a more
+    specific address; a port that is already in use is an error all the same.
     """
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -57,9 +59,11 @@ def udp_server(
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         if interface:
             bind_to_interface(sock, interface)
+        # Otherwise [::] would take the port for IPv4 too, beside a socket on 0.0.0.0.
         if address.version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((str(address), port))
+        # After bind: set before it, the option would let this socket share a port that is already in use.
         if shares_port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     except OSError as error:
@@ -70,15 +74,15 @@ def udp_server(
 
 
 def bind_to_interface(sock: socket.socket, interface: str) -> None:
-    """Let *sock* serve *interface* alone, also one that was made anew under its old name.
+    """Bind *sock* to *interface*, or again to one that was deleted and created under the same name.
 
-    Raises OSError: the second time it takes CAP_NET_RAW.
+    Raises OSError. Binding a socket that is already bound requires CAP_NET_RAW.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
 
 
 def udp_transfer(address: IPv4Address | IPv6Address) -> socket.socket:
-    """Return a non-blocking UDP socket on a port of the kernel's choice, for one exchange with one peer."""
+    """Return a non-blocking UDP socket on an ephemeral port, for one exchange with one peer (a TID of RFC 1350)."""
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
@@ -90,26 +94,27 @@ def udp_transfer(address: IPv4Address | IPv6Address) -> socket.socket:
 
 
 def path_mtu(sock: socket.socket) -> int:
-    """Return the largest IP packet, in bytes, that the route of a connected socket is known to carry."""
+    """Return the path MTU that the kernel knows for a connected socket: bytes of a whole IP packet."""
     if sock.family == socket.AF_INET6:
         return sock.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU)
     return sock.getsockopt(socket.IPPROTO_IP, IP_MTU)
 
 
 def allow_fragments(sock: socket.socket) -> None:
-    """Let routers fragment what *sock* sends over IPv4.
+    """Let routers fragment what *sock* sends over IPv4, by clearing DF.
 
-    Where a tunnel carries less than the interface says and ICMP is filtered, a
-    datagram that must not be fragmented never arrives, however often it is sent.
+    Behind a tunnel with a smaller MTU and a filter that drops ICMP, a large
+    datagram with DF set is lost each time it is sent.
     """
     if sock.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
 
 
 def reply_source(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
-    """Return the ancillary data that sends a reply from the address that its query, come with *ancillary*, went to.
+    """Return the ancillary data for a reply, which has to leave from the address that its query was sent to.
 
-    The interface is left to the routes, which may lead back another way.
+    *ancillary* came with the query. The interface is left to the routing table,
+    because the way back may be another one.
     """
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and len(data) >= IN_PKTINFO.size:
@@ -117,7 +122,7 @@ def reply_source(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int
             return [(level, kind, IN_PKTINFO.pack(0, local, bytes(4)))]
         if level == socket.IPPROTO_IPV6 and len(data) >= IN6_PKTINFO.size:
             local, interface = IN6_PKTINFO.unpack_from(data)
-            # A link-local address is one of many that are the same, and only the interface tells them apart.
+            # The same link-local address can exist on every link, so that it needs its interface (RFC 4007 section 6).
             kept = interface if IPv6Address(local).is_link_local else 0
             return [(level, kind, IN6_PKTINFO.pack(local, kept))]
     return ancillary
@@ -129,14 +134,14 @@ def from_address(address: IPv4Address) -> tuple[int, int, bytes]:
 
 
 def in_segments(segment_bytes: int) -> tuple[int, int, bytes]:
-    """Return the ancillary data that cuts one send into datagrams of *segment_bytes* each (udp(7))."""
+    """Return the ancillary data that splits one send into datagrams of *segment_bytes* each (UDP_SEGMENT in udp(7))."""
     return SOL_UDP, UDP_SEGMENT, struct.pack("=H", segment_bytes)
 
 
 def udp_client(address: IPv4Address | IPv6Address, port: int) -> socket.socket:
-    """Return a non-blocking UDP socket that speaks with one peer only, from a port that the kernel picks at random.
+    """Return a non-blocking UDP socket that is connected to one peer, from a random ephemeral port.
 
-    Raises OSError: a caller can try another peer.
+    Raises OSError; the caller can try another peer.
     """
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -153,7 +158,7 @@ def tcp_server(address: IPv4Address | IPv6Address, port: int, *, setting: str) -
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        # A restart must not wait for the last connections' TIME_WAIT.
+        # Otherwise a restart would have to wait a minute for connections in TIME_WAIT.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if address.version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -166,10 +171,11 @@ def tcp_server(address: IPv4Address | IPv6Address, port: int, *, setting: str) -
 
 
 def packet_sender(interface: str) -> socket.socket:
-    """Return a socket that sends whole Ethernet frames from *interface* and receives none (packet(7)).
+    """Return a socket that sends whole Ethernet frames from *interface* and receives nothing (packet(7)).
 
-    Raises PermissionError without CAP_NET_RAW: a caller can do without.
+    Raises PermissionError without CAP_NET_RAW; the caller can do without the socket.
     """
+    # Protocol 0 receives no frames at all.
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
     try:
         sock.bind((interface, 0))
@@ -180,13 +186,13 @@ def packet_sender(interface: str) -> socket.socket:
 
 
 def packet_client(interface: str, port: int) -> socket.socket:
-    """Return a socket that sends frames from *interface* and receives those that bring UDP to *port*.
+    """Return a socket that sends frames from *interface* and receives those with UDP to *port*.
 
-    Raises PermissionError without CAP_NET_RAW: a caller can do without.
+    Raises PermissionError without CAP_NET_RAW; the caller can do without the socket.
     """
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
     try:
-        # Before it is bound, so that none of the interface's other traffic is queued.
+        # The filter first: a socket that is bound without one queues all traffic of the interface.
         _attach_filter(sock, _udp_port_filter(port))
         sock.bind((interface, ETH_P_IP))
     except OSError:
@@ -198,8 +204,8 @@ def packet_client(interface: str, port: int) -> socket.socket:
 def control_server(path: Path) -> socket.socket:
     """Return a listening UNIX socket that only its owner may connect to.
 
-    A socket file that nobody answers on any more is replaced; one that answers
-    belongs to a running appliance, and is an error.
+    Replaces a socket file that was left behind; one that accepts connections
+    belongs to a running appliance and is an error. Raises ListenError.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
@@ -210,7 +216,8 @@ def control_server(path: Path) -> socket.socket:
                 except ConnectionRefusedError:
                     path.unlink()
                 else:
-                    raise ListenError(f"cannot listen on {path}: an appliance is running there; stop it first")
+                    raise ListenError(f"cannot listen on {path}: another appliance is running; stop it first")
+        # By the umask, because between bind and chmod anybody could connect.
         mask = os.umask(0o177)
         try:
             sock.bind(str(path))
@@ -219,7 +226,9 @@ def control_server(path: Path) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise ListenError(f"cannot listen on {path}: {error.strerror}; is its directory there and yours?") from error
+        raise ListenError(
+            f"cannot listen on {path}: {error.strerror}; check that its directory exists and is writable"
+        ) from error
     except ListenError:
         sock.close()
         raise
@@ -232,16 +241,20 @@ def notify_sender() -> socket.socket:
 
 
 def _udp_port_filter(port: int) -> bytes:
-    """Return a BPF program that passes unfragmented IPv4 UDP to *port* (bpf(4): code, jump true, jump false, k)."""
+    """Return a BPF program that passes unfragmented IPv4 UDP to *port*.
+
+    Each instruction has a code, two jump offsets (if true, if false) and a constant,
+    as struct sock_filter in linux/filter.h.
+    """
     instructions = (
-        (0x28, 0, 0, 12),  # the frame's type
+        (0x28, 0, 0, 12),  # EtherType
         (0x15, 0, 8, ETH_P_IP),
-        (0x30, 0, 0, 23),  # IP's protocol
+        (0x30, 0, 0, 23),  # protocol in the IPv4 header
         (0x15, 0, 6, socket.IPPROTO_UDP),
-        (0x28, 0, 0, 20),  # fragment offset
+        (0x28, 0, 0, 20),  # flags and fragment offset
         (0x45, 4, 0, 0x1FFF),
-        (0xB1, 0, 0, 14),  # X = length of IP's header
-        (0x48, 0, 0, 16),  # destination port, after X
+        (0xB1, 0, 0, 14),  # X = length of the IPv4 header
+        (0x48, 0, 0, 16),  # UDP destination port
         (0x15, 0, 1, port),
         (0x06, 0, 0, 0xFFFF),  # pass
         (0x06, 0, 0, 0),  # drop
@@ -255,7 +268,7 @@ def _attach_filter(sock: socket.socket, program: bytes) -> None:
 
 
 def _grow_buffers(sock: socket.socket) -> None:
-    # The FORCE form passes net.core.rmem_max but needs CAP_NET_ADMIN; the plain one is cut to it.
+    # The FORCE options may exceed net.core.rmem_max and wmem_max but need CAP_NET_ADMIN; the others are cut to them.
     for force, plain, size in (
         (33, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES),  # SO_RCVBUFFORCE
         (32, socket.SO_SNDBUF, SEND_BUFFER_BYTES),  # SO_SNDBUFFORCE
@@ -272,6 +285,6 @@ def _listen_error(error: OSError, where: str, setting: str) -> ListenError:
         errno.EACCES: f"run as root, give CAP_NET_BIND_SERVICE (the systemd unit does), or set {setting} above 1023",
         errno.EPERM: "run as root or give CAP_NET_RAW (the systemd unit does)",
         errno.EADDRNOTAVAIL: f"the address is not on this machine; add it to an interface, or set {setting}",
-        errno.ENODEV: f"there is no such interface; set {setting}",
+        errno.ENODEV: f"the interface does not exist; create it, or set {setting}",
     }.get(error.errno or 0, f"see {setting}")
     return ListenError(f"cannot listen on {where}: {(error.strerror or str(error)).lower()}; {remedy}")

@@ -1,4 +1,4 @@
-"""What systemd wants to be told: sd_notify(3), over the socket that it names."""
+"""Messages to systemd by sd_notify(3), and what it passes to a service in the environment."""
 
 import os
 import time
@@ -7,33 +7,38 @@ from appliance.sockets import notify_sender
 
 
 def notify(*assignments: str) -> None:
-    """Tell the service manager *assignments*, as "READY=1"; does nothing where there is no manager."""
+    """Send *assignments*, such as "READY=1", to the service manager; do nothing without one."""
     target = os.environ.get("NOTIFY_SOCKET")
     if not target:
         return
     with notify_sender() as sock:
         try:
-            # A leading @ names an abstract socket.
+            # @ stands for the NUL byte that abstract sockets begin with (unix(7)).
             sock.sendto("\n".join(assignments).encode(), "\0" + target[1:] if target.startswith("@") else target)
         except OSError:
-            # A manager that went away must not stop an installation.
+            # A manager that has gone must not stop an installation.
             return
 
 
 def notify_reloading() -> None:
-    """Tell that a reload began (Type=notify-reload wants the monotonic time of it)."""
+    """Report that a reload began, with its monotonic time, which Type=notify-reload requires."""
     notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def watchdog_seconds() -> float | None:
-    """Return how often systemd wants WATCHDOG=1 at the least, or None; half of that is a good rhythm."""
+    """Return after how many seconds without WATCHDOG=1 systemd kills the service, or None if it does not.
+
+    sd_watchdog_enabled(3) recommends to send it twice in that time.
+    """
     microseconds = os.environ.get("WATCHDOG_USEC", "")
+    # A child inherits the environment, but is not the process that systemd watches.
     is_ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(microseconds) / 1e6 if microseconds.isdigit() and is_ours else None
 
 
 def runs_under_systemd() -> bool:
-    """Whether standard error goes to the journal (sd_journal_stream_fd(3))."""
+    """Whether standard error goes to the journal (JOURNAL_STREAM in systemd.exec(5))."""
     stream = os.environ.get("JOURNAL_STREAM", "")
+    # The variable is inherited even where standard error was redirected since, so compare what it names.
     stat = os.fstat(2)
     return stream == f"{stat.st_dev}:{stat.st_ino}"

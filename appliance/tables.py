@@ -1,11 +1,10 @@
-"""Everything that is served, compiled: frozen, and swapped whole."""
+"""The compiled tables of all services. They are frozen: a reload replaces all of them at once."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from appliance.dhcp.compile import DhcpTable, compile_dhcp
 from appliance.dns.compile import DnsTable, compile_dns
-from appliance.install.lifecycle import Installation
 from appliance.model import Cluster
 from appliance.tftp.compile import TftpTable, compile_tftp
 from appliance.web.compile import WebTable, compile_web
@@ -13,22 +12,22 @@ from appliance.web.compile import WebTable, compile_web
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The finished answers of every service."""
+    """What every service looks its answers up in."""
 
     clusters: tuple[Cluster, ...]
     dns: DnsTable
     dhcp: DhcpTable
     tftp: TftpTable
     web: WebTable
-    version: str  # names the files that these were compiled from
+    version: str  # the first digits of the digests of the files that they were compiled from
 
 
 def compile_tables(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], int]) -> Tables:
     """Return the tables for *clusters*.
 
-    *serial_of(zone, digest)* gives the SOA serial of a zone with that content;
-    it rises whenever the content changes (RFC 1982). Runs for up to seconds, so
-    call it in a thread.
+    *serial_of(zone, digest)* returns the SOA serial for a zone with that content,
+    which must increase whenever the content changes (RFC 1982). May take
+    seconds with many hosts, so call it in a thread.
     """
     return Tables(
         clusters=clusters,
@@ -38,12 +37,3 @@ def compile_tables(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str]
         web=compile_web(clusters),
         version="+".join(cluster.digest[:7] for cluster in clusters),
     )
-
-
-@dataclass(slots=True)
-class Live:
-    """What the servers serve at this moment. Read `tables` once for each datagram."""
-
-    tables: Tables
-    # Written by the lifecycle alone, in the loop's thread; a host that is not in it has never booted.
-    installations: Mapping[str, Installation] = field(default_factory=dict)

@@ -22,7 +22,6 @@ from appliance.dhcp.compile import compile_dhcp
 from appliance.dhcp.server import DhcpServer
 from appliance.events import Event
 from appliance.model import Cluster, DhcpMode, Network, Role, Route
-from appliance.tables import Live, Tables
 from tests.clusters import host, reference_cluster
 
 APPLIANCE_NAMESPACE = "dhcp-appliance"
@@ -204,8 +203,8 @@ def _namespace_works() -> bool:
 
 
 async def _serve(cluster: Cluster) -> None:
-    tables = Tables((cluster,), None, compile_dhcp((cluster,)), None, None, "lab")  # type: ignore[arg-type]
-    server = DhcpServer(Live(tables), cluster.listen, _print)
+    table = compile_dhcp((cluster,))
+    server = DhcpServer(lambda: table, {}, cluster.listen, _print)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: _print_counts(server))
     print(READY, flush=True)
     await server.run()

@@ -1,19 +1,14 @@
 """DNS for tests: tables of the reference cluster and of one with every kind of record, and queries by dnspython."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from types import MappingProxyType, SimpleNamespace
-from typing import cast
 
 import dns.flags
 import dns.message
 import dns.rdatatype
 
 from appliance.dns.compile import DnsTable, compile_dns
-from appliance.install.lifecycle import Installation
 from appliance.model import Cluster, Endpoint, NameServer, Record, Release, Role
-from appliance.tables import Live, Tables
 from tests.clusters import host, reference_cluster
 
 SERIAL = 2000091802
@@ -24,11 +19,6 @@ OUTSIDER = "192.0.2.99"
 def table(*clusters: Cluster) -> DnsTable:
     """Return the table of *clusters*, or of the reference cluster."""
     return compile_dns(clusters or (reference_cluster(),), lambda _zone, _digest: SERIAL)
-
-
-def live(dns_table: DnsTable, installations: Mapping[str, Installation] = MappingProxyType({})) -> Live:
-    """Return what DnsServer reads its table from."""
-    return Live(cast("Tables", SimpleNamespace(dns=dns_table)), installations)
 
 
 def forwarding_cluster(*forwarders: Endpoint, records: tuple[Record, ...] = ()) -> Cluster:

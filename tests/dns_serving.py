@@ -4,17 +4,18 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 import dns.asyncquery
 import dns.message
 
+from appliance.dns.compile import DnsTable
 from appliance.dns.server import DnsServer
 from appliance.events import Event
 from appliance.install.lifecycle import Installation
 from appliance.model import Cluster, Endpoint
-from tests.dns_cases import live, table
+from tests.dns_cases import table
 
 LOOPBACK = "127.0.0.1"
 
@@ -23,10 +24,11 @@ LOOPBACK = "127.0.0.1"
 class Served:
     """A running server, and the events that it published."""
 
-    server: DnsServer
+    table: DnsTable
     port: int
-    events: list[Event]
-    installations: dict[str, Installation]
+    installations: dict[str, Installation] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    server: DnsServer = field(init=False)
 
     async def ask(self, wire: bytes) -> dns.message.Message:
         return await dns.asyncquery.udp(dns.message.from_wire(wire), LOOPBACK, timeout=10, port=self.port)
@@ -51,14 +53,13 @@ def free_port() -> int:
 @contextlib.asynccontextmanager
 async def serving(cluster: Cluster, address: str = LOOPBACK) -> AsyncIterator[Served]:
     port = free_port()
-    events: list[Event] = []
     listen = replace(cluster.listen, dns=(Endpoint(IPv4Address(address), port),))
-    installations: dict[str, Installation] = {}
-    server = DnsServer(live(table(cluster), installations), listen, events.append)
-    task = asyncio.create_task(server.run())
+    served = Served(table(cluster), port)
+    served.server = DnsServer(lambda: served.table, served.installations, listen, served.events.append)
+    task = asyncio.create_task(served.server.run())
     await asyncio.sleep(0)  # let it begin
     try:
-        yield Served(server, port, events, installations)
+        yield served
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

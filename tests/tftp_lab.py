@@ -17,7 +17,7 @@ from pathlib import Path
 
 from appliance.events import Event
 from appliance.model import Endpoint
-from appliance.tables import Live, compile_tables
+from appliance.tftp.compile import compile_tftp
 from appliance.tftp.server import TftpServer
 from tests.clusters import reference_cluster
 from tests.dhcp_lab import Lab, Served, ip
@@ -49,7 +49,8 @@ async def _serve(data_dir: Path, address: str, mtu: int, *, single_port: bool) -
     cluster = reference_cluster(data_dir)
     listen = replace(cluster.listen, tftp=(Endpoint(ip_address(address), 69),), tftp_single_port=single_port)
     cluster = replace(cluster, listen=listen, networks=(replace(cluster.networks[0], mtu=mtu),))
-    server = TftpServer(Live(compile_tables((cluster,), lambda zone, digest: 1)), listen, _print)
+    table = compile_tftp((cluster,))
+    server = TftpServer(lambda: table, listen, _print)
     running = asyncio.create_task(server.run())
     await asyncio.sleep(0)
     print(READY, flush=True)

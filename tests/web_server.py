@@ -11,8 +11,8 @@ from pathlib import Path
 from appliance.events import Event
 from appliance.install.lifecycle import Installation, Stage
 from appliance.model import Cluster, Endpoint
-from appliance.tables import Live, compile_tables
-from appliance.web.server import WebServer
+from appliance.web.compile import compile_web
+from appliance.web.server import WebServer, Written, already_written
 from tests.clusters import reference_cluster
 
 LOOPBACK = IPv4Address("127.0.0.1")
@@ -24,7 +24,7 @@ class Running:
     """A web server, where it listens, and what it has told."""
 
     server: WebServer
-    live: Live
+    installations: dict[str, Installation]
     port: int
     data_dir: Path
     events: list[Event] = field(default_factory=list)
@@ -42,10 +42,8 @@ class Running:
         """Let the host named *host* be at *stage*."""
         name = f"{host}.ocp45.example.localdomain"
         reached = {one: 0.0 for one in Stage if one <= stage}
-        self.live.installations = {
-            **self.live.installations,
-            name: replace(Installation(name, token=token, stage=stage, reached=reached), **changes),  # type: ignore[arg-type]
-        }
+        installation = Installation(name, token=token, stage=stage, reached=reached)
+        self.installations[name] = replace(installation, **changes)  # type: ignore[arg-type]
 
 
 def loopback_cluster(data_dir: Path, port: int, **changes: object) -> Cluster:
@@ -85,16 +83,17 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def running(data_dir: Path, **changes: object) -> AsyncIterator[Running]:
-    """Serve the loopback cluster with *changes* until the block ends."""
+async def running(data_dir: Path, *, written: Written = already_written, **changes: object) -> AsyncIterator[Running]:
+    """Serve the loopback cluster with *changes* until the block ends; *written* is the server's."""
     port = free_port()
     cluster = loopback_cluster(data_dir, port, **changes)
-    live = Live(compile_tables((cluster,), lambda _zone, _digest: 1))
+    table = compile_web((cluster,))
     events: list[Event] = []
-    server = WebServer(live, cluster.listen, events.append)
+    installations: dict[str, Installation] = {}
+    server = WebServer(lambda: table, installations, cluster.listen, events.append, written)
     task = asyncio.create_task(server.run())
     try:
-        yield Running(server, live, port, data_dir, events)
+        yield Running(server, installations, port, data_dir, events)
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

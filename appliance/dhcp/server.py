@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from appliance import sockets
@@ -17,9 +17,9 @@ from appliance.dhcp.probe import find_rogues
 from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence
 from appliance.errors import ListenError
 from appliance.events import Event
+from appliance.install.lifecycle import Installation
 from appliance.model import DhcpMode, Listen
 from appliance.sockets import IN_PKTINFO, IP_PKTINFO
-from appliance.tables import Live
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ PROBE_SECONDS = 600.0
 # is answered, and counted, but shall not fill log and journal.
 HOST_EVENTS_A_SECOND = 10.0
 HOST_EVENTS_AT_ONCE = 50.0
+SILENCE = "dhcp.silence why=%s mac=%s from=%s interface=%s"
 
 
 class DhcpServer:
@@ -46,11 +47,18 @@ class DhcpServer:
     ("host-event", "dropped").
     """
 
-    def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
-        """Open every socket. Raises ListenError."""
+    def __init__(
+        self,
+        table: Callable[[], DhcpTable],
+        installations: Mapping[str, Installation],
+        listen: Listen,
+        publish: Callable[[Event], None],
+    ) -> None:
+        """Open every socket; *table* returns what is served now. Raises ListenError."""
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.tap: Tap | None = None
-        self._live = live
+        self._table = table
+        self._installations = installations
         self._listen = listen
         self._publish = publish
         self._sockets: list[tuple[socket.socket, bool]] = []
@@ -59,7 +67,8 @@ class DhcpServer:
         self._interfaces: dict[int, Interface] = {}
         self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._answers = Answers()
-        if live.tables.dhcp.mode is not DhcpMode.OFF:
+        self._is_verbose = logger.isEnabledFor(logging.DEBUG)  # asked once: a flood of silences costs no look-up
+        if table().mode is not DhcpMode.OFF:
             try:
                 self._open()
             except BaseException:
@@ -105,7 +114,7 @@ class DhcpServer:
                 self._follow_interfaces()
                 if self._sockets:
                     self._interfaces = list_interfaces(self._sockets[0][0])
-                table = self._live.tables.dhcp
+                table = self._table()
                 if table.mode is DhcpMode.FULL and loop.time() - probed_at >= PROBE_SECONDS:
                     probed_at = loop.time()
                     await self._find_rogues(table)
@@ -153,6 +162,8 @@ class DhcpServer:
 
     def _drain(self, sock: socket.socket, is_boot_server: bool) -> None:
         port = self._listen.dhcp_port + is_boot_server * BOOT_SERVER_DISTANCE
+        # Once a burst: nothing is awaited in it, so that no reload can come between.
+        table, installations = self._table(), self._installations
         for _ in range(BURST):
             try:
                 datagram, ancillary, _, source = sock.recvmsg(MAX_REQUEST_BYTES, ANCILLARY_BYTES)
@@ -166,9 +177,12 @@ class DhcpServer:
             if self.tap is not None:
                 self.tap(datagram, source, (socket.inet_ntoa(destination), port))
             arrival = Arrival(interface.name, interface.addresses, source[0], source[1], is_boot_server)
-            result = self._answers.answer(self._live.tables.dhcp, datagram, arrival, self._live.installations)
+            result = self._answers.answer(table, datagram, arrival, installations)
             if isinstance(result, Silence):
                 self.counts["silence", result.why] += 1
+                if self._is_verbose:
+                    mac = datagram[28:34].hex(":")  # chaddr; "" in a datagram that is too short
+                    logger.debug(SILENCE, result.why, mac, source[0], interface.name)
                 if result.event is not None:
                     self._tell(result.event)
                 continue

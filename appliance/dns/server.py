@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from appliance.dns.answers import MAX_KNOWN, new_tail
@@ -17,10 +17,10 @@ from appliance.dns.protocol import Forward, NoReply, Watched, answer
 from appliance.dns.resolver import Resolver
 from appliance.dns.sightings import Sightings
 from appliance.events import Event
+from appliance.install.lifecycle import Installation
 from appliance.model import Endpoint, Listen
 from appliance.remembered import Remembered
 from appliance.sockets import reply_source, tcp_server, udp_server
-from appliance.tables import Live
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +38,16 @@ class DnsServer:
     kernel refused; and what Resolver counts.
     """
 
-    def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
-        """Open every socket. Raises ListenError."""
-        self._live = live
+    def __init__(
+        self,
+        table: Callable[[], DnsTable],
+        installations: Mapping[str, Installation],
+        listen: Listen,
+        publish: Callable[[Event], None],
+    ) -> None:
+        """Open every socket; *table* returns what is served now. Raises ListenError."""
+        self._table = table
+        self._installations = installations
         self._publish = publish
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._udp_replies = [0] * 256  # by the header's fourth byte, whose lower half is the rcode
@@ -88,7 +95,7 @@ class DnsServer:
         For a query that came before, id aside, the inner loop takes 1 µs, beside
         the 4 of the kernel. So it calls nothing of Python's that it can do without.
         """
-        table = self._live.tables.dns
+        table = self._table()
         known = self._remembered.of(table)
         replies = self._udp_replies
         slots, lengths, reply_lengths = batch.slots, batch.lengths, batch.reply_lengths
@@ -121,7 +128,7 @@ class DnsServer:
         Each reply must leave from the address that the query came to, or the
         client takes it for somebody else's and drops it.
         """
-        table = self._live.tables.dns
+        table = self._table()
         known = self._remembered.of(table)
         view = memoryview(buffer)
         for _ in range(BURST):
@@ -191,7 +198,7 @@ class DnsServer:
         self._udp_replies[reply[3]] += 1
 
     async def _tcp_reply(self, tasks: asyncio.TaskGroup, query: bytes, client: str) -> bytes | None:
-        table = self._live.tables.dns
+        table = self._table()
         match answer(table, query, client, over_tcp=True):
             case bytes(reply):
                 pass
@@ -209,7 +216,7 @@ class DnsServer:
 
     def _report(self, watched: Watched, client: str) -> None:
         """Publish that a host asked for a name that shows how far it is, if that is news."""
-        installations = self._live.installations
+        installations = self._installations
         event = self._sightings.event(watched, client, installations.get(watched.host))
         if event is not None:
             self._publish(event)

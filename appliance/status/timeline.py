@@ -16,7 +16,7 @@ from appliance.state.encoding import event_of
 from appliance.state.journal import Row
 from appliance.status.shapes import Step
 from appliance.status.spelling import duration, size
-from appliance.web.machineconfig import LONGEST_WAIT_SECONDS
+from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 Words = tuple[str, str]  # what the machine did, what the appliance did; either may be ""
 

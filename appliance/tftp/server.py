@@ -6,6 +6,7 @@ so that no client, and not TFTP as a whole, keeps the others waiting.
 
 import asyncio
 import errno
+import logging
 import os
 import select
 from collections import Counter
@@ -16,11 +17,13 @@ from appliance.allowance import Allowance, Allowances
 from appliance.errors import ListenError
 from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted
 from appliance.model import Listen
-from appliance.tables import Live
+from appliance.tftp.compile import TftpTable
 from appliance.tftp.files import Content, Files
 from appliance.tftp.protocol import Refusal, Request, Silence, parse_request
 from appliance.tftp.session import Asked, Listener, Peer, Session
 from appliance.tftp.transfer import Outcome
+
+logger = logging.getLogger(__name__)
 
 # A thousand hosts that power on in the same second, twice: UEFI asks for the size first, and the ERROR
 # that ends its probe can still wait in that one's socket when the true request is read.
@@ -39,18 +42,20 @@ Tap = Callable[[bytes, Peer, Peer], None]
 
 
 class TftpServer:
-    """Serves `live.tables.tftp`; `tap` hears every datagram, but for the plain steps of a transfer in lock step.
+    """Serves the current table; `tap` hears every datagram, but for the plain steps of a transfer in lock step.
 
     *counts* has ("started",), ("finished",), ("aborted",), ("failed",), ("refused", why),
     ("silent", why), ("resent",) in blocks and ("bytes",) of the files that arrived.
     """
 
-    def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
+    def __init__(self, table: Callable[[], TftpTable], listen: Listen, publish: Callable[[Event], None]) -> None:
+        """Open every listening socket; *table* returns what is served now. Raises ListenError."""
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.tap: Tap | None = None
-        self._live = live
+        self._table = table
         self._publish = publish
         self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
+        self._is_verbose = logger.isEnabledFor(logging.DEBUG)
         self._is_single_port = listen.tftp_single_port
         self._files = Files()
         self._sessions: dict[int, Session] = {}  # by descriptor; by a number below 0 where they share the listener's
@@ -119,15 +124,15 @@ class TftpServer:
     def _answer(self, asked: Asked) -> None:
         request = Silence.BROADCAST if asked.is_broadcast else parse_request(asked.datagram)
         if isinstance(request, Silence):
-            self.counts["silent", request] += 1
+            self._note_silence(request, asked)
             return
-        host, site = self._live.tables.tftp.client(asked.peer[0])
+        host, site = self._table().client(asked.peer[0])
         if isinstance(request, Refusal):
             self._refuse(asked, request, host, "")
             return
         silence = self._silence_for(asked)
         if silence:
-            self.counts["silent", silence] += 1
+            self._note_silence(silence, asked)
             return
         try:
             content = self._files.open(site, request.name)
@@ -137,7 +142,7 @@ class TftpServer:
                 self._begin(asked, request, host, site.mtu, content)
         except (OSError, ListenError):
             # No descriptor left. The client asks again, and by then some transfer will have ended.
-            self.counts["silent", Silence.BUSY] += 1
+            self._note_silence(Silence.BUSY, asked)
 
     def _silence_for(self, asked: Asked) -> Silence | None:
         """Return why a request shall begin no transfer, or None."""
@@ -156,8 +161,13 @@ class TftpServer:
             return Silence.BUSY
         return None
 
+    def _note_silence(self, why: Silence, asked: Asked) -> None:
+        self.counts["silent", why] += 1
+        if self._is_verbose:
+            logger.debug("tftp.silence why=%s client=%s", why, asked.peer[0])
+
     def _refuse(self, asked: Asked, refusal: Refusal, host: str, name: str) -> None:
-        datagram = self._live.tables.tftp.errors[refusal]
+        datagram = self._table().errors[refusal]
         with suppress(OSError):  # the client has gone, or the buffer is full; it asks again
             asked.reply(datagram)
         self.counts["refused", refusal] += 1
@@ -246,7 +256,7 @@ class TftpServer:
         elif error.errno == errno.ESTALE:
             # Part of what the client has is of another version; an error keeps it from using that.
             with suppress(OSError):
-                session.send((self._live.tables.tftp.errors[Refusal.CHANGED],))
+                session.send((self._table().errors[Refusal.CHANGED],))
             self._end(session, Outcome.FAILED, "the file changed while it was sent")
         # Any other, as an unreachable host, may pass: ARP can take longer than a try. The deadline decides.
 

@@ -1,6 +1,7 @@
-"""aiohttp's server with our bounds: how many connections, how long they may idle, and what a malformed request gets."""
+"""aiohttp's server with bounds on connections and idle time, and our own answer to malformed requests."""
 
 import asyncio
+import logging
 import resource
 from collections.abc import Awaitable, Callable
 
@@ -8,11 +9,13 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 
-# As nginx; UEFI and iPXE keep one connection for a whole boot, with seconds between two files.
+logger = logging.getLogger(__name__)
+
+# As nginx. UEFI and iPXE keep one connection for a whole boot and pause for seconds between two files.
 IDLE_SECONDS = 75.0
-# 1,000 hosts booting at once, each with a second connection that it is about to leave.
+# 1,000 hosts that boot at once, each with a second connection that it is about to close, and as many again.
 MAX_CONNECTIONS = 4096
-# A connection with an image under way holds its socket twice, and the file; as many again are for the
+# A connection that receives an image has its socket twice and the file open. As many descriptors again are left for
 # TFTP transfers and everything else in this process.
 DESCRIPTORS_EACH = 2 * 3
 
@@ -20,26 +23,26 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Complaint = Callable[[web.BaseRequest, str], web.StreamResponse]
 
 
-class Connections(web.Server):
-    """The connections of all listening sockets."""
+class HttpConnections(web.Server):
+    """The connections of all listening sockets of the web server."""
 
     def __init__(self, handler: Handler, malformed: Complaint) -> None:
-        # A handler whose client has gone is cancelled: it may be sending a GiB.
+        # Cancel a handler whose client has gone: it may have a GiB left to send.
         super().__init__(
             handler,
             handler_cancellation=True,
             access_log=None,
             keepalive_timeout=IDLE_SECONDS,
-            lingering_time=0,  # no request of ours has a body worth waiting for
+            lingering_time=0,  # GET and HEAD have no body worth reading to its end
         )
         self.malformed = malformed
         self.open = 0
         self.most = connection_bound()
         self.turned_away = 0
-        self.busy: set[web.RequestHandler] = set()  # with a request that is not answered yet
+        self.busy: set[web.RequestHandler] = set()  # with a request that has not been answered
 
     def end_idle(self) -> None:
-        """End every connection: those that idle at once, the others after their answer."""
+        """Close idle connections at once, and the others after their response."""
         for connection in self.connections:
             if connection in self.busy:
                 connection.close()
@@ -65,23 +68,25 @@ class Connections(web.Server):
 class _Connection(web.RequestHandler):
     __slots__ = ("_connections", "_is_counted", "_is_half_closed", "is_answering")
 
-    def __init__(self, connections: Connections, **settings: object) -> None:
+    def __init__(self, connections: HttpConnections, **settings: object) -> None:
         super().__init__(connections, **settings)  # type: ignore[arg-type]
         self._connections = connections
         self._is_counted = False
-        self._is_half_closed = False  # the client sends no more, and still reads
-        self.is_answering = False  # a request that has left the queue
+        self._is_half_closed = False  # the client has shut down its sending side and still reads
+        self.is_answering = False  # a request that was taken from the queue
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self._connections.open >= self._connections.most:
             self._connections.turned_away += 1
             assert isinstance(transport, asyncio.Transport)
+            client = (transport.get_extra_info("peername") or ("",))[0]
+            logger.debug("web.silence why=too-many-connections client=%s", client)
             transport.abort()
             return
         self._connections.open += 1
         self._is_counted = True
         assert isinstance(transport, asyncio.Transport)
-        # "Drained" then means that the kernel has all of it, and sendfile may follow.
+        # With a limit of 0, drain() returns once the kernel has everything, and sendfile may write to the socket.
         transport.set_write_buffer_limits(high=0)
         super().connection_made(transport)
 
@@ -91,8 +96,9 @@ class _Connection(web.RequestHandler):
             super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's says None, asyncio's protocol a truth
-        """Return whether the connection stays open: while requests from before wait for their answers."""
-        # aiohttp closes it at once, and whoever sends a request and shuts its side (RFC 9293 section 3.6) got nothing.
+        """Return whether the connection stays open, which it does while requests wait for their responses."""
+        # aiohttp would close it at once, so that a client that sends its request and then shuts down its side, as
+        # RFC 9293 section 3.6 allows, would get no response.
         self._is_half_closed = bool(self._messages) or self.is_answering
         return self._is_half_closed
 
@@ -114,7 +120,7 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         if status != 400:
             return super().handle_error(request, status, exc, message)
-        # aiohttp writes a traceback for what is the client's mistake, not ours.
+        # aiohttp would log a traceback, and the mistake is the client's.
         response = self._connections.malformed(request, (message or "malformed request").splitlines()[0])
         response.force_close()
         return response
@@ -123,8 +129,8 @@ class _Connection(web.RequestHandler):
 def connection_bound() -> int:
     """Return how many connections this process has descriptors for, at most MAX_CONNECTIONS.
 
-    Takes more descriptors, if it may and needs them: shells give a process 1024
-    for fear of select(), which nothing here uses.
+    Raises the soft limit on descriptors if it is too low. Its usual value, 1024,
+    protects programs that use select(2), which fails above it; nothing here does.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_CONNECTIONS * DESCRIPTORS_EACH

@@ -1,10 +1,10 @@
-"""One request and its answer: what is sent, what is counted, and what is told of it."""
+"""One request and its answer: what is sent, counted and published."""
 
 import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -12,33 +12,38 @@ from aiohttp import web
 
 from appliance.allowance import Allowance, Allowances
 from appliance.events import Event, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
-from appliance.web.protocol import Refusal, refused
-from appliance.web.ranges import CONDITIONS, Answer, Entity, Slice, respond
+from appliance.web.answers import ErrorResponse
+from appliance.web.protocol import http_response
+from appliance.web.ranges import CONDITIONS, Entity, Response, Slice, respond
 from appliance.web.transfer import STALL_SECONDS, BrokenTransferError, Sender
 
-SERVER = "ocp-appliance"  # never empty: OVMF hangs on that (edk2 issue 7443)
+# Never empty: OVMF's HTTP Boot hangs on a response without it (edk2 issue 7443).
+SERVER = "ocp-appliance"
 MAX_TOLD = 200  # characters of a path or a User-Agent in an event
-# Refusals to hosts that become events, a second: they tell the operator why a host does not get on.
+# Events a second for errors sent to hosts. They explain to the operator why a host is stuck; 1,000 hosts that poll
+# every half second fit.
 HOSTS_REFUSALS = 2000.0
-STRANGERS_AT_ONCE = 20.0  # fewer than one scan has requests
-# Of each host's transfers of one kind. A boot has two or three of a kind; who fetches without end is served, and
-# counted, but shall not push what happened to the others out of the journal.
+STRANGERS_AT_ONCE = 20.0  # a port scan or crawler sends more requests than that
+# For each host and kind of file. A boot has two or three transfers of a kind; a client that fetches without end is
+# served and counted, but must not push other hosts' events out of the journal.
 HOST_TRANSFERS_A_SECOND = 10.0
 HOST_TRANSFERS_AT_ONCE = 50.0
-# What a client asks for and does well without: iPXE its autoexec, coreos-installer a signature.
+# Files that clients ask for and do without, so that a 404 is no news: iPXE asks for autoexec.ipxe, coreos-installer
+# for a signature.
 OPTIONAL = (".sig", "autoexec.ipxe")
-# The token of an installation, as a step of a path: a secret, also where it stands in a path that is refused.
+# The token of an installation as a segment of a path. It is a secret even in a path that is answered with an error.
 _TOKEN = re.compile(r"(?<=/)[0-9A-Fa-f]{16,}(?=[/?#]|$)")
 CLIENT_LEFT = "the client closed the connection"
-CLIENT_STUCK = f"the client took nothing for {STALL_SECONDS:g} seconds"
+CLIENT_STUCK = f"the client accepted no data for {STALL_SECONDS:g} s"
 
 
 @dataclass(slots=True)
-class Desk:
-    """What the exchanges of one server share."""
+class ExchangeContext:
+    """What all exchanges of one server share."""
 
     publish: Callable[[Event], None]
     counts: Counter[tuple[str, ...]]
+    written: Callable[[str], Awaitable[None]]  # returns once the state of that host would survive a crash
     sender: Sender = field(default_factory=Sender)
     strangers: Allowance = field(default_factory=lambda: Allowance(at_once=STRANGERS_AT_ONCE))
     refused_hosts: Allowance = field(default_factory=lambda: Allowance(HOSTS_REFUSALS, HOSTS_REFUSALS))
@@ -49,40 +54,41 @@ class Desk:
 
 
 class Exchange:
-    """A request, until its answer is out."""
+    """A request, until its answer has been sent."""
 
-    def __init__(self, desk: Desk, request: web.BaseRequest, host: str) -> None:
+    def __init__(self, context: ExchangeContext, request: web.BaseRequest, host: str) -> None:
         self.request = request
         self.method = request.method
         self.client = request.remote or ""
         self.host = host  # full name, or ""
         self.path = _TOKEN.sub("…", request.raw_path)[:MAX_TOLD]
-        self.what = WebKind.OTHER
-        self.is_quiet = False  # one of many that tell the same
-        self._desk = desk
+        self.kind = WebKind.OTHER
+        self.is_quiet = False  # one of many requests that mean the same, of which the first was published
+        self._context = context
         self._sent = 0  # bytes of the body
-        self._is_told = False  # that it was begun, so that its end is to be told too
-        self._is_out = False  # all of it
+        self._is_told = False  # its start was published, so its end must be too
+        self._is_out = False  # all of it was sent
         self._first = 0  # offset of the first byte
         self._began = 0.0  # monotonic
 
     def start(self, total: int, first: int = 0) -> None:
-        """Tell that a GET for something of *total* bytes begins to be answered."""
+        """Publish that a GET for something of *total* bytes, from offset *first*, is about to be answered."""
         self._began = time.monotonic()
         self._first = first
         if self.method != "GET" or self.is_quiet:
             return
-        if self._desk.transfers.take(self.host, self._began, self.what):
+        if self._context.transfers.take(self.host, self._began, self.kind):
             self._is_told = True
-            self._desk.publish(WebStarted(self.host, self.client, self.path, self.what, first, total))
+            self._context.publish(WebStarted(self.host, self.client, self.path, self.kind, first, total))
 
     async def send_text(self, content: bytes, changed_at: int) -> web.StreamResponse:
-        """Answer with a script; start() was called."""
+        """Answer with a script, once start() was called."""
         etag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
         return await self.send_bytes(Entity(len(content), etag, changed_at, "text/plain; charset=utf-8"), content)
 
     async def send_bytes(self, entity: Entity, content: bytes) -> web.StreamResponse:
-        """Answer with *content*, or the part of it that the client wants; start() was called."""
+        """Answer with *content*, or the part of it that the client asked for, once start() was called."""
+        await self._wait_until_written(entity.size)
         answer = respond(entity, self.method, _conditions(self.request))
         body = _in_memory(answer, content)
         self._first = next((part.first for part in answer.parts if isinstance(part, Slice)), 0)
@@ -91,8 +97,18 @@ class Exchange:
             self._finish(answer.status, entity.size)
         return response
 
+    async def _wait_until_written(self, total: int) -> None:
+        """Wait until a crash would not forget what start() published and the answer depends on."""
+        if not self.host:
+            return  # there is no state of strangers that an answer depends on
+        try:
+            await self._context.written(self.host)
+        except asyncio.CancelledError:
+            self._break(total, CLIENT_LEFT)
+            raise
+
     async def send_file(self, entity: Entity, fd: int) -> web.StreamResponse:
-        """Answer with the file *fd*, or the part of it that the client wants."""
+        """Answer with the file *fd*, or the part of it that the client asked for."""
         answer = respond(entity, self.method, _conditions(self.request))
         slices = [part for part in answer.parts if isinstance(part, Slice)]
         if not slices:
@@ -109,27 +125,27 @@ class Exchange:
             self._break(entity.size, CLIENT_LEFT)
             raise
         finally:
-            self._desk.counts["bytes", self.what.value] += self._sent
+            self._context.counts["bytes", self.kind.value] += self._sent
         return response
 
-    async def refuse(self, refusal: Refusal) -> web.StreamResponse:
+    async def refuse(self, error: ErrorResponse) -> web.StreamResponse:
         """Answer with an error."""
-        self._is_told = False  # the refusal tells all
-        self._tell(refusal)
-        answer = refused(refusal, self.method)
+        self._is_told = False  # the event of the error is the end of this request
+        self._publish_error(error)
+        answer = http_response(error, self.method)
         response, _ = await self._send(answer, _in_memory(answer, b""), {})
         return response
 
     def malformed(self, why: str) -> web.StreamResponse:
-        """Return the answer to what is no request; aiohttp sends it and ends the connection."""
-        refusal = Refusal(400, why)
-        self._tell(refusal)
-        self._count(refusal.status)
-        answer = refused(refusal, "GET")
+        """Return the answer to bytes that are not a request; aiohttp sends it and closes the connection."""
+        error = ErrorResponse(400, why)
+        self._publish_error(error)
+        self._count(error.status)
+        answer = http_response(error, "GET")
         return web.Response(status=400, headers={"Server": SERVER, **answer.headers}, body=_in_memory(answer, b""))
 
-    async def _send(self, answer: Answer, body: bytes, extra: dict[str, str]) -> tuple[web.StreamResponse, bool]:
-        """Send an answer that is in memory, and return it and whether all of it is out."""
+    async def _send(self, answer: Response, body: bytes, extra: dict[str, str]) -> tuple[web.StreamResponse, bool]:
+        """Send an answer whose body is in memory; return it and whether all of it was sent."""
         self._count(answer.status)
         headers = {"Server": SERVER, **answer.headers, **extra}
         response = web.Response(status=answer.status, headers=headers, body=body or None)
@@ -145,10 +161,10 @@ class Exchange:
             self._break(len(body), CLIENT_LEFT)
             raise
         self._sent = len(body)
-        self._desk.counts["bytes", self.what.value] += len(body)
+        self._context.counts["bytes", self.kind.value] += len(body)
         return response, True
 
-    async def _send_parts(self, response: web.StreamResponse, answer: Answer, fd: int, total: int) -> None:
+    async def _send_parts(self, response: web.StreamResponse, answer: Response, fd: int, total: int) -> None:
         async with asyncio.timeout(STALL_SECONDS):
             writer = await response.prepare(self.request)
             if writer is None:
@@ -166,7 +182,7 @@ class Exchange:
         self._finish(answer.status, total)
 
     async def _send_slice(self, part: Slice, fd: int, total: int, status_at_end: int | None) -> None:
-        """Send *part*; if it is the last, *status_at_end* has the answer's status, and its end is told at once."""
+        """Send *part*; *status_at_end* is the answer's status if this is its last part, whose end is published."""
         before = self._sent
 
         def progress(sent: int) -> None:
@@ -174,24 +190,26 @@ class Exchange:
             if sent == part.size and status_at_end is not None:
                 self._finish(status_at_end, total)
             elif sent < part.size and self._is_told:
-                self._desk.publish(WebProgress(self.host, self.client, self.path, self.what, part.first + sent, total))
+                self._context.publish(
+                    WebProgress(self.host, self.client, self.path, self.kind, part.first + sent, total)
+                )
 
         transport = self.request.transport
         if transport is None:
             raise ConnectionResetError
-        await self._desk.sender.send(transport, fd, part, progress)
+        await self._context.sender.send(transport, fd, part, progress)
 
-    def _tell(self, refusal: Refusal) -> None:
-        if refusal.what is not WebKind.OTHER:
-            self.what = refusal.what
-        if refusal.status == 404 and self.path.partition("?")[0].endswith(OPTIONAL):
+    def _publish_error(self, error: ErrorResponse) -> None:
+        self.kind = error.kind
+        self.path = error.shown_path or self.path
+        if error.status == 404 and self.path.partition("?")[0].endswith(OPTIONAL):
             return
-        allowance = self._desk.refused_hosts if self.host else self._desk.strangers
+        allowance = self._context.refused_hosts if self.host else self._context.strangers
         if allowance.take(time.monotonic()):
-            self._desk.publish(WebRefused(self.host, self.client, self.path, self.what, refusal.status, refusal.why))
+            self._context.publish(WebRefused(self.host, self.client, self.path, self.kind, error.status, error.why))
 
     def _count(self, status: int) -> None:
-        self._desk.counts["request", self.what.value, str(status)] += 1
+        self._context.counts["request", self.kind.value, str(status)] += 1
 
     def _finish(self, status: int, total: int) -> None:
         if self._is_out:
@@ -199,12 +217,12 @@ class Exchange:
         self._is_out = True
         if not self._is_told:
             return
-        self._desk.publish(
+        self._context.publish(
             WebFinished(
                 self.host,
                 self.client,
                 self.path,
-                self.what,
+                self.kind,
                 status,
                 self._sent,
                 total,
@@ -216,14 +234,14 @@ class Exchange:
 
     def _break(self, total: int, why: str) -> None:
         if self._is_out:
-            return  # a client that has it all may leave before we have turned to anything else
-        self._desk.counts["broken", self.what.value] += 1
+            return  # a client that has received everything may leave before this task runs again
+        self._context.counts["broken", self.kind.value] += 1
         if not self._is_told:
             return
-        self._desk.publish(WebBroken(self.host, self.client, self.path, self.what, self._sent, total, why))
+        self._context.publish(WebBroken(self.host, self.client, self.path, self.kind, self._sent, total, why))
 
     def _cut(self, response: web.StreamResponse) -> None:
-        """End the connection, so that the client does not take what it has for the whole."""
+        """Close the connection, so that the client does not take the part that it has for the whole."""
         response.force_close()
         if self.request.transport is not None:
             self.request.transport.abort()
@@ -234,10 +252,10 @@ def _conditions(request: web.BaseRequest) -> dict[str, str]:
     return {name: ", ".join(headers.getall(name)) for name in CONDITIONS if name in headers}
 
 
-def _in_memory(answer: Answer, content: bytes) -> bytes:
+def _in_memory(answer: Response, content: bytes) -> bytes:
     """Return the body of *answer* to a request for *content*."""
     parts = [content[part.first : part.first + part.size] if isinstance(part, Slice) else part for part in answer.parts]
-    # The whole of it is no copy: 300 kB of bootstrap.ign would take a tenth of what its answer takes.
+    # A slice of the whole is not a copy. Copying 300 kB of bootstrap.ign would be a tenth of the cost of its answer.
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -1,42 +1,40 @@
-"""Whether a cluster's machine config server answers, which its workers may wait for."""
+"""Whether a cluster's machine config server answers, which workers may have to wait for."""
 
 import asyncio
 from collections.abc import Sequence
 
 CONNECT_SECONDS = 2.0
-# A load balancer takes the connection and drops it when nothing stands behind; a TLS server waits for us.
+# A load balancer without backends accepts a connection and closes it; a TLS server waits for the client to begin.
 SETTLE_SECONDS = 0.5
-KEEP_SECONDS = 5.0  # how long a finding is good for, so that 1,000 workers are one probe
-# A bootstrap's own server answers within some ten minutes. A worker that starts too early asks again by
-# itself, so that after this we stand in nobody's way: the server may be where nodes reach it and we do not.
-LONGEST_WAIT_SECONDS = 20 * 60.0
+KEEP_SECONDS = 5.0  # how long a result is used, so that 1,000 workers cause one probe
 
 
 class MachineConfigProbe:
-    """Asks one cluster's machine config server, at most once in KEEP_SECONDS."""
+    """Probes one cluster's machine config server, at most once in KEEP_SECONDS."""
 
     def __init__(self, servers: Sequence[tuple[str, int]]) -> None:
         self._servers = servers
-        self._asking = asyncio.Lock()
-        self._found = False
-        self._good_until = float("-inf")  # loop clock
+        self._lock = asyncio.Lock()
+        self._answers = False
+        self._valid_until = float("-inf")  # loop clock
 
     async def answers(self) -> bool:
-        """Return whether something stands behind one of the addresses."""
+        """Return whether a server answers at one of the addresses."""
         loop = asyncio.get_running_loop()
-        if loop.time() >= self._good_until:
-            async with self._asking:
-                if loop.time() >= self._good_until:
-                    self._found = any(await asyncio.gather(*(_answers(*server) for server in self._servers)))
-                    self._good_until = loop.time() + KEEP_SECONDS
-        return self._found
+        if loop.time() >= self._valid_until:
+            async with self._lock:
+                # Another request may have probed while this one waited for the lock.
+                if loop.time() >= self._valid_until:
+                    self._answers = any(await asyncio.gather(*(_answers(*server) for server in self._servers)))
+                    self._valid_until = loop.time() + KEEP_SECONDS
+        return self._answers
 
 
 async def _answers(address: str, port: int) -> bool:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await asyncio.open_connection(address, port)
-    except OSError:  # TimeoutError is one
+    except OSError:  # includes TimeoutError
         return False
     try:
         async with asyncio.timeout(SETTLE_SECONDS):

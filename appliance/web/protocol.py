@@ -1,204 +1,276 @@
-"""Which answer a request gets: pure decisions over the table, no socket and no clock.
+"""Which answer a request gets: pure decisions over the table, without socket, file or clock.
 
-One rule: a path is decoded once and judged whole; nothing that would be
-understood in two ways is served.
+One rule: `judge` is the only place that decides. Where it lacks a fact, it says
+which; the server finds that out and has the request judged again, so that a
+reload or an event in the meantime counts.
 """
 
-import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
-from urllib.parse import unquote_to_bytes
 
-from appliance.events import WebKind
+from appliance.events import WaitEnded, WebKind
+from appliance.install.guard import ignition_verdict
 from appliance.install.lifecycle import Installation, Order
 from appliance.model import Install, MacAddress
+from appliance.web.answers import (
+    NO_FINDINGS,
+    Answer,
+    BeginFirst,
+    ErrorResponse,
+    Findings,
+    HttpRequest,
+    IgnitionFinding,
+    Judgement,
+    MachineConfigFinding,
+    Place,
+    ProbeFirst,
+    ReadFirst,
+    SendFile,
+    SendIgnition,
+    SendScript,
+)
 from appliance.web.compile import Site, WebHost, WebTable
-from appliance.web.ranges import Answer
+from appliance.web.ranges import Response
+from appliance.web.target import content_type, normal_path
+from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 METHODS = ("GET", "HEAD")
-MENU_PATH = "pxeboot.ipxe"
+MENU, AUTOEXEC = "pxeboot.ipxe", "autoexec.ipxe"
+SCRIPTS, SCRIPT_SUFFIX = "ipxe", ".ipxe"
+IGNITION = "ignition"
 IGNITION_FILES = ("bootstrap.ign", "master.ign", "worker.ign")
-AWAITED_SECONDS = 5  # until a client asks again for what is about to be there
-
-_ABSOLUTE_FORM = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+BEGUN_SECONDS = 5  # until a client asks again for a script whose installation is about to begin
+NO_FILE_SECONDS = 30  # until a host asks again for a file that the operator has not put in place, or has to replace
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """An answer that is an error, with its reason."""
+class _Case:
+    """A request and everything that its judgement depends on."""
 
-    status: int
-    why: str
-    what: WebKind = WebKind.OTHER
-    retry_seconds: int = 0
+    request: HttpRequest
+    table: WebTable
+    installations: Mapping[str, Installation]
+    now: float  # seconds UTC
+    found: Findings
+    host: WebHost | None  # whose address the client has
 
+    @property
+    def site(self) -> Site:
+        return self.host.site if self.host else self.table.stranger(self.request.client)[0]
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """The menu, or a host's own script; without a *host*, *content* is what everybody gets."""
-
-    host: WebHost | None
-    is_menu: bool
-    content: bytes = b""
-    what: WebKind = WebKind.MENU  # of the content
-
-
-@dataclass(frozen=True, slots=True)
-class Ignition:
-    """An Ignition file; *token* is None for the plain path, which is there for an operator's HEAD."""
-
-    site: Site
-    name: str
-    token: str | None
+    def installation(self) -> Installation | None:
+        return self.installations.get(self.host.host.name) if self.host else None
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file on disk: a boot loader where *sites* have one by this path, else one in their images."""
+def judge(
+    request: HttpRequest,
+    table: WebTable,
+    installations: Mapping[str, Installation],
+    now: float,
+    found: Findings = NO_FINDINGS,
+) -> Judgement:
+    """Return the answer to *request* at *now*, in seconds UTC, or what has to be found out first.
 
-    sites: tuple[Site, ...]  # in the order to look
-    path: str
-    kind: WebKind
-
-
-Asked: TypeAlias = Script | Ignition | File
-
-
-def asked_for(table: WebTable, client: str, target: str) -> Asked | Refusal:
-    """Return what the request target *target* means to the client with the address *client*."""
-    path = normal_path(target)
-    if isinstance(path, Refusal):
+    Total: any method, target and client is answered.
+    """
+    if request.method not in METHODS:
+        return ErrorResponse(405, "only GET and HEAD are served")
+    path = normal_path(request.target)
+    if isinstance(path, ErrorResponse):
         return path
-    host = table.hosts.get(client)
+    case = _Case(request, table, installations, now, found, host_of(table, request.client))
     first, _, rest = path.partition("/")
-    if path == MENU_PATH:
-        return Script(host, True, b"" if host else table.stranger(client)[1])
-    if first == "ipxe" and rest.endswith(".ipxe"):
-        return _own_script(table, host, rest.removesuffix(".ipxe"))
-    site = host.site if host else table.stranger(client)[0]
+    if path == MENU:
+        return _menu(case)
+    if first == SCRIPTS and rest.endswith(SCRIPT_SUFFIX):
+        return _own_script(case, rest.removesuffix(SCRIPT_SUFFIX))
     if path in IGNITION_FILES:
-        return Ignition(site, path, None)
-    if first == "ignition":
+        return _plain_ignition(case, path)
+    if first == IGNITION:
         token, _, name = rest.partition("/")
         if name not in IGNITION_FILES:
-            return Refusal(404, "there is no such Ignition file", WebKind.IGNITION)
-        return Ignition(site, name, token)
-    if path.rpartition("/")[2] == "autoexec.ipxe":
-        return Script(None, True, host.autoexec if host else table.stranger(client)[2], WebKind.OTHER)
-    sites = (site, *(other for other in table.sites if other is not site))
-    kind = next((one.kinds[path] for one in sites if path in one.kinds), WebKind.OTHER)
-    return File(sites, path, kind)
+            return ErrorResponse(404, "Ignition file not found", WebKind.IGNITION)
+        return _ignition(case, name, token)
+    if path.rpartition("/")[2] == AUTOEXEC:
+        return _autoexec(case)
+    return _file(case, path)
 
 
-def normal_path(target: str) -> str | Refusal:
-    """Return the path of a request target, decoded, with single slashes and none at its start.
-
-    A doubled slash is read as one, since firmware and hand-written URLs have
-    them and some clients follow no redirect.
-    """
-    absolute = _ABSOLUTE_FORM.match(target)  # RFC 9112 section 3.2.2
-    path = re.split("[?#]", target[absolute.end() :] if absolute else target, maxsplit=1)[0]
-    if not path.startswith("/"):
-        return Refusal(400, "the request target is no path")
-    if _BAD_ESCAPE.search(path):
-        return Refusal(400, "the path has a % without two hexadecimal digits")
-    try:
-        # The parser hands on octets past ASCII as lone surrogates.
-        decoded = unquote_to_bytes(path.encode("utf-8", "surrogateescape")).decode("utf-8")
-    except UnicodeError:
-        return Refusal(400, "the path is not UTF-8")
-    if "\\" in decoded or not decoded.isprintable():
-        return Refusal(400, "the path has a backslash or a control character")
-    parts = [part for part in decoded.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        return Refusal(400, "the path has a parent step")
-    if any(part.startswith(".") for part in parts):
-        return Refusal(404, "names that begin with a dot are not served")
-    if not parts or decoded.endswith(("/", "/.")):
-        return Refusal(404, "directories are not listed")
-    return "/".join(parts)
+def ignition_files(table: WebTable) -> list[ReadFirst]:
+    """Return the Ignition files that are kept in memory, so that no client waits for the first read of one."""
+    return [ReadFirst(site, name) for site in table.sites for name in IGNITION_FILES]
 
 
-def script_kind(asked: Script, installation: Installation | None, *, may_go_on: bool) -> WebKind:
-    """Return which script the client gets now; *may_go_on* is False while the machine config server is awaited."""
-    if asked.host is None:
-        return asked.what
-    order = _order(asked.host, installation)
-    if order is Order.LOCAL:
-        return WebKind.LOCAL
-    if order is Order.HOLD:
-        return WebKind.WAIT
-    if asked.is_menu:
-        return WebKind.MENU
-    return WebKind.SCRIPT if may_go_on or asked.host.wait is None else WebKind.WAIT
+def host_of(table: WebTable, client: str) -> WebHost | None:
+    """Return the host whose address the client has, or None for a stranger."""
+    return table.hosts.get(client)
 
 
-def script(asked: Script, kind: WebKind, installation: Installation | None) -> bytes | Refusal:
-    """Return the script of that *kind*."""
-    host = asked.host
-    if host is None:
-        return asked.content
-    if kind is WebKind.MENU:
-        return host.menu
-    if kind is WebKind.LOCAL:
-        return host.local
-    if kind is WebKind.WAIT:
-        return host.hold if _order(host, installation) is Order.HOLD or host.wait is None else host.wait
-    if len(host.install) > 1 and (installation is None or not installation.token):
-        why = f"the installation of {host.host.name} has not begun"
-        return Refusal(503, why, WebKind.SCRIPT, AWAITED_SECONDS)
-    return (installation.token.encode() if installation else b"").join(host.install)
-
-
-def waits_for_machine_config(asked: Asked | Refusal, installation: Installation | None) -> bool:
-    """Return whether the answer depends on the machine config server's being up."""
-    return (
-        isinstance(asked, Script)
-        and not asked.is_menu
-        and asked.host is not None
-        and asked.host.wait is not None
-        and _order(asked.host, installation) is Order.INSTALL
-    )
-
-
-def refused(refusal: Refusal, method: str) -> Answer:
-    """Return a refusal as an answer, with its reason as text."""
-    body = f"{refusal.why}\n".encode()
+def http_response(error: ErrorResponse, method: str) -> Response:
+    """Return *error* with its headers and its reason as text."""
+    body = f"{error.why}\n".encode()
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
         "Content-Length": str(len(body)),
-        "Cache-Control": "no-store",
+        "Cache-Control": "no-store",  # 404 may be cached by default, and the file may come (RFC 9110 section 15.1)
     }
-    if refusal.status == 503:
-        headers["Retry-After"] = str(refusal.retry_seconds)
-    if refusal.status == 405:
-        headers["Allow"] = ", ".join(METHODS)
-    return Answer(refusal.status, headers, () if method == "HEAD" else (body,))
+    if error.status == 503:
+        headers["Retry-After"] = str(error.retry_seconds)
+    if error.status == 405:
+        headers["Allow"] = ", ".join(METHODS)  # required (RFC 9110 section 15.5.6)
+    return Response(error.status, headers, () if method == "HEAD" else (body,))
 
 
-def content_type(path: str) -> str:
-    """Return the media type of the file *path*."""
-    # UEFI HTTP Boot tells an EFI program from a disk image by it.
-    if path.lower().endswith(".efi"):
-        return "application/efi"
-    return "application/octet-stream"
+def damage(site: Site, path: str, sha256: str | None) -> ErrorResponse | None:
+    """Return why the image *path* of *site*, whose file has that *sha256*, is not served; None if it may be.
+
+    An image whose sum is not known yet is served: hashing a GiB takes seconds, and
+    a machine that boots in the meantime would be turned away from a good image.
+    """
+    expected = site.sha256.get(path)
+    if expected is None or sha256 is None or sha256 == expected:
+        return None
+    why = f"the sha256 of {site.images / path} is {sha256}, cluster.yaml expects {expected}; download it again"
+    # 503, because the operator can replace the file and coreos-installer repeats 503 until then.
+    return ErrorResponse(503, why, site.kinds.get(path, WebKind.OTHER), NO_FILE_SECONDS)
 
 
-def _own_script(table: WebTable, host: WebHost | None, name: str) -> Script | Refusal:
+def most_telling(failures: Sequence[ErrorResponse]) -> ErrorResponse:
+    """Return the one of several *failures*, a place each, that says most: a file that exists and cannot be served."""
+    return next((failure for failure in failures if failure.status != 404), failures[0])
+
+
+# Scripts
+
+
+def _menu(case: _Case) -> Judgement:
+    if case.host is None:
+        menu = case.table.stranger(case.request.client)[1]
+        return SendScript(menu, WebKind.MENU, case.table.sites[0].made_at)
+    return _scripts_of(case.host, case) or SendScript(case.host.menu, WebKind.MENU, case.host.site.made_at)
+
+
+def _autoexec(case: _Case) -> Answer:
+    content = case.host.autoexec if case.host else case.table.stranger(case.request.client)[2]
+    return SendScript(content, WebKind.OTHER, case.table.sites[0].made_at)
+
+
+def _own_script(case: _Case, name: str) -> Judgement:
     try:
-        owner = table.hosts_by_mac.get(MacAddress.parse(name).hyphenated)
+        owner = case.table.hosts_by_mac.get(MacAddress.parse(name).hyphenated)
     except ValueError:
-        return Refusal(404, "scripts are named by MAC address, as 52-54-00-12-34-56.ipxe", WebKind.SCRIPT)
+        return ErrorResponse(404, "scripts are named by MAC address, as 52-54-00-12-34-56.ipxe", WebKind.SCRIPT)
     if owner is None:
-        return Refusal(404, "no host in cluster.yaml has this MAC address", WebKind.SCRIPT)
-    if owner is not host:
-        why = f"this script is given to {owner.host.address} alone; `ocp-appliance render script` prints it"
-        return Refusal(403, why, WebKind.SCRIPT)
-    return Script(owner, False)
+        return ErrorResponse(404, "no host in cluster.yaml has this MAC address", WebKind.SCRIPT)
+    # The script names the path of the host's Ignition file, so nobody else gets it.
+    if owner is not case.host:
+        why = f"this script is served to {owner.host.address} only; `ocp-appliance render script` prints it"
+        return ErrorResponse(403, why, WebKind.SCRIPT)
+    return _scripts_of(owner, case) or _install_script(owner, case)
+
+
+def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:
+    """Return the script that keeps *host* from installing, or None if it may install."""
+    match _order(host, case.installation()):
+        case Order.LOCAL:
+            return SendScript(host.local, WebKind.LOCAL, host.site.made_at)
+        case Order.HOLD:
+            return SendScript(host.hold, WebKind.WAIT, host.site.made_at)
+        case Order.INSTALL:
+            return None
+
+
+def _install_script(host: WebHost, case: _Case) -> Judgement:
+    made_at = host.site.made_at
+    event = None
+    if host.wait is not None:
+        finding = case.found.machine_config
+        if finding is None:
+            return ProbeFirst(host.host.name, host.site.machine_config)
+        if not _may_go_on(finding):
+            return SendScript(host.wait, WebKind.WAIT, made_at)
+        event = None if finding.answers else _wait_ended(host, finding.waited_seconds)
+    installation = case.installation()
+    token = installation.token if installation else ""
+    if len(host.install) > 1 and not token:
+        # Where another server gives out addresses, this request may be the first sign of the host.
+        if not case.found.has_begun:
+            return BeginFirst(WebKind.SCRIPT)
+        why = f"the installation of {host.host.name} has not begun"
+        return ErrorResponse(503, why, WebKind.SCRIPT, BEGUN_SECONDS)
+    return SendScript(token.encode().join(host.install), WebKind.SCRIPT, made_at, event)
+
+
+def _may_go_on(finding: MachineConfigFinding) -> bool:
+    return finding.answers or finding.waited_seconds >= LONGEST_WAIT_SECONDS
+
+
+def _wait_ended(host: WebHost, seconds: float) -> WaitEnded:
+    address, port = host.site.machine_config[0]
+    return WaitEnded(host.host.name, f"{address}:{port} did not answer for {seconds:.0f} s")
 
 
 def _order(host: WebHost, installation: Installation | None) -> Order:
     if installation is not None:
         return installation.order
     return Order.LOCAL if host.host.install is Install.NEVER else Order.INSTALL
+
+
+# Ignition
+
+
+def _plain_ignition(case: _Case, name: str) -> Judgement:
+    """Judge a path without token, which an operator checks with HEAD and no machine uses."""
+    if case.request.method != "HEAD":
+        why = "Ignition is served only at the path that a host's own script names; this one answers HEAD"
+        return ErrorResponse(403, why, WebKind.IGNITION)
+    return _from_disk(case, name, missing_status=404, shown_path="")
+
+
+def _ignition(case: _Case, name: str, token: str) -> Judgement:
+    shown_path = f"/{IGNITION}/…/{name}"
+    found = _ignition_finding(case, name)
+    verdict = ignition_verdict(
+        case.host.host if case.host else None,
+        case.installation(),
+        name,
+        token,
+        # The guard looks at this last. Before the file was read it judges everything else, so that a client
+        # that may not have the file causes no read and learns nothing about it.
+        expires_at=found.expires_at if found else None,
+        now=case.now,
+        serve_expired=case.site.serve_expired,
+    )
+    if verdict.status != 200:
+        return ErrorResponse(verdict.status, verdict.why, WebKind.IGNITION, verdict.retry_seconds, shown_path)
+    # coreos-installer gives up for good at 404 and repeats 503, and the operator may still bring the file.
+    return _from_disk(case, name, missing_status=503, shown_path=shown_path)
+
+
+def _from_disk(case: _Case, name: str, *, missing_status: int, shown_path: str) -> Judgement:
+    site, found = case.site, _ignition_finding(case, name)
+    if found is None:
+        return ReadFirst(site, name)
+    if found.problem is not None:
+        why = f"{site.ignition(name)} cannot be served: {found.problem}"
+        return ErrorResponse(missing_status, why, WebKind.IGNITION, NO_FILE_SECONDS, shown_path)
+    return SendIgnition(site, name, shown_path)
+
+
+def _ignition_finding(case: _Case, name: str) -> IgnitionFinding | None:
+    """Return what is known of the file *name* of the client's cluster, which may have changed by a reload."""
+    found = case.found.ignition
+    is_it = found is not None and found.asked.site is case.site and found.asked.name == name
+    return found if is_it else None
+
+
+# Files
+
+
+def _file(case: _Case, path: str) -> SendFile:
+    site = case.site
+    # All clusters share one tree of URLs, and a client's own cluster comes first.
+    sites = (site, *(other for other in case.table.sites if other is not site))
+    kind = next((site.kinds[path] for site in sites if path in site.kinds), WebKind.OTHER)
+    # A name that cluster.yaml gives an image is that image, whatever lies among the boot loaders.
+    return SendFile(path, kind, content_type(path), tuple(Place(site, path in site.kinds) for site in sites))

@@ -1,6 +1,6 @@
-"""Conditional and range requests: which bytes of a file an answer holds (RFC 9110 sections 13 and 14).
+"""Conditional and range requests: which bytes of a file a response contains (RFC 9110 sections 13 and 14).
 
-Pure and total: whatever stands in a header, the result is an Answer.
+Pure and total: whatever a header contains, the result is a Response.
 """
 
 import re
@@ -12,10 +12,10 @@ from functools import lru_cache
 from hashlib import blake2s
 from typing import TypeAlias
 
-# A client that resumes asks for one range, iPXE's SAN boot for one; more than this is somebody's
-# attempt to make a small request dear (RFC 9110 section 17.15).
+# A client that resumes a download asks for one range, and so does iPXE's SAN boot. More than this is an attempt to make
+# a small request expensive (RFC 9110 section 17.15).
 MAX_RANGES = 16
-MAX_RANGE_DIGITS = 19  # of a 64-bit offset
+MAX_RANGE_DIGITS = 19  # of a signed 64-bit offset; int() itself raises past 4,300
 
 CONDITIONS = ("If-Match", "If-Unmodified-Since", "If-None-Match", "If-Modified-Since", "If-Range", "Range")
 
@@ -26,7 +26,7 @@ _ETAG = re.compile(r'(W/)?("[^"]*")')
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """What stands at a path: how long, how old, and by which names a client may know it again."""
+    """The representation at a path: how long it is, and what a client can recognise it by."""
 
     size: int  # bytes
     etag: str  # strong, in its quotes
@@ -36,7 +36,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Bytes of the entity."""
+    """A run of bytes of the entity."""
 
     first: int
     size: int
@@ -46,25 +46,25 @@ Part: TypeAlias = Slice | bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer's status, headers, and what its body is made of."""
+class Response:
+    """A status, its headers, and what the body consists of."""
 
     status: int
     headers: Mapping[str, str]
-    parts: tuple[Part, ...] = ()  # of a GET; HEAD has none
+    parts: tuple[Part, ...] = ()  # of a GET; a response to HEAD has no body
 
 
-@lru_cache(maxsize=256)  # a fleet fetches the same few files; it takes 5 µs
+@lru_cache(maxsize=256)  # a fleet downloads the same few files, and formatting takes 5 µs
 def _http_date(seconds: int) -> str:
-    """Return a time as headers have it (RFC 9110 section 5.6.7)."""
+    """Return a time in the form of HTTP headers (RFC 9110 section 5.6.7)."""
     return formatdate(seconds, usegmt=True)
 
 
-def respond(entity: Entity, method: str, headers: Mapping[str, str]) -> Answer:
-    """Return the answer to a GET or HEAD of *entity*.
+def respond(entity: Entity, method: str, headers: Mapping[str, str]) -> Response:
+    """Return the response to a GET or HEAD of *entity*.
 
-    *headers* holds those of CONDITIONS that the request has, a repeated one
-    joined by commas.
+    *headers* contains those of CONDITIONS that the request has; a field that
+    occurs several times is joined by commas (RFC 9110 section 5.3).
     """
     common = {
         "Accept-Ranges": "bytes",
@@ -72,25 +72,27 @@ def respond(entity: Entity, method: str, headers: Mapping[str, str]) -> Answer:
         "Last-Modified": _http_date(entity.modified),
         "Content-Type": entity.content_type,
     }
+    # The order of these checks is that of RFC 9110 section 13.2.2.
     if headers:
         if not _preconditions_hold(entity, headers):
-            return Answer(412, common | {"Content-Length": "0"})
+            return Response(412, common | {"Content-Length": "0"})
         if _is_unchanged(entity, headers):
-            return Answer(304, {name: value for name, value in common.items() if name != "Content-Type"})
+            # A 304 has no body, and its client knows the type of what it has (RFC 9110 section 15.4.5).
+            return Response(304, {name: value for name, value in common.items() if name != "Content-Type"})
         # Ranges are defined for GET alone (RFC 9110 section 14.2).
         if method == "GET" and "Range" in headers and _range_is_current(entity, headers):
             wanted = slices(headers["Range"], entity.size)
             if wanted is not None:
                 return _partial(entity, wanted, common)
     whole = (Slice(0, entity.size),) if method == "GET" and entity.size else ()
-    return Answer(200, common | {"Content-Length": str(entity.size)}, whole)
+    return Response(200, common | {"Content-Length": str(entity.size)}, whole)
 
 
 def slices(header: str, size: int) -> list[Slice] | None:
-    """Return the slices of an entity of *size* bytes that a Range header asks for; [] when it has none of them.
+    """Return the slices of an entity of *size* bytes that a Range header asks for; [] if all lie past its end.
 
-    None says that the header is to be ignored: another unit, malformed, or
-    more work than the whole (RFC 9110 section 14.2).
+    None means that the header must be ignored and the whole sent: it has another
+    unit, is malformed, or asks for more than the whole (RFC 9110 section 14.2).
     """
     match = _RANGES.fullmatch(header)
     if not match:
@@ -101,17 +103,17 @@ def slices(header: str, size: int) -> list[Slice] | None:
         return None
     found: list[Slice] = []
     for spec in specs:
-        one = _slice(spec, size)
-        if one is None:
+        part = _slice(spec, size)
+        if part is None:
             return None
-        if one.size:
-            found.append(one)
-    # Overlapping ranges would send more than there is.
-    return found if sum(one.size for one in found) <= size else None
+        if part.size:
+            found.append(part)
+    # Overlapping ranges would make the response longer than the entity.
+    return found if sum(part.size for part in found) <= size else None
 
 
 def _slice(spec: str, size: int) -> Slice | None:
-    """Return what one range takes of *size* bytes, of size 0 when that is nothing; None when it is malformed."""
+    """Return the slice of *size* bytes that a range-spec names, of size 0 if it is past the end; None if malformed."""
     match = _RANGE.fullmatch(spec)
     if not match or max(map(len, match.groups())) > MAX_RANGE_DIGITS:
         return None
@@ -121,52 +123,54 @@ def _slice(spec: str, size: int) -> Slice | None:
     if first:
         start = min(int(first), size)
         return Slice(start, min(int(last) + 1, size) - start if last else size - start)
+    # A suffix range: the last so many bytes.
     if last:
         length = min(int(last), size)
         return Slice(size - length, length)
     return None
 
 
-def _partial(entity: Entity, wanted: list[Slice], common: dict[str, str]) -> Answer:
+def _partial(entity: Entity, wanted: list[Slice], common: dict[str, str]) -> Response:
     if not wanted:
-        return Answer(416, {"Content-Range": f"bytes */{entity.size}", "Content-Length": "0"})
+        return Response(416, {"Content-Range": f"bytes */{entity.size}", "Content-Length": "0"})
     if len(wanted) == 1:
-        one = wanted[0]
-        headers = common | {"Content-Range": _content_range(one, entity), "Content-Length": str(one.size)}
-        return Answer(206, headers, (one,))
-    # Unlikely in the body, and the same for the same answer.
+        (part,) = wanted
+        headers = common | {"Content-Range": _content_range(part, entity), "Content-Length": str(part.size)}
+        return Response(206, headers, (part,))
+    # Multipart (RFC 9110 section 14.6). A hash is unlikely to occur in the body, and equal requests get equal bytes.
     boundary = blake2s(repr((entity, wanted)).encode(), digest_size=16).hexdigest()
     parts: list[Part] = []
-    for one in wanted:
+    for part in wanted:
         head = (
             f"\r\n--{boundary}\r\nContent-Type: {entity.content_type}\r\n"
-            f"Content-Range: {_content_range(one, entity)}\r\n\r\n"
+            f"Content-Range: {_content_range(part, entity)}\r\n\r\n"
         )
-        parts += [head.encode(), one]
+        parts += [head.encode(), part]
     parts.append(f"\r\n--{boundary}--\r\n".encode())
-    length = sum(part.size if isinstance(part, Slice) else len(part) for part in parts)
+    length = sum(each.size if isinstance(each, Slice) else len(each) for each in parts)
     headers = common | {
         "Content-Type": f"multipart/byteranges; boundary={boundary}",
         "Content-Length": str(length),
     }
-    return Answer(206, headers, tuple(parts))
+    return Response(206, headers, tuple(parts))
 
 
-def _content_range(one: Slice, entity: Entity) -> str:
-    return f"bytes {one.first}-{one.first + one.size - 1}/{entity.size}"
+def _content_range(part: Slice, entity: Entity) -> str:
+    return f"bytes {part.first}-{part.first + part.size - 1}/{entity.size}"
 
 
 def _preconditions_hold(entity: Entity, headers: Mapping[str, str]) -> bool:
-    """Return whether If-Match, or else If-Unmodified-Since, lets the request be answered."""
+    """Return whether If-Match, or without it If-Unmodified-Since, allows the request."""
     if "If-Match" in headers:
-        # A weak tag never matches here (RFC 9110 section 13.1.1).
+        # By strong comparison, in which a weak tag never matches (RFC 9110 section 13.1.1).
         return headers["If-Match"].strip() == "*" or entity.etag in _strong_tags(headers["If-Match"])
     since = _seconds(headers.get("If-Unmodified-Since"))
     return since is None or entity.modified <= since
 
 
 def _is_unchanged(entity: Entity, headers: Mapping[str, str]) -> bool:
-    """Return whether the client has this very entity already, by If-None-Match or else If-Modified-Since."""
+    """Return whether the client already has this entity, by If-None-Match or without it If-Modified-Since."""
+    # By weak comparison, which ignores the W/ (RFC 9110 section 13.1.2).
     if "If-None-Match" in headers:
         known = headers["If-None-Match"]
         return known.strip() == "*" or entity.etag in (tag for _, tag in _ETAG.findall(known))
@@ -175,7 +179,7 @@ def _is_unchanged(entity: Entity, headers: Mapping[str, str]) -> bool:
 
 
 def _range_is_current(entity: Entity, headers: Mapping[str, str]) -> bool:
-    """Return whether the client's part is of this entity, so that a range of it helps (RFC 9110 section 13.1.5)."""
+    """Return whether the part that the client has is of this entity, so that a range completes it (section 13.1.5)."""
     condition = headers.get("If-Range", "").strip()
     if not condition:
         return True
@@ -189,7 +193,7 @@ def _strong_tags(header: str) -> list[str]:
 
 
 def _seconds(date: str | None) -> int | None:
-    """Return an HTTP date in seconds UTC, or None when there is none or it is none."""
+    """Return an HTTP date in seconds UTC, or None if it is missing or malformed."""
     if not date:
         return None
     try:

@@ -1,32 +1,51 @@
-"""The web server: its sockets, and the order in which a request is judged."""
+"""The web server's sockets, and the reads, probes and answers that `protocol.judge` asks for. It decides nothing."""
 
 import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from aiohttp import web
 
 from appliance import sockets
-from appliance.boot.loaders import find_loader
-from appliance.events import Event, WaitEnded, WebKind
-from appliance.files import Identity, UnservableError, open_below
-from appliance.install.guard import ignition_verdict
-from appliance.install.lifecycle import Installation, Order
-from appliance.model import Host, Listen
-from appliance.tables import Live
-from appliance.web import protocol
-from appliance.web.compile import Site, WebHost
-from appliance.web.connections import Connections
-from appliance.web.exchange import Desk, Exchange
-from appliance.web.ignition import IgnitionShelf
-from appliance.web.machineconfig import LONGEST_WAIT_SECONDS, MachineConfigProbe
+from appliance.events import Event
+from appliance.install.lifecycle import Installation
+from appliance.model import Listen
+from appliance.web.answers import (
+    IGNITION_TYPE,
+    NO_FINDINGS,
+    BeginFirst,
+    ErrorResponse,
+    Findings,
+    HttpRequest,
+    IgnitionFinding,
+    MachineConfigFinding,
+    ProbeFirst,
+    ReadFirst,
+    SendFile,
+    SendIgnition,
+    SendScript,
+)
+from appliance.web.compile import WebTable
+from appliance.web.connections import HttpConnections
+from appliance.web.exchange import Exchange, ExchangeContext
+from appliance.web.ignition import IgnitionFile, IgnitionShelf
+from appliance.web.machineconfig import MachineConfigProbe
+from appliance.web.opening import Opened, entity_of, open_first
+from appliance.web.protocol import host_of, ignition_files, judge
+from appliance.web.waits import Polls, Waits
 from appliance.web.watch import ImageWatch
 
 WATCH_SECONDS = 2.0  # between two looks at the files on disk
 SHUTDOWN_SECONDS = 0.2  # for what is under way when we are cancelled; drain() gave it its time
-NO_FILE_SECONDS = 30  # until a host asks again for an Ignition file that the operator has not put there
+
+Written = Callable[[str], Awaitable[None]]
+
+
+async def already_written(_host: str) -> None:
+    """Return at once: the state was on disk before its event's listener returned."""
 
 
 class WebServer:
@@ -36,29 +55,42 @@ class WebServer:
     kind being a WebKind's value, and ("connection", "turned away").
     """
 
-    def __init__(self, live: Live, listen: Listen, publish: Callable[[Event], None]) -> None:
-        """Open the sockets; raises ListenError."""
+    def __init__(
+        self,
+        table: Callable[[], WebTable],
+        installations: Mapping[str, Installation],
+        listen: Listen,
+        publish: Callable[[Event], None],
+        written: Written = already_written,
+    ) -> None:
+        """Open the sockets. Raises ListenError.
+
+        *table* returns what is served now. *written* is awaited with a host's full
+        name before a script or Ignition goes out to it, and returns once the state
+        that this answer depends on would survive a crash.
+        """
         self.counts: Counter[tuple[str, ...]] = Counter()
-        self._live = live
+        self._table = table
+        self._installations = installations
         self._publish = publish
         self._sockets = [
             sockets.tcp_server(endpoint.address, endpoint.port, setting="listen.http") for endpoint in listen.http
         ]
         self._servers: list[asyncio.Server] = []
-        self._connections: Connections | None = None
-        self._desk = Desk(publish, self.counts)
+        self._connections: HttpConnections | None = None
+        self._context = ExchangeContext(publish, self.counts, written)
         self._idle = asyncio.Event()
         self._idle.set()
         self._images = ImageWatch(publish)
         self._ignition = IgnitionShelf(publish)
         self._probes: dict[tuple[tuple[str, int], ...], MachineConfigProbe] = {}
-        self._waiting: dict[str, tuple[int, float]] = {}  # by host: its installation, since when (loop clock)
-        self._polling: dict[str, tuple[int, Order]] = {}  # by host whose last script told it to wait: then
+        self._waits = Waits()
+        self._polls = Polls()
 
     async def run(self) -> None:
         """Serve until cancelled."""
         loop = asyncio.get_running_loop()
-        self._connections = Connections(self._serve, self._malformed)
+        self._connections = HttpConnections(self._serve, self._malformed)
         try:
             for sock in self._sockets:
                 server = await loop.create_server(self._connections, sock=sock, backlog=sockets.BACKLOG)
@@ -73,7 +105,7 @@ class WebServer:
             await self._connections.shutdown(SHUTDOWN_SECONDS)
 
     async def drain(self, seconds: float) -> None:
-        """Take no new connection, end those that idle, and wait at most *seconds* for the others."""
+        """Accept no new connections, close the idle ones, and wait at most *seconds* for the others."""
         for server in self._servers:
             server.close()
         if self._connections is not None:
@@ -84,18 +116,19 @@ class WebServer:
         except TimeoutError:
             return
 
-    async def _watch(self, connections: Connections) -> None:
+    async def _watch(self, connections: HttpConnections) -> None:
         """Look at the files that cluster.yaml names, again and again."""
         while True:
-            for site in self._live.tables.web.sites:
-                for name in protocol.IGNITION_FILES:
-                    await self._ignition.get(site.ignition(name), site.domain)
+            table = self._table()
+            for wanted in ignition_files(table):
+                await self._read(wanted)
+            for site in table.sites:
                 await self._images.look(site)
             self.counts["connection", "turned away"] = connections.turned_away
             await asyncio.sleep(WATCH_SECONDS)
 
     def _malformed(self, request: web.BaseRequest, why: str) -> web.StreamResponse:
-        return Exchange(self._desk, request, "").malformed(why)
+        return Exchange(self._context, request, "").malformed(why)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._connections is not None
@@ -106,155 +139,87 @@ class WebServer:
             return await self._answer(request)
         finally:
             busy.discard(connection)
+            # For drain(), which waits until no request is being answered.
             if not busy:
                 self._idle.set()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        table = self._live.tables.web
-        client = request.remote or ""
-        known = table.hosts.get(client)
-        exchange = Exchange(self._desk, request, known.host.name if known else "")
-        if request.method not in protocol.METHODS:
-            return await exchange.refuse(protocol.Refusal(405, "only GET and HEAD are served"))
-        asked = protocol.asked_for(table, client, request.raw_path)
-        may_go_on = True
-        if known is not None and protocol.waits_for_machine_config(asked, self._installation(known)):
-            may_go_on = await self._may_go_on(known)
-            # A reload may have come between.
-            asked = protocol.asked_for(self._live.tables.web, client, request.raw_path)
-        if isinstance(asked, protocol.Script):
-            return await self._send_script(exchange, asked, may_go_on=may_go_on)
-        if isinstance(asked, protocol.Ignition):
-            return await self._send_ignition(exchange, asked, known.host if known else None)
-        if isinstance(asked, protocol.File):
-            return await self._send_file(exchange, asked)
-        return await exchange.refuse(asked)
+        """Find out what the judge lacks until it has an answer, and send that.
 
-    async def _send_script(self, exchange: Exchange, asked: protocol.Script, *, may_go_on: bool) -> web.StreamResponse:
-        installation = self._installation(asked.host)
-        exchange.what = protocol.script_kind(asked, installation, may_go_on=may_go_on)
-        exchange.is_quiet = self._repeats_poll(exchange, installation)
-        body = protocol.script(asked, exchange.what, installation)
-        exchange.start(0 if isinstance(body, protocol.Refusal) else len(body))
-        if isinstance(body, protocol.Refusal):
-            # That may have been the first word of the host, and have begun its installation.
-            body = protocol.script(asked, exchange.what, self._installation(asked.host))
-        if isinstance(body, protocol.Refusal):
-            return await exchange.refuse(body)
-        site = asked.host.site if asked.host else self._live.tables.web.sites[0]
-        return await exchange.send_text(body, site.made_at)
+        Ends: each finding is asked for once, or once more after a reload.
+        """
+        asked = HttpRequest(request.method, request.raw_path, request.remote or "")
+        # Events name the host that the client's address belonged to when its request came.
+        host = host_of(self._table(), asked.client)
+        exchange = Exchange(self._context, request, host.host.name if host else "")
+        found = NO_FINDINGS
+        ignition: IgnitionFile | None = None
+        while True:
+            match judge(asked, self._table(), self._installations, time.time(), found):
+                case ProbeFirst() as wanted:
+                    found = replace(found, machine_config=await self._probe(wanted))
+                case ReadFirst() as wanted:
+                    ignition = await self._read(wanted)
+                    found = replace(found, ignition=self._finding(wanted, ignition))
+                case BeginFirst(kind):
+                    exchange.kind = kind
+                    exchange.start(0)
+                    found = replace(found, has_begun=True)
+                case SendScript() as answer:
+                    return await self._send_script(exchange, answer, found)
+                case SendIgnition() as answer:
+                    assert ignition is not None  # the judge has a finding that says so
+                    return await self._send_ignition(exchange, answer, ignition)
+                case SendFile() as answer:
+                    return await self._send_file(exchange, answer)
+                case ErrorResponse() as answer:
+                    return await exchange.refuse(answer)
 
-    async def _send_ignition(
-        self, exchange: Exchange, asked: protocol.Ignition, host: Host | None
-    ) -> web.StreamResponse:
-        exchange.what = WebKind.IGNITION
-        if asked.token is not None:
-            exchange.path = f"/ignition/…/{asked.name}"  # the token is a secret
-        path = asked.site.ignition(asked.name)
-        file = await self._ignition.get(path, asked.site.domain)
-        refusal = self._ignition_refusal(exchange, asked, host, file.facts.expires_at if file else None)
-        if refusal is not None:
-            return await exchange.refuse(refusal)
-        if file is None:
-            # coreos-installer gives up for good at a 404, but the operator may still bring the file.
-            status = 404 if asked.token is None else 503
-            why = f"{path} cannot be given: {self._ignition.problem(path, asked.site.domain)}"
-            return await exchange.refuse(protocol.Refusal(status, why, retry_seconds=NO_FILE_SECONDS))
-        entity = file.identity.entity("application/vnd.coreos.ignition+json")
+    async def _probe(self, wanted: ProbeFirst) -> MachineConfigFinding:
+        # All hosts of a cluster share a probe. A reload that changes its addresses adds one.
+        probe = self._probes.get(wanted.servers)
+        if probe is None:
+            probe = self._probes[wanted.servers] = MachineConfigProbe(wanted.servers)
+        answers = await probe.answers()
+        now = asyncio.get_running_loop().time()
+        waited = self._waits.seconds(wanted.host, self._installations, answers=answers, now=now)
+        return MachineConfigFinding(answers, waited)
+
+    async def _read(self, wanted: ReadFirst) -> IgnitionFile | None:
+        return await self._ignition.get(wanted.site.ignition(wanted.name), wanted.site.domain)
+
+    def _finding(self, wanted: ReadFirst, file: IgnitionFile | None) -> IgnitionFinding:
+        if file is not None:
+            return IgnitionFinding(wanted, expires_at=file.facts.expires_at)
+        return IgnitionFinding(wanted, self._ignition.problem(wanted.site.ignition(wanted.name), wanted.site.domain))
+
+    async def _send_script(self, exchange: Exchange, answer: SendScript, found: Findings) -> web.StreamResponse:
+        exchange.kind = answer.kind
+        # Before the event below, which may change the installation that this compares with.
+        exchange.is_quiet = self._polls.is_repeat(exchange.host, answer.kind, self._installations)
+        if answer.event is not None:
+            self._publish(answer.event)
+        # The event may begin a new try of the host. The reducer then keeps the token that is in this script already.
+        if not found.has_begun:
+            exchange.start(len(answer.content))
+        return await exchange.send_text(answer.content, answer.changed_at)
+
+    async def _send_ignition(self, exchange: Exchange, answer: SendIgnition, file: IgnitionFile) -> web.StreamResponse:
+        exchange.kind = answer.kind
+        exchange.path = answer.shown_path or exchange.path
+        entity = entity_of(file.identity, IGNITION_TYPE)
+        # The host counts as having the file from its first byte on. The body is a single write, so that after a crash
+        # at this point it most likely does; otherwise it asks again.
         exchange.start(entity.size)
         return await exchange.send_bytes(entity, file.content)
 
-    def _ignition_refusal(
-        self, exchange: Exchange, asked: protocol.Ignition, host: Host | None, expires_at: float | None
-    ) -> protocol.Refusal | None:
-        """Return why the client does not get the file now, or None."""
-        if asked.token is None:
-            if exchange.method == "HEAD":
-                return None
-            why = "only a host's own script names the path that gives it; HEAD is there for checking"
-            return protocol.Refusal(403, why)
-        verdict = ignition_verdict(
-            host,
-            self._live.installations.get(host.name) if host else None,
-            asked.name,
-            asked.token,
-            expires_at=expires_at,
-            now=time.time(),
-            serve_expired=asked.site.serve_expired,
-        )
-        if verdict.status == 200:
-            return None
-        return protocol.Refusal(verdict.status, verdict.why, retry_seconds=verdict.retry_seconds)
-
-    async def _send_file(self, exchange: Exchange, asked: protocol.File) -> web.StreamResponse:
-        exchange.what = asked.kind
-        try:
-            fd, identity = self._open(exchange, asked)
-        except UnservableError as error:
-            return await exchange.refuse(protocol.Refusal(error.status, str(error), retry_seconds=error.retry_seconds))
-        try:
-            return await exchange.send_file(identity.entity(protocol.content_type(asked.path)), fd)
-        finally:
-            os.close(fd)
-
-    def _open(self, exchange: Exchange, asked: protocol.File) -> tuple[int, Identity]:
-        """Return the file that the path names for this client, opened; raises UnservableError."""
-        failures: list[UnservableError] = []
-        for site in asked.sites:
-            try:
-                return self._open_at(exchange, asked.path, site)
-            except UnservableError as error:
-                failures.append(error)
-        # A file that is there and cannot be had says more than the places where it is not.
-        raise next((failure for failure in failures if failure.status != 404), failures[0])
-
-    def _open_at(self, exchange: Exchange, path: str, site: Site) -> tuple[int, Identity]:
-        loader = None if path in site.kinds else find_loader(path, site.data_dir)
-        if loader is not None:
-            exchange.what = WebKind.LOADER
-            real = loader.resolve()  # Debian has a link to /boot
-            return open_below(real.parent, real.name)
-        fd, identity = open_below(site.images, path)
-        expected = site.sha256.get(path)
-        found = self._images.sha256(site.images / path, identity)
-        if expected and found and found != expected:
-            os.close(fd)
-            why = f"{site.images / path} has the sha256 {found}, cluster.yaml says {expected}; fetch it again"
-            raise UnservableError(503, why)
-        return fd, identity
-
-    def _installation(self, host: WebHost | None) -> Installation | None:
-        return self._live.installations.get(host.host.name) if host is not None else None
-
-    def _repeats_poll(self, exchange: Exchange, installation: Installation | None) -> bool:
-        """Return whether the host was told to wait the last time too; the journal holds that once."""
-        if exchange.what is not WebKind.WAIT:
-            self._polling.pop(exchange.host, None)
-            return False
-        # An order in between, or a new installation, makes it news again: it may wait for something else now.
-        when = (installation.number, installation.order) if installation else (0, Order.INSTALL)
-        repeats = self._polling.get(exchange.host) == when
-        self._polling[exchange.host] = when
-        return repeats
-
-    async def _may_go_on(self, host: WebHost) -> bool:
-        """Return whether the host's cluster configures machines already, or the host has waited long enough."""
-        servers = host.site.machine_config
-        probe = self._probes.get(servers)
-        if probe is None:
-            probe = self._probes[servers] = MachineConfigProbe(servers)
-        name = host.host.name
-        if await probe.answers():
-            self._waiting.pop(name, None)
-            return True
-        now = asyncio.get_running_loop().time()
-        installation = self._installation(host)
-        number = installation.number if installation else 0
-        known_number, since = self._waiting.get(name, (-1, now))
-        if known_number != number:
-            self._waiting[name] = number, now
-            return False
-        if now - since < LONGEST_WAIT_SECONDS:
-            return False
-        self._publish(WaitEnded(name, f"nothing answered on {servers[0][0]}:{servers[0][1]} for {now - since:.0f} s"))
-        return True
+    async def _send_file(self, exchange: Exchange, answer: SendFile) -> web.StreamResponse:
+        match open_first(answer, self._images.sha256):
+            case Opened(fd, entity, kind):
+                exchange.kind = kind
+                try:
+                    return await exchange.send_file(entity, fd)
+                finally:
+                    os.close(fd)
+            case ErrorResponse() as error:
+                return await exchange.refuse(error)

@@ -1,7 +1,7 @@
-"""Bytes of a file to a client, by sendfile in slices.
+"""Files sent to clients by sendfile(2), in steps.
 
-One rule: all transfers together hold the loop for no longer than one turn's share,
-so that DNS, DHCP and TFTP answer between the slices of any number of them.
+One rule: all transfers together take a bounded share of each turn of the event
+loop, so that DNS, DHCP and TFTP are answered in between, however many there are.
 """
 
 import asyncio
@@ -11,39 +11,40 @@ from collections.abc import Callable
 
 from appliance.web.ranges import Slice
 
-# All transfers together send about this much in one turn of the loop: some 4 ms at 2 GiB/s.
+# All transfers together send about this much in a turn of the loop: 4 ms at 2 GiB/s.
 TURN_BYTES = 8 << 20
-# What fits into a socket's buffer in one go. With 256 KiB instead, a GiB to 64 clients takes 0.32 s of CPU
-# instead of 0.17: the file's pages are out of the cache again when the next client's turn comes.
+# About as much as a socket's buffer takes at once. With 256 KiB, sending a GiB to 64 clients takes 0.32 s of processor
+# time instead of 0.17, because the file's pages have left the processor's cache when the next client's turn comes.
 MIN_STEP_BYTES = 2 << 20
 STEPS_A_TURN = TURN_BYTES // MIN_STEP_BYTES
-READ_AHEAD_BYTES = 8 << 20  # so that the disk works while the network does
-COLD_STEP_BYTES = 256 << 10  # of what the disk has yet to bring: sendfile waits for it, and everybody with it
-# iPXE gives up after 120 s without a byte; a client that takes nothing for so long is gone, or does harm.
+READ_AHEAD_BYTES = 8 << 20  # keeps the disk busy while the network is
+# For pages that are not in memory yet. sendfile blocks until the disk has read them, and the loop with it.
+COLD_STEP_BYTES = 256 << 10
+# iPXE gives up after 120 s without a byte. A client that accepts no data for as long has gone or is hostile.
 STALL_SECONDS = 120.0
-PROGRESS_SECONDS = 0.5  # between two reports of one transfer
+PROGRESS_SECONDS = 0.5  # between two progress reports of one transfer
 
 
 class BrokenTransferError(Exception):
-    """The client is gone, or takes nothing; or the file is shorter than it was."""
+    """The client has gone or accepts no data, or the file became shorter."""
 
 
 class Sender:
-    """Sends slices of files, and shares the loop among all that it sends."""
+    """Sends slices of files, and divides each turn of the loop among all transfers."""
 
     def __init__(self) -> None:
-        # An epoll of our own inside the loop's: it hands out the sockets that can take more in turn, and only
-        # as many as one turn has room for. A watch by the loop for each would be called for all of them at once:
-        # 1,000 transfers then held the loop for 120 ms a turn, and every TFTP client beside them.
+        # An epoll inside the loop's epoll. It returns the writable sockets in rotation, and only as many as a turn
+        # has room for. With a loop.add_writer() for each socket, all callbacks would run in the same turn: with
+        # 1,000 transfers a turn then took 120 ms, in which TFTP clients timed out.
         self._epoll = select.epoll()
         self._transfers: dict[int, _Transfer] = {}  # by descriptor
 
     async def send(self, transport: asyncio.Transport, fd: int, part: Slice, progress: Callable[[int], None]) -> None:
         """Send *part* of the file *fd*.
 
-        *progress* hears how many of its bytes are out: now and then, at once when the
-        last one is, and when it broke off. The transport's own buffer must be empty.
-        Raises BrokenTransferError.
+        *progress* is called with the number of bytes sent: now and then, at once after
+        the last byte, and when the transfer breaks off. The transport's own buffer must
+        be empty, or its bytes would follow these. Raises BrokenTransferError.
         """
         loop = asyncio.get_running_loop()
         transfer = _Transfer(loop, transport, fd, part, progress)
@@ -77,8 +78,8 @@ class _Transfer:
         part: Slice,
         progress: Callable[[int], None],
     ) -> None:
-        # Another descriptor of the same socket: the transport closes its own whenever it likes, and the
-        # next connection would get the number.
+        # A second descriptor for the same socket: the transport may close its own at any time, and the next
+        # connection would get the same number.
         self.socket = os.dup(transport.get_extra_info("socket").fileno())
         self.done: asyncio.Future[None] = loop.create_future()
         self._loop = loop
@@ -87,21 +88,21 @@ class _Transfer:
         self._offset = part.first
         self._first = part.first
         self._end = part.first + part.size
-        self._looked_until = part.first  # what lies before this is in memory, or the disk was told to bring it
+        self._looked_until = part.first  # before this, pages are in memory or being read
         self._progress = progress
         self._reported_at = loop.time()
-        self._stalled_at = self._offset  # where it stood when the clock was last set
+        self._stalled_at = self._offset  # the offset when the timer was last started
         self._clock = loop.call_later(STALL_SECONDS, self._check_stall)
 
     def end(self) -> None:
-        """Let go of the socket, and tell how far it came if that is not all the way."""
+        """Close the descriptor, and report how much was sent if that is not everything."""
         os.close(self.socket)
         self._clock.cancel()
         if self._offset < self._end:
             self._progress(self._offset - self._first)
 
     def step(self, share: int) -> None:
-        """Send what the socket takes, up to *share* bytes."""
+        """Send what the socket accepts, up to about *share* bytes."""
         if self.done.done():
             return
         if self._transport.is_closing():
@@ -112,7 +113,7 @@ class _Transfer:
             self._look_ahead()
         if not _is_in_memory(self._fd, until - 1):
             until = min(self._offset + COLD_STEP_BYTES, until)
-        # Again while the client empties the buffer as fast as it fills: a wait for room costs more than the call.
+        # Repeat while the client empties the buffer as fast as it fills: another call is cheaper than another epoll.
         while self._offset < until:
             try:
                 sent = os.sendfile(self.socket, self._fd, self._offset, until - self._offset)
@@ -126,7 +127,8 @@ class _Transfer:
                 return
             self._offset += sent
         if self._offset >= self._end:
-            # In this very turn of the loop: a machine may have it all and be back with its next DISCOVER in the same.
+            # Reported before this turn ends: the machine's next DISCOVER may be handled in the same turn, and its
+            # answer depends on this transfer's being complete.
             self._progress(self._offset - self._first)
             self.done.set_result(None)
         elif (now := self._loop.time()) - self._reported_at >= PROGRESS_SECONDS:
@@ -134,7 +136,7 @@ class _Transfer:
             self._progress(self._offset - self._first)
 
     def _look_ahead(self) -> None:
-        # To ask takes 3 µs and to tell 126, which is a twentieth of what sending so much takes.
+        # The check takes 3 µs and fadvise 126, a twentieth of the time that sending so much takes.
         last = min(self._looked_until + READ_AHEAD_BYTES, self._end) - 1
         if not _is_in_memory(self._fd, last):
             os.posix_fadvise(self._fd, self._looked_until, READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
@@ -144,7 +146,7 @@ class _Transfer:
         if self.done.done():
             return
         if self._offset == self._stalled_at:
-            self._fail(f"the client took nothing for {STALL_SECONDS:g} seconds")
+            self._fail(f"the client accepted no data for {STALL_SECONDS:g} s")
             return
         self._stalled_at = self._offset
         self._clock = self._loop.call_later(STALL_SECONDS, self._check_stall)
@@ -157,7 +159,7 @@ _ONE_BYTE = (bytearray(1),)
 
 
 def _is_in_memory(fd: int, offset: int) -> bool:
-    """Whether the byte at *offset* can be read without waiting for the disk; True where the file system cannot tell."""
+    """Return whether the byte at *offset* can be read without the disk; True if the file system does not say."""
     try:
         os.preadv(fd, _ONE_BYTE, offset, os.RWF_NOWAIT)
     except BlockingIOError:

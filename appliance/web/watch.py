@@ -1,4 +1,4 @@
-"""The images on disk, looked at before a node does: readable, and what cluster.yaml says they are."""
+"""Images on disk, checked before a machine needs them: readable, and with the sha256 that cluster.yaml gives."""
 
 import asyncio
 import hashlib
@@ -12,13 +12,13 @@ from appliance.events import Event, FileUnservable, ImageDamaged, ImageVerified
 from appliance.files import Identity, UnservableError, current_identity, open_below
 from appliance.web.compile import Site
 
-# A file that is still being copied would be hashed over and over.
+# A file that was just written may still be growing, and would be hashed again and again.
 SETTLED_SECONDS = 3.0
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20  # large enough for hashlib to release the GIL for most of the time
 
 
 class ImageWatch:
-    """What is known of each image file, by what it was when it was looked at."""
+    """What is known of each image file in the state in which it was last read."""
 
     def __init__(self, publish: Callable[[Event], None]) -> None:
         self._publish = publish
@@ -27,16 +27,16 @@ class ImageWatch:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Let a hash that is being computed end now."""
+        """Abandon a hash that is being computed."""
         self._stopping.set()
 
     def sha256(self, path: Path, identity: Identity) -> str | None:
-        """Return the sha256 that the file has, in hex, or None while that is not known."""
+        """Return the file's sha256 in hex, or None while it is not known for a file with this *identity*."""
         known = self._hashes.get(path)
         return known[1] if known is not None and known[0] == identity else None
 
     async def look(self, site: Site) -> None:
-        """Look at every image that *site*'s cluster.yaml names, and tell what has changed."""
+        """Check every image in the cluster.yaml of *site*, and publish what has changed."""
         for name in site.kinds:
             path = site.images / name
             identity = self._readable(site.images, name)
@@ -52,7 +52,7 @@ class ImageWatch:
         try:
             fd, identity = open_below(root, name)
         except UnservableError as error:
-            # `validate` and the start tell of files that are not there at all.
+            # Files that do not exist are reported by `validate` and at the start.
             why = "" if error.status == 404 else str(error)
             if why and self._complaints.get(path) != why:
                 self._publish(FileUnservable("", str(path), why))
@@ -66,7 +66,7 @@ class ImageWatch:
         started = time.monotonic()
         found = await asyncio.to_thread(self._hash, path)
         if found is None or current_identity(path) != identity:
-            return  # it changed meanwhile, and is looked at again
+            return  # it changed in the meantime, and the next round reads it again
         self._hashes[path] = identity, found
         if found == expected:
             self._publish(ImageVerified("", str(path), found, time.monotonic() - started))

@@ -2,21 +2,39 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.install.lifecycle import Installation, Order
+from appliance.install.lifecycle import Installation, Order, Stage
+from appliance.web.answers import (
+    BeginFirst,
+    ErrorResponse,
+    Findings,
+    HttpRequest,
+    IgnitionFinding,
+    MachineConfigFinding,
+    ProbeFirst,
+    ReadFirst,
+)
 from appliance.web.compile import compile_web
-from appliance.web.protocol import Refusal, Script, asked_for, script, script_kind, waits_for_machine_config
+from appliance.web.protocol import judge
 from tests.clusters import reference_cluster
 from tests.web_server import fill, running
 
 TABLE = compile_web((reference_cluster(),))
+HOSTS = tuple(known.host.name for known in TABLE.hosts.values())
+OWN_PATHS = ("/ipxe/00-50-56-96-37-c8.ipxe", "/ipxe/00-50-56-96-6b-da.ipxe", "/ignition/x/master.ign", "/worker.ign")
+NOW = 1_700_000_000.0
 CLIENTS = st.sampled_from(["172.16.0.21", "172.16.0.31", "192.0.2.9", "", "::1", "junk"])
-INSTALLATIONS = st.one_of(
-    st.none(), st.builds(Installation, host=st.just("h"), token=st.text(max_size=8), order=st.sampled_from(Order))
+INSTALLATIONS = st.none() | st.builds(
+    Installation,
+    host=st.just("h"),
+    token=st.sampled_from(["", "x"]),
+    order=st.sampled_from(Order),
+    stage=st.sampled_from(Stage),
 )
 SEEDS = (
     b"GET /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -29,18 +47,42 @@ SEEDS = (
 )  # fmt: skip
 
 
-@given(client=CLIENTS, target=st.text(max_size=60), installation=INSTALLATIONS, may_go_on=st.booleans())
-def test_every_target_has_a_meaning_for_every_client(
-    client: str, target: str, installation: Installation | None, may_go_on: bool
+METHODS = st.sampled_from(["GET", "HEAD", "POST", ""])
+
+
+@given(
+    client=CLIENTS,
+    method=METHODS,
+    target=st.text(max_size=60),
+    installation=INSTALLATIONS,
+    answers=st.booleans(),
+    problem=st.none() | st.text(max_size=8),
+)
+def test_every_request_is_answered_after_a_few_findings(
+    client: str, method: str, target: str, installation: Installation | None, answers: bool, problem: str | None
 ) -> None:
-    for path in (target, "/" + target, f"/ipxe/{target}.ipxe", f"/ignition/{target}/master.ign"):
-        asked = asked_for(TABLE, client, path)
-        waits_for_machine_config(asked, installation)
-        if isinstance(asked, Script):
-            kind = script_kind(asked, installation, may_go_on=may_go_on)
-            assert isinstance(script(asked, kind, installation), bytes | Refusal)
-        elif isinstance(asked, Refusal):
-            assert 400 <= asked.status < 600
+    installations = {} if installation is None else dict.fromkeys(HOSTS, installation)
+    for path in (target, "/" + target, f"/ipxe/{target}.ipxe", f"/ignition/{target}/master.ign", *OWN_PATHS):
+        found = Findings()
+        for _ in range(4):  # one for each kind of finding, and the answer
+            judgement = judge(HttpRequest(method, path, client), TABLE, installations, NOW, found)
+            match judgement:
+                case ProbeFirst():
+                    assert found.machine_config is None
+                    found = replace(found, machine_config=MachineConfigFinding(answers))
+                case ReadFirst():
+                    assert found.ignition is None
+                    found = replace(found, ignition=IgnitionFinding(judgement, problem))
+                case BeginFirst():
+                    assert not found.has_begun
+                    found = replace(found, has_begun=True)
+                case ErrorResponse(status):
+                    assert 400 <= status < 600
+                    break
+                case _:
+                    break
+        else:
+            raise AssertionError(f"no answer to {path!r}: {judgement}")
 
 
 def mutated(seed: bytes, chance: random.Random) -> bytes:

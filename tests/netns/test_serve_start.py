@@ -89,7 +89,7 @@ def test_an_interface_that_is_not_there_is_told(here: Site) -> None:
     code, said = here.refused()
     assert (code, said.count("\n")) == (71, 1)
     assert "eno9" in said
-    assert said.endswith("there is no such interface; set listen.dhcp\n")
+    assert said.endswith("the interface does not exist; create it, or set listen.dhcp\n")
 
 
 def test_a_file_that_is_not_there_is_told(here: Site) -> None:

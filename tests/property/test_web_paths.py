@@ -5,7 +5,8 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.web.protocol import Refusal, normal_path
+from appliance.web.answers import ErrorResponse
+from appliance.web.target import normal_path
 
 PIECES = st.lists(
     st.sampled_from(["a", "..", ".", "", "%2e%2e", "%2e", "..%2f", "%5c", "\\", "%00", "b.img", "%252e%252e", "~"]),
@@ -17,7 +18,7 @@ NAMES = st.text(st.characters(exclude_characters="/\\", exclude_categories=("C",
 @given(pieces=PIECES)
 def test_path_never_leaves_its_root(pieces: list[str]) -> None:
     path = normal_path("/" + "/".join(pieces))
-    if not isinstance(path, Refusal):
+    if not isinstance(path, ErrorResponse):
         parts = path.split("/")
         assert not path.startswith("/")
         assert not {"..", ".", ""} & set(parts)
@@ -32,6 +33,6 @@ def test_any_ordinary_name_can_be_asked_for(names: list[str]) -> None:
 
 
 @given(target=st.text(max_size=80))
-def test_every_target_is_a_path_or_a_refusal(target: str) -> None:
+def test_every_target_is_a_path_or_an_error(target: str) -> None:
     path = normal_path(target)
     assert isinstance(path, str) or path.status in (400, 404)

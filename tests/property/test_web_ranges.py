@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.web.ranges import Answer, Entity, Slice, respond, slices
+from appliance.web.ranges import Entity, Response, Slice, respond, slices
 
 SIZES = st.integers(0, 300)
 SPECS = st.one_of(
@@ -21,7 +21,7 @@ def oracle(spec: str, content: bytes) -> bytes:
     return content[int(first) : int(last) + 1] if last else content[int(first) :]
 
 
-def body(answer: Answer, content: bytes) -> bytes:
+def body(answer: Response, content: bytes) -> bytes:
     return b"".join(
         content[part.first : part.first + part.size] if isinstance(part, Slice) else part for part in answer.parts
     )

@@ -70,6 +70,188 @@ def test_folder_of_a_protocol_has_its_three_files(protocol: str) -> None:
     assert {"compile.py", "protocol.py", "server.py"} <= found
 
 
+# The floors of the import graph, lowest first. A module imports from lower floors and from its own room, which is a
+# folder of appliance/ or a module beside them; so rooms on one floor know nothing of each other.
+FLOORS = (
+    {"allowance", "errors", "events", "model", "peers", "remembered", "share"},
+    {"boot", "files", "openshift", "sockets"},
+    {"install", "systemd"},
+    {"config", "dhcp", "dns", "logs", "state", "tftp", "web"},
+    {"registry", "tables"},
+    {"metrics", "recorder", "status"},
+    {"control", "dashboard"},
+    {"app"},
+    {"cli", "simulate"},
+    {"__main__"},
+)
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+# The commands are the way to the lab, and each is imported when it is called.
+SIDEWAYS = {("cli", "simulate")}
+
+
+def _room(module: str) -> str:
+    """Return the room of appliance.<room>…, or "" for the package itself, which holds the version alone."""
+    return module.removeprefix("appliance").removeprefix(".").partition(".")[0]
+
+
+def _imported_rooms(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {_room(alias.name) for alias in node.names if _top(alias.name) == "appliance"}
+        elif isinstance(node, ast.ImportFrom) and node.module == "appliance":
+            found |= {alias.name for alias in node.names if not alias.name.startswith("__")}
+        elif isinstance(node, ast.ImportFrom) and node.module and _top(node.module) == "appliance":
+            found.add(_room(node.module))
+    return found
+
+
+def _room_of_file(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def test_every_module_has_a_floor() -> None:
+    assert {_room_of_file(path) for path in MODULES} - {"__init__"} - set(FLOOR_OF) == set()
+
+
+def test_imports_lead_down_the_floors() -> None:
+    upward = [
+        f"{_name(path)} imports {room}"
+        for path in MODULES
+        if (own := _room_of_file(path)) != "__init__"
+        for room in sorted(_imported_rooms(path) - {own})
+        if FLOOR_OF[room] >= FLOOR_OF[own] and (own, room) not in SIDEWAYS
+    ]
+    assert upward == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "install").glob("*.py")), ids=lambda path: path.stem)
+def test_install_is_pure_throughout(path: Path) -> None:
+    """A date can be spelled without a clock, so that datetime is allowed and asking it for the time is not."""
+    assert {_top(module) for module in _imports(path)} & (BLIND_TO - {"datetime"}) == set()
+    asked = [node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+    assert {"now", "utcnow", "today"} & set(asked) == set()
+
+
+def test_sql_is_in_one_file() -> None:
+    assert [_name(path) for path in MODULES if "sqlite3" in path.read_text()] == ["appliance/state/sqlite.py"]
+
+
+# What a server.py may import besides its own folder, and why: it moves bytes and decides nothing.
+SERVER_IMPORTS = {
+    "appliance": {"sockets"},
+    "appliance.allowance": {"Allowance", "Allowances"},  # how many events clients may cause
+    "appliance.errors": {"ListenError"},
+    "appliance.events": None,  # to publish; test_server_decides_nothing looks at how each is used
+    "appliance.install.installation": {"Installation"},  # the type of what it hands on
+    "appliance.install.lifecycle": {"Installation"},
+    # The settings that its sockets are opened by; DHCP without a socket, or beside another server, looks for no rogue.
+    "appliance.model": {"DhcpMode", "Endpoint", "Listen"},
+    "appliance.remembered": None,  # replies to repeated requests
+    "appliance.sockets": None,
+}
+
+
+def server_decisions(source: str, protocol: str) -> list[str]:
+    """Return what the server.py of *protocol* with that *source* imports, or looks at, to decide by."""
+    tree = ast.parse(source)
+    found: list[tuple[int, str]] = []
+    events_used: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and _top(node.module or "") == "appliance":
+            names = {alias.name for alias in node.names}
+            events_used |= names if node.module == "appliance.events" else set()
+            found += [(node.lineno, f"imports {name}") for name in _not_for_servers(node.module or "", names, protocol)]
+    handed_on = _handed_on(tree)
+    for node in ast.walk(tree):
+        if node not in handed_on:
+            found += [(line, f"looks at {what}") for line, what in _looked_at(node, events_used)]
+    return [f"{line}: {what}" for line, what in sorted(set(found))]
+
+
+def _not_for_servers(module: str, names: set[str], protocol: str) -> list[str]:
+    own = f"appliance.{protocol}"
+    if module == own or module.startswith(f"{own}."):
+        return []
+    if module not in SERVER_IMPORTS:
+        return [module]
+    allowed = SERVER_IMPORTS[module]
+    return [] if allowed is None else [f"{module}.{name}" for name in sorted(names - allowed)]
+
+
+def _handed_on(tree: ast.AST) -> set[ast.AST]:
+    """Return the lookups installations.get that are an argument as they are: who is handed the result decides."""
+    arguments = [
+        argument
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for argument in [*node.args, *(keyword.value for keyword in node.keywords)]
+    ]
+    calls = [argument.func for argument in arguments if isinstance(argument, ast.Call)]
+    return {func for func in calls if isinstance(func, ast.Attribute) and func.attr == "get"}
+
+
+def _looked_at(node: ast.AST, event_names: set[str]) -> Iterator[tuple[int, str]]:
+    """Yield what *node* looks into: installations and tables are for handing on, events for making and publishing."""
+    if isinstance(node, ast.Attribute | ast.Subscript):
+        inner = [node.value]
+    elif isinstance(node, ast.Compare):
+        inner = [node.left, *node.comparators]
+    elif isinstance(node, ast.For | ast.comprehension):
+        inner = [node.iter]
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+        inner = [name for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)]
+    elif isinstance(node, ast.MatchClass | ast.MatchValue):
+        inner = [node.cls if isinstance(node, ast.MatchClass) else node.value]
+    else:
+        return
+    for value in inner:
+        name = value.attr if isinstance(value, ast.Attribute) else value.id if isinstance(value, ast.Name) else ""
+        if name.endswith("installations") or name in event_names:
+            yield value.lineno, name
+        # What a table has is for its server to read, as the names of its files; which table it is, is not.
+        if name == "table" and isinstance(node, ast.Compare):
+            yield value.lineno, name
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_server_decides_nothing(protocol: str) -> None:
+    assert server_decisions((PACKAGE / protocol / "server.py").read_text(), protocol) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from appliance.install.guard import ignition_verdict",
+        "from appliance.install.lifecycle import Order",
+        "from appliance.boot.loaders import find_loader",
+        "from appliance.tables import Tables",
+        "from appliance.dhcp.compile import DhcpTable",
+        "order = self._installations.get(host)",
+        "order = installations[host]",
+        "if host in self._installations: pass",
+        "from appliance.events import WebKind\nquiet = kind is WebKind.WAIT",
+        "from appliance.events import DnsAsked\nif isinstance(result.event, DnsAsked): pass",
+        "if table is not self._known_table: pass",
+    ],
+)
+def test_decision_in_a_server_is_found(line: str) -> None:
+    assert server_decisions(line, "web") != []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from appliance.web.protocol import judge\nanswer = judge(request, self._table(), self._installations, now)",
+        "from appliance.events import DnsAsked\nself._publish(DnsAsked(host, client=client, name=name))",
+        "self._sightings.note(host, self._installations.get(host))",
+        "for site in table.sites: pass",
+    ],
+)
+def test_moving_values_in_a_server_is_no_decision(line: str) -> None:
+    assert server_decisions(line, "web") == []
+
+
 def test_packet_libraries_are_for_compiling() -> None:
     used = {
         _name(path): {module for module in _imports(path) if _top(module) in PACKET_LIBRARIES}

@@ -88,7 +88,7 @@ async def test_socket_of_a_killed_appliance_is_replaced(tmp_path):
 
 
 async def test_second_appliance_is_refused(appliance):
-    with pytest.raises(ListenError, match="an appliance is running"):
+    with pytest.raises(ListenError, match="another appliance is running"):
         ControlServer(appliance.data_dir, appliance.registry, lambda: None)
 
 

@@ -37,7 +37,7 @@ def test_file_is_opened_with_what_identifies_it(root: Path) -> None:
     os.close(fd)
     facts = (root / "a.img").stat()
     assert identity.etag == f'"{facts.st_mtime_ns:x}-3-{facts.st_ino:x}"'
-    assert identity.entity("x/y").modified == int(facts.st_mtime)
+    assert identity.modified_ns == facts.st_mtime_ns
 
 
 def test_file_in_a_subdirectory_is_opened(root: Path) -> None:

@@ -15,8 +15,9 @@ from appliance.dns.protocol import own_answer
 from appliance.install.lifecycle import Installation
 from appliance.tftp.protocol import Terms, ack_datagram
 from appliance.tftp.transfer import Transfer
+from appliance.web.answers import HttpRequest, SendScript
 from appliance.web.compile import compile_web
-from appliance.web.protocol import Script, asked_for, script, script_kind
+from appliance.web.protocol import judge
 from tests.bench.dhcpprobe import discover
 from tests.bench.workload import AAAA, DOMAIN, A, query
 from tests.clusters import APPLIANCE, reference_cluster
@@ -113,13 +114,12 @@ def test_tftp_window_costs_no_more_than_its_ack() -> None:
 
 def test_script_is_made_from_finished_pieces() -> None:
     table = compile_web(CLUSTER)
-    installation = Installation(f"m1.{DOMAIN}", token="0123456789abcdef")
+    name = f"m1.{DOMAIN}"
+    installations = {name: Installation(name, token="0123456789abcdef")}
     target = f"/ipxe/{MAC.replace(':', '-')}.ipxe"
 
     def fetched() -> object:
-        asked = asked_for(table, MASTER, target)
-        assert isinstance(asked, Script)
-        return script(asked, script_kind(asked, installation, may_go_on=True), installation)
+        return judge(HttpRequest("GET", target, MASTER), table, installations, 1_700_000_000.0)
 
-    assert isinstance(fetched(), bytes)
+    assert isinstance(fetched(), SendScript)
     assert turns_for(lambda: [fetched() for _ in range(200)], 200) < 80

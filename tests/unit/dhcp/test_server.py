@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -19,7 +19,6 @@ from appliance.dhcp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, Dhc
 from appliance.errors import ListenError
 from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpUnknown, Event
 from appliance.model import Cluster, DhcpMode
-from appliance.tables import Live, Tables
 from tests.clusters import reference_cluster
 from tests.dhcp_messages import FIRMWARE, STRANGER_MAC, read, request
 
@@ -42,8 +41,9 @@ def loopback_cluster(port: int, mode: DhcpMode = DhcpMode.FULL) -> Cluster:
     return replace(cluster, networks=(network,), hosts=(host,), listen=listen)
 
 
-def live_of(cluster: Cluster) -> Live:
-    return Live(Tables((cluster,), None, compile_dhcp((cluster,)), None, None, "test"))  # type: ignore[arg-type]
+def server_of(cluster: Cluster, publish: Callable[[Event], None] = lambda _event: None) -> DhcpServer:
+    table = compile_dhcp((cluster,))
+    return DhcpServer(lambda: table, {}, cluster.listen, publish)
 
 
 class Running:
@@ -51,7 +51,7 @@ class Running:
 
     def __init__(self, cluster: Cluster) -> None:
         self.events: list[Event] = []
-        self.server = DhcpServer(live_of(cluster), cluster.listen, self.events.append)
+        self.server = server_of(cluster, self.events.append)
 
 
 @asynccontextmanager
@@ -125,12 +125,12 @@ async def test_tap_sees_both_datagrams(port: int, relay: socket.socket) -> None:
 
 async def test_reload_changes_the_next_answer(port: int, relay: socket.socket) -> None:
     cluster = loopback_cluster(port)
-    live = live_of(cluster)
-    server = DhcpServer(live, cluster.listen, lambda _event: None)
+    tables = [compile_dhcp((cluster,))]
+    server = DhcpServer(lambda: tables[-1], {}, cluster.listen, lambda _event: None)
     task = asyncio.create_task(server.run())
     relay.bind((RELAY, port))
     moved = replace(cluster, hosts=(replace(cluster.hosts[0], address=IPv4Address("127.16.0.12")),))
-    live.tables = live_of(moved).tables
+    tables.append(compile_dhcp((moved,)))
     reply, _ = await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -178,13 +178,13 @@ def test_port_that_is_taken_is_one_line_with_the_remedy(port: int) -> None:
         sockets.udp_server(IPv4Address(0), port, setting="other"),
         pytest.raises(ListenError, match=rf"0\.0\.0\.0:{port}/udp: address already in use; stop the other server"),
     ):
-        DhcpServer(live_of(cluster), cluster.listen, lambda _event: None)
+        server_of(cluster)
 
 
 def test_second_socket_that_fails_closes_the_first(port: int) -> None:
     cluster = loopback_cluster(port)
     with sockets.udp_server(IPv4Address(0), port + 3944, setting="other"), pytest.raises(ListenError):
-        DhcpServer(live_of(cluster), cluster.listen, lambda _event: None)
+        server_of(cluster)
     with sockets.udp_server(IPv4Address(0), port, setting="other"):
         pass
 
@@ -192,14 +192,14 @@ def test_second_socket_that_fails_closes_the_first(port: int) -> None:
 def test_mode_off_opens_no_socket(port: int) -> None:
     cluster = loopback_cluster(port, DhcpMode.OFF)
     with sockets.udp_server(IPv4Address(0), port, setting="other"):
-        DhcpServer(live_of(cluster), cluster.listen, lambda _event: None).close()
+        server_of(cluster).close()
 
 
 def test_interface_that_is_not_there_is_one_line_with_the_remedy(port: int) -> None:
     cluster = loopback_cluster(port)
     listen = replace(cluster.listen, dhcp=("nonesuch0",))
     with pytest.raises(ListenError, match=r"listen\.dhcp|CAP_NET_RAW"):
-        DhcpServer(live_of(cluster), listen, lambda _event: None)
+        server_of(replace(cluster, listen=listen))
 
 
 def test_loopback_is_listed_with_its_address_and_without_a_mac() -> None:

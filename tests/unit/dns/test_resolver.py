@@ -9,7 +9,7 @@ import pytest
 import appliance.dns.resolver as resolver_module
 from appliance.dns.forward import AnswerCache, Kept, Question
 from appliance.model import Endpoint
-from tests.dns_cases import forwarding_cluster, live, query, table
+from tests.dns_cases import forwarding_cluster, query, table
 from tests.dns_serving import Served, serving
 from tests.dns_upstream import Upstream, address_of, running
 
@@ -75,7 +75,7 @@ def test_waits_for_one_forwarder_fill_up_the_time_that_a_client_waits() -> None:
 
 def swap_forwarder(served: Served, endpoint: Endpoint) -> None:
     """Let *served* have *endpoint* as its one forwarder, as a reload does."""
-    served.server._live.tables = live(table(forwarding_cluster(endpoint))).tables
+    served.table = table(forwarding_cluster(endpoint))
 
 
 async def test_new_forwarders_are_asked_what_the_old_ones_have_answered() -> None:

@@ -20,7 +20,7 @@ from appliance.events import DnsAsked
 from appliance.install.lifecycle import Installation
 from appliance.model import Cluster, Endpoint, Record
 from tests.clusters import reference_cluster
-from tests.dns_cases import forwarding_cluster, live, query, table
+from tests.dns_cases import forwarding_cluster, query, table
 from tests.dns_serving import LOOPBACK, Served, free_port, serving
 from tests.dns_upstream import Upstream, address_of, running
 
@@ -48,7 +48,7 @@ async def test_new_tables_are_served_at_once() -> None:
     async with serving(reference_cluster()) as served:
         wire = query("api.ocp45.example.localdomain")
         await served.ask(wire)
-        served.server._live.tables = live(table(reference_cluster(api_vips=(IPv4Address("172.16.0.9"),)))).tables
+        served.table = table(reference_cluster(api_vips=(IPv4Address("172.16.0.9"),)))
         assert str((await served.ask(wire)).answer[0][0]) == "172.16.0.9"
 
 
@@ -130,7 +130,7 @@ async def test_a_taken_port_is_an_error_that_names_the_setting() -> None:
     async with serving(reference_cluster()) as served:
         listen = replace(reference_cluster().listen, dns=(Endpoint(IPv4Address(LOOPBACK), served.port),))
         with pytest.raises(ListenError, match=r"listen\.dns"):
-            DnsServer(live(table()), listen, print)
+            DnsServer(table, {}, listen, print)
 
 
 # TCP

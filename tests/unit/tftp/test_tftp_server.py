@@ -15,10 +15,10 @@ import pytest
 from appliance.allowance import Allowance
 from appliance.errors import ListenError
 from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted
-from appliance.model import Cluster, Endpoint, Network
-from appliance.tables import Live, compile_tables
+from appliance.model import Cluster, Endpoint, Listen, Network
 from appliance.tftp import server as server_module
 from appliance.tftp import transfer as transfer_module
+from appliance.tftp.compile import compile_tftp
 from appliance.tftp.protocol import ack_datagram
 from appliance.tftp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, TftpServer
 from tests.clusters import reference_cluster
@@ -26,8 +26,9 @@ from tests.clusters import reference_cluster
 LOADER = bytes(range(256)) * 12  # 3072 bytes: six blocks of 512, and an empty one
 
 
-def live(cluster: Cluster) -> Live:
-    return Live(compile_tables((cluster,), lambda zone, digest: 1))
+def server_of(cluster: Cluster, listen: Listen, publish: Callable[[Event], None]) -> TftpServer:
+    table = compile_tftp((cluster,))
+    return TftpServer(lambda: table, listen, publish)
 
 
 class Running:
@@ -49,7 +50,7 @@ class Running:
             self.port = probe.getsockname()[1]
         listen = replace(cluster.listen, tftp=(Endpoint(ip_address(address), self.port),), tftp_single_port=single)
         self.events: list[Event] = []
-        self.server = TftpServer(live(replace(cluster, networks=(network,), listen=listen)), listen, self.events.append)
+        self.server = server_of(replace(cluster, networks=(network,), listen=listen), listen, self.events.append)
 
 
 @asynccontextmanager
@@ -428,4 +429,4 @@ async def test_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:
     with taken_port() as port:
         listen = replace(cluster.listen, tftp=(Endpoint(IPv4Address("127.0.0.1"), port),))
         with pytest.raises(ListenError, match=rf"cannot listen on 127\.0\.0\.1:{port}/udp: .* listen\.tftp"):
-            TftpServer(live(cluster), listen, lambda event: None)
+            server_of(cluster, listen, lambda event: None)

@@ -1,120 +1,104 @@
-"""What a request target means, and to whom."""
+"""The judge of requests: request, table, installation, findings and time in, the answer out."""
 
+import hmac
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from appliance.events import WebKind
-from appliance.install.lifecycle import Installation, Order
+from appliance.events import WaitEnded, WebKind
+from appliance.install import guard
+from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.model import Install
-from appliance.web.compile import WebHost, WebTable, compile_web
-from appliance.web.protocol import (
-    File,
-    Ignition,
-    Refusal,
-    Script,
-    asked_for,
-    normal_path,
-    refused,
-    script,
-    script_kind,
-    waits_for_machine_config,
+from appliance.web.answers import (
+    NO_FINDINGS,
+    BeginFirst,
+    ErrorResponse,
+    Findings,
+    HttpRequest,
+    IgnitionFinding,
+    Judgement,
+    MachineConfigFinding,
+    Place,
+    ProbeFirst,
+    ReadFirst,
+    SendFile,
+    SendIgnition,
+    SendScript,
 )
+from appliance.web.compile import Site, WebTable, compile_web
+from appliance.web.protocol import damage, http_response, judge, most_telling
+from appliance.web.waits import LONGEST_WAIT_SECONDS
 from tests.clusters import reference_cluster
 
 CLUSTER = reference_cluster()
 TABLE = compile_web((CLUSTER,))
+SITE = TABLE.sites[0]
 M1, W1, STRANGER = "172.16.0.21", "172.16.0.31", "192.0.2.99"
+M1_NAME, W1_NAME = "m1.ocp45.example.localdomain", "w1.ocp45.example.localdomain"
+M1_SCRIPT, W1_SCRIPT = "/ipxe/00-50-56-96-37-c8.ipxe", "/ipxe/00-50-56-96-6b-da.ipxe"
 KERNEL = "rhcos-4.5.6-x86_64-installer-kernel-x86_64"
+TOKEN = "0123456789abcdef"
+OWN = f"/ignition/{TOKEN}/master.ign"
+NOW = 1_700_000_000.0
+ANSWERS, IS_SILENT = MachineConfigFinding(answers=True), MachineConfigFinding(answers=False)
 
 
-def own(address: str, table: WebTable = TABLE) -> Script:
-    asked = asked_for(table, address, f"/ipxe/{table.hosts[address].host.macs[0].hyphenated}.ipxe")
-    assert isinstance(asked, Script)
-    return asked
+def installation(host: str = M1_NAME, **changes: object) -> Installation:
+    return replace(Installation(host, token=TOKEN), **changes)  # type: ignore[arg-type]
 
 
-def installation(order: Order = Order.INSTALL, token: str = "0123456789abcdef") -> Installation:
-    return Installation("m1.ocp45.example.localdomain", token=token, order=order)
+def judged(
+    target: str,
+    client: str = M1,
+    *,
+    method: str = "GET",
+    table: WebTable = TABLE,
+    record: Installation | None = None,
+    found: Findings = NO_FINDINGS,
+) -> Judgement:
+    installations: Mapping[str, Installation] = {record.host: record} if record else {}
+    return judge(HttpRequest(method, target, client), table, installations, NOW, found)
 
 
-def not_on(table: WebTable, address: str, install: Install) -> WebHost:
-    known = table.hosts[address]
-    return replace(known, host=replace(known.host, install=install))
+def script(judgement: Judgement) -> SendScript:
+    assert isinstance(judgement, SendScript)
+    return judgement
 
 
-@pytest.mark.parametrize(
-    ("target", "path"),
-    [
-        ("/a/b", "a/b"),
-        ("//a///b", "a/b"),
-        ("/./a/./b", "a/b"),
-        ("/a%20b", "a b"),
-        ("/a?x=/../y", "a"),
-        ("/a#b", "a"),
-        ("http://192.0.2.1/a/b", "a/b"),
-        ("HTTP://192.0.2.1:80//a", "a"),
-        ("/a%252e%252e", "a%2e%2e"),
-        ("/%C3%A9", "é"),
-    ],
-)
-def test_path_is_decoded_once(target: str, path: str) -> None:
-    assert normal_path(target) == path
+def error(judgement: Judgement) -> ErrorResponse:
+    assert isinstance(judgement, ErrorResponse)
+    return judgement
 
 
-@pytest.mark.parametrize(
-    ("target", "status"),
-    [
-        ("/../etc/passwd", 400),
-        ("/a/../../etc/passwd", 400),
-        ("/%2e%2e/etc/passwd", 400),
-        ("/%2E%2e%2Fetc/passwd", 400),
-        ("/a%2f..%2fb", 400),
-        ("/a%5c..%5cb", 400),
-        ("/a\\b", 400),
-        ("/a%00.img", 400),
-        ("/a%0d%0aX: y", 400),
-        ("/a%", 400),
-        ("/a%zz", 400),
-        ("/a%c0%af", 400),
-        ("/a\udcff", 400),
-        ("*", 400),
-        ("", 400),
-        ("a/b", 400),
-        ("http://192.0.2.1", 400),
-        ("/", 404),
-        ("/a/", 404),
-        ("/a/.", 404),
-        ("/.hidden", 404),
-        ("/a/.git/config", 404),
-    ],
-)
-def test_ambiguous_or_hidden_path_is_refused(target: str, status: int) -> None:
-    refusal = normal_path(target)
-    assert isinstance(refusal, Refusal)
-    assert refusal.status == status
+def with_install(address: str, install: Install) -> WebTable:
+    """Return the table with the host at *address* as if cluster.yaml said that *install*."""
+    known = TABLE.hosts[address]
+    changed = replace(known, host=replace(known.host, install=install))
+    return replace(
+        TABLE,
+        hosts={**TABLE.hosts, address: changed},
+        hosts_by_mac={**TABLE.hosts_by_mac, **{mac.hyphenated: changed for mac in known.host.macs}},
+    )
+
+
+# Scripts
 
 
 def test_stranger_gets_the_plain_menu() -> None:
-    asked = asked_for(TABLE, STRANGER, "/pxeboot.ipxe")
-    assert isinstance(asked, Script)
-    assert b"unknown machine" in asked.content
+    answer = script(judged("/pxeboot.ipxe", STRANGER))
+    assert answer.kind is WebKind.MENU
+    assert b"unknown machine" in answer.content
 
 
 def test_host_gets_the_menu_with_its_own_role() -> None:
-    asked = asked_for(TABLE, M1, "/pxeboot.ipxe")
-    assert isinstance(asked, Script)
-    kind = script_kind(asked, None, may_go_on=True)
-    body = script(asked, kind, None)
-    assert isinstance(body, bytes)
-    assert b"set default master" in body
+    assert b"set default master" in script(judged("/pxeboot.ipxe")).content
 
 
 @pytest.mark.parametrize("name", ["00-50-56-96-37-c8", "00:50:56:96:37:C8", "00-50-56-96-37-C8", "0050569637c8"])
 def test_script_is_found_by_any_spelling_of_the_mac(name: str) -> None:
-    asked = asked_for(TABLE, M1, f"/ipxe/{name}.ipxe")
-    assert isinstance(asked, Script)
-    assert asked.host is TABLE.hosts[M1]
+    assert script(judged(f"/ipxe/{name}.ipxe", record=installation())).kind is WebKind.SCRIPT
 
 
 @pytest.mark.parametrize(
@@ -127,88 +111,230 @@ def test_script_is_found_by_any_spelling_of_the_mac(name: str) -> None:
     ],
 )
 def test_script_is_given_to_its_own_host_alone(client: str, name: str, status: int) -> None:
-    refusal = asked_for(TABLE, client, f"/ipxe/{name}.ipxe")
-    assert isinstance(refusal, Refusal)
-    assert refusal.status == status
-    assert refusal.what is WebKind.SCRIPT
+    refused = error(judged(f"/ipxe/{name}.ipxe", client, record=installation()))
+    assert (refused.status, refused.kind) == (status, WebKind.SCRIPT)
 
 
 def test_install_script_holds_the_token_of_the_installation() -> None:
-    body = script(own(M1), WebKind.SCRIPT, installation())
-    assert isinstance(body, bytes)
-    assert b"/ignition/0123456789abcdef/master.ign" in body
+    assert f"/ignition/{TOKEN}/master.ign".encode() in script(judged(M1_SCRIPT, record=installation())).content
 
 
-def test_install_script_waits_until_there_is_a_token() -> None:
-    refusal = script(own(M1), WebKind.SCRIPT, None)
-    assert isinstance(refusal, Refusal)
-    assert (refusal.status, refusal.retry_seconds > 0) == (503, True)
+@pytest.mark.parametrize("record", [None, installation(token="")])
+def test_install_script_without_a_token_begins_the_installation_first(record: Installation | None) -> None:
+    assert judged(M1_SCRIPT, record=record) == BeginFirst(WebKind.SCRIPT)
+
+
+def test_install_script_is_asked_for_again_while_there_is_no_token() -> None:
+    refused = error(judged(M1_SCRIPT, found=Findings(has_begun=True)))
+    assert (refused.status, refused.retry_seconds > 0) == (503, True)
 
 
 @pytest.mark.parametrize(
-    ("order", "is_menu", "kind"),
+    ("order", "target", "kind"),
     [
-        (Order.INSTALL, True, WebKind.MENU),
-        (Order.INSTALL, False, WebKind.SCRIPT),
-        (Order.LOCAL, True, WebKind.LOCAL),
-        (Order.LOCAL, False, WebKind.LOCAL),
-        (Order.HOLD, True, WebKind.WAIT),
-        (Order.HOLD, False, WebKind.WAIT),
+        (Order.INSTALL, "/pxeboot.ipxe", WebKind.MENU),
+        (Order.INSTALL, M1_SCRIPT, WebKind.SCRIPT),
+        (Order.LOCAL, "/pxeboot.ipxe", WebKind.LOCAL),
+        (Order.LOCAL, M1_SCRIPT, WebKind.LOCAL),
+        (Order.HOLD, "/pxeboot.ipxe", WebKind.WAIT),
+        (Order.HOLD, M1_SCRIPT, WebKind.WAIT),
     ],
 )
-def test_order_decides_which_script_a_host_gets(order: Order, is_menu: bool, kind: WebKind) -> None:
-    asked = replace(own(M1), is_menu=is_menu)
-    assert script_kind(asked, installation(order), may_go_on=True) is kind
+def test_order_decides_which_script_a_host_gets(order: Order, target: str, kind: WebKind) -> None:
+    assert script(judged(target, record=installation(order=order))).kind is kind
 
 
 def test_host_that_never_installs_starts_from_its_disk() -> None:
-    asked = replace(own(M1), host=not_on(TABLE, M1, Install.NEVER))
-    assert script_kind(asked, None, may_go_on=True) is WebKind.LOCAL
+    assert script(judged(M1_SCRIPT, table=with_install(M1, Install.NEVER))).kind is WebKind.LOCAL
 
 
 def test_held_host_is_told_by_which_command_it_goes_on() -> None:
-    body = script(own(M1), WebKind.WAIT, installation(Order.HOLD))
-    assert isinstance(body, bytes)
-    assert b"ocp-appliance release m1" in body
+    assert b"ocp-appliance release m1" in script(judged(M1_SCRIPT, record=installation(order=Order.HOLD))).content
+
+
+def test_worker_is_judged_after_the_machine_config_server_was_probed() -> None:
+    wanted = judged(W1_SCRIPT, W1, record=installation(W1_NAME))
+    assert wanted == ProbeFirst(W1_NAME, SITE.machine_config)
 
 
 def test_worker_waits_for_the_machine_config_server() -> None:
-    asked = own(W1)
-    assert waits_for_machine_config(asked, installation())
-    assert script_kind(asked, installation(), may_go_on=False) is WebKind.WAIT
-    body = script(asked, WebKind.WAIT, installation())
-    assert isinstance(body, bytes)
-    assert b"api-int.ocp45.example.localdomain:22623" in body
+    answer = script(judged(W1_SCRIPT, W1, record=installation(W1_NAME), found=Findings(IS_SILENT)))
+    assert answer.kind is WebKind.WAIT
+    assert b"api-int.ocp45.example.localdomain:22623" in answer.content
+
+
+def test_worker_installs_once_the_machine_config_server_answers() -> None:
+    answer = script(judged(W1_SCRIPT, W1, record=installation(W1_NAME), found=Findings(ANSWERS)))
+    assert (answer.kind, answer.event) == (WebKind.SCRIPT, None)
+
+
+@pytest.mark.parametrize(
+    ("waited_seconds", "kind"),
+    [(LONGEST_WAIT_SECONDS - 1, WebKind.WAIT), (LONGEST_WAIT_SECONDS, WebKind.SCRIPT)],
+)
+def test_worker_waits_no_longer_than_the_longest_wait(waited_seconds: float, kind: WebKind) -> None:
+    """The machine config server may be where the nodes reach it and the appliance does not."""
+    found = Findings(replace(IS_SILENT, waited_seconds=waited_seconds))
+    assert script(judged(W1_SCRIPT, W1, record=installation(W1_NAME), found=found)).kind is kind
+
+
+def test_end_of_the_longest_wait_is_published() -> None:
+    found = Findings(replace(IS_SILENT, waited_seconds=LONGEST_WAIT_SECONDS))
+    event = script(judged(W1_SCRIPT, W1, record=installation(W1_NAME), found=found)).event
+    assert isinstance(event, WaitEnded)
+    assert event.host == W1_NAME
+    assert "1200 s" in event.why
+
+
+@pytest.mark.parametrize("order", [Order.LOCAL, Order.HOLD])
+def test_worker_that_is_not_to_install_causes_no_probe(order: Order) -> None:
+    assert isinstance(judged(W1_SCRIPT, W1, record=installation(W1_NAME, order=order)), SendScript)
+
+
+def test_menu_of_a_worker_causes_no_probe() -> None:
+    assert script(judged("/pxeboot.ipxe", W1, record=installation(W1_NAME))).kind is WebKind.MENU
 
 
 def test_master_waits_for_nothing() -> None:
-    assert not waits_for_machine_config(own(M1), installation())
-    assert script_kind(own(M1), installation(), may_go_on=False) is WebKind.SCRIPT
+    assert script(judged(M1_SCRIPT, record=installation(), found=Findings(IS_SILENT))).kind is WebKind.SCRIPT
 
 
 def test_worker_does_not_wait_where_cluster_yaml_says_so() -> None:
     table = compile_web((reference_cluster(hold_workers=False),))
-    assert not waits_for_machine_config(own(W1, table), installation())
+    assert script(judged(W1_SCRIPT, W1, table=table, record=installation(W1_NAME))).kind is WebKind.SCRIPT
+
+
+def test_autoexec_beside_any_loader_leads_to_the_menu() -> None:
+    answer = script(judged("/efi/autoexec.ipxe", STRANGER))
+    assert answer.kind is WebKind.OTHER
+    assert b"http://172.16.0.101/pxeboot.ipxe" in answer.content
+
+
+# Ignition
+
+
+def ready(**changes: object) -> Installation:
+    """Return m1's installation at the moment when it may have its Ignition file."""
+    return installation(**{"stage": Stage.INITRAMFS, "window_opened_at": NOW - 60, **changes})
+
+
+def read(*, site: Site = SITE, name: str = "master.ign", **finding: object) -> Findings:
+    return Findings(ignition=IgnitionFinding(ReadFirst(site, name), **finding))  # type: ignore[arg-type]
+
+
+def test_host_that_may_have_its_file_has_it_read_first() -> None:
+    assert judged(OWN, record=ready()) == ReadFirst(SITE, "master.ign")
+
+
+def test_host_gets_its_file_once_it_was_read() -> None:
+    assert judged(OWN, record=ready(), found=read()) == SendIgnition(SITE, "master.ign", "/ignition/…/master.ign")
+
+
+CASES = [
+    # A client that is not the host, or does not have the token, learns nothing: 403 at every stage.
+    *((STRANGER, OWN, stage, 403) for stage in (Stage.WAITING, Stage.SCRIPT, Stage.INITRAMFS, Stage.INSTALLED)),
+    *((W1, OWN, stage, 403) for stage in (Stage.WAITING, Stage.SCRIPT, Stage.INITRAMFS, Stage.INSTALLED)),
+    *((M1, "/ignition/wrong/master.ign", stage, 403) for stage in (Stage.SCRIPT, Stage.INITRAMFS, Stage.INSTALLED)),
+    (M1, "/ignition//master.ign", Stage.INITRAMFS, 404),
+    (M1, f"/ignition/{TOKEN}/bootstrap.ign", Stage.INITRAMFS, 403),
+    (M1, f"/ignition/{TOKEN}/worker.ign", Stage.SCRIPT, 403),
+    # The host itself: later at 503, which it repeats; never again at 403.
+    (M1, OWN, Stage.SCRIPT, 503),
+    (M1, OWN, Stage.KERNEL, 503),
+    (M1, OWN, Stage.INSTALLED, 403),
+    # Paths that are no Ignition file.
+    (M1, f"/ignition/{TOKEN}/other.ign", Stage.INITRAMFS, 404),
+    (M1, f"/ignition/{TOKEN}", Stage.INITRAMFS, 404),
+    (M1, f"/ignition/{TOKEN}/x/master.ign", Stage.INITRAMFS, 404),
+]
+
+
+@pytest.mark.parametrize(("client", "target", "stage", "status"), CASES)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_ignition_is_refused_before_it_is_read(
+    client: str, target: str, stage: Stage, status: int, method: str
+) -> None:
+    refused = error(judged(target, client, method=method, record=ready(stage=stage)))
+    assert (refused.status, refused.kind) == (status, WebKind.IGNITION)
+
+
+@pytest.mark.parametrize(("client", "name"), [(M1, "master.ign"), (STRANGER, "bootstrap.ign")])
+def test_plain_path_gives_nobody_the_file(client: str, name: str) -> None:
+    assert error(judged(f"/{name}", client, record=ready(), found=read(name=name))).status == 403
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize(("client", "target"), [(STRANGER, OWN), (W1, OWN), (M1, "/ignition/wrong/master.ign")])
+def test_refusal_of_others_is_the_same_however_far_the_installation_is(client: str, target: str, stage: Stage) -> None:
+    early = error(judged(target, client, record=ready(stage=Stage.SCRIPT)))
+    assert error(judged(target, client, record=ready(stage=stage))) == early
+
+
+def test_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long == takes tells how many bytes were right."""
+    compared: list[tuple[bytes, bytes]] = []
+
+    def noted(ours: bytes, theirs: bytes) -> bool:
+        compared.append((ours, theirs))
+        return False
+
+    monkeypatch.setattr(hmac, "compare_digest", noted)
+    assert guard.hmac is hmac
+    assert error(judged(OWN, record=ready())).status == 403
+    assert compared == [(TOKEN.encode(), TOKEN.encode())]
+
+
+@pytest.mark.parametrize(("serve_expired", "is_refused"), [(False, True), (True, False)])
+def test_expired_file_is_held_back_unless_cluster_yaml_says_otherwise(serve_expired: bool, is_refused: bool) -> None:
+    table = compile_web((reference_cluster(serve_expired=serve_expired),))
+    judgement = judged(OWN, table=table, record=ready(), found=read(site=table.sites[0], expires_at=NOW))
+    assert isinstance(judgement, ErrorResponse if is_refused else SendIgnition)
+
+
+def test_missing_file_is_repeated_by_its_host() -> None:
+    """coreos-installer gives up at 404 and repeats 503 for ever."""
+    refused = error(judged(OWN, record=ready(), found=read(problem="not found")))
+    assert (refused.status, refused.retry_seconds > 0) == (503, True)
+    assert f"{SITE.ignition('master.ign')} cannot be served: not found" in refused.why
+
+
+def test_missing_file_is_missing_for_the_operator() -> None:
+    assert error(judged("/master.ign", method="HEAD", found=read(problem="not found"))).status == 404
+
+
+def test_operators_check_is_judged_after_the_file_was_read() -> None:
+    assert judged("/worker.ign", STRANGER, method="HEAD") == ReadFirst(SITE, "worker.ign")
+
+
+def test_operators_check_gets_the_file() -> None:
+    answer = judged("/worker.ign", STRANGER, method="HEAD", found=read(name="worker.ign"))
+    assert answer == SendIgnition(SITE, "worker.ign")
+
+
+@pytest.mark.parametrize(
+    "found", [read(name="worker.ign"), read(site=replace(SITE, data_dir=Path("/elsewhere"))), read(problem="", name="")]
+)
+def test_finding_of_another_file_is_not_this_files(found: Findings) -> None:
+    """A reload may come between the reading and the judgement."""
+    assert judged(OWN, record=ready(), found=found) == ReadFirst(SITE, "master.ign")
+
+
+@pytest.mark.parametrize("target", [OWN, "/ignition/short/master.ign", "//ignition/%30123456789abcdef/master.ign"])
+def test_path_with_a_token_is_shown_without_it(target: str) -> None:
+    assert error(judged(target, W1, record=ready())).shown_path == "/ignition/…/master.ign"
+
+
+# Files
 
 
 def test_named_image_is_known_by_its_kind() -> None:
-    asked = asked_for(TABLE, STRANGER, f"/{KERNEL}")
-    assert asked == File(TABLE.sites, KERNEL, WebKind.KERNEL)
+    answer = judged(f"/{KERNEL}", STRANGER)
+    assert answer == SendFile(KERNEL, WebKind.KERNEL, "application/octet-stream", (Place(SITE, is_image=True),))
 
 
-def test_plain_ignition_path_has_no_token() -> None:
-    assert asked_for(TABLE, STRANGER, "/worker.ign") == Ignition(TABLE.sites[0], "worker.ign", None)
-
-
-def test_ignition_path_is_taken_apart() -> None:
-    assert asked_for(TABLE, M1, "/ignition/abc/master.ign") == Ignition(TABLE.sites[0], "master.ign", "abc")
-
-
-@pytest.mark.parametrize("path", ["/ignition/abc/other.ign", "/ignition/abc", "/ignition/abc/x/master.ign"])
-def test_other_file_under_ignition_is_not_there(path: str) -> None:
-    refusal = asked_for(TABLE, M1, path)
-    assert isinstance(refusal, Refusal)
-    assert refusal.status == 404
+def test_other_name_may_be_a_boot_loader() -> None:
+    answer = judged("/efi/ipxe.efi", STRANGER)
+    assert answer == SendFile("efi/ipxe.efi", WebKind.OTHER, "application/efi", (Place(SITE, is_image=False),))
 
 
 def test_host_of_the_second_cluster_gets_its_own_clusters_files_first() -> None:
@@ -216,24 +342,62 @@ def test_host_of_the_second_cluster_gets_its_own_clusters_files_first() -> None:
         name="other",
         hosts=(replace(CLUSTER.hosts[1], address=CLUSTER.hosts[1].address + 100),),
     )
-    table = compile_web((CLUSTER, second))
-    asked = asked_for(table, "172.16.0.121", "/anything.img")
-    assert isinstance(asked, File)
-    assert [site.name for site in asked.sites] == ["other", "ocp45"]
+    answer = judged("/anything.img", "172.16.0.121", table=compile_web((CLUSTER, second)))
+    assert isinstance(answer, SendFile)
+    assert [place.site.name for place in answer.places] == ["other", "ocp45"]
 
 
-def test_autoexec_beside_any_loader_leads_to_the_menu() -> None:
-    asked = asked_for(TABLE, STRANGER, "/efi/autoexec.ipxe")
-    assert isinstance(asked, Script)
-    assert b"http://172.16.0.101/pxeboot.ipxe" in asked.content
+@pytest.mark.parametrize(("sha256", "is_damaged"), [(None, False), ("a" * 64, False), ("b" * 64, True)])
+def test_image_with_another_sum_than_cluster_yaml_gives_is_damaged(sha256: str | None, is_damaged: bool) -> None:
+    site = replace(SITE, sha256={KERNEL: "a" * 64})
+    assert (damage(site, KERNEL, sha256) is not None) is is_damaged
 
 
-def test_refusal_tells_its_reason_and_its_exact_length() -> None:
-    answer = refused(Refusal(503, "not yet", retry_seconds=5), "GET")
+def test_image_without_a_sum_in_cluster_yaml_is_never_damaged() -> None:
+    assert damage(replace(SITE, sha256={}), KERNEL, "b" * 64) is None
+
+
+def test_damaged_image_is_asked_for_again() -> None:
+    refused = damage(replace(SITE, sha256={KERNEL: "a" * 64}), KERNEL, "b" * 64)
+    assert refused is not None
+    assert (refused.status, refused.kind, refused.retry_seconds > 0) == (503, WebKind.KERNEL, True)
+    assert "a" * 64 in refused.why
+    assert "b" * 64 in refused.why
+
+
+@pytest.mark.parametrize(
+    ("statuses", "chosen"), [((404, 403), 1), ((404, 404), 0), ((503, 403), 0), ((404, 503, 403), 1), ((404,), 0)]
+)
+def test_file_that_exists_and_cannot_be_served_is_told_rather_than_one_that_does_not(
+    statuses: tuple[int, ...], chosen: int
+) -> None:
+    failures = [ErrorResponse(status, f"place {number}") for number, status in enumerate(statuses)]
+    assert most_telling(failures) is failures[chosen]
+
+
+# Errors
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "", "get", "\udcff"])
+def test_other_methods_are_refused(method: str) -> None:
+    assert error(judged(M1_SCRIPT, method=method)).status == 405
+
+
+def test_bad_target_is_refused() -> None:
+    assert error(judged("/../x")).status == 400
+
+
+def test_error_has_its_reason_and_its_exact_length() -> None:
+    answer = http_response(ErrorResponse(503, "not yet", retry_seconds=5), "GET")
     assert answer.parts == (b"not yet\n",)
     assert answer.headers["Content-Length"] == "8"
     assert answer.headers["Retry-After"] == "5"
 
 
+def test_error_of_a_head_has_the_length_and_no_body() -> None:
+    answer = http_response(ErrorResponse(404, "file not found"), "HEAD")
+    assert (answer.parts, answer.headers["Content-Length"]) == ((), "15")
+
+
 def test_method_that_is_not_served_is_told_which_are() -> None:
-    assert refused(Refusal(405, "no"), "PUT").headers["Allow"] == "GET, HEAD"
+    assert http_response(ErrorResponse(405, "no"), "PUT").headers["Allow"] == "GET, HEAD"

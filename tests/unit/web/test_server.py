@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import socket
 import struct
@@ -20,9 +21,8 @@ from appliance.errors import ListenError
 from appliance.events import IgnitionLoaded, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
 from appliance.install.lifecycle import Order, Stage
 from appliance.model import Arch, Image
-from appliance.tables import Live, compile_tables
-from appliance.web import server as server_module
 from appliance.web import transfer
+from appliance.web.compile import compile_web
 from appliance.web.connections import _Connection
 from appliance.web.exchange import HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ONCE, STRANGERS_AT_ONCE
 from appliance.web.server import WebServer
@@ -307,7 +307,7 @@ async def test_client_that_takes_nothing_is_cut_off(
             writer.write_eof()
         await until(web, "web.broken")
     (broken,) = (event for event in web.events if isinstance(event, WebBroken))
-    assert "took nothing" in broken.why
+    assert "accepted no data" in broken.why
 
 
 async def test_file_that_shrinks_ends_the_connection_instead_of_the_promise(web: Running) -> None:
@@ -420,7 +420,7 @@ async def test_host_that_fetches_without_end_is_served_and_leaves_room_in_the_jo
     assert web.server.counts["request", "script", "200"] == 200
 
 
-@pytest.mark.parametrize(("content", "why"), [(None, "it is not there"), (b"{", "is not JSON")])
+@pytest.mark.parametrize(("content", "why"), [(None, "not found"), (b"{", "is not JSON")])
 async def test_host_whose_ignition_cannot_be_given_is_told_of_why(
     web: Running, content: bytes | None, why: str
 ) -> None:
@@ -452,8 +452,64 @@ async def test_first_word_of_a_host_may_begin_its_installation(tmp_path: Path) -
     fill(tmp_path)
     async with running(tmp_path) as web:
         assert (await fetch(web, M1_SCRIPT, client=M1)).status == 503
-        web.server._desk.publish = lambda event: web.install("m1", Stage.SCRIPT)
+        web.server._context.publish = lambda event: web.install("m1", Stage.SCRIPT)
         assert TOKEN.encode() in (await fetch(web, M1_SCRIPT, client=M1)).body
+
+
+class SlowDisk:
+    """A store whose writes take until they are allowed to end."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.is_asked = asyncio.Event()
+        self.may_end = asyncio.Event()
+
+    async def written(self, host: str) -> None:
+        self.asked.append(host)
+        self.is_asked.set()
+        await self.may_end.wait()
+
+
+@pytest.mark.parametrize("path", [M1_SCRIPT, f"/ignition/{TOKEN}/master.ign"])
+async def test_answer_that_depends_on_the_state_goes_out_once_that_is_written(tmp_path: Path, path: str) -> None:
+    fill(tmp_path)
+    disk = SlowDisk()
+    async with running(tmp_path, written=disk.written) as web:
+        web.install("m1", Stage.INITRAMFS)
+        async with connection(web, M1) as (reader, writer), asyncio.timeout(10):
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await disk.is_asked.wait()
+            # What is to be written follows from this event, so that it comes first.
+            assert "web.start" in web.kinds()
+            assert "web.done" not in web.kinds()
+            assert web.server.counts["request", "script", "200"] + web.server.counts["request", "ignition", "200"] == 0
+            disk.may_end.set()
+            assert (await read_reply(reader, "GET")).status == 200
+    assert disk.asked == ["m1.ocp45.example.localdomain"]
+
+
+async def test_client_that_leaves_before_the_state_is_written_is_told_as_broken(tmp_path: Path) -> None:
+    fill(tmp_path)
+    disk = SlowDisk()
+    async with running(tmp_path, written=disk.written) as web:
+        web.install("m1", Stage.INITRAMFS)
+        async with connection(web, M1) as (_, writer), asyncio.timeout(10):
+            writer.write(f"GET /ignition/{TOKEN}/master.ign HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            await disk.is_asked.wait()
+            sock: socket.socket = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await until(web, "web.broken")
+    (broken,) = (event for event in web.events if isinstance(event, WebBroken))
+    assert (broken.what, broken.sent) == (WebKind.IGNITION, 0)
+
+
+async def test_images_and_strangers_wait_for_no_state(tmp_path: Path) -> None:
+    fill(tmp_path)
+    disk = SlowDisk()
+    async with running(tmp_path, written=disk.written) as web:
+        assert (await fetch(web, METAL, client=M1)).status == 200
+        assert (await fetch(web, "/pxeboot.ipxe")).status == 200
+    assert disk.asked == []
 
 
 @pytest.mark.parametrize(
@@ -574,7 +630,7 @@ async def test_worker_waits_until_the_machine_config_server_answers(
 
 async def test_worker_that_has_waited_long_enough_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine config server may be where the nodes reach it and the appliance does not."""
-    monkeypatch.setattr(server_module, "LONGEST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("appliance.web.protocol.LONGEST_WAIT_SECONDS", 1e-9)
     monkeypatch.setattr("appliance.web.compile.MACHINE_CONFIG_PORT", free_port())
     fill(tmp_path)
     async with running(tmp_path, hold_workers=True, api_int_vips=(IPv4Address("127.0.0.1"),)) as web:
@@ -584,7 +640,11 @@ async def test_worker_that_has_waited_long_enough_goes_on(tmp_path: Path, monkey
         assert "web.wait-over" in web.kinds()
 
 
-async def test_connection_past_the_bound_is_turned_away(web: Running) -> None:
+@pytest.mark.parametrize(("level", "lines"), [(logging.DEBUG, 1), (logging.INFO, 0)])
+async def test_connection_past_the_bound_is_turned_away(
+    web: Running, caplog: pytest.LogCaptureFixture, level: int, lines: int
+) -> None:
+    caplog.set_level(level, "appliance")
     assert web.server._connections is not None
     web.server._connections.most = 1
     async with connection(web) as (reader, writer):
@@ -596,6 +656,7 @@ async def test_connection_past_the_bound_is_turned_away(web: Running) -> None:
         writer.write(b"HEAD /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await read_reply(reader, "HEAD")).status == 200
     assert web.server._connections.turned_away == 1
+    assert caplog.text.count(f"web.silence why=too-many-connections client={STRANGER}") == lines
 
 
 async def test_client_that_never_finishes_its_request_is_cut_off(
@@ -643,4 +704,4 @@ async def test_drain_ends_in_its_time_when_a_client_does_not(web: Running) -> No
 async def test_port_that_is_taken_is_one_line_with_a_remedy(web: Running) -> None:
     cluster = loopback_cluster(web.data_dir, web.port)
     with pytest.raises(ListenError, match=r"listen\.http"):
-        WebServer(Live(compile_tables((cluster,), lambda _zone, _digest: 1)), cluster.listen, print)
+        WebServer(lambda: compile_web((cluster,)), {}, cluster.listen, print)

@@ -1,0 +1,130 @@
+"""What the judge of requests is given and what it can answer, as values."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from appliance.events import Event, WebKind
+from appliance.web.compile import Site
+
+IGNITION_TYPE = "application/vnd.coreos.ignition+json"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What a client sent."""
+
+    method: str
+    target: str  # the request target as it was sent (RFC 9112 section 3.2)
+    client: str  # the client's address; "" if it is unknown
+
+
+# What the server has to find out before a request can be judged
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFirst:
+    """Find out whether the machine config server of the host's cluster answers, then judge again."""
+
+    host: str  # full name
+    servers: tuple[tuple[str, int], ...]  # address and port
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFirst:
+    """Read an Ignition file of *site*, if it has changed, then judge again."""
+
+    site: Site
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginFirst:
+    """Publish that the host fetches its script, which begins its installation, then judge again."""
+
+    kind: WebKind
+
+
+@dataclass(frozen=True, slots=True)
+class MachineConfigFinding:
+    """What a probe found, and for how long the host has been waiting."""
+
+    answers: bool
+    waited_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class IgnitionFinding:
+    """What reading an Ignition file found."""
+
+    asked: ReadFirst
+    problem: str | None = None  # why it cannot be served; None if it can
+    expires_at: float | None = None  # when its certificates expire, in seconds UTC; None if it has none
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the server has found out for one request so far; None is what nobody has asked for yet."""
+
+    machine_config: MachineConfigFinding | None = None
+    ignition: IgnitionFinding | None = None
+    has_begun: bool = False
+
+
+NO_FINDINGS = Findings()
+
+
+# Answers to send
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorResponse:
+    """An error status, with its reason as text."""
+
+    status: int
+    why: str
+    kind: WebKind = WebKind.OTHER
+    retry_seconds: int = 0  # for Retry-After, with 503 (RFC 9110 section 10.2.3)
+    shown_path: str = ""  # as in SendIgnition
+
+
+@dataclass(frozen=True, slots=True)
+class SendScript:
+    """A script, whole."""
+
+    content: bytes
+    kind: WebKind
+    changed_at: int  # seconds UTC
+    event: Event | None = None  # to publish before it is sent
+
+
+@dataclass(frozen=True, slots=True)
+class SendIgnition:
+    """An Ignition file, which this client may have now."""
+
+    site: Site
+    name: str
+    # What events call the path if it contains the token of an installation, which is a secret; otherwise "".
+    shown_path: str = ""
+    kind: WebKind = WebKind.IGNITION
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file may be: among the boot loaders of *site*, unless *is_image*, and else among its images."""
+
+    site: Site
+    is_image: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendFile:
+    """A file on disk, from the first of *places* that has it."""
+
+    path: str  # relative, without parent steps
+    kind: WebKind  # of the image; a boot loader is WebKind.LOADER
+    content_type: str
+    places: tuple[Place, ...]  # in the order to look
+
+
+Answer: TypeAlias = SendScript | SendIgnition | SendFile | ErrorResponse
+Judgement: TypeAlias = Answer | ProbeFirst | ReadFirst | BeginFirst

@@ -1,0 +1,60 @@
+"""What is remembered of hosts that were told to wait: pure, and handed the time.
+
+Both memories have an entry for each host of cluster.yaml at most.
+"""
+
+from collections.abc import Mapping
+
+from appliance.events import WebKind
+from appliance.install.lifecycle import Installation, Order
+
+# A bootstrap's own machine config server answers within some ten minutes. A worker that installs before it does
+# retries by itself, so after this we let it: the server may be reachable for the nodes and not for us.
+LONGEST_WAIT_SECONDS = 20 * 60.0
+
+
+class Waits:
+    """Since when each host has been waiting for the machine config server."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[int, float]] = {}  # by host: the number of its installation, and when it began
+
+    def seconds(self, host: str, installations: Mapping[str, Installation], *, answers: bool, now: float) -> float:
+        """Return for how many seconds *host* has been waiting in this installation; 0 once the server *answers*.
+
+        *now* is in seconds of a clock that does not go back.
+        """
+        if answers:
+            self._since.pop(host, None)
+            return 0.0
+        installation = installations.get(host)
+        number = installation.number if installation else 0
+        known_number, since = self._since.get(host, (-1, now))
+        if known_number != number:
+            # A new installation waits anew: whatever kept the last one from going on may be gone.
+            self._since[host] = number, now
+            return 0.0
+        return now - since
+
+
+class Polls:
+    """Which hosts were told to wait by the last script that they got.
+
+    iPXE polls every few seconds for as long as a host is held, and the journal
+    needs the first poll of a series alone.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[int, Order]] = {}  # by host
+
+    def is_repeat(self, host: str, kind: WebKind, installations: Mapping[str, Installation]) -> bool:
+        """Return whether *host* is told to wait for the same reason as the last time, and remember this time."""
+        if kind is not WebKind.WAIT:
+            self._last.pop(host, None)
+            return False
+        installation = installations.get(host)
+        # After an order or in a new installation the host may be waiting for something else, which is news.
+        reason = (installation.number, installation.order) if installation else (0, Order.INSTALL)
+        is_same = self._last.get(host) == reason
+        self._last[host] = reason
+        return is_same
