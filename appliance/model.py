@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Cidr: TypeAlias = IPv4Network | IPv6Network
 
 INFINITE_LEASE = 0xFFFFFFFF  # RFC 2131 section 3.3
 
@@ -274,6 +277,6 @@ class Cluster:
         """The cluster's own domain: <name>.<base domain>."""
         return f"{self.name}.{self.base_domain}"
 
-    def network_of(self, address: IPv4Address) -> Network | None:
+    def network_of(self, address: Address) -> Network | None:
         """Return the machine network that holds *address*, or None."""
         return next((network for network in self.networks if address in network.cidr), None)

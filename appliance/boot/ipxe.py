@@ -5,12 +5,13 @@ have, and no line that can fail leaves a dead console: it is tried again.
 """
 
 from functools import cache
-from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 from string import Template
 from urllib.parse import quote
 
-from appliance.model import Cluster, Host, Image, Images, LocalBoot, Role
+from appliance.boot import urls
+from appliance.boot.urls import base_url
+from appliance.model import Address, Cluster, Host, Image, Images, LocalBoot, Role
 from appliance.share import share
 
 # Where the token of the host's installation goes in an install script; no name or URL has braces.
@@ -30,29 +31,15 @@ def _template(name: str) -> _Script:
     return _Script((share("ipxe") / f"{name}.ipxe").read_text(encoding="ascii"))
 
 
-def base_url(cluster: Cluster, client: IPv4Address | None = None) -> str:
-    """Return the URL of the appliance's web server as *client* reaches it, without a slash at the end."""
-    network = cluster.network_of(client) if client is not None else None
-    server = network.server if network is not None else cluster.address
-    port = cluster.listen.http[0].port if cluster.listen.http else 80
-    return f"http://{server}" if port == 80 else f"http://{server}:{port}"
-
-
-def script_url(cluster: Cluster, host: Host) -> str:
-    """Return the URL of the script that boots *host*."""
-    return f"{base_url(cluster, host.address)}/ipxe/{host.macs[0].hyphenated}.ipxe"
-
-
-def autoexec(cluster: Cluster, client: IPv4Address | None = None) -> str:
+def autoexec(cluster: Cluster, client: Address | None = None) -> str:
     """Return the script that a build of iPXE looks for beside its own binary."""
-    return _template("autoexec").substitute(script=f"{base_url(cluster, client)}/pxeboot.ipxe")
+    return _template("autoexec").substitute(script=urls.menu_url(base_url(cluster, client)))
 
 
-def menu(cluster: Cluster, client: IPv4Address | None = None) -> str:
+def menu(cluster: Cluster, client: Address | None = None) -> str:
     """Return the menu for a machine that is no host of *cluster*: after menu_seconds it leaves; 0 is never."""
-    entries = [
-        _template("menu-unknown").substitute(entry=role.value, base=base_url(cluster, client)) for role in MENU_ROLES
-    ]
+    url = urls.menu_url(base_url(cluster, client))
+    entries = [_template("menu-unknown").substitute(entry=role.value, menu=url) for role in MENU_ROLES]
     return _menu(f"OpenShift cluster {cluster.name}: unknown machine", "exit", cluster.menu_seconds, entries)
 
 
@@ -62,11 +49,13 @@ def host_menu(cluster: Cluster, host: Host) -> str:
     With 0 it does so at once.
     """
     own = _menu_role(host)
+    base = base_url(cluster, host.address)
     values = {
         "host": host.name,
         "role": host.role.value,
-        "mac": host.macs[0].hyphenated,
-        "base": base_url(cluster, host.address),
+        "base": base,
+        "menu": urls.menu_url(base),
+        "script": _own_script_url(cluster, host),
     }
     entries = [
         _template("menu-own" if role is own else "menu-other").substitute(values, entry=role.value)
@@ -94,10 +83,10 @@ def install_script(cluster: Cluster, host: Host) -> str:
         cluster=cluster.name,
         release=str(cluster.release),
         disk=host.install_disk,
-        kernel=_image_url(base, images.kernel),
-        initramfs=_image_url(base, images.initramfs),
+        kernel=urls.image_url(base, images.kernel.name),
+        initramfs=urls.image_url(base, images.initramfs.name),
         arguments=" ".join(kernel_arguments(cluster, host)),
-        script=script_url(cluster, host),
+        script=_own_script_url(cluster, host),
     )
 
 
@@ -110,7 +99,9 @@ def local_script(cluster: Cluster, host: Host) -> str:
 
 def wait_script(cluster: Cluster, host: Host, why: str) -> str:
     """Return a script that says *why* the host waits, and asks for the host's script again and again."""
-    return _template("wait").substitute(host=host.name, why=why, seconds=POLL_SECONDS, script=script_url(cluster, host))
+    return _template("wait").substitute(
+        host=host.name, why=why, seconds=POLL_SECONDS, script=_own_script_url(cluster, host)
+    )
 
 
 def missing_image(cluster: Cluster, host: Host) -> str:
@@ -127,7 +118,7 @@ def kernel_arguments(cluster: Cluster, host: Host) -> list[str]:
     """Return the kernel's arguments that install *host*, in the order in which the release's manual has them."""
     images = cluster.images[host.arch]
     base = base_url(cluster, host.address)
-    ignition = f"coreos.inst.ignition_url={base}/ignition/{MARK}/{host.role.ignition}"
+    ignition = f"coreos.inst.ignition_url={urls.ignition_url(base, MARK, host.role)}"
     if cluster.release.boots_live:
         ours = _live_arguments(images, base, host, ignition)
     else:
@@ -148,7 +139,7 @@ def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> l
         "coreos.inst=yes",
         # This installer puts /dev/ before the name itself.
         f"coreos.inst.install_dev={host.install_disk.removeprefix('/dev/')}",
-        *([f"coreos.inst.image_url={_image_url(base, images.metal)}"] if images.metal else []),
+        *([f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}"] if images.metal else []),
         ignition,
     ]
 
@@ -163,11 +154,11 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
     image: list[str] = []
     if images.metal:
         # RHCOS has no detached signatures, and the installer wants one for an image by URL.
-        image = [f"coreos.inst.image_url={_image_url(base, images.metal)}", "coreos.inst.insecure=yes"]
+        image = [f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}", "coreos.inst.insecure=yes"]
     return [
         # Older builds of iPXE find the initramfs by this name only, newer ones also without.
         "initrd=main",
-        *([f"coreos.live.rootfs_url={_image_url(base, images.rootfs)}"] if images.rootfs else []),
+        *([f"coreos.live.rootfs_url={urls.image_url(base, images.rootfs.name)}"] if images.rootfs else []),
         *network,
         f"coreos.inst.install_dev={host.install_disk}",
         *image,
@@ -197,8 +188,8 @@ def _menu_role(host: Host) -> Role:
     return Role.WORKER if host.role is Role.INFRA else host.role
 
 
-def _image_url(base: str, image: Image) -> str:
-    return f"{base}/{quote(image.name)}"
+def _own_script_url(cluster: Cluster, host: Host) -> str:
+    return urls.script_url(base_url(cluster, host.address), host.macs[0])
 
 
 def _file_name(image: Image) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from appliance.boot.urls import server_url
 from appliance.dhcp.options import (
     OPT_BROADCAST,
     OPT_CLASSLESS_ROUTES,
@@ -50,7 +51,7 @@ def compile_segment(network: Network, listen: Listen, mode: DhcpMode) -> Segment
         mask=int(cidr.netmask),
         server=network.server.packed,
         server_text=str(network.server),
-        base_url=f"http://{network.server}{_port_suffix(network.server, listen)}",
+        base_url=server_url(network.server, listen.http),
         values={code: value for code, value in _network_values(network) if value},
         mode=mode,
     )
@@ -99,9 +100,3 @@ def _encode_route(route: tuple[IPv4Network, IPv4Address]) -> bytes:
     destination, gateway = route
     significant = (destination.prefixlen + 7) // 8
     return bytes((destination.prefixlen,)) + destination.network_address.packed[:significant] + gateway.packed
-
-
-def _port_suffix(server: IPv4Address, listen: Listen) -> str:
-    ports = [endpoint.port for endpoint in listen.http if endpoint.address in (server, IPv4Address(0))]
-    port = (ports or [endpoint.port for endpoint in listen.http] or [80])[0]
-    return "" if port == 80 else f":{port}"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from appliance.boot.urls import loader_url, menu_url
 from appliance.dhcp.clients import Asker
 from appliance.dhcp.options import (
     COOKIE,
@@ -35,7 +36,6 @@ from appliance.dhcp.segments import Segment
 from appliance.events import Client
 from appliance.model import Arch, LocalBoot
 
-MENU_PATH = "pxeboot.ipxe"
 NO_ADDRESS = bytes(4)
 
 # Options whose order is not the client's: what a client needs to read the rest.
@@ -129,10 +129,10 @@ def boot_file(pin: Pin, asker: Asker) -> str:
     if asker.client is Client.OS:
         return ""
     if asker.client is Client.IPXE:
-        return f"{pin.segment.base_url}/{MENU_PATH}"
+        return menu_url(pin.segment.base_url)
     loader = pin.loader or _loader(pin.arch, asker)
     if asker.client is Client.HTTP and loader:
-        return f"{pin.segment.base_url}/{loader}"
+        return loader_url(pin.segment.base_url, loader)
     return loader or ""
 
 

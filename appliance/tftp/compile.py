@@ -13,8 +13,6 @@ from appliance.boot.loaders import KNOWN_LOADERS, find_below, find_loader, norma
 from appliance.model import Cluster, Network
 from appliance.tftp.protocol import ETHERNET_MTU, REFUSALS, Refusal
 
-AUTOEXEC = "autoexec.ipxe"
-
 
 @dataclass(frozen=True, slots=True)
 class Site:

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from aiohttp import web
 
 from appliance.allowance import Allowance, Allowances
+from appliance.boot.urls import AUTOEXEC
 from appliance.events import Event, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
 from appliance.web.protocol import Refusal, refused
 from appliance.web.ranges import CONDITIONS, Answer, Entity, Slice, respond
@@ -26,7 +27,7 @@ STRANGERS_AT_ONCE = 20.0  # fewer than one scan has requests
 HOST_TRANSFERS_A_SECOND = 10.0
 HOST_TRANSFERS_AT_ONCE = 50.0
 # What a client asks for and does well without: iPXE its autoexec, coreos-installer a signature.
-OPTIONAL = (".sig", "autoexec.ipxe")
+OPTIONAL = (".sig", AUTOEXEC)
 # The token of an installation, as a step of a path: a secret, also where it stands in a path that is refused.
 _TOKEN = re.compile(r"(?<=/)[0-9A-Fa-f]{16,}(?=[/?#]|$)")
 CLIENT_LEFT = "the client closed the connection"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
+from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
 from appliance.events import WebKind
 from appliance.install.lifecycle import Installation, Order
 from appliance.model import Install, MacAddress
@@ -16,8 +17,6 @@ from appliance.web.compile import Site, WebHost, WebTable
 from appliance.web.ranges import Answer
 
 METHODS = ("GET", "HEAD")
-MENU_PATH = "pxeboot.ipxe"
-IGNITION_FILES = ("bootstrap.ign", "master.ign", "worker.ign")
 AWAITED_SECONDS = 5  # until a client asks again for what is about to be there
 
 _ABSOLUTE_FORM = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
@@ -72,19 +71,19 @@ def asked_for(table: WebTable, client: str, target: str) -> Asked | Refusal:
         return path
     host = table.hosts.get(client)
     first, _, rest = path.partition("/")
-    if path == MENU_PATH:
+    if path == MENU:
         return Script(host, True, b"" if host else table.stranger(client)[1])
-    if first == "ipxe" and rest.endswith(".ipxe"):
-        return _own_script(table, host, rest.removesuffix(".ipxe"))
+    if first == SCRIPTS and rest.endswith(SCRIPT_SUFFIX):
+        return _own_script(table, host, rest.removesuffix(SCRIPT_SUFFIX))
     site = host.site if host else table.stranger(client)[0]
     if path in IGNITION_FILES:
         return Ignition(site, path, None)
-    if first == "ignition":
+    if first == IGNITION:
         token, _, name = rest.partition("/")
         if name not in IGNITION_FILES:
             return Refusal(404, "there is no such Ignition file", WebKind.IGNITION)
         return Ignition(site, name, token)
-    if path.rpartition("/")[2] == "autoexec.ipxe":
+    if is_autoexec(path):
         return Script(None, True, host.autoexec if host else table.stranger(client)[2], WebKind.OTHER)
     sites = (site, *(other for other in table.sites if other is not site))
     kind = next((one.kinds[path] for one in sites if path in one.kinds), WebKind.OTHER)

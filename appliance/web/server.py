@@ -10,6 +10,7 @@ from aiohttp import web
 
 from appliance import sockets
 from appliance.boot.loaders import find_loader
+from appliance.boot.urls import IGNITION_FILES
 from appliance.events import Event, WaitEnded, WebKind
 from appliance.files import Identity, UnservableError, open_below
 from appliance.install.guard import ignition_verdict
@@ -88,7 +89,7 @@ class WebServer:
         """Look at the files that cluster.yaml names, again and again."""
         while True:
             for site in self._live.tables.web.sites:
-                for name in protocol.IGNITION_FILES:
+                for name in IGNITION_FILES:
                     await self._ignition.get(site.ignition(name), site.domain)
                 await self._images.look(site)
             self.counts["connection", "turned away"] = connections.turned_away
