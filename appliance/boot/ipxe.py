@@ -10,8 +10,9 @@ from string import Template
 from urllib.parse import quote
 
 from appliance.boot import urls
+from appliance.boot.chains import DISK, Kind, installer
 from appliance.boot.urls import base_url
-from appliance.model import Address, Cluster, Host, Image, Images, LocalBoot, Role
+from appliance.model import Address, Cluster, Host, Image, Images, Role
 from appliance.share import share
 
 # Where the token of the host's installation goes in an install script; no name or URL has braces.
@@ -75,26 +76,23 @@ def install_script(cluster: Cluster, host: Host) -> str:
     lack = missing_image(cluster, host)
     if lack:
         return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml names no {lack}")
-    images = cluster.images[host.arch]
-    base = base_url(cluster, host.address)
+    load = {step.kind: step.target for step in installer(cluster, host)}
     return _template("install-live" if cluster.release.boots_live else "install-legacy").substitute(
         host=host.name,
         role=host.role.value,
         cluster=cluster.name,
         release=str(cluster.release),
         disk=host.install_disk,
-        kernel=urls.image_url(base, images.kernel.name),
-        initramfs=urls.image_url(base, images.initramfs.name),
+        kernel=load[Kind.KERNEL],
+        initramfs=load[Kind.INITRAMFS],
         arguments=" ".join(kernel_arguments(cluster, host)),
-        script=_own_script_url(cluster, host),
+        script=load[Kind.SCRIPT],
     )
 
 
 def local_script(cluster: Cluster, host: Host) -> str:
     """Return the script that starts the installed *host* from its own disk."""
-    # A host that gets no boot file comes here only when somebody chained to us by hand.
-    how = "local-sanboot" if host.local_boot is LocalBoot.SANBOOT else "local-exit"
-    return _template(how).substitute(host=host.name, cluster=cluster.name)
+    return _template(DISK[host.local_boot].script).substitute(host=host.name, cluster=cluster.name)
 
 
 def wait_script(cluster: Cluster, host: Host, why: str) -> str:

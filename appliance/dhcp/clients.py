@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 
+from appliance.boot.architectures import UNSAID, Architecture, architecture_of
 from appliance.dhcp.options import (
     OPT_CLIENT_ARCH,
     OPT_IPXE,
@@ -18,56 +18,6 @@ from appliance.dhcp.options import (
     scan_options,
 )
 from appliance.events import Client
-
-_X64, _IA32, _ARM64 = "efi/ipxe.efi", "i386-efi/ipxe.efi", "arm64-efi/snponly.efi"
-_BIOS = "undionly.kpxe"
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """A value of option 93, and what boots there."""
-
-    name: str
-    loader: str | None  # None: iPXE has nothing for it
-
-
-# The IANA registry "Processor Architecture Types" (RFC 5970 section 3.3), with 7 and 9
-# read alike: RFC 4578 printed them the wrong way round, and firmware follows either.
-ARCHITECTURES: Mapping[int, Architecture] = MappingProxyType(
-    {
-        0x00: Architecture("bios", _BIOS),
-        0x02: Architecture("itanium", None),
-        0x06: Architecture("ia32-uefi", _IA32),
-        0x07: Architecture("x64-uefi", _X64),
-        0x08: Architecture("x64-uefi", _X64),  # XScale in the registry; sent by x64 machines
-        0x09: Architecture("x64-uefi", _X64),
-        0x0A: Architecture("arm32-uefi", None),
-        0x0B: Architecture("arm64-uefi", _ARM64),
-        0x0C: Architecture("ppc-open-firmware", None),
-        0x0D: Architecture("ppc-epapr", None),
-        0x0E: Architecture("ppc-opal", None),
-        0x0F: Architecture("ia32-uefi-http", _IA32),
-        0x10: Architecture("x64-uefi-http", _X64),
-        0x11: Architecture("x64-uefi-http", _X64),  # EBC, as 9 is
-        0x12: Architecture("arm32-uefi-http", None),
-        0x13: Architecture("arm64-uefi-http", _ARM64),
-        0x14: Architecture("bios-http", _BIOS),
-        0x15: Architecture("arm32-uboot", None),
-        0x16: Architecture("arm64-uboot", None),
-        0x17: Architecture("arm32-uboot-http", None),
-        0x18: Architecture("arm64-uboot-http", None),
-        0x19: Architecture("riscv32-uefi", None),
-        0x1A: Architecture("riscv32-uefi-http", None),
-        0x1B: Architecture("riscv64-uefi", None),
-        0x1C: Architecture("riscv64-uefi-http", None),
-        0x1D: Architecture("riscv128-uefi", None),
-        0x1E: Architecture("riscv128-uefi-http", None),
-        0x1F: Architecture("s390-basic", None),
-        0x20: Architecture("s390-extended", None),
-        0x27: Architecture("loongarch64-uefi", None),
-        0x28: Architecture("loongarch64-uefi-http", None),
-    }
-)
 
 _ARCH_TEXT = re.compile(rb"Arch:(\d{1,5})(?!\d)")
 
@@ -80,8 +30,12 @@ class Asker:
     """The program that asks. Compared by identity, because each reply's template is looked up by it."""
 
     client: Client
-    arch: str  # as in ARCHITECTURES; "" when it does not say, "arch-77" when it is unknown
-    loader: str | None  # what boots on that architecture
+    architecture: Architecture
+
+    @property
+    def arch(self) -> str:
+        """The architecture's name, for events."""
+        return self.architecture.name
 
     @property
     def boots(self) -> bool:
@@ -102,14 +56,8 @@ def identify(vendor_class: bytes, arch: bytes, user_class: bytes, ipxe: bytes | 
         # firmware it gets our own iPXE, which can.
         client = Client.PXE
     else:
-        return Asker(Client.OS, "", None)
-    codes = _architecture_codes(vendor_class, arch)
-    if not codes:
-        return Asker(client, "", None)
-    known = next((ARCHITECTURES[code] for code in codes if code in ARCHITECTURES), None)
-    if known is None:
-        return Asker(client, f"arch-{codes[0]}", None)
-    return Asker(client, known.name, known.loader)
+        return Asker(Client.OS, UNSAID)
+    return Asker(client, architecture_of(_architecture_codes(vendor_class, arch)))
 
 
 def identify_options(options: Mapping[int, bytes]) -> Asker:

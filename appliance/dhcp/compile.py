@@ -13,7 +13,7 @@ from appliance.dhcp.clients import Asker, identify
 from appliance.dhcp.options import HEADER_BYTES, parse_options
 from appliance.dhcp.segments import Segment, compile_segment
 from appliance.dhcp.templates import Form, Pin, Template, build_template, reply_values
-from appliance.model import Cluster, DhcpMode, Host, Install
+from appliance.model import Cluster, DhcpMode, Host
 
 # 1,000 hosts need six each (firmware, iPXE and system; offer and ack), 5 MB; a client that varies its wishes, 13 MB.
 MAX_TEMPLATES = 16384
@@ -49,13 +49,13 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     pins: dict[bytes, Pin] = {}
     segments: list[Segment] = []
     for cluster in clusters:
-        own = [compile_segment(network, cluster.listen, cluster.dhcp) for network in cluster.networks]
+        own = [compile_segment(network, cluster.dhcp) for network in cluster.networks]
         segments += own
         for host in cluster.hosts:
             segment = next((segment for segment in own if int(host.address) in segment), None)
             if segment is None:
                 raise ValueError(f"{host.name}: {host.address} is outside every network")
-            for pin in _pins(host, segment):
+            for pin in _pins(cluster, host, segment):
                 pins.setdefault(pin.mac, pin)
     for pin in pins.values():
         _judge(pin)
@@ -69,22 +69,18 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     )
 
 
-def _pins(host: Host, segment: Segment) -> list[Pin]:
+def _pins(cluster: Cluster, host: Host, segment: Segment) -> list[Pin]:
     return [
         Pin(
-            host=host.name,
+            cluster=cluster,
+            host=host,
             mac=mac.octets,
             mac_text=str(mac),
             address=host.address.packed,
-            address_number=int(host.address),
             address_text=str(host.address),
             segment=segment,
             # Two cards that both boot would install the host twice, the second over the first.
             is_boot_nic=position == 0,
-            arch=host.arch,
-            loader=host.loader,
-            local_boot=host.local_boot,
-            never_installs=host.install is Install.NEVER,
         )
         for position, mac in enumerate(host.macs)
     ]
@@ -98,4 +94,4 @@ def _judge(pin: Pin) -> None:
     read = parse_options(message)
     meant = reply_values(pin, Form.OFFER, asker, template.boot)
     if read != meant:
-        raise AssertionError(f"{pin.host}: the compiled offer reads as {read}, not as {meant}")
+        raise AssertionError(f"{pin.name}: the compiled offer reads as {read}, not as {meant}")

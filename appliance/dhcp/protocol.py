@@ -7,6 +7,7 @@ returned but never looked up by: firmware, iPXE and system each send another one
 
 from collections.abc import Mapping
 
+from appliance.boot.chains import DISK
 from appliance.dhcp.clients import identify_options
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.options import (
@@ -23,8 +24,8 @@ from appliance.dhcp.options import (
 )
 from appliance.dhcp.reply import (
     Arrival,
+    ClientMessage,
     Reply,
-    Request,
     Silence,
     address_text,
     override_or,
@@ -34,7 +35,7 @@ from appliance.dhcp.reply import (
 from appliance.dhcp.templates import NO_ADDRESS, Form, Pin
 from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpReleased, DhcpUnknown
 from appliance.install.lifecycle import Installation, Order
-from appliance.model import DhcpMode, LocalBoot
+from appliance.model import DhcpMode, Install
 
 BOOTREQUEST = 1
 ETHERNET = b"\x01\x06"  # htype and hlen
@@ -87,7 +88,7 @@ def answer(
     return _answer_host(table, _request_of(pin, datagram, options, arrival, installations), message[0])
 
 
-def _answer_host(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
+def _answer_host(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     if request.arrival.is_boot_server:
         return _answer_boot_server(table, request, message)
     if request.pin.segment.mode is DhcpMode.PROXY:
@@ -109,13 +110,13 @@ def _request_of(
     options: Mapping[int, bytes],
     arrival: Arrival,
     installations: Mapping[str, Installation],
-) -> Request:
+) -> ClientMessage:
     asker = identify_options(options)
     agent: dict[int, bytes] = {}
     if OPT_RELAY_AGENT in options:
         scan_options(options[OPT_RELAY_AGENT], 0, len(options[OPT_RELAY_AGENT]), agent)
     giaddr = datagram[24:28]
-    return Request(
+    return ClientMessage(
         datagram=datagram,
         options=options,
         agent=agent,
@@ -156,19 +157,21 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
 
 def boots_local(pin: Pin, installations: Mapping[str, Installation]) -> bool:
     """Whether the host shall find no boot file, so that its firmware goes on to the disk."""
-    if pin.local_boot is not LocalBoot.NO_OFFER:
+    if DISK[pin.host.local_boot].has_boot_file:
         return False
-    installation = installations.get(pin.host)
-    return pin.never_installs if installation is None else installation.order is Order.LOCAL
+    installation = installations.get(pin.name)
+    if installation is None:
+        return pin.host.install is Install.NEVER
+    return installation.order is Order.LOCAL
 
 
-def _answer_discover(table: DhcpTable, request: Request) -> Reply | Silence:
+def _answer_discover(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
     if not _is_at_home(request):
         return _misplaced(request)
     return patched(table, request, Form.OFFER) or NOTHING_TO_BOOT
 
 
-def _answer_request(table: DhcpTable, request: Request) -> Reply | Silence:
+def _answer_request(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
     """Answer a REQUEST by the client's state, which its fields tell (RFC 2131 section 4.3.2)."""
     if not _is_for_us(table, request):
         return OTHER_SERVER  # SELECTING, but not us
@@ -185,7 +188,7 @@ def _answer_request(table: DhcpTable, request: Request) -> Reply | Silence:
     return patched(table, request, Form.ACK) or NOTHING_TO_BOOT
 
 
-def _answer_inform(table: DhcpTable, request: Request) -> Reply | Silence:
+def _answer_inform(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
     if request.ciaddr == NO_ADDRESS:
         return NO_INFORM_ADDRESS
     if not _is_at_home(request):
@@ -193,19 +196,19 @@ def _answer_inform(table: DhcpTable, request: Request) -> Reply | Silence:
     return patched(table, request, Form.INFORM_ACK) or NOTHING_TO_BOOT
 
 
-def _take_back(table: DhcpTable, request: Request, message: int) -> Silence:
+def _take_back(table: DhcpTable, request: ClientMessage, message: int) -> Silence:
     """Take a DECLINE or a RELEASE: the address stays the host's, and the operator hears of it."""
     if not _is_for_us(table, request):
         return OTHER_SERVER
     pin = request.pin
     if message == RELEASE:
-        return Silence("released", DhcpReleased(pin.host, pin.mac_text, pin.address_text))
+        return Silence("released", DhcpReleased(pin.name, pin.mac_text, pin.address_text))
     asked = request.options.get(OPT_REQUESTED_ADDRESS, b"")
     address = address_text(asked) if len(asked) == 4 else pin.address_text
-    return Silence("declined", DhcpDeclined(pin.host, pin.mac_text, address))
+    return Silence("declined", DhcpDeclined(pin.name, pin.mac_text, address))
 
 
-def _answer_proxy(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
+def _answer_proxy(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     """Answer beside another DHCP server: what to boot, and nothing else (PXE 2.1 section 2.2)."""
     if message != DISCOVER:
         return PROXY_MODE
@@ -214,12 +217,12 @@ def _answer_proxy(table: DhcpTable, request: Request, message: int) -> Reply | S
     if not request.boots:
         # Its firmware that comes back and its system that starts prove the same as where we give the address.
         pin, asker = request.pin, request.asker
-        event = DhcpPassed(pin.host, pin.mac_text, pin.address_text, asker.client, asker.arch, request.relay)
+        event = DhcpPassed(pin.name, pin.mac_text, pin.address_text, asker.client, asker.arch, request.relay)
         return Silence(NOTHING_TO_BOOT.why, event)
     return patched(table, request, Form.PROXY_OFFER) or NOTHING_TO_BOOT
 
 
-def _answer_boot_server(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
+def _answer_boot_server(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     """Answer on port 4011, where firmware asks that has an address and wants a boot file (PXE 2.1 section 2.2.4)."""
     if message not in (DISCOVER, REQUEST, INFORM):
         return OTHER_MESSAGE
@@ -228,13 +231,13 @@ def _answer_boot_server(table: DhcpTable, request: Request, message: int) -> Rep
     return patched(table, request, Form.BOOT_ACK) or NOTHING_TO_BOOT
 
 
-def _is_for_us(table: DhcpTable, request: Request) -> bool:
+def _is_for_us(table: DhcpTable, request: ClientMessage) -> bool:
     """Whether the message names no server, or one that is ours."""
     server = request.options.get(OPT_SERVER_ID)
     return server is None or server in table.servers or server == override_or(b"", request)
 
 
-def _is_at_home(request: Request) -> bool:
+def _is_at_home(request: ClientMessage) -> bool:
     """Whether the client sits in the network of its address, as far as the message shows."""
     segment = request.pin.segment
     if link := request.link:
@@ -244,7 +247,7 @@ def _is_at_home(request: Request) -> bool:
     return any(address in segment for address in request.arrival.addresses)
 
 
-def _is_in_our_networks(table: DhcpTable, request: Request) -> bool:
+def _is_in_our_networks(table: DhcpTable, request: ClientMessage) -> bool:
     """Whether the client sits in a network of a file."""
     if link := request.link:
         return any(link in segment for segment in table.segments)
@@ -256,9 +259,9 @@ def _serves(table: DhcpTable, arrival: Arrival) -> bool:
     return any(address in segment for segment in table.segments for address in arrival.addresses)
 
 
-def _misplaced(request: Request) -> Silence:
+def _misplaced(request: ClientMessage) -> Silence:
     pin = request.pin
     return Silence(
         "wrong-network",
-        DhcpMisplaced(pin.host, pin.mac_text, pin.address_text, request.relay, request.arrival.interface),
+        DhcpMisplaced(pin.name, pin.mac_text, pin.address_text, request.relay, request.arrival.interface),
     )

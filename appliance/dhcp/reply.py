@@ -81,7 +81,7 @@ class Silence:
     event: Event | None = None
 
 
-class Request(NamedTuple):
+class ClientMessage(NamedTuple):
     """A message of a host of ours."""
 
     datagram: bytes
@@ -125,7 +125,7 @@ def reply_address(
     return address_text(yiaddr), port + 1, True
 
 
-def patched(table: DhcpTable, request: Request, form: Form) -> Reply | None:
+def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | None:
     """Return the reply of *form* to *request*; None from a proxy that has nothing for it to boot."""
     pin, asker, options = request.pin, request.asker, request.options
     requested = options.get(OPT_PARAMETERS, b"")[:255]  # there are no more codes; it is kept in a key
@@ -145,7 +145,7 @@ def patched(table: DhcpTable, request: Request, form: Form) -> Reply | None:
     ciaddr = NO_ADDRESS if form.is_offer else request.ciaddr
     address, port, lacks_address = _destination(table, request, form, ciaddr, yiaddr)
     event = (DhcpOffered if form.is_offer else DhcpAcknowledged)(
-        pin.host, pin.mac_text, pin.address_text, asker.client, asker.arch, template.boot, request.relay
+        pin.name, pin.mac_text, pin.address_text, asker.client, asker.arch, template.boot, request.relay
     )
     return Reply(
         _message(request, request.datagram[10:12], ciaddr + template.addresses, tail + echoed),
@@ -157,7 +157,7 @@ def patched(table: DhcpTable, request: Request, form: Form) -> Reply | None:
     )
 
 
-def refusal(table: DhcpTable, request: Request, asked: bytes) -> Reply:
+def refusal(table: DhcpTable, request: ClientMessage, asked: bytes) -> Reply:
     """Return the NAK that tells a host of ours that *asked* is not its address here (RFC 2131 section 4.3.2)."""
     pin = request.pin
     # With the flag set the relay broadcasts: the client's old address leads nowhere.
@@ -169,7 +169,7 @@ def refusal(table: DhcpTable, request: Request, asked: bytes) -> Reply:
             COOKIE,
             bytes((OPT_MESSAGE_TYPE, 1, NAK)),
             encode_option(OPT_SERVER_ID, override_or(pin.segment.server, request)),
-            encode_option(OPT_MESSAGE, f"{address_text(asked)} is not the address of {pin.host} here".encode()[:255]),
+            encode_option(OPT_MESSAGE, f"{address_text(asked)} is not the address of {pin.name} here".encode()[:255]),
             _echoed(request.options),
         )
     )
@@ -181,17 +181,17 @@ def refusal(table: DhcpTable, request: Request, asked: bytes) -> Reply:
         is_nak=True,
         port=table.port,
     )
-    event = DhcpRefused(pin.host, pin.mac_text, address_text(asked), pin.address_text, request.relay)
+    event = DhcpRefused(pin.name, pin.mac_text, address_text(asked), pin.address_text, request.relay)
     return Reply(_message(request, flags, bytes(12), tail), "nak", address, _relay_port(request, port), None, event)
 
 
-def override_or(server: bytes, request: Request) -> bytes:
+def override_or(server: bytes, request: ClientMessage) -> bytes:
     """Return the server identifier: *server*, or the one a relay puts in its place to stay between (RFC 5107)."""
     override = request.agent.get(SERVER_ID_OVERRIDE, b"")
     return override if len(override) == 4 else server
 
 
-def _message(request: Request, flags: bytes, addresses: bytes, tail: bytes) -> bytes:
+def _message(request: ClientMessage, flags: bytes, addresses: bytes, tail: bytes) -> bytes:
     """Return a whole message; *addresses* is ciaddr, yiaddr and siaddr, *tail* all from chaddr on but the end mark."""
     datagram = request.datagram
     # secs is zero in a reply; after the flags stand the addresses, giaddr last.
@@ -217,7 +217,9 @@ def _reply_bytes(options: Mapping[int, bytes]) -> int:
     return min(max(datagram_bytes, MIN_DATAGRAM_BYTES), MAX_DATAGRAM_BYTES) - IP_UDP_BYTES
 
 
-def _destination(table: DhcpTable, request: Request, form: Form, ciaddr: bytes, yiaddr: bytes) -> tuple[str, int, bool]:
+def _destination(
+    table: DhcpTable, request: ClientMessage, form: Form, ciaddr: bytes, yiaddr: bytes
+) -> tuple[str, int, bool]:
     if form is Form.BOOT_ACK and request.arrival.source != "0.0.0.0":
         return request.arrival.source, request.arrival.source_port, False
     # RFC 2131 section 4.3.5: the answer to an INFORM goes straight to the client, past its relay.
@@ -233,6 +235,6 @@ def _destination(table: DhcpTable, request: Request, form: Form, ciaddr: bytes, 
     return address, _relay_port(request, port) if giaddr != NO_ADDRESS else port, lacks_address
 
 
-def _relay_port(request: Request, port: int) -> int:
+def _relay_port(request: ClientMessage, port: int) -> int:
     # RFC 8357: a relay that cannot have the server's port says so, and hears on the one it sends from.
     return request.arrival.source_port if RELAY_SOURCE_PORT in request.agent else port

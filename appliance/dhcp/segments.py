@@ -1,4 +1,4 @@
-"""A machine network as replies need it: its options, encoded once, and the URL of the appliance in it.
+"""A machine network as replies need it: its options, encoded once.
 
 The one rule: what every host of a network is told is said here; what one host is told, in `compile.py`.
 """
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from appliance.boot.urls import server_url
 from appliance.dhcp.options import (
     OPT_BROADCAST,
     OPT_CLASSLESS_ROUTES,
@@ -24,7 +23,7 @@ from appliance.dhcp.options import (
     OPT_SUBNET_MASK,
     encode_name,
 )
-from appliance.model import INFINITE_LEASE, DhcpMode, Listen, Network
+from appliance.model import INFINITE_LEASE, DhcpMode, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,6 @@ class Segment:
     mask: int
     server: bytes
     server_text: str
-    base_url: str  # of the web server, without the last slash
     values: Mapping[int, bytes]  # what each host of the network is told
     mode: DhcpMode
 
@@ -43,15 +41,14 @@ class Segment:
         return address & self.mask == self.first
 
 
-def compile_segment(network: Network, listen: Listen, mode: DhcpMode) -> Segment:
-    """Return *network* as replies need it; *listen* tells the web server's port."""
+def compile_segment(network: Network, mode: DhcpMode) -> Segment:
+    """Return *network* as replies need it."""
     cidr = network.cidr
     return Segment(
         first=int(cidr.network_address),
         mask=int(cidr.netmask),
         server=network.server.packed,
         server_text=str(network.server),
-        base_url=server_url(network.server, listen.http),
         values={code: value for code, value in _network_values(network) if value},
         mode=mode,
     )

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from appliance.boot.urls import loader_url, menu_url
+from appliance.boot.architectures import Firmware
+from appliance.boot.chains import Step, boot_file, chain
 from appliance.dhcp.clients import Asker
 from appliance.dhcp.options import (
     COOKIE,
@@ -34,7 +35,7 @@ from appliance.dhcp.options import (
 )
 from appliance.dhcp.segments import Segment
 from appliance.events import Client
-from appliance.model import Arch, LocalBoot
+from appliance.model import Cluster, Host
 
 NO_ADDRESS = bytes(4)
 
@@ -100,18 +101,23 @@ class Form(IntEnum):
 class Pin:
     """One MAC address of one host."""
 
-    host: str
+    cluster: Cluster
+    host: Host
     mac: bytes
     mac_text: str
     address: bytes
-    address_number: int
     address_text: str
     segment: Segment
     is_boot_nic: bool
-    arch: Arch
-    loader: str | None
-    local_boot: LocalBoot
-    never_installs: bool
+
+    @property
+    def name(self) -> str:
+        """The host's full name."""
+        return self.host.name
+
+    def chain(self, asker: Asker, *, starts_disk: bool) -> tuple[Step, ...]:
+        """Return what the host loads from now on, where *asker* runs."""
+        return chain(self.cluster, self.host, asker.client, asker.architecture, starts_disk=starts_disk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +130,6 @@ class Template:
     boot: str  # the boot file, for the event
 
 
-def boot_file(pin: Pin, asker: Asker) -> str:
-    """Return what *asker* on the host of *pin* boots: a path for TFTP or a URL; "" for nothing."""
-    if asker.client is Client.OS:
-        return ""
-    if asker.client is Client.IPXE:
-        return menu_url(pin.segment.base_url)
-    loader = pin.loader or _loader(pin.arch, asker)
-    if asker.client is Client.HTTP and loader:
-        return loader_url(pin.segment.base_url, loader)
-    return loader or ""
-
-
 def build_template(
     pin: Pin, form: Form, asker: Asker, *, boots: bool, requested: bytes, room: int | None = None
 ) -> Template:
@@ -143,7 +137,8 @@ def build_template(
 
     *boots* is whether a boot file is given, *requested* the client's option 55.
     """
-    boot = boot_file(pin, asker) if boots else ""
+    # A host that starts its disk and is given a boot file is given the same one: the script behind it differs.
+    boot = boot_file(pin.chain(asker, starts_disk=False)) if boots else ""
     values = reply_values(pin, form, asker, boot)
     codes = _order(values, requested)
     file = boot.encode() if len(boot) < FILE_BYTES else b""  # option 67 alone has a longer one
@@ -169,17 +164,6 @@ def build_template(
     )
 
 
-def _loader(arch: Arch, asker: Asker) -> str | None:
-    """Return the loader for a host of *arch* whose firmware is *asker*."""
-    if arch is Arch.AARCH64 and asker.arch in ("", "bios"):
-        # Raspberry Pis send 0, which is BIOS (raspberrypi/firmware #1928); no ARM machine has one.
-        return "arm64-efi/snponly.efi"
-    if not asker.arch:
-        # No option 93 and no Arch in the vendor class: ROMs older than both are BIOS ROMs.
-        return "efi/ipxe.efi" if asker.client is Client.HTTP else "undionly.kpxe"
-    return asker.loader
-
-
 def reply_values(pin: Pin, form: Form, asker: Asker, boot: str) -> dict[int, bytes]:
     """Return every option that the reply may hold, by code."""
     segment = pin.segment
@@ -188,7 +172,7 @@ def reply_values(pin: Pin, form: Form, asker: Asker, boot: str) -> dict[int, byt
         OPT_SERVER_ID: segment.server,
     }
     if not form.is_proxy:
-        values = {**segment.values, OPT_HOST_NAME: pin.host.encode("ascii"), **values}
+        values = {**segment.values, OPT_HOST_NAME: pin.name.encode("ascii"), **values}
     if form is Form.INFORM_ACK:
         # RFC 2131 section 4.3.5: no lease for an address that we did not give.
         for code in (OPT_LEASE_TIME, OPT_RENEWAL_TIME, OPT_REBINDING_TIME):
@@ -214,7 +198,7 @@ def _vendor_values(form: Form, asker: Asker) -> dict[int, bytes]:
         return {OPT_VENDOR_CLASS: b"HTTPClient"}
     if not form.is_proxy:
         return {}
-    if asker.arch in ("bios", ""):
+    if asker.architecture.firmware in (Firmware.BIOS, Firmware.UNSAID):
         return {OPT_VENDOR_CLASS: b"PXEClient", OPT_VENDOR_SPECIFIC: _USE_BOOT_FILE}
     # Some UEFI ignores a proxy's offer that has _USE_BOOT_FILE; all ask port 4011 without it.
     return {OPT_VENDOR_CLASS: b"PXEClient"}

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from appliance.boot.chains import usual_loaders
 from appliance.boot.loaders import find_loader, package_hint
 from appliance.boot.urls import is_reserved
 from appliance.config import fields
@@ -13,9 +14,6 @@ from appliance.config.facts import Facts
 from appliance.config.images import KINDS, names_of_release
 from appliance.errors import Problem
 from appliance.model import Arch, Install, Release
-
-# Firmware asks for these first (DHCP chooses by architecture; loaders.py knows the packages).
-LOADERS = {Arch.X86_64: ("efi/ipxe.efi", "undionly.kpxe"), Arch.AARCH64: ("arm64-efi/snponly.efi",)}
 
 NOUNS = {"kernel": "kernel", "initramfs": "initramfs", "rootfs": "root file system", "metal": "disk image"}
 
@@ -178,7 +176,7 @@ def _other_spelling(path: Path) -> str:
 def _loaders(facts: Facts, arch: Arch, where: Path_) -> Iterator[Problem]:
     if facts.data_dir is None:
         return
-    for name in LOADERS[arch]:
+    for name in usual_loaders(arch):
         if find_loader(name, facts.data_dir) is None:
             yield facts.here(*where).warning(f"the boot file {name} for {arch} is not there; {package_hint(name)}")
 
