@@ -127,17 +127,20 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An IPv4 machine network, and what DHCP tells the hosts in it."""
+    """A machine network, and what DHCPv4 gives the hosts in it.
 
-    cidr: IPv4Network
-    server: IPv4Address  # the appliance's own address as the hosts of this network reach it
-    gateway: IPv4Address | None
-    dns_servers: tuple[IPv4Address, ...]
-    ntp_servers: tuple[IPv4Address, ...]
-    domain: str  # option 15
-    search: tuple[str, ...]  # option 119
-    mtu: int | None  # bytes; option 26, and the bound of TFTP blocks
-    lease_seconds: int  # INFINITE_LEASE for a lease that never ends
+    All from `gateway` on is DHCPv4's; an IPv6 network has none of it.
+    """
+
+    cidr: Cidr
+    server: Address  # the appliance's own address as the hosts of this network reach it
+    gateway: IPv4Address | None = None
+    dns_servers: tuple[IPv4Address, ...] = ()
+    ntp_servers: tuple[IPv4Address, ...] = ()
+    domain: str = ""  # option 15
+    search: tuple[str, ...] = ()  # option 119
+    mtu: int | None = None  # bytes; option 26, and the bound of TFTP blocks
+    lease_seconds: int = INFINITE_LEASE
     routes: tuple[Route, ...] = ()
 
 
@@ -148,8 +151,7 @@ class Host:
     name: str  # fully qualified
     role: Role
     macs: tuple[MacAddress, ...]  # the first is the one it boots from
-    address: IPv4Address
-    address6: IPv6Address | None
+    addresses: tuple[Address, ...]  # one at least; the first is the one it boots with
     arch: Arch
     install_disk: str  # a device path, as /dev/sda
     kernel_arguments: tuple[str, ...]  # the operator's own, after ours
@@ -162,6 +164,16 @@ class Host:
     def short_name(self) -> str:
         """The first label of the name."""
         return self.name.partition(".")[0]
+
+    @property
+    def address(self) -> Address:
+        """The address that it boots with."""
+        return self.addresses[0]
+
+    @property
+    def ipv4(self) -> IPv4Address | None:
+        """The address that DHCPv4 gives it: the first IPv4 one."""
+        return next((address for address in self.addresses if isinstance(address, IPv4Address)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +198,7 @@ class NameServer:
 class Endpoint:
     """An address and port to listen on or to ask."""
 
-    address: IPv4Address | IPv6Address
+    address: Address
     port: int
 
     def __str__(self) -> str:
@@ -208,7 +220,7 @@ class DnsSettings:
     minimum: int
     records: tuple[Record, ...]
     forwarders: tuple[Endpoint, ...]
-    allow_recursion: tuple[IPv4Network | IPv6Network, ...]
+    allow_recursion: tuple[Cidr, ...]
     rfc2317: bool  # name a reverse zone smaller than /24 as RFC 2317 does
 
 
@@ -253,12 +265,9 @@ class Cluster:
     appliance_name: str  # fully qualified
     address: IPv4Address  # of the appliance itself
     networks: tuple[Network, ...]
-    networks6: tuple[IPv6Network, ...]  # DNS only
-    cluster_networks: tuple[IPv4Network | IPv6Network, ...]
-    service_networks: tuple[IPv4Network | IPv6Network, ...]
-    api_vips: tuple[IPv4Address | IPv6Address, ...]
-    api_int_vips: tuple[IPv4Address | IPv6Address, ...]
-    ingress_vips: tuple[IPv4Address | IPv6Address, ...]
+    api_vips: tuple[Address, ...]
+    api_int_vips: tuple[Address, ...]
+    ingress_vips: tuple[Address, ...]
     hosts: tuple[Host, ...]
     dns: DnsSettings
     dhcp: DhcpMode

@@ -8,22 +8,24 @@ A boot goes from firmware over iPXE to an operating system; a step back in that
 order is a new boot, and the tape begins again.
 """
 
-import socket
 import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from appliance.events import Stamped, WebFinished, WebRefused
+from appliance.model import Address
+from appliance.peers import peer_address
 from appliance.registry import Registry
 
-Address = tuple[str, int]
+SocketAddress = tuple[str, int]  # address and port, as the socket module spells them
 
 # One boot is about 60 packets and 25 kB; a host that goes round in a loop keeps its latest.
 HOST_BYTES = 64 << 10
 TOTAL_BYTES = 16 << 20  # for all hosts together: with 1,000 of them, 16 kB each
-HEADERS_BYTES = 40  # of IPv4 and TCP
+HEADERS_BYTES = 40  # of IPv4 and TCP; 20 more with IPv6, which the bound can do without
 KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that an ACK came. Most others are not tapped
 
 _CHADDR, _COOKIE = slice(28, 34), slice(236, 240)  # RFC 2131 section 2
@@ -80,7 +82,7 @@ class Recorder:
         self._now = now
         self._tapes: dict[str, _Tape] = {}
         self._by_mac: Mapping[bytes, _Tape] = {}
-        self._by_address: Mapping[str, _Tape] = {}
+        self._by_address: Mapping[Address, _Tape] = {}
         self._limit = HOST_BYTES
         self.update()
 
@@ -89,10 +91,10 @@ class Recorder:
         hosts = self._registry.hosts
         self._tapes = {name: self._tapes.get(name) or _Tape() for name in hosts}
         self._by_mac = {mac.octets: self._tapes[name] for name, host in hosts.items() for mac in host.macs}
-        self._by_address = {str(host.address): self._tapes[name] for name, host in hosts.items()}
+        self._by_address = {address: self._tapes[name] for name, host in hosts.items() for address in host.addresses}
         self._limit = min(HOST_BYTES, TOTAL_BYTES // max(1, len(hosts)))
 
-    def tap(self, payload: bytes, source: Address, destination: Address) -> None:
+    def tap(self, payload: bytes, source: SocketAddress, destination: SocketAddress) -> None:
         """Keep a UDP datagram if it is of a host of ours."""
         if payload[_COOKIE] == _MAGIC:
             tape = self._by_mac.get(payload[_CHADDR])
@@ -101,9 +103,13 @@ class Recorder:
         elif len(payload) >= 4 and payload[1] in _TFTP_BLOCKS and (payload[2] or payload[3] > KEPT_BLOCKS):
             return
         else:
-            tape = self._by_address.get(source[0]) or self._by_address.get(destination[0])
+            tape = self._tape_at(source[0]) or self._tape_at(destination[0])
         if tape is not None:
             tape.add(_Kept(self._now(), payload, _udp_packet, (source, destination)), self._limit)
+
+    def _tape_at(self, text: str) -> _Tape | None:
+        address = peer_address(text)
+        return self._by_address.get(address) if address is not None else None
 
     def listen(self, stamped: Stamped) -> None:
         """Keep the head of an HTTP exchange."""
@@ -169,32 +175,46 @@ def _block(kind: int, body: bytes) -> bytes:
     return struct.pack("<I", kind) + length + body + length
 
 
-def _udp_packet(payload: bytes, source: Address, destination: Address) -> bytes:
-    # A checksum of 0 says that there is none (RFC 768).
+def _udp_packet(payload: bytes, source: SocketAddress, destination: SocketAddress) -> bytes:
     head = struct.pack("!HHHH", source[1], destination[1], 8 + len(payload), 0)
-    return _ip_packet(_UDP, head + payload, source[0], destination[0])
+    return _ip_packet(_UDP, head + payload, 6, source[0], destination[0])
 
 
-def _tcp_packet(payload: bytes, source: Address, destination: Address, sequence: int, acknowledged: int) -> bytes:
+def _tcp_packet(
+    payload: bytes, source: SocketAddress, destination: SocketAddress, sequence: int, acknowledged: int
+) -> bytes:
     push_and_ack = 0x18
     head = struct.pack(
         "!HHIIBBHHH", source[1], destination[1], sequence, acknowledged, 5 << 4, push_and_ack, 65535, 0, 0
     )
-    return _ip_packet(_TCP, head + payload, source[0], destination[0])
+    return _ip_packet(_TCP, head + payload, 16, source[0], destination[0])
 
 
-def _ip_packet(protocol: int, body: bytes, source: str, destination: str) -> bytes:
-    """Return an IPv4 packet (RFC 791)."""
-    addresses = _packed(source) + _packed(destination)
+def _ip_packet(protocol: int, body: bytes, checksum_at: int, source: str, destination: str) -> bytes:
+    """Return an IP packet of the family of its addresses; *checksum_at* is where *body* has its own checksum."""
+    first, second = peer_address(source), peer_address(destination)
+    if first is not None and second is not None and first.version == second.version == 6:
+        return _ipv6_packet(protocol, body, checksum_at, first.packed + second.packed)
+    # A checksum of 0 in the body says that there is none (RFC 768), or that the card would have filled it in.
+    addresses = _packed4(first) + _packed4(second)
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + addresses
-    total = sum(struct.unpack("!10H", head))
-    total = (total & 0xFFFF) + (total >> 16)
-    checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-    return head[:10] + struct.pack("!H", checksum) + head[12:] + body
+    return head[:10] + _checksum(head) + head[12:] + body
 
 
-def _packed(address: str) -> bytes:
-    try:
-        return socket.inet_aton(address)
-    except OSError:
-        return bytes(4)
+def _ipv6_packet(protocol: int, body: bytes, checksum_at: int, addresses: bytes) -> bytes:
+    # IPv6 has no checksum of its own, so UDP's and TCP's are not left out (RFC 8200 section 8.1).
+    checksum = _checksum(addresses + struct.pack("!II", len(body), protocol) + body)
+    body = body[:checksum_at] + checksum + body[checksum_at + 2 :]
+    return struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + addresses + body
+
+
+def _checksum(content: bytes) -> bytes:
+    """Return the Internet checksum of *content* (RFC 1071); 0xFFFF for zero, which UDP takes for none."""
+    # 2**16 is 1 modulo 65535, so the remainder is the folded sum.
+    folded = int.from_bytes(content + bytes(len(content) % 2), "big") % 0xFFFF
+    return struct.pack("!H", 0xFFFF - folded)
+
+
+def _packed4(address: Address | None) -> bytes:
+    # An address that is none, or of the other family than its peer, is shown as 0.0.0.0.
+    return address.packed if isinstance(address, IPv4Address) else bytes(4)

@@ -8,6 +8,7 @@ server would take 0.25 s of each start and 50 MB.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 
 from appliance.dhcp.clients import Asker, identify
 from appliance.dhcp.options import HEADER_BYTES, parse_options
@@ -49,13 +50,14 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     pins: dict[bytes, Pin] = {}
     segments: list[Segment] = []
     for cluster in clusters:
-        own = [compile_segment(network, cluster.dhcp) for network in cluster.networks]
+        own = [compile_segment(network, cluster.dhcp) for network in cluster.networks if network.cidr.version == 4]
         segments += own
         for host in cluster.hosts:
-            segment = next((segment for segment in own if int(host.address) in segment), None)
-            if segment is None:
-                raise ValueError(f"{host.name}: {host.address} is outside every network")
-            for pin in _pins(cluster, host, segment):
+            address = host.ipv4
+            segment = next((segment for segment in own if address is not None and int(address) in segment), None)
+            if address is None or segment is None:
+                raise ValueError(f"{host.name}: {host.address} is outside every IPv4 network")
+            for pin in _pins(cluster, host, address, segment):
                 pins.setdefault(pin.mac, pin)
     for pin in pins.values():
         _judge(pin)
@@ -69,15 +71,15 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     )
 
 
-def _pins(cluster: Cluster, host: Host, segment: Segment) -> list[Pin]:
+def _pins(cluster: Cluster, host: Host, address: IPv4Address, segment: Segment) -> list[Pin]:
     return [
         Pin(
             cluster=cluster,
             host=host,
             mac=mac.octets,
             mac_text=str(mac),
-            address=host.address.packed,
-            address_text=str(host.address),
+            address=address.packed,
+            address_text=str(address),
             segment=segment,
             # Two cards that both boot would install the host twice, the second over the first.
             is_boot_nic=position == 0,

@@ -42,27 +42,30 @@ class Segment:
 
 
 def compile_segment(network: Network, mode: DhcpMode) -> Segment:
-    """Return *network* as replies need it."""
-    cidr = network.cidr
+    """Return the IPv4 *network* as replies need it."""
+    cidr, server = network.cidr, network.server
+    # The caller leaves IPv6 networks out, and cluster.yaml takes IPv4 addresses alone for a serverAddress.
+    assert isinstance(cidr, IPv4Network)
+    assert isinstance(server, IPv4Address)
     return Segment(
         first=int(cidr.network_address),
         mask=int(cidr.netmask),
-        server=network.server.packed,
-        server_text=str(network.server),
-        values={code: value for code, value in _network_values(network) if value},
+        server=server.packed,
+        server_text=str(server),
+        values={code: value for code, value in _network_values(network, cidr) if value},
         mode=mode,
     )
 
 
-def _network_values(network: Network) -> list[tuple[int, bytes]]:
+def _network_values(network: Network, cidr: IPv4Network) -> list[tuple[int, bytes]]:
     """Return what *network* tells its hosts; an empty value is not sent."""
     return [
-        (OPT_SUBNET_MASK, network.cidr.netmask.packed),
+        (OPT_SUBNET_MASK, cidr.netmask.packed),
         (OPT_ROUTERS, network.gateway.packed if network.gateway else b""),
         (OPT_DNS_SERVERS, b"".join(address.packed for address in network.dns_servers)),
         (OPT_DOMAIN_NAME, network.domain.encode("ascii")),
         (OPT_INTERFACE_MTU, network.mtu.to_bytes(2, "big") if network.mtu else b""),
-        (OPT_BROADCAST, network.cidr.broadcast_address.packed),
+        (OPT_BROADCAST, cidr.broadcast_address.packed),
         (OPT_NTP_SERVERS, b"".join(address.packed for address in network.ntp_servers)),
         (OPT_SERVER_ID, network.server.packed),
         *_lease_values(network.lease_seconds),

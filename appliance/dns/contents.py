@@ -1,11 +1,11 @@
 """Which zones follow from clusters, and which records stand in each."""
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network
 
 from appliance.dns.reverse import LOCAL_ZONES, classless_apex, reverse_apexes
 from appliance.dns.zone import Rrset, Soa, Zone, apex_of, parent_of
-from appliance.model import Cluster, DnsSettings, NameServer, Record, Role
+from appliance.model import Address, Cluster, DnsSettings, NameServer, Record, Role
 
 ETCD_TTL = 86400  # seconds; what OpenShift's manual for 4.1 to 4.3 gives the SRV records
 
@@ -47,9 +47,8 @@ def _apexes(clusters: tuple[Cluster, ...]) -> dict[str, list[DnsSettings]]:
     owners: dict[str, list[DnsSettings]] = {}
     for cluster in clusters:
         apexes = [cluster.dns.zone]
-        networks: list[IPv4Network | IPv6Network] = [network.cidr for network in cluster.networks]
-        for network in (*networks, *cluster.networks6):
-            apexes.extend(reverse_apexes(network))
+        for network in cluster.networks:
+            apexes.extend(reverse_apexes(network.cidr))
         apexes.extend(classless_apex(network) for network in _classless(cluster))
         for apex in dict.fromkeys(apexes):
             owners.setdefault(apex, []).append(cluster.dns)
@@ -81,7 +80,7 @@ def _records(clusters: tuple[Cluster, ...]) -> Iterator[Record]:
 def _forward_records(cluster: Cluster) -> Iterator[Record]:
     ttl = cluster.dns.ttl
     domain = cluster.domain
-    named: list[tuple[str, IPv4Address | IPv6Address]] = [
+    named: list[tuple[str, Address]] = [
         (server.name, server.address) for server in cluster.dns.name_servers if server.address is not None
     ]
     named += ((cluster.appliance_name, address) for address in _appliance_addresses(cluster))
@@ -92,14 +91,15 @@ def _forward_records(cluster: Cluster) -> Iterator[Record]:
     ):
         named += ((name, address) for address in vips)
     for host in cluster.hosts:
-        named += ((host.name, address) for address in (host.address, host.address6) if address is not None)
+        named += ((host.name, address) for address in host.addresses)
     for name, address in named:
         yield Record(name, "A" if address.version == 4 else "AAAA", ttl, str(address))
     if cluster.release.needs_etcd_records:
         masters = (host for host in cluster.hosts if host.role is Role.MASTER)
         for index, master in enumerate(masters):
             member = f"etcd-{index}.{domain}"
-            yield Record(member, "A", ttl, str(master.address))
+            if master.ipv4 is not None:
+                yield Record(member, "A", ttl, str(master.ipv4))
             yield Record(f"_etcd-server-ssl._tcp.{domain}", "SRV", ETCD_TTL, f"0 10 2380 {member}")
     yield from (record for record in cluster.dns.records if record.type != "PTR")
 
@@ -114,13 +114,12 @@ def _pointers(clusters: tuple[Cluster, ...]) -> dict[str, list[Record]]:
         address.reverse_pointer: Record(address.reverse_pointer, "PTR", cluster.dns.ttl, host.name)
         for cluster in clusters
         for host in cluster.hosts
-        for address in (host.address, host.address6)
-        if address is not None
+        for address in host.addresses
     }
     pointers = {name: [record] for name, record in nodes.items()}
     for cluster in clusters:
         ttl = cluster.dns.ttl
-        others: list[tuple[IPv4Address | IPv6Address, str]] = []
+        others: list[tuple[Address, str]] = []
         others += [(address, cluster.appliance_name) for address in _appliance_addresses(cluster)]
         others += [(server.address, server.name) for server in cluster.dns.name_servers if server.address is not None]
         others += [(address, f"api.{cluster.domain}") for address in cluster.api_vips]
@@ -132,7 +131,7 @@ def _pointers(clusters: tuple[Cluster, ...]) -> dict[str, list[Record]]:
     return pointers
 
 
-def _appliance_addresses(cluster: Cluster) -> tuple[IPv4Address, ...]:
+def _appliance_addresses(cluster: Cluster) -> tuple[Address, ...]:
     return tuple(dict.fromkeys((cluster.address, *(network.server for network in cluster.networks))))
 
 
@@ -140,7 +139,8 @@ def _classless(cluster: Cluster) -> tuple[IPv4Network, ...]:
     """Return the networks whose reverse zone is named as RFC 2317 does."""
     if not cluster.dns.rfc2317:
         return ()
-    return tuple(network.cidr for network in cluster.networks if 24 < network.cidr.prefixlen < 32)
+    cidrs = (network.cidr for network in cluster.networks)
+    return tuple(cidr for cidr in cidrs if isinstance(cidr, IPv4Network) and 24 < cidr.prefixlen < 32)
 
 
 def _name_servers(settings: Iterable[DnsSettings]) -> tuple[NameServer, ...]:

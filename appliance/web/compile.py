@@ -3,12 +3,12 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 
 from appliance.boot import ipxe
 from appliance.events import WebKind
-from appliance.model import Cluster, Host, Role
+from appliance.model import Address, Cidr, Cluster, Host, Role
+from appliance.peers import peer_address
 
 MACHINE_CONFIG_PORT = 22623
 
@@ -24,7 +24,7 @@ class Site:
     sha256: Mapping[str, str]  # by the name of an image that has one, in lower case hex
     machine_config: tuple[tuple[str, int], ...]  # address and port where the machine config server will answer
     serve_expired: bool
-    menus: tuple[tuple[IPv4Network, bytes, bytes], ...]  # for strangers of each network: the menu and autoexec.ipxe
+    menus: tuple[tuple[Cidr, bytes, bytes], ...]  # for strangers of each network: the menu and autoexec.ipxe
     menu: bytes  # for strangers of no network
     autoexec: bytes
     made_at: int  # seconds UTC: since when the scripts are what they are
@@ -58,15 +58,17 @@ class WebTable:
     """All that the web server serves."""
 
     sites: tuple[Site, ...]
-    hosts: Mapping[str, WebHost]  # by address
+    hosts: Mapping[Address, WebHost]
     hosts_by_mac: Mapping[str, WebHost]  # with hyphens, in lower case
 
-    def stranger(self, address: str) -> tuple[Site, bytes, bytes]:
+    def host(self, client: str) -> WebHost | None:
+        """Return the host whose address *client* is, as the socket spells it; None for a stranger."""
+        address = peer_address(client)
+        return self.hosts.get(address) if address is not None else None
+
+    def stranger(self, client: str) -> tuple[Site, bytes, bytes]:
         """Return the site, the menu and the autoexec.ipxe for a client that is no host."""
-        try:
-            own = IPv4Address(address)
-        except AddressValueError:  # IPv6
-            own = None
+        own = peer_address(client)
         for site in self.sites:
             for network, menu, autoexec in site.menus:
                 if own is not None and own in network:
@@ -77,7 +79,7 @@ class WebTable:
 
 def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
     """Return the table for *clusters*; the first one's files are for the clients that no network holds."""
-    hosts: dict[str, WebHost] = {}
+    hosts: dict[Address, WebHost] = {}
     hosts_by_mac: dict[str, WebHost] = {}
     sites: list[Site] = []
     for cluster in clusters:
@@ -85,7 +87,7 @@ def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
         sites.append(site)
         for host in cluster.hosts:
             scripts = _scripts(cluster, site, host)
-            hosts[str(host.address)] = scripts
+            hosts |= dict.fromkeys(host.addresses, scripts)
             for mac in host.macs:
                 hosts_by_mac[mac.hyphenated] = scripts
     return WebTable(tuple(sites), hosts, hosts_by_mac)
@@ -113,14 +115,16 @@ def _site(cluster: Cluster) -> Site:
         sha256=sha256,
         machine_config=tuple((str(address), MACHINE_CONFIG_PORT) for address in cluster.api_int_vips),
         serve_expired=cluster.serve_expired,
-        menus=tuple(
-            (network.cidr, _bytes(ipxe.menu(cluster, network.server)), _bytes(ipxe.autoexec(cluster, network.server)))
-            for network in cluster.networks
-        ),
+        menus=tuple(_network_menus(cluster, network.cidr) for network in cluster.networks),
         menu=_bytes(ipxe.menu(cluster)),
         autoexec=_bytes(ipxe.autoexec(cluster)),
         made_at=_changed_at(cluster.source),
     )
+
+
+def _network_menus(cluster: Cluster, cidr: Cidr) -> tuple[Cidr, bytes, bytes]:
+    client = cidr.network_address  # any client in the network will do: all of them get the same URLs
+    return cidr, _bytes(ipxe.menu(cluster, client)), _bytes(ipxe.autoexec(cluster, client))
 
 
 def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:

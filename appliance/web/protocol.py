@@ -69,7 +69,7 @@ def asked_for(table: WebTable, client: str, target: str) -> Asked | Refusal:
     path = normal_path(target)
     if isinstance(path, Refusal):
         return path
-    host = table.hosts.get(client)
+    host = table.host(client)
     first, _, rest = path.partition("/")
     if path == MENU:
         return Script(host, True, b"" if host else table.stranger(client)[1])

@@ -113,7 +113,7 @@ class WebServer:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         table = self._live.tables.web
         client = request.remote or ""
-        known = table.hosts.get(client)
+        known = table.host(client)
         exchange = Exchange(self._desk, request, known.host.name if known else "")
         if request.method not in protocol.METHODS:
             return await exchange.refuse(protocol.Refusal(405, "only GET and HEAD are served"))

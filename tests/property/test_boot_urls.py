@@ -24,7 +24,7 @@ def cluster_of(http: tuple[Endpoint, ...]) -> Cluster:
     """Return the reference cluster with a host in a second network, and a web server at *http*."""
     cluster = reference_cluster()
     second = replace(cluster.networks[0], cidr=IPv4Network("172.16.1.0/24"), server=SECOND)
-    hosts = (cluster.hosts[0], replace(cluster.hosts[1], address=IPv4Address("172.16.1.21")))
+    hosts = (cluster.hosts[0], replace(cluster.hosts[1], addresses=(IPv4Address("172.16.1.21"),)))
     listen = replace(cluster.listen, http=http)
     return replace(cluster, networks=(*cluster.networks, second), hosts=hosts, listen=listen)
 

@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from dataclasses import replace
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
@@ -212,3 +214,28 @@ def test_a_reload_keeps_the_tapes_of_the_others(tape):
     tape.dhcp(FIRMWARE)
     tape.recorder.update()
     assert len(tape.packets("frame.number")) == 2
+
+
+def ipv6_tape(directory: Path) -> Tape:
+    tape = Tape(directory)
+    cluster = tape.fleet.cluster
+    host = replace(tape.host, addresses=(*tape.host.addresses, IPv6Address("2001:db8::21")))
+    tape.fleet.registry.update((replace(cluster, hosts=(host,)),))
+    tape.recorder.update()
+    return tape
+
+
+def test_packets_over_ipv6_are_the_hosts_too(tmp_path):
+    tape = ipv6_tape(tmp_path)
+    tape.hear(b"\0\1efi/ipxe.efi\0octet\0", ("2001:DB8::21", 2000), ("2001:db8::5", 69))
+    assert tape.packets("ipv6.src", "ipv6.dst", "tftp.source_file") == [["2001:db8::21", "2001:db8::5", "efi/ipxe.efi"]]
+    tape.close()
+
+
+def test_checksums_of_ipv6_packets_are_right(tmp_path):
+    tape = ipv6_tape(tmp_path)
+    tape.hear(b"\0\1efi/ipxe.efi\0octet\0", ("2001:db8::21", 2000), ("2001:db8::5", 69))
+    tape.file.write_bytes(tape.recorder.capture(tape.host.name))
+    check = ["tshark", "-n", "-r", tape.file, "-o", "udp.check_checksum:TRUE", "-Y", "udp.checksum.status == 1"]
+    assert len(subprocess.run(check, capture_output=True, check=True).stdout.splitlines()) == 1
+    tape.close()

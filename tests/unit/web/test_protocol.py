@@ -1,12 +1,13 @@
 """What a request target means, and to whom."""
 
 from dataclasses import replace
+from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 
 from appliance.events import WebKind
 from appliance.install.lifecycle import Installation, Order
-from appliance.model import Install
+from appliance.model import Install, Network
 from appliance.web.compile import WebHost, WebTable, compile_web
 from appliance.web.protocol import (
     File,
@@ -29,7 +30,9 @@ KERNEL = "rhcos-4.5.6-x86_64-installer-kernel-x86_64"
 
 
 def own(address: str, table: WebTable = TABLE) -> Script:
-    asked = asked_for(table, address, f"/ipxe/{table.hosts[address].host.macs[0].hyphenated}.ipxe")
+    host = table.host(address)
+    assert host is not None
+    asked = asked_for(table, address, f"/ipxe/{host.host.macs[0].hyphenated}.ipxe")
     assert isinstance(asked, Script)
     return asked
 
@@ -39,7 +42,8 @@ def installation(order: Order = Order.INSTALL, token: str = "0123456789abcdef") 
 
 
 def not_on(table: WebTable, address: str, install: Install) -> WebHost:
-    known = table.hosts[address]
+    known = table.host(address)
+    assert known is not None
     return replace(known, host=replace(known.host, install=install))
 
 
@@ -114,7 +118,7 @@ def test_host_gets_the_menu_with_its_own_role() -> None:
 def test_script_is_found_by_any_spelling_of_the_mac(name: str) -> None:
     asked = asked_for(TABLE, M1, f"/ipxe/{name}.ipxe")
     assert isinstance(asked, Script)
-    assert asked.host is TABLE.hosts[M1]
+    assert asked.host is TABLE.host(M1)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_other_file_under_ignition_is_not_there(path: str) -> None:
 def test_host_of_the_second_cluster_gets_its_own_clusters_files_first() -> None:
     second = reference_cluster(
         name="other",
-        hosts=(replace(CLUSTER.hosts[1], address=CLUSTER.hosts[1].address + 100),),
+        hosts=(replace(CLUSTER.hosts[1], addresses=(CLUSTER.hosts[1].address + 100,)),),
     )
     table = compile_web((CLUSTER, second))
     asked = asked_for(table, "172.16.0.121", "/anything.img")
@@ -237,3 +241,23 @@ def test_refusal_tells_its_reason_and_its_exact_length() -> None:
 
 def test_method_that_is_not_served_is_told_which_are() -> None:
     assert refused(Refusal(405, "no"), "PUT").headers["Allow"] == "GET, HEAD"
+
+
+def test_host_is_known_by_each_of_its_addresses_in_any_spelling() -> None:
+    host = replace(CLUSTER.hosts[1], addresses=(*CLUSTER.hosts[1].addresses, IPv6Address("2001:db8::21")))
+    table = compile_web((replace(CLUSTER, hosts=(host,)),))
+    known = table.host(M1)
+    assert known is not None
+    assert [table.host(client) for client in ("2001:db8::21", "2001:DB8:0::21", f"::ffff:{M1}")] == [known] * 3
+
+
+@pytest.mark.parametrize("client", ["", "nonsense", "2001:db8::99", STRANGER])
+def test_client_with_another_address_is_a_stranger(client: str) -> None:
+    assert TABLE.host(client) is None
+    assert TABLE.stranger(client)[0] is TABLE.sites[0]
+
+
+def test_stranger_in_an_ipv6_network_gets_that_clusters_menu() -> None:
+    second = replace(CLUSTER, name="second", networks=(Network(IPv6Network("2001:db8:2::/64"), CLUSTER.address),))
+    table = compile_web((CLUSTER, replace(second, hosts=())))
+    assert table.stranger("2001:db8:2::7")[0].name == "second"
