@@ -1,4 +1,4 @@
-"""The cluster as the rest of the program sees it: frozen, validated, in wire types.
+"""The cluster as the rest of the program sees it: frozen, validated, with typed addresses.
 
 Text becomes one of these in `appliance.config` and nowhere else. Names are lower
 case, fully qualified and without the trailing dot.
@@ -34,7 +34,7 @@ class Role(StrEnum):
     def ignition(self) -> str:
         """The file name of the Ignition configuration that installs this role.
 
-        Infra nodes join as workers and are labelled on day two.
+        Infra nodes join as workers and are labelled after the installation.
         """
         return "worker.ign" if self is Role.INFRA else f"{self.value}.ign"
 
@@ -55,7 +55,7 @@ class Install(StrEnum):
 
 
 class LocalBoot(StrEnum):
-    """What an installed host that boots from the network is told."""
+    """How an installed host that boots from the network is sent to its disk."""
 
     NO_OFFER = "no-offer"  # an address but no boot file: firmware goes on to its next entry
     EXIT = "exit"  # iPXE ends with status 1
@@ -63,10 +63,10 @@ class LocalBoot(StrEnum):
 
 
 class DhcpMode(StrEnum):
-    """What the DHCP server may say."""
+    """What the DHCP server sends."""
 
     FULL = "full"  # addresses and boot files
-    PROXY = "proxy"  # boot files only, beside somebody else's DHCP server
+    PROXY = "proxy"  # boot files only, beside another DHCP server
     OFF = "off"
 
 
@@ -78,9 +78,9 @@ class MacAddress:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the address that *text* spells: with colons, hyphens, Cisco's dots or nothing between.
+        """Return the address in *text*: with colons, hyphens, Cisco's dots or no separators.
 
-        Raises ValueError when it is none of these.
+        Raises ValueError for anything else.
         """
         lowered = text.strip().lower()
         if not _MAC_SPELLINGS.fullmatch(lowered):
@@ -92,7 +92,7 @@ class MacAddress:
 
     @property
     def hyphenated(self) -> str:
-        """The form iPXE's ${mac:hexhyp} has, and so the one in script names."""
+        """The form of iPXE's ${mac:hexhyp}, which script names have."""
         return self.octets.hex("-")
 
 
@@ -178,7 +178,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One more DNS record that the zone shall hold."""
+    """An additional DNS record of the zone."""
 
     name: str  # fully qualified; may begin with "*."
     type: str  # A, AAAA, CNAME, TXT, SRV, MX or PTR
@@ -188,7 +188,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class NameServer:
-    """A name server of the zone; *address* is None when its name lies outside the zone."""
+    """A name server of the zone; *address* is None when its name is outside the zone."""
 
     name: str
     address: IPv4Address | None
@@ -196,7 +196,7 @@ class NameServer:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address and port to listen on or to ask."""
+    """An address and port, to listen on or to send queries to."""
 
     address: Address
     port: int
@@ -207,12 +207,12 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class DnsSettings:
-    """The zone's own data, and who may ask for more than the zone."""
+    """The zone's own data, and who may query names outside it."""
 
     zone: str  # the apex; the cluster's domain, or the whole base domain
     name_servers: tuple[NameServer, ...]  # the first is the SOA's primary
     mailbox: str  # the SOA's RNAME, as a name: root.example.localdomain
-    serial: int  # the least serial to use
+    serial: int  # the lowest serial to use
     ttl: int  # seconds, as are the four below
     refresh: int
     retry: int
@@ -226,7 +226,7 @@ class DnsSettings:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where each service listens. Empty tuples switch a service off."""
+    """Where each service listens. An empty tuple disables a service."""
 
     dns: tuple[Endpoint, ...]
     dhcp: tuple[str, ...]  # names of interfaces; () for every interface that has an address in a machine network
@@ -274,9 +274,9 @@ class Cluster:
     listen: Listen
     images: Mapping[Arch, Images]
     menu_seconds: int  # how long the menu waits for an unknown machine
-    known_menu_seconds: int  # and for a known one, before it takes the host's own entry
+    known_menu_seconds: int  # and for a known one, before it chooses the host's own entry
     hold_workers: bool  # workers' scripts wait for the machine config server
-    serve_expired: bool  # hand out a bootstrap.ign whose certificates have died
+    serve_expired: bool  # serve a bootstrap.ign whose certificates have expired
     data_dir: Path  # images/ ignition/ tftp/ and the state
     source: Path
     digest: str  # sha256 of the file, in hex
@@ -287,5 +287,5 @@ class Cluster:
         return f"{self.name}.{self.base_domain}"
 
     def network_of(self, address: Address) -> Network | None:
-        """Return the machine network that holds *address*, or None."""
+        """Return the machine network that contains *address*, or None."""
         return next((network for network in self.networks if address in network.cidr), None)

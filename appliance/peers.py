@@ -1,7 +1,7 @@
-"""The address of a peer, from the text that a socket gives for it.
+"""The address of a peer, parsed from the text that a socket returns.
 
-The one rule: tables are keyed by address and never by text, which has several
-spellings of one IPv6 address.
+The one rule: tables are keyed by address, never by text, because an IPv6 address has
+several spellings.
 """
 
 from functools import lru_cache
@@ -9,14 +9,14 @@ from ipaddress import IPv6Address, ip_address
 
 from appliance.model import Address
 
-# Reading an address takes some 2 µs and a known text 0.1: room for 1,000 hosts and the strangers around them.
-# Some 200 bytes each.
+# Parsing takes some 2 µs, and a text that was seen before 0.1: room for 1,000 hosts and unknown machines around them,
+# at some 200 bytes each.
 MAX_KNOWN = 4096
 
 
 @lru_cache(maxsize=MAX_KNOWN)
 def peer_address(text: str) -> Address | None:
-    """Return the address that *text* spells, or None when it spells none.
+    """Return the address that *text* is, or None when it is not an address.
 
     An IPv4 peer of a socket that takes both families (::ffff:192.0.2.21, RFC 4291
     section 2.5.5.2) has its IPv4 address.

@@ -1,11 +1,11 @@
-"""The flight recorder: the last boot of each host as packets, for a capture that Wireshark opens.
+"""The flight recorder: each host's last boot as packets, in a capture file for Wireshark.
 
-DHCP and TFTP are what the sockets saw. Of a TFTP transfer the first blocks and
-whatever is no block are kept; of HTTP the head of each exchange, written from
-its event as one segment each way, so that the whole boot is in one file.
+DHCP and TFTP packets are those of the sockets. Of a TFTP transfer, the first blocks
+and everything that is not a block are kept. Of HTTP, the head of each exchange is
+made from its event, as one segment each way, so that the whole boot is in one file.
 
-A boot goes from firmware over iPXE to an operating system; a step back in that
-order is a new boot, and the tape begins again.
+A boot goes from firmware through iPXE to an operating system. A step back in that
+order is a new boot, and the tape is cleared.
 """
 
 import struct
@@ -22,22 +22,22 @@ from appliance.registry import Registry
 
 SocketAddress = tuple[str, int]  # address and port, as the socket module spells them
 
-# One boot is about 60 packets and 25 kB; a host that goes round in a loop keeps its latest.
+# One boot is about 60 packets and 25 kB. A host in a boot loop keeps its latest packets.
 HOST_BYTES = 64 << 10
 TOTAL_BYTES = 16 << 20  # for all hosts together: with 1,000 of them, 16 kB each
 HEADERS_BYTES = 40  # of IPv4 and TCP; 20 more with IPv6, which the bound can do without
-KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that an ACK came. Most others are not tapped
+KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that an ACK arrived
 
 _CHADDR, _COOKIE = slice(28, 34), slice(236, 240)  # RFC 2131 section 2
 _MAGIC = b"\x63\x82\x53\x63"
 _BOOTREQUEST = b"\x01"
-_FIRMWARE, _IPXE, _SYSTEM = range(3)  # who speaks, in the order of a boot
+_FIRMWARE, _IPXE, _SYSTEM = range(3)  # senders, in the order of a boot
 _TFTP_BLOCKS = (3, 4)  # DATA and ACK (RFC 1350 section 5)
 _UDP, _TCP = 17, 6
 
 
 class _Kept(NamedTuple):
-    """A packet as it is kept, and what makes an IPv4 packet of it."""
+    """A packet as it is kept; *pack* makes an IP packet of it when a capture is wanted."""
 
     at: float  # UTC
     payload: bytes
@@ -65,7 +65,7 @@ class _Tape:
             self.size -= HEADERS_BYTES + len(packets.popleft().payload)
 
     def hear(self, speaker: int) -> None:
-        """Begin again if *speaker* comes before who spoke last."""
+        """Clear the tape if *speaker* comes before the last sender in the order of a boot."""
         if speaker < self.speaker:
             self.packets.clear()
             self.size = 0
@@ -73,10 +73,10 @@ class _Tape:
 
 
 class Recorder:
-    """Keeps the packets of every host's last boot. `tap` belongs on the DHCP and TFTP servers, `listen` on the bus."""
+    """Keeps the packets of each host's last boot. The DHCP and TFTP servers call `tap`, and the bus `listen`."""
 
     def __init__(self, registry: Registry, server: str, now: Callable[[], float] = time.time) -> None:
-        """*server* is the appliance's own address, for packets that name none; *now* is seconds UTC."""
+        """*server* is the appliance's own address, for HTTP events, which contain none; *now* returns seconds UTC."""
         self._registry = registry
         self._server = server
         self._now = now
@@ -87,7 +87,7 @@ class Recorder:
         self.update()
 
     def update(self) -> None:
-        """Take over the registry's hosts; those that are gone lose their tape."""
+        """Use the registry's present hosts; hosts that were removed lose their tape."""
         hosts = self._registry.hosts
         self._tapes = {name: self._tapes.get(name) or _Tape() for name in hosts}
         self._by_mac = {mac.octets: self._tapes[name] for name, host in hosts.items() for mac in host.macs}
@@ -95,7 +95,7 @@ class Recorder:
         self._limit = min(HOST_BYTES, TOTAL_BYTES // max(1, len(hosts)))
 
     def tap(self, payload: bytes, source: SocketAddress, destination: SocketAddress) -> None:
-        """Keep a UDP datagram if it is of a host of ours."""
+        """Keep a UDP datagram if it is from or to a host."""
         if payload[_COOKIE] == _MAGIC:
             tape = self._by_mac.get(payload[_CHADDR])
             if tape is not None and payload[:1] == _BOOTREQUEST:
@@ -112,7 +112,7 @@ class Recorder:
         return self._by_address.get(address) if address is not None else None
 
     def listen(self, stamped: Stamped) -> None:
-        """Keep the head of an HTTP exchange."""
+        """Keep the head of an HTTP exchange of a host."""
         event = stamped.event
         if not isinstance(event, (WebFinished, WebRefused)) or event.host not in self._tapes:
             return
@@ -120,7 +120,7 @@ class Recorder:
             began_at = stamped.at - event.seconds
             asked = f"GET {event.path} HTTP/1.1\r\nUser-Agent: {event.agent}\r\n\r\n"
             told = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\nX-Content-Length: {event.sent}\r\n\r\n"
-            comment = f"{event.sent} bytes in {event.seconds:.3f} s, left out here"
+            comment = f"{event.sent} bytes in {event.seconds:.3f} s, not captured"
         else:
             began_at = stamped.at
             asked = f"GET {event.path} HTTP/1.1\r\n\r\n"
@@ -129,13 +129,13 @@ class Recorder:
         tape = self._tapes[event.host]
         tape.exchanges += 1
         client, server = (event.client, 49152 + tape.exchanges % 16384), (self._server, 80)
-        question = asked.encode(errors="replace")  # a header may hold any bytes
+        question = asked.encode(errors="replace")  # a header may contain any bytes
         answer = (server, client, 1, 1 + len(question))
         tape.add(_Kept(began_at, question, _tcp_packet, (client, server, 1, 1)), self._limit)
         tape.add(_Kept(stamped.at, told.encode(), _tcp_packet, answer, comment), self._limit)
 
     def capture(self, host: str) -> bytes | None:
-        """Return what is kept of *host* as pcapng (draft-ietf-opsawg-pcapng), or None when that is nothing."""
+        """Return the packets of *host* as pcapng (draft-ietf-opsawg-pcapng), or None when there are none."""
         tape = self._tapes.get(host)
         if tape is None or not tape.packets:
             return None
@@ -143,8 +143,8 @@ class Recorder:
             _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
             _block(1, struct.pack("<HHI", 101, 0, 0) + _option(2, b"ocp-appliance") + _option(9, b"\x06") + _END),
         ]
-        # An HTTP exchange is known at its end; Wireshark wants its question where it was asked.
-        for kept in sorted(tape.packets, key=lambda one: one.at):
+        # An HTTP exchange is recorded at its end, and its request belongs where it was sent.
+        for kept in sorted(tape.packets, key=lambda kept: kept.at):
             packet = kept.pack(kept.payload, *kept.fields)
             microseconds = int(kept.at * 1e6)
             head = struct.pack("<IIIII", 0, microseconds >> 32, microseconds & 0xFFFFFFFF, len(packet), len(packet))

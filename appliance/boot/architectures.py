@@ -1,7 +1,7 @@
-"""The architectures that network boot firmware names itself by, and what each is to OpenShift.
+"""The architectures that network boot firmware reports, and the RHCOS that runs on each.
 
-The one rule: an architecture says which programs a machine can run, and nothing of
-what it is given; that is `chains.py`.
+The one rule: an architecture determines which programs a machine can run. Which of
+them it is given is decided in `chains.py`.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from appliance.model import Arch
 
 
 class Firmware(StrEnum):
-    """What a boot program finds when it starts."""
+    """What starts a boot program, and so which form the program has."""
 
     BIOS = "bios"
     UEFI = "uefi"
-    OTHER = "other"  # Open Firmware, OPAL, U-Boot, the s390's; no build of iPXE runs there
-    UNSAID = ""  # the client did not say
+    OTHER = "other"  # Open Firmware, OPAL, U-Boot, s390; no build of iPXE runs there
+    UNSTATED = ""  # the client does not say
 
 
 # RHCOS by the processor that firmware runs on. A few machines have a 32-bit UEFI on a 64-bit processor.
@@ -29,19 +29,19 @@ _RHCOS = MappingProxyType({"x86_64": Arch.X86_64, "i386": Arch.X86_64, "aarch64"
 class Architecture:
     """A processor and the firmware on it."""
 
-    name: str  # as it stands in events and logs; "" when the client does not say
+    name: str  # as in events and logs; "" when the client does not say
     firmware: Firmware
-    processor: str  # as compilers name it: x86_64, i386, aarch64, ...; "" when it does not matter here
+    processor: str  # as compilers name it: x86_64, i386, aarch64 ...; "" where nothing here depends on it
 
     @property
     def arch(self) -> Arch | None:
-        """The RHCOS that runs on it, or None when there is none that we install."""
+        """The architecture of the RHCOS that runs on it, or None when none does."""
         return _RHCOS.get(self.processor)
 
 
-UNSAID = Architecture("", Firmware.UNSAID, "")
+UNSTATED = Architecture("", Firmware.UNSTATED, "")
 
-# A BIOS starts a boot ROM in real mode; the processor behind it is an x86_64, or it could not run RHCOS.
+# A BIOS reports no processor. A machine that can run RHCOS has an x86_64.
 _BIOS = Architecture("bios", Firmware.BIOS, "x86_64")
 _X64 = Architecture("x64-uefi", Firmware.UEFI, "x86_64")
 _X64_HTTP = Architecture("x64-uefi-http", Firmware.UEFI, "x86_64")
@@ -57,9 +57,9 @@ ARCHITECTURES: Mapping[int, Architecture] = MappingProxyType(
         0x00: _BIOS,
         0x02: _other("itanium"),
         0x06: Architecture("ia32-uefi", Firmware.UEFI, "i386"),
-        # RFC 4578 printed 7 (x64) and 9 (EBC) the wrong way round, and firmware follows either.
+        # RFC 4578 printed 7 (x64) and 9 (EBC) the wrong way round, and firmware exists that follows either.
         0x07: _X64,
-        # XScale in the registry, which no server has; some x64 machines send it.
+        # XScale in the registry, which no server has. Some x64 machines send it.
         0x08: _X64,
         0x09: _X64,
         0x0A: Architecture("arm32-uefi", Firmware.UEFI, "arm"),
@@ -69,7 +69,7 @@ ARCHITECTURES: Mapping[int, Architecture] = MappingProxyType(
         0x0E: _other("ppc-opal"),
         0x0F: Architecture("ia32-uefi-http", Firmware.UEFI, "i386"),
         0x10: _X64_HTTP,
-        # EBC over HTTP: mistaken for x64 as 9 is.
+        # EBC over HTTP, confused with x64 in the same way as 9.
         0x11: _X64_HTTP,
         0x12: Architecture("arm32-uefi-http", Firmware.UEFI, "arm"),
         0x13: Architecture("arm64-uefi-http", Firmware.UEFI, "aarch64"),
@@ -93,8 +93,11 @@ ARCHITECTURES: Mapping[int, Architecture] = MappingProxyType(
 
 
 def architecture_of(codes: tuple[int, ...]) -> Architecture:
-    """Return the first architecture of *codes* that is known; "arch-77" for an unknown 77, UNSAID for no code."""
+    """Return the first known architecture of *codes*; UNSTATED without codes.
+
+    Where none is known, it is named after the first: "arch-77".
+    """
     if not codes:
-        return UNSAID
+        return UNSTATED
     known = next((ARCHITECTURES[code] for code in codes if code in ARCHITECTURES), None)
     return known or _other(f"arch-{codes[0]}")

@@ -1,26 +1,26 @@
 """What a machine loads next: which loader, which script, then the kernel or its own disk.
 
-The one rule: a chain is chosen in one function, `chain`, and is data: the steps from
-the program that runs now to the installer or the disk. DHCP sends the first step,
-iPXE's scripts are the others as text, `validate` and the demonstration look after
-the files that first steps name.
+The one rule: a chain is data, the steps from the program that runs now to the
+installer or the disk, and one function chooses it, `chain`. DHCP sends the first
+step; the iPXE scripts are the other steps as text; `validate` and the demonstration
+check that the loaders exist.
 
     firmware, by PXE or UEFI HTTP Boot → loader → pxeboot.ipxe → the host's script → kernel, initramfs
     an installed host                  → its disk: at once (no boot file), or through pxeboot.ipxe
 
 How a chain is added:
 
-- Another loader (a signed shim, GRUB for firmware that iPXE has no build for) is a row
-  of `_LOADERS` where it is the one for that firmware, and a branch of `chain` where the
-  operator chooses. A shim fetches its second stage from beside itself, so its chain has
-  two LOADER steps, and both are names in `loaders.py`. GRUB reads grub.cfg instead of
-  asking DHCP again: its SCRIPT step has another URL (`urls.py`), and its text a module
-  beside `ipxe.py`.
-- Another way to install (agent-based, bootstrap in place) differs behind the script only:
-  it is a branch of `_installer`, which chooses kernel, initramfs and further images.
+- Another loader (a signed shim, or GRUB for firmware without a build of iPXE) is a row
+  of `_LOADERS` if it is the only one for its firmware, and a branch of `chain` if the
+  operator chooses it. A shim fetches its second stage from its own directory, so its
+  chain has two LOADER steps, and both names belong in `loaders.py`. GRUB reads grub.cfg
+  and does not ask DHCP again: its SCRIPT step has another URL (`urls.py`), and a module
+  beside `ipxe.py` makes the text.
+- Another way to install (agent-based, bootstrap in place) differs after the script only.
+  It is a branch of `installer`, which chooses kernel, initramfs and further images.
 - Another way to start the disk is a row of `DISK`.
 
-Who may install at all is decided elsewhere (`install/lifecycle.py`); *starts_disk* says it.
+Whether a host may install is decided in `install/lifecycle.py`, and passed as *starts_disk*.
 """
 
 from collections.abc import Mapping
@@ -56,10 +56,10 @@ class Step:
 class DiskBoot:
     """How an installed machine is sent to its own disk."""
 
-    # Without one, DHCP gives an address alone. UEFI and most ROMs then go on to their next boot entry; a PXE
-    # ROM is given a boot menu besides whose one entry is the disk (option 43, dhcp/templates.py).
+    # Without one, DHCP assigns an address only, and firmware goes on to its next boot entry. PXE firmware gets a boot
+    # menu too, whose one entry is the disk (option 43, dhcp/templates.py), because it would keep asking otherwise.
     has_boot_file: bool
-    script: str  # the template in ipxe/; without a boot file, for who chained to us by hand
+    script: str  # template in ipxe/; without a boot file, only a person who types `chain` at a console gets it
 
 
 DISK: Mapping[LocalBoot, DiskBoot] = MappingProxyType(
@@ -70,8 +70,8 @@ DISK: Mapping[LocalBoot, DiskBoot] = MappingProxyType(
     }
 )
 
-# What iPXE is built as for each firmware. On ARM it is the build that drives the card through the firmware
-# (snponly): iPXE has few drivers of its own for the cards of such machines.
+# The build of iPXE for each firmware and processor. On ARM it is snponly, which drives the network card through the
+# firmware: iPXE has few drivers for the cards of such machines.
 _LOADERS: Mapping[tuple[Firmware, str], str] = MappingProxyType(
     {
         (Firmware.UEFI, "x86_64"): "efi/ipxe.efi",
@@ -85,10 +85,10 @@ _LOADERS: Mapping[tuple[Firmware, str], str] = MappingProxyType(
 def chain(
     cluster: Cluster, host: Host, client: Client, architecture: Architecture, *, starts_disk: bool
 ) -> tuple[Step, ...]:
-    """Return what *host* loads from now on, where *client* runs on *architecture*.
+    """Return what *host* loads from now on, while *client* runs on *architecture*.
 
-    *starts_disk* is whether it boots the system on its disk rather than installs.
-    An operating system loads nothing: ().
+    *starts_disk* is whether it is to boot from its disk instead of installing. The
+    chain of an operating system is empty.
     """
     if client is Client.OS:
         return ()
@@ -101,18 +101,21 @@ def chain(
         return rest
     loader = host.loader or default_loader(client, architecture, host.arch)
     if loader is None:
-        # Nothing runs on this firmware: it gets its address, and goes on to its next boot entry.
+        # There is no loader for this firmware: it gets its address, and goes on to its next boot entry.
         return (Step(Kind.DISK),)
     return (Step(Kind.LOADER, urls.loader_url(base, loader) if client is Client.HTTP else loader), *rest)
 
 
 def boot_file(steps: tuple[Step, ...]) -> str:
-    """Return what DHCP names for the first of *steps*: a path for TFTP or a URL; "" for nothing to load."""
+    """Return the boot file that DHCP sends for *steps*: a path for TFTP or a URL; "" for none."""
     return steps[0].target if steps else ""
 
 
 def installer(cluster: Cluster, host: Host) -> tuple[Step, ...]:
-    """Return what *host* loads after the menu until its installer runs; no kernel where cluster.yaml names none."""
+    """Return what *host* loads after the menu until its installer runs.
+
+    Where cluster.yaml has no images for its architecture, that is its script alone.
+    """
     base = urls.base_url(cluster, host.address)
     script = Step(Kind.SCRIPT, urls.script_url(base, host.macs[0]))
     images = cluster.images.get(host.arch)
@@ -126,18 +129,18 @@ def installer(cluster: Cluster, host: Host) -> tuple[Step, ...]:
 
 
 def default_loader(client: Client, architecture: Architecture, arch: Arch) -> str | None:
-    """Return the loader for a host of *arch* that has none of its own in cluster.yaml, as TFTP names it."""
+    """Return the path of the loader for a host of *arch* without a `loader` in cluster.yaml; None if nothing fits."""
     firmware, processor = architecture.firmware, architecture.processor
-    if arch is Arch.AARCH64 and firmware in (Firmware.UNSAID, Firmware.BIOS):
-        # Raspberry Pis send 0, which is BIOS (raspberrypi/firmware #1928); no ARM machine has one.
+    if arch is Arch.AARCH64 and firmware in (Firmware.UNSTATED, Firmware.BIOS):
+        # A Raspberry Pi sends 0, BIOS (raspberrypi/firmware #1928), although no ARM machine has a BIOS.
         firmware, processor = Firmware.UEFI, "aarch64"
-    elif firmware is Firmware.UNSAID:
-        # No option 93 and no Arch in the vendor class: ROMs older than both are BIOS ROMs. HTTP Boot is UEFI's.
+    elif firmware is Firmware.UNSTATED:
+        # No option 93 and no Arch in the vendor class: ROMs from before both are BIOS ROMs. Only UEFI has HTTP Boot.
         firmware, processor = (Firmware.UEFI if client is Client.HTTP else Firmware.BIOS), "x86_64"
     return _LOADERS.get((firmware, processor))
 
 
 def usual_loaders(arch: Arch) -> tuple[str, ...]:
-    """Return the loaders that the firmware of most machines of *arch* asks for."""
-    # A 32-bit UEFI is too rare for a warning that i386-efi/ipxe.efi is missing, which Debian has no package of.
+    """Return the loaders for the usual firmware of *arch* machines."""
+    # Not that of a 32-bit UEFI: it is rare, Debian has no package of it, and a warning would be wrong on most sites.
     return tuple(loader for (_, processor), loader in _LOADERS.items() if processor == arch.value)

@@ -1,7 +1,7 @@
 """iPXE scripts, rendered from the templates in ipxe/.
 
-One rule: a script uses only commands that the builds of Debian 12 and RHEL 9
-have, and no line that can fail leaves a dead console: it is tried again.
+The one rule: a script uses only commands that the builds of Debian 12 and RHEL 9 have,
+and a line that fails is retried or handled: no failure leaves a dead console.
 """
 
 from functools import cache
@@ -15,15 +15,15 @@ from appliance.boot.urls import base_url
 from appliance.model import Address, Cluster, Host, Image, Images, Role
 from appliance.share import share
 
-# Where the token of the host's installation goes in an install script; no name or URL has braces.
+# Replaced by the installation's token in an install script. No name or URL contains braces.
 MARK = "{token}"
-POLL_SECONDS = 10  # between two questions of a machine that waits; 1,000 of them ask 100 times a second
+POLL_SECONDS = 10  # between two requests of a machine that waits; 1,000 of them make 100 requests a second
 
 MENU_ROLES = (Role.BOOTSTRAP, Role.MASTER, Role.WORKER)
 
 
 class _Script(Template):
-    # iPXE's own settings are ${name}, so ours are @{name}.
+    # iPXE expands ${name} itself, so our placeholders are @{name}.
     delimiter = "@"
 
 
@@ -33,21 +33,24 @@ def _template(name: str) -> _Script:
 
 
 def autoexec(cluster: Cluster, client: Address | None = None) -> str:
-    """Return the script that a build of iPXE looks for beside its own binary."""
+    """Return the script that iPXE looks for in the directory of its own binary, as *client* gets it."""
     return _template("autoexec").substitute(script=urls.menu_url(base_url(cluster, client)))
 
 
 def menu(cluster: Cluster, client: Address | None = None) -> str:
-    """Return the menu for a machine that is no host of *cluster*: after menu_seconds it leaves; 0 is never."""
+    """Return the menu for an unknown machine at the address *client*.
+
+    After menu_seconds it exits to the next boot entry; with 0, never.
+    """
     url = urls.menu_url(base_url(cluster, client))
     entries = [_template("menu-unknown").substitute(entry=role.value, menu=url) for role in MENU_ROLES]
     return _menu(f"OpenShift cluster {cluster.name}: unknown machine", "exit", cluster.menu_seconds, entries)
 
 
 def host_menu(cluster: Cluster, host: Host) -> str:
-    """Return the menu for *host*: after known_menu_seconds it takes the entry of the host's own role.
+    """Return the menu for *host*.
 
-    With 0 it does so at once.
+    After known_menu_seconds it chooses the entry of the host's own role; with 0, at once.
     """
     own = _menu_role(host)
     base = base_url(cluster, host.address)
@@ -68,14 +71,14 @@ def host_menu(cluster: Cluster, host: Host) -> str:
 
 
 def install_script(cluster: Cluster, host: Host) -> str:
-    """Return the script that installs *host*; MARK stands in it once, for the token of the installation.
+    """Return the script that installs *host*, with MARK once in place of the installation's token.
 
-    Where cluster.yaml names no image that the host needs, the script says so
-    and asks again.
+    Where cluster.yaml lacks an image that the host needs, the script says so and
+    retries.
     """
     lack = missing_image(cluster, host)
     if lack:
-        return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml names no {lack}")
+        return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml has no {lack}")
     load = {step.kind: step.target for step in installer(cluster, host)}
     return _template("install-live" if cluster.release.boots_live else "install-legacy").substitute(
         host=host.name,
@@ -96,14 +99,14 @@ def local_script(cluster: Cluster, host: Host) -> str:
 
 
 def wait_script(cluster: Cluster, host: Host, why: str) -> str:
-    """Return a script that says *why* the host waits, and asks for the host's script again and again."""
+    """Return a script that says *why* the host waits, and fetches the host's script again every POLL_SECONDS."""
     return _template("wait").substitute(
         host=host.name, why=why, seconds=POLL_SECONDS, script=_own_script_url(cluster, host)
     )
 
 
 def missing_image(cluster: Cluster, host: Host) -> str:
-    """Return which image *host* needs and cluster.yaml does not name: kernel, metal, rootfs, or "" for none."""
+    """Return which image *host* needs that cluster.yaml lacks: kernel, metal, rootfs, or "" for none."""
     images = cluster.images.get(host.arch)
     if images is None:
         return "kernel"
@@ -113,7 +116,7 @@ def missing_image(cluster: Cluster, host: Host) -> str:
 
 
 def kernel_arguments(cluster: Cluster, host: Host) -> list[str]:
-    """Return the kernel's arguments that install *host*, in the order in which the release's manual has them."""
+    """Return the kernel arguments that install *host*, in the order of the release's manual."""
     images = cluster.images[host.arch]
     base = base_url(cluster, host.address)
     ignition = f"coreos.inst.ignition_url={urls.ignition_url(base, MARK, host.role)}"
@@ -130,12 +133,12 @@ def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> l
         *(host.network_arguments or ("ip=dhcp",)),
         "rd.neednet=1",
         *_boot_interface(host),
-        # The kernel finds the initramfs by the last part of its URL, as iPXE names it.
+        # The kernel looks the initramfs up by the name that iPXE gives it: the last part of its URL (bug 1741922).
         f"initrd={_file_name(images.initramfs)}",
         "console=tty0",
         "console=ttyS0",
         "coreos.inst=yes",
-        # This installer puts /dev/ before the name itself.
+        # This installer adds /dev/ itself.
         f"coreos.inst.install_dev={host.install_disk.removeprefix('/dev/')}",
         *([f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}"] if images.metal else []),
         ignition,
@@ -151,10 +154,11 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
         network = ["ip=dhcp", "rd.neednet=1", *_boot_interface(host)]
     image: list[str] = []
     if images.metal:
-        # RHCOS has no detached signatures, and the installer wants one for an image by URL.
+        # The installer requires a detached signature for an image by URL, and RHCOS publishes none.
         image = [f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}", "coreos.inst.insecure=yes"]
     return [
-        # Older builds of iPXE find the initramfs by this name only, newer ones also without.
+        # A kernel started by an older build of iPXE finds the initramfs only by the name given to it; see `initrd
+        # --name main` in the template. Newer builds need neither.
         "initrd=main",
         *([f"coreos.live.rootfs_url={urls.image_url(base, images.rootfs.name)}"] if images.rootfs else []),
         *network,
@@ -165,7 +169,7 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
 
 
 def _boot_interface(host: Host) -> list[str]:
-    # With several interfaces, dracut would ask on all of them and take the first answer.
+    # With several interfaces, dracut would run DHCP on all of them and use the first reply.
     if host.network_arguments or len(host.macs) == 1:
         return []
     return [f"BOOTIF=01-{host.macs[0].hyphenated}"]
@@ -182,7 +186,7 @@ def _menu(title: str, default: str, seconds: int, entries: list[str], at_once: s
 
 
 def _menu_role(host: Host) -> Role:
-    # Infra nodes are installed as workers, and labelled on day two.
+    # Infra nodes are installed as workers, and labelled after the installation.
     return Role.WORKER if host.role is Role.INFRA else host.role
 
 

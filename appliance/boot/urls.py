@@ -1,7 +1,7 @@
-"""Every URL and path that a machine is given: made here, and taken apart here.
+"""Every URL and path that a machine is given, and the names that they are made of.
 
-The one rule: the web server's address and port in a URL come from the endpoint that
-the client reaches, so that DHCP and every script name the same place.
+The one rule: the address and port in a URL are those of the endpoint that the client
+reaches, so that DHCP and every script lead to the same server.
 """
 
 from collections.abc import Sequence
@@ -19,30 +19,30 @@ IGNITION = "ignition"  # directory of the Ignition files, each below a token
 IGNITION_FILES = tuple(dict.fromkeys(role.ignition for role in Role))
 SCRIPT_SUFFIX = ".ipxe"
 
-# Top directories of the web server that hold no image of the operator's.
+# Directories at / that the web server uses itself, so that no image can be there.
 RESERVED_DIRECTORIES = frozenset(
     {SCRIPTS, IGNITION, *(name.partition("/")[0] for name in KNOWN_LOADERS if "/" in name)}
 )
-# A loader of this name would hide behind the image, and firmware would start a kernel in its place.
+# Names at / that the web server uses itself. An image named as a loader would be served in the loader's place.
 RESERVED_NAMES = frozenset({MENU, AUTOEXEC, *IGNITION_FILES, *(name for name in KNOWN_LOADERS if "/" not in name)})
 
-# What iPXE is built as: EFI programs, images for BIOS network boot, and one in the form of a Linux kernel.
+# The forms of iPXE: EFI programs, images for BIOS network boot, and an image in the form of a Linux kernel.
 _LOADER_SUFFIXES = (".efi", ".pxe", ".kpxe", ".kkpxe", ".lkrn")
 
 
 def is_reserved(name: str) -> bool:
-    """Whether the web server gives /*name* to something else than an image."""
+    """Whether the web server uses /*name* itself, so that no image can have that name."""
     top, slash, _ = name.partition("/")
     return name in RESERVED_NAMES or bool(slash and top in RESERVED_DIRECTORIES) or is_autoexec(name)
 
 
 def is_autoexec(path: str) -> bool:
-    """Whether *path* is where iPXE looks for a script to run, in whichever directory its binary came from."""
+    """Whether *path* is the script that iPXE looks for in the directory of its own binary, whichever that is."""
     return path.rpartition("/")[2] == AUTOEXEC
 
 
 def is_script_path(path: str) -> bool:
-    """Whether *path* names an iPXE script, and so no loader: iPXE fetches those by TFTP too."""
+    """Whether *path* names an iPXE script. iPXE fetches scripts by TFTP too, so not every such file is a loader."""
     return path.lower().endswith(SCRIPT_SUFFIX)
 
 
@@ -52,8 +52,11 @@ def is_loader_path(path: str) -> bool:
 
 
 def endpoint_of(server: Address, endpoints: Sequence[Endpoint]) -> Endpoint | None:
-    """Return the endpoint that a client of *server* reaches: its own, or a wildcard of its family; None without one."""
-    # A socket on [::] takes no IPv4 (IPV6_V6ONLY), so each wildcard serves its own family alone.
+    """Return the endpoint that accepts connections to the address *server*, or None.
+
+    It is the first that has this address, or the wildcard address of its family.
+    """
+    # A socket on [::] accepts no IPv4 connections (IPV6_V6ONLY, sockets.py): each wildcard serves one family.
     return next(
         (
             endpoint
@@ -66,11 +69,11 @@ def endpoint_of(server: Address, endpoints: Sequence[Endpoint]) -> Endpoint | No
 
 
 def server_url(server: Address, endpoints: Sequence[Endpoint]) -> str:
-    """Return the URL of the web server at *server*, which listens on *endpoints*, without a slash at the end."""
+    """Return the URL of the web server at the address *server*, which listens on *endpoints*; without a final slash."""
     endpoint = endpoint_of(server, endpoints)
     if endpoint is None and endpoints:
-        # Nothing of ours listens there: somebody forwards the address to us, most likely from the same port.
-        # `validate` warns of it.
+        # We do not listen there. Something else may forward the address to us, as a container's published port does,
+        # and then most likely from the same port. `validate` warns about it.
         endpoint = endpoints[0]
     port = endpoint.port if endpoint is not None else HTTP_PORT
     host = f"[{server}]" if server.version == 6 else str(server)
@@ -78,7 +81,7 @@ def server_url(server: Address, endpoints: Sequence[Endpoint]) -> str:
 
 
 def base_url(cluster: Cluster, client: Address | None = None) -> str:
-    """Return the URL of the appliance's web server as *client* reaches it, without a slash at the end.
+    """Return the URL of the appliance's web server as *client* reaches it; without a final slash.
 
     A client outside every machine network, or None, gets the appliance's own address.
     """
@@ -92,7 +95,7 @@ def menu_url(base: str) -> str:
 
 
 def script_url(base: str, mac: MacAddress) -> str:
-    """Return the URL of the script of the host with *mac*, which is given to that host alone."""
+    """Return the URL of the script of the host with *mac*; only that host may fetch it."""
     return f"{base}/{SCRIPTS}/{mac.hyphenated}{SCRIPT_SUFFIX}"
 
 

@@ -1,7 +1,7 @@
-"""Which program asks, and on which architecture: what network boot clients say of themselves.
+"""Which program sent a DHCP message, and on which architecture, from what the program says about itself.
 
-The one rule: firmware is believed in as many spellings as it is known to use,
-because what a machine's firmware says cannot be mended by its operator.
+The one rule: every spelling that firmware is known to use is accepted, because an
+operator cannot change what a machine's firmware says.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from appliance.boot.architectures import UNSAID, Architecture, architecture_of
+from appliance.boot.architectures import UNSTATED, Architecture, architecture_of
 from appliance.dhcp.options import (
     OPT_CLIENT_ARCH,
     OPT_IPXE,
@@ -19,6 +19,7 @@ from appliance.dhcp.options import (
 )
 from appliance.events import Client
 
+# The architecture inside a vendor class, as in PXEClient:Arch:00007:UNDI:003016 (PXE 2.1 section 2.2.1).
 _ARCH_TEXT = re.compile(rb"Arch:(\d{1,5})(?!\d)")
 
 # iPXE's feature flags in option 175 (ipxe/features.h).
@@ -26,8 +27,12 @@ _FIRST_FEATURE, _LAST_FEATURE, _FEATURE_HTTP = 0x10, 0x4F, 0x13
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asker:
-    """The program that asks. Compared by identity, because each reply's template is looked up by it."""
+class ClientProfile:
+    """The program that sent a message, and what it runs on.
+
+    Compared by identity: each reply's template is looked up by it, and `identify` returns the same object for
+    the same options.
+    """
 
     client: Client
     architecture: Architecture
@@ -39,29 +44,30 @@ class Asker:
 
     @property
     def boots(self) -> bool:
-        """Whether it wants a boot file at all."""
+        """Whether the program can use a boot file."""
         return self.client is not Client.OS
 
 
-@lru_cache(maxsize=256)  # a rack of like machines says the same; saves 1 µs of each 20
-def identify(vendor_class: bytes, arch: bytes, user_class: bytes, ipxe: bytes | None) -> Asker:
-    """Return who sent options 60, 93, 77 and 175; *ipxe* is None where 175 is missing."""
+# Machines of one model send the same options, so a rack has a handful of profiles; this saves 1 µs of each 20.
+@lru_cache(maxsize=256)
+def identify(vendor_class: bytes, arch: bytes, user_class: bytes, ipxe: bytes | None) -> ClientProfile:
+    """Return the program that sends these options 60, 93, 77 and 175; *ipxe* is None where 175 is missing."""
     is_ipxe = ipxe is not None or _has_ipxe_class(user_class)
     if is_ipxe and _fetches_http(ipxe or b""):
         client = Client.IPXE
     elif vendor_class.startswith(b"HTTPClient"):
         client = Client.HTTP
     elif is_ipxe or vendor_class.startswith(b"PXEClient"):
-        # An iPXE that cannot fetch by HTTP could not have the script: as
-        # firmware it gets our own iPXE, which can.
+        # An iPXE built without HTTP cannot fetch the script. Treated as firmware, it is given our own iPXE,
+        # which can.
         client = Client.PXE
     else:
-        return Asker(Client.OS, UNSAID)
-    return Asker(client, architecture_of(_architecture_codes(vendor_class, arch)))
+        return ClientProfile(Client.OS, UNSTATED)
+    return ClientProfile(client, architecture_of(_architecture_codes(vendor_class, arch)))
 
 
-def identify_options(options: Mapping[int, bytes]) -> Asker:
-    """Return who sent *options*."""
+def identify_options(options: Mapping[int, bytes]) -> ClientProfile:
+    """Return the program that sends *options*."""
     return identify(
         options.get(OPT_VENDOR_CLASS, b""),
         options.get(OPT_CLIENT_ARCH, b""),
@@ -71,7 +77,7 @@ def identify_options(options: Mapping[int, bytes]) -> Asker:
 
 
 def _architecture_codes(vendor_class: bytes, arch: bytes) -> tuple[int, ...]:
-    # RFC 4578 section 2.1: one or more 16-bit codes, the most wanted first.
+    # RFC 4578 section 2.1: one or more 16-bit codes, the preferred one first. An odd last byte is ignored.
     codes = tuple(int.from_bytes(arch[at : at + 2], "big") for at in range(0, len(arch) - 1, 2))
     if codes:
         return codes
@@ -93,7 +99,7 @@ def _has_ipxe_class(user_class: bytes) -> bool:
 
 
 def _fetches_http(ipxe: bytes) -> bool:
-    """Whether an iPXE with these features (option 175) fetches by HTTP; one that lists none is taken to."""
+    """Whether an iPXE with these features (option 175) fetches by HTTP; assumed where it lists none."""
     features: dict[int, bytes] = {}
     if not scan_options(ipxe, 0, len(ipxe), features):
         return True

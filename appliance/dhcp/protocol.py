@@ -1,8 +1,8 @@
-"""What a DHCP datagram is answered with, as RFC 2131 has it for hosts that are pinned by their MAC address.
+"""The reply to a DHCP datagram (RFC 2131), for hosts whose addresses are fixed by their MAC addresses.
 
 The one rule: a pure and total function of bytes, table and arrival. Only a MAC
-address that is in a cluster.yaml is ever spoken to, and a client identifier is
-returned but never looked up by: firmware, iPXE and system each send another one.
+address in a cluster.yaml gets a reply. A client identifier is returned but never
+used for a lookup: firmware, iPXE and the operating system each send a different one.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,8 @@ BOOTREQUEST = 1
 ETHERNET = b"\x01\x06"  # htype and hlen
 DISCOVER, REQUEST, DECLINE, RELEASE, INFORM = 1, 3, 4, 7, 8
 
-PROBE_ID = b"\0ocp-appliance probe"  # client identifier of our own search for other servers
+# Client identifier of our own search for other servers (probe.py), which reaches this server too.
+PROBE_ID = b"\0ocp-appliance probe"
 
 SHORT = Silence("short")
 NOT_A_REQUEST = Silence("not-a-request")
@@ -111,7 +112,7 @@ def _request_of(
     arrival: Arrival,
     installations: Mapping[str, Installation],
 ) -> ClientMessage:
-    asker = identify_options(options)
+    profile = identify_options(options)
     agent: dict[int, bytes] = {}
     if OPT_RELAY_AGENT in options:
         scan_options(options[OPT_RELAY_AGENT], 0, len(options[OPT_RELAY_AGENT]), agent)
@@ -121,8 +122,9 @@ def _request_of(
         options=options,
         agent=agent,
         pin=pin,
-        asker=asker,
-        boots=asker.boots and pin.is_boot_nic and not boots_local(pin, installations),
+        profile=profile,
+        # A boot file goes to a program that can use it, on the interface that the host boots from.
+        boots=profile.boots and pin.is_boot_nic and not boots_local(pin, installations),
         ciaddr=datagram[12:16],
         giaddr=giaddr,
         relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
@@ -136,18 +138,19 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
     giaddr = datagram[24:28]
     if giaddr == NO_ADDRESS and not _serves(table, arrival):
         return OTHER_NETWORK
-    asker = identify_options(options)
+    profile = identify_options(options)
     if options[OPT_MESSAGE_TYPE][0] not in (DISCOVER, REQUEST):
         return UNKNOWN
-    if table.mode is not DhcpMode.FULL and not asker.boots:
-        return UNKNOWN  # beside another DHCP server, only who boots from the network is our business
+    if table.mode is not DhcpMode.FULL and not profile.boots:
+        # Beside another DHCP server, a machine that does not boot from the network is not ours to report.
+        return UNKNOWN
     return Silence(
         UNKNOWN.why,
         DhcpUnknown(
             host="",
             mac=datagram[28:34].hex(":"),
-            client=asker.client,
-            arch=asker.arch,
+            client=profile.client,
+            arch=profile.arch,
             vendor=options.get(OPT_VENDOR_CLASS, b"").decode("ascii", "backslashreplace"),
             relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
             interface=arrival.interface,
@@ -156,11 +159,12 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
 
 
 def boots_local(pin: Pin, installations: Mapping[str, Installation]) -> bool:
-    """Whether the host shall find no boot file, so that its firmware goes on to the disk."""
+    """Whether the host gets no boot file, so that its firmware goes on to the disk."""
     if DISK[pin.host.local_boot].has_boot_file:
         return False
     installation = installations.get(pin.name)
     if installation is None:
+        # The registry gives every host a record before it is served; a caller without a registry has `install` alone.
         return pin.host.install is Install.NEVER
     return installation.order is Order.LOCAL
 
@@ -172,9 +176,9 @@ def _answer_discover(table: DhcpTable, request: ClientMessage) -> Reply | Silenc
 
 
 def _answer_request(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
-    """Answer a REQUEST by the client's state, which its fields tell (RFC 2131 section 4.3.2)."""
+    """Answer a REQUEST by the client's state, which follows from its fields (RFC 2131 section 4.3.2)."""
     if not _is_for_us(table, request):
-        return OTHER_SERVER  # SELECTING, but not us
+        return OTHER_SERVER  # SELECTING, and the client chose another server
     # RENEWING and REBINDING fill ciaddr; SELECTING and INIT-REBOOT option 50.
     asked = request.ciaddr
     if asked == NO_ADDRESS:
@@ -182,7 +186,8 @@ def _answer_request(table: DhcpTable, request: ClientMessage) -> Reply | Silence
         if len(asked) != 4:
             return NO_ADDRESS_ASKED
     if not _is_at_home(request) and not _is_in_our_networks(table, request):
-        return _misplaced(request)  # somebody else's network, and so somebody else's refusal
+        # In a network that is not in any file, another server decides; a NAK from us would break its lease.
+        return _misplaced(request)
     if asked != request.pin.address or not _is_at_home(request):
         return refusal(table, request, asked)
     return patched(table, request, Form.ACK) or NOTHING_TO_BOOT
@@ -197,7 +202,7 @@ def _answer_inform(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
 
 
 def _take_back(table: DhcpTable, request: ClientMessage, message: int) -> Silence:
-    """Take a DECLINE or a RELEASE: the address stays the host's, and the operator hears of it."""
+    """Handle a DECLINE or a RELEASE: the host keeps its address, and an event reports it."""
     if not _is_for_us(table, request):
         return OTHER_SERVER
     pin = request.pin
@@ -215,15 +220,15 @@ def _answer_proxy(table: DhcpTable, request: ClientMessage, message: int) -> Rep
     if not _is_at_home(request):
         return _misplaced(request)
     if not request.boots:
-        # Its firmware that comes back and its system that starts prove the same as where we give the address.
-        pin, asker = request.pin, request.asker
-        event = DhcpPassed(pin.name, pin.mac_text, pin.address_text, asker.client, asker.arch, request.relay)
+        # That firmware comes back, or a system starts, is evidence for the installation's progress here as well.
+        pin, profile = request.pin, request.profile
+        event = DhcpPassed(pin.name, pin.mac_text, pin.address_text, profile.client, profile.arch, request.relay)
         return Silence(NOTHING_TO_BOOT.why, event)
     return patched(table, request, Form.PROXY_OFFER) or NOTHING_TO_BOOT
 
 
 def _answer_boot_server(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
-    """Answer on port 4011, where firmware asks that has an address and wants a boot file (PXE 2.1 section 2.2.4)."""
+    """Answer on port 4011, where firmware with an address asks for its boot file (PXE 2.1 section 2.2.4)."""
     if message not in (DISCOVER, REQUEST, INFORM):
         return OTHER_MESSAGE
     if not request.boots:
@@ -232,30 +237,33 @@ def _answer_boot_server(table: DhcpTable, request: ClientMessage, message: int) 
 
 
 def _is_for_us(table: DhcpTable, request: ClientMessage) -> bool:
-    """Whether the message names no server, or one that is ours."""
+    """Whether the message names no server, or one of our addresses."""
+    # A relay may have put its own address in place of ours (RFC 5107); the client then names that.
     server = request.options.get(OPT_SERVER_ID)
     return server is None or server in table.servers or server == override_or(b"", request)
 
 
 def _is_at_home(request: ClientMessage) -> bool:
-    """Whether the client sits in the network of its address, as far as the message shows."""
+    """Whether the client is in the network of its address, as far as the message shows."""
     segment = request.pin.segment
     if link := request.link:
         return link in segment
     if request.ciaddr != NO_ADDRESS and int.from_bytes(request.ciaddr, "big") in segment:
-        return True  # an address in use: it may reach us through routers, from a network we have no interface in
+        # An address in use: a renewal is unicast and may come through routers, from a network that we have no
+        # interface in (RFC 2131 section 4.4.5).
+        return True
     return any(address in segment for address in request.arrival.addresses)
 
 
 def _is_in_our_networks(table: DhcpTable, request: ClientMessage) -> bool:
-    """Whether the client sits in a network of a file."""
+    """Whether the client is in a network of a cluster.yaml."""
     if link := request.link:
         return any(link in segment for segment in table.segments)
     return _serves(table, request.arrival)
 
 
 def _serves(table: DhcpTable, arrival: Arrival) -> bool:
-    """Whether the interface has an address in a network of ours."""
+    """Whether the interface has an address in a network of a cluster.yaml."""
     return any(address in segment for segment in table.segments for address in arrival.addresses)
 
 

@@ -1,6 +1,6 @@
 """A machine network as replies need it: its options, encoded once.
 
-The one rule: what every host of a network is told is said here; what one host is told, in `compile.py`.
+The one rule: options that every host of a network gets are made here; those of one host in `templates.py`.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Segment:
     mask: int
     server: bytes
     server_text: str
-    values: Mapping[int, bytes]  # what each host of the network is told
+    values: Mapping[int, bytes]  # the options of every host in the network, by code
     mode: DhcpMode
 
     def __contains__(self, address: int) -> bool:
@@ -58,7 +58,7 @@ def compile_segment(network: Network, mode: DhcpMode) -> Segment:
 
 
 def _network_values(network: Network, cidr: IPv4Network) -> list[tuple[int, bytes]]:
-    """Return what *network* tells its hosts; an empty value is not sent."""
+    """Return the options of every host in *network*, by code; an empty value is not sent."""
     return [
         (OPT_SUBNET_MASK, cidr.netmask.packed),
         (OPT_ROUTERS, network.gateway.packed if network.gateway else b""),
@@ -75,10 +75,10 @@ def _network_values(network: Network, cidr: IPv4Network) -> list[tuple[int, byte
 
 
 def _lease_values(seconds: int) -> list[tuple[int, bytes]]:
-    """Return options 51, 58 and 59; T1 and T2 as RFC 2131 section 4.4.5 has them by default."""
+    """Return options 51, 58 and 59, with the default T1 and T2 of RFC 2131 section 4.4.5."""
     lease = (OPT_LEASE_TIME, seconds.to_bytes(4, "big"))
     if seconds == INFINITE_LEASE:
-        return [lease]  # there is nothing to renew
+        return [lease]  # it is never renewed
     return [
         lease,
         (OPT_RENEWAL_TIME, (seconds // 2).to_bytes(4, "big")),
@@ -91,12 +91,13 @@ def _classless_routes(network: Network) -> bytes:
         return b""
     routes = [(route.destination, route.gateway) for route in network.routes]
     if network.gateway and all(destination.prefixlen for destination, _ in routes):
-        # RFC 3442: who takes option 121 ignores option 3, so the default route stands here too.
+        # RFC 3442: a client that uses option 121 ignores option 3, so the default route is repeated here.
         routes.append((IPv4Network("0.0.0.0/0"), network.gateway))
     return b"".join(map(_encode_route, routes))
 
 
 def _encode_route(route: tuple[IPv4Network, IPv4Address]) -> bytes:
     destination, gateway = route
+    # RFC 3442: the prefix length, and only as many octets of the network as it covers.
     significant = (destination.prefixlen + 7) // 8
     return bytes((destination.prefixlen,)) + destination.network_address.packed[:significant] + gateway.packed

@@ -1,4 +1,4 @@
-"""From the clusters to what the web server looks up: scripts as bytes, and where files lie."""
+"""Clusters → the web server's table: scripts as bytes, and the places of files."""
 
 import time
 from collections.abc import Mapping
@@ -18,24 +18,24 @@ class Site:
     """What one cluster's machines are served."""
 
     name: str
-    domain: str  # the cluster's own, for Ignition files of another one
+    domain: str  # the cluster's own, to recognise Ignition files of another cluster
     data_dir: Path
-    kinds: Mapping[str, WebKind]  # by the name of an image that cluster.yaml names
-    sha256: Mapping[str, str]  # by the name of an image that has one, in lower case hex
-    machine_config: tuple[tuple[str, int], ...]  # address and port where the machine config server will answer
+    kinds: Mapping[str, WebKind]  # of the images in cluster.yaml, by name
+    sha256: Mapping[str, str]  # of the images that have one, by name; lower case hex
+    machine_config: tuple[tuple[str, int], ...]  # addresses and ports of the machine config server
     serve_expired: bool
-    menus: tuple[tuple[Cidr, bytes, bytes], ...]  # for strangers of each network: the menu and autoexec.ipxe
-    menu: bytes  # for strangers of no network
+    menus: tuple[tuple[Cidr, bytes, bytes], ...]  # menu and autoexec.ipxe for unknown machines, by network
+    menu: bytes  # and for those outside every network
     autoexec: bytes
-    made_at: int  # seconds UTC: since when the scripts are what they are
+    made_at: int  # seconds UTC; when the scripts last changed
 
     @property
     def images(self) -> Path:
-        """The directory that is served at /."""
+        """The directory that the web server serves at /."""
         return self.data_dir / "images"
 
     def ignition(self, name: str) -> Path:
-        """Return where the Ignition file *name* lies."""
+        """Return the path of the Ignition file *name*."""
         return self.data_dir / "ignition" / name
 
 
@@ -47,7 +47,7 @@ class WebHost:
     site: Site
     menu: bytes
     autoexec: bytes
-    install: tuple[bytes, ...]  # the token of the installation goes between these
+    install: tuple[bytes, ...]  # joined by the installation's token
     local: bytes
     hold: bytes
     wait: bytes | None  # until the machine config server answers; None for a host that does not wait for it
@@ -55,19 +55,19 @@ class WebHost:
 
 @dataclass(frozen=True, slots=True)
 class WebTable:
-    """All that the web server serves."""
+    """Everything that the web server serves."""
 
     sites: tuple[Site, ...]
     hosts: Mapping[Address, WebHost]
     hosts_by_mac: Mapping[str, WebHost]  # with hyphens, in lower case
 
     def host(self, client: str) -> WebHost | None:
-        """Return the host whose address *client* is, as the socket spells it; None for a stranger."""
+        """Return the host with the address *client*, in any spelling; None for an unknown machine."""
         address = peer_address(client)
         return self.hosts.get(address) if address is not None else None
 
     def stranger(self, client: str) -> tuple[Site, bytes, bytes]:
-        """Return the site, the menu and the autoexec.ipxe for a client that is no host."""
+        """Return the site, the menu and the autoexec.ipxe for an unknown machine at the address *client*."""
         own = peer_address(client)
         for site in self.sites:
             for network, menu, autoexec in site.menus:
@@ -78,7 +78,7 @@ class WebTable:
 
 
 def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
-    """Return the table for *clusters*; the first one's files are for the clients that no network holds."""
+    """Return the table for *clusters*; clients outside every network get the first one's files."""
     hosts: dict[Address, WebHost] = {}
     hosts_by_mac: dict[str, WebHost] = {}
     sites: list[Site] = []
@@ -143,7 +143,7 @@ def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
 
 
 def _bytes(script: str) -> bytes:
-    # Names and URLs are ASCII; what an operator's kernel argument holds, the kernel gets as it is.
+    # Names and URLs are ASCII. An operator's kernel argument may not be, and goes to the kernel unchanged.
     return script.encode("utf-8")
 
 
@@ -151,5 +151,5 @@ def _changed_at(source: Path) -> int:
     """Return when cluster.yaml was changed, in seconds UTC."""
     try:
         return int(source.stat().st_mtime)
-    except OSError:  # not from a file
+    except OSError:  # a cluster that was not read from a file
         return int(time.time())

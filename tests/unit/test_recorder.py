@@ -124,7 +124,7 @@ def test_an_http_exchange_lasts_as_long_as_it_did(tape):
 
 def test_an_answers_comment_says_how_much_is_left_out(tape):
     tape.http(seconds=1.0)
-    assert tape.packets("frame.comment")[-1] == ["900 bytes in 1.000 s, left out here"]
+    assert tape.packets("frame.comment")[-1] == ["900 bytes in 1.000 s, not captured"]
 
 
 def test_a_refusal_is_kept_with_its_reason(tape):

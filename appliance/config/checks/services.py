@@ -83,10 +83,10 @@ def _dhcp_ports(facts: Facts, datagrams: list[Fact[Endpoint]]) -> Iterator[Probl
 
 
 def _without_web_server(facts: Facts) -> Iterator[Problem]:
-    """Yield the addresses of the appliance that its machines' URLs name, and where no endpoint of listen.http is."""
+    """Yield the appliance's addresses that URLs for machines contain, but that listen.http does not cover."""
     endpoints = [fact.value for fact in _said(facts, "http")]
     if not endpoints or len(endpoints) < facts.count("listen", "http"):
-        return  # the defaults cover every address, and an entry that cannot be read has its own error
+        return  # the default covers every address, and an unreadable entry has an error of its own
     named = {server.value: server for server in (*([facts.appliance] if facts.appliance else []), *facts.servers)}
     for address, server in named.items():
         if endpoint_of(address, endpoints) is None:

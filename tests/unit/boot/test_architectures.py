@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.boot.architectures import ARCHITECTURES, UNSAID, Firmware, architecture_of
+from appliance.boot.architectures import ARCHITECTURES, UNSTATED, Firmware, architecture_of
 from appliance.model import Arch
 
 
@@ -38,7 +38,7 @@ def test_unknown_code_is_named_by_its_number() -> None:
 
 
 def test_no_code_is_said_as_such() -> None:
-    assert architecture_of(()) is UNSAID
+    assert architecture_of(()) is UNSTATED
 
 
 def test_http_boot_and_pxe_of_one_machine_are_one_firmware() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.boot import ipxe
-from appliance.boot.architectures import ARCHITECTURES, UNSAID, Architecture, architecture_of
+from appliance.boot.architectures import ARCHITECTURES, UNSTATED, Architecture, architecture_of
 from appliance.boot.chains import Kind, Step, boot_file, chain, default_loader, installer, usual_loaders
 from appliance.boot.loaders import KNOWN_LOADERS
 from appliance.events import Client
@@ -43,7 +43,7 @@ def test_http_boot_has_the_loader_as_a_url() -> None:
 
 
 def test_operating_system_loads_nothing() -> None:
-    assert chain(*parts(), Client.OS, UNSAID, starts_disk=False) == ()
+    assert chain(*parts(), Client.OS, UNSTATED, starts_disk=False) == ()
 
 
 @pytest.mark.parametrize("code", [7, 8, 9, 0x10])
@@ -55,11 +55,11 @@ def test_every_x64_code_boots_the_same_loader(code: int) -> None:
     ("client", "architecture", "arch", "loader"),
     [
         (Client.PXE, BIOS, Arch.X86_64, "undionly.kpxe"),
-        (Client.PXE, UNSAID, Arch.X86_64, "undionly.kpxe"),
-        (Client.HTTP, UNSAID, Arch.X86_64, "efi/ipxe.efi"),
+        (Client.PXE, UNSTATED, Arch.X86_64, "undionly.kpxe"),
+        (Client.HTTP, UNSTATED, Arch.X86_64, "efi/ipxe.efi"),
         (Client.PXE, ARM64, Arch.AARCH64, "arm64-efi/snponly.efi"),
         (Client.PXE, BIOS, Arch.AARCH64, "arm64-efi/snponly.efi"),
-        (Client.PXE, UNSAID, Arch.AARCH64, "arm64-efi/snponly.efi"),
+        (Client.PXE, UNSTATED, Arch.AARCH64, "arm64-efi/snponly.efi"),
         (Client.PXE, architecture_of((6,)), Arch.X86_64, "i386-efi/ipxe.efi"),
         (Client.PXE, RISCV, Arch.X86_64, None),
         (Client.PXE, architecture_of((0x7777,)), Arch.X86_64, None),

@@ -130,7 +130,7 @@ def test_host_without_an_image_that_its_release_needs_is_told_so(release: Releas
     images = replace(LIVE_IMAGES, rootfs=None, metal=None)
     cluster = reference_cluster(release=release, images={Arch.X86_64: images})
     script = ipxe.install_script(cluster, cluster.hosts[0])
-    assert f"names no {missing}" in script
+    assert f"has no {missing}" in script
     assert "kernel http" not in script
 
 

@@ -73,8 +73,8 @@ def test_ipxe_that_lists_no_features_is_taken_to_fetch_http() -> None:
 
 @pytest.mark.parametrize("features", [TFTP_FEATURE, b"\x13\x01\x00" + TFTP_FEATURE])
 def test_ipxe_without_http_is_treated_as_firmware(features: bytes) -> None:
-    asker = identify(PXE, b"\0\7", b"iPXE", features)
-    assert (asker.client, asker.arch) == (Client.PXE, "x64-uefi")
+    profile = identify(PXE, b"\0\7", b"iPXE", features)
+    assert (profile.client, profile.arch) == (Client.PXE, "x64-uefi")
 
 
 def test_option_175_that_is_cut_off_still_means_ipxe() -> None:
