@@ -118,21 +118,21 @@ class Recorder:
             return
         if isinstance(event, WebFinished):
             began_at = stamped.at - event.seconds
-            asked = f"GET {event.path} HTTP/1.1\r\nUser-Agent: {event.agent}\r\n\r\n"
-            told = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\nX-Content-Length: {event.sent}\r\n\r\n"
+            request_head = f"GET {event.path} HTTP/1.1\r\nUser-Agent: {event.agent}\r\n\r\n"
+            response_head = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\nX-Content-Length: {event.sent}\r\n\r\n"
             comment = f"{event.sent} bytes in {event.seconds:.3f} s, not captured"
         else:
             began_at = stamped.at
-            asked = f"GET {event.path} HTTP/1.1\r\n\r\n"
-            told = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\n\r\n"
+            request_head = f"GET {event.path} HTTP/1.1\r\n\r\n"
+            response_head = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\n\r\n"
             comment = event.why
         tape = self._tapes[event.host]
         tape.exchanges += 1
         client, server = (event.client, 49152 + tape.exchanges % 16384), (self._server, 80)
-        question = asked.encode(errors="replace")  # a header may contain any bytes
-        answer = (server, client, 1, 1 + len(question))
-        tape.add(_Kept(began_at, question, _tcp_packet, (client, server, 1, 1)), self._limit)
-        tape.add(_Kept(stamped.at, told.encode(), _tcp_packet, answer, comment), self._limit)
+        request = request_head.encode(errors="replace")  # a header may contain any bytes
+        response = (server, client, 1, 1 + len(request))
+        tape.add(_Kept(began_at, request, _tcp_packet, (client, server, 1, 1)), self._limit)
+        tape.add(_Kept(stamped.at, response_head.encode(), _tcp_packet, response, comment), self._limit)
 
     def capture(self, host: str) -> bytes | None:
         """Return the packets of *host* as pcapng (draft-ietf-opsawg-pcapng), or None when there are none."""
@@ -195,7 +195,7 @@ def _ip_packet(protocol: int, body: bytes, checksum_at: int, source: str, destin
     first, second = peer_address(source), peer_address(destination)
     if first is not None and second is not None and first.version == second.version == 6:
         return _ipv6_packet(protocol, body, checksum_at, first.packed + second.packed)
-    # A checksum of 0 in the body says that there is none (RFC 768), or that the card would have filled it in.
+    # Checksums in the body stay 0: for UDP that means none (RFC 768), and Wireshark does not verify TCP's by default.
     addresses = _packed4(first) + _packed4(second)
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + addresses
     return head[:10] + _checksum(head) + head[12:] + body

@@ -78,7 +78,7 @@ class Form(IntEnum):
     OFFER = 1
     ACK = 2
     INFORM_ACK = 3  # no address, no lease
-    PROXY_OFFER = 4  # boot file only, beside somebody else's server
+    PROXY_OFFER = 4  # boot file only, beside another DHCP server
     BOOT_ACK = 5  # from port 4011
 
     @property
@@ -138,8 +138,9 @@ def build_template(
     *boots* is whether it names a boot file, *requested* the client's option 55. With
     *room*, in bytes, options that do not fit there go to `file` and `sname`.
     """
-    # A host that starts its disk by a boot file gets the same one as for an installation: the script after it differs.
-    boot = boot_file(pin.chain(profile, starts_disk=False)) if boots else ""
+    # Without a boot file, a host that could have one starts its disk. A host that starts its disk by way of a script
+    # has *boots* set: its chain begins as for an installation, and the script behind pxeboot.ipxe differs.
+    boot = boot_file(pin.chain(profile, starts_disk=not boots)) if pin.is_boot_nic else ""
     values = reply_values(pin, form, profile, boot)
     codes = _order(values, requested)
     # The field `file` ends with a NUL (RFC 2131 section 2); a longer name goes in option 67 alone.
