@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from appliance.boot import urls
 from appliance.boot.architectures import Architecture, Firmware
@@ -44,9 +45,8 @@ class Kind(StrEnum):
     DISK = "disk"  # nothing more from the network
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that a machine loads."""
+class Step(NamedTuple):
+    """One thing that a machine loads. A tuple, because DHCP makes a chain for each new kind of reply."""
 
     kind: Kind
     target: str = ""  # a URL, or a path for TFTP; "" for the disk
@@ -96,7 +96,7 @@ def chain(
         return (Step(Kind.DISK),)
     base = urls.base_url(cluster, host.address)
     scripts = (Step(Kind.SCRIPT, urls.menu_url(base)),)
-    rest = (*scripts, Step(Kind.DISK)) if starts_disk else (*scripts, *installer(cluster, host))
+    rest = (*scripts, Step(Kind.DISK)) if starts_disk else (*scripts, *installer(cluster, host, base))
     if client is Client.IPXE:
         return rest
     loader = host.loader or default_loader(client, architecture, host.arch)
@@ -111,12 +111,12 @@ def boot_file(steps: tuple[Step, ...]) -> str:
     return steps[0].target if steps else ""
 
 
-def installer(cluster: Cluster, host: Host) -> tuple[Step, ...]:
+def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
     """Return what *host* loads after the menu until its installer runs.
 
-    Where cluster.yaml has no images for its architecture, that is its script alone.
+    *base* is the web server's URL. Where cluster.yaml has no images for the host's
+    architecture, that is its script alone.
     """
-    base = urls.base_url(cluster, host.address)
     script = Step(Kind.SCRIPT, urls.script_url(base, host.macs[0]))
     images = cluster.images.get(host.arch)
     if images is None:

@@ -79,7 +79,8 @@ def install_script(cluster: Cluster, host: Host) -> str:
     lack = missing_image(cluster, host)
     if lack:
         return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml has no {lack}")
-    load = {step.kind: step.target for step in installer(cluster, host)}
+    steps = installer(cluster, host, base_url(cluster, host.address))
+    load = {step.kind: step.target for step in steps}
     return _template("install-live" if cluster.release.boots_live else "install-legacy").substitute(
         host=host.name,
         role=host.role.value,

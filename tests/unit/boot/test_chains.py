@@ -106,11 +106,11 @@ def test_usual_loaders_are_those_that_most_firmware_asks_for() -> None:
 def test_scripts_lead_along_the_chain() -> None:
     """Each script names the step behind it, so that the data and the text say the same."""
     cluster, host = parts()
-    script, kernel, initramfs = installer(cluster, host)
+    script, kernel, initramfs = installer(cluster, host, BASE)
     assert f"chain --replace --autofree {script.target} " in ipxe.host_menu(cluster, host)
     assert f"\nkernel {kernel.target} " in ipxe.install_script(cluster, host)
     assert f"\ninitrd {initramfs.target} " in ipxe.install_script(cluster, host)
 
 
 def test_host_whose_architecture_has_no_images_has_no_kernel_to_load() -> None:
-    assert kinds(installer(*parts(arch=Arch.AARCH64))) == [Kind.SCRIPT]
+    assert kinds(installer(*parts(arch=Arch.AARCH64), BASE)) == [Kind.SCRIPT]
