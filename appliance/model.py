@@ -1,4 +1,4 @@
-"""The cluster as the rest of the program sees it: frozen, validated, in wire types.
+"""The cluster as the rest of the program sees it: frozen, validated, with typed addresses.
 
 Text becomes one of these in `appliance.config` and nowhere else. Names are lower
 case, fully qualified and without the trailing dot.
@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias
+
+Address: TypeAlias = IPv4Address | IPv6Address
+Cidr: TypeAlias = IPv4Network | IPv6Network
 
 INFINITE_LEASE = 0xFFFFFFFF  # RFC 2131 section 3.3
 
@@ -31,7 +34,7 @@ class Role(StrEnum):
     def ignition(self) -> str:
         """The file name of the Ignition configuration that installs this role.
 
-        Infra nodes join as workers and are labelled on day two.
+        Infra nodes join as workers and are labelled after the installation.
         """
         return "worker.ign" if self is Role.INFRA else f"{self.value}.ign"
 
@@ -52,7 +55,7 @@ class Install(StrEnum):
 
 
 class LocalBoot(StrEnum):
-    """What an installed host that boots from the network is told."""
+    """How an installed host that boots from the network is sent to its disk."""
 
     NO_OFFER = "no-offer"  # an address but no boot file: firmware goes on to its next entry
     EXIT = "exit"  # iPXE ends with status 1
@@ -60,10 +63,10 @@ class LocalBoot(StrEnum):
 
 
 class DhcpMode(StrEnum):
-    """What the DHCP server may say."""
+    """What the DHCP server sends."""
 
     FULL = "full"  # addresses and boot files
-    PROXY = "proxy"  # boot files only, beside somebody else's DHCP server
+    PROXY = "proxy"  # boot files only, beside another DHCP server
     OFF = "off"
 
 
@@ -75,9 +78,9 @@ class MacAddress:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the address that *text* spells: with colons, hyphens, Cisco's dots or nothing between.
+        """Return the address in *text*: with colons, hyphens, Cisco's dots or no separators.
 
-        Raises ValueError when it is none of these.
+        Raises ValueError for anything else.
         """
         lowered = text.strip().lower()
         if not _MAC_SPELLINGS.fullmatch(lowered):
@@ -89,7 +92,7 @@ class MacAddress:
 
     @property
     def hyphenated(self) -> str:
-        """The form iPXE's ${mac:hexhyp} has, and so the one in script names."""
+        """The form of iPXE's ${mac:hexhyp}, which script names have."""
         return self.octets.hex("-")
 
 
@@ -124,17 +127,20 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An IPv4 machine network, and what DHCP tells the hosts in it."""
+    """A machine network, and what DHCPv4 gives the hosts in it.
 
-    cidr: IPv4Network
-    server: IPv4Address  # the appliance's own address as the hosts of this network reach it
-    gateway: IPv4Address | None
-    dns_servers: tuple[IPv4Address, ...]
-    ntp_servers: tuple[IPv4Address, ...]
-    domain: str  # option 15
-    search: tuple[str, ...]  # option 119
-    mtu: int | None  # bytes; option 26, and the bound of TFTP blocks
-    lease_seconds: int  # INFINITE_LEASE for a lease that never ends
+    All from `gateway` on is DHCPv4's; an IPv6 network has none of it.
+    """
+
+    cidr: Cidr
+    server: Address  # the appliance's own address as the hosts of this network reach it
+    gateway: IPv4Address | None = None
+    dns_servers: tuple[IPv4Address, ...] = ()
+    ntp_servers: tuple[IPv4Address, ...] = ()
+    domain: str = ""  # option 15
+    search: tuple[str, ...] = ()  # option 119
+    mtu: int | None = None  # bytes; option 26, and the bound of TFTP blocks
+    lease_seconds: int = INFINITE_LEASE
     routes: tuple[Route, ...] = ()
 
 
@@ -145,8 +151,7 @@ class Host:
     name: str  # fully qualified
     role: Role
     macs: tuple[MacAddress, ...]  # the first is the one it boots from
-    address: IPv4Address
-    address6: IPv6Address | None
+    addresses: tuple[Address, ...]  # one at least; the first is the one it boots with
     arch: Arch
     install_disk: str  # a device path, as /dev/sda
     kernel_arguments: tuple[str, ...]  # the operator's own, after ours
@@ -160,10 +165,20 @@ class Host:
         """The first label of the name."""
         return self.name.partition(".")[0]
 
+    @property
+    def address(self) -> Address:
+        """The address that it boots with."""
+        return self.addresses[0]
+
+    @property
+    def ipv4(self) -> IPv4Address | None:
+        """The address that DHCPv4 gives it: the first IPv4 one."""
+        return next((address for address in self.addresses if isinstance(address, IPv4Address)), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One more DNS record that the zone shall hold."""
+    """An additional DNS record of the zone."""
 
     name: str  # fully qualified; may begin with "*."
     type: str  # A, AAAA, CNAME, TXT, SRV, MX or PTR
@@ -173,7 +188,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class NameServer:
-    """A name server of the zone; *address* is None when its name lies outside the zone."""
+    """A name server of the zone; *address* is None when its name is outside the zone."""
 
     name: str
     address: IPv4Address | None
@@ -181,9 +196,9 @@ class NameServer:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address and port to listen on or to ask."""
+    """An address and port, to listen on or to send queries to."""
 
-    address: IPv4Address | IPv6Address
+    address: Address
     port: int
 
     def __str__(self) -> str:
@@ -192,12 +207,12 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class DnsSettings:
-    """The zone's own data, and who may ask for more than the zone."""
+    """The zone's own data, and who may query names outside it."""
 
     zone: str  # the apex; the cluster's domain, or the whole base domain
     name_servers: tuple[NameServer, ...]  # the first is the SOA's primary
     mailbox: str  # the SOA's RNAME, as a name: root.example.localdomain
-    serial: int  # the least serial to use
+    serial: int  # the lowest serial to use
     ttl: int  # seconds, as are the four below
     refresh: int
     retry: int
@@ -205,13 +220,13 @@ class DnsSettings:
     minimum: int
     records: tuple[Record, ...]
     forwarders: tuple[Endpoint, ...]
-    allow_recursion: tuple[IPv4Network | IPv6Network, ...]
+    allow_recursion: tuple[Cidr, ...]
     rfc2317: bool  # name a reverse zone smaller than /24 as RFC 2317 does
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Where each service listens. Empty tuples switch a service off."""
+    """Where each service listens. An empty tuple disables a service."""
 
     dns: tuple[Endpoint, ...]
     dhcp: tuple[str, ...]  # names of interfaces; () for every interface that has an address in a machine network
@@ -250,21 +265,18 @@ class Cluster:
     appliance_name: str  # fully qualified
     address: IPv4Address  # of the appliance itself
     networks: tuple[Network, ...]
-    networks6: tuple[IPv6Network, ...]  # DNS only
-    cluster_networks: tuple[IPv4Network | IPv6Network, ...]
-    service_networks: tuple[IPv4Network | IPv6Network, ...]
-    api_vips: tuple[IPv4Address | IPv6Address, ...]
-    api_int_vips: tuple[IPv4Address | IPv6Address, ...]
-    ingress_vips: tuple[IPv4Address | IPv6Address, ...]
+    api_vips: tuple[Address, ...]
+    api_int_vips: tuple[Address, ...]
+    ingress_vips: tuple[Address, ...]
     hosts: tuple[Host, ...]
     dns: DnsSettings
     dhcp: DhcpMode
     listen: Listen
     images: Mapping[Arch, Images]
     menu_seconds: int  # how long the menu waits for an unknown machine
-    known_menu_seconds: int  # and for a known one, before it takes the host's own entry
+    known_menu_seconds: int  # and for a known one, before it chooses the host's own entry
     hold_workers: bool  # workers' scripts wait for the machine config server
-    serve_expired: bool  # hand out a bootstrap.ign whose certificates have died
+    serve_expired: bool  # serve a bootstrap.ign whose certificates have expired
     data_dir: Path  # images/ ignition/ tftp/ and the state
     source: Path
     digest: str  # sha256 of the file, in hex
@@ -274,6 +286,6 @@ class Cluster:
         """The cluster's own domain: <name>.<base domain>."""
         return f"{self.name}.{self.base_domain}"
 
-    def network_of(self, address: IPv4Address) -> Network | None:
-        """Return the machine network that holds *address*, or None."""
+    def network_of(self, address: Address) -> Network | None:
+        """Return the machine network that contains *address*, or None."""
         return next((network for network in self.networks if address in network.cidr), None)

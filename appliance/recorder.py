@@ -1,41 +1,43 @@
-"""The flight recorder: the last boot of each host as packets, for a capture that Wireshark opens.
+"""The flight recorder: each host's last boot as packets, in a capture file for Wireshark.
 
-DHCP and TFTP are what the sockets saw. Of a TFTP transfer the first blocks and
-whatever is no block are kept; of HTTP the head of each exchange, written from
-its event as one segment each way, so that the whole boot is in one file.
+DHCP and TFTP packets are those of the sockets. Of a TFTP transfer, the first blocks
+and everything that is not a block are kept. Of HTTP, the head of each exchange is
+made from its event, as one segment each way, so that the whole boot is in one file.
 
-A boot goes from firmware over iPXE to an operating system; a step back in that
-order is a new boot, and the tape begins again.
+A boot goes from firmware through iPXE to an operating system. A step back in that
+order is a new boot, and the tape is cleared.
 """
 
-import socket
 import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from appliance.events import Stamped, WebFinished, WebRefused
+from appliance.model import Address
+from appliance.peers import peer_address
 from appliance.registry import Registry
 
-Address = tuple[str, int]
+SocketAddress = tuple[str, int]  # address and port, as the socket module spells them
 
-# One boot is about 60 packets and 25 kB; a host that goes round in a loop keeps its latest.
+# One boot is about 60 packets and 25 kB. A host in a boot loop keeps its latest packets.
 HOST_BYTES = 64 << 10
 TOTAL_BYTES = 16 << 20  # for all hosts together: with 1,000 of them, 16 kB each
-HEADERS_BYTES = 40  # of IPv4 and TCP
-KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that an ACK came. Most others are not tapped
+HEADERS_BYTES = 40  # of IPv4 and TCP; 20 more with IPv6, which the bound can do without
+KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that an ACK arrived
 
 _CHADDR, _COOKIE = slice(28, 34), slice(236, 240)  # RFC 2131 section 2
 _MAGIC = b"\x63\x82\x53\x63"
 _BOOTREQUEST = b"\x01"
-_FIRMWARE, _IPXE, _SYSTEM = range(3)  # who speaks, in the order of a boot
+_FIRMWARE, _IPXE, _SYSTEM = range(3)  # senders, in the order of a boot
 _TFTP_BLOCKS = (3, 4)  # DATA and ACK (RFC 1350 section 5)
 _UDP, _TCP = 17, 6
 
 
 class _Kept(NamedTuple):
-    """A packet as it is kept, and what makes an IPv4 packet of it."""
+    """A packet as it is kept; *pack* makes an IP packet of it when a capture is wanted."""
 
     at: float  # UTC
     payload: bytes
@@ -63,7 +65,7 @@ class _Tape:
             self.size -= HEADERS_BYTES + len(packets.popleft().payload)
 
     def hear(self, speaker: int) -> None:
-        """Begin again if *speaker* comes before who spoke last."""
+        """Clear the tape if *speaker* comes before the last sender in the order of a boot."""
         if speaker < self.speaker:
             self.packets.clear()
             self.size = 0
@@ -71,29 +73,29 @@ class _Tape:
 
 
 class Recorder:
-    """Keeps the packets of every host's last boot. `tap` belongs on the DHCP and TFTP servers, `listen` on the bus."""
+    """Keeps the packets of each host's last boot. The DHCP and TFTP servers call `tap`, and the bus `listen`."""
 
     def __init__(self, registry: Registry, server: str, now: Callable[[], float] = time.time) -> None:
-        """*server* is the appliance's own address, for packets that name none; *now* is seconds UTC."""
+        """*server* is the appliance's own address, for HTTP events, which contain none; *now* returns seconds UTC."""
         self._registry = registry
         self._server = server
         self._now = now
         self._tapes: dict[str, _Tape] = {}
         self._by_mac: Mapping[bytes, _Tape] = {}
-        self._by_address: Mapping[str, _Tape] = {}
+        self._by_address: Mapping[Address, _Tape] = {}
         self._limit = HOST_BYTES
         self.update()
 
     def update(self) -> None:
-        """Take over the registry's hosts; those that are gone lose their tape."""
+        """Use the registry's present hosts; hosts that were removed lose their tape."""
         hosts = self._registry.hosts
         self._tapes = {name: self._tapes.get(name) or _Tape() for name in hosts}
         self._by_mac = {mac.octets: self._tapes[name] for name, host in hosts.items() for mac in host.macs}
-        self._by_address = {str(host.address): self._tapes[name] for name, host in hosts.items()}
+        self._by_address = {address: self._tapes[name] for name, host in hosts.items() for address in host.addresses}
         self._limit = min(HOST_BYTES, TOTAL_BYTES // max(1, len(hosts)))
 
-    def tap(self, payload: bytes, source: Address, destination: Address) -> None:
-        """Keep a UDP datagram if it is of a host of ours."""
+    def tap(self, payload: bytes, source: SocketAddress, destination: SocketAddress) -> None:
+        """Keep a UDP datagram if it is from or to a host."""
         if payload[_COOKIE] == _MAGIC:
             tape = self._by_mac.get(payload[_CHADDR])
             if tape is not None and payload[:1] == _BOOTREQUEST:
@@ -101,35 +103,39 @@ class Recorder:
         elif len(payload) >= 4 and payload[1] in _TFTP_BLOCKS and (payload[2] or payload[3] > KEPT_BLOCKS):
             return
         else:
-            tape = self._by_address.get(source[0]) or self._by_address.get(destination[0])
+            tape = self._tape_at(source[0]) or self._tape_at(destination[0])
         if tape is not None:
             tape.add(_Kept(self._now(), payload, _udp_packet, (source, destination)), self._limit)
 
+    def _tape_at(self, text: str) -> _Tape | None:
+        address = peer_address(text)
+        return self._by_address.get(address) if address is not None else None
+
     def listen(self, stamped: Stamped) -> None:
-        """Keep the head of an HTTP exchange."""
+        """Keep the head of an HTTP exchange of a host."""
         event = stamped.event
         if not isinstance(event, (WebFinished, WebRefused)) or event.host not in self._tapes:
             return
         if isinstance(event, WebFinished):
             began_at = stamped.at - event.seconds
-            asked = f"GET {event.path} HTTP/1.1\r\nUser-Agent: {event.agent}\r\n\r\n"
-            told = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\nX-Content-Length: {event.sent}\r\n\r\n"
-            comment = f"{event.sent} bytes in {event.seconds:.3f} s, left out here"
+            request_head = f"GET {event.path} HTTP/1.1\r\nUser-Agent: {event.agent}\r\n\r\n"
+            response_head = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\nX-Content-Length: {event.sent}\r\n\r\n"
+            comment = f"{event.sent} bytes in {event.seconds:.3f} s, not captured"
         else:
             began_at = stamped.at
-            asked = f"GET {event.path} HTTP/1.1\r\n\r\n"
-            told = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\n\r\n"
+            request_head = f"GET {event.path} HTTP/1.1\r\n\r\n"
+            response_head = f"HTTP/1.1 {event.status} \r\nContent-Length: 0\r\n\r\n"
             comment = event.why
         tape = self._tapes[event.host]
         tape.exchanges += 1
         client, server = (event.client, 49152 + tape.exchanges % 16384), (self._server, 80)
-        question = asked.encode(errors="replace")  # a header may hold any bytes
-        answer = (server, client, 1, 1 + len(question))
-        tape.add(_Kept(began_at, question, _tcp_packet, (client, server, 1, 1)), self._limit)
-        tape.add(_Kept(stamped.at, told.encode(), _tcp_packet, answer, comment), self._limit)
+        request = request_head.encode(errors="replace")  # a header may contain any bytes
+        response = (server, client, 1, 1 + len(request))
+        tape.add(_Kept(began_at, request, _tcp_packet, (client, server, 1, 1)), self._limit)
+        tape.add(_Kept(stamped.at, response_head.encode(), _tcp_packet, response, comment), self._limit)
 
     def capture(self, host: str) -> bytes | None:
-        """Return what is kept of *host* as pcapng (draft-ietf-opsawg-pcapng), or None when that is nothing."""
+        """Return the packets of *host* as pcapng (draft-ietf-opsawg-pcapng), or None when there are none."""
         tape = self._tapes.get(host)
         if tape is None or not tape.packets:
             return None
@@ -137,8 +143,8 @@ class Recorder:
             _block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
             _block(1, struct.pack("<HHI", 101, 0, 0) + _option(2, b"ocp-appliance") + _option(9, b"\x06") + _END),
         ]
-        # An HTTP exchange is known at its end; Wireshark wants its question where it was asked.
-        for kept in sorted(tape.packets, key=lambda one: one.at):
+        # An HTTP exchange is recorded at its end, and its request belongs where it was sent.
+        for kept in sorted(tape.packets, key=lambda kept: kept.at):
             packet = kept.pack(kept.payload, *kept.fields)
             microseconds = int(kept.at * 1e6)
             head = struct.pack("<IIIII", 0, microseconds >> 32, microseconds & 0xFFFFFFFF, len(packet), len(packet))
@@ -169,32 +175,46 @@ def _block(kind: int, body: bytes) -> bytes:
     return struct.pack("<I", kind) + length + body + length
 
 
-def _udp_packet(payload: bytes, source: Address, destination: Address) -> bytes:
-    # A checksum of 0 says that there is none (RFC 768).
+def _udp_packet(payload: bytes, source: SocketAddress, destination: SocketAddress) -> bytes:
     head = struct.pack("!HHHH", source[1], destination[1], 8 + len(payload), 0)
-    return _ip_packet(_UDP, head + payload, source[0], destination[0])
+    return _ip_packet(_UDP, head + payload, 6, source[0], destination[0])
 
 
-def _tcp_packet(payload: bytes, source: Address, destination: Address, sequence: int, acknowledged: int) -> bytes:
+def _tcp_packet(
+    payload: bytes, source: SocketAddress, destination: SocketAddress, sequence: int, acknowledged: int
+) -> bytes:
     push_and_ack = 0x18
     head = struct.pack(
         "!HHIIBBHHH", source[1], destination[1], sequence, acknowledged, 5 << 4, push_and_ack, 65535, 0, 0
     )
-    return _ip_packet(_TCP, head + payload, source[0], destination[0])
+    return _ip_packet(_TCP, head + payload, 16, source[0], destination[0])
 
 
-def _ip_packet(protocol: int, body: bytes, source: str, destination: str) -> bytes:
-    """Return an IPv4 packet (RFC 791)."""
-    addresses = _packed(source) + _packed(destination)
+def _ip_packet(protocol: int, body: bytes, checksum_at: int, source: str, destination: str) -> bytes:
+    """Return an IP packet of the family of its addresses; *checksum_at* is where *body* has its own checksum."""
+    first, second = peer_address(source), peer_address(destination)
+    if first is not None and second is not None and first.version == second.version == 6:
+        return _ipv6_packet(protocol, body, checksum_at, first.packed + second.packed)
+    # Checksums in the body stay 0: for UDP that means none (RFC 768), and Wireshark does not verify TCP's by default.
+    addresses = _packed4(first) + _packed4(second)
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + addresses
-    total = sum(struct.unpack("!10H", head))
-    total = (total & 0xFFFF) + (total >> 16)
-    checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
-    return head[:10] + struct.pack("!H", checksum) + head[12:] + body
+    return head[:10] + _checksum(head) + head[12:] + body
 
 
-def _packed(address: str) -> bytes:
-    try:
-        return socket.inet_aton(address)
-    except OSError:
-        return bytes(4)
+def _ipv6_packet(protocol: int, body: bytes, checksum_at: int, addresses: bytes) -> bytes:
+    # IPv6 has no checksum of its own, so UDP's and TCP's are not left out (RFC 8200 section 8.1).
+    checksum = _checksum(addresses + struct.pack("!II", len(body), protocol) + body)
+    body = body[:checksum_at] + checksum + body[checksum_at + 2 :]
+    return struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + addresses + body
+
+
+def _checksum(content: bytes) -> bytes:
+    """Return the Internet checksum of *content* (RFC 1071); 0xFFFF for zero, which UDP takes for none."""
+    # 2**16 is 1 modulo 65535, so the remainder is the folded sum.
+    folded = int.from_bytes(content + bytes(len(content) % 2), "big") % 0xFFFF
+    return struct.pack("!H", 0xFFFF - folded)
+
+
+def _packed4(address: Address | None) -> bytes:
+    # An address that is none, or of the other family than its peer, is shown as 0.0.0.0.
+    return address.packed if isinstance(address, IPv4Address) else bytes(4)

@@ -8,7 +8,7 @@ import dns.message
 import dns.rdatatype
 
 from appliance.dns.compile import DnsTable, compile_dns
-from appliance.model import Cluster, Endpoint, NameServer, Record, Release, Role
+from appliance.model import Cluster, Endpoint, NameServer, Network, Record, Release, Role
 from tests.clusters import host, reference_cluster
 
 SERIAL = 2000091802
@@ -37,7 +37,7 @@ def rich_cluster() -> Cluster:
         cidr=IPv4Network("192.0.2.64/26"),
         server=IPv4Address("192.0.2.65"),
     )
-    v6 = replace(cluster.hosts[0], address6=IPv6Address("2001:db8:0:1::11"))
+    v6 = replace(cluster.hosts[0], addresses=(*cluster.hosts[0].addresses, IPv6Address("2001:db8:0:1::11")))
     far = host("far", Role.WORKER, "192.0.2.70", "00:50:56:96:00:70")
     dns = replace(
         cluster.dns,
@@ -68,8 +68,7 @@ def rich_cluster() -> Cluster:
     )
     return replace(
         cluster,
-        networks=(*cluster.networks, small),
-        networks6=(IPv6Network("2001:db8:0:1::/64"),),
+        networks=(*cluster.networks, small, Network(IPv6Network("2001:db8:0:1::/64"), cluster.address)),
         hosts=(v6, *cluster.hosts[1:], far),
         api_vips=(IPv4Address("172.16.0.111"), IPv6Address("2001:db8:0:1::111")),
         dns=dns,

@@ -50,7 +50,9 @@ def loopback_cluster(data_dir: Path, port: int, **changes: object) -> Cluster:
     """Return the reference cluster with its hosts in 127.16.0.0/24 and its web server at 127.0.0.1."""
     cluster = reference_cluster(data_dir)
     network = replace(cluster.networks[0], cidr=IPv4Network("127.16.0.0/24"), server=LOOPBACK, gateway=None)
-    hosts = tuple(replace(host, address=IPv4Address(f"127.16.0.{host.address.packed[3]}")) for host in cluster.hosts)
+    hosts = tuple(
+        replace(host, addresses=(IPv4Address(f"127.16.0.{host.address.packed[3]}"),)) for host in cluster.hosts
+    )
     values: dict[str, object] = {
         "networks": (network,),
         "hosts": hosts,

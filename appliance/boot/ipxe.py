@@ -1,27 +1,29 @@
 """iPXE scripts, rendered from the templates in ipxe/.
 
-One rule: a script uses only commands that the builds of Debian 12 and RHEL 9
-have, and no line that can fail leaves a dead console: it is tried again.
+The one rule: a script uses only commands that the builds of Debian 12 and RHEL 9 have,
+and a line that fails is retried or handled: no failure leaves a dead console.
 """
 
 from functools import cache
-from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 from string import Template
 from urllib.parse import quote
 
-from appliance.model import Cluster, Host, Image, Images, LocalBoot, Role
+from appliance.boot import urls
+from appliance.boot.chains import DISK, Kind, installer
+from appliance.boot.urls import base_url
+from appliance.model import Address, Cluster, Host, Image, Images, Role
 from appliance.share import share
 
-# Where the token of the host's installation goes in an install script; no name or URL has braces.
+# Replaced by the installation's token in an install script. No name or URL contains braces.
 MARK = "{token}"
-POLL_SECONDS = 10  # between two questions of a machine that waits; 1,000 of them ask 100 times a second
+POLL_SECONDS = 10  # between two requests of a machine that waits; 1,000 of them make 100 requests a second
 
 MENU_ROLES = (Role.BOOTSTRAP, Role.MASTER, Role.WORKER)
 
 
 class _Script(Template):
-    # iPXE's own settings are ${name}, so ours are @{name}.
+    # iPXE expands ${name} itself, so our placeholders are @{name}.
     delimiter = "@"
 
 
@@ -30,43 +32,34 @@ def _template(name: str) -> _Script:
     return _Script((share("ipxe") / f"{name}.ipxe").read_text(encoding="ascii"))
 
 
-def base_url(cluster: Cluster, client: IPv4Address | None = None) -> str:
-    """Return the URL of the appliance's web server as *client* reaches it, without a slash at the end."""
-    network = cluster.network_of(client) if client is not None else None
-    server = network.server if network is not None else cluster.address
-    port = cluster.listen.http[0].port if cluster.listen.http else 80
-    return f"http://{server}" if port == 80 else f"http://{server}:{port}"
+def autoexec(cluster: Cluster, client: Address | None = None) -> str:
+    """Return the script that iPXE looks for in the directory of its own binary, as *client* gets it."""
+    return _template("autoexec").substitute(script=urls.menu_url(base_url(cluster, client)))
 
 
-def script_url(cluster: Cluster, host: Host) -> str:
-    """Return the URL of the script that boots *host*."""
-    return f"{base_url(cluster, host.address)}/ipxe/{host.macs[0].hyphenated}.ipxe"
+def menu(cluster: Cluster, client: Address | None = None) -> str:
+    """Return the menu for an unknown machine at the address *client*.
 
-
-def autoexec(cluster: Cluster, client: IPv4Address | None = None) -> str:
-    """Return the script that a build of iPXE looks for beside its own binary."""
-    return _template("autoexec").substitute(script=f"{base_url(cluster, client)}/pxeboot.ipxe")
-
-
-def menu(cluster: Cluster, client: IPv4Address | None = None) -> str:
-    """Return the menu for a machine that is no host of *cluster*: after menu_seconds it leaves; 0 is never."""
-    entries = [
-        _template("menu-unknown").substitute(entry=role.value, base=base_url(cluster, client)) for role in MENU_ROLES
-    ]
+    After menu_seconds it exits to the next boot entry; with 0, never.
+    """
+    url = urls.menu_url(base_url(cluster, client))
+    entries = [_template("menu-unknown").substitute(entry=role.value, menu=url) for role in MENU_ROLES]
     return _menu(f"OpenShift cluster {cluster.name}: unknown machine", "exit", cluster.menu_seconds, entries)
 
 
 def host_menu(cluster: Cluster, host: Host) -> str:
-    """Return the menu for *host*: after known_menu_seconds it takes the entry of the host's own role.
+    """Return the menu for *host*.
 
-    With 0 it does so at once.
+    After known_menu_seconds it chooses the entry of the host's own role; with 0, at once.
     """
     own = _menu_role(host)
+    base = base_url(cluster, host.address)
     values = {
         "host": host.name,
         "role": host.role.value,
-        "mac": host.macs[0].hyphenated,
-        "base": base_url(cluster, host.address),
+        "base": base,
+        "menu": urls.menu_url(base),
+        "script": _own_script_url(cluster, host),
     }
     entries = [
         _template("menu-own" if role is own else "menu-other").substitute(values, entry=role.value)
@@ -78,43 +71,43 @@ def host_menu(cluster: Cluster, host: Host) -> str:
 
 
 def install_script(cluster: Cluster, host: Host) -> str:
-    """Return the script that installs *host*; MARK stands in it once, for the token of the installation.
+    """Return the script that installs *host*, with MARK once in place of the installation's token.
 
-    Where cluster.yaml names no image that the host needs, the script says so
-    and asks again.
+    Where cluster.yaml lacks an image that the host needs, the script says so and
+    retries.
     """
     lack = missing_image(cluster, host)
     if lack:
-        return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml names no {lack}")
-    images = cluster.images[host.arch]
-    base = base_url(cluster, host.address)
+        return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml has no {lack}")
+    steps = installer(cluster, host, base_url(cluster, host.address))
+    load = {step.kind: step.target for step in steps}
     return _template("install-live" if cluster.release.boots_live else "install-legacy").substitute(
         host=host.name,
         role=host.role.value,
         cluster=cluster.name,
         release=str(cluster.release),
         disk=host.install_disk,
-        kernel=_image_url(base, images.kernel),
-        initramfs=_image_url(base, images.initramfs),
+        kernel=load[Kind.KERNEL],
+        initramfs=load[Kind.INITRAMFS],
         arguments=" ".join(kernel_arguments(cluster, host)),
-        script=script_url(cluster, host),
+        script=load[Kind.SCRIPT],
     )
 
 
 def local_script(cluster: Cluster, host: Host) -> str:
     """Return the script that starts the installed *host* from its own disk."""
-    # A host that gets no boot file comes here only when somebody chained to us by hand.
-    how = "local-sanboot" if host.local_boot is LocalBoot.SANBOOT else "local-exit"
-    return _template(how).substitute(host=host.name, cluster=cluster.name)
+    return _template(DISK[host.local_boot].script).substitute(host=host.name, cluster=cluster.name)
 
 
 def wait_script(cluster: Cluster, host: Host, why: str) -> str:
-    """Return a script that says *why* the host waits, and asks for the host's script again and again."""
-    return _template("wait").substitute(host=host.name, why=why, seconds=POLL_SECONDS, script=script_url(cluster, host))
+    """Return a script that says *why* the host waits, and fetches the host's script again every POLL_SECONDS."""
+    return _template("wait").substitute(
+        host=host.name, why=why, seconds=POLL_SECONDS, script=_own_script_url(cluster, host)
+    )
 
 
 def missing_image(cluster: Cluster, host: Host) -> str:
-    """Return which image *host* needs and cluster.yaml does not name: kernel, metal, rootfs, or "" for none."""
+    """Return which image *host* needs that cluster.yaml lacks: kernel, metal, rootfs, or "" for none."""
     images = cluster.images.get(host.arch)
     if images is None:
         return "kernel"
@@ -124,10 +117,10 @@ def missing_image(cluster: Cluster, host: Host) -> str:
 
 
 def kernel_arguments(cluster: Cluster, host: Host) -> list[str]:
-    """Return the kernel's arguments that install *host*, in the order in which the release's manual has them."""
+    """Return the kernel arguments that install *host*, in the order of the release's manual."""
     images = cluster.images[host.arch]
     base = base_url(cluster, host.address)
-    ignition = f"coreos.inst.ignition_url={base}/ignition/{MARK}/{host.role.ignition}"
+    ignition = f"coreos.inst.ignition_url={urls.ignition_url(base, MARK, host.role)}"
     if cluster.release.boots_live:
         ours = _live_arguments(images, base, host, ignition)
     else:
@@ -141,14 +134,14 @@ def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> l
         *(host.network_arguments or ("ip=dhcp",)),
         "rd.neednet=1",
         *_boot_interface(host),
-        # The kernel finds the initramfs by the last part of its URL, as iPXE names it.
+        # The kernel looks the initramfs up by the name that iPXE gives it: the last part of its URL (bug 1741922).
         f"initrd={_file_name(images.initramfs)}",
         "console=tty0",
         "console=ttyS0",
         "coreos.inst=yes",
-        # This installer puts /dev/ before the name itself.
+        # This installer adds /dev/ itself.
         f"coreos.inst.install_dev={host.install_disk.removeprefix('/dev/')}",
-        *([f"coreos.inst.image_url={_image_url(base, images.metal)}"] if images.metal else []),
+        *([f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}"] if images.metal else []),
         ignition,
     ]
 
@@ -162,12 +155,13 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
         network = ["ip=dhcp", "rd.neednet=1", *_boot_interface(host)]
     image: list[str] = []
     if images.metal:
-        # RHCOS has no detached signatures, and the installer wants one for an image by URL.
-        image = [f"coreos.inst.image_url={_image_url(base, images.metal)}", "coreos.inst.insecure=yes"]
+        # The installer requires a detached signature for an image by URL, and RHCOS publishes none.
+        image = [f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}", "coreos.inst.insecure=yes"]
     return [
-        # Older builds of iPXE find the initramfs by this name only, newer ones also without.
+        # A kernel started by an older build of iPXE finds the initramfs only by the name given to it; see `initrd
+        # --name main` in the template. Newer builds need neither.
         "initrd=main",
-        *([f"coreos.live.rootfs_url={_image_url(base, images.rootfs)}"] if images.rootfs else []),
+        *([f"coreos.live.rootfs_url={urls.image_url(base, images.rootfs.name)}"] if images.rootfs else []),
         *network,
         f"coreos.inst.install_dev={host.install_disk}",
         *image,
@@ -176,7 +170,7 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
 
 
 def _boot_interface(host: Host) -> list[str]:
-    # With several interfaces, dracut would ask on all of them and take the first answer.
+    # With several interfaces, dracut would run DHCP on all of them and use the first reply.
     if host.network_arguments or len(host.macs) == 1:
         return []
     return [f"BOOTIF=01-{host.macs[0].hyphenated}"]
@@ -193,12 +187,12 @@ def _menu(title: str, default: str, seconds: int, entries: list[str], at_once: s
 
 
 def _menu_role(host: Host) -> Role:
-    # Infra nodes are installed as workers, and labelled on day two.
+    # Infra nodes are installed as workers, and labelled after the installation.
     return Role.WORKER if host.role is Role.INFRA else host.role
 
 
-def _image_url(base: str, image: Image) -> str:
-    return f"{base}/{quote(image.name)}"
+def _own_script_url(cluster: Cluster, host: Host) -> str:
+    return urls.script_url(base_url(cluster, host.address), host.macs[0])
 
 
 def _file_name(image: Image) -> str:

@@ -1,7 +1,7 @@
-"""Where the iPXE binaries lie: in the data directory, or where a distribution's package put them.
+"""Where the iPXE binaries are: in the data directory, or where a distribution's package installs them.
 
-One rule: a file name that came off the wire leads only to regular files below the
-directory that it was looked up in.
+The one rule: a file name from the network leads only to regular files below the
+directory in which it is looked up.
 """
 
 import os
@@ -16,7 +16,8 @@ _SNPONLY_EFI = (f"{_DEBIAN}/snponly.efi", f"{_FEDORA}/ipxe-snponly-x86_64.efi", 
 _X86_PACKAGE = "apt install ipxe (Debian, Ubuntu) or dnf install ipxe-bootimgs-x86 (Fedora, RHEL)"
 _ARM64_PACKAGE = "dnf install ipxe-bootimgs-aarch64 (Fedora, RHEL; Debian 12 has none)"
 
-# By name as a client asks for it; the first path that is there is the one served.
+# By the name that a client requests; the first path that exists is served. Names without a directory are for DHCP
+# servers that are not ours.
 _PACKAGED: dict[str, tuple[str, ...]] = {
     "efi/ipxe.efi": _IPXE_EFI,
     "ipxe.efi": _IPXE_EFI,
@@ -47,9 +48,9 @@ def tidied(name: str) -> str:
 
 
 def find_loader(name: str, data_dir: Path) -> Path | None:
-    """Return the file that is served for the boot file *name*, or None when there is none.
+    """Return the file that is served as the boot file *name*, or None when there is none.
 
-    A file at data_dir/tftp/<name> goes before the distribution's.
+    A file at data_dir/tftp/<name> takes precedence over the distribution's.
     """
     own = find_below(data_dir / "tftp", name)
     if own is not None:
@@ -58,7 +59,7 @@ def find_loader(name: str, data_dir: Path) -> Path | None:
 
 
 def package_hint(name: str) -> str:
-    """Return what the operator can do so that the boot file *name* is found."""
+    """Return what the operator can do to make the boot file *name* available."""
     wanted = normalised(name)
     place = f"put it at tftp/{wanted} in the data directory"
     if wanted not in KNOWN_LOADERS:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv6Network
 from pathlib import Path
 
 from appliance.config.images import boot_images
@@ -33,8 +33,9 @@ DASHBOARD = Endpoint(IPv4Address("127.0.0.1"), 8080)
 def build(file: ClusterFile, source: Path, digest: str, data_dir: Path, release_text: str) -> Cluster:
     """Return the cluster that *file* describes. *release_text* is its release as it is spelled."""
     domain = f"{file.metadata.name}.{file.base_domain}"
-    machine_networks = file.networking.machine_network
-    networks = tuple(_network(entry, file, domain) for entry in machine_networks if entry.cidr.version == 4)
+    # IPv4 first: hosts boot in those, and DNS lists its reverse zones in this order.
+    machine_networks = sorted(file.networking.machine_network, key=lambda entry: entry.cidr.version)
+    networks = tuple(_network(entry, file, domain) for entry in machine_networks)
     hosts = tuple(_host(entry, file, domain, networks) for entry in file.hosts)
     api_vips = file.api_vips or _single_node_address(file.hosts)
     return Cluster(
@@ -44,9 +45,6 @@ def build(file: ClusterFile, source: Path, digest: str, data_dir: Path, release_
         appliance_name=full_name(file.appliance.hostname, domain),
         address=file.appliance.address,
         networks=networks,
-        networks6=tuple(n.cidr for n in machine_networks if isinstance(n.cidr, IPv6Network)),
-        cluster_networks=tuple(network.cidr for network in file.networking.cluster_network),
-        service_networks=file.networking.service_network,
         api_vips=api_vips,
         api_int_vips=file.api_internal_vips or api_vips,
         ingress_vips=file.ingress_vips or _single_node_address(file.hosts),
@@ -97,7 +95,9 @@ def _common_dir(override: Path | None) -> Path:
 
 
 def _network(entry: MachineNetwork, file: ClusterFile, domain: str) -> Network:
-    assert isinstance(entry.cidr, IPv4Network)
+    if isinstance(entry.cidr, IPv6Network):
+        # It is there for DNS; a host of it reaches the appliance by IPv4, which it boots with.
+        return Network(entry.cidr, file.appliance.address)
     dhcp = file.dhcp
     server = entry.server_address or file.appliance.address
     gateway = entry.gateway or (dhcp.gateway if dhcp.gateway is not None and dhcp.gateway in entry.cidr else None)
@@ -126,8 +126,7 @@ def _host(entry: HostEntry, file: ClusterFile, domain: str, networks: Sequence[N
         name=name,
         role=entry.role,
         macs=entry.mac_address or tuple(interface.mac_address for interface in entry.interfaces),
-        address=entry.address,
-        address6=entry.address_ipv6,
+        addresses=(entry.address, entry.address_ipv6) if entry.address_ipv6 else (entry.address,),
         arch=entry.arch or role.arch or Arch.X86_64,
         install_disk=disk.device_name if disk else DEFAULT_DISK,
         kernel_arguments=kernel_arguments or (),

@@ -1,7 +1,7 @@
-"""A memory for clients that ask the same again: in this boot, after the next start, to renew.
+"""A cache of replies, for clients that repeat a message: within a boot, at the next one, or to renew.
 
-The one rule: it says what `protocol.answer` would say. Clients change xid and secs
-only, and a reply has no secs, so that they get what they got.
+The one rule: a reply from the cache is what `protocol.answer` would return. A client
+that repeats a message changes only xid and secs, and a reply contains no secs.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,14 @@ from appliance.dhcp.templates import Pin
 from appliance.install.lifecycle import Installation
 from appliance.remembered import Remembered
 
-MAX_KNOWN = 1024  # replies kept: what 170 hosts ask in a boot, or 1,000 that renew; some 1.5 MB
-MAX_KNOWN_BYTES = 1024  # and none to a request that is padded beyond all use
+# Replies kept: those to 170 hosts that boot (six each) or to 1,000 that renew. Some 1.5 MB.
+MAX_KNOWN = 1024
+# A longer message is not kept: clients send 300 to 600 bytes, and the key contains the message.
+MAX_KNOWN_BYTES = 1024
 
 
 class _Known(NamedTuple):
-    """A reply to what was asked before, and what it depended on besides."""
+    """A reply, and what it depends on besides the message."""
 
     reply: Reply
     pin: Pin
@@ -27,7 +29,7 @@ class _Known(NamedTuple):
 
 
 class Answers:
-    """What was answered from one table; a reply from here takes 1 µs instead of 11."""
+    """The replies that were made from one table. One from here takes 1 µs instead of 11."""
 
     def __init__(self) -> None:
         self._remembered: Remembered[tuple[bytes, bytes, Arrival], _Known] = Remembered(MAX_KNOWN)
@@ -37,6 +39,7 @@ class Answers:
     ) -> Reply | Silence:
         """Return what `answer` returns."""
         replies = self._remembered.of(table)
+        # Without xid (4 to 8) and secs (8 to 10), the only fields that a client changes.
         key = datagram[:4], datagram[10:], arrival
         known = replies.get(key)
         if known is not None and known.boots_local == boots_local(known.pin, installations):

@@ -1,15 +1,15 @@
-"""Which program asks, and on which architecture: what network boot clients say of themselves.
+"""Which program sent a DHCP message, and on which architecture, from what the program says about itself.
 
-The one rule: firmware is believed in as many spellings as it is known to use,
-because what a machine's firmware says cannot be mended by its operator.
+The one rule: every spelling that firmware is known to use is accepted, because an
+operator cannot change what a machine's firmware says.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 
+from appliance.boot.architectures import UNSTATED, Architecture, architecture_of
 from appliance.dhcp.options import (
     OPT_CLIENT_ARCH,
     OPT_IPXE,
@@ -19,56 +19,7 @@ from appliance.dhcp.options import (
 )
 from appliance.events import Client
 
-_X64, _IA32, _ARM64 = "efi/ipxe.efi", "i386-efi/ipxe.efi", "arm64-efi/snponly.efi"
-_BIOS = "undionly.kpxe"
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """A value of option 93, and what boots there."""
-
-    name: str
-    loader: str | None  # None: iPXE has nothing for it
-
-
-# The IANA registry "Processor Architecture Types" (RFC 5970 section 3.3), with 7 and 9
-# read alike: RFC 4578 printed them the wrong way round, and firmware follows either.
-ARCHITECTURES: Mapping[int, Architecture] = MappingProxyType(
-    {
-        0x00: Architecture("bios", _BIOS),
-        0x02: Architecture("itanium", None),
-        0x06: Architecture("ia32-uefi", _IA32),
-        0x07: Architecture("x64-uefi", _X64),
-        0x08: Architecture("x64-uefi", _X64),  # XScale in the registry; sent by x64 machines
-        0x09: Architecture("x64-uefi", _X64),
-        0x0A: Architecture("arm32-uefi", None),
-        0x0B: Architecture("arm64-uefi", _ARM64),
-        0x0C: Architecture("ppc-open-firmware", None),
-        0x0D: Architecture("ppc-epapr", None),
-        0x0E: Architecture("ppc-opal", None),
-        0x0F: Architecture("ia32-uefi-http", _IA32),
-        0x10: Architecture("x64-uefi-http", _X64),
-        0x11: Architecture("x64-uefi-http", _X64),  # EBC, as 9 is
-        0x12: Architecture("arm32-uefi-http", None),
-        0x13: Architecture("arm64-uefi-http", _ARM64),
-        0x14: Architecture("bios-http", _BIOS),
-        0x15: Architecture("arm32-uboot", None),
-        0x16: Architecture("arm64-uboot", None),
-        0x17: Architecture("arm32-uboot-http", None),
-        0x18: Architecture("arm64-uboot-http", None),
-        0x19: Architecture("riscv32-uefi", None),
-        0x1A: Architecture("riscv32-uefi-http", None),
-        0x1B: Architecture("riscv64-uefi", None),
-        0x1C: Architecture("riscv64-uefi-http", None),
-        0x1D: Architecture("riscv128-uefi", None),
-        0x1E: Architecture("riscv128-uefi-http", None),
-        0x1F: Architecture("s390-basic", None),
-        0x20: Architecture("s390-extended", None),
-        0x27: Architecture("loongarch64-uefi", None),
-        0x28: Architecture("loongarch64-uefi-http", None),
-    }
-)
-
+# The architecture inside a vendor class, as in PXEClient:Arch:00007:UNDI:003016 (PXE 2.1 section 2.2.1).
 _ARCH_TEXT = re.compile(rb"Arch:(\d{1,5})(?!\d)")
 
 # iPXE's feature flags in option 175 (ipxe/features.h).
@@ -76,44 +27,47 @@ _FIRST_FEATURE, _LAST_FEATURE, _FEATURE_HTTP = 0x10, 0x4F, 0x13
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asker:
-    """The program that asks. Compared by identity, because each reply's template is looked up by it."""
+class ClientProfile:
+    """The program that sent a message, and what it runs on.
+
+    Compared by identity: each reply's template is looked up by it, and `identify` returns the same object for
+    the same options.
+    """
 
     client: Client
-    arch: str  # as in ARCHITECTURES; "" when it does not say, "arch-77" when it is unknown
-    loader: str | None  # what boots on that architecture
+    architecture: Architecture
+
+    @property
+    def arch(self) -> str:
+        """The architecture's name, for events."""
+        return self.architecture.name
 
     @property
     def boots(self) -> bool:
-        """Whether it wants a boot file at all."""
+        """Whether the program can use a boot file."""
         return self.client is not Client.OS
 
 
-@lru_cache(maxsize=256)  # a rack of like machines says the same; saves 1 µs of each 20
-def identify(vendor_class: bytes, arch: bytes, user_class: bytes, ipxe: bytes | None) -> Asker:
-    """Return who sent options 60, 93, 77 and 175; *ipxe* is None where 175 is missing."""
+# Machines of one model send the same options, so a rack has a handful of profiles; this saves 1 µs of each 20.
+@lru_cache(maxsize=256)
+def identify(vendor_class: bytes, arch: bytes, user_class: bytes, ipxe: bytes | None) -> ClientProfile:
+    """Return the program that sends these options 60, 93, 77 and 175; *ipxe* is None where 175 is missing."""
     is_ipxe = ipxe is not None or _has_ipxe_class(user_class)
     if is_ipxe and _fetches_http(ipxe or b""):
         client = Client.IPXE
     elif vendor_class.startswith(b"HTTPClient"):
         client = Client.HTTP
     elif is_ipxe or vendor_class.startswith(b"PXEClient"):
-        # An iPXE that cannot fetch by HTTP could not have the script: as
-        # firmware it gets our own iPXE, which can.
+        # An iPXE built without HTTP cannot fetch the script. Treated as firmware, it is given our own iPXE,
+        # which can.
         client = Client.PXE
     else:
-        return Asker(Client.OS, "", None)
-    codes = _architecture_codes(vendor_class, arch)
-    if not codes:
-        return Asker(client, "", None)
-    known = next((ARCHITECTURES[code] for code in codes if code in ARCHITECTURES), None)
-    if known is None:
-        return Asker(client, f"arch-{codes[0]}", None)
-    return Asker(client, known.name, known.loader)
+        return ClientProfile(Client.OS, UNSTATED)
+    return ClientProfile(client, architecture_of(_architecture_codes(vendor_class, arch)))
 
 
-def identify_options(options: Mapping[int, bytes]) -> Asker:
-    """Return who sent *options*."""
+def identify_options(options: Mapping[int, bytes]) -> ClientProfile:
+    """Return the program that sends *options*."""
     return identify(
         options.get(OPT_VENDOR_CLASS, b""),
         options.get(OPT_CLIENT_ARCH, b""),
@@ -123,7 +77,7 @@ def identify_options(options: Mapping[int, bytes]) -> Asker:
 
 
 def _architecture_codes(vendor_class: bytes, arch: bytes) -> tuple[int, ...]:
-    # RFC 4578 section 2.1: one or more 16-bit codes, the most wanted first.
+    # RFC 4578 section 2.1: one or more 16-bit codes, the preferred one first. An odd last byte is ignored.
     codes = tuple(int.from_bytes(arch[at : at + 2], "big") for at in range(0, len(arch) - 1, 2))
     if codes:
         return codes
@@ -145,7 +99,7 @@ def _has_ipxe_class(user_class: bytes) -> bool:
 
 
 def _fetches_http(ipxe: bytes) -> bool:
-    """Whether an iPXE with these features (option 175) fetches by HTTP; one that lists none is taken to."""
+    """Whether an iPXE with these features (option 175) fetches by HTTP; assumed where it lists none."""
     features: dict[int, bytes] = {}
     if not scan_options(ipxe, 0, len(ipxe), features):
         return True

@@ -1,61 +1,68 @@
-"""Clusters → the DHCP table: who is pinned where, and each reply's finished bytes.
+"""Clusters → the DHCP table: each MAC address with its fixed address, and the replies' bytes.
 
 The one rule: a reply is laid out once for each host, message and kind of client,
-and after that only patched. It happens at first use, in some 10 µs: a host that
-never boots costs nothing, and a thousand hosts start in no time; scapy in the
-server would take 0.25 s of each start and 50 MB.
+and then only patched. This happens at its first use and takes some 20 µs, so that a
+host that never boots costs nothing and a start with a thousand hosts is not delayed.
+Importing scapy instead would add 0.25 s to each start, and 50 MB.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 
-from appliance.dhcp.clients import Asker, identify
+from appliance.dhcp.clients import ClientProfile, identify
 from appliance.dhcp.options import HEADER_BYTES, parse_options
 from appliance.dhcp.segments import Segment, compile_segment
 from appliance.dhcp.templates import Form, Pin, Template, build_template, reply_values
-from appliance.model import Cluster, DhcpMode, Host, Install
+from appliance.model import Cluster, DhcpMode, Host
 
-# 1,000 hosts need six each (firmware, iPXE and system; offer and ack), 5 MB; a client that varies its wishes, 13 MB.
+# 1,000 hosts need six each (firmware, iPXE and system; offer and ack): 5 MB. A client that keeps changing its option
+# 55 can fill the cache, with 13 MB.
 MAX_TEMPLATES = 16384
 
 
 @dataclass(frozen=True, slots=True)
 class DhcpTable:
-    """Everything that DHCP answers from."""
+    """Everything that DHCP replies are made from."""
 
     pins: Mapping[bytes, Pin]  # by MAC address
-    servers: frozenset[bytes]  # every address that is ours
+    servers: frozenset[bytes]  # every address of the appliance
     segments: tuple[Segment, ...]  # where DHCP is not off
     port: int  # the server's; clients listen on the next one
     mode: DhcpMode  # the most that any cluster allows
-    # Laid out at first use: a memory of build_template, which always says the same.
-    _templates: dict[tuple[bytes, int, Asker, bool, bytes], Template] = field(
+    # Filled at first use. A cache of build_template, which is pure, so that the table stays the same to its readers.
+    _templates: dict[tuple[bytes, int, ClientProfile, bool, bytes], Template] = field(
         default_factory=dict, compare=False, repr=False
     )
 
-    def template(self, pin: Pin, form: Form, asker: Asker, boots: bool, requested: bytes) -> Template:
+    def template(self, pin: Pin, form: Form, profile: ClientProfile, boots: bool, requested: bytes) -> Template:
         """Return the reply of *form* with all its options in the options field."""
-        key = (pin.mac, form, asker, boots, requested)
+        key = (pin.mac, form, profile, boots, requested)
         found = self._templates.get(key)
         if found is None:
             if len(self._templates) >= MAX_TEMPLATES:
+                # All at once: it is refilled within a boot, and to keep count of uses would cost each reply.
                 self._templates.clear()
-            found = self._templates[key] = build_template(pin, form, asker, boots=boots, requested=requested)
+            found = self._templates[key] = build_template(pin, form, profile, boots=boots, requested=requested)
         return found
 
 
 def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
-    """Return the table for *clusters*; where two claim a MAC address, the first keeps it."""
+    """Return the table for *clusters*; where two have the same MAC address, the first keeps it.
+
+    Raises ValueError for a host outside every IPv4 network, which `validate` has excluded.
+    """
     pins: dict[bytes, Pin] = {}
     segments: list[Segment] = []
     for cluster in clusters:
-        own = [compile_segment(network, cluster.listen, cluster.dhcp) for network in cluster.networks]
+        own = [compile_segment(network, cluster.dhcp) for network in cluster.networks if network.cidr.version == 4]
         segments += own
         for host in cluster.hosts:
-            segment = next((segment for segment in own if int(host.address) in segment), None)
-            if segment is None:
-                raise ValueError(f"{host.name}: {host.address} is outside every network")
-            for pin in _pins(host, segment):
+            address = host.ipv4
+            segment = next((segment for segment in own if address is not None and int(address) in segment), None)
+            if address is None or segment is None:
+                raise ValueError(f"{host.name}: {host.address} is outside every IPv4 network")
+            for pin in _pins(cluster, host, address, segment):
                 pins.setdefault(pin.mac, pin)
     for pin in pins.values():
         _judge(pin)
@@ -69,33 +76,29 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     )
 
 
-def _pins(host: Host, segment: Segment) -> list[Pin]:
+def _pins(cluster: Cluster, host: Host, address: IPv4Address, segment: Segment) -> list[Pin]:
     return [
         Pin(
-            host=host.name,
+            cluster=cluster,
+            host=host,
             mac=mac.octets,
             mac_text=str(mac),
-            address=host.address.packed,
-            address_number=int(host.address),
-            address_text=str(host.address),
+            address=address.packed,
+            address_text=str(address),
             segment=segment,
-            # Two cards that both boot would install the host twice, the second over the first.
+            # If every card were given a boot file, a host with two could install itself twice, one over the other.
             is_boot_nic=position == 0,
-            arch=host.arch,
-            loader=host.loader,
-            local_boot=host.local_boot,
-            never_installs=host.install is Install.NEVER,
         )
         for position, mac in enumerate(host.macs)
     ]
 
 
 def _judge(pin: Pin) -> None:
-    """Read the host's offer back, and raise AssertionError unless it says what was meant."""
-    asker = identify(b"PXEClient:Arch:00007:UNDI:003000", b"\0\7", b"", None)
-    template = build_template(pin, Form.OFFER, asker, boots=True, requested=b"")
+    """Parse the host's offer, and raise AssertionError unless it contains what was meant."""
+    profile = identify(b"PXEClient:Arch:00007:UNDI:003000", b"\0\7", b"", None)
+    template = build_template(pin, Form.OFFER, profile, boots=True, requested=b"")
     message = bytes(HEADER_BYTES - 208 - 4) + template.tail  # 208: chaddr, sname, file; 4: cookie
     read = parse_options(message)
-    meant = reply_values(pin, Form.OFFER, asker, template.boot)
+    meant = reply_values(pin, Form.OFFER, profile, template.boot)
     if read != meant:
-        raise AssertionError(f"{pin.host}: the compiled offer reads as {read}, not as {meant}")
+        raise AssertionError(f"{pin.name}: the compiled offer reads as {read}, not as {meant}")

@@ -29,8 +29,8 @@ def ethernet_frame(
 
 
 def checksum(data: bytes) -> int:
-    """Return the Internet checksum of *data*, which holds a byte that is not zero."""
-    # 2**16 is 1 modulo 65535, so the remainder is the folded sum; a sum of 65535 leaves 0. Ten times as
-    # fast as adding up words: 0.4 µs for a reply.
+    """Return the Internet checksum of *data*, at least one byte of which is not zero."""
+    # 2**16 is 1 modulo 65535, so the remainder is the folded sum, except that a sum of 65535 leaves 0. This is ten
+    # times as fast as adding words: 0.4 µs for a reply.
     folded = int.from_bytes(data + b"\0" * (len(data) % 2), "big") % 0xFFFF
     return 0xFFFF - folded if folded else 0

@@ -1,4 +1,4 @@
-"""The interfaces of this machine that have an IPv4 address, as netdevice(7) tells them."""
+"""The interfaces of this machine that have an IPv4 address, from netdevice(7)."""
 
 import fcntl
 import socket
@@ -12,7 +12,7 @@ ARPHRD_ETHER = 1
 _IFREQ = struct.Struct("16sHH4s16x")  # name, family, port, address
 _HWADDR = struct.Struct("16xH6s16x")  # type of hardware, address
 _IFCONF = struct.Struct("iP")
-MAX_ADDRESSES = 1024  # 40 kB; a machine with more loses the last ones
+MAX_ADDRESSES = 1024  # a buffer of 40 kB; the kernel leaves out what does not fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Interface:
     index: int
     name: str
     addresses: tuple[int, ...]  # as numbers
-    mac: bytes | None  # None where it is no Ethernet
+    mac: bytes | None  # None for an interface that is not Ethernet
 
 
 def list_interfaces(sock: socket.socket) -> dict[int, Interface]:
-    """Return the interfaces that have an address, by index; *sock* is any socket in their namespace."""
+    """Return the interfaces that have an address, by index; *sock* is any socket in their network namespace."""
     addresses: dict[str, list[int]] = {}
     for name, address in _addresses(sock):
         addresses.setdefault(name, []).append(address)
@@ -36,7 +36,7 @@ def list_interfaces(sock: socket.socket) -> dict[int, Interface]:
             index = socket.if_nametoindex(name)
             answer = fcntl.ioctl(sock, SIOCGIFHWADDR, struct.pack("16s24x", name.encode()))
         except OSError:
-            continue  # it went away since
+            continue  # it was removed in the meantime
         hardware, mac = _HWADDR.unpack(answer)
         found[index] = Interface(index, name, tuple(numbers), mac if hardware == ARPHRD_ETHER else None)
     return found
@@ -48,7 +48,7 @@ def _addresses(sock: socket.socket) -> list[tuple[str, int]]:
     answer = fcntl.ioctl(sock, SIOCGIFCONF, _IFCONF.pack(len(buffer), place))
     size: int = _IFCONF.unpack(answer)[0]
     return [
-        # A label such as eth0:1 names an address; its interface stands before the colon.
+        # eth0:1 is the label of an address; the interface is the part before the colon.
         (name.rstrip(b"\0").decode().partition(":")[0], int.from_bytes(address, "big"))
         for name, _family, _port, address in _IFREQ.iter_unpack(buffer.tobytes()[: size - size % _IFREQ.size])
     ]

@@ -1,6 +1,6 @@
-"""DHCP options as they stand on the wire: read out of a message, encoded, and laid out in a reply.
+"""DHCP options on the wire: parsed from a message, encoded, and laid out in a reply.
 
-The one rule: bytes come in and bytes go out; what an option means is said elsewhere.
+The one rule: bytes in, bytes out; the meaning of an option is decided elsewhere.
 RFC 2131 section 4.1, RFC 2132, RFC 3396 (long options).
 """
 
@@ -54,10 +54,10 @@ _OVERLOAD_BYTES = 3  # option 52 itself
 
 
 def parse_options(message: bytes) -> dict[int, bytes] | None:
-    """Return the options of a DHCP message by code, or None when one runs past its end.
+    """Return the options of a DHCP message by code, or None when one runs past the end of its field.
 
-    An option that comes several times is joined (RFC 3396 section 7); `file` and
-    `sname` are read too where option 52 says so. A missing end mark is forgiven.
+    An option that occurs several times is joined (RFC 3396 section 7); `file` and
+    `sname` are read too where option 52 says so. A missing end mark is accepted.
     """
     found: dict[int, bytes] = {}
     if not scan_options(message, HEADER_BYTES, len(message), found):
@@ -72,7 +72,7 @@ def parse_options(message: bytes) -> dict[int, bytes] | None:
 
 
 def scan_options(area: bytes, start: int, stop: int, found: dict[int, bytes]) -> bool:
-    """Add the options between *start* and *stop* to *found*; False when one is cut off."""
+    """Add the options between *start* and *stop* to *found*; return False when one is truncated."""
     at = start
     while at < stop:
         code = area[at]
@@ -93,36 +93,36 @@ def scan_options(area: bytes, start: int, stop: int, found: dict[int, bytes]) ->
 
 
 def encode_option(code: int, value: bytes) -> bytes:
-    """Return an option as it is sent: several instances in a row where *value* is longer than 255 bytes (RFC 3396)."""
+    """Return an option as it is sent: in several instances where *value* is longer than 255 bytes (RFC 3396)."""
     if len(value) <= 255:
         return bytes((code, len(value))) + value
     return b"".join(bytes((code, len(value[at : at + 255]))) + value[at : at + 255] for at in range(0, len(value), 255))
 
 
 def encode_name(name: str) -> bytes:
-    """Return a domain name as labels (RFC 1035 section 3.1), as option 119 holds it."""
+    """Return a domain name as labels (RFC 1035 section 3.1), the form of option 119."""
     return b"".join(bytes((len(label),)) + label.encode("ascii") for label in name.split(".")) + b"\0"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the options of a reply went."""
+    """The options of a reply, by the fields that contain them."""
 
     main: bytes  # without the end mark
-    file: bytes  # b"" when the header's field holds no options
+    file: bytes  # b"" when the header field contains no options
     sname: bytes
 
 
 def lay_out(options: Iterable[tuple[int, bytes]], room: int, *, file_is_free: bool) -> Layout:
-    """Return *options*, codes and values, in the areas of a message; what fits nowhere is left out.
+    """Return *options*, codes and values, spread over the fields of a message; what does not fit is left out.
 
-    *room* is what the options field has left, in bytes. Each option goes to the
-    first area that takes it whole, in the order in which a client reads them
-    (options, file, sname: RFC 2131 section 4.1), and is split over several as a
-    last resort. So put the dispensable ones last.
+    *room* is the size of the options field, in bytes. Each option goes to the first
+    field that takes it whole, in the order in which a client reads them (options,
+    file, sname: RFC 2131 section 4.1), and is split over several fields as a last
+    resort. So put the dispensable ones last.
     """
     main, file, sname = bytearray(), bytearray(), bytearray()
-    # An end mark closes each of the two fields.
+    # One byte of each header field is for its end mark.
     areas = (
         (main, room - _OVERLOAD_BYTES),
         (file, FILE_BYTES - 1 if file_is_free else 0),
@@ -142,7 +142,7 @@ def lay_out(options: Iterable[tuple[int, bytes]], room: int, *, file_is_free: bo
 
 
 def _split(areas: Iterable[tuple[bytearray, int]], code: int, value: bytes) -> None:
-    """Put an option in pieces into what room the areas have left (RFC 3396 section 5), or none of it."""
+    """Put an option in pieces into the space that the areas have left (RFC 3396 section 5), or leave it out."""
     pieces: list[tuple[bytearray, bytes]] = []
     at = 0
     for area, size in areas:

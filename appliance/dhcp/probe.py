@@ -1,9 +1,9 @@
-"""Does another DHCP server answer on a segment of ours? A DISCOVER of a machine that does not exist will tell.
+"""The search for other DHCP servers in our networks, by a DISCOVER from a machine that does not exist.
 
-The one rule: nothing is disturbed. The machine has one locally administered MAC
-address for ever, so that a server with a pool sets aside one address at most, and
-that only until its offer lapses; no REQUEST follows. It asks as a machine that
-boots from the network, so that boot servers without addresses (proxyDHCP) answer too.
+The one rule: nothing is disturbed. The machine always has the same locally
+administered MAC address, so that a server with a pool reserves one address at most,
+and only until its offer expires; no REQUEST follows. The machine claims to boot from
+the network, so that boot servers without addresses (proxyDHCP) reply too.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from appliance.events import Event, RogueDhcp
 logger = logging.getLogger(__name__)
 
 LISTEN_SECONDS = 5.0  # dnsmasq and dhcpd ping an address for 1 to 3 s before they offer it
-MAX_OFFERS = 64  # an interface; more servers than that is a flood
+MAX_OFFERS = 64  # in one search; a network with more servers than that is under attack
 
 _OFFER = b"\2"
 _FRAME_HEADER_BYTES = 14
@@ -46,19 +46,19 @@ _FRAME_HEADER_BYTES = 14
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What another server said."""
+    """The offer of another server."""
 
     server: str
     offered: str
 
 
 def probe_mac(mac: bytes) -> bytes:
-    """Return the made-up machine's MAC address for an interface with *mac*: locally administered, and not *mac*."""
+    """Return the MAC address to probe with on an interface with *mac*: locally administered, and different from it."""
     return bytes(((mac[0] | 0x02) ^ 0x04,)) + mac[1:]
 
 
 def discover(xid: bytes, mac: bytes) -> bytes:
-    """Return a DISCOVER; offers to it are broadcast, so that they reach an interface with another address."""
+    """Return a DISCOVER whose offers are broadcast, so that they reach an interface with another MAC address."""
     head = b"\x01\x01\x06\0" + xid + b"\0\0\x80\0" + bytes(16) + mac + bytes(10) + bytes(192) + COOKIE
     options = (
         (OPT_MESSAGE_TYPE, b"\1"),
@@ -73,7 +73,7 @@ def discover(xid: bytes, mac: bytes) -> bytes:
 
 
 def read_offer(frame: bytes, xid: bytes) -> Offer | None:
-    """Return the offer that answers the DISCOVER *xid*, or None when *frame* brings something else."""
+    """Return the offer that answers the DISCOVER *xid*, or None when *frame* contains something else."""
     ip_bytes = (frame[_FRAME_HEADER_BYTES] & 15) * 4 if len(frame) > _FRAME_HEADER_BYTES else 0
     message = frame[_FRAME_HEADER_BYTES + ip_bytes + 8 :]
     if len(message) < HEADER_BYTES or message[0] != 2 or message[4:8] != xid or message[236:240] != COOKIE:
@@ -90,9 +90,9 @@ def read_offer(frame: bytes, xid: bytes) -> Offer | None:
 async def find_rogues(
     interfaces: Iterable[Interface], own: Collection[bytes], port: int, publish: Callable[[Event], None]
 ) -> None:
-    """Ask on each of *interfaces*, listen, and publish an event for each server whose address is not in *own*.
+    """Probe each of *interfaces*, and publish an event for each server whose address is not in *own*.
 
-    *port* is the servers'. Takes LISTEN_SECONDS. Without CAP_NET_RAW it says so and does nothing.
+    *port* is the port of DHCP servers. Takes LISTEN_SECONDS. Without CAP_NET_RAW it logs a warning and does nothing.
     """
     xid = secrets.token_bytes(4)
     found: dict[tuple[str, Offer], None] = {}
@@ -130,7 +130,7 @@ def _ask(sock: socket.socket, interface: Interface, xid: bytes, port: int) -> No
     assert interface.mac is not None
     frame = ethernet_frame(
         discover(xid, probe_mac(interface.mac)),
-        # The interface's own address on the frame: a switch with port security shuts a port that shows a second one.
+        # The frame has the interface's own address: a switch with port security disables a port that shows another one.
         source_mac=interface.mac,
         mac=BROADCAST_MAC,
         source=bytes(4),
@@ -149,7 +149,7 @@ def _read(sock: socket.socket, interface: Interface, xid: bytes, found: dict[tup
         try:
             frame = sock.recv(2048)
         except OSError:
-            return  # read empty, or the interface went down
+            return  # nothing left to read, or the interface is down
         offer = read_offer(frame, xid)
         if offer and len(found) < MAX_OFFERS:
             found[interface.name, offer] = None

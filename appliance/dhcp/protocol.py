@@ -1,12 +1,13 @@
-"""What a DHCP datagram is answered with, as RFC 2131 has it for hosts that are pinned by their MAC address.
+"""The reply to a DHCP datagram (RFC 2131), for hosts whose addresses are fixed by their MAC addresses.
 
 The one rule: a pure and total function of bytes, table and arrival. Only a MAC
-address that is in a cluster.yaml is ever spoken to, and a client identifier is
-returned but never looked up by: firmware, iPXE and system each send another one.
+address in a cluster.yaml gets a reply. A client identifier is returned but never
+used for a lookup: firmware, iPXE and the operating system each send a different one.
 """
 
 from collections.abc import Mapping
 
+from appliance.boot.chains import DISK
 from appliance.dhcp.clients import identify_options
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.options import (
@@ -23,8 +24,8 @@ from appliance.dhcp.options import (
 )
 from appliance.dhcp.reply import (
     Arrival,
+    ClientMessage,
     Reply,
-    Request,
     Silence,
     address_text,
     override_or,
@@ -34,13 +35,14 @@ from appliance.dhcp.reply import (
 from appliance.dhcp.templates import NO_ADDRESS, Form, Pin
 from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpReleased, DhcpUnknown
 from appliance.install.lifecycle import Installation, Order
-from appliance.model import DhcpMode, LocalBoot
+from appliance.model import DhcpMode, Install
 
 BOOTREQUEST = 1
 ETHERNET = b"\x01\x06"  # htype and hlen
 DISCOVER, REQUEST, DECLINE, RELEASE, INFORM = 1, 3, 4, 7, 8
 
-PROBE_ID = b"\0ocp-appliance probe"  # client identifier of our own search for other servers
+# Client identifier of our own search for other servers (probe.py), which reaches this server too.
+PROBE_ID = b"\0ocp-appliance probe"
 
 SHORT = Silence("short")
 NOT_A_REQUEST = Silence("not-a-request")
@@ -87,7 +89,7 @@ def answer(
     return _answer_host(table, _request_of(pin, datagram, options, arrival, installations), message[0])
 
 
-def _answer_host(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
+def _answer_host(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     if request.arrival.is_boot_server:
         return _answer_boot_server(table, request, message)
     if request.pin.segment.mode is DhcpMode.PROXY:
@@ -109,19 +111,20 @@ def _request_of(
     options: Mapping[int, bytes],
     arrival: Arrival,
     installations: Mapping[str, Installation],
-) -> Request:
-    asker = identify_options(options)
+) -> ClientMessage:
+    profile = identify_options(options)
     agent: dict[int, bytes] = {}
     if OPT_RELAY_AGENT in options:
         scan_options(options[OPT_RELAY_AGENT], 0, len(options[OPT_RELAY_AGENT]), agent)
     giaddr = datagram[24:28]
-    return Request(
+    return ClientMessage(
         datagram=datagram,
         options=options,
         agent=agent,
         pin=pin,
-        asker=asker,
-        boots=asker.boots and pin.is_boot_nic and not boots_local(pin, installations),
+        profile=profile,
+        # A boot file goes to a program that can use it, on the interface that the host boots from.
+        boots=profile.boots and pin.is_boot_nic and not boots_local(pin, installations),
         ciaddr=datagram[12:16],
         giaddr=giaddr,
         relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
@@ -135,18 +138,19 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
     giaddr = datagram[24:28]
     if giaddr == NO_ADDRESS and not _serves(table, arrival):
         return OTHER_NETWORK
-    asker = identify_options(options)
+    profile = identify_options(options)
     if options[OPT_MESSAGE_TYPE][0] not in (DISCOVER, REQUEST):
         return UNKNOWN
-    if table.mode is not DhcpMode.FULL and not asker.boots:
-        return UNKNOWN  # beside another DHCP server, only who boots from the network is our business
+    if table.mode is not DhcpMode.FULL and not profile.boots:
+        # Beside another DHCP server, a machine that does not boot from the network is not ours to report.
+        return UNKNOWN
     return Silence(
         UNKNOWN.why,
         DhcpUnknown(
             host="",
             mac=datagram[28:34].hex(":"),
-            client=asker.client,
-            arch=asker.arch,
+            client=profile.client,
+            arch=profile.arch,
             vendor=options.get(OPT_VENDOR_CLASS, b"").decode("ascii", "backslashreplace"),
             relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
             interface=arrival.interface,
@@ -155,23 +159,26 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
 
 
 def boots_local(pin: Pin, installations: Mapping[str, Installation]) -> bool:
-    """Whether the host shall find no boot file, so that its firmware goes on to the disk."""
-    if pin.local_boot is not LocalBoot.NO_OFFER:
+    """Whether the host gets no boot file, so that its firmware goes on to the disk."""
+    if DISK[pin.host.local_boot].has_boot_file:
         return False
-    installation = installations.get(pin.host)
-    return pin.never_installs if installation is None else installation.order is Order.LOCAL
+    installation = installations.get(pin.name)
+    if installation is None:
+        # The registry gives every host a record before it is served; a caller without a registry has `install` alone.
+        return pin.host.install is Install.NEVER
+    return installation.order is Order.LOCAL
 
 
-def _answer_discover(table: DhcpTable, request: Request) -> Reply | Silence:
+def _answer_discover(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
     if not _is_at_home(request):
         return _misplaced(request)
     return patched(table, request, Form.OFFER) or NOTHING_TO_BOOT
 
 
-def _answer_request(table: DhcpTable, request: Request) -> Reply | Silence:
-    """Answer a REQUEST by the client's state, which its fields tell (RFC 2131 section 4.3.2)."""
+def _answer_request(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
+    """Answer a REQUEST by the client's state, which follows from its fields (RFC 2131 section 4.3.2)."""
     if not _is_for_us(table, request):
-        return OTHER_SERVER  # SELECTING, but not us
+        return OTHER_SERVER  # SELECTING, and the client chose another server
     # RENEWING and REBINDING fill ciaddr; SELECTING and INIT-REBOOT option 50.
     asked = request.ciaddr
     if asked == NO_ADDRESS:
@@ -179,13 +186,14 @@ def _answer_request(table: DhcpTable, request: Request) -> Reply | Silence:
         if len(asked) != 4:
             return NO_ADDRESS_ASKED
     if not _is_at_home(request) and not _is_in_our_networks(table, request):
-        return _misplaced(request)  # somebody else's network, and so somebody else's refusal
+        # In a network that is not in any file, another server decides; a NAK from us would break its lease.
+        return _misplaced(request)
     if asked != request.pin.address or not _is_at_home(request):
         return refusal(table, request, asked)
     return patched(table, request, Form.ACK) or NOTHING_TO_BOOT
 
 
-def _answer_inform(table: DhcpTable, request: Request) -> Reply | Silence:
+def _answer_inform(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
     if request.ciaddr == NO_ADDRESS:
         return NO_INFORM_ADDRESS
     if not _is_at_home(request):
@@ -193,34 +201,34 @@ def _answer_inform(table: DhcpTable, request: Request) -> Reply | Silence:
     return patched(table, request, Form.INFORM_ACK) or NOTHING_TO_BOOT
 
 
-def _take_back(table: DhcpTable, request: Request, message: int) -> Silence:
-    """Take a DECLINE or a RELEASE: the address stays the host's, and the operator hears of it."""
+def _take_back(table: DhcpTable, request: ClientMessage, message: int) -> Silence:
+    """Handle a DECLINE or a RELEASE: the host keeps its address, and an event reports it."""
     if not _is_for_us(table, request):
         return OTHER_SERVER
     pin = request.pin
     if message == RELEASE:
-        return Silence("released", DhcpReleased(pin.host, pin.mac_text, pin.address_text))
+        return Silence("released", DhcpReleased(pin.name, pin.mac_text, pin.address_text))
     asked = request.options.get(OPT_REQUESTED_ADDRESS, b"")
     address = address_text(asked) if len(asked) == 4 else pin.address_text
-    return Silence("declined", DhcpDeclined(pin.host, pin.mac_text, address))
+    return Silence("declined", DhcpDeclined(pin.name, pin.mac_text, address))
 
 
-def _answer_proxy(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
+def _answer_proxy(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     """Answer beside another DHCP server: what to boot, and nothing else (PXE 2.1 section 2.2)."""
     if message != DISCOVER:
         return PROXY_MODE
     if not _is_at_home(request):
         return _misplaced(request)
     if not request.boots:
-        # Its firmware that comes back and its system that starts prove the same as where we give the address.
-        pin, asker = request.pin, request.asker
-        event = DhcpPassed(pin.host, pin.mac_text, pin.address_text, asker.client, asker.arch, request.relay)
+        # That firmware comes back, or a system starts, is evidence for the installation's progress here as well.
+        pin, profile = request.pin, request.profile
+        event = DhcpPassed(pin.name, pin.mac_text, pin.address_text, profile.client, profile.arch, request.relay)
         return Silence(NOTHING_TO_BOOT.why, event)
     return patched(table, request, Form.PROXY_OFFER) or NOTHING_TO_BOOT
 
 
-def _answer_boot_server(table: DhcpTable, request: Request, message: int) -> Reply | Silence:
-    """Answer on port 4011, where firmware asks that has an address and wants a boot file (PXE 2.1 section 2.2.4)."""
+def _answer_boot_server(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
+    """Answer on port 4011, where firmware with an address asks for its boot file (PXE 2.1 section 2.2.4)."""
     if message not in (DISCOVER, REQUEST, INFORM):
         return OTHER_MESSAGE
     if not request.boots:
@@ -228,37 +236,40 @@ def _answer_boot_server(table: DhcpTable, request: Request, message: int) -> Rep
     return patched(table, request, Form.BOOT_ACK) or NOTHING_TO_BOOT
 
 
-def _is_for_us(table: DhcpTable, request: Request) -> bool:
-    """Whether the message names no server, or one that is ours."""
+def _is_for_us(table: DhcpTable, request: ClientMessage) -> bool:
+    """Whether the message names no server, or one of our addresses."""
+    # A relay may have put its own address in place of ours (RFC 5107); the client then names that.
     server = request.options.get(OPT_SERVER_ID)
     return server is None or server in table.servers or server == override_or(b"", request)
 
 
-def _is_at_home(request: Request) -> bool:
-    """Whether the client sits in the network of its address, as far as the message shows."""
+def _is_at_home(request: ClientMessage) -> bool:
+    """Whether the client is in the network of its address, as far as the message shows."""
     segment = request.pin.segment
     if link := request.link:
         return link in segment
     if request.ciaddr != NO_ADDRESS and int.from_bytes(request.ciaddr, "big") in segment:
-        return True  # an address in use: it may reach us through routers, from a network we have no interface in
+        # An address in use: a renewal is unicast and may come through routers, from a network that we have no
+        # interface in (RFC 2131 section 4.4.5).
+        return True
     return any(address in segment for address in request.arrival.addresses)
 
 
-def _is_in_our_networks(table: DhcpTable, request: Request) -> bool:
-    """Whether the client sits in a network of a file."""
+def _is_in_our_networks(table: DhcpTable, request: ClientMessage) -> bool:
+    """Whether the client is in a network of a cluster.yaml."""
     if link := request.link:
         return any(link in segment for segment in table.segments)
     return _serves(table, request.arrival)
 
 
 def _serves(table: DhcpTable, arrival: Arrival) -> bool:
-    """Whether the interface has an address in a network of ours."""
+    """Whether the interface has an address in a network of a cluster.yaml."""
     return any(address in segment for segment in table.segments for address in arrival.addresses)
 
 
-def _misplaced(request: Request) -> Silence:
+def _misplaced(request: ClientMessage) -> Silence:
     pin = request.pin
     return Silence(
         "wrong-network",
-        DhcpMisplaced(pin.host, pin.mac_text, pin.address_text, request.relay, request.arrival.interface),
+        DhcpMisplaced(pin.name, pin.mac_text, pin.address_text, request.relay, request.arrival.interface),
     )

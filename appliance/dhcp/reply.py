@@ -1,14 +1,14 @@
-"""A reply's bytes and where they go: a template, patched with what the request brought along.
+"""A reply's bytes and where they go: a template, patched with fields of the client's message.
 
-The one rule: what a relay or a client identifies itself by is returned in every
-reply, a NAK too (RFC 3046 section 2.2, RFC 6842), or the reply is lost on its way.
+The one rule: whatever a relay or a client identifies itself by is returned in every
+reply, a NAK too (RFC 3046 section 2.2, RFC 6842); otherwise the reply is lost on its way.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from appliance.dhcp.clients import Asker
+from appliance.dhcp.clients import ClientProfile
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.options import (
     COOKIE,
@@ -37,17 +37,19 @@ SERVER_ID_OVERRIDE = 11  # RFC 5107
 RELAY_SOURCE_PORT = 19  # RFC 8357
 
 IP_UDP_BYTES = 28
-MIN_DATAGRAM_BYTES = 576  # what every host takes (RFC 2131 section 2); option 57 counts as IP does
+# Every host accepts a datagram of this size (RFC 2131 section 2). Option 57 counts the IP and UDP headers too.
+MIN_DATAGRAM_BYTES = 576
 MAX_DATAGRAM_BYTES = 1500  # Ethernet's
-MIN_REPLY_BYTES = 300  # BOOTP's size: relays drop less (RFC 1542 section 2.1)
-# A client that itself sends long identifiers gets them back in a longer reply, rather than one without a lease.
+MIN_REPLY_BYTES = 300  # BOOTP's size: some relays drop anything shorter (RFC 1542 section 2.1)
+# A client that sends long identifiers gets them back in a reply that is longer than it asked for, because a reply
+# that leaves out the lease is of no use to it.
 MIN_ROOM_BYTES = 96
-# Where option 54's value stands in a template's tail: behind chaddr, sname, file, cookie and option 53.
+# Where option 54's value is in a template's tail: after chaddr, sname, file, cookie and option 53.
 SERVER_ID_AT = slice(16 + 64 + 128 + 4 + 3 + 2, 16 + 64 + 128 + 4 + 3 + 2 + 4)
 
 
 class Arrival(NamedTuple):
-    """Where and how a datagram came in. (A tuple, as Reply is, because one is made for each datagram.)"""
+    """Where and how a datagram arrived. A tuple, like Reply, because it is made for each datagram."""
 
     interface: str  # name
     addresses: tuple[int, ...]  # of the interface, as numbers
@@ -63,32 +65,32 @@ class Reply(NamedTuple):
     message: str  # offer, ack or nak
     address: str
     port: int
-    # The client's MAC where it has no address yet, and so cannot be asked for it (RFC 2131 section 4.1).
+    # The client's MAC where it has no address yet, and so cannot answer ARP (RFC 2131 section 4.1).
     mac: bytes | None
     event: Event | None
 
     def to(self, xid: bytes) -> "Reply":
-        """Return the same reply to a client that asks again with another *xid*."""
+        """Return the same reply with another *xid*, for a client that repeats its message."""
         payload, message, address, port, mac, event = self
         return Reply(payload[:4] + xid + payload[8:], message, address, port, mac, event)
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No reply, and why: one of a few short constants, because it is counted by."""
+    """No reply. *why* is one of a few short constants, because silences are counted by it."""
 
     why: str
     event: Event | None = None
 
 
-class Request(NamedTuple):
-    """A message of a host of ours."""
+class ClientMessage(NamedTuple):
+    """A message of a host in a cluster.yaml."""
 
     datagram: bytes
     options: Mapping[int, bytes]
     agent: Mapping[int, bytes]  # the suboptions of option 82
     pin: Pin
-    asker: Asker
+    profile: ClientProfile
     boots: bool  # whether a boot file is given
     ciaddr: bytes
     giaddr: bytes
@@ -97,7 +99,7 @@ class Request(NamedTuple):
 
     @property
     def link(self) -> int:
-        """An address in the client's network, as its relay tells it; 0 without a relay."""
+        """An address in the client's network, according to its relay; 0 without a relay."""
         link = self.agent.get(LINK_SELECTION, b"")
         return int.from_bytes(link if len(link) == 4 else self.giaddr)
 
@@ -110,9 +112,9 @@ def address_text(octets: bytes) -> str:
 def reply_address(
     *, giaddr: bytes, ciaddr: bytes, has_broadcast_flag: bool, yiaddr: bytes, is_nak: bool, port: int
 ) -> tuple[str, int, bool]:
-    """Return where a reply goes, and whether that client cannot answer ARP yet (RFC 2131 section 4.1).
+    """Return where a reply goes, and whether the client there cannot answer ARP yet (RFC 2131 section 4.1).
 
-    *port* is the server's; relays listen there, and clients on the next one.
+    *port* is the server's; relays listen on it, and clients on the next one.
     """
     if giaddr != NO_ADDRESS:
         return address_text(giaddr), port, False
@@ -125,18 +127,19 @@ def reply_address(
     return address_text(yiaddr), port + 1, True
 
 
-def patched(table: DhcpTable, request: Request, form: Form) -> Reply | None:
-    """Return the reply of *form* to *request*; None from a proxy that has nothing for it to boot."""
-    pin, asker, options = request.pin, request.asker, request.options
-    requested = options.get(OPT_PARAMETERS, b"")[:255]  # there are no more codes; it is kept in a key
-    template = table.template(pin, form, asker, request.boots, requested)
+def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | None:
+    """Return the reply of *form* to *request*; None from a proxy that has no boot file for it."""
+    pin, profile, options = request.pin, request.profile, request.options
+    # There are no more than 255 codes. The list is part of a cache key, so its length needs a bound.
+    requested = options.get(OPT_PARAMETERS, b"")[:255]
+    template = table.template(pin, form, profile, request.boots, requested)
     if form.is_proxy and not template.boot:
         return None
     echoed = _echoed(options)
     room = _reply_bytes(options) - HEADER_BYTES - len(echoed) - 1
     if template.options_bytes > room:
         template = build_template(
-            pin, form, asker, boots=request.boots, requested=requested, room=max(room, MIN_ROOM_BYTES)
+            pin, form, profile, boots=request.boots, requested=requested, room=max(room, MIN_ROOM_BYTES)
         )
     tail = template.tail
     if SERVER_ID_OVERRIDE in request.agent:
@@ -145,7 +148,7 @@ def patched(table: DhcpTable, request: Request, form: Form) -> Reply | None:
     ciaddr = NO_ADDRESS if form.is_offer else request.ciaddr
     address, port, lacks_address = _destination(table, request, form, ciaddr, yiaddr)
     event = (DhcpOffered if form.is_offer else DhcpAcknowledged)(
-        pin.host, pin.mac_text, pin.address_text, asker.client, asker.arch, template.boot, request.relay
+        pin.name, pin.mac_text, pin.address_text, profile.client, profile.arch, template.boot, request.relay
     )
     return Reply(
         _message(request, request.datagram[10:12], ciaddr + template.addresses, tail + echoed),
@@ -157,10 +160,11 @@ def patched(table: DhcpTable, request: Request, form: Form) -> Reply | None:
     )
 
 
-def refusal(table: DhcpTable, request: Request, asked: bytes) -> Reply:
-    """Return the NAK that tells a host of ours that *asked* is not its address here (RFC 2131 section 4.3.2)."""
+def refusal(table: DhcpTable, request: ClientMessage, asked: bytes) -> Reply:
+    """Return the NAK to a host for which *asked* is the wrong address here (RFC 2131 section 4.3.2)."""
     pin = request.pin
-    # With the flag set the relay broadcasts: the client's old address leads nowhere.
+    # The broadcast flag makes a relay broadcast the NAK: the client's old address does not work in this network
+    # (RFC 2131 section 4.3.2).
     flags = request.datagram[10:12] if request.giaddr == NO_ADDRESS else BROADCAST_FLAG
     tail = b"".join(
         (
@@ -169,7 +173,7 @@ def refusal(table: DhcpTable, request: Request, asked: bytes) -> Reply:
             COOKIE,
             bytes((OPT_MESSAGE_TYPE, 1, NAK)),
             encode_option(OPT_SERVER_ID, override_or(pin.segment.server, request)),
-            encode_option(OPT_MESSAGE, f"{address_text(asked)} is not the address of {pin.host} here".encode()[:255]),
+            encode_option(OPT_MESSAGE, f"{address_text(asked)} is not the address of {pin.name} here".encode()[:255]),
             _echoed(request.options),
         )
     )
@@ -181,26 +185,29 @@ def refusal(table: DhcpTable, request: Request, asked: bytes) -> Reply:
         is_nak=True,
         port=table.port,
     )
-    event = DhcpRefused(pin.host, pin.mac_text, address_text(asked), pin.address_text, request.relay)
+    event = DhcpRefused(pin.name, pin.mac_text, address_text(asked), pin.address_text, request.relay)
     return Reply(_message(request, flags, bytes(12), tail), "nak", address, _relay_port(request, port), None, event)
 
 
-def override_or(server: bytes, request: Request) -> bytes:
-    """Return the server identifier: *server*, or the one a relay puts in its place to stay between (RFC 5107)."""
+def override_or(server: bytes, request: ClientMessage) -> bytes:
+    """Return the server identifier: *server*, or the address of a relay that wants to stay in between (RFC 5107)."""
     override = request.agent.get(SERVER_ID_OVERRIDE, b"")
     return override if len(override) == 4 else server
 
 
-def _message(request: Request, flags: bytes, addresses: bytes, tail: bytes) -> bytes:
-    """Return a whole message; *addresses* is ciaddr, yiaddr and siaddr, *tail* all from chaddr on but the end mark."""
+def _message(request: ClientMessage, flags: bytes, addresses: bytes, tail: bytes) -> bytes:
+    """Return a whole message.
+
+    *addresses* is ciaddr, yiaddr and siaddr; *tail* is everything from chaddr on, without the end mark.
+    """
     datagram = request.datagram
-    # secs is zero in a reply; after the flags stand the addresses, giaddr last.
+    # secs is zero in a reply; the addresses follow the flags, giaddr last (RFC 2131 section 2).
     whole = b"".join((REPLY_HEAD, datagram[4:8], b"\0\0", flags, addresses, request.giaddr, tail, b"\xff"))
     return whole.ljust(MIN_REPLY_BYTES, b"\0")
 
 
 def _echoed(options: Mapping[int, bytes]) -> bytes:
-    """Return the options that a reply brings back as they came; the relay's is the last (RFC 3046 section 2.2)."""
+    """Return the options that a reply repeats unchanged; the relay's is the last one (RFC 3046 section 2.2)."""
     return b"".join(
         [
             encode_option(code, options[code])
@@ -211,16 +218,18 @@ def _echoed(options: Mapping[int, bytes]) -> bytes:
 
 
 def _reply_bytes(options: Mapping[int, bytes]) -> int:
-    """Return how long a reply the client takes, in bytes of UDP payload."""
+    """Return how long a reply the client accepts, in bytes of UDP payload."""
     size = options.get(OPT_MAX_SIZE, b"")
     datagram_bytes = int.from_bytes(size, "big") if len(size) == 2 else MIN_DATAGRAM_BYTES
     return min(max(datagram_bytes, MIN_DATAGRAM_BYTES), MAX_DATAGRAM_BYTES) - IP_UDP_BYTES
 
 
-def _destination(table: DhcpTable, request: Request, form: Form, ciaddr: bytes, yiaddr: bytes) -> tuple[str, int, bool]:
+def _destination(
+    table: DhcpTable, request: ClientMessage, form: Form, ciaddr: bytes, yiaddr: bytes
+) -> tuple[str, int, bool]:
     if form is Form.BOOT_ACK and request.arrival.source != "0.0.0.0":
         return request.arrival.source, request.arrival.source_port, False
-    # RFC 2131 section 4.3.5: the answer to an INFORM goes straight to the client, past its relay.
+    # RFC 2131 section 4.3.5: the reply to an INFORM goes straight to the client, past its relay.
     giaddr = NO_ADDRESS if form is Form.INFORM_ACK else request.giaddr
     address, port, lacks_address = reply_address(
         giaddr=giaddr,
@@ -233,6 +242,6 @@ def _destination(table: DhcpTable, request: Request, form: Form, ciaddr: bytes, 
     return address, _relay_port(request, port) if giaddr != NO_ADDRESS else port, lacks_address
 
 
-def _relay_port(request: Request, port: int) -> int:
-    # RFC 8357: a relay that cannot have the server's port says so, and hears on the one it sends from.
+def _relay_port(request: ClientMessage, port: int) -> int:
+    # RFC 8357: a relay that cannot use the server's port says so, and listens on the port it sends from.
     return request.arrival.source_port if RELAY_SOURCE_PORT in request.agent else port

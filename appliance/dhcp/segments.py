@@ -1,6 +1,6 @@
-"""A machine network as replies need it: its options, encoded once, and the URL of the appliance in it.
+"""A machine network as replies need it: its options, encoded once.
 
-The one rule: what every host of a network is told is said here; what one host is told, in `compile.py`.
+The one rule: options that every host of a network gets are made here; those of one host in `templates.py`.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from appliance.dhcp.options import (
     OPT_SUBNET_MASK,
     encode_name,
 )
-from appliance.model import INFINITE_LEASE, DhcpMode, Listen, Network
+from appliance.model import INFINITE_LEASE, DhcpMode, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +34,38 @@ class Segment:
     mask: int
     server: bytes
     server_text: str
-    base_url: str  # of the web server, without the last slash
-    values: Mapping[int, bytes]  # what each host of the network is told
+    values: Mapping[int, bytes]  # the options of every host in the network, by code
     mode: DhcpMode
 
     def __contains__(self, address: int) -> bool:
         return address & self.mask == self.first
 
 
-def compile_segment(network: Network, listen: Listen, mode: DhcpMode) -> Segment:
-    """Return *network* as replies need it; *listen* tells the web server's port."""
-    cidr = network.cidr
+def compile_segment(network: Network, mode: DhcpMode) -> Segment:
+    """Return the IPv4 *network* as replies need it."""
+    cidr, server = network.cidr, network.server
+    # The caller leaves IPv6 networks out, and cluster.yaml takes IPv4 addresses alone for a serverAddress.
+    assert isinstance(cidr, IPv4Network)
+    assert isinstance(server, IPv4Address)
     return Segment(
         first=int(cidr.network_address),
         mask=int(cidr.netmask),
-        server=network.server.packed,
-        server_text=str(network.server),
-        base_url=f"http://{network.server}{_port_suffix(network.server, listen)}",
-        values={code: value for code, value in _network_values(network) if value},
+        server=server.packed,
+        server_text=str(server),
+        values={code: value for code, value in _network_values(network, cidr) if value},
         mode=mode,
     )
 
 
-def _network_values(network: Network) -> list[tuple[int, bytes]]:
-    """Return what *network* tells its hosts; an empty value is not sent."""
+def _network_values(network: Network, cidr: IPv4Network) -> list[tuple[int, bytes]]:
+    """Return the options of every host in *network*, by code; an empty value is not sent."""
     return [
-        (OPT_SUBNET_MASK, network.cidr.netmask.packed),
+        (OPT_SUBNET_MASK, cidr.netmask.packed),
         (OPT_ROUTERS, network.gateway.packed if network.gateway else b""),
         (OPT_DNS_SERVERS, b"".join(address.packed for address in network.dns_servers)),
         (OPT_DOMAIN_NAME, network.domain.encode("ascii")),
         (OPT_INTERFACE_MTU, network.mtu.to_bytes(2, "big") if network.mtu else b""),
-        (OPT_BROADCAST, network.cidr.broadcast_address.packed),
+        (OPT_BROADCAST, cidr.broadcast_address.packed),
         (OPT_NTP_SERVERS, b"".join(address.packed for address in network.ntp_servers)),
         (OPT_SERVER_ID, network.server.packed),
         *_lease_values(network.lease_seconds),
@@ -74,10 +75,10 @@ def _network_values(network: Network) -> list[tuple[int, bytes]]:
 
 
 def _lease_values(seconds: int) -> list[tuple[int, bytes]]:
-    """Return options 51, 58 and 59; T1 and T2 as RFC 2131 section 4.4.5 has them by default."""
+    """Return options 51, 58 and 59, with the default T1 and T2 of RFC 2131 section 4.4.5."""
     lease = (OPT_LEASE_TIME, seconds.to_bytes(4, "big"))
     if seconds == INFINITE_LEASE:
-        return [lease]  # there is nothing to renew
+        return [lease]  # it is never renewed
     return [
         lease,
         (OPT_RENEWAL_TIME, (seconds // 2).to_bytes(4, "big")),
@@ -90,18 +91,13 @@ def _classless_routes(network: Network) -> bytes:
         return b""
     routes = [(route.destination, route.gateway) for route in network.routes]
     if network.gateway and all(destination.prefixlen for destination, _ in routes):
-        # RFC 3442: who takes option 121 ignores option 3, so the default route stands here too.
+        # RFC 3442: a client that uses option 121 ignores option 3, so the default route is repeated here.
         routes.append((IPv4Network("0.0.0.0/0"), network.gateway))
     return b"".join(map(_encode_route, routes))
 
 
 def _encode_route(route: tuple[IPv4Network, IPv4Address]) -> bytes:
     destination, gateway = route
+    # RFC 3442: the prefix length, and only as many octets of the network as it covers.
     significant = (destination.prefixlen + 7) // 8
     return bytes((destination.prefixlen,)) + destination.network_address.packed[:significant] + gateway.packed
-
-
-def _port_suffix(server: IPv4Address, listen: Listen) -> str:
-    ports = [endpoint.port for endpoint in listen.http if endpoint.address in (server, IPv4Address(0))]
-    port = (ports or [endpoint.port for endpoint in listen.http] or [80])[0]
-    return "" if port == 80 else f":{port}"

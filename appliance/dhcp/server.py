@@ -1,4 +1,4 @@
-"""DHCP's sockets: each datagram in, each reply out, each event published. It decides nothing."""
+"""DHCP's sockets: datagrams in, replies out, events published. It decides nothing."""
 
 import asyncio
 import logging
@@ -27,13 +27,14 @@ Tap = Callable[[bytes, tuple[str, int], tuple[str, int]], None]
 
 WELL_KNOWN_PORT = 67
 BOOT_SERVER_DISTANCE = 4011 - WELL_KNOWN_PORT
-BURST = 32  # datagrams a wake-up, some 1 ms: the other services run in between
-MAX_REQUEST_BYTES = 2048  # past any MTU that DHCP crosses
+BURST = 32  # datagrams in one turn of the loop, some 1 ms; the other services run in between
+MAX_REQUEST_BYTES = 2048  # more than any MTU on a DHCP path
 ANCILLARY_BYTES = socket.CMSG_SPACE(IN_PKTINFO.size)
-INTERFACES_SECONDS = 5.0  # interfaces and addresses that come later are seen by then; firmware asks for longer
+# How often interfaces and addresses are looked up; firmware repeats its DISCOVER for longer than that.
+INTERFACES_SECONDS = 5.0
 PROBE_SECONDS = 600.0
-# A boot makes some ten events and a machine in a loop a few a second. Who sends more under a host's MAC address
-# is answered, and counted, but shall not fill log and journal.
+# A boot makes some ten events, and a machine in a boot loop a few a second. More than that under a host's MAC address
+# still gets replies, and is counted, but does not fill log and journal.
 HOST_EVENTS_A_SECOND = 10.0
 HOST_EVENTS_AT_ONCE = 50.0
 SILENCE = "dhcp.silence why=%s mac=%s from=%s interface=%s"
@@ -43,7 +44,7 @@ class DhcpServer:
     """The DHCP server, and beside it the boot server of PXE (port 4011).
 
     *counts* holds ("reply", "offer" | "ack" | "nak"), ("silence", why), ("sent",
-    "frame" | "unicast" | "broadcast"), ("unsent", what the system said), ("stranger-event", "dropped"),
+    "frame" | "unicast" | "broadcast"), ("unsent", error text), ("stranger-event", "dropped"),
     ("host-event", "dropped").
     """
 
@@ -85,7 +86,7 @@ class DhcpServer:
                     interface=interface,
                     with_packet_info=True,
                     broadcast=True,
-                    # On a port of the operator's choosing, simulated relays may stand beside us.
+                    # On a port other than 67, simulated relays may run on the same machine.
                     shares_port=self._listen.dhcp_port != WELL_KNOWN_PORT,
                 )
                 self._sockets.append((sock, distance > 0))
@@ -125,27 +126,27 @@ class DhcpServer:
             self.close()
 
     def _follow_interfaces(self) -> None:
-        """Serve an interface that was made anew: a socket stays with the one that has gone, and hears nothing."""
+        """Rebind to an interface that was recreated: a socket stays bound to the old one, and receives nothing."""
         renewed = set()
         for sock, (name, bound_index) in self._bound.items():
             try:
                 index = socket.if_nametoindex(name)
             except OSError:
-                continue  # it may come back
+                continue  # it may be recreated
             if index == bound_index:
                 continue
             try:
                 sockets.bind_to_interface(sock, name)
             except OSError as error:
                 why = error.strerror.lower() if error.strerror else error
-                raise ListenError(f"cannot listen on {name}, which was made anew: {why}; restart") from error
+                raise ListenError(f"cannot listen on {name}, which was recreated: {why}; restart") from error
             self._bound[sock] = name, index
             renewed.add(name)
         for name in renewed:
-            logger.warning("dhcp.interface name=%s: it was made anew, and is served again", name)
+            logger.warning("dhcp.interface name=%s: recreated, and served again", name)
 
     async def _find_rogues(self, table: DhcpTable) -> None:
-        # Beside a proxy another server is what the operator wants.
+        # In proxy mode another DHCP server is expected.
         segments = [segment for segment in table.segments if segment.mode is DhcpMode.FULL]
         ours = [
             interface
@@ -201,7 +202,8 @@ class DhcpServer:
                 return
             address = BROADCAST
         is_broadcast = address == BROADCAST
-        # From the address that was asked; routing chooses the interface, but not for a broadcast.
+        # The source is the address that received the message. The routing table chooses the interface, except for a
+        # broadcast, which has to leave where the client is.
         pktinfo = IN_PKTINFO.pack(interface.index if is_broadcast else 0, local, bytes(4))
         try:
             sock.sendmsg((reply.payload,), ((socket.IPPROTO_IP, IP_PKTINFO, pktinfo),), 0, (address, reply.port))
@@ -231,7 +233,7 @@ class DhcpServer:
         try:
             sender.send(frame)
         except OSError:
-            # The interface was made anew, or its queue is full: broadcast this one, and open again for the next.
+            # The interface was recreated, or its queue is full: broadcast this reply, and reopen for the next one.
             sender.close()
             del self._senders[interface.name]
             return False
@@ -252,19 +254,19 @@ class DhcpServer:
         return sender
 
     def _new_interface(self, sock: socket.socket, index: int) -> Interface:
-        """Return the interface *index*, which has come up or got its first address since we last looked."""
+        """Return the interface *index*, which came up or got its first address after the last look-up."""
         self._interfaces = list_interfaces(sock)
         if index not in self._interfaces:
             try:
                 name = socket.if_indextoname(index)
             except OSError:
                 name = f"#{index}"
-            # Remembered until the next look, so that strangers on it cost no system calls.
+            # Kept until the next look-up, so that more traffic on it causes no system calls.
             self._interfaces[index] = Interface(index, name, (), None)
         return self._interfaces[index]
 
     def _tell(self, event: Event) -> None:
-        """Publish *event*, unless strangers, or whoever speaks for its host, have caused too many."""
+        """Publish *event*, unless its host, or unknown machines together, have caused too many."""
         if self._allowances.take(event.host, asyncio.get_running_loop().time()):
             self._publish(event)
         else:

@@ -1,15 +1,16 @@
-"""A reply's finished bytes but for what each request brings along: which options it has, in which order, and where.
+"""A reply's bytes, except for what depends on the client's message: its options, their order and their places.
 
-The one rule: bytes are laid out here and nowhere else; who gets which template is
-said in `protocol.py`. The encoder is our own (`options.py`) and scapy judges it in
-the tests.
+The one rule: bytes are laid out here and nowhere else; `protocol.py` decides who gets
+which template. The encoder is our own (`options.py`); the tests compare it with scapy.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from appliance.dhcp.clients import Asker
+from appliance.boot.architectures import Firmware
+from appliance.boot.chains import Step, boot_file, chain
+from appliance.dhcp.clients import ClientProfile
 from appliance.dhcp.options import (
     COOKIE,
     FILE_BYTES,
@@ -33,14 +34,13 @@ from appliance.dhcp.options import (
 )
 from appliance.dhcp.segments import Segment
 from appliance.events import Client
-from appliance.model import Arch, LocalBoot
+from appliance.model import Cluster, Host
 
-MENU_PATH = "pxeboot.ipxe"
 NO_ADDRESS = bytes(4)
 
-# Options whose order is not the client's: what a client needs to read the rest.
+# These come first, whatever order the client asked for: it needs them to interpret the rest.
 _HEAD = (OPT_MESSAGE_TYPE, OPT_SERVER_ID, OPT_LEASE_TIME)
-# Given whether asked for or not.
+# Sent whether the client asked for them or not: some firmware leaves options that it needs out of its list.
 _ALWAYS = (
     OPT_RENEWAL_TIME,
     OPT_REBINDING_TIME,
@@ -52,18 +52,19 @@ _ALWAYS = (
     OPT_BOOT_FILE,
     OPT_IPXE,
 )
-# What is left out last when a reply does not fit.
+# The last to be left out when a reply does not fit.
 _ESSENTIAL = frozenset((*_HEAD, *_ALWAYS, OPT_ROUTERS, OPT_DNS_SERVERS))
 
-_NO_PXEDHCP = bytes((0xB0, 1, 1))  # option 175: do not wait for a proxyDHCP (ipxe/dhcp.h)
-# PXE_DISCOVERY_CONTROL: take the boot file of this very offer (PXE 2.1, section 2.2.3).
+# Option 175, no-pxedhcp: do not wait for a proxyDHCP offer (ipxe/dhcp.h). Saves iPXE some seconds.
+_NO_PXEDHCP = bytes((0xB0, 1, 1))
+# PXE_DISCOVERY_CONTROL: use the boot file of this offer (PXE 2.1, section 2.2.3).
 _USE_BOOT_FILE = bytes((6, 1, 8, 255))
-# A boot menu of one entry, of type 0, which is the machine's own disk, taken after 0 s (PXE 2.1, section 2.2.3).
-# Without it firmware that is offered no boot file asks on: edk2 for a minute, before it tries the disk.
+# A boot menu whose one entry has type 0, the machine's own disk, and is chosen after 0 s (PXE 2.1, section 2.2.3).
+# Without it, firmware that gets no boot file keeps asking before it tries the disk; edk2 does so for a minute.
 _LOCAL = b"Local boot"
 _BOOT_LOCAL = b"".join(
     (
-        bytes((6, 1, 3)),  # PXE_DISCOVERY_CONTROL: look for no boot server, by broadcast or multicast
+        bytes((6, 1, 3)),  # PXE_DISCOVERY_CONTROL: no search for boot servers by broadcast or multicast
         bytes((9, 3 + len(_LOCAL), 0, 0, len(_LOCAL))) + _LOCAL,  # PXE_BOOT_MENU
         bytes((10, 1 + len(_LOCAL), 0)) + _LOCAL,  # PXE_MENU_PROMPT
         b"\xff",
@@ -72,91 +73,89 @@ _BOOT_LOCAL = b"".join(
 
 
 class Form(IntEnum):
-    """The replies that have a template; the value is what tells them apart in its key."""
+    """The replies that have a template; the value distinguishes them in a cache key."""
 
     OFFER = 1
     ACK = 2
     INFORM_ACK = 3  # no address, no lease
-    PROXY_OFFER = 4  # boot file only, beside somebody else's server
+    PROXY_OFFER = 4  # boot file only, beside another DHCP server
     BOOT_ACK = 5  # from port 4011
 
     @property
     def is_offer(self) -> bool:
-        """Whether it is an OFFER, and not an ACK."""
+        """Whether it is an OFFER rather than an ACK."""
         return self in (Form.OFFER, Form.PROXY_OFFER)
 
     @property
     def gives_address(self) -> bool:
-        """Whether the reply is about the client's lease."""
+        """Whether the reply assigns the client's address."""
         return self in (Form.OFFER, Form.ACK)
 
     @property
     def is_proxy(self) -> bool:
-        """Whether somebody else gives the address."""
+        """Whether another server assigns the address."""
         return self in (Form.PROXY_OFFER, Form.BOOT_ACK)
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One MAC address of one host."""
+    """One MAC address of one host, and the address that is fixed to it."""
 
-    host: str
+    cluster: Cluster
+    host: Host
     mac: bytes
     mac_text: str
     address: bytes
-    address_number: int
     address_text: str
     segment: Segment
     is_boot_nic: bool
-    arch: Arch
-    loader: str | None
-    local_boot: LocalBoot
-    never_installs: bool
+
+    @property
+    def name(self) -> str:
+        """The host's full name."""
+        return self.host.name
+
+    def chain(self, profile: ClientProfile, *, starts_disk: bool) -> tuple[Step, ...]:
+        """Return what the host loads from now on, where *profile* runs."""
+        return chain(self.cluster, self.host, profile.client, profile.architecture, starts_disk=starts_disk)
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A reply but for what each request brings along."""
+    """A reply, except for what depends on the client's message."""
 
     addresses: bytes  # yiaddr and siaddr
-    tail: bytes  # from chaddr to the last option; the end mark is not in it
-    options_bytes: int  # of the options field used by it
-    boot: str  # the boot file, for the event
-
-
-def boot_file(pin: Pin, asker: Asker) -> str:
-    """Return what *asker* on the host of *pin* boots: a path for TFTP or a URL; "" for nothing."""
-    if asker.client is Client.OS:
-        return ""
-    if asker.client is Client.IPXE:
-        return f"{pin.segment.base_url}/{MENU_PATH}"
-    loader = pin.loader or _loader(pin.arch, asker)
-    if asker.client is Client.HTTP and loader:
-        return f"{pin.segment.base_url}/{loader}"
-    return loader or ""
+    tail: bytes  # from chaddr to the last option, without the end mark
+    options_bytes: int  # how much of the options field it uses
+    boot: str  # the boot file, for the event; "" without one
 
 
 def build_template(
-    pin: Pin, form: Form, asker: Asker, *, boots: bool, requested: bytes, room: int | None = None
+    pin: Pin, form: Form, profile: ClientProfile, *, boots: bool, requested: bytes, room: int | None = None
 ) -> Template:
-    """Return the reply of *form*; with *room*, in bytes, spread over `file` and `sname` so that it fits.
+    """Return the reply of *form*.
 
-    *boots* is whether a boot file is given, *requested* the client's option 55.
+    *boots* is whether it names a boot file, *requested* the client's option 55. With
+    *room*, in bytes, options that do not fit there go to `file` and `sname`.
     """
-    boot = boot_file(pin, asker) if boots else ""
-    values = reply_values(pin, form, asker, boot)
+    # Without a boot file, a host that could have one starts its disk. A host that starts its disk by way of a script
+    # has *boots* set: its chain begins as for an installation, and the script behind pxeboot.ipxe differs.
+    boot = boot_file(pin.chain(profile, starts_disk=not boots)) if pin.is_boot_nic else ""
+    values = reply_values(pin, form, profile, boot)
     codes = _order(values, requested)
-    file = boot.encode() if len(boot) < FILE_BYTES else b""  # option 67 alone has a longer one
+    # The field `file` ends with a NUL (RFC 2131 section 2); a longer name goes in option 67 alone.
+    file = boot.encode() if len(boot) < FILE_BYTES else b""
     sname = b""
     if room is None:
         options = b"".join(encode_option(code, values[code]) for code in codes)
     else:
         codes.sort(key=lambda code: code not in _ESSENTIAL)
-        # A boot ROM reads the boot file in the header's field only, iPXE in option 67 too.
+        # A boot ROM reads the boot file's name from the header field only, iPXE from option 67 too. So the field may
+        # hold options, unless a ROM needs it for the name.
         layout = lay_out(
             ((code, values[code]) for code in codes),
             room,
-            file_is_free=not file or asker.client is not Client.PXE,
+            file_is_free=not file or profile.client is not Client.PXE,
         )
         options, sname, file = layout.main, layout.sname, layout.file or file
     return Template(
@@ -169,65 +168,56 @@ def build_template(
     )
 
 
-def _loader(arch: Arch, asker: Asker) -> str | None:
-    """Return the loader for a host of *arch* whose firmware is *asker*."""
-    if arch is Arch.AARCH64 and asker.arch in ("", "bios"):
-        # Raspberry Pis send 0, which is BIOS (raspberrypi/firmware #1928); no ARM machine has one.
-        return "arm64-efi/snponly.efi"
-    if not asker.arch:
-        # No option 93 and no Arch in the vendor class: ROMs older than both are BIOS ROMs.
-        return "efi/ipxe.efi" if asker.client is Client.HTTP else "undionly.kpxe"
-    return asker.loader
-
-
-def reply_values(pin: Pin, form: Form, asker: Asker, boot: str) -> dict[int, bytes]:
-    """Return every option that the reply may hold, by code."""
+def reply_values(pin: Pin, form: Form, profile: ClientProfile, boot: str) -> dict[int, bytes]:
+    """Return every option that the reply may contain, by code."""
     segment = pin.segment
     values: dict[int, bytes] = {
         OPT_MESSAGE_TYPE: b"\2" if form.is_offer else b"\5",  # DHCPOFFER, DHCPACK
         OPT_SERVER_ID: segment.server,
     }
     if not form.is_proxy:
-        values = {**segment.values, OPT_HOST_NAME: pin.host.encode("ascii"), **values}
+        values = {**segment.values, OPT_HOST_NAME: pin.name.encode("ascii"), **values}
     if form is Form.INFORM_ACK:
-        # RFC 2131 section 4.3.5: no lease for an address that we did not give.
+        # RFC 2131 section 4.3.5: no lease times for an address that the client has from elsewhere.
         for code in (OPT_LEASE_TIME, OPT_RENEWAL_TIME, OPT_REBINDING_TIME):
             values.pop(code, None)
     if boot:
         values[OPT_TFTP_SERVER] = segment.server_text.encode()
         values[OPT_BOOT_FILE] = boot.encode()
-        if asker.client is Client.IPXE:
+        if profile.client is Client.IPXE:
             values[OPT_IPXE] = _NO_PXEDHCP
-        values |= _vendor_values(form, asker)
-    elif asker.client is Client.PXE and not form.is_proxy:
+        values |= _vendor_values(form, profile)
+    elif profile.client is Client.PXE and not form.is_proxy:
         values |= {OPT_VENDOR_CLASS: b"PXEClient", OPT_VENDOR_SPECIFIC: _BOOT_LOCAL}
     return values
 
 
-def _vendor_values(form: Form, asker: Asker) -> dict[int, bytes]:
+def _vendor_values(form: Form, profile: ClientProfile) -> dict[int, bytes]:
     """Return options 60 and 43.
 
-    To UEFI a bare PXEClient means "ask port 4011 for the boot file": nothing that
-    a server with the whole answer should say. A proxy must say it.
+    To UEFI, PXEClient alone means "ask port 4011 for the boot file" (PXE 2.1 section
+    2.2.4). A server that gives address and boot file together must not send it, and a
+    proxy must.
     """
-    if asker.client is Client.HTTP:
+    if profile.client is Client.HTTP:
+        # UEFI HTTP Boot ignores an offer without it (UEFI 2.10 section 24.7).
         return {OPT_VENDOR_CLASS: b"HTTPClient"}
     if not form.is_proxy:
         return {}
-    if asker.arch in ("bios", ""):
+    if profile.architecture.firmware in (Firmware.BIOS, Firmware.UNSTATED):
         return {OPT_VENDOR_CLASS: b"PXEClient", OPT_VENDOR_SPECIFIC: _USE_BOOT_FILE}
-    # Some UEFI ignores a proxy's offer that has _USE_BOOT_FILE; all ask port 4011 without it.
+    # Some UEFI firmware ignores a proxy's offer with _USE_BOOT_FILE; without it, all of them ask port 4011.
     return {OPT_VENDOR_CLASS: b"PXEClient"}
 
 
 def _order(values: Mapping[int, bytes], requested: bytes) -> list[int]:
-    """Return the codes of *values* that are sent: the head, what was asked for in that order, then the rest."""
+    """Return the codes of *values* that are sent: the head, what was requested in that order, then the rest."""
     wanted = dict.fromkeys(_HEAD)
     wanted |= dict.fromkeys(requested or sorted(values))
     wanted |= dict.fromkeys(_ALWAYS)
     codes = [code for code in wanted if code in values]
     if OPT_ROUTERS in codes and OPT_SUBNET_MASK in codes:
-        # RFC 2132 section 3.3: the mask goes before the router, whatever was asked first.
+        # RFC 2132 section 3.3: the mask must come before the router, whatever the client asked for first.
         mask, router = codes.index(OPT_SUBNET_MASK), codes.index(OPT_ROUTERS)
         if mask > router:
             codes.insert(router, codes.pop(mask))

@@ -77,13 +77,7 @@ def compile_dns(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], i
     return DnsTable(
         nodes=_Compiler(tree, recursion_available=bool(forwarders)).nodes(watched),
         serials=serials,
-        hosts={
-            str(address): host.name
-            for cluster in clusters
-            for host in cluster.hosts
-            for address in (host.address, host.address6)
-            if address is not None
-        },
+        hosts={str(address): host.name for cluster in clusters for host in cluster.hosts for address in host.addresses},
         allow_recursion=tuple(
             dict.fromkeys(network for cluster in clusters for network in cluster.dns.allow_recursion)
         ),

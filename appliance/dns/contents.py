@@ -1,7 +1,7 @@
 """Which zones follow from clusters, and which records each of them holds."""
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network
 
 from appliance.dns.holdings import forward_records, node_pointers, other_pointers
 from appliance.dns.reverse import LOCAL_ZONES, classless_apex, reverse_apexes
@@ -47,9 +47,8 @@ def _apexes(clusters: tuple[Cluster, ...]) -> dict[str, list[DnsSettings]]:
     owners: dict[str, list[DnsSettings]] = {}
     for cluster in clusters:
         apexes = [cluster.dns.zone]
-        networks: list[IPv4Network | IPv6Network] = [network.cidr for network in cluster.networks]
-        for network in (*networks, *cluster.networks6):
-            apexes.extend(reverse_apexes(network))
+        for network in cluster.networks:
+            apexes.extend(reverse_apexes(network.cidr))
         apexes.extend(classless_apex(network) for network in _classless(cluster))
         for apex in dict.fromkeys(apexes):
             owners.setdefault(apex, []).append(cluster.dns)
@@ -95,7 +94,8 @@ def _classless(cluster: Cluster) -> tuple[IPv4Network, ...]:
     """Return the networks whose reverse zones are named by RFC 2317."""
     if not cluster.dns.rfc2317:
         return ()
-    return tuple(network.cidr for network in cluster.networks if 24 < network.cidr.prefixlen < 32)
+    cidrs = (network.cidr for network in cluster.networks)
+    return tuple(cidr for cidr in cidrs if isinstance(cidr, IPv4Network) and 24 < cidr.prefixlen < 32)
 
 
 def _name_servers(settings: Iterable[DnsSettings]) -> tuple[NameServer, ...]:

@@ -58,7 +58,9 @@ def forward_records(cluster: Cluster) -> Iterator[Held]:
         masters = [index for index, host in enumerate(cluster.hosts) if host.role is Role.MASTER]
         for number, index in enumerate(masters):
             member, why = f"etcd-{number}.{domain}", f"hosts[{index}], an etcd member"
-            yield Held(Record(member, "A", cluster.dns.ttl, str(cluster.hosts[index].address)), why)
+            ipv4 = cluster.hosts[index].ipv4
+            if ipv4 is not None:
+                yield Held(Record(member, "A", cluster.dns.ttl, str(ipv4)), why)
             service = Record(f"_etcd-server-ssl._tcp.{domain}", "SRV", ETCD_TTL, f"0 10 2380 {member}")
             yield Held(service, "the etcd members")
     yield from (held for held in _file_records(cluster) if held.record.type != "PTR")
@@ -67,9 +69,8 @@ def forward_records(cluster: Cluster) -> Iterator[Held]:
 def node_pointers(cluster: Cluster) -> Iterator[Held]:
     """Yield the PTR records of the addresses of hosts."""
     for index, host in enumerate(cluster.hosts):
-        for address in (host.address, host.address6):
-            if address is not None:
-                yield _pointer(address, host.name, cluster.dns.ttl, f"hosts[{index}]")
+        for address in host.addresses:
+            yield _pointer(address, host.name, cluster.dns.ttl, f"hosts[{index}]")
 
 
 def other_pointers(cluster: Cluster) -> Iterator[Held]:
@@ -92,7 +93,7 @@ def other_pointers(cluster: Cluster) -> Iterator[Held]:
     yield from (held for held in _file_records(cluster) if held.record.type == "PTR")
 
 
-def appliance_addresses(cluster: Cluster) -> tuple[IPv4Address, ...]:
+def appliance_addresses(cluster: Cluster) -> tuple[Address, ...]:
     """Return the appliance's addresses in the cluster's networks, its main one first."""
     return tuple(dict.fromkeys((cluster.address, *(network.server for network in cluster.networks))))
 
@@ -112,9 +113,8 @@ def _named_addresses(cluster: Cluster) -> Iterator[tuple[str, Address, str]]:
         for vip in vips:
             yield f"{name}.{cluster.domain}", vip, key
     for index, host in enumerate(cluster.hosts):
-        for address in (host.address, host.address6):
-            if address is not None:
-                yield host.name, address, f"hosts[{index}]"
+        for address in host.addresses:
+            yield host.name, address, f"hosts[{index}]"
 
 
 def _file_records(cluster: Cluster) -> Iterator[Held]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from appliance import events
 from appliance.boot.loaders import package_hint
+from appliance.boot.urls import is_loader_path, is_script_path
 from appliance.events import WebKind
 from appliance.install.lifecycle import (
     TOLD_TO_WAIT,
@@ -36,7 +37,7 @@ _SCRIPTS = frozenset({WebKind.MENU, WebKind.SCRIPT, WebKind.WAIT, WebKind.LOCAL}
 def loader_fetched(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
     """Return the installation after a boot file that TFTP gave whole."""
     assert isinstance(event, events.TftpFinished)
-    if event.path.endswith(".ipxe") or one.stage >= Stage.INSTALLED:  # iPXE looks for autoexec.ipxe by TFTP
+    if is_script_path(event.path) or one.stage >= Stage.INSTALLED:  # iPXE looks for autoexec.ipxe by TFTP
         return one
     return reach_or_count(one, Stage.LOADER, at, "loader")
 
@@ -44,7 +45,7 @@ def loader_fetched(one: Installation, event: events.Event, at: float, _rules: Ru
 def loader_failed(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
     """Return the installation after a transfer of TFTP that came to nothing."""
     assert isinstance(event, events.TftpFailed)
-    if event.path.endswith(".ipxe") or one.stage > Stage.LOADER or event.why in _BAD_REQUESTS:
+    if is_script_path(event.path) or one.stage > Stage.LOADER or event.why in _BAD_REQUESTS:
         return one
     return _no_loader(one, event.path, at) if event.why in _NO_FILE else count(one, "loader-failed")
 
@@ -145,7 +146,7 @@ def refused(one: Installation, event: events.Event, at: float, _rules: Rules) ->
         opened_at = at if event.status == 503 else one.window_opened_at
         name = "ignition-waits" if event.status == 503 else "ignition-refused"
         return replace(one, window_opened_at=opened_at, complaint=Condition(name, event.why, at))
-    if one.stage <= Stage.LOADER and event.path.endswith((".efi", "pxe")) and event.status in (403, 404):
+    if one.stage <= Stage.LOADER and is_loader_path(event.path) and event.status in (403, 404):
         return _no_loader(one, event.path.lstrip("/"), at)  # UEFI HTTP Boot
     if event.what in _FILE_STAGES and event.status in (403, 404):
         hint = f"{event.path} cannot be served: {event.why}"

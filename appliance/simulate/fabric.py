@@ -32,7 +32,7 @@ class Fabric:
         self._bridge: Bridge | None = None
         self._router: Namespace | None = None
         self._relays: dict[Network, Relay] = {}
-        taken = {host.address for host in cluster.hosts}
+        taken = {address for host in cluster.hosts for address in host.addresses}
         # The stand-in for the load balancer listens on these addresses.
         self.api_int = tuple(
             vip for vip in cluster.api_int_vips if isinstance(vip, IPv4Address) and vip not in taken | {cluster.address}
@@ -76,6 +76,7 @@ class Fabric:
 
     def _relay(self, network: Network) -> Relay:
         address = relay_address(network)
+        assert isinstance(network.server, IPv4Address)
         place = self._routed(network, address) if self._bridge else None
         return self._stack.enter_context(Relay(address, network.server, ports_of(self._cluster), place))
 
@@ -85,7 +86,7 @@ class Fabric:
         if self._router is None:
             near = IPv4Interface(f"{relay_address(self._home)}/{self._home.cidr.prefixlen}")
             self._router = self._bridge.plug_router(near)
-        far = [relay, *(host.address for host in self._cluster.hosts if host.address in network.cidr)]
+        far = [relay, *(host.ipv4 for host in self._cluster.hosts if host.ipv4 and host.ipv4 in network.cidr)]
         ip(*(f"addr add {address}/32 dev lo" for address in far), place=self._router)
         ip(f"route add {network.cidr} via {relay_address(self._home)}")
         return self._router
@@ -93,6 +94,8 @@ class Fabric:
     def _own_addresses(self) -> list[IPv4Address]:
         listen = self._cluster.listen
         bound = [endpoint.address for endpoint in (*listen.dns, *listen.tftp, *listen.http)]
-        servers = [network.server for network in self._cluster.networks if network.server in self._home.cidr]
-        named = [address for address in bound if isinstance(address, IPv4Address) and address in self._home.cidr]
-        return list(dict.fromkeys([self._cluster.address, *servers, *named, *self.api_int]))
+        servers = [network.server for network in self._cluster.networks]
+        named = [
+            address for address in (*servers, *bound) if isinstance(address, IPv4Address) and address in self._home.cidr
+        ]
+        return list(dict.fromkeys([self._cluster.address, *named, *self.api_int]))

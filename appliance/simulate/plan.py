@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from appliance.config import load
@@ -43,7 +43,8 @@ class Target:
         if self.cluster is None:
             return None
         network = self.cluster.network_of(self.host.address) if self.host else None
-        return network.server if network else self.cluster.address
+        server = network.server if network else self.cluster.address
+        return server if isinstance(server, IPv4Address) else None
 
 
 def find_target(host: str, config: Path | None) -> Target:
@@ -116,7 +117,7 @@ def machine_for(target: Target, hardware: Hardware | None, images: Path | None, 
         hardware=hardware or (native_hardware(host) if host else Hardware.X64),
         ports=ports_of(target.cluster),
         patience=Patience(dhcp_waits=_waits_within(hold_seconds), hold=hold_seconds),
-        expected=Expected(host.name, host.address, host.role.ignition, sums) if host else Expected(sha256=sums),
+        expected=Expected(host.name, host.ipv4, host.role.ignition, sums) if host else Expected(sha256=sums),
         disk=Disk(),
     )
 
@@ -166,6 +167,8 @@ def plugged_in(
 
 def relay_address(network: Network) -> IPv4Address:
     """Return the address that a relay has in *network*: the gateway's, or the last."""
+    # Machines boot by IPv4 alone, and are plugged into such networks only.
+    assert isinstance(network.cidr, IPv4Network)
     return network.gateway or network.cidr.broadcast_address - 1
 
 

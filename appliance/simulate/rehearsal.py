@@ -119,7 +119,7 @@ class Rehearsal:
                 hardware=self.hardware.get(host.short_name, native_hardware(host)),
                 ports=ports_of(self.cluster),
                 patience=PATIENCE,
-                expected=Expected(host.name, host.address, host.role.ignition, self.sums),
+                expected=Expected(host.name, host.ipv4, host.role.ignition, self.sums),
                 dice=random.Random(dice.random()),  # noqa: S311 - as above
                 report=self._hear(way),
                 progress=_progress(way),

@@ -3,24 +3,22 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from tftpy.TftpPacketTypes import TftpPacketERR
 
 from appliance.boot import ipxe
 from appliance.boot.loaders import KNOWN_LOADERS, find_below, find_loader, normalised
-from appliance.model import Cluster, Network
+from appliance.model import Cidr, Cluster, Network
 from appliance.tftp.protocol import ETHERNET_MTU, REFUSALS, Refusal
-
-AUTOEXEC = "autoexec.ipxe"
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """What the clients of one network are served."""
 
-    cidr: IPv4Network
+    cidr: Cidr
     mtu: int  # bytes of an IP packet that every path in the network carries
     files: Mapping[str, Path]  # by normalised name, and by the exact one, which goes first
     root: Path  # the operator's own files; one that came later than the table is found here

@@ -9,7 +9,8 @@ from typing import overload
 from weakref import WeakValueDictionary
 
 from appliance.boot.loaders import entry_below, normalised, tidied
-from appliance.tftp.compile import AUTOEXEC, Site
+from appliance.boot.urls import is_autoexec
+from appliance.tftp.compile import Site
 from appliance.tftp.protocol import BLOCK_BYTES, Refusal, data_datagram
 
 # Read at once, so that a change on disk cannot reach a transfer under way: 1 ms of copying at most.
@@ -110,7 +111,7 @@ class Files:
             later = entry_below(site.root, name)
             if later is not None:
                 content = self._open_path(later)
-            elif wanted.rpartition("/")[2] == AUTOEXEC:
+            elif is_autoexec(wanted):
                 return Content(site.autoexec)
         return content
 

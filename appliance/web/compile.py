@@ -1,14 +1,14 @@
-"""From the clusters to what the web server looks up: scripts as bytes, and where files lie."""
+"""Clusters → the web server's table: scripts as bytes, and the places of files."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from pathlib import Path
 
 from appliance.boot import ipxe
 from appliance.events import WebKind
-from appliance.model import Cluster, Host, Role
+from appliance.model import Address, Cidr, Cluster, Host, Role
+from appliance.peers import peer_address
 
 MACHINE_CONFIG_PORT = 22623
 
@@ -18,24 +18,24 @@ class Site:
     """What one cluster's machines are served."""
 
     name: str
-    domain: str  # the cluster's own, for Ignition files of another one
+    domain: str  # the cluster's own, to recognise Ignition files of another cluster
     data_dir: Path
-    kinds: Mapping[str, WebKind]  # by the name of an image that cluster.yaml names
-    sha256: Mapping[str, str]  # by the name of an image that has one, in lower case hex
-    machine_config: tuple[tuple[str, int], ...]  # address and port where the machine config server will answer
+    kinds: Mapping[str, WebKind]  # of the images in cluster.yaml, by name
+    sha256: Mapping[str, str]  # of the images that have one, by name; lower case hex
+    machine_config: tuple[tuple[str, int], ...]  # addresses and ports of the machine config server
     serve_expired: bool
-    menus: tuple[tuple[IPv4Network, bytes, bytes], ...]  # for strangers of each network: the menu and autoexec.ipxe
-    menu: bytes  # for strangers of no network
+    menus: tuple[tuple[Cidr, bytes, bytes], ...]  # menu and autoexec.ipxe for unknown machines, by network
+    menu: bytes  # and for those outside every network
     autoexec: bytes
-    made_at: int  # seconds UTC: since when the scripts are what they are
+    made_at: int  # seconds UTC; when the scripts last changed
 
     @property
     def images(self) -> Path:
-        """The directory that is served at /."""
+        """The directory that the web server serves at /."""
         return self.data_dir / "images"
 
     def ignition(self, name: str) -> Path:
-        """Return where the Ignition file *name* lies."""
+        """Return the path of the Ignition file *name*."""
         return self.data_dir / "ignition" / name
 
 
@@ -47,7 +47,7 @@ class WebHost:
     site: Site
     menu: bytes
     autoexec: bytes
-    install: tuple[bytes, ...]  # the token of the installation goes between these
+    install: tuple[bytes, ...]  # joined by the installation's token
     local: bytes
     hold: bytes
     wait: bytes | None  # until the machine config server answers; None for a host that does not wait for it
@@ -55,18 +55,20 @@ class WebHost:
 
 @dataclass(frozen=True, slots=True)
 class WebTable:
-    """All that the web server serves."""
+    """Everything that the web server serves."""
 
     sites: tuple[Site, ...]
-    hosts: Mapping[str, WebHost]  # by address
+    hosts: Mapping[Address, WebHost]
     hosts_by_mac: Mapping[str, WebHost]  # with hyphens, in lower case
 
-    def stranger(self, address: str) -> tuple[Site, bytes, bytes]:
-        """Return the site, the menu and the autoexec.ipxe for a client that is no host."""
-        try:
-            own = IPv4Address(address)
-        except AddressValueError:  # IPv6
-            own = None
+    def host(self, client: str) -> WebHost | None:
+        """Return the host with the address *client*, in any spelling; None for an unknown machine."""
+        address = peer_address(client)
+        return self.hosts.get(address) if address is not None else None
+
+    def stranger(self, client: str) -> tuple[Site, bytes, bytes]:
+        """Return the site, the menu and the autoexec.ipxe for an unknown machine at the address *client*."""
+        own = peer_address(client)
         for site in self.sites:
             for network, menu, autoexec in site.menus:
                 if own is not None and own in network:
@@ -76,8 +78,8 @@ class WebTable:
 
 
 def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
-    """Return the table for *clusters*; the first one's files are for the clients that no network holds."""
-    hosts: dict[str, WebHost] = {}
+    """Return the table for *clusters*; clients outside every network get the first one's files."""
+    hosts: dict[Address, WebHost] = {}
     hosts_by_mac: dict[str, WebHost] = {}
     sites: list[Site] = []
     for cluster in clusters:
@@ -85,7 +87,7 @@ def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
         sites.append(site)
         for host in cluster.hosts:
             scripts = _scripts(cluster, site, host)
-            hosts[str(host.address)] = scripts
+            hosts |= dict.fromkeys(host.addresses, scripts)
             for mac in host.macs:
                 hosts_by_mac[mac.hyphenated] = scripts
     return WebTable(tuple(sites), hosts, hosts_by_mac)
@@ -113,14 +115,16 @@ def _site(cluster: Cluster) -> Site:
         sha256=sha256,
         machine_config=tuple((str(address), MACHINE_CONFIG_PORT) for address in cluster.api_int_vips),
         serve_expired=cluster.serve_expired,
-        menus=tuple(
-            (network.cidr, _bytes(ipxe.menu(cluster, network.server)), _bytes(ipxe.autoexec(cluster, network.server)))
-            for network in cluster.networks
-        ),
+        menus=tuple(_network_menus(cluster, network.cidr) for network in cluster.networks),
         menu=_bytes(ipxe.menu(cluster)),
         autoexec=_bytes(ipxe.autoexec(cluster)),
         made_at=_changed_at(cluster.source),
     )
+
+
+def _network_menus(cluster: Cluster, cidr: Cidr) -> tuple[Cidr, bytes, bytes]:
+    client = cidr.network_address  # any client in the network will do: all of them get the same URLs
+    return cidr, _bytes(ipxe.menu(cluster, client)), _bytes(ipxe.autoexec(cluster, client))
 
 
 def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
@@ -139,7 +143,7 @@ def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
 
 
 def _bytes(script: str) -> bytes:
-    # Names and URLs are ASCII; what an operator's kernel argument holds, the kernel gets as it is.
+    # Names and URLs are ASCII. An operator's kernel argument may not be, and goes to the kernel unchanged.
     return script.encode("utf-8")
 
 
@@ -147,5 +151,5 @@ def _changed_at(source: Path) -> int:
     """Return when cluster.yaml was changed, in seconds UTC."""
     try:
         return int(source.stat().st_mtime)
-    except OSError:  # not from a file
+    except OSError:  # a cluster that was not read from a file
         return int(time.time())

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from aiohttp import web
 
 from appliance.allowance import Allowance, Allowances
+from appliance.boot.urls import AUTOEXEC
 from appliance.events import Event, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
 from appliance.web.answers import ErrorResponse
 from appliance.web.protocol import http_response
@@ -30,7 +31,7 @@ HOST_TRANSFERS_A_SECOND = 10.0
 HOST_TRANSFERS_AT_ONCE = 50.0
 # Files that clients ask for and do without, so that a 404 is no news: iPXE asks for autoexec.ipxe, coreos-installer
 # for a signature.
-OPTIONAL = (".sig", "autoexec.ipxe")
+OPTIONAL = (".sig", AUTOEXEC)
 # The token of an installation as a segment of a path. It is a secret even in a path that is answered with an error.
 _TOKEN = re.compile(r"(?<=/)[0-9A-Fa-f]{16,}(?=[/?#]|$)")
 CLIENT_LEFT = "the client closed the connection"

@@ -8,6 +8,7 @@ reload or an event in the meantime counts.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
 from appliance.events import WaitEnded, WebKind
 from appliance.install.guard import ignition_verdict
 from appliance.install.lifecycle import Installation, Order
@@ -35,10 +36,6 @@ from appliance.web.target import content_type, normal_path
 from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 METHODS = ("GET", "HEAD")
-MENU, AUTOEXEC = "pxeboot.ipxe", "autoexec.ipxe"
-SCRIPTS, SCRIPT_SUFFIX = "ipxe", ".ipxe"
-IGNITION = "ignition"
-IGNITION_FILES = ("bootstrap.ign", "master.ign", "worker.ign")
 BEGUN_SECONDS = 5  # until a client asks again for a script whose installation is about to begin
 NO_FILE_SECONDS = 30  # until a host asks again for a file that the operator has not put in place, or has to replace
 
@@ -78,7 +75,7 @@ def judge(
     path = normal_path(request.target)
     if isinstance(path, ErrorResponse):
         return path
-    case = _Case(request, table, installations, now, found, host_of(table, request.client))
+    case = _Case(request, table, installations, now, found, table.host(request.client))
     first, _, rest = path.partition("/")
     if path == MENU:
         return _menu(case)
@@ -91,7 +88,7 @@ def judge(
         if name not in IGNITION_FILES:
             return ErrorResponse(404, "Ignition file not found", WebKind.IGNITION)
         return _ignition(case, name, token)
-    if path.rpartition("/")[2] == AUTOEXEC:
+    if is_autoexec(path):
         return _autoexec(case)
     return _file(case, path)
 
@@ -99,11 +96,6 @@ def judge(
 def ignition_files(table: WebTable) -> list[ReadFirst]:
     """Return the Ignition files that are kept in memory, so that no client waits for the first read of one."""
     return [ReadFirst(site, name) for site in table.sites for name in IGNITION_FILES]
-
-
-def host_of(table: WebTable, client: str) -> WebHost | None:
-    """Return the host whose address the client has, or None for a stranger."""
-    return table.hosts.get(client)
 
 
 def http_response(error: ErrorResponse, method: str) -> Response:

@@ -34,7 +34,7 @@ from appliance.web.exchange import Exchange, ExchangeContext
 from appliance.web.ignition import IgnitionFile, IgnitionShelf
 from appliance.web.machineconfig import MachineConfigProbe
 from appliance.web.opening import Opened, entity_of, open_first
-from appliance.web.protocol import host_of, ignition_files, judge
+from appliance.web.protocol import ignition_files, judge
 from appliance.web.waits import Polls, Waits
 from appliance.web.watch import ImageWatch
 
@@ -150,7 +150,7 @@ class WebServer:
         """
         asked = HttpRequest(request.method, request.raw_path, request.remote or "")
         # Events name the host that the client's address belonged to when its request came.
-        host = host_of(self._table(), asked.client)
+        host = self._table().host(asked.client)
         exchange = Exchange(self._context, request, host.host.name if host else "")
         found = NO_FINDINGS
         ignition: IgnitionFile | None = None

@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from dataclasses import replace
+from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
@@ -122,7 +124,7 @@ def test_an_http_exchange_lasts_as_long_as_it_did(tape):
 
 def test_an_answers_comment_says_how_much_is_left_out(tape):
     tape.http(seconds=1.0)
-    assert tape.packets("frame.comment")[-1] == ["900 bytes in 1.000 s, left out here"]
+    assert tape.packets("frame.comment")[-1] == ["900 bytes in 1.000 s, not captured"]
 
 
 def test_a_refusal_is_kept_with_its_reason(tape):
@@ -212,3 +214,28 @@ def test_a_reload_keeps_the_tapes_of_the_others(tape):
     tape.dhcp(FIRMWARE)
     tape.recorder.update()
     assert len(tape.packets("frame.number")) == 2
+
+
+def ipv6_tape(directory: Path) -> Tape:
+    tape = Tape(directory)
+    cluster = tape.fleet.cluster
+    host = replace(tape.host, addresses=(*tape.host.addresses, IPv6Address("2001:db8::21")))
+    tape.fleet.registry.update((replace(cluster, hosts=(host,)),))
+    tape.recorder.update()
+    return tape
+
+
+def test_packets_over_ipv6_are_the_hosts_too(tmp_path):
+    tape = ipv6_tape(tmp_path)
+    tape.hear(b"\0\1efi/ipxe.efi\0octet\0", ("2001:DB8::21", 2000), ("2001:db8::5", 69))
+    assert tape.packets("ipv6.src", "ipv6.dst", "tftp.source_file") == [["2001:db8::21", "2001:db8::5", "efi/ipxe.efi"]]
+    tape.close()
+
+
+def test_checksums_of_ipv6_packets_are_right(tmp_path):
+    tape = ipv6_tape(tmp_path)
+    tape.hear(b"\0\1efi/ipxe.efi\0octet\0", ("2001:db8::21", 2000), ("2001:db8::5", 69))
+    tape.file.write_bytes(tape.recorder.capture(tape.host.name))
+    check = ["tshark", "-n", "-r", tape.file, "-o", "udp.check_checksum:TRUE", "-Y", "udp.checksum.status == 1"]
+    assert len(subprocess.run(check, capture_output=True, check=True).stdout.splitlines()) == 1
+    tape.close()

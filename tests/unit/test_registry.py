@@ -125,7 +125,7 @@ def test_a_new_machine_under_the_old_name_of_a_renamed_one_is_armed(live):
     installed(live)
     renamed = with_host(LIVE, 1, name=M9)
     live.registry.update([renamed])
-    newcomer = replace(LIVE.hosts[1], macs=NEW_MACHINE, address=IPv4Address("172.16.0.99"))
+    newcomer = replace(LIVE.hosts[1], macs=NEW_MACHINE, addresses=(IPv4Address("172.16.0.99"),))
     live.registry.update([replace(renamed, hosts=(*renamed.hosts, newcomer))])
     for registry in (live.registry, again(live)):
         assert registry.installations[M9].order is Order.LOCAL

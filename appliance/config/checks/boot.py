@@ -5,20 +5,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from appliance.boot.chains import usual_loaders
 from appliance.boot.loaders import find_loader, package_hint
+from appliance.boot.urls import is_reserved
 from appliance.config import fields
 from appliance.config.document import Path_
 from appliance.config.facts import Facts
 from appliance.config.images import KINDS, names_of_release
 from appliance.errors import Problem
 from appliance.model import Arch, Install, Release
-
-# Names under / that the web server gives to something else.
-RESERVED_NAMES = {"pxeboot.ipxe", "autoexec.ipxe", "bootstrap.ign", "master.ign", "worker.ign"}
-RESERVED_DIRECTORIES = {"ipxe", "efi", "ignition"}
-
-# Firmware asks for these first (DHCP chooses by architecture; loaders.py knows the packages).
-LOADERS = {Arch.X86_64: ("efi/ipxe.efi", "undionly.kpxe"), Arch.AARCH64: ("arm64-efi/snponly.efi",)}
 
 NOUNS = {"kernel": "kernel", "initramfs": "initramfs", "rootfs": "root file system", "metal": "disk image"}
 
@@ -104,8 +99,7 @@ def _images(facts: Facts, arch: Arch) -> Iterator[Problem]:
             yield facts.here(*section, "rootfs").warning(f"is not used: release {release} installs images.metal")
     where: dict[str, Path_] = {}
     for kind, path, name in _image_names(facts, arch, release, spelled.strip()):
-        top, slash, _ = name.partition("/")
-        if name in RESERVED_NAMES or (slash and top in RESERVED_DIRECTORIES):
+        if is_reserved(name):
             yield facts.here(*path).error(f'"{name}" is an address that the appliance uses itself; rename the file')
         elif name in where:
             first = facts.here(*where[name]).place(facts.document)
@@ -182,7 +176,7 @@ def _other_spelling(path: Path) -> str:
 def _loaders(facts: Facts, arch: Arch, where: Path_) -> Iterator[Problem]:
     if facts.data_dir is None:
         return
-    for name in LOADERS[arch]:
+    for name in usual_loaders(arch):
         if find_loader(name, facts.data_dir) is None:
             yield facts.here(*where).warning(f"the boot file {name} for {arch} is not there; {package_hint(name)}")
 

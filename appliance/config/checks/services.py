@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
+from appliance.boot.urls import endpoint_of, server_url
 from appliance.config import addresses, fields
 from appliance.config.build import DASHBOARD
 from appliance.config.facts import Fact, Facts
@@ -34,6 +35,7 @@ def problems_between(files: Sequence[Facts]) -> Iterator[Problem]:
             taken.append((key, endpoint))
     for facts in files:
         yield from _dhcp_ports(facts, [fact for key in DATAGRAMS for fact in _said(facts, key)])
+        yield from _without_web_server(facts)
     for facts in files[1:]:
         yield from _one_appliance(files[0], facts)
 
@@ -78,6 +80,21 @@ def _dhcp_ports(facts: Facts, datagrams: list[Fact[Endpoint]]) -> Iterator[Probl
     for endpoint in datagrams:
         if use := uses.get(endpoint.value.port):
             yield endpoint.error(f"{endpoint.value} is the UDP port of {use}; give it another port")
+
+
+def _without_web_server(facts: Facts) -> Iterator[Problem]:
+    """Yield the appliance's addresses that URLs for machines contain, but that listen.http does not cover."""
+    endpoints = [fact.value for fact in _said(facts, "http")]
+    if not endpoints or len(endpoints) < facts.count("listen", "http"):
+        return  # the default covers every address, and an unreadable entry has an error of its own
+    named = {server.value: server for server in (*([facts.appliance] if facts.appliance else []), *facts.servers)}
+    for address, server in named.items():
+        if endpoint_of(address, endpoints) is None:
+            where = f"{server.owner} ({server.place(facts.document)})"
+            yield facts.here("listen", "http").warning(
+                f"does not include {address}, {where}, but machines will be sent to {server_url(address, endpoints)};"
+                f" add {address}, unless something else forwards that address to the appliance"
+            )
 
 
 def _one_appliance(first: Facts, other: Facts) -> Iterator[Problem]:

@@ -155,7 +155,7 @@ def test_names_are_lower_case_and_full(tmp_path: Path) -> None:
     )
     host = cluster_of(tmp_path, text).hosts[-1]
 
-    assert (host.name, host.address6) == ("w2.prod.example.com", IPv6Address("2001:db8::32"))
+    assert (host.name, host.addresses[1]) == ("w2.prod.example.com", IPv6Address("2001:db8::32"))
 
 
 def test_mode_and_gates_are_taken_over(tmp_path: Path) -> None:

@@ -23,10 +23,28 @@ FLAWS = [
         ),
     ),
     (
-        f"{CLEAN}listen: {{http: 127.0.0.1:8080}}\n",
+        f"{CLEAN}listen: {{http: ['192.0.2.5', '127.0.0.1:8080']}}\n",
         (
-            "40: listen.http: 127.0.0.1:8080 is the TCP port of listen.dashboard by default (line 40) too; "
+            "40: listen.http[1]: 127.0.0.1:8080 is the TCP port of listen.dashboard by default (line 40) too; "
             "give it another port"
+        ),
+    ),
+    (
+        f"{CLEAN}listen: {{http: ['127.0.0.1:8088', '[::]:80']}}\n",
+        (
+            "40: warning: listen.http: does not include 192.0.2.5, the appliance's own address (line 16), "
+            "but machines will be sent to http://192.0.2.5:8088; "
+            "add 192.0.2.5, unless something else forwards that address to the appliance"
+        ),
+    ),
+    (
+        f"{CLEAN}listen: {{http: '192.0.2.5:8081'}}\n".replace(
+            "gateway: 192.0.2.1\n", "gateway: 192.0.2.1\n      serverAddress: 192.0.2.6\n"
+        ),
+        (
+            "41: warning: listen.http: does not include 192.0.2.6, the appliance's address there (line 9), "
+            "but machines will be sent to http://192.0.2.6:8081; "
+            "add 192.0.2.6, unless something else forwards that address to the appliance"
         ),
     ),
     (
@@ -49,6 +67,11 @@ FLAWS = [
         ),
     ),
 ]
+
+
+@pytest.mark.parametrize("http", ["192.0.2.5:8081", "0.0.0.0:8081", "['127.0.0.1:8088', '192.0.2.5']"])
+def test_web_server_that_listens_where_machines_are_sent_is_no_problem(tmp_path: Path, http: str) -> None:
+    assert told(tmp_path, f"{CLEAN}listen: {{http: {http}}}\n") == []
 
 
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)

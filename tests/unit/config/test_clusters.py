@@ -153,7 +153,7 @@ def test_data_directories_of_one_name_are_told_at_the_name(tmp_path: Path) -> No
 
 
 def test_clusters_may_listen_at_the_same_place(tmp_path: Path) -> None:
-    listen = "listen: {http: 192.0.2.5:8000, dhcpPort: 6767}\n"
+    listen = "listen: {http: 0.0.0.0:8000, dhcpPort: 6767}\n"
 
     assert told(tmp_path, CLEAN + listen, other() + listen) == []
 

@@ -119,8 +119,8 @@ def test_slash_20_has_hosts_in_several_octets() -> None:
 def test_ipv6_example_names_every_host_in_both_families() -> None:
     cluster = example("ipv6-dns")
 
-    assert cluster.networks6 == (IPv6Network("2001:db8:0:2::/64"),)
-    assert all(isinstance(host.address6, IPv6Address) for host in cluster.hosts)
+    assert [network.cidr for network in cluster.networks][1:] == [IPv6Network("2001:db8:0:2::/64")]
+    assert all([type(address) for address in host.addresses] == [IPv4Address, IPv6Address] for host in cluster.hosts)
 
 
 def test_day_two_hosts_of_the_reference_can_be_taken_in(tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ def test_an_order_changes_what_a_host_gets_that_asked_before(table: DhcpTable) -
 def test_new_tables_change_what_a_host_gets_that_asked_before(table: DhcpTable) -> None:
     answers = Answers()
     cluster = reference_cluster()
-    moved = compile_dhcp((replace(cluster, hosts=(replace(cluster.hosts[0], address=IPv4Address("172.16.0.12")),)),))
+    moved = compile_dhcp(
+        (replace(cluster, hosts=(replace(cluster.hosts[0], addresses=(IPv4Address("172.16.0.12"),)),)),)
+    )
     addresses = [told(answers, each).header.yiaddr for each in (table, moved, table)]
     assert addresses == ["172.16.0.11", "172.16.0.12", "172.16.0.11"]
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from appliance.boot.loaders import KNOWN_LOADERS
-from appliance.dhcp.clients import ARCHITECTURES, identify
+from appliance.dhcp.clients import identify
 from appliance.events import Client
 
 PXE = b"PXEClient:Arch:00007:UNDI:003000"
@@ -31,18 +30,12 @@ def test_code_of_option_93_names_the_architecture(code: int, name: str) -> None:
     assert identify(b"PXEClient", code.to_bytes(2, "big"), b"", None).arch == name
 
 
-@pytest.mark.parametrize("code", [7, 8, 9, 0x10])
-def test_every_x64_code_boots_the_same_loader(code: int) -> None:
-    assert identify(b"PXEClient", code.to_bytes(2, "big"), b"", None).loader == "efi/ipxe.efi"
-
-
 def test_first_known_code_of_several_counts() -> None:
     assert identify(b"PXEClient", b"\x77\x77\x00\x07\x00\x00", b"", None).arch == "x64-uefi"
 
 
 def test_unknown_code_is_named_by_its_number() -> None:
-    asker = identify(b"PXEClient", b"\x77\x77", b"", None)
-    assert (asker.arch, asker.loader) == ("arch-30583", None)
+    assert identify(b"PXEClient", b"\x77\x77", b"", None).arch == "arch-30583"
 
 
 def test_vendor_class_tells_the_architecture_where_option_93_is_missing() -> None:
@@ -79,14 +72,10 @@ def test_ipxe_that_lists_no_features_is_taken_to_fetch_http() -> None:
 
 
 @pytest.mark.parametrize("features", [TFTP_FEATURE, b"\x13\x01\x00" + TFTP_FEATURE])
-def test_ipxe_without_http_is_given_a_loader_as_firmware_is(features: bytes) -> None:
-    asker = identify(PXE, b"\0\7", b"iPXE", features)
-    assert (asker.client, asker.loader) == (Client.PXE, "efi/ipxe.efi")
+def test_ipxe_without_http_is_treated_as_firmware(features: bytes) -> None:
+    profile = identify(PXE, b"\0\7", b"iPXE", features)
+    assert (profile.client, profile.arch) == (Client.PXE, "x64-uefi")
 
 
 def test_option_175_that_is_cut_off_still_means_ipxe() -> None:
     assert identify(PXE, b"\0\7", b"", b"\x13\x05").client is Client.IPXE
-
-
-def test_every_loader_of_the_table_is_one_that_packages_have() -> None:
-    assert {arch.loader for arch in ARCHITECTURES.values()} - {None} <= KNOWN_LOADERS

@@ -1,7 +1,7 @@
 """What hosts are told, as scapy reads it."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
@@ -127,7 +127,7 @@ def test_architecture_without_a_loader_gets_its_address_and_no_boot_file() -> No
 
 def test_first_file_keeps_a_mac_that_two_claim() -> None:
     one, other = reference_cluster(), reference_cluster()
-    moved = replace(other, hosts=(replace(other.hosts[0], address=IPv4Address("172.16.0.12")),))
+    moved = replace(other, hosts=(replace(other.hosts[0], addresses=(IPv4Address("172.16.0.12"),)),))
     table = compile_dhcp((one, moved))
     assert read(ask(table, request("discover")).payload).header.yiaddr == "172.16.0.11"
 
@@ -143,3 +143,18 @@ def test_templates_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_template_used_again_is_the_same_reply() -> None:
     table = compile_dhcp((reference_cluster(),))
     assert ask(table, request("discover", *FIRMWARE)) == ask(table, request("discover", *FIRMWARE))
+
+
+def test_host_of_both_families_is_given_its_ipv4_address() -> None:
+    cluster = reference_cluster()
+    host = replace(cluster.hosts[0], addresses=(IPv6Address("2001:db8::11"), *cluster.hosts[0].addresses))
+    networks = (Network(IPv6Network("2001:db8::/64"), cluster.address), *cluster.networks)
+    table = compile_dhcp((replace(cluster, networks=networks, hosts=(host,)),))
+    assert read(ask(table, request("discover")).payload).header.yiaddr == "172.16.0.11"
+
+
+def test_host_without_an_ipv4_address_cannot_be_compiled() -> None:
+    cluster = reference_cluster()
+    host = replace(cluster.hosts[0], addresses=(IPv6Address("2001:db8::11"),))
+    with pytest.raises(ValueError, match="is outside every IPv4 network"):
+        compile_dhcp((replace(cluster, hosts=(host,)),))

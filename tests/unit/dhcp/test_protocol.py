@@ -341,7 +341,7 @@ def test_relay_may_stand_in_as_the_server(table: DhcpTable) -> None:
 def test_second_cluster_in_the_same_process_is_answered_too() -> None:
     other = reference_cluster()
     network = replace(other.networks[0], cidr=IPv4Network("192.0.2.0/24"), server=IPv4Address("192.0.2.5"))
-    host = replace(other.hosts[0], address=IPv4Address("192.0.2.11"), macs=(MacAddress.parse(STRANGER_MAC),))
+    host = replace(other.hosts[0], addresses=(IPv4Address("192.0.2.11"),), macs=(MacAddress.parse(STRANGER_MAC),))
     both = compile_dhcp((reference_cluster(), replace(other, networks=(network,), hosts=(host,))))
     reply = ask(both, request("discover", mac=STRANGER_MAC), arrival("192.0.2.5"))
     assert read(reply.payload)["server_id"] == "192.0.2.5"
@@ -550,7 +550,7 @@ def test_mode_off_is_silent_to_its_hosts() -> None:
 def test_network_whose_dhcp_is_off_is_somebody_elses_beside_one_that_is_served() -> None:
     other = reference_cluster(dhcp=DhcpMode.OFF)
     network = replace(other.networks[0], cidr=IPv4Network("192.0.2.0/24"), server=IPv4Address("192.0.2.5"))
-    host = replace(other.hosts[0], address=IPv4Address("192.0.2.11"), macs=(MacAddress.parse(W9_MAC),))
+    host = replace(other.hosts[0], addresses=(IPv4Address("192.0.2.11"),), macs=(MacAddress.parse(W9_MAC),))
     both = compile_dhcp((reference_cluster(), replace(other, networks=(network,), hosts=(host,))))
     assert silence(both, request("discover", mac=STRANGER_MAC), arrival("192.0.2.5")).why == "other-network"
     assert silence(both, request("discover", mac=W9_MAC), arrival("192.0.2.5")).why == "mode-off"

@@ -36,7 +36,7 @@ def port() -> int:
 def loopback_cluster(port: int, mode: DhcpMode = DhcpMode.FULL) -> Cluster:
     cluster = reference_cluster(dhcp=mode)
     network = replace(cluster.networks[0], cidr=IPv4Network("127.16.0.0/24"), server=IPv4Address("127.16.0.101"))
-    host = replace(cluster.hosts[0], address=IPv4Address("127.16.0.11"))
+    host = replace(cluster.hosts[0], addresses=(IPv4Address("127.16.0.11"),))
     listen = replace(cluster.listen, dhcp_port=port)
     return replace(cluster, networks=(network,), hosts=(host,), listen=listen)
 
@@ -129,7 +129,7 @@ async def test_reload_changes_the_next_answer(port: int, relay: socket.socket) -
     server = DhcpServer(lambda: tables[-1], {}, cluster.listen, lambda _event: None)
     task = asyncio.create_task(server.run())
     relay.bind((RELAY, port))
-    moved = replace(cluster, hosts=(replace(cluster.hosts[0], address=IPv4Address("127.16.0.12")),))
+    moved = replace(cluster, hosts=(replace(cluster.hosts[0], addresses=(IPv4Address("127.16.0.12"),)),))
     tables.append(compile_dhcp((moved,)))
     reply, _ = await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
     task.cancel()

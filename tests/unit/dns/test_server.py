@@ -27,7 +27,7 @@ from tests.dns_upstream import Upstream, address_of, running
 
 def node_on_loopback() -> Cluster:
     cluster = reference_cluster()
-    return replace(cluster, hosts=(replace(cluster.hosts[1], address=IPv4Address(LOOPBACK)), *cluster.hosts[2:]))
+    return replace(cluster, hosts=(replace(cluster.hosts[1], addresses=(IPv4Address(LOOPBACK),)), *cluster.hosts[2:]))
 
 
 async def test_answers_over_udp() -> None:

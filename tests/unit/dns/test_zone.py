@@ -9,8 +9,8 @@ import pytest
 from appliance.dns.contents import local_zones, zones_of
 from appliance.dns.reverse import classless_apex, reverse_apexes
 from appliance.dns.zone import Zone
-from appliance.model import Cluster, NameServer, Record, Release, Role
-from tests.clusters import host, reference_cluster
+from appliance.model import Cluster, NameServer, Network, Record, Release, Role
+from tests.clusters import APPLIANCE, host, reference_cluster
 from tests.dns_cases import rich_cluster
 
 REVERSE = "0.16.172.in-addr.arpa"
@@ -179,5 +179,5 @@ def test_name_of_a_zone_of_ours_exists_in_the_local_zone_above() -> None:
 
 
 def test_networks_of_ipv6_have_zones_even_without_hosts() -> None:
-    found = zones(reference_cluster(networks6=(IPv6Network("fd00:16::/64"),)))
+    found = zones(reference_cluster(networks=(Network(IPv6Network("fd00:16::/64"), APPLIANCE),)))
     assert "0.0.0.0.0.0.0.0.6.1.0.0.0.0.d.f.ip6.arpa" in found

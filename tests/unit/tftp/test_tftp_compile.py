@@ -77,6 +77,6 @@ def test_second_clusters_hosts_get_its_own_files(tmp_path: Path) -> None:
         (tmp_path / name / "tftp" / "loader").write_text(name)
     first, second = (reference_cluster(tmp_path / name) for name in ("a", "b"))
     network = replace(second.networks[0], cidr=IPv4Network("192.0.2.0/24"))
-    host = replace(second.hosts[0], address=IPv4Address("192.0.2.10"))
+    host = replace(second.hosts[0], addresses=(IPv4Address("192.0.2.10"),))
     table = compile_tftp((first, replace(second, networks=(network,), hosts=(host,))))
     assert table.client("192.0.2.10")[1].files["loader"] == tmp_path / "b" / "tftp" / "loader"

@@ -44,7 +44,7 @@ class Running:
         network: Network = replace(cluster.networks[0], mtu=mtu)
         if host:
             network = replace(network, cidr=IPv4Network("127.0.0.0/8"))
-            cluster = replace(cluster, hosts=(replace(cluster.hosts[0], address=IPv4Address(host)),))
+            cluster = replace(cluster, hosts=(replace(cluster.hosts[0], addresses=(IPv4Address(host),)),))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]

@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from appliance.events import WaitEnded, WebKind
 from appliance.install import guard
 from appliance.install.lifecycle import Installation, Order, Stage
-from appliance.model import Install
+from appliance.model import Install, Network
 from appliance.web.answers import (
     NO_FINDINGS,
     BeginFirst,
@@ -74,11 +75,11 @@ def error(judgement: Judgement) -> ErrorResponse:
 
 def with_install(address: str, install: Install) -> WebTable:
     """Return the table with the host at *address* as if cluster.yaml said that *install*."""
-    known = TABLE.hosts[address]
+    known = TABLE.hosts[ip_address(address)]
     changed = replace(known, host=replace(known.host, install=install))
     return replace(
         TABLE,
-        hosts={**TABLE.hosts, address: changed},
+        hosts={**TABLE.hosts, ip_address(address): changed},
         hosts_by_mac={**TABLE.hosts_by_mac, **{mac.hyphenated: changed for mac in known.host.macs}},
     )
 
@@ -340,7 +341,7 @@ def test_other_name_may_be_a_boot_loader() -> None:
 def test_host_of_the_second_cluster_gets_its_own_clusters_files_first() -> None:
     second = reference_cluster(
         name="other",
-        hosts=(replace(CLUSTER.hosts[1], address=CLUSTER.hosts[1].address + 100),),
+        hosts=(replace(CLUSTER.hosts[1], addresses=(CLUSTER.hosts[1].address + 100,)),),
     )
     answer = judged("/anything.img", "172.16.0.121", table=compile_web((CLUSTER, second)))
     assert isinstance(answer, SendFile)
@@ -401,3 +402,23 @@ def test_error_of_a_head_has_the_length_and_no_body() -> None:
 
 def test_method_that_is_not_served_is_told_which_are() -> None:
     assert http_response(ErrorResponse(405, "no"), "PUT").headers["Allow"] == "GET, HEAD"
+
+
+def test_host_is_known_by_each_of_its_addresses_in_any_spelling() -> None:
+    host = replace(CLUSTER.hosts[1], addresses=(*CLUSTER.hosts[1].addresses, IPv6Address("2001:db8::21")))
+    table = compile_web((replace(CLUSTER, hosts=(host,)),))
+    known = table.host(M1)
+    assert known is not None
+    assert [table.host(client) for client in ("2001:db8::21", "2001:DB8:0::21", f"::ffff:{M1}")] == [known] * 3
+
+
+@pytest.mark.parametrize("client", ["", "nonsense", "2001:db8::99", STRANGER])
+def test_client_with_another_address_is_a_stranger(client: str) -> None:
+    assert TABLE.host(client) is None
+    assert TABLE.stranger(client)[0] is TABLE.sites[0]
+
+
+def test_stranger_in_an_ipv6_network_gets_that_clusters_menu() -> None:
+    second = replace(CLUSTER, name="second", networks=(Network(IPv6Network("2001:db8:2::/64"), CLUSTER.address),))
+    table = compile_web((CLUSTER, replace(second, hosts=())))
+    assert table.stranger("2001:db8:2::7")[0].name == "second"

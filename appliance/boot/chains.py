@@ -1,0 +1,146 @@
+"""What a machine loads next: which loader, which script, then the kernel or its own disk.
+
+The one rule: a chain is data, the steps from the program that runs now to the
+installer or the disk, and one function chooses it, `chain`. DHCP sends the first
+step; the iPXE scripts are the other steps as text; `validate` and the demonstration
+check that the loaders exist.
+
+    firmware, by PXE or UEFI HTTP Boot → loader → pxeboot.ipxe → the host's script → kernel, initramfs
+    an installed host                  → its disk: at once (no boot file), or through pxeboot.ipxe
+
+How a chain is added:
+
+- Another loader (a signed shim, or GRUB for firmware without a build of iPXE) is a row
+  of `_LOADERS` if it is the only one for its firmware, and a branch of `chain` if the
+  operator chooses it. A shim fetches its second stage from its own directory, so its
+  chain has two LOADER steps, and both names belong in `loaders.py`. GRUB reads grub.cfg
+  and does not ask DHCP again: its SCRIPT step has another URL (`urls.py`), and a module
+  beside `ipxe.py` makes the text.
+- Another way to install (agent-based, bootstrap in place) differs after the script only.
+  It is a branch of `installer`, which chooses kernel, initramfs and further images.
+- Another way to start the disk is a row of `DISK`.
+
+Whether a host may install is decided in `install/lifecycle.py`, and passed as *starts_disk*.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from appliance.boot import urls
+from appliance.boot.architectures import Architecture, Firmware
+from appliance.events import Client
+from appliance.model import Arch, Cluster, Host, LocalBoot
+
+
+class Kind(StrEnum):
+    """What a step loads."""
+
+    LOADER = "loader"  # a program that firmware starts
+    SCRIPT = "script"
+    KERNEL = "kernel"
+    INITRAMFS = "initramfs"
+    DISK = "disk"  # nothing more from the network
+
+
+class Step(NamedTuple):
+    """One thing that a machine loads. A tuple, because DHCP makes a chain for each new kind of reply."""
+
+    kind: Kind
+    target: str = ""  # a URL, or a path for TFTP; "" for the disk
+
+
+@dataclass(frozen=True, slots=True)
+class DiskBoot:
+    """How an installed machine is sent to its own disk."""
+
+    # Without one, DHCP assigns an address only, and firmware goes on to its next boot entry. PXE firmware gets a boot
+    # menu too, whose one entry is the disk (option 43, dhcp/templates.py), because it would keep asking otherwise.
+    has_boot_file: bool
+    script: str  # template in ipxe/; without a boot file, only a person who types `chain` at a console gets it
+
+
+DISK: Mapping[LocalBoot, DiskBoot] = MappingProxyType(
+    {
+        LocalBoot.NO_OFFER: DiskBoot(False, "local-exit"),
+        LocalBoot.EXIT: DiskBoot(True, "local-exit"),
+        LocalBoot.SANBOOT: DiskBoot(True, "local-sanboot"),
+    }
+)
+
+# The build of iPXE for each firmware and processor. On ARM it is snponly, which drives the network card through the
+# firmware: iPXE has few drivers for the cards of such machines.
+_LOADERS: Mapping[tuple[Firmware, str], str] = MappingProxyType(
+    {
+        (Firmware.UEFI, "x86_64"): "efi/ipxe.efi",
+        (Firmware.BIOS, "x86_64"): "undionly.kpxe",
+        (Firmware.UEFI, "i386"): "i386-efi/ipxe.efi",
+        (Firmware.UEFI, "aarch64"): "arm64-efi/snponly.efi",
+    }
+)
+
+
+def chain(
+    cluster: Cluster, host: Host, client: Client, architecture: Architecture, *, starts_disk: bool
+) -> tuple[Step, ...]:
+    """Return what *host* loads from now on, while *client* runs on *architecture*.
+
+    *starts_disk* is whether it is to boot from its disk instead of installing. The
+    chain of an operating system is empty.
+    """
+    if client is Client.OS:
+        return ()
+    if starts_disk and not DISK[host.local_boot].has_boot_file:
+        return (Step(Kind.DISK),)
+    base = urls.base_url(cluster, host.address)
+    scripts = (Step(Kind.SCRIPT, urls.menu_url(base)),)
+    rest = (*scripts, Step(Kind.DISK)) if starts_disk else (*scripts, *installer(cluster, host, base))
+    if client is Client.IPXE:
+        return rest
+    loader = host.loader or default_loader(client, architecture, host.arch)
+    if loader is None:
+        # There is no loader for this firmware: it gets its address, and goes on to its next boot entry.
+        return (Step(Kind.DISK),)
+    return (Step(Kind.LOADER, urls.loader_url(base, loader) if client is Client.HTTP else loader), *rest)
+
+
+def boot_file(steps: tuple[Step, ...]) -> str:
+    """Return the boot file that DHCP sends for *steps*: a path for TFTP or a URL; "" for none."""
+    return steps[0].target if steps else ""
+
+
+def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
+    """Return what *host* loads after the menu until its installer runs.
+
+    *base* is the web server's URL. Where cluster.yaml has no images for the host's
+    architecture, that is its script alone.
+    """
+    script = Step(Kind.SCRIPT, urls.script_url(base, host.macs[0]))
+    images = cluster.images.get(host.arch)
+    if images is None:
+        return (script,)
+    return (
+        script,
+        Step(Kind.KERNEL, urls.image_url(base, images.kernel.name)),
+        Step(Kind.INITRAMFS, urls.image_url(base, images.initramfs.name)),
+    )
+
+
+def default_loader(client: Client, architecture: Architecture, arch: Arch) -> str | None:
+    """Return the path of the loader for a host of *arch* without a `loader` in cluster.yaml; None if nothing fits."""
+    firmware, processor = architecture.firmware, architecture.processor
+    if arch is Arch.AARCH64 and firmware in (Firmware.UNSTATED, Firmware.BIOS):
+        # A Raspberry Pi sends 0, BIOS (raspberrypi/firmware #1928), although no ARM machine has a BIOS.
+        firmware, processor = Firmware.UEFI, "aarch64"
+    elif firmware is Firmware.UNSTATED:
+        # No option 93 and no Arch in the vendor class: ROMs from before both are BIOS ROMs. Only UEFI has HTTP Boot.
+        firmware, processor = (Firmware.UEFI if client is Client.HTTP else Firmware.BIOS), "x86_64"
+    return _LOADERS.get((firmware, processor))
+
+
+def usual_loaders(arch: Arch) -> tuple[str, ...]:
+    """Return the loaders for the usual firmware of *arch* machines."""
+    # Not that of a 32-bit UEFI: it is rare, Debian has no package of it, and a warning would be wrong on most sites.
+    return tuple(loader for (_, processor), loader in _LOADERS.items() if processor == arch.value)

@@ -1,0 +1,114 @@
+"""Every URL and path that a machine is given, and the names that they are made of.
+
+The one rule: the address and port in a URL are those of the endpoint that the client
+reaches, so that DHCP and every script lead to the same server.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from appliance.boot.loaders import KNOWN_LOADERS
+from appliance.model import Address, Cluster, Endpoint, MacAddress, Role
+
+HTTP_PORT = 80
+
+MENU = "pxeboot.ipxe"  # the first script of every machine: a host's own, or the menu for an unknown one
+AUTOEXEC = "autoexec.ipxe"  # iPXE looks for this beside its own binary, by TFTP or HTTP, and runs it
+SCRIPTS = "ipxe"  # directory of the hosts' own scripts, each named by a MAC address
+IGNITION = "ignition"  # directory of the Ignition files, each below a token
+IGNITION_FILES = tuple(dict.fromkeys(role.ignition for role in Role))
+SCRIPT_SUFFIX = ".ipxe"
+
+# Directories at / that the web server uses itself, so that no image can be there.
+RESERVED_DIRECTORIES = frozenset(
+    {SCRIPTS, IGNITION, *(name.partition("/")[0] for name in KNOWN_LOADERS if "/" in name)}
+)
+# Names at / that the web server uses itself. An image named as a loader would be served in the loader's place.
+RESERVED_NAMES = frozenset({MENU, AUTOEXEC, *IGNITION_FILES, *(name for name in KNOWN_LOADERS if "/" not in name)})
+
+# The forms of iPXE: EFI programs, images for BIOS network boot, and an image in the form of a Linux kernel.
+_LOADER_SUFFIXES = (".efi", ".pxe", ".kpxe", ".kkpxe", ".lkrn")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether the web server uses /*name* itself, so that no image can have that name."""
+    top, slash, _ = name.partition("/")
+    return name in RESERVED_NAMES or bool(slash and top in RESERVED_DIRECTORIES) or is_autoexec(name)
+
+
+def is_autoexec(path: str) -> bool:
+    """Whether *path* is the script that iPXE looks for in the directory of its own binary, whichever that is."""
+    return path.rpartition("/")[2] == AUTOEXEC
+
+
+def is_script_path(path: str) -> bool:
+    """Whether *path* names an iPXE script. iPXE fetches scripts by TFTP too, so not every such file is a loader."""
+    return path.lower().endswith(SCRIPT_SUFFIX)
+
+
+def is_loader_path(path: str) -> bool:
+    """Whether *path* names a program that firmware starts."""
+    return path.lower().endswith(_LOADER_SUFFIXES) and not is_script_path(path)
+
+
+def endpoint_of(server: Address, endpoints: Sequence[Endpoint]) -> Endpoint | None:
+    """Return the endpoint that accepts connections to the address *server*, or None.
+
+    It is the first that has this address, or the wildcard address of its family.
+    """
+    # A socket on [::] accepts no IPv4 connections (IPV6_V6ONLY, sockets.py): each wildcard serves one family.
+    return next(
+        (
+            endpoint
+            for endpoint in endpoints
+            if endpoint.address == server
+            or (endpoint.address.is_unspecified and endpoint.address.version == server.version)
+        ),
+        None,
+    )
+
+
+def server_url(server: Address, endpoints: Sequence[Endpoint]) -> str:
+    """Return the URL of the web server at the address *server*, which listens on *endpoints*; without a final slash."""
+    endpoint = endpoint_of(server, endpoints)
+    if endpoint is None and endpoints:
+        # We do not listen there. Something else may forward the address to us, as a container's published port does,
+        # and then most likely from the same port. `validate` warns about it.
+        endpoint = endpoints[0]
+    port = endpoint.port if endpoint is not None else HTTP_PORT
+    host = f"[{server}]" if server.version == 6 else str(server)
+    return f"http://{host}" if port == HTTP_PORT else f"http://{host}:{port}"
+
+
+def base_url(cluster: Cluster, client: Address | None = None) -> str:
+    """Return the URL of the appliance's web server as *client* reaches it; without a final slash.
+
+    A client outside every machine network, or None, gets the appliance's own address.
+    """
+    network = cluster.network_of(client) if client is not None else None
+    return server_url(network.server if network is not None else cluster.address, cluster.listen.http)
+
+
+def menu_url(base: str) -> str:
+    """Return the URL of the first script of every machine."""
+    return f"{base}/{MENU}"
+
+
+def script_url(base: str, mac: MacAddress) -> str:
+    """Return the URL of the script of the host with *mac*; only that host may fetch it."""
+    return f"{base}/{SCRIPTS}/{mac.hyphenated}{SCRIPT_SUFFIX}"
+
+
+def loader_url(base: str, loader: str) -> str:
+    """Return the URL of the boot file *loader*, for UEFI HTTP Boot."""
+    return f"{base}/{loader}"
+
+
+def image_url(base: str, name: str) -> str:
+    """Return the URL of the image *name*."""
+    return f"{base}/{quote(name)}"
+
+
+def ignition_url(base: str, token: str, role: Role) -> str:
+    """Return the URL of the Ignition file of *role* for the installation with *token*."""
+    return f"{base}/{IGNITION}/{token}/{role.ignition}"

@@ -1,0 +1,48 @@
+"""The codes of option 93, and which RHCOS runs where."""
+
+import pytest
+
+from appliance.boot.architectures import ARCHITECTURES, UNSTATED, Firmware, architecture_of
+from appliance.model import Arch
+
+
+@pytest.mark.parametrize("code", [6, 7, 8, 9, 0x0F, 0x10, 0x11])
+def test_x86_uefi_runs_the_rhcos_of_x86_64(code: int) -> None:
+    found = architecture_of((code,))
+    assert (found.firmware, found.arch) == (Firmware.UEFI, Arch.X86_64)
+
+
+@pytest.mark.parametrize("code", [0x0B, 0x13])
+def test_arm64_uefi_runs_the_rhcos_of_aarch64(code: int) -> None:
+    found = architecture_of((code,))
+    assert (found.firmware, found.arch) == (Firmware.UEFI, Arch.AARCH64)
+
+
+@pytest.mark.parametrize("code", [0x00, 0x14])
+def test_bios_runs_the_rhcos_of_x86_64(code: int) -> None:
+    found = architecture_of((code,))
+    assert (found.firmware, found.arch) == (Firmware.BIOS, Arch.X86_64)
+
+
+@pytest.mark.parametrize("code", [0x02, 0x0A, 0x0E, 0x16, 0x1B, 0x1F, 0x27, 0x7777])
+def test_other_architectures_run_no_rhcos_that_is_installed_here(code: int) -> None:
+    assert architecture_of((code,)).arch is None
+
+
+def test_first_known_code_counts() -> None:
+    assert architecture_of((0x7777, 7, 0)).name == "x64-uefi"
+
+
+def test_unknown_code_is_named_by_its_number() -> None:
+    assert architecture_of((0x7777, 0x7778)).name == "arch-30583"
+
+
+def test_no_code_is_said_as_such() -> None:
+    assert architecture_of(()) is UNSTATED
+
+
+def test_http_boot_and_pxe_of_one_machine_are_one_firmware() -> None:
+    by_name = {each.name: each for each in ARCHITECTURES.values()}
+    pairs = [(each, by_name[f"{name}-http"]) for name, each in by_name.items() if f"{name}-http" in by_name]
+    assert len(pairs) >= 8
+    assert all((pxe.firmware, pxe.processor) == (http.firmware, http.processor) for pxe, http in pairs)

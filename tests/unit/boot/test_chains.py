@@ -1,0 +1,116 @@
+"""What a machine loads next, from each program to the installer or the disk."""
+
+from dataclasses import replace
+
+import pytest
+
+from appliance.boot import ipxe
+from appliance.boot.architectures import ARCHITECTURES, UNSTATED, Architecture, architecture_of
+from appliance.boot.chains import Kind, Step, boot_file, chain, default_loader, installer, usual_loaders
+from appliance.boot.loaders import KNOWN_LOADERS
+from appliance.events import Client
+from appliance.model import Arch, Cluster, Host, LocalBoot
+from tests.clusters import reference_cluster
+
+BASE = "http://172.16.0.101"
+BIOS, X64, ARM64, RISCV = map(architecture_of, ((0,), (7,), (0x0B,), (0x1B,)))
+SCRIPTS = [Step(Kind.SCRIPT, f"{BASE}/pxeboot.ipxe"), Step(Kind.SCRIPT, f"{BASE}/ipxe/00-50-56-96-11-c2.ipxe")]
+
+
+def parts(**changes: object) -> tuple[Cluster, Host]:
+    cluster = reference_cluster()
+    return cluster, replace(cluster.hosts[0], **changes)  # type: ignore[arg-type]
+
+
+def kinds(steps: tuple[Step, ...]) -> list[Kind]:
+    return [step.kind for step in steps]
+
+
+def test_firmware_loads_loader_scripts_kernel_and_initramfs() -> None:
+    steps = chain(*parts(), Client.PXE, X64, starts_disk=False)
+    assert kinds(steps) == [Kind.LOADER, Kind.SCRIPT, Kind.SCRIPT, Kind.KERNEL, Kind.INITRAMFS]
+    assert list(steps[:3]) == [Step(Kind.LOADER, "efi/ipxe.efi"), *SCRIPTS]
+
+
+def test_ipxe_goes_on_where_its_loader_was() -> None:
+    of_firmware = chain(*parts(), Client.PXE, X64, starts_disk=False)
+    assert chain(*parts(), Client.IPXE, X64, starts_disk=False) == of_firmware[1:]
+
+
+def test_http_boot_has_the_loader_as_a_url() -> None:
+    steps = chain(*parts(), Client.HTTP, X64, starts_disk=False)
+    assert steps[0] == Step(Kind.LOADER, f"{BASE}/efi/ipxe.efi")
+
+
+def test_operating_system_loads_nothing() -> None:
+    assert chain(*parts(), Client.OS, UNSTATED, starts_disk=False) == ()
+
+
+@pytest.mark.parametrize("code", [7, 8, 9, 0x10])
+def test_every_x64_code_boots_the_same_loader(code: int) -> None:
+    assert default_loader(Client.PXE, architecture_of((code,)), Arch.X86_64) == "efi/ipxe.efi"
+
+
+@pytest.mark.parametrize(
+    ("client", "architecture", "arch", "loader"),
+    [
+        (Client.PXE, BIOS, Arch.X86_64, "undionly.kpxe"),
+        (Client.PXE, UNSTATED, Arch.X86_64, "undionly.kpxe"),
+        (Client.HTTP, UNSTATED, Arch.X86_64, "efi/ipxe.efi"),
+        (Client.PXE, ARM64, Arch.AARCH64, "arm64-efi/snponly.efi"),
+        (Client.PXE, BIOS, Arch.AARCH64, "arm64-efi/snponly.efi"),
+        (Client.PXE, UNSTATED, Arch.AARCH64, "arm64-efi/snponly.efi"),
+        (Client.PXE, architecture_of((6,)), Arch.X86_64, "i386-efi/ipxe.efi"),
+        (Client.PXE, RISCV, Arch.X86_64, None),
+        (Client.PXE, architecture_of((0x7777,)), Arch.X86_64, None),
+    ],
+)
+def test_loader_is_chosen_by_firmware_and_the_hosts_architecture(
+    client: Client, architecture: Architecture, arch: Arch, loader: str | None
+) -> None:
+    assert default_loader(client, architecture, arch) == loader
+
+
+def test_hosts_own_loader_goes_before_the_firmwares() -> None:
+    for architecture in (BIOS, X64, RISCV):
+        steps = chain(*parts(loader="efi/snponly.efi"), Client.PXE, architecture, starts_disk=False)
+        assert boot_file(steps) == "efi/snponly.efi"
+
+
+def test_firmware_that_nothing_is_built_for_goes_on_to_its_disk() -> None:
+    steps = chain(*parts(), Client.PXE, RISCV, starts_disk=False)
+    assert (steps, boot_file(steps)) == ((Step(Kind.DISK),), "")
+
+
+@pytest.mark.parametrize("client", [Client.PXE, Client.HTTP, Client.IPXE])
+def test_installed_host_is_offered_nothing_unless_it_says_otherwise(client: Client) -> None:
+    assert chain(*parts(), client, X64, starts_disk=True) == (Step(Kind.DISK),)
+
+
+@pytest.mark.parametrize("how", [LocalBoot.EXIT, LocalBoot.SANBOOT])
+def test_installed_host_that_starts_its_disk_by_script_loads_up_to_that(how: LocalBoot) -> None:
+    steps = chain(*parts(local_boot=how), Client.PXE, X64, starts_disk=True)
+    assert steps == (Step(Kind.LOADER, "efi/ipxe.efi"), SCRIPTS[0], Step(Kind.DISK))
+
+
+def test_every_loader_of_a_chain_is_one_that_packages_have() -> None:
+    loaders = {default_loader(Client.PXE, each, arch) for each in ARCHITECTURES.values() for arch in Arch}
+    assert loaders - {None} <= KNOWN_LOADERS
+
+
+def test_usual_loaders_are_those_that_most_firmware_asks_for() -> None:
+    assert usual_loaders(Arch.X86_64) == ("efi/ipxe.efi", "undionly.kpxe")
+    assert usual_loaders(Arch.AARCH64) == ("arm64-efi/snponly.efi",)
+
+
+def test_scripts_lead_along_the_chain() -> None:
+    """Each script names the step behind it, so that the data and the text say the same."""
+    cluster, host = parts()
+    script, kernel, initramfs = installer(cluster, host, BASE)
+    assert f"chain --replace --autofree {script.target} " in ipxe.host_menu(cluster, host)
+    assert f"\nkernel {kernel.target} " in ipxe.install_script(cluster, host)
+    assert f"\ninitrd {initramfs.target} " in ipxe.install_script(cluster, host)
+
+
+def test_host_whose_architecture_has_no_images_has_no_kernel_to_load() -> None:
+    assert kinds(installer(*parts(arch=Arch.AARCH64), BASE)) == [Kind.SCRIPT]
