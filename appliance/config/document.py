@@ -5,12 +5,16 @@ YAML 1.1 turns the bare MAC 52:54:00:12:34:56 into 41135085296, 4.10 into 4.1 an
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from appliance.errors import Problem
 
 _USUAL_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+T = TypeVar("T")
+V_co = TypeVar("V_co", covariant=True)
 
 Path_: TypeAlias = tuple[str | int, ...]
 Value: TypeAlias = "str | Block | Items | None"
@@ -34,6 +38,11 @@ class Items(list["Value"]):
         self.line = line
         self.lines: list[int] = []
         self.weight = 1
+
+
+# Takes the place of a list's entry that cannot be read, so that the entries after it keep their numbers.
+# To a section it is an empty mapping, to a single value nothing at all.
+UNREADABLE = Block(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,54 @@ class Document:
         for part in path:
             here = _child(here, part)
         return here
+
+    def has(self, *path: str | int) -> bool:
+        """Whether the file has a value at *path*, readable or not."""
+        return self.value_at(path) is not None
+
+    def here(self, *path: str | int) -> "Placed[None]":
+        """Return the place *path*, whatever its value."""
+        return Placed(None, path, self)
+
+    def at(self, value: T | None, *path: str | int, owner: str = "") -> "Placed[T] | None":
+        """Return *value* with its place; None where it is None, which says that it is missing or unreadable."""
+        return None if value is None else Placed(value, path, self, owner or spell_path(path))
+
+    def all_at(self, values: Iterable[T | None] | None, *path: str | int, owner: str = "") -> "list[Placed[T]]":
+        """Return each of *values*, less what is unreadable, with its place in the list at *path*.
+
+        Where the file has a single value instead of a list, that is the place.
+        """
+        if values is None:
+            return []
+        is_list = isinstance(self.value_at(path), Items)
+        found = (
+            self.at(value, *path, *((index,) if is_list else ()), owner=owner) for index, value in enumerate(values)
+        )
+        return [placed for placed in found if placed is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(Generic[V_co]):
+    """A value and its place in a file. *owner* says whose it is, for a message about something else."""
+
+    value: V_co
+    path: Path_
+    document: Document
+    owner: str = ""
+
+    def error(self, message: str) -> Problem:
+        """Return a problem at this place."""
+        return Problem(self.document.file, self.document.line_of(self.path), spell_path(self.path), message)
+
+    def warning(self, message: str) -> Problem:
+        """Return a warning at this place."""
+        return Problem(self.document.file, self.document.line_of(self.path), spell_path(self.path), message, True)
+
+    def place(self, seen_from: Document) -> str:
+        """Return where this is, for a message in *seen_from*: its line there, or file and line."""
+        line = self.document.line_of(self.path)
+        return f"line {line}" if seen_from is self.document else f"{self.document.file}:{line}"
 
 
 def _child(here: Value, part: str | int) -> Value:

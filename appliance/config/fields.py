@@ -69,6 +69,11 @@ def _domain(text: str, label_form: re.Pattern[str], wanted: str) -> str:
     return name
 
 
+def full_name(name: str, domain: str) -> str:
+    """Return *name* in *domain*, or as it is when it has dots."""
+    return name if "." in name else f"{name}.{domain}"
+
+
 def parse_label(text: str) -> str:
     """Return the single label that *text* spells, lower case."""
     name = parse_domain(text)

@@ -4,29 +4,14 @@ import difflib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
-from appliance.config.document import Block, Document, Items, Path_, Value, describe, spell_path
-from appliance.config.schema import json_schema, properties_of, schema_at, schema_below
-
-# Keys of install-config.yaml and agent-config.yaml that say nothing to the appliance: told, and passed over.
-FOREIGN = {
-    "pullSecret": "it belongs in install-config.yaml alone; take this secret out of here",
-    "sshKey": "it belongs in install-config.yaml, from where it gets into the Ignition files",
-    **dict.fromkeys(
-        ("compute", "controlPlane", "fips", "publish", "proxy", "additionalTrustBundle", "additionalTrustBundlePolicy",
-         "imageContentSources", "imageDigestSources", "capabilities", "cpuPartitioningMode", "bootstrapInPlace",
-         "featureSet", "credentialsMode"),
-        "it is install-config.yaml's and says nothing to the appliance",
-    ),
-    "kind": "it is agent-config.yaml's and says nothing to the appliance",
-    "rendezvousIP": "it is agent-config.yaml's; here the host whose role is bootstrap does that work",
-    "networking.networkType": "it is install-config.yaml's and says nothing to the appliance",
-}  # fmt: skip
+from appliance.config.document import Block, Document, Items, Path_, Value, describe
+from appliance.config.foreign import is_foreign
+from appliance.config.schema import schema_at
 
 # Keys that people know from elsewhere, and what they are called here.
 ELSEWHERE = {
-    "platform": "apiVIPs and ingressVIPs stand at the top level here",
     "apiVIP": "write apiVIPs",
     "ingressVIP": "write ingressVIPs",
     "ntp": "write additionalNTPSources at the top level",
@@ -82,24 +67,32 @@ def is_misspelled(path: Path_, document: Document) -> bool:
 
 
 def unread_keys(document: Document) -> Iterator[Path_]:
-    """Yield the place of each unknown key with nothing behind it: validation is handed values alone."""
-    waiting: deque[tuple[Path_, Value, dict[str, Any]]] = deque([((), document.root, json_schema())])
+    """Yield the place of each unknown key without a value: validation is handed values alone."""
+    waiting: deque[tuple[Path_, Value, Path_]] = deque([((), document.root, ())])
     while waiting:
-        path, here, schema = waiting.popleft()
-        parts: list[tuple[str | int, Value]] = []
+        path, here, pattern = waiting.popleft()
         if isinstance(here, Items):
-            parts += enumerate(here)
-        elif isinstance(here, Block) and (known := properties_of(schema)):
-            places = ((*path, key) for key in here.lines if key not in here and key not in known)
-            yield from (place for place in places if spell_path(place) not in FOREIGN)
-            parts += ((key, value) for key, value in here.items() if key in known)
-        deeper = ((part, value) for part, value in parts if isinstance(value, Block | Items))
-        waiting += (((*path, part), value, schema_below(schema, part)) for part, value in deeper)
+            below = (*pattern, 0)
+            waiting += (((*path, i), item, below) for i, item in enumerate(here) if isinstance(item, Block | Items))
+        elif isinstance(here, Block) and (known := _keys_at(pattern)):
+            if len(here) < len(here.lines):
+                places = ((*path, key) for key in here.lines if key not in here and key not in known)
+                yield from (place for place in places if not is_foreign(place))
+            for key, value in here.items():
+                if isinstance(value, Block | Items) and key in known:
+                    waiting.append(((*path, key), value, (*pattern, key)))
 
 
 def known_keys(path: Path_) -> list[str]:
-    """Return the keys that may stand in the mapping at *path*; none where any may."""
-    return list(schema_at(path).get("properties", ()))
+    """Return the keys that the mapping at *path* may have; none where it may have any."""
+    keys = _keys_at(tuple(0 if isinstance(part, int) else part for part in path))
+    return [key for key in keys if not is_foreign((*path, key))]
+
+
+@cache
+def _keys_at(pattern: Path_) -> tuple[str, ...]:
+    """Return the keys of the schema at *pattern*, a path whose indexes are all 0 so that there are few of them."""
+    return tuple(schema_at(pattern).get("properties", ()))
 
 
 def _section_above(path: Path_, document: Document) -> str | None:

@@ -4,13 +4,15 @@ The installer's initramfs sets up the network from the arguments made here, and
 coreos-installer carries them over to the first boot of what it installs.
 """
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from appliance.config import words
+from appliance.config.addresses import Address
 from appliance.config.fields import parse_one_of
+from appliance.config.sections import BaseSection, known, needed
 from appliance.config.spelled import OneOrMany, Spelled
 
 BOND_MODES = ("active-backup", "balance-rr", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
@@ -20,21 +22,21 @@ def _word(*known: str) -> Spelled:
     return Spelled(parse_one_of(known), {"type": "string", "enum": list(known), "examples": [known[0]]})
 
 
-class _Nmstate(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"))
+class _Nmstate(BaseSection, alias_generator=lambda name: name.replace("_", "-")):
+    """A mapping of nmstate's, whose keys have hyphens."""
 
 
 class Address4(_Nmstate):
-    ip: words.Ipv4
+    ip: words.Ipv4 | None = needed()
     """The address."""
-    prefix_length: words.PrefixLength4
+    prefix_length: words.PrefixLength4 | None = needed()
     """How many bits of it name the network."""
 
 
 class Address6(_Nmstate):
-    ip: words.Ipv6
+    ip: words.Ipv6 | None = needed()
     """The address."""
-    prefix_length: words.PrefixLength
+    prefix_length: words.PrefixLength | None = needed()
     """How many bits of it name the network."""
 
 
@@ -59,30 +61,28 @@ class Ipv6(_Nmstate):
 
 
 class Vlan(_Nmstate):
-    base_iface: words.Interface
+    base_iface: words.Interface | None = needed()
     """The interface that carries the VLAN."""
-    id: words.VlanId
+    id: words.VlanId | None = needed()
     """The VLAN's number."""
 
 
 class LinkAggregation(_Nmstate):
-    mode: Annotated[str, _word(*BOND_MODES)]
+    mode: Annotated[str, _word(*BOND_MODES)] | None = needed()
     """The bond's mode."""
-    port: Annotated[tuple[words.Interface, ...], OneOrMany()] = Field(min_length=1)
+    port: Annotated[Annotated[tuple[words.Interface, ...], Field(min_length=1)], OneOrMany()] = needed(tuple)
     """The interfaces that form the bond."""
     options: dict[str, words.BondOption] = Field(default_factory=dict)
     """Further options of the bonding driver, as miimon: 100."""
 
 
 class Interface(_Nmstate):
-    name: words.Interface
+    name: words.Interface | None = needed()
     """The interface's name as the kernel gives it; a VLAN's is <base-iface>.<id> or vlan<id>."""
     type: Annotated[str, _word("ethernet", "bond", "vlan")] = "ethernet"
     """What it is."""
     state: Annotated[str, _word("up")] = "up"
     """Whether it is used; leave out what is not."""
-    mac_address: words.Mac | None = None
-    """Its Ethernet address, for the reader."""
     mtu: words.Mtu | None = None
     """Its MTU, in bytes."""
     ipv4: Ipv4 | None = None
@@ -95,40 +95,36 @@ class Interface(_Nmstate):
     """What a bond is made of."""
 
 
-class Resolver(_Nmstate):
+class NmstateResolver(_Nmstate):
     server: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = ()
     """DNS servers. Default: those of the machine network."""
-    search: Annotated[tuple[words.Domain, ...], OneOrMany()] = ()
-    """Search domains; dracut has no argument for them, so they are not carried over."""
 
 
 class DnsResolver(_Nmstate):
-    config: Resolver = Resolver()
+    config: NmstateResolver = NmstateResolver()
     """The resolver's settings."""
 
 
-class Route(_Nmstate):
-    destination: words.AnyCidr
+class NmstateRoute(_Nmstate):
+    destination: words.AnyCidr | None = needed()
     """The network that the route leads to; 0.0.0.0/0 is the default route."""
-    next_hop_address: words.AnyAddress
+    next_hop_address: words.AnyAddress | None = needed()
     """The router."""
     next_hop_interface: words.Interface | None = None
     """The interface that it is reached by."""
-    metric: words.Metric | None = None
-    """The route's metric; dracut has none, so it is not carried over."""
-    table_id: words.Metric | None = None
+    table_id: words.TableId | None = None
     """The routing table; only the main one, 254, can be set up."""
 
 
 class Routes(_Nmstate):
-    config: tuple[Route, ...] = ()
+    config: tuple[NmstateRoute, ...] = ()
     """The routes."""
 
 
 class NetworkConfig(_Nmstate):
     """A machine's network as nmstate describes it."""
 
-    interfaces: tuple[Interface, ...] = Field(min_length=1)
+    interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)] = needed(tuple)
     """The interfaces to set up."""
     dns_resolver: DnsResolver = DnsResolver()
     """DNS servers."""
@@ -149,7 +145,7 @@ def dracut_arguments(config: NetworkConfig, name: str, dns_servers: tuple[IPv4Ad
         *(f"nameserver={_bracketed(server)}" for server in servers),
         *(_bond_argument(i, i.link_aggregation) for i in config.interfaces if i.type == "bond" and i.link_aggregation),
         *(f"vlan={i.name}:{i.vlan.base_iface}" for i in config.interfaces if i.type == "vlan" and i.vlan),
-        *(_route_argument(route) for route in config.routes.config if route.destination.prefixlen),
+        *(_route_argument(route) for route in config.routes.config if not _is_default(route)),
     )
 
 
@@ -159,7 +155,7 @@ def _ip_arguments(interface: Interface, config: NetworkConfig, name: str) -> lis
     if interface.ipv4 and interface.ipv4.enabled:
         gateway = _default_gateway(interface, config, 4)
         for entry in interface.ipv4.address:
-            mask = IPv4Address((0xFFFFFFFF << (32 - entry.prefix_length)) & 0xFFFFFFFF)
+            mask = IPv4Address((0xFFFFFFFF << (32 - known(entry.prefix_length))) & 0xFFFFFFFF)
             arguments.append(f"ip={entry.ip}::{gateway}:{mask}:{name}:{interface.name}:none{mtu}")
             gateway = ""  # once an interface
         if interface.ipv4.dhcp:
@@ -167,7 +163,7 @@ def _ip_arguments(interface: Interface, config: NetworkConfig, name: str) -> lis
     if interface.ipv6 and interface.ipv6.enabled:
         gateway = _default_gateway(interface, config, 6)
         for entry6 in interface.ipv6.address:
-            address = _bracketed(entry6.ip)
+            address = _bracketed(known(entry6.ip))
             arguments.append(f"ip={address}::{gateway}:{entry6.prefix_length}:{name}:{interface.name}:none{mtu}")
             gateway = ""
         if interface.ipv6.dhcp:
@@ -179,9 +175,10 @@ def _ip_arguments(interface: Interface, config: NetworkConfig, name: str) -> lis
 
 def _default_gateway(interface: Interface, config: NetworkConfig, version: int) -> str:
     for route in config.routes.config:
-        is_default = route.destination.prefixlen == 0 and route.next_hop_address.version == version
-        if is_default and route.next_hop_interface in {None, interface.name}:
-            return _bracketed(route.next_hop_address)
+        router = route.next_hop_address
+        is_for_interface = route.next_hop_interface in {None, interface.name}
+        if router and router.version == version and is_for_interface and _is_default(route):
+            return _bracketed(router)
     return ""
 
 
@@ -191,11 +188,18 @@ def _bond_argument(interface: Interface, bond: LinkAggregation) -> str:
     return f"bond={interface.name}:{','.join(bond.port)}:{options}{mtu}"
 
 
-def _route_argument(route: Route) -> str:
+def _is_default(route: NmstateRoute) -> bool:
+    return route.destination is not None and route.destination.prefixlen == 0
+
+
+def _route_argument(route: NmstateRoute) -> str:
     interface = f":{route.next_hop_interface}" if route.next_hop_interface else ""
-    destination = f"[{route.destination}]" if route.destination.version == 6 else str(route.destination)
-    return f"rd.route={destination}:{_bracketed(route.next_hop_address)}{interface}"
+    network, router = route.destination, route.next_hop_address
+    assert network is not None, "a file without errors has it"
+    assert router is not None, "and this one too"
+    destination = f"[{network}]" if network.version == 6 else str(network)
+    return f"rd.route={destination}:{_bracketed(router)}{interface}"
 
 
-def _bracketed(address: IPv4Address | IPv6Address) -> str:
+def _bracketed(address: Address) -> str:
     return f"[{address}]" if address.version == 6 else str(address)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from appliance.config.document import describe
+from appliance.config.document import UNREADABLE, describe
 
 
 @dataclass(frozen=True, eq=False)  # by identity: typing hashes it, and a schema cannot be
@@ -18,7 +18,9 @@ class Spelled:
     schema: dict[str, Any]
 
     def read(self, value: object) -> object:
-        """Return what *value* spells; raises ValueError."""
+        """Return what *value* spells, and None for UNREADABLE; raises ValueError."""
+        if value is UNREADABLE:
+            return None
         if not isinstance(value, str):
             raise ValueError(f"{describe(value)} stands here; write one value" + _as_example(self.schema))  # noqa: TRY004
         return self.parse(value)

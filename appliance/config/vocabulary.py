@@ -5,65 +5,67 @@ The words are those of install-config.yaml and agent-config.yaml where these hav
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from appliance.config import words
 from appliance.config.networkconfig import NetworkConfig
+from appliance.config.sections import BaseSection, needed
 from appliance.config.spelled import NameAlone, OneOrMany
 from appliance.model import DhcpMode
 
 
-class Section(BaseModel):
-    """A mapping of cluster.yaml: camelCase keys, and no others."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+class Section(BaseSection, alias_generator=to_camel):
+    """A mapping of cluster.yaml, whose keys are in camelCase."""
 
 
 class Metadata(Section):
-    name: words.Label
+    name: words.Label | None = needed()
     """The cluster's name: the label before baseDomain in every name, as api.<name>.<baseDomain>."""
 
 
-class Route(Section):
-    destination: words.Ipv4Cidr
+class RouteEntry(Section):
+    destination: words.Ipv4Cidr | None = needed()
     """The network that the route leads to."""
-    gateway: words.Ipv4
+    gateway: words.Ipv4 | None = needed()
     """The router's address, inside the machine network."""
 
 
-class MachineNetwork(Section):
-    cidr: words.AnyCidr
-    """The network's range. An IPv6 range is used for reverse DNS only; the other keys are for IPv4."""
+class DhcpOptions(Section):
+    """What DHCP tells hosts: in dhcp for every network, in an entry of machineNetwork for that network alone."""
+
     gateway: words.Ipv4 | None = None
-    """The default gateway (DHCP option 3). Default: dhcp.gateway where it lies in this network; else none is told."""
-    server_address: words.Ipv4 | None = None
-    """The appliance's own address as this network's hosts reach it. Default: appliance.address."""
-    dns_servers: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
-    """DNS servers for the hosts (DHCP option 6). Default: the appliance; others must know the cluster's names."""
+    """The default gateway (DHCP option 3). In dhcp it is used by the machine network that contains it."""
     lease_time: words.LeaseSeconds | None = None
-    """As dhcp.leaseTime, for this network."""
+    """How long a lease lasts: seconds, 12h, 7d (default), or infinite."""
     mtu: words.Mtu | None = None
-    """As dhcp.mtu, for this network."""
-    domain: words.Domain | None = None
-    """The domain told by DHCP (option 15). Default: <name>.<baseDomain>."""
+    """The MTU in bytes (DHCP option 26); TFTP blocks are kept below it."""
     search: Annotated[tuple[words.Domain, ...] | None, OneOrMany()] = None
-    """As dhcp.search, for this network."""
+    """Domains in which hosts look up short names (DHCP option 119). Default: only the domain of option 15."""
+    routes: tuple[RouteEntry, ...] | None = None
+    """Classless static routes (DHCP option 121). In dhcp each is used by the machine network of its gateway."""
+
+
+class MachineNetwork(DhcpOptions):
+    cidr: words.AnyCidr | None = needed()
+    """The network's range. An IPv6 range is used for reverse DNS only; the other keys apply to IPv4."""
+    server_address: words.Ipv4 | None = None
+    """The appliance's address as seen from this network. Default: appliance.address."""
+    dns_servers: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
+    """DNS servers for the hosts (DHCP option 6). Default: the appliance. Others must resolve the cluster's names."""
+    domain: words.Domain | None = None
+    """The domain for the hosts (DHCP option 15). Default: <name>.<baseDomain>."""
     ntp: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
-    """As additionalNTPSources, for this network."""
-    routes: tuple[Route, ...] | None = None
-    """As dhcp.routes, for this network."""
+    """Time servers of this network (DHCP option 42). Default: additionalNTPSources."""
 
 
 class ClusterNetwork(Section):
-    cidr: words.AnyCidr
+    cidr: words.AnyCidr | None = needed()
     """The range that pods have their addresses from."""
-    host_prefix: words.PrefixLength | None = None
-    """The prefix length of each node's share. The appliance does not use it."""
 
 
 class Networking(Section):
-    machine_network: tuple[MachineNetwork, ...] = Field(min_length=1)
+    machine_network: Annotated[tuple[MachineNetwork, ...], Field(min_length=1)] = needed(tuple)
     """The networks that the machines are in; one entry each."""
     cluster_network: tuple[ClusterNetwork, ...] = ()
     """The pods' networks; checked against overlap, and otherwise not used."""
@@ -72,22 +74,20 @@ class Networking(Section):
 
 
 class Appliance(Section):
-    address: words.Ipv4
+    address: words.Ipv4 | None = needed()
     """The appliance's own address in the machine network: next-server, and the host in every URL."""
     hostname: words.HostName = "appliance"
     """The appliance's name, in the cluster's domain unless it has dots. It gets an A and a PTR record."""
 
 
 class RootDeviceHints(Section):
-    device_name: words.Disk
+    device_name: words.Disk | None = needed()
     """The disk to install on. Names under /dev/disk/by-id and by-path stay the same when disks change places."""
 
 
 class HostInterface(Section):
-    mac_address: words.Mac
+    mac_address: words.Mac | None = needed()
     """The interface's Ethernet address."""
-    name: words.Interface | None = None
-    """The interface's name, for the reader; networkConfig names interfaces as the kernel does."""
 
 
 class HostDefaults(Section):
@@ -119,15 +119,15 @@ class RoleDefaults(Section):
 
 
 class HostEntry(HostDefaults):
-    hostname: words.HostName
+    hostname: words.HostName | None = needed()
     """The machine's name, in the cluster's domain unless it has dots."""
-    role: words.RoleWord
+    role: words.RoleWord | None = needed()
     """What the machine becomes; infra is installed as worker, and labelled on day two."""
     mac_address: Annotated[tuple[words.Mac, ...], OneOrMany()] = ()
     """The Ethernet address that it boots from, or a list of them with that one first."""
     interfaces: tuple[HostInterface, ...] = ()
     """In place of macAddress, as in agent-config.yaml: the interfaces, the one it boots from first."""
-    address: words.Ipv4
+    address: words.Ipv4 | None = needed()
     """The IPv4 address that DHCP and DNS give it."""
     address_ipv6: words.Ipv6 | None = Field(None, alias="addressIPv6")
     """An IPv6 address for DNS (AAAA and PTR)."""
@@ -136,18 +136,18 @@ class HostEntry(HostDefaults):
 
 
 class NameServerEntry(Section):
-    name: words.HostName
+    name: words.HostName | None = needed()
     """The name server's name, in the zone unless it has dots."""
     address: words.Ipv4 | None = None
     """Its address; needed when its name lies in the zone and is neither the appliance's nor a host's."""
 
 
 class RecordEntry(Section):
-    name: words.RecordName
+    name: words.RecordName | None = needed()
     """The owner: @ for the zone itself, a name in the zone, a full name; for PTR also an address."""
-    type: words.RecordType
+    type: words.RecordType | None = needed()
     """The record's type."""
-    value: words.RecordValue
+    value: words.RecordValue | None = needed()
     """The record's data: an address, a name, a text, `10 mail` for MX, `0 10 389 ldap` for SRV."""
     ttl: words.DnsSeconds | None = None
     """How long it may be cached. Default: dns.ttl."""
@@ -182,22 +182,12 @@ class Dns(Section):
     """Whether reverse zones of networks smaller than /24 are named as RFC 2317 does, for a parent that delegates so."""
 
 
-class Dhcp(Section):
+class Dhcp(DhcpOptions):
     mode: words.DhcpWord = DhcpMode.FULL
     """full: addresses and boot files; proxy: boot files only, beside another DHCP server; off: neither."""
-    gateway: words.Ipv4 | None = None
-    """The default gateway of the machine network that it lies in (option 3)."""
-    lease_time: words.LeaseSeconds = 7 * 86400
-    """How long an address is given for: seconds, 12h, 7d (default), or infinite."""
-    mtu: words.Mtu | None = None
-    """The MTU told to hosts (option 26), and the bound of TFTP blocks."""
-    search: Annotated[tuple[words.Domain, ...], OneOrMany()] = ()
-    """The domains that short names are looked up in (option 119). Default: none; the domain alone is told."""
-    routes: tuple[Route, ...] = ()
-    """Classless static routes (option 121), each for the network that its gateway lies in."""
 
 
-class Listen(Section):
+class ListenSection(Section):
     dns: Annotated[tuple[words.DnsEndpoint, ...] | None, OneOrMany()] = None
     """Where DNS is answered, by UDP and TCP. Default: port 53 of each of the appliance's addresses; [] is off."""
     dhcp: Annotated[tuple[words.Interface, ...], OneOrMany()] = ()
@@ -215,7 +205,7 @@ class Listen(Section):
 
 
 class ImageEntry(Section):
-    name: words.FileName
+    name: words.FileName | None = needed()
     """The file, under images/ of the data directory."""
     sha256: words.Sha256 | None = None
     """What the file's SHA-256 must be."""
@@ -234,7 +224,7 @@ class ImageSet(Section):
     """The raw disk image (needed before 4.6)."""
 
 
-class Images(ImageSet):
+class ImagesSection(ImageSet):
     x86_64: ImageSet | None = Field(None, alias="x86_64")
     """What x86_64 machines boot; the same keys beside it are the default."""
     aarch64: ImageSet | None = Field(None, alias="aarch64")
@@ -258,13 +248,13 @@ class ClusterFile(Section):
 
     api_version: Literal["v1"] = "v1"
     """The form of this file."""
-    base_domain: words.Domain
+    base_domain: words.Domain | None = needed()
     """The domain that the cluster's name stands in, as in install-config.yaml."""
-    metadata: Metadata
+    metadata: Metadata = needed(Metadata)
     """The cluster's name, as in install-config.yaml."""
-    release: words.ReleaseText
+    release: words.ReleaseText | None = needed()
     """The OpenShift or OKD release; it decides how machines are booted (4.6 and later: live)."""
-    networking: Networking
+    networking: Networking = needed(Networking)
     """The networks, as in install-config.yaml."""
     api_vips: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = Field((), alias="apiVIPs")
     """The load balancer's addresses for the API: api.<name>.<baseDomain>. On a single node: its own."""
@@ -274,19 +264,19 @@ class ClusterFile(Section):
     """The load balancer's addresses for routes: *.apps.<name>.<baseDomain>. On a single node: its own."""
     additional_ntp_sources: Annotated[tuple[words.Ipv4, ...], OneOrMany()] = Field((), alias="additionalNTPSources")
     """Time servers told to hosts (DHCP option 42), as addresses."""
-    appliance: Appliance
+    appliance: Appliance = needed(Appliance)
     """The appliance itself."""
     roles: RoleDefaults = RoleDefaults()
     """Defaults by role; what a host says itself comes first."""
-    hosts: tuple[HostEntry, ...] = Field(min_length=1)
+    hosts: Annotated[tuple[HostEntry, ...], Field(min_length=1)] = needed(tuple)
     """The machines."""
     dns: Dns = Dns()
     """The zone, and what else the DNS server does."""
     dhcp: Dhcp = Dhcp()
     """What the DHCP server says."""
-    listen: Listen = Listen()
+    listen: ListenSection = ListenSection()
     """Where the services listen."""
-    images: Images = Field(default_factory=lambda: Images.model_validate({}))
+    images: ImagesSection = Field(default_factory=lambda: ImagesSection.model_validate({}))
     """The files that machines boot."""
     menu: Menu = Menu()
     """The menu that a machine shows before it installs."""

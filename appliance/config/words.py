@@ -6,7 +6,21 @@ from typing import Annotated, Any
 from appliance.config import addresses, fields
 from appliance.config.addresses import Address, Cidr
 from appliance.config.spelled import Spelled
-from appliance.model import Arch, DhcpMode, Endpoint, Install, LocalBoot, MacAddress, Release, Role
+from appliance.model import (
+    BOOT_SERVER_DISTANCE,
+    DHCP_PORT,
+    Arch,
+    DhcpMode,
+    Endpoint,
+    Install,
+    LocalBoot,
+    MacAddress,
+    Release,
+    Role,
+)
+
+# Where each service listens unless `listen` gives a port.
+DEFAULT_PORTS = {"dns": 53, "tftp": 69, "http": 80, "dashboard": 8080}
 
 RECORD_TYPES = ("A", "AAAA", "CNAME", "TXT", "SRV", "MX", "PTR")
 
@@ -39,7 +53,8 @@ def _duration(least: int, most: int) -> Spelled:
     return Spelled(fields.parse_duration(least, most), schema)
 
 
-def _endpoint(port: int) -> Spelled:
+def _endpoint(service: str) -> Spelled:
+    port = DEFAULT_PORTS[service]
     return Spelled(addresses.parse_endpoint(port), _text(f"192.0.2.5:{port}", "192.0.2.5", f"[2001:db8::5]:{port}"))
 
 
@@ -93,11 +108,11 @@ Directory = Annotated[str, Spelled(fields.parse_directory, _text("/var/lib/ocp-a
 Truth = Annotated[bool, Spelled(fields.parse_truth, {"type": "boolean"})]
 PrefixLength4 = Annotated[int, _whole(0, 32, 24)]
 PrefixLength = Annotated[int, _whole(0, 128, 64)]
-Metric = Annotated[int, _whole(0, 0xFFFFFFFF, 100)]
+TableId = Annotated[int, _whole(0, 0xFFFFFFFF, 254)]
 VlanId = Annotated[int, _whole(1, 4094, 40)]
 Mtu = Annotated[int, _whole(576, 65535, 1500, "bytes")]
-# The proxy's port, 3944 above it, must be one too.
-DhcpPort = Annotated[int, _whole(1, 65535 - 3944, 67)]
+# The boot server's port, which lies above it as 4011 does above 67, must exist too.
+DhcpPort = Annotated[int, _whole(1, 65535 - BOOT_SERVER_DISTANCE, DHCP_PORT)]
 Serial = Annotated[int, _whole(1, 0xFFFFFFFF, 2026010100)]
 DnsSeconds = Annotated[int, _duration(0, 0x7FFFFFFF)]
 MenuSeconds = Annotated[int, _duration(0, 86400)]
@@ -108,10 +123,10 @@ LeaseSeconds = Annotated[
         {"type": ["integer", "string"], "pattern": r"^(\d+\s*[smhdwSMHDW]?|infinite)$", "examples": ["7d", "infinite"]},
     ),
 ]
-DnsEndpoint = Annotated[Endpoint, _endpoint(53)]
-TftpEndpoint = Annotated[Endpoint, _endpoint(69)]
-HttpEndpoint = Annotated[Endpoint, _endpoint(80)]
-DashboardEndpoint = Annotated[Endpoint, _endpoint(8080)]
+DnsEndpoint = Annotated[Endpoint, _endpoint("dns")]
+TftpEndpoint = Annotated[Endpoint, _endpoint("tftp")]
+HttpEndpoint = Annotated[Endpoint, _endpoint("http")]
+DashboardEndpoint = Annotated[Endpoint, _endpoint("dashboard")]
 Hold = Annotated[
     str, Spelled(fields.parse_one_of(("machineConfigServer", "none")), _words("machineConfigServer", "none"))
 ]

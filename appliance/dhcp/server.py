@@ -17,7 +17,7 @@ from appliance.dhcp.probe import find_rogues
 from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence
 from appliance.errors import ListenError
 from appliance.events import Event
-from appliance.model import DhcpMode, Listen
+from appliance.model import BOOT_SERVER_DISTANCE, DHCP_PORT, DhcpMode, Listen
 from appliance.sockets import IN_PKTINFO, IP_PKTINFO
 from appliance.tables import Live
 
@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 Tap = Callable[[bytes, tuple[str, int], tuple[str, int]], None]
 
-WELL_KNOWN_PORT = 67
-BOOT_SERVER_DISTANCE = 4011 - WELL_KNOWN_PORT
 BURST = 32  # datagrams a wake-up, some 1 ms: the other services run in between
 MAX_REQUEST_BYTES = 2048  # past any MTU that DHCP crosses
 ANCILLARY_BYTES = socket.CMSG_SPACE(IN_PKTINFO.size)
@@ -77,7 +75,7 @@ class DhcpServer:
                     with_packet_info=True,
                     broadcast=True,
                     # On a port of the operator's choosing, simulated relays may stand beside us.
-                    shares_port=self._listen.dhcp_port != WELL_KNOWN_PORT,
+                    shares_port=self._listen.dhcp_port != DHCP_PORT,
                 )
                 self._sockets.append((sock, distance > 0))
                 if interface:

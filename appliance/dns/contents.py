@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from appliance.dns.reverse import LOCAL_ZONES, classless_apex, reverse_apexes
 from appliance.dns.zone import Rrset, Soa, Zone, apex_of, parent_of
 from appliance.model import Cluster, DnsSettings, NameServer, Record, Role
+from appliance.openshift import names as openshift
 
 ETCD_TTL = 86400  # seconds; what OpenShift's manual for 4.1 to 4.3 gives the SRV records
 
@@ -86,9 +87,9 @@ def _forward_records(cluster: Cluster) -> Iterator[Record]:
     ]
     named += ((cluster.appliance_name, address) for address in _appliance_addresses(cluster))
     for name, vips in (
-        (f"api.{domain}", cluster.api_vips),
-        (f"api-int.{domain}", cluster.api_int_vips),
-        (f"*.apps.{domain}", cluster.ingress_vips),
+        (openshift.api(domain), cluster.api_vips),
+        (openshift.api_int(domain), cluster.api_int_vips),
+        (openshift.apps(domain), cluster.ingress_vips),
     ):
         named += ((name, address) for address in vips)
     for host in cluster.hosts:
@@ -98,9 +99,9 @@ def _forward_records(cluster: Cluster) -> Iterator[Record]:
     if cluster.release.needs_etcd_records:
         masters = (host for host in cluster.hosts if host.role is Role.MASTER)
         for index, master in enumerate(masters):
-            member = f"etcd-{index}.{domain}"
+            member = openshift.etcd_member(index, domain)
             yield Record(member, "A", ttl, str(master.address))
-            yield Record(f"_etcd-server-ssl._tcp.{domain}", "SRV", ETCD_TTL, f"0 10 2380 {member}")
+            yield Record(openshift.etcd_service(domain), "SRV", ETCD_TTL, f"0 10 2380 {member}")
     yield from (record for record in cluster.dns.records if record.type != "PTR")
 
 
@@ -123,8 +124,8 @@ def _pointers(clusters: tuple[Cluster, ...]) -> dict[str, list[Record]]:
         others: list[tuple[IPv4Address | IPv6Address, str]] = []
         others += [(address, cluster.appliance_name) for address in _appliance_addresses(cluster)]
         others += [(server.address, server.name) for server in cluster.dns.name_servers if server.address is not None]
-        others += [(address, f"api.{cluster.domain}") for address in cluster.api_vips]
-        others += [(address, f"api-int.{cluster.domain}") for address in cluster.api_int_vips]
+        others += [(address, openshift.api(cluster.domain)) for address in cluster.api_vips]
+        others += [(address, openshift.api_int(cluster.domain)) for address in cluster.api_int_vips]
         records = [Record(address.reverse_pointer, "PTR", ttl, name) for address, name in others]
         for record in (*records, *(record for record in cluster.dns.records if record.type == "PTR")):
             if record.name not in nodes:

@@ -17,26 +17,19 @@ FLAWS = [
         "1: base_domain: is no key here; did you mean baseDomain?",
     ),
     (
-        f"{CLEAN}platform: {{}}\n",
-        "40: platform: is no key here; apiVIPs and ingressVIPs stand at the top level here",
-    ),
-    (
         f"{CLEAN}menu: {{colour: red}}\n",
         "40: menu.colour: is no key here; known are timeout, knownHostTimeout",
     ),
     (
         f"{CLEAN}pullSecret: x\n",
         (
-            "40: warning: pullSecret: is not read here: "
-            "it belongs in install-config.yaml alone; take this secret out of here"
+            "40: warning: pullSecret: not used here; it belongs in install-config.yaml only. "
+            "Remove this secret from the file"
         ),
     ),
     (
         edited(("networking:\n", "networking:\n  networkType: OVNKubernetes\n")),
-        (
-            "6: warning: networking.networkType: is not read here: "
-            "it is install-config.yaml's and says nothing to the appliance"
-        ),
+        "6: warning: networking.networkType: not used here; it belongs in install-config.yaml",
     ),
     (
         edited(("release: 4.16.3", "release: 4.16.3\nrelease: 4.17")),

@@ -201,7 +201,7 @@ FLAWS = [
         "    networkConfig: {interfaces: [{name: eno1, lldp: {enabled: true}}]}\n",
         (
             "41: hosts[5].networkConfig.interfaces[0].lldp: is no key here; known are "
-            "name, type, state, mac-address, mtu, ipv4, ipv6, vlan, link-aggregation"
+            "name, type, state, mtu, ipv4, ipv6, vlan, link-aggregation"
         ),
     ),
     (
