@@ -18,15 +18,13 @@ if TYPE_CHECKING:
 
 @click.command("validate")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print what was found."
-)
-@click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory, in place of the file's own.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Data directory; overrides dataDir in the file.")
 def command(files: tuple[Path, ...], output: str, data_dir: Path | None) -> None:
-    """Check cluster.yaml files, and the images and Ignition files that they name.
+    """Check cluster.yaml files, and the images and Ignition files that they refer to.
 
-    Prints every problem at once. Exits with 78 when a file cannot be served, and with 0 when there are
-    only warnings. Several files are checked as one appliance would serve them together.
+    Prints every problem. Exits with status 78 if a file cannot be served, and 0 if there are only warnings.
+    Several files are checked together, as one appliance would serve them.
     """
     from appliance.config import check
 
@@ -56,7 +54,7 @@ def _summary(checked: "Checked") -> Iterator[str]:
         )
         for name, expires_at in _lifetimes(cluster):
             until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_at))
-            yield f"{cluster.source}: {name} is good until {until}"
+            yield f"{cluster.source}: {name} is valid until {until}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -64,14 +62,16 @@ def _count(number: int, noun: str) -> str:
 
 
 def _lifetimes(cluster: "Cluster") -> Iterator[tuple[str, float]]:
-    """Yield the Ignition files whose certificates are alive, each with the moment when the first one dies (UTC)."""
-    from appliance.openshift.ignition import inspect
+    """Yield the Ignition files with valid certificates, and when the first of these expires (UTC)."""
+    from appliance.openshift.ignition import MAX_IGNITION_BYTES, inspect
 
     for name in dict.fromkeys(host.role.ignition for host in cluster.hosts):
         try:
-            expires_at = inspect((cluster.data_dir / "ignition" / name).read_bytes()).expires_at
+            with (cluster.data_dir / "ignition" / name).open("rb") as file:
+                data = file.read(MAX_IGNITION_BYTES + 1)
         except OSError:
-            continue  # a warning tells it
+            continue  # there is a warning about it
+        expires_at = None if len(data) > MAX_IGNITION_BYTES else inspect(data).expires_at
         if expires_at is not None and expires_at > time.time():
             yield name, expires_at
 

@@ -117,7 +117,6 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     entry, role = host.entry, host.of_role
     name, address = known(host.name).value, known(host.address).value
     disk = entry.root_device_hints or role.root_device_hints
-    kernel_arguments = entry.kernel_arguments if entry.kernel_arguments is not None else role.kernel_arguments
     own = (known(draft.appliance).value,)
     dns_servers = next((network.dns_servers for network in networks if address in network.cidr), own)
     return Host(
@@ -128,7 +127,7 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
         address6=entry.address_ipv6,
         arch=host.arch,
         install_disk=known(disk.device_name) if disk else DEFAULT_DISK,
-        kernel_arguments=kernel_arguments or (),
+        kernel_arguments=tuple(argument.value for argument in host.kernel_arguments),
         network_arguments=dracut_arguments(entry.network_config, name, dns_servers) if entry.network_config else (),
         loader=entry.loader or role.loader,
         install=entry.install or role.install or Install.ONCE,

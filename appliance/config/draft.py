@@ -79,6 +79,7 @@ class HostDraft:
     address: Placed[IPv4Address] | None
     address6: Placed[IPv6Address] | None
     arch: Arch
+    kernel_arguments: list[Placed[str]]  # its own, or else its role's
     own: DefaultsDraft
     of_role: HostDefaults  # what its role sets; a host's own values come first
 
@@ -329,6 +330,10 @@ class Draft:
         label = entry.hostname or f"hosts[{index}]"
         of_role: HostDefaults | None = getattr(self.file.roles, entry.role.value) if entry.role else None
         of_role = of_role or HostDefaults()
+        own = self._defaults(entry, path)
+        kernel_arguments = own.kernel_arguments
+        if entry.kernel_arguments is None and entry.role:
+            kernel_arguments = self._defaults(of_role, ("roles", entry.role.value)).kernel_arguments
         macs = self.document.all_at(entry.mac_address, *path, "macAddress", owner=label)
         for number, interface in enumerate(entry.interfaces):
             mac = at(interface.mac_address, *path, "interfaces", number, "macAddress", owner=label)
@@ -343,6 +348,7 @@ class Draft:
             address=at(entry.address, *path, "address", owner=label),
             address6=at(entry.address_ipv6, *path, "addressIPv6", owner=label),
             arch=entry.arch or of_role.arch or Arch.X86_64,
-            own=self._defaults(entry, path),
+            kernel_arguments=kernel_arguments,
+            own=own,
             of_role=of_role,
         )

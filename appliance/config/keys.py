@@ -15,7 +15,7 @@ ELSEWHERE = {
     "apiVIP": "write apiVIPs",
     "ingressVIP": "write ingressVIPs",
     "ntp": "write additionalNTPSources at the top level",
-    "slaves": "write port, as nmstate does now",
+    "slaves": "write port, its name in current nmstate",
     "name": "write metadata.name",
     "clusterName": "write metadata.name",
     "domain": "write baseDomain at the top level",
@@ -23,7 +23,7 @@ ELSEWHERE = {
     "vips": "write apiVIPs and ingressVIPs",
     **dict.fromkeys(
         ("serialNumber", "wwn", "wwnWithExtension", "hctl", "model", "vendor", "minSizeGigabytes", "rotational"),
-        "the installer takes only a path: write deviceName, as /dev/disk/by-id/wwn-0x5000c500a1b2c3d4",
+        "the installer accepts only a path: write deviceName, for example /dev/disk/by-id/wwn-0x5000c500a1b2c3d4",
     ),
 }
 
@@ -45,16 +45,16 @@ def unknown_key(path: Path_, document: Document) -> Unknown:
     known = known_keys(parent)
     head, _, rest = key.partition(":")
     if rest and (meant := _nearest(head, known)):
-        return Unknown(f"lacks the blank after its colon; write `{meant}: {describe(rest)[1:-1]}`", (*parent, meant))
+        return Unknown(f"has no space after its colon; write `{meant}: {describe(rest)[1:-1]}`", (*parent, meant))
     if section := _section_above(path, document):
-        message = f"is no key here; it belongs below {section}: indent it by two blanks more"
+        message = f"unknown key; it belongs to {section}: indent it by two more spaces"
         return Unknown(message, (*parent, section))
     if near := _nearest(key, known):
-        return Unknown(f"is no key here; did you mean {near}?", (*parent, near))
+        return Unknown(f"unknown key; did you mean {near}?", (*parent, near))
     if parent[:1] == ("hosts",) and (meant := ELSEWHERE_IN_HOSTS.get(key)) in known:
-        return Unknown(f"is no key here; write {meant}", (*parent, meant or ""))
+        return Unknown(f"unknown key; write {meant}", (*parent, meant or ""))
     hint = ELSEWHERE.get(key)
-    return Unknown(f"is no key here; {hint or 'known are ' + ', '.join(known)}", None)
+    return Unknown(f"unknown key; {hint or 'valid keys here: ' + ', '.join(known)}", None)
 
 
 def is_misspelled(path: Path_, document: Document) -> bool:

@@ -13,24 +13,24 @@ def invalid(detail: ErrorDetails, path: Path_, document: Document) -> str:
         case "value_error":
             return str(detail["ctx"]["error"])
         case "too_short":
-            return "is an empty list; at least one entry belongs here"
+            return "is an empty list; add at least one entry"
         case "tuple_type" | "list_type":
-            return f"{found} stands here; write a list, each entry behind a `- `"
+            return f'expected a list, got {found}; start each item with "- "'
         case "model_type" | "model_attributes_type" | "dict_type" | "dataclass_type":
-            return f"{found} stands here; write a mapping, `key: value` on lines of their own"
+            return f'expected a mapping, got {found}; write each "key: value" on a line of its own'
         case "literal_error":
-            return f"{found} is not known here; write {detail['ctx']['expected'].strip(chr(39))}"
+            return f"expected {detail['ctx']['expected'].strip(chr(39))}, got {found}"
         case _:
-            return f"{found} is not right here: {detail['msg']}"
+            return f"{found} is not valid: {detail['msg']}"
 
 
 def lacking(path: Path_, document: Document) -> str:
     """Return what is wrong with the key at *path*, which has no value or is not there."""
-    empty = "has nothing behind it" if document.has_key(path) else "is missing"
-    return f"{empty}; write it as {_example(path)}"
+    empty = "has no value" if document.has_key(path) else "is missing"
+    return f"{empty}; {_example(path)}"
 
 
 def _example(path: Path_) -> str:
     key = str(path[-1])
     examples = schema_at(path).get("examples")
-    return f"`{key}: {examples[0]}`" if examples else f"`{key}:` with its entries below it"
+    return f"for example `{key}: {examples[0]}`" if examples else f"write `{key}:`, and its keys indented below it"

@@ -22,7 +22,7 @@ class Spelled:
         if value is UNREADABLE:
             return None
         if not isinstance(value, str):
-            raise ValueError(f"{describe(value)} stands here; write one value" + _as_example(self.schema))  # noqa: TRY004
+            raise ValueError(f"expected a single value, got {describe(value)}" + _as_example(self.schema))  # noqa: TRY004
         return self.parse(value)
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -63,4 +63,4 @@ class NameAlone:
 
 def _as_example(schema: dict[str, Any]) -> str:
     examples = schema.get("examples", ())
-    return f", as {examples[0]}" if examples else ""
+    return f"; for example {examples[0]}" if examples else ""

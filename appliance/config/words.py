@@ -25,14 +25,17 @@ DEFAULT_PORTS = {"dns": 53, "tftp": 69, "http": 80, "dashboard": 8080}
 RECORD_TYPES = ("A", "AAAA", "CNAME", "TXT", "SRV", "MX", "PTR")
 
 _ROLE_HINTS = {
-    "control-plane": "control-plane is master here, as in agent-config.yaml",
-    "controlplane": "a control plane node is a master here, as in agent-config.yaml",
-    "compute": "compute is worker here, as in agent-config.yaml",
-    "storage": "a storage node is installed as worker, and labelled on day two",
+    "control-plane": "control-plane is called master here, as in agent-config.yaml",
+    "controlplane": "a control plane node is called master here, as in agent-config.yaml",
+    "compute": "compute is called worker here, as in agent-config.yaml",
+    "storage": "a storage node is installed as a worker and labelled later",
     "router": "a router node is installed as infra",
     "arbiter": "arbiter nodes are not supported",
 }
-_ARCH_HINTS = {"amd64": "amd64 is x86_64 here, as RHCOS names it", "arm64": "arm64 is aarch64 here, as RHCOS names it"}
+_ARCH_HINTS = {
+    "amd64": "amd64 is called x86_64 here, as in RHCOS",
+    "arm64": "arm64 is called aarch64 here, as in RHCOS",
+}
 
 
 def _text(*examples: str, **more: object) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.model import Host
+from appliance.openshift.ignition import REMEDY
 
 # From its script to its Ignition a host loads at most some GB; a day lets one wait for a new
 # bootstrap.ign, and each 503 that it is given opens the window anew.
@@ -96,8 +97,7 @@ def _not_yet(
         died = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d %H:%M")
         return Verdict(
             503,
-            f"the certificates in {file_name} died at {died} UTC; make new files in a new directory with "
-            "`openshift-install create ignition-configs` and copy all three to ignition/ of the data directory",
+            f"the certificates in {file_name} expired at {died} UTC; {REMEDY}",
             EXPIRED_SECONDS,
         )
     return None

@@ -1,4 +1,4 @@
-"""What an Ignition file says about itself: version, cluster, and when its certificates die.
+"""What an Ignition file says about itself: version, cluster, and when its certificates expire.
 
 `inspect` is total: a file that is not what it should be has problems, in words
 for its owner; nothing raises. It reads spec 2.2.0 (OpenShift up to 4.5) and 3.x.
@@ -16,8 +16,18 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from appliance.openshift.x509 import Validity, validities
 
-# bootstrap.ign has a few hundred files of some kB; a gzip bomb stops here.
+# bootstrap.ign has some hundred kB. A disk image under its name must not fill the memory, where these files are kept.
+MAX_IGNITION_BYTES = 64 << 20
+# It embeds a few hundred files of some kB each; a gzip bomb stops here.
 MAX_DECODED_BYTES = 64 << 20
+
+# OpenShift's manual: an installation that begins later than 12 h after the files were made may be interrupted
+# by the first rotation of their certificates, which are valid for 24 h. So this is what must be left of them.
+WARNING_SECONDS = 12 * 3600.0
+REMEDY = (
+    "create new files in an empty directory with `openshift-install create ignition-configs`, and copy all of "
+    "them to ignition/ in the data directory"
+)
 
 _API_INT = re.compile(rb"https://(api-int\.[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)[:/\"'\s]")
 _VERSION = re.compile(r"(?:2\.[0-9]+|3\.[0-9]+)\.[0-9]+(?:-experimental)?", re.ASCII)
@@ -35,8 +45,7 @@ class IgnitionFacts:
     """What an Ignition file says about itself."""
 
     version: str  # of the specification; "" when it names none
-    expires_at: float | None  # when its first certificate dies, seconds UTC; None when it holds none
-    generated_at: float | None  # about when it was made: where that certificate's life begins
+    expires_at: float | None  # when its first certificate expires, seconds UTC; None when it has none
     api_int: str | None  # the host name of the cluster's internal API that it points to
     problems: tuple[str, ...]  # why no machine should get it
 
@@ -53,7 +62,7 @@ def inspect(data: bytes) -> IgnitionFacts:
     """Return what the Ignition file with the contents *data* says about itself; its problems are in the result."""
     document = _parse(data)
     if isinstance(document, str):
-        return IgnitionFacts("", None, None, None, (document,))
+        return IgnitionFacts("", None, None, (document,))
     problems: list[str] = []
     version = _at(document, "ignition", "version")
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
@@ -72,11 +81,10 @@ def inspect(data: bytes) -> IgnitionFacts:
             problems.append(f"{name}: {error}")
             continue
         api_ints.update(match[1].decode() for match in _API_INT.finditer(content))
-    first_to_die = min(certificates, key=lambda one: one.not_after, default=None)
+    first_to_expire = min(certificates, key=lambda validity: validity.not_after, default=None)
     return IgnitionFacts(
         version=version if isinstance(version, str) else "",
-        expires_at=first_to_die.not_after if first_to_die else None,
-        generated_at=first_to_die.not_before if first_to_die else None,
+        expires_at=first_to_expire.not_after if first_to_expire else None,
         api_int=api_ints.most_common(1)[0][0] if api_ints else None,
         # A name may hold half a surrogate pair, which no terminal could print.
         problems=tuple(problem.encode(errors="backslashreplace").decode() for problem in problems),

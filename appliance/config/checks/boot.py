@@ -8,7 +8,7 @@ from pathlib import Path
 from appliance.boot.loaders import find_loader, package_hint
 from appliance.config import fields
 from appliance.config.document import Path_, Placed
-from appliance.config.draft import DefaultsDraft, Draft
+from appliance.config.draft import DefaultsDraft, Draft, HostDraft
 from appliance.errors import Problem
 from appliance.model import Arch, Install, Release
 
@@ -27,8 +27,10 @@ GENERATED_ARGUMENTS = {
     "coreos.inst.image_url": "images.metal",
     "coreos.live.rootfs_url": "images.rootfs",
     "initrd": "images.initramfs",
-    **dict.fromkeys(("ip", "nameserver", "bond", "vlan"), "networkConfig"),
 }
+
+# Made from networkConfig; without it only ip=dhcp, and that not for every host.
+NETWORK_ARGUMENTS = {"ip", "nameserver", "bond", "vlan"}
 
 
 def problems_in(draft: Draft) -> Iterator[Problem]:
@@ -37,9 +39,11 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         yield from _arguments(defaults)
         if defaults.install and defaults.install.value is Install.ALWAYS:
             yield defaults.install.warning(
-                "always installs again at every network boot, also at the reboots that belong to an installation;"
-                " the disk must come first in the firmware's boot order"
+                "always reinstalls the host at every network boot, including the reboots during an installation; "
+                "put the disk first in the firmware's boot order"
             )
+    for host in draft.hosts:
+        yield from _network_arguments(host, draft.release)
     mixed = list(_mixed_releases(draft))
     yield from mixed
     for arch, where in draft.arches.items():
@@ -57,7 +61,24 @@ def _arguments(defaults: DefaultsDraft) -> Iterator[Problem]:
     for argument in defaults.kernel_arguments:
         key, _, _ = argument.value.partition("=")
         if origin := GENERATED_ARGUMENTS.get(key):
-            yield argument.warning(f"{key}= comes from {origin} already; this second one may win or lose")
+            yield argument.warning(
+                f"{key}= is already set from {origin}, and only one of them takes effect; remove this one"
+            )
+
+
+def _network_arguments(host: HostDraft, release: Release | None) -> Iterator[Problem]:
+    """Yield the arguments of *host* that set up the network a second time."""
+    # An initramfs that writes a raw image is always told to use DHCP. The live one does that by itself; it is only
+    # told so where there are several interfaces, to name the one that the machine boots from.
+    is_told_dhcp = (release is not None and not release.boots_live) or len(host.macs) > 1
+    for argument in host.kernel_arguments:
+        key, _, _ = argument.value.partition("=")
+        if key in NETWORK_ARGUMENTS and host.entry.network_config is not None:
+            yield argument.warning(
+                f"{key}= is already set from networkConfig, and only one of them takes effect; remove this one"
+            )
+        elif key == "ip" and is_told_dhcp:
+            yield argument.warning("the appliance already sets ip=dhcp for this host; use networkConfig instead")
 
 
 def _mixed_releases(draft: Draft) -> Iterator[Problem]:
@@ -72,8 +93,8 @@ def _mixed_releases(draft: Draft) -> Iterator[Problem]:
         of_images = _release_of(said) if said else None
         if said and of_images and of_images.boots_live is not release.boots_live:
             yield said.error(
-                f"{said.value} boots {_way(of_images)}, and release {release} {_way(release)};"
-                " take images from 4.6 on for live releases, and from before it for the others"
+                f"images of {said.value} boot {_way(of_images)}, but release {release} installs with {_way(release)}; "
+                "use images of 4.6 or later with release 4.6 or later, and older ones with older releases"
             )
 
 
@@ -95,21 +116,21 @@ def _images(draft: Draft, arch: Arch) -> Iterator[Problem]:
         return
     for section in (("images",), ("images", arch.value)):
         if document.has(*section, "rootfs") and not release.boots_live:
-            yield document.here(*section, "rootfs").warning(f"is not used: release {release} installs images.metal")
+            yield document.here(*section, "rootfs").warning(f"not used: release {release} installs images.metal")
     first: dict[str, Placed[str]] = {}
     for image in draft.images.get(arch, ()):
         name = image.name.value
         top, slash, _ = name.partition("/")
         if name in RESERVED_NAMES or (slash and top in RESERVED_DIRECTORIES):
-            yield image.name.error(f'"{name}" is an address that the appliance uses itself; rename the file')
+            yield image.name.error(f'"{name}" is a URL path that the appliance uses itself; rename the file')
         elif name in first:
             where = first[name].place(document)
-            yield image.name.error(f'"{name}" is named twice (first on {where}); each kind is a file of its own')
+            yield image.name.error(f'"{name}" is already used on {where}; each kind of image is a file of its own')
         elif draft.data_dir is not None:
             first[name] = image.name
             file = draft.data_dir / "images" / name
             if why := file_fault(file, _other_spelling(file)):
-                yield image.name.warning(f"the {NOUNS[image.kind]} {file} {why}")
+                yield image.name.warning(f"{NOUNS[image.kind]} {file} {why}")
 
 
 def wrong_digests(draft: Draft) -> Iterator[Problem]:
@@ -123,21 +144,26 @@ def wrong_digests(draft: Draft) -> Iterator[Problem]:
         with file.open("rb") as content:
             found = hashlib.file_digest(content, "sha256").hexdigest()
         if found != image.sha256.value:
-            yield image.sha256.error(f"{file} has {found}; fetch it again, or write what its publisher says")
+            yield image.sha256.error(
+                f"{file} has the sha256 {found}; download it again, or write the sha256 that its publisher gives"
+            )
 
 
 def file_fault(path: Path, remedy: str) -> str | None:
     """Return why the file at *path* could not be served; *remedy* follows when it is not there. None when it can."""
     try:
         if path.is_dir():
-            return "is a directory; put the file there"
+            return "is a directory; replace it with the file"
         if not path.exists():
-            return f"is not there{remedy}"
+            return f"not found{remedy}"
         if not path.is_file():
-            return "is no regular file; put the file there"
+            return "is not a regular file; replace it with the file"
         if not os.access(path, os.R_OK, effective_ids=True):
-            return "may not be read by this user; chown it to the one who serves, or chmod a+r what is no secret"
-        return "is empty; fetch it again" if path.stat().st_size == 0 else None
+            return (
+                "cannot be read by this user; chown it to the user that runs the "
+                "appliance, or chmod a+r it if it is not secret"
+            )
+        return "is empty; download it again" if path.stat().st_size == 0 else None
     except OSError as error:
         return f"cannot be read: {error.strerror}"
 
@@ -147,8 +173,8 @@ def _other_spelling(path: Path) -> str:
     for old, new in (("-kernel-", "-kernel."), ("-kernel.", "-kernel-")):
         other = path.with_name(path.name.replace(old, new))
         if other != path and other.is_file():
-            return f", but {other.name} is; name that as images.kernel"
-    return "; fetch it from the mirror, and put it there under this name"
+            return f", but {other.name} exists; write that name as images.kernel"
+    return "; download it from the mirror to this path"
 
 
 def _loaders(draft: Draft, arch: Arch, where: Path_) -> Iterator[Problem]:
@@ -156,12 +182,10 @@ def _loaders(draft: Draft, arch: Arch, where: Path_) -> Iterator[Problem]:
         return
     for name in LOADERS[arch]:
         if find_loader(name, draft.data_dir) is None:
-            yield draft.document.here(*where).warning(
-                f"the boot file {name} for {arch} is not there; {package_hint(name)}"
-            )
+            yield draft.document.here(*where).warning(f"boot file {name} for {arch} not found; {package_hint(name)}")
 
 
 def _own_loaders(draft: Draft) -> Iterator[Problem]:
     for loader in (defaults.loader for defaults in _defaults(draft)):
         if loader and draft.data_dir is not None and find_loader(loader.value, draft.data_dir) is None:
-            yield loader.warning(f"the boot file {loader.value} is not there; {package_hint(loader.value)}")
+            yield loader.warning(f"boot file {loader.value} not found; {package_hint(loader.value)}")

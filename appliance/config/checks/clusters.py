@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
 
-from appliance.config.checks.names import names_given
+from appliance.config.checks.names import ONLY_CNAME, names_given
 from appliance.config.document import Placed
 from appliance.config.draft import Draft, RecordDraft
 from appliance.errors import Problem
@@ -16,7 +16,7 @@ def problems_between(files: Sequence[Draft]) -> Iterator[Problem]:
     """Yield what two of the files cannot both say."""
     for first, second in combinations(files, 2):
         if _same_file(first, second):
-            yield Problem(second.document.file, 0, "", "is named twice on the command line; name it once")
+            yield Problem(second.document.file, 0, "", "is given twice on the command line; give it once")
             return
         yield from _names(first, second)
         yield from _aliases(first, second)
@@ -43,7 +43,7 @@ def _names(first: Draft, second: Draft) -> Iterator[Problem]:
     other = first.document.file
     if first.domain == second.domain:
         yield second.document.here("metadata", "name").error(
-            f"{second.domain} is the cluster of {other} too; give it another name"
+            f"{second.domain} is also the cluster in {other}; choose another name"
         )
     elif first.zone == second.zone:
         where = (
@@ -51,7 +51,9 @@ def _names(first: Draft, second: Draft) -> Iterator[Problem]:
             if second.document.has("dns", "zone")
             else second.document.here("baseDomain")
         )
-        yield where.warning(f"{second.zone} is the zone of {other} too; its name servers and times hold for both")
+        yield where.warning(
+            f"{second.zone} is also the zone in {other}, whose name servers and SOA values are used for both"
+        )
 
 
 def _aliases(one: Draft, other: Draft) -> Iterator[Problem]:
@@ -66,13 +68,10 @@ def _aliases(one: Draft, other: Draft) -> Iterator[Problem]:
             continue  # or told already
         if giver := given.get(owner):
             yield name.error(
-                f"{owner} has records from {giver} of {other.document.file}, and a CNAME stands alone; "
-                "leave this one out"
+                f"{owner} already has records from {giver} in {other.document.file}, and {ONLY_CNAME}; remove this one"
             )
         elif there := said.get(owner):
-            yield name.error(
-                f"{owner} has a CNAME and another record ({there.place(name.document)}); a CNAME stands alone"
-            )
+            yield name.error(f"{owner} has a CNAME and another record ({there.place(name.document)}); {ONLY_CNAME}")
 
 
 def _aliases_of_one_name(first: Draft, second: Draft) -> Iterator[Problem]:
@@ -83,7 +82,7 @@ def _aliases_of_one_name(first: Draft, second: Draft) -> Iterator[Problem]:
         if record.kind != "CNAME" or there is None or _target(record) == _target(there):
             continue
         place = there.name.place(record.name.document)
-        yield record.name.error(f"{record.owner} has another CNAME too ({place}); a CNAME stands alone")
+        yield record.name.error(f"{record.owner} has another CNAME ({place}); {ONLY_CNAME}")
 
 
 def _target(record: RecordDraft) -> str:
@@ -97,7 +96,9 @@ def _networks(first: Draft, second: Draft) -> Iterator[Problem]:
                 continue
             if one.value != two.value and one.value.overlaps(two.value):
                 where = one.place(two.document)
-                yield two.error(f"{two.value} overlaps {one.value} ({where}); clusters share a whole network, or none")
+                yield two.error(
+                    f"{two.value} overlaps {one.value} ({where}); clusters must have the same network or separate ones"
+                )
 
 
 def _addresses(holder: Draft, other: Draft) -> Iterator[Problem]:
@@ -111,7 +112,7 @@ def _addresses(holder: Draft, other: Draft) -> Iterator[Problem]:
     for host in other.hosts:
         if host.address and (claim := taken.get(host.address.value)):
             where = claim.place(host.address.document)
-            yield host.address.error(f"{claim.value} is {claim.owner} ({where}); move one of them")
+            yield host.address.error(f"{claim.value} is {claim.owner} ({where}); change one of them")
 
 
 def _data_directories(first: Draft, second: Draft) -> Iterator[Problem]:
@@ -121,4 +122,4 @@ def _data_directories(first: Draft, second: Draft) -> Iterator[Problem]:
     where = (
         second.document.here("dataDir") if second.document.has("dataDir") else second.document.here("metadata", "name")
     )
-    yield where.error(f"{two} is the data directory of {first.document.file} too; give each cluster its own dataDir")
+    yield where.error(f"{two} is also the data directory of {first.document.file}; give each cluster its own dataDir")

@@ -29,17 +29,17 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         for claim in filter(None, claims):
             for holder in taken.get(claim.value, ()):
                 where = f"{holder.owner} ({holder.place(draft.document)})"
-                yield claim.error(f"{claim.value} is {where}; move one of them")
+                yield claim.error(f"{claim.value} is {where}; change one of them")
         yield from problems_of_network_config(host, draft.document)
 
 
 def duplicates(drafts: Sequence[Draft]) -> Iterator[Problem]:
     """Yield the names, MAC addresses and addresses that two hosts of any of the files claim."""
     hosts = [host for draft in drafts for host in draft.hosts]
-    yield from _twice([mac for host in hosts for mac in host.macs], "each interface has its own")
-    yield from _twice([host.name for host in hosts if host.name], "each host has its own name")
-    yield from _twice([host.address for host in hosts if host.address], "each host has its own address")
-    yield from _twice([host.address6 for host in hosts if host.address6], "each host has its own address")
+    yield from _twice([mac for host in hosts for mac in host.macs], "each interface needs its own MAC address")
+    yield from _twice([host.name for host in hosts if host.name], "each host needs its own name")
+    yield from _twice([host.address for host in hosts if host.address], "each host needs its own address")
+    yield from _twice([host.address6 for host in hosts if host.address6], "each host needs its own address")
 
 
 def _twice(claims: Sequence[Placed[T]], rule: str) -> Iterator[Problem]:
@@ -47,9 +47,9 @@ def _twice(claims: Sequence[Placed[T]], rule: str) -> Iterator[Problem]:
     for claim in claims:
         other = first.setdefault(claim.value, claim)
         if other is not claim:
-            where = f"{other.owner}'s too ({other.place(claim.document)})"
+            where = f"also used by {other.owner} ({other.place(claim.document)})"
             if other.document is claim.document and other.path[:2] == claim.path[:2]:
-                where = f"given twice (the first on {other.place(claim.document)})"
+                where = f"given twice (first on {other.place(claim.document)})"
             yield claim.error(f"{claim.value} is {where}; {rule}")
 
 
@@ -61,12 +61,12 @@ def _roles(draft: Draft) -> Iterator[Problem]:
     masters = [role for role in roles if role.value is Role.MASTER]
     hosts = draft.document.here("hosts")
     if not masters:
-        yield hosts.error("no host has the role master; a cluster has three, or one on a single node")
+        yield hosts.error("no host has the role master; a cluster needs three, or one for a single node")
     elif len(masters) % 2 == 0:
-        yield hosts.warning(f"{len(masters)} hosts have the role master; etcd wants an odd number: three, or one")
+        yield hosts.warning(f"{len(masters)} hosts have the role master; etcd needs an odd number, three or one")
     for extra in bootstraps[1:]:
         first = f"{bootstraps[0].owner} ({bootstraps[0].place(extra.document)})"
-        yield extra.error(f"{extra.owner} is a second bootstrap beside {first}; a cluster has one")
+        yield extra.error(f"{extra.owner} is a second bootstrap host besides {first}; a cluster has one")
     if not bootstraps:
         yield hosts.warning("no host has the role bootstrap; a cluster that is not installed yet needs one")
 
@@ -78,11 +78,13 @@ def _macs(host: HostDraft, draft: Draft) -> Iterator[Problem]:
     has_macs, has_interfaces = draft.document.has(*path, "macAddress"), draft.document.has(*path, "interfaces")
     if has_macs and has_interfaces:
         where = draft.document.here(*path, "interfaces")
-        yield where.error("stands beside macAddress; write one of them, with the interface that it boots from first")
+        yield where.error(
+            "conflicts with macAddress; write one of them, beginning with the interface that the machine boots from"
+        )
     elif not has_macs and not has_interfaces and not is_misspelled((*path, "macAddress"), draft.document):
-        yield draft.document.here(*path, "macAddress").error("is missing; write it as `macAddress: 52:54:00:12:34:56`")
+        yield draft.document.here(*path, "macAddress").error("is missing; for example `macAddress: 52:54:00:12:34:56`")
     elif has_macs and draft.document.value_at((*path, "macAddress")) == []:
-        yield draft.document.here(*path, "macAddress").error("is an empty list; at least one entry belongs here")
+        yield draft.document.here(*path, "macAddress").error("is an empty list; add at least one entry")
 
 
 def _name(host: HostDraft, draft: Draft) -> Iterator[Problem]:
@@ -91,16 +93,16 @@ def _name(host: HostDraft, draft: Draft) -> Iterator[Problem]:
     name, domain = host.name.value, draft.domain
     first, _, parent = name.partition(".")
     if parent == domain and first in {"api", "api-int", "apps"}:
-        yield host.name.error(f"{name} is the cluster's own name; call the machine something else")
+        yield host.name.error(f"{name} is reserved for the cluster; choose another name for the machine")
     elif first == "localhost":
-        yield host.name.error(f"{name} makes every node call itself localhost; call the machine something else")
+        yield host.name.error(f"{name} makes the machine call itself localhost; choose another name")
     elif name == draft.appliance_name.value:
         where = draft.appliance_name.place(draft.document)
-        yield host.name.error(f"{name} is the appliance's own name ({where}); call the machine something else")
+        yield host.name.error(f"{name} is the name of the appliance ({where}); choose another name for the machine")
     elif name.endswith(f".apps.{domain}"):
-        yield host.name.warning(f"{name} stands under the wildcard *.apps.{domain}, which belongs to routes")
+        yield host.name.warning(f"{name} is below the wildcard *.apps.{domain}, which is for routes")
     if len(name) > MAX_HOST_NAME:
-        yield host.name.warning(f"{name} has {len(name)} characters; RHCOS cuts host names after {MAX_HOST_NAME}")
+        yield host.name.warning(f"{name} has {len(name)} characters; RHCOS truncates host names to {MAX_HOST_NAME}")
 
 
 def _taken_addresses(draft: Draft) -> dict[Address, list[Placed[Address]]]:
@@ -127,7 +129,7 @@ def _address(host: HostDraft, draft: Draft) -> Iterator[Problem]:
     if home is None and draft.ranges4:
         wanted = " or ".join(map(str, draft.ranges4))
         yield host.address.error(
-            f"{address} is outside networking.machineNetwork {wanted}; move it, or add its network"
+            f"{address} is outside networking.machineNetwork {wanted}; change it, or add its network"
         )
     elif home is not None and (why := unusable(address, home)):
         yield host.address.error(f"{address} {why}; no machine can have it")

@@ -9,10 +9,7 @@ from appliance.config.checks.boot import file_fault
 from appliance.config.document import Path_
 from appliance.config.draft import Draft
 from appliance.errors import Problem
-from appliance.openshift.ignition import IgnitionFacts, inspect, misfit
-
-SOON_SECONDS = 12 * 3600  # OpenShift's manual: use the files within twelve hours
-MAX_IGNITION_BYTES = 16 << 20  # bootstrap.ign has a few hundred kilobytes
+from appliance.openshift.ignition import MAX_IGNITION_BYTES, REMEDY, WARNING_SECONDS, IgnitionFacts, inspect, misfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,9 @@ def ignition_files(draft: Draft) -> list[IgnitionCandidate]:
 
 
 def _read(path: Path, needed_at: Path_) -> IgnitionCandidate:
-    if fault := file_fault(path, "; `openshift-install create ignition-configs` makes it: put it there"):
+    if fault := file_fault(
+        path, "; create it with `openshift-install create ignition-configs`, and copy it to this path"
+    ):
         return IgnitionCandidate(path, needed_at, fault, None)
     try:
         with path.open("rb") as file:
@@ -68,15 +67,14 @@ def problems_in(draft: Draft, now: float) -> Iterator[Problem]:
 
 def _clock(file: IgnitionCandidate, draft: Draft, now: float) -> Iterator[Problem]:
     expires_at = file.facts.expires_at if file.facts else None
-    if expires_at is None or expires_at - now > SOON_SECONDS:
+    if expires_at is None or expires_at - now > WARNING_SECONDS:
         return
     where, at = draft.document.here(*file.needed_at), spell_time(expires_at)
-    remedy = "make new ones in an empty directory with `openshift-install create ignition-configs`"
     if expires_at <= now:
-        fate = "served all the same (serveExpired)" if draft.file.serve_expired else "not served"
-        yield where.warning(f"{file.path} died at {at}, and is {fate}; {remedy}")
+        fate = "served anyway (serveExpired)" if draft.file.serve_expired else "not served"
+        yield where.warning(f"{file.path} expired at {at} and is {fate}; {REMEDY}")
     else:
-        yield where.warning(f"{file.path} dies in {spell_hours(expires_at - now)}, at {at}; {remedy}")
+        yield where.warning(f"{file.path} expires in {spell_hours(expires_at - now)}, at {at}; {REMEDY}")
 
 
 def spell_time(moment: float) -> str:

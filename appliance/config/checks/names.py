@@ -13,6 +13,7 @@ from appliance.errors import Problem
 from appliance.model import Role
 from appliance.openshift import names as openshift
 
+ONLY_CNAME = "a CNAME must be the only record of its name"  # RFC 1034 section 3.6.2
 WIDEST_PREFIX = 8  # wider than the widest private network, 10.0.0.0/8, is the internet
 
 
@@ -37,7 +38,8 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     for host in draft.hosts:
         if host.name and not in_zone(host.name.value, draft.zone):
             yield host.name.error(
-                f"{host.name.value} is outside the zone {draft.zone}; write the name without dots, or widen dns.zone"
+                f"{host.name.value} is outside the zone {draft.zone}; write the name "
+                "without dots, or set dns.zone to the base domain"
             )
     yield from _name_servers(draft)
     yield from _Zone(draft).problems()
@@ -63,11 +65,13 @@ def _name_servers(draft: Draft) -> Iterator[Problem]:
         has_address = draft.document.has(*path, "address")
         if in_zone(name, draft.zone) and not has_address and name not in known:
             yield draft.document.here(*path, "address").error(
-                f"is missing; {name} lies in the zone, which must tell its address"
+                f"is missing; {name} is in the zone, which needs its address"
             )
         elif has_address and not in_zone(name, draft.zone):
             where = draft.document.here(*path, "address")
-            yield where.warning(f"is not used: {name} is outside the zone {draft.zone}, whose own server tells it")
+            yield where.warning(
+                f"not used: {name} is outside the zone {draft.zone}, and its address comes from its own zone"
+            )
 
 
 def names_given(draft: Draft) -> dict[str, str]:
@@ -92,25 +96,25 @@ def names_given(draft: Draft) -> dict[str, str]:
 def _search(draft: Draft) -> Iterator[Problem]:
     for domain in (domain for options in draft.options for domain in options.search):
         if in_zone(domain.value, f"apps.{draft.domain}"):
-            yield domain.warning(f"{domain.value} is under the wildcard: every unknown name would lead to the ingress")
+            yield domain.warning(
+                f"{domain.value} is below the wildcard: every unknown name would resolve to the ingress"
+            )
 
 
 def _recursion(draft: Draft) -> Iterator[Problem]:
     dns, document = draft.file.dns, draft.document
     if not document.has("dns", "forwarders"):
         yield document.here("dns", "forwarders").warning(
-            "is not given, so nodes cannot find quay.io; name your DNS servers, or write `forwarders: []` for none"
+            "not set: nodes will not resolve quay.io. List your DNS servers, or write `forwarders: []` if you mean none"
         )
     own = [address.value for address in draft.appliance_addresses]
     for forwarder in document.all_at(dns.forwarders, "dns", "forwarders"):
         if forwarder.value.address in own and forwarder.value.port == DEFAULT_PORTS["dns"]:
-            yield forwarder.error(f"{forwarder.value} is the appliance itself; name the DNS server behind it")
+            yield forwarder.error(f"{forwarder.value} is the appliance itself; write the DNS server that it asks")
     networks: list[Placed[Cidr]] = document.all_at(dns.allow_recursion, "dns", "allowRecursion")
     for network in networks:
         if network.value.prefixlen < WIDEST_PREFIX:
-            yield network.warning(
-                f"{network.value} makes the appliance an open resolver; write the networks of your own"
-            )
+            yield network.warning(f"{network.value} makes the appliance an open resolver; write only your own networks")
 
 
 @dataclass
@@ -138,9 +142,7 @@ class _Zone:
             held = cnames if kind == "CNAME" else others
             other = others.get(owner) or cnames.get(owner) if kind == "CNAME" else cnames.get(owner)
             if other:
-                yield name.error(
-                    f"{owner} has a CNAME and another record ({other.place(name.document)}); a CNAME stands alone"
-                )
+                yield name.error(f"{owner} has a CNAME and another record ({other.place(name.document)}); {ONLY_CNAME}")
             held.setdefault(owner, name)
 
     def _take_in_hosts(self) -> None:
@@ -156,16 +158,18 @@ class _Zone:
         giver = self.owners.get(owner)
         if kind == "PTR":
             if owner in self.reverse:
-                yield name.error(f"{name.value} has the PTR record of {self.reverse[owner]}; leave this one out")
+                yield name.error(f"{name.value} already has the PTR record of {self.reverse[owner]}; remove this one")
         elif not in_zone(owner, draft.zone):
             yield name.error(f"{owner} is outside the zone {draft.zone}; only PTR records may be")
         elif kind == "CNAME" and giver:
-            yield name.error(f"{owner} has records from {giver}, and a CNAME stands alone; leave this one out")
+            yield name.error(f"{owner} already has records from {giver}, and {ONLY_CNAME}; remove this one")
         elif kind in {"A", "AAAA"} and giver in {"apiVIPs", "apiInternalVIPs", "ingressVIPs"}:
-            yield name.error(f"{owner} has its addresses from {giver}; add this one there")
+            yield name.error(f"{owner} gets its addresses from {giver}; add this one there")
         elif owner in {f"*.{draft.zone}", f"*.{draft.domain}", f"*.{draft.base_domain}"}:
             wrong = f"quay.io.{draft.domain}" if in_zone(draft.domain, owner[2:]) else f"quay.io.{owner[2:]}"
-            yield name.warning(f"{owner} answers for every name that is not there, also {wrong}, which nodes try first")
+            yield name.warning(
+                f"{owner} answers for every name that does not exist, including {wrong}, which nodes look up first"
+            )
 
     def _data(
         self, record: RecordDraft, value: Placed[str], seen: dict[tuple[str, str, str], Placed[str]]

@@ -23,9 +23,7 @@ def problems_of_network_config(host: HostDraft, document: Document) -> Iterator[
         name = document.at(interface.name, *here, "name")
         first = names.setdefault(name.value, name) if name else None
         if name and first and first is not name:
-            yield name.error(
-                f"{name.value} is described twice (first on {first.place(document)}); put both into one entry"
-            )
+            yield name.error(f"{name.value} has two entries (first on {first.place(document)}); merge them")
         yield from _kind(interface, here, document)
     yield from _addresses(host, config, path, document)
     yield from _routes(config, path, document)
@@ -34,10 +32,10 @@ def problems_of_network_config(host: HostDraft, document: Document) -> Iterator[
 def _kind(interface: Interface, path: Path_, document: Document) -> Iterator[Problem]:
     if interface.type == "bond" and not document.has(*path, "link-aggregation"):
         where = document.here(*path, "link-aggregation")
-        yield where.error("is missing; a bond names its mode and its port list there")
+        yield where.error("is missing; a bond needs its mode and its ports there")
     if interface.type == "vlan":
         if not document.has(*path, "vlan"):
-            yield document.here(*path, "vlan").error("is missing; a VLAN names its base-iface and id there")
+            yield document.here(*path, "vlan").error("is missing; a VLAN needs its base-iface and id there")
         yield from _vlan_name(interface, path, document)
 
 
@@ -49,7 +47,7 @@ def _vlan_name(interface: Interface, path: Path_, document: Document) -> Iterato
     form = re.fullmatch(rf"(?:{re.escape(vlan.base_iface)}\.|vlan)(\d+)", name.value)
     if form is None or int(form[1]) != vlan.id:
         wanted = f"{vlan.base_iface}.{vlan.id} or vlan{vlan.id}"
-        yield name.error(f'"{name.value}" does not tell dracut the VLAN; call it {wanted}')
+        yield name.error(f'"{name.value}" does not contain the VLAN id as dracut reads it; use {wanted}')
 
 
 def _addresses(host: HostDraft, config: NetworkConfig, path: Path_, document: Document) -> Iterator[Problem]:
@@ -65,7 +63,7 @@ def _addresses(host: HostDraft, config: NetworkConfig, path: Path_, document: Do
     if host.address.value not in static and not uses_dhcp:
         said = f"{host.address.value} ({host.address.place(document)})"
         first = next(iter(static.values()))
-        yield first.error(f"{first.value} is set up here, but the host's address is {said}; make them one")
+        yield first.error(f"{first.value} is configured here, but the host's address is {said}; use the same address")
     # A destination that cannot be read may be the default route.
     destinations = [route.destination for route in config.routes.config]
     if None not in destinations and IPv4Network("0.0.0.0/0") not in destinations:
@@ -82,8 +80,8 @@ def _routes(config: NetworkConfig, path: Path_, document: Document) -> Iterator[
         # Without every name nothing is known to be no interface.
         if interface and interface.value not in names and None not in names:
             known = " or ".join(sorted(filter(None, names)))
-            yield interface.error(f'"{interface.value}" is no interface of this host; write {known}')
+            yield interface.error(f'"{interface.value}" is not an interface of this host; expected {known}')
         if route.table_id not in MAIN_TABLES:
             yield document.here(*here, "table-id").error(
-                f"{route.table_id} cannot be set up from the kernel's command line; leave it out, or write 254"
+                f"{route.table_id} cannot be configured from the kernel command line; remove the key, or write 254"
             )

@@ -21,12 +21,10 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         if network.value.prefixlen == 0:
             example = "192.0.2.0/24" if network.value.version == 4 else "2001:db8::/64"
             yield network.error(
-                f"{network.value} is every address there is; write the network that the machines are in, as {example}"
+                f"{network.value} contains every address; write the network of the machines, for example {example}"
             )
     if draft.cidrs and not draft.ranges4 and all(cidr.value.version == 6 for cidr in draft.cidrs):
-        yield draft.document.here("networking", "machineNetwork").error(
-            "holds no IPv4 network; machines boot over IPv4"
-        )
+        yield draft.document.here("networking", "machineNetwork").error("has no IPv4 network; machines boot over IPv4")
     yield from _gateways(draft)
     yield from _routes(draft)
     yield from _appliance(draft)
@@ -40,7 +38,7 @@ def unusable(address: IPv4Address, network: IPv4Network) -> str | None:
     """Return why no machine can have *address* in *network*; None when one can."""
     # RFC 3021: a /31 has neither.
     if network.prefixlen < 31 and address == network.network_address:
-        return f"is the network's own address in {network}"
+        return f"is the network address of {network}"
     if network.prefixlen < 31 and address == network.broadcast_address:
         return f"is the broadcast address of {network}"
     return None
@@ -60,7 +58,7 @@ def _overlaps(draft: Draft) -> Iterator[Problem]:
             isinstance(one, IPv6Network) and isinstance(two, IPv6Network) and one.overlaps(two)
         ):
             where = f"{first.owner} ({first.place(second.document)})"
-            yield second.error(f"{two} overlaps {one}, {where}; machine, cluster and service networks share no address")
+            yield second.error(f"{two} overlaps {one}, {where}; machine, cluster and service networks must not overlap")
 
 
 def _gateways(draft: Draft) -> Iterator[Problem]:
@@ -68,20 +66,18 @@ def _gateways(draft: Draft) -> Iterator[Problem]:
         home = next((network for network in networks if gateway.value in network), None)
         if home is None and networks:
             wanted = " or ".join(map(str, networks))
-            yield gateway.error(f"{gateway.value} is outside {wanted}; a gateway has an address in the network")
+            yield gateway.error(f"{gateway.value} is outside {wanted}; a gateway must have an address in the network")
         elif home is not None and (why := unusable(gateway.value, home)):
             yield gateway.error(f"{gateway.value} {why}; no machine can have it")
         for vip in (vip for vips in draft.vips.values() for vip in vips if vip.value == gateway.value):
-            yield vip.error(
-                f"{vip.value} is the gateway ({gateway.place(vip.document)}); give one of them another address"
-            )
+            yield vip.error(f"{vip.value} is also the gateway ({gateway.place(vip.document)}); change one of them")
 
 
 def _routes(draft: Draft) -> Iterator[Problem]:
     for gateway, networks in _by_network(draft, lambda options: options.route_gateways):
         if networks and not any(gateway.value in network for network in networks):
             wanted = " or ".join(map(str, networks))
-            yield gateway.error(f"{gateway.value} is outside {wanted}; a route's gateway must be a neighbour")
+            yield gateway.error(f"{gateway.value} is outside {wanted}; the gateway of a route must be in the network")
 
 
 def _by_network(
@@ -101,7 +97,7 @@ def _appliance(draft: Draft) -> Iterator[Problem]:
     if home is None:
         wanted = " or ".join(map(str, draft.ranges4))
         yield address.warning(
-            f"{address.value} is outside {wanted}; hosts then reach the appliance only by a DHCP relay and a route"
+            f"{address.value} is outside {wanted}; hosts can reach the appliance only through a DHCP relay and a router"
         )
     elif why := unusable(address.value, home):
         yield address.error(f"{address.value} {why}; no machine can have it")
@@ -115,7 +111,9 @@ def _vips(draft: Draft) -> Iterator[Problem]:
         value = draft.document.value_at((key,))
         if value is None or value == []:
             what = "is missing" if value is None else "is an empty list"
-            yield draft.document.here(key).error(f"{what}; write the load balancer's address, which {name} shall name")
+            yield draft.document.here(key).error(
+                f"{what}; write the load balancer's address that {name} must resolve to"
+            )
     for vips in draft.vips.values():
         yield from _home_of(vips, draft)
 
@@ -133,7 +131,8 @@ def _leases(draft: Draft) -> Iterator[Problem]:
     for lease in (options.lease_seconds for options in draft.options):
         if lease and lease.value < SHORT_LEASE_SECONDS:
             yield lease.warning(
-                f"{lease.value} s is short: a node loses its address when the appliance is away that long; 7d is usual"
+                f"{lease.value} s is short: a node loses its address if the "
+                "appliance is down for that long; 7d is usual"
             )
 
 
@@ -143,4 +142,4 @@ def _keys_of_ipv6(network: NetworkDraft, draft: Draft) -> Iterator[Problem]:
     for key in known_keys(network.path):
         if key != "cidr" and draft.document.has(*network.path, key):
             where = draft.document.here(*network.path, key)
-            yield where.warning("is not used: an IPv6 network is there for reverse DNS alone")
+            yield where.warning("not used: an IPv6 network is only for reverse DNS")

@@ -31,7 +31,7 @@ def problems_between(drafts: Sequence[Draft]) -> Iterator[Problem]:
             if other and endpoint not in told:  # DNS may clash with itself in both protocols
                 told.append(endpoint)
                 where = f"{other.owner} ({other.place(endpoint.document)})"
-                yield endpoint.error(f"{endpoint.value} is the {protocol} port of {where} too; give it another port")
+                yield endpoint.error(f"{endpoint.value} is already the {protocol} port of {where}; choose another port")
             taken.append((key, endpoint))
     for draft in drafts:
         yield from _dhcp_ports(draft)
@@ -71,7 +71,7 @@ def _dhcp_ports(draft: Draft) -> Iterator[Problem]:
     }
     for endpoint in (endpoint for key in DATAGRAMS for endpoint in _said(draft, key)):
         if use := uses.get(endpoint.value.port):
-            yield endpoint.error(f"{endpoint.value} is the UDP port of {use}; give it another port")
+            yield endpoint.error(f"{endpoint.value} is the UDP port of {use}; choose another port")
 
 
 def _one_appliance(first: Draft, other: Draft) -> Iterator[Problem]:
@@ -80,7 +80,10 @@ def _one_appliance(first: Draft, other: Draft) -> Iterator[Problem]:
         if own is not None and others is not None and own != others:
             is_said = other.document.has("listen", key)
             where = other.document.here("listen", key) if is_said else other.document.here("listen")
-            yield where.error(f"is {own}, and {others} in {first.document.file}; one appliance has one: say it in both")
+            yield where.error(
+                f"is {own} here and {others} in {first.document.file}; one appliance "
+                "has one value: write the same in both"
+            )
 
 
 def _setting(draft: Draft, key: str, attribute: str) -> str | None:

@@ -18,59 +18,56 @@ FLAWS = [
     ),
     (
         with_dns("  nameServers:\n    - name: ns1\n"),
-        (
-            "41: dns.nameServers[0].address: is missing; "
-            "ns1.prod.example.com lies in the zone, which must tell its address"
-        ),
+        "41: dns.nameServers[0].address: is missing; ns1.prod.example.com is in the zone, which needs its address",
     ),
     (
         with_dns("  nameServers:\n    - {name: ns.other.com, address: 192.0.2.53}\n"),
         (
-            "41: warning: dns.nameServers[0].address: is not used: ns.other.com is outside the zone "
-            "prod.example.com, whose own server tells it"
+            "41: warning: dns.nameServers[0].address: not used: ns.other.com is outside the zone "
+            "prod.example.com, and its address comes from its own zone"
         ),
     ),
     (
         edited(("198.51.100.53", "192.0.2.5")),
-        "39: dns.forwarders[0]: 192.0.2.5:53 is the appliance itself; name the DNS server behind it",
+        "39: dns.forwarders[0]: 192.0.2.5:53 is the appliance itself; write the DNS server that it asks",
     ),
     (
         edited(("  forwarders: [198.51.100.53]", "  ttl: 60")),
         (
-            "38: warning: dns.forwarders: is not given, so nodes cannot find quay.io; "
-            "name your DNS servers, or write `forwarders: []` for none"
+            "38: warning: dns.forwarders: not set: nodes will not resolve quay.io. List your DNS "
+            "servers, or write `forwarders: []` if you mean none"
         ),
     ),
     (
         with_dns("  allowRecursion: [0.0.0.0/0]\n"),
         (
-            "40: warning: dns.allowRecursion[0]: 0.0.0.0/0 makes the appliance an open resolver; "
-            "write the networks of your own"
+            "40: warning: dns.allowRecursion[0]: 0.0.0.0/0 makes the appliance an open resolver; write "
+            "only your own networks"
         ),
     ),
     (
         f"{CLEAN}dhcp:\n  search: [apps.prod.example.com]\n",
         (
-            "41: warning: dhcp.search[0]: apps.prod.example.com is under the wildcard: "
-            "every unknown name would lead to the ingress"
+            "41: warning: dhcp.search[0]: apps.prod.example.com is below the wildcard: every unknown "
+            "name would resolve to the ingress"
         ),
     ),
     (
         with_dns('  records:\n    - {name: "*", type: A, value: 192.0.2.9}\n'),
-        ('41: dns.records[0].name: "*" is not a name (RFC 1123); write letters, digits, hyphens and underscores'),
+        '41: dns.records[0].name: "*" is not a valid name (RFC 1123); use letters, digits, hyphens and underscores',
     ),
     (
         with_dns('  records:\n    - {name: "*.prod.example.com", type: A, value: 192.0.2.9}\n'),
         (
-            "41: warning: dns.records[0].name: *.prod.example.com answers for every name that is not there, "
-            "also quay.io.prod.example.com, which nodes try first"
+            "41: warning: dns.records[0].name: *.prod.example.com answers for every name that does not "
+            "exist, including quay.io.prod.example.com, which nodes look up first"
         ),
     ),
     (
         with_dns("  records:\n    - {name: m1, type: CNAME, value: m2}\n"),
         (
-            "41: dns.records[0].name: m1.prod.example.com has records from hosts[1], "
-            "and a CNAME stands alone; leave this one out"
+            "41: dns.records[0].name: m1.prod.example.com already has records from hosts[1], and a CNAME "
+            "must be the only record of its name; remove this one"
         ),
     ),
     (
@@ -78,13 +75,16 @@ FLAWS = [
             "  nameServers: [{name: ns1, address: 192.0.2.5}]\n  records:\n    - {name: ns1, type: CNAME, value: m2}\n"
         ),
         (
-            "42: dns.records[0].name: ns1.prod.example.com has records from dns.nameServers[0], "
-            "and a CNAME stands alone; leave this one out"
+            "42: dns.records[0].name: ns1.prod.example.com already has records from dns.nameServers[0], "
+            "and a CNAME must be the only record of its name; remove this one"
         ),
     ),
     (
         with_dns("  records:\n    - {name: a, type: CNAME, value: m2}\n    - {name: a, type: TXT, value: b}\n"),
-        ("42: dns.records[1].name: a.prod.example.com has a CNAME and another record (line 41); a CNAME stands alone"),
+        (
+            "42: dns.records[1].name: a.prod.example.com has a CNAME and another record (line 41); a "
+            "CNAME must be the only record of its name"
+        ),
     ),
     (
         with_dns("  records:\n    - {name: a, type: TXT, value: b}\n    - {name: a, type: TXT, value: b}\n"),
@@ -92,11 +92,11 @@ FLAWS = [
     ),
     (
         with_dns("  records:\n    - {name: api, type: A, value: 192.0.2.10}\n"),
-        "41: dns.records[0].name: api.prod.example.com has its addresses from apiVIPs; add this one there",
+        "41: dns.records[0].name: api.prod.example.com gets its addresses from apiVIPs; add this one there",
     ),
     (
         with_dns("  records:\n    - {name: 192.0.2.21, type: PTR, value: x}\n"),
-        "41: dns.records[0].name: 192.0.2.21 has the PTR record of hosts[1]; leave this one out",
+        "41: dns.records[0].name: 192.0.2.21 already has the PTR record of hosts[1]; remove this one",
     ),
     (
         with_dns("  records:\n    - {name: www.other.com., type: A, value: 192.0.2.10}\n"),
@@ -104,7 +104,7 @@ FLAWS = [
     ),
     (
         with_dns("  records:\n    - {name: a, type: SPF, value: x}\n"),
-        '41: dns.records[0].type: "SPF" is not known here; write A, AAAA, CNAME, TXT, SRV, MX or PTR',
+        '41: dns.records[0].type: "SPF" is not valid; expected A, AAAA, CNAME, TXT, SRV, MX or PTR',
     ),
     (
         with_dns("  records:\n    - {name: a, type: MX, value: mail}\n"),
@@ -133,8 +133,8 @@ def test_alias_at_a_name_of_etcd_s_is_told_where_there_are_such(tmp_path: Path, 
     assert told(tmp_path, new) == []
     assert [line for line in lines if "CNAME" in line] == [
         (
-            f"41: dns.records[0].name: {name}.prod.example.com has records from {giver}, "
-            "and a CNAME stands alone; leave this one out"
+            f"41: dns.records[0].name: {name}.prod.example.com already has records from {giver}, "
+            "and a CNAME must be the only record of its name; remove this one"
         )
     ]
 

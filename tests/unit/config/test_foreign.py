@@ -41,11 +41,8 @@ def test_pasted_key_without_a_use_is_passed_over(tmp_path: Path, text: str) -> N
 
 @pytest.mark.parametrize("text", SILENT.values(), ids=SILENT)
 def test_editor_accepts_what_is_passed_over(text: str) -> None:
-    document = yaml.safe_load(
-        text.replace("creationTimestamp: null", "creationTimestamp: ''").replace(": 4.16.3", ": '4.16.3'")
-    )
+    errors = jsonschema.Draft7Validator(json_schema()).iter_errors(yaml.load(text, yaml.BaseLoader))
 
-    errors = jsonschema.Draft7Validator(json_schema()).iter_errors(document)
     assert [error.message for error in errors if "Additional properties" in error.message] == []
 
 
@@ -78,4 +75,4 @@ def test_foreign_key_that_is_misspelled_or_misplaced_is_unknown(
     (problem,) = check_text(tmp_path, edited(change)).errors
 
     assert problem.path.endswith(expected)
-    assert "no key here" in problem.message
+    assert "unknown key" in problem.message
