@@ -221,6 +221,13 @@ class Draft:
         return nodes[0] if len(nodes) == 1 else None
 
     @cached_property
+    def may_be_single_node(self) -> bool:
+        """Whether one node is the cluster, or could be if the roles that cannot be read were bootstrap."""
+        nodes = [host for host in self.hosts if host.role and host.role.value is not Role.BOOTSTRAP]
+        has_unreadable = any(host.role is None for host in self.hosts)
+        return len(nodes) == 1 or (has_unreadable and not nodes)
+
+    @cached_property
     def roles(self) -> list[DefaultsDraft]:
         """What the roles set."""
         entries = ((role, getattr(self.file.roles, role.value)) for role in Role)

@@ -1,7 +1,7 @@
-"""The part of nmstate's vocabulary that agent-config.yaml files use, and its form on dracut's command line.
+"""The part of nmstate that agent-config.yaml files use, and its form on dracut's command line.
 
-The installer's initramfs sets up the network from the arguments made here, and
-coreos-installer carries them over to the first boot of what it installs.
+The installer's initramfs configures the network from the arguments made here, and
+coreos-installer copies them to the first boot of the installed system.
 """
 
 from ipaddress import IPv4Address
@@ -30,74 +30,74 @@ class Address4(_Nmstate):
     ip: words.Ipv4 | None = needed()
     """The address."""
     prefix_length: words.PrefixLength4 | None = needed()
-    """How many bits of it name the network."""
+    """The length of the network prefix, in bits."""
 
 
 class Address6(_Nmstate):
     ip: words.Ipv6 | None = needed()
     """The address."""
     prefix_length: words.PrefixLength | None = needed()
-    """How many bits of it name the network."""
+    """The length of the network prefix, in bits."""
 
 
 class Ipv4(_Nmstate):
     enabled: words.Truth = True
-    """Whether the interface speaks IPv4."""
+    """Whether IPv4 is enabled."""
     dhcp: words.Truth = False
-    """Whether its address comes by DHCP."""
+    """Whether the address comes from DHCP."""
     address: tuple[Address4, ...] = ()
-    """Its static addresses."""
+    """The static addresses."""
 
 
 class Ipv6(_Nmstate):
     enabled: words.Truth = True
-    """Whether the interface speaks IPv6."""
+    """Whether IPv6 is enabled."""
     dhcp: words.Truth = False
-    """Whether its address comes by DHCPv6."""
+    """Whether the address comes from DHCPv6."""
     autoconf: words.Truth = False
-    """Whether its address comes by router advertisement."""
+    """Whether the address comes from router advertisements."""
     address: tuple[Address6, ...] = ()
-    """Its static addresses."""
+    """The static addresses."""
 
 
 class Vlan(_Nmstate):
     base_iface: words.Interface | None = needed()
     """The interface that carries the VLAN."""
     id: words.VlanId | None = needed()
-    """The VLAN's number."""
+    """The VLAN id."""
 
 
 class LinkAggregation(_Nmstate):
     mode: Annotated[str, _word(*BOND_MODES)] | None = needed()
     """The bond's mode."""
     port: Annotated[Annotated[tuple[words.Interface, ...], Field(min_length=1)], OneOrMany()] = needed(tuple)
-    """The interfaces that form the bond."""
+    """The interfaces of the bond."""
     options: dict[str, words.BondOption] = Field(default_factory=dict)
-    """Further options of the bonding driver, as miimon: 100."""
+    """Other options of the bonding driver, for example miimon: 100."""
 
 
 class Interface(_Nmstate):
     name: words.Interface | None = needed()
-    """The interface's name as the kernel gives it; a VLAN's is <base-iface>.<id> or vlan<id>."""
+    """The kernel's name for the interface. For a VLAN: <base-iface>.<id> or vlan<id>."""
     type: Annotated[str, _word("ethernet", "bond", "vlan")] = "ethernet"
-    """What it is."""
+    """The type of the interface."""
     state: Annotated[str, _word("up")] = "up"
-    """Whether it is used; leave out what is not."""
+    """Always up; leave out interfaces that are not used."""
     mtu: words.Mtu | None = None
-    """Its MTU, in bytes."""
+    """The MTU in bytes."""
     ipv4: Ipv4 | None = None
-    """Its IPv4 set-up. Default: none."""
+    """The IPv4 configuration. Default: none."""
     ipv6: Ipv6 | None = None
-    """Its IPv6 set-up. Default: none."""
+    """The IPv6 configuration. Default: none."""
     vlan: Vlan | None = None
-    """What a VLAN stands on."""
+    """The VLAN's base interface and id; required for type vlan."""
     link_aggregation: LinkAggregation | None = None
-    """What a bond is made of."""
+    """The bond's mode and ports; required for type bond."""
 
 
 class NmstateResolver(_Nmstate):
     server: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = ()
-    """DNS servers. Default: those of the machine network."""
+    """DNS servers. Default: those of the machine network, if an address is static."""
 
 
 class DnsResolver(_Nmstate):
@@ -107,13 +107,13 @@ class DnsResolver(_Nmstate):
 
 class NmstateRoute(_Nmstate):
     destination: words.AnyCidr | None = needed()
-    """The network that the route leads to; 0.0.0.0/0 is the default route."""
+    """The destination network; 0.0.0.0/0 is the default route."""
     next_hop_address: words.AnyAddress | None = needed()
     """The router."""
     next_hop_interface: words.Interface | None = None
-    """The interface that it is reached by."""
+    """The interface that leads to the router."""
     table_id: words.TableId | None = None
-    """The routing table; only the main one, 254, can be set up."""
+    """The routing table. Only the main table, 254, can be configured."""
 
 
 class Routes(_Nmstate):
@@ -122,10 +122,10 @@ class Routes(_Nmstate):
 
 
 class NetworkConfig(_Nmstate):
-    """A machine's network as nmstate describes it."""
+    """A machine's network configuration, as in nmstate."""
 
     interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)] = needed(tuple)
-    """The interfaces to set up."""
+    """The interfaces to configure."""
     dns_resolver: DnsResolver = DnsResolver()
     """DNS servers."""
     routes: Routes = Routes()
@@ -135,7 +135,7 @@ class NetworkConfig(_Nmstate):
 def dracut_arguments(config: NetworkConfig, name: str, dns_servers: tuple[IPv4Address, ...]) -> tuple[str, ...]:
     """Return *config* as dracut.cmdline(7) arguments for the host called *name*, in the order of the OpenShift manual.
 
-    *dns_servers* are used where *config* names none and something is static.
+    *dns_servers* are used if *config* has none and an address is static.
     """
     addresses = [argument for interface in config.interfaces for argument in _ip_arguments(interface, config, name)]
     is_static = any("::" in argument for argument in addresses)

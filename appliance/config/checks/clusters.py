@@ -107,7 +107,7 @@ def _addresses(holder: Draft, other: Draft) -> Iterator[Problem]:
         taken.setdefault(fact.value, fact)
     for vips in holder.vips.values():
         for vip in vips:
-            if isinstance(vip.value, IPv4Address) and not holder.single_node:
+            if isinstance(vip.value, IPv4Address) and not holder.may_be_single_node:
                 taken.setdefault(vip.value, Placed(vip.value, vip.path, vip.document, vip.owner))
     for host in other.hosts:
         if host.address and (claim := taken.get(host.address.value)):

@@ -109,11 +109,14 @@ def _taken_addresses(draft: Draft) -> dict[Address, list[Placed[Address]]]:
     """Return the addresses that no host may have, each with those who have it."""
     holders: list[Placed[Address]] = [*draft.appliance_addresses, *draft.gateways]
     held = {fact.value for host in draft.hosts for fact in (host.address, host.address6) if fact}
-    for vips in draft.vips.values():
-        # Several addresses, all of them hosts', are round robin by intent: the routers of a compact cluster.
-        is_round_robin = len(vips) > 1 and all(vip.value in held for vip in vips)
+    has_unreadable = any(host.address is None for host in draft.hosts)
+    for key, vips in draft.vips.items():
+        # Several addresses that are all hosts' are round robin by intent: the routers of a compact cluster.
+        said = draft.document.value_at((key,))
+        is_several = isinstance(said, list) and len(said) > 1
+        is_round_robin = is_several and (has_unreadable or all(vip.value in held for vip in vips))
         # And a single node is its own load balancer.
-        if not is_round_robin and not draft.single_node:
+        if not is_round_robin and not draft.may_be_single_node:
             holders += vips
     taken: dict[Address, list[Placed[Address]]] = {}
     for holder in holders:

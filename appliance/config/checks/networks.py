@@ -23,7 +23,8 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
             yield network.error(
                 f"{network.value} contains every address; write the network of the machines, for example {example}"
             )
-    if draft.cidrs and not draft.ranges4 and all(cidr.value.version == 6 for cidr in draft.cidrs):
+    is_known = 0 < len(draft.cidrs) == len(draft.networks)
+    if is_known and all(cidr.value.version == 6 for cidr in draft.cidrs):
         yield draft.document.here("networking", "machineNetwork").error("has no IPv4 network; machines boot over IPv4")
     yield from _gateways(draft)
     yield from _routes(draft)
@@ -106,7 +107,7 @@ def _appliance(draft: Draft) -> Iterator[Problem]:
 def _vips(draft: Draft) -> Iterator[Problem]:
     domain = draft.domain
     for key, name in (("apiVIPs", f"api.{domain}"), ("ingressVIPs", f"*.apps.{domain}")):
-        if draft.single_node or is_misspelled((key,), draft.document):
+        if draft.may_be_single_node or is_misspelled((key,), draft.document):
             continue
         value = draft.document.value_at((key,))
         if value is None or value == []:
