@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from appliance.config import check
+from appliance.config.checks.names import names_given
+from appliance.config.draft import Draft
+from appliance.config.reading import read
+from appliance.config.validation import validated
 from appliance.dns.compile import compile_dns
-from tests.config_files import CLEAN, check_text, edited, flaw_id, told, with_dns
+from appliance.dns.contents import zones_of
+from tests.config_files import CLEAN, check_text, edited, flaw_id, make_data_dir, told, with_dns
 
 FLAWS = [
     (
@@ -184,3 +190,16 @@ def test_longest_names_and_text_that_pass_can_be_served(tmp_path: Path) -> None:
     checked = check_text(tmp_path, text + records)
     assert checked.errors == ()
     assert compile_dns(checked.clusters, lambda _zone, _digest: 1).nodes
+
+
+@pytest.mark.parametrize("release", ["4.3.8", "4.16.3"])
+def test_names_that_are_taken_are_those_that_the_zone_has(tmp_path: Path, release: str) -> None:
+    """The checks list the names that need no entry in dns.records; the zone is made elsewhere."""
+    path = tmp_path / "cluster.yaml"
+    path.write_text(edited(("4.16.3", release), text=with_dns("  nameServers: [{name: ns1, address: 192.0.2.53}]\n")))
+    document = read(path)
+    draft = Draft(document, validated(document)[0])
+    (cluster,) = check([path], make_data_dir(tmp_path), 0.0).clusters
+    (zone,) = (zone for zone in zones_of([cluster]) if zone.name == draft.zone)
+
+    assert set(names_given(draft)) == set(zone.rrsets) | {draft.zone}

@@ -8,6 +8,7 @@ import pytest
 
 from appliance.config import check
 from appliance.openshift.ignition import MAX_IGNITION_BYTES
+from appliance.web.ignition import read_ignition
 from tests.config_files import CLEAN, bootstrap_ign, check_text, make_data_dir, spelled, told
 
 DIES_AT = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)
@@ -98,6 +99,15 @@ def test_file_that_is_too_large_is_told(ignition: Path, tmp_path: Path) -> None:
     assert told_now(tmp_path, 0) == [
         "35: warning: hosts[4].role: data/ignition/worker.ign is larger than 64 MiB; is it an image?"
     ]
+
+
+def test_largest_file_that_is_served_is_no_problem(ignition: Path, tmp_path: Path) -> None:
+    """validate and serve have one bound."""
+    text = b'{"ignition": {"version": "3.2.0"}}'
+    (ignition / "worker.ign").write_bytes(text + b" " * (MAX_IGNITION_BYTES - len(text)))
+
+    assert told_now(tmp_path, 0) == []
+    assert read_ignition(ignition / "worker.ign", "prod.example.com").file is not None
 
 
 def test_missing_file_is_told_once_for_its_role(ignition: Path, tmp_path: Path) -> None:
