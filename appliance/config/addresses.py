@@ -1,6 +1,6 @@
 """How addresses are spelled in cluster.yaml: of Ethernet, of IP, of networks and of ports.
 
-As in fields.py, a parser raises ValueError with the whole message.
+As in fields.py, parsers raise ValueError with a complete message.
 """
 
 import ipaddress
@@ -92,7 +92,7 @@ def parse_cidr4(text: str) -> IPv4Network:
 
 
 def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
-    """Return the parser of addresses with a port that may be left out."""
+    """Return the parser of addresses with an optional port."""
 
     def parse(text: str) -> Endpoint:
         spelled = text.strip()

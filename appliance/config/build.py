@@ -1,4 +1,4 @@
-"""A complete draft becomes a Cluster: what no check looks at is filled in here, and everything is in wire types."""
+"""A complete draft becomes a Cluster in wire types, with the defaults of values that no check needs."""
 
 import os
 from collections.abc import Sequence
@@ -66,9 +66,9 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
 
 
 def data_dir_of(said: str | None, source: Path, override: Path | None, name: str, cluster_count: int) -> Path:
-    """Return a cluster's data directory: by the command line, by the file, by systemd, or the usual place.
+    """Return a cluster's data directory: from the command line, the file, systemd, or the default.
 
-    Several clusters have directories of their own below one that none of them names.
+    Several clusters without a dataDir have one directory each in a common one.
     """
     if override is None and said is not None:
         return source.parent / said
@@ -77,17 +77,17 @@ def data_dir_of(said: str | None, source: Path, override: Path | None, name: str
 
 
 def state_dir_of(clusters: Sequence[Cluster], override: Path | None) -> Path:
-    """Return the directory of what the appliance must remember, and of its control socket.
+    """Return the directory of the appliance's state and its control socket.
 
-    It is the same whether a cluster is served alone or with others, or its
-    hosts would be forgotten, and install again, as soon as a second file comes.
+    It is the same whether a cluster is served alone or with others. Otherwise a second
+    file would make the appliance forget its hosts, and reinstall them.
     """
     first, common = clusters[0], _common_dir(override)
     return common if len(clusters) > 1 and first.data_dir == common / first.name else first.data_dir
 
 
 def _common_dir(override: Path | None) -> Path:
-    # systemd gives the unit's StateDirectory= so, several separated by colons.
+    # systemd passes the unit's StateDirectory= in this variable, several separated by colons.
     return override or Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or DEFAULT_DATA_DIR)
 
 

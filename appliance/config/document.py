@@ -1,7 +1,7 @@
-"""A YAML file as text: every scalar as it is spelled, and the line of everything.
+"""A YAML file as text: every scalar as it is spelled, and the line of every value.
 
-YAML 1.1 turns the bare MAC 52:54:00:12:34:56 into 41135085296, 4.10 into 4.1 and
-`no` into false. So nothing but an empty value or null is interpreted here.
+YAML 1.1 turns the unquoted MAC address 52:54:00:12:34:56 into 41135085296, 4.10 into
+4.1 and `no` into false. So only empty values and null are interpreted here.
 """
 
 import re
@@ -21,7 +21,7 @@ Value: TypeAlias = "str | Block | Items | None"
 
 
 class Block(dict[str, "Value"]):
-    """A mapping; `lines` holds the line of each key, also of those whose value is empty and so not here."""
+    """A mapping; `lines` has the line of each key, including keys without a value, which are not in the mapping."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Block(dict[str, "Value"]):
 
 
 class Items(list["Value"]):
-    """A list; `lines` holds the line of each item."""
+    """A list; `lines` has the line of each item."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ UNREADABLE = Block(0)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file as it was read. *root* is None when nothing could be made of it; *problems* then says why."""
+    """One file as it was read. *root* is None if it is not a YAML mapping; *problems* then says why."""
 
     file: str
     root: Block | None
@@ -55,7 +55,7 @@ class Document:
     problems: tuple[Problem, ...]
 
     def line_of(self, path: Path_) -> int:
-        """Return the line of the value at *path*, or of the nearest thing around it that is there."""
+        """Return the line of the value at *path*, or of the nearest enclosing value that the file has."""
         here: Value = self.root
         line = 1
         for part in path:
@@ -68,14 +68,14 @@ class Document:
         return line
 
     def has_key(self, path: Path_) -> bool:
-        """Whether the key at *path* is written there, if only with nothing behind it."""
+        """Whether the file has the key at *path*, with or without a value."""
         here: Value = self.root
         for part in path[:-1]:
             here = _child(here, part)
         return isinstance(here, Block) and path[-1] in here.lines
 
     def value_at(self, path: Path_) -> Value:
-        """Return what stands at *path*; None where nothing does."""
+        """Return the value at *path*; None if there is none."""
         here: Value = self.root
         for part in path:
             here = _child(here, part)
@@ -149,7 +149,7 @@ def _spell_key(key: str) -> str:
 
 
 def describe(value: object) -> str:
-    """Return what stands somewhere, for a message: the text in quotes, or what kind of thing it is."""
+    """Return a value as messages show it: a text in quotes, or the kind of value."""
     match value:
         case None:
             return "nothing"

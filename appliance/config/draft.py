@@ -222,10 +222,12 @@ class Draft:
 
     @cached_property
     def may_be_single_node(self) -> bool:
-        """Whether one node is the cluster, or could be if the roles that cannot be read were bootstrap."""
-        nodes = [host for host in self.hosts if host.role and host.role.value is not Role.BOOTSTRAP]
-        has_unreadable = any(host.role is None for host in self.hosts)
-        return len(nodes) == 1 or (has_unreadable and not nodes)
+        """Whether one node is the cluster, or could be if one role that cannot be read were bootstrap."""
+        roles = [host.role.value if host.role else None for host in self.hosts]
+        # A cluster has one bootstrap machine, so a second one is no explanation.
+        may_lack_bootstrap = None in roles and Role.BOOTSTRAP not in roles
+        nodes = sum(1 for role in roles if role is not Role.BOOTSTRAP)
+        return nodes == 1 or (nodes == 2 and may_lack_bootstrap)
 
     @cached_property
     def roles(self) -> list[DefaultsDraft]:

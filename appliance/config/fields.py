@@ -1,7 +1,7 @@
-"""How each kind of value is spelled in cluster.yaml.
+"""How each type of value is spelled in cluster.yaml.
 
-Every parser takes the text as it stands and raises ValueError with the whole
-message: what stands there and what would be right.
+Every parser takes the text of a value and raises ValueError with a complete
+message: what was found and what would be right.
 """
 
 import ipaddress
@@ -27,7 +27,7 @@ _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def wrong(text: str, why: str) -> ValueError:
-    """Return the error that *text*, which stands there, is told with *why*."""
+    """Return the error about the value *text*, which *why* explains."""
     return ValueError(f"{describe(text)} {why}")
 
 
@@ -107,7 +107,7 @@ def parse_whole(least: int, most: int, unit: str = "") -> Callable[[str], int]:
 
 
 def parse_truth(text: str) -> bool:
-    """Return whether *text* says yes."""
+    """Return the truth value that *text* spells."""
     match text.strip().lower():
         case "true" | "yes" | "on":
             return True
@@ -139,7 +139,7 @@ def parse_lease(text: str) -> int:
 
 
 def parse_file_name(text: str) -> str:
-    """Return a relative path that is safe in a URL, on a kernel command line and below a directory of ours."""
+    """Return a relative path that is safe in a URL, on a kernel command line and in the data directory."""
     name = text.strip()
     if name.startswith("/"):
         raise wrong(text, "begins with /; write a path relative to images/ (or tftp/) in the data directory")
@@ -177,7 +177,7 @@ def parse_interface(text: str) -> str:
 
 
 def parse_kernel_argument(text: str) -> str:
-    """Return one argument of the kernel's command line, which iPXE will read too."""
+    """Return one argument of the kernel's command line, which iPXE parses as well."""
     argument = text.strip()
     if re.search(r"\s", argument):
         raise wrong(text, "contains a space; write each argument as a list item of its own")
@@ -187,7 +187,7 @@ def parse_kernel_argument(text: str) -> str:
 
 
 def parse_one_of(names: Iterable[str], hints: dict[str, str] | None = None) -> Callable[[str], str]:
-    """Return the parser of words of which *names* are all; *hints* tells what some wrong ones should have been."""
+    """Return the parser of the words *names*; *hints* explains some common wrong ones."""
     known = tuple(names)
 
     def parse(text: str) -> str:

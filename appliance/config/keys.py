@@ -1,4 +1,4 @@
-"""Which keys may stand where, and what was meant by one that may not."""
+"""Which keys each mapping may have, and what an unknown key was probably meant to be."""
 
 import difflib
 from collections import deque
@@ -10,7 +10,7 @@ from appliance.config.document import Block, Document, Items, Path_, Value, desc
 from appliance.config.foreign import is_foreign
 from appliance.config.schema import schema_at
 
-# Keys that people know from elsewhere, and what they are called here.
+# Keys that people know from other files, and what to write here.
 ELSEWHERE = {
     "apiVIP": "write apiVIPs",
     "ingressVIP": "write ingressVIPs",
@@ -27,20 +27,20 @@ ELSEWHERE = {
     ),
 }
 
-# The same in a host's entry, by the key that is meant.
+# The same for entries of hosts: the key that is meant.
 ELSEWHERE_IN_HOSTS = {"name": "hostname", "host": "hostname", "mac": "macAddress", "ip": "address"}
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What is told of a key that may not stand where it does."""
+    """The message about an unknown key."""
 
     message: str
-    meant: Path_ | None  # the place of the known key that it was meant to be; None where nobody can tell
+    meant: Path_ | None  # the place of the key that it was probably meant to be; None if that is not clear
 
 
 def unknown_key(path: Path_, document: Document) -> Unknown:
-    """Return what to say of the key at *path*, which is no known one."""
+    """Return what to report about the unknown key at *path*."""
     parent, key = path[:-1], str(path[-1])
     known = known_keys(parent)
     head, _, rest = key.partition(":")
@@ -58,7 +58,7 @@ def unknown_key(path: Path_, document: Document) -> Unknown:
 
 
 def is_misspelled(path: Path_, document: Document) -> bool:
-    """Whether an unknown key was meant to be the one at *path*, which is not there."""
+    """Whether an unknown key was probably meant to be the one at *path*, which is missing."""
     block, known = document.value_at(path[:-1]), known_keys(path[:-1])
     if not isinstance(block, Block):
         return False
@@ -96,12 +96,12 @@ def _keys_at(pattern: Path_) -> tuple[str, ...]:
 
 
 def _section_above(path: Path_, document: Document) -> str | None:
-    """Return the key that stands above *path*'s with nothing behind it, and has a key of this name."""
+    """Return the key above *path*'s that has no value, if it is a section with a key of this name."""
     block = document.value_at(path[:-1])
     if not isinstance(block, Block):
         return None
     above = [key for key, line in block.lines.items() if key not in block and line < block.lines.get(str(path[-1]), 0)]
-    # The nearest one: below which the key would stand if it were indented.
+    # The nearest one is the section that the key would be in if it were indented.
     nearest = max(above, key=lambda key: block.lines[key], default=None)
     return nearest if nearest is not None and path[-1] in known_keys((*path[:-1], nearest)) else None
 

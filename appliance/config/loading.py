@@ -18,26 +18,26 @@ from appliance.model import Cluster
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of some files. *clusters* is empty unless every file is without errors."""
+    """The result of checking some files. *clusters* is empty if any of them has an error."""
 
     clusters: tuple[Cluster, ...]
     problems: tuple[Problem, ...]  # in the order of the files and of their lines; warnings among them
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems that are no mere warnings."""
+        """The problems that are not just warnings."""
         return tuple(problem for problem in self.problems if not problem.is_warning)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """The problems that do not keep the appliance from serving."""
+        """The problems with which the appliance can still serve."""
         return tuple(problem for problem in self.problems if problem.is_warning)
 
 
 def load(paths: Sequence[Path], data_dir: Path | None = None) -> tuple[Cluster, ...]:
     """Return the clusters that the files at *paths* describe.
 
-    *data_dir* comes before what the files say; with several files it holds a
+    *data_dir* overrides dataDir in the files; with several files it contains a
     directory for each cluster. Raises ConfigError with every problem of every file.
     """
     checked = check(paths, data_dir)
@@ -49,10 +49,10 @@ def load(paths: Sequence[Path], data_dir: Path | None = None) -> tuple[Cluster, 
 def check(
     paths: Sequence[Path], data_dir: Path | None = None, now: float | None = None, *, reads_images: bool = False
 ) -> Checked:
-    """Return the clusters that the files at *paths* describe, and everything that is wrong or odd. Raises nothing.
+    """Return the clusters that the files at *paths* describe, and every problem. Raises nothing.
 
-    *now* (UTC, by default the clock's) is what the certificates in Ignition files are held against.
-    With *reads_images* each image is held against its sha256, which takes seconds a gigabyte.
+    *now* (UTC, by default the clock's) is compared with the certificates in Ignition files.
+    With *reads_images* each image is compared with its sha256, which takes seconds per gigabyte.
     """
     documents = [read(path) for path in paths]
     problems = {document.file: list(document.problems) for document in documents}

@@ -1,7 +1,7 @@
-"""From a file to its tree: every scalar as it is spelled, every key once, and bounds on all that a file can make grow.
+"""From a file to its tree: every scalar as it is spelled, every key once; size, depth and count are bounded.
 
-The tree is built from parser events, which keep lines and spelling: yaml.compose
-would too, but libyaml's recurses in C, and a file of brackets alone would crash it.
+The tree is built from parser events, which keep lines and spelling. yaml.compose
+keeps them too, but libyaml's recurses in C, and a file of nothing but brackets crashes it.
 """
 
 import os
@@ -15,10 +15,10 @@ import yaml
 from appliance.config.document import Block, Document, Items, Value, describe, spell_path
 from appliance.errors import Problem
 
-MAX_FILE_BYTES = 4 << 20  # twenty times a file of 1,000 hosts
-MAX_DEPTH = 32  # networkConfig, the deepest there is, needs 9
+MAX_FILE_BYTES = 4 << 20  # twenty times the size of a file of 1,000 hosts
+MAX_DEPTH = 32  # networkConfig, the deepest section, needs 9
 TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels; is a bracket still open?"
-MAX_VALUES = 200_000  # 1,000 hosts with a networkConfig each have 60,000; an alias counts as what it stands for
+MAX_VALUES = 200_000  # 1,000 hosts with a networkConfig each have 60,000; an alias counts as all values of its anchor
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TEXT_TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
@@ -52,7 +52,7 @@ class _UnusableError(Exception):
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        # A FIFO that nobody writes to would make open() wait for ever; opened so, it reads as empty.
+        # open() would wait forever on a FIFO without a writer; with O_NONBLOCK it reads as empty.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             os.set_blocking(file.fileno(), True)
             raw = file.read(MAX_FILE_BYTES + 1)
@@ -86,7 +86,7 @@ def _decode(raw: bytes) -> str:
 
 @dataclass(slots=True)
 class _Reader:
-    """Builds the tree from parser events; keeps the way to where it is, for duplicate keys."""
+    """Builds the tree from parser events; keeps the path of the current value, for messages about duplicate keys."""
 
     file: str
     problems: list[Problem] = field(default_factory=list)
@@ -150,7 +150,7 @@ class _Reader:
         if anchor not in self.anchors:
             raise _UnusableError(line, f"*{anchor} has no complete &{anchor} above it; define &{anchor} first")
         value = self.anchors[anchor]
-        # What an alias stands for is walked again at each place: nine levels of nine make 400 million.
+        # The values of an anchor are visited again for each alias: nine levels of nine make 400 million.
         self._weigh(value.weight if isinstance(value, Block | Items) else 1, line)
         return value
 
@@ -226,10 +226,10 @@ def _line(event: yaml.Event) -> int:
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> _UnusableError:
-    """Return the error that says what the parser could not take, where, and what that mostly comes from."""
+    """Return the error that says what the parser refused, where, and the usual cause."""
     problem = (error.problem or "it cannot be parsed").replace("\n", " ")
     last = text.rstrip().count("\n") + 1
-    # What is never closed is noticed where the file ends, which says nothing: it is told where it began.
+    # A missing closing quote or bracket is noticed at the end of the file; report where it was opened.
     noticed = _mark_line(error.problem_mark or error.context_mark)
     begun = _mark_line(error.context_mark or error.problem_mark)
     line = min(noticed, last)

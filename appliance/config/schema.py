@@ -1,4 +1,4 @@
-"""The JSON Schema of cluster.yaml, from the models; its descriptions are the strings below the fields."""
+"""The JSON Schema of cluster.yaml, made from the models. Descriptions are the strings below the fields."""
 
 import ast
 import inspect
@@ -9,7 +9,7 @@ from appliance.config import networkconfig, vocabulary
 from appliance.config.foreign import silent_keys
 
 FOREIGN_KEY = "Accepted from a copy of install-config.yaml or agent-config.yaml, and not used."
-DIALECT = "http://json-schema.org/draft-07/schema#"  # what editors know best
+DIALECT = "http://json-schema.org/draft-07/schema#"  # the version that editors support best
 
 
 @cache
@@ -34,7 +34,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def schema_at(path: tuple[str | int, ...]) -> dict[str, Any]:
-    """Return the part of the schema for what may stand at *path*; {} where nothing may."""
+    """Return the part of the schema for the value at *path*; {} if there can be none."""
     here: dict[str, Any] = json_schema()
     for part in path:
         here = schema_below(here, part)
@@ -73,7 +73,7 @@ def _resolved(root: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _documented(source: str) -> dict[str, dict[str, str]]:
-    """Return class → attribute → the string below it; inherited attributes among them."""
+    """Return class → attribute → the string below it, with inherited attributes."""
     found: dict[str, dict[str, str]] = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
@@ -92,7 +92,7 @@ def _documented(source: str) -> dict[str, dict[str, str]]:
 
 
 def _tidy(node: Any) -> Any:
-    """Return *node* without what pydantic adds and nobody reads: titles of fields, null beside a type."""
+    """Return *node* without pydantic's additions that nobody needs: titles of fields, and null beside a type."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):

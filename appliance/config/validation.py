@@ -1,8 +1,8 @@
 """A document's values by the vocabulary: what can be read, and a problem for everything else.
 
 pydantic gives either all values or none, so it runs a second time where it
-found errors: on the same tree without the values that it refused. What is
-needed and then lacking is no error to it (see `sections`), so that this always succeeds.
+found errors, on the same tree without the values that it refused. Needed keys
+have defaults (see `sections`), so the second run always succeeds.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -75,8 +75,8 @@ def _problems(details: Iterable[ErrorDetails], file: ClusterFile, document: Docu
     meant = {key.meant for key in unknown.values()}
     for path in missing(file):
         # What was refused is not missing, and neither is a key that is only misspelled.
-        is_told = path in meant or any(path[:length] in refused for length in range(1, len(path) + 1))
-        if not is_told:
+        is_reported = path in meant or any(path[:length] in refused for length in range(1, len(path) + 1))
+        if not is_reported:
             yield problem(path, lacking(path, document))
 
 

@@ -1,4 +1,4 @@
-"""What must hold between the values of one file, and between files. Each check yields problems, in any order."""
+"""What must hold between the values of one file, and between files. Checks yield problems in any order."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,9 +8,9 @@ from appliance.errors import Problem
 
 
 def problems_between(drafts: Sequence[Draft], now: float, *, reads_images: bool) -> Iterator[Problem]:
-    """Yield what is wrong or odd in *drafts*, which one appliance is to serve at *now* (UTC).
+    """Yield the problems of *drafts*, which one appliance serves together, at *now* (UTC).
 
-    With *reads_images* each image is held against its sha256, which takes seconds a gigabyte.
+    With *reads_images* each image is compared with its sha256, which takes seconds per gigabyte.
     """
     for draft in drafts:
         yield from networks.problems_in(draft)

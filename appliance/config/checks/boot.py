@@ -1,4 +1,4 @@
-"""The files that machines boot: named rightly, and there. What is missing on disk is a warning, for it may yet come."""
+"""The files that machines boot: their names, and whether they exist. A missing file can be added later: a warning."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from appliance.config.draft import DefaultsDraft, Draft, HostDraft
 from appliance.errors import Problem
 from appliance.model import Arch, Install, Release
 
-# Names under / that the web server gives to something else.
+# URL paths below / that the web server uses for something else.
 RESERVED_NAMES = {"pxeboot.ipxe", "autoexec.ipxe", "bootstrap.ign", "master.ign", "worker.ign"}
 RESERVED_DIRECTORIES = {"ipxe", "efi", "ignition"}
 
@@ -68,16 +68,16 @@ def _arguments(defaults: DefaultsDraft) -> Iterator[Problem]:
 
 def _network_arguments(host: HostDraft, release: Release | None) -> Iterator[Problem]:
     """Yield the arguments of *host* that set up the network a second time."""
-    # An initramfs that writes a raw image is always told to use DHCP. The live one does that by itself; it is only
-    # told so where there are several interfaces, to name the one that the machine boots from.
-    is_told_dhcp = (release is not None and not release.boots_live) or len(host.macs) > 1
+    # An initramfs that writes a raw image always gets ip=dhcp. The live one uses DHCP anyway, and gets the argument
+    # only for a host with several interfaces, together with the one to boot from.
+    has_ip_dhcp = (release is not None and not release.boots_live) or len(host.macs) > 1
     for argument in host.kernel_arguments:
         key, _, _ = argument.value.partition("=")
         if key in NETWORK_ARGUMENTS and host.entry.network_config is not None:
             yield argument.warning(
                 f"{key}= is already set from networkConfig, and only one of them takes effect; remove this one"
             )
-        elif key == "ip" and is_told_dhcp:
+        elif key == "ip" and has_ip_dhcp:
             yield argument.warning("the appliance already sets ip=dhcp for this host; use networkConfig instead")
 
 
@@ -134,7 +134,7 @@ def _images(draft: Draft, arch: Arch) -> Iterator[Problem]:
 
 
 def wrong_digests(draft: Draft) -> Iterator[Problem]:
-    """Yield the images that are not what their sha256 says. Reads them whole: seconds for a gigabyte."""
+    """Yield the images that do not match their sha256. Reads them completely: seconds per gigabyte."""
     if draft.data_dir is None:
         return
     for image in (image for images in draft.images.values() for image in images):
@@ -150,7 +150,7 @@ def wrong_digests(draft: Draft) -> Iterator[Problem]:
 
 
 def file_fault(path: Path, remedy: str) -> str | None:
-    """Return why the file at *path* could not be served; *remedy* follows when it is not there. None when it can."""
+    """Return why the file at *path* cannot be served, with *remedy* if it is missing; None if it can be."""
     try:
         if path.is_dir():
             return "is a directory; replace it with the file"
@@ -169,7 +169,7 @@ def file_fault(path: Path, remedy: str) -> str | None:
 
 
 def _other_spelling(path: Path) -> str:
-    # RHCOS 4.19 came to write live-kernel.x86_64 for live-kernel-x86_64, nobody is sure in which build.
+    # RHCOS 4.19 changed live-kernel-x86_64 to live-kernel.x86_64 in some build, so a directory may have either.
     for old, new in (("-kernel-", "-kernel."), ("-kernel.", "-kernel-")):
         other = path.with_name(path.name.replace(old, new))
         if other != path and other.is_file():

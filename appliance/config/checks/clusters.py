@@ -1,4 +1,4 @@
-"""Several clusters of one appliance against each other."""
+"""Conflicts between clusters of one appliance."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from appliance.errors import Problem
 
 
 def problems_between(files: Sequence[Draft]) -> Iterator[Problem]:
-    """Yield what two of the files cannot both say."""
+    """Yield the conflicts between each two of the files."""
     for first, second in combinations(files, 2):
         if _same_file(first, second):
             yield Problem(second.document.file, 0, "", "is given twice on the command line; give it once")
@@ -65,7 +65,7 @@ def _aliases(one: Draft, other: Draft) -> Iterator[Problem]:
     for record in one.records:
         owner, name = record.owner, record.name
         if record.kind != "CNAME" or owner in own:
-            continue  # or told already
+            continue  # or reported already
         if giver := given.get(owner):
             yield name.error(
                 f"{owner} already has records from {giver} in {other.document.file}, and {ONLY_CNAME}; remove this one"

@@ -1,4 +1,4 @@
-"""The machines: that each is itself, has a place in a network, and that together they make a cluster."""
+"""The machines: each is unique and in a network, and together they form a cluster."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TypeVar
@@ -34,7 +34,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
 
 
 def duplicates(drafts: Sequence[Draft]) -> Iterator[Problem]:
-    """Yield the names, MAC addresses and addresses that two hosts of any of the files claim."""
+    """Yield the names, MAC addresses and addresses that two hosts have, in any of the files."""
     hosts = [host for draft in drafts for host in draft.hosts]
     yield from _twice([mac for host in hosts for mac in host.macs], "each interface needs its own MAC address")
     yield from _twice([host.name for host in hosts if host.name], "each host needs its own name")
@@ -106,7 +106,7 @@ def _name(host: HostDraft, draft: Draft) -> Iterator[Problem]:
 
 
 def _taken_addresses(draft: Draft) -> dict[Address, list[Placed[Address]]]:
-    """Return the addresses that no host may have, each with those who have it."""
+    """Return the addresses that no host can have, each with its holders."""
     holders: list[Placed[Address]] = [*draft.appliance_addresses, *draft.gateways]
     held = {fact.value for host in draft.hosts for fact in (host.address, host.address6) if fact}
     has_unreadable = any(host.address is None for host in draft.hosts)

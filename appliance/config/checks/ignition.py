@@ -1,4 +1,4 @@
-"""The Ignition files: there, of this cluster, and alive."""
+"""The Ignition files: they exist, belong to this cluster, and have valid certificates."""
 
 import time
 from collections.abc import Iterator
@@ -78,7 +78,7 @@ def _clock(file: IgnitionCandidate, draft: Draft, now: float) -> Iterator[Proble
 
 
 def spell_time(moment: float) -> str:
-    """Return *moment* as people write UTC."""
+    """Return *moment*, in seconds UTC, as a date and time."""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment))
 
 

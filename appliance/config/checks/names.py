@@ -1,4 +1,4 @@
-"""The zone, its name servers and records, and who may ask for what."""
+"""The zone, its name servers and records, and whose queries are forwarded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -75,7 +75,7 @@ def _name_servers(draft: Draft) -> Iterator[Problem]:
 
 
 def names_given(draft: Draft) -> dict[str, str]:
-    """Return the names that have records without any in dns.records, each with the key that gives them."""
+    """Return the names that have records without dns.records, each with the key that they come from."""
     domain = draft.domain
     given = {draft.zone: "the zone itself", draft.appliance_name.value: "appliance"}
     given[openshift.api(domain)] = "apiVIPs"
@@ -119,7 +119,7 @@ def _recursion(draft: Draft) -> Iterator[Problem]:
 
 @dataclass
 class _Zone:
-    """What the zone holds so far, so that a record can be set against it."""
+    """What the zone contains so far, to compare each record with it."""
 
     draft: Draft
     owners: dict[str, str] = field(default_factory=dict)  # name → what gives it records

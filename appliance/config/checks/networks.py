@@ -1,4 +1,4 @@
-"""Networks against each other, and the addresses that every host relies on against the networks."""
+"""Networks do not overlap, and gateways, the appliance and the load balancer have possible addresses."""
 
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
@@ -17,7 +17,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     """Yield what is wrong with the networks of one file."""
     yield from _overlaps(draft)
     for network in draft.cidrs:
-        # It would also be the default of allowRecursion, and so an open resolver.
+        # It would also be the default of allowRecursion, which would make an open resolver.
         if network.value.prefixlen == 0:
             example = "192.0.2.0/24" if network.value.version == 4 else "2001:db8::/64"
             yield network.error(
@@ -37,7 +37,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
 
 def unusable(address: IPv4Address, network: IPv4Network) -> str | None:
     """Return why no machine can have *address* in *network*; None when one can."""
-    # RFC 3021: a /31 has neither.
+    # A /31 has neither of the two (RFC 3021).
     if network.prefixlen < 31 and address == network.network_address:
         return f"is the network address of {network}"
     if network.prefixlen < 31 and address == network.broadcast_address:

@@ -1,4 +1,4 @@
-"""Where the services listen: that no two want the same port, in one file or in several."""
+"""Where the services listen: no two need the same port, in one file or in several."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ DATAGRAMS = ("dns", "tftp")
 
 def problems_between(drafts: Sequence[Draft]) -> Iterator[Problem]:
     """Yield what is wrong with `listen` in *drafts*, whose endpoints one appliance opens together."""
-    # What is not said comes first, so that a clash is told at what somebody wrote.
+    # Defaults come first, so that a conflict is reported at a value that somebody wrote.
     defaults = [
         (key, endpoint)
         for draft in drafts
@@ -23,13 +23,13 @@ def problems_between(drafts: Sequence[Draft]) -> Iterator[Problem]:
         for endpoint in draft.endpoints(key)
     ]
     said = [(key, endpoint) for draft in drafts for key in DEFAULT_PORTS for endpoint in _said(draft, key)]
-    told: list[Placed[Endpoint]] = []
+    reported: list[Placed[Endpoint]] = []
     for keys, protocol in ((STREAMS, "TCP"), (DATAGRAMS, "UDP")):
         taken: list[tuple[str, Placed[Endpoint]]] = []
         for key, endpoint in (each for each in [*defaults, *said] if each[0] in keys):
             other = _clash(key, endpoint.value, taken)
-            if other and endpoint not in told:  # DNS may clash with itself in both protocols
-                told.append(endpoint)
+            if other and endpoint not in reported:  # DNS can conflict with itself in both protocols
+                reported.append(endpoint)
                 where = f"{other.owner} ({other.place(endpoint.document)})"
                 yield endpoint.error(f"{endpoint.value} is already the {protocol} port of {where}; choose another port")
             taken.append((key, endpoint))
@@ -49,7 +49,7 @@ def _said(draft: Draft, key: str) -> list[Placed[Endpoint]]:
 
 def _clash(key: str, endpoint: Endpoint, taken: list[tuple[str, Placed[Endpoint]]]) -> Placed[Endpoint] | None:
     for other_key, other in taken:
-        # One socket serves all that ask for it.
+        # Several clusters can share one socket.
         is_shared = key == other_key and endpoint == other.value
         if not is_shared and _collide(endpoint, other.value):
             return other
