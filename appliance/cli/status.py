@@ -174,7 +174,7 @@ def _progress(row: "HostRow") -> str:
 def _certificate(row: "CertificateRow") -> "RenderableType":
     from rich.text import Text
 
-    from appliance.install.certificates import REMEDY, WARNING_SECONDS
+    from appliance.openshift.ignition import REMEDY, WARNING_SECONDS
 
     left = row["seconds_left"]
     if row["problem"]:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="The data directory, instead of dataDir of the file.")
 def command(files: tuple[Path, ...], output: str, data_dir: Path | None) -> None:
-    """Check cluster.yaml files, and the images and Ignition files that they name.
+    """Check cluster.yaml files, and the images and Ignition files that they refer to.
 
-    Every problem is reported at once. The exit code is 78 when there are errors, and 0 when there are
-    only warnings. Several files are checked together, as one appliance would serve them.
+    Prints every problem. Exits with status 78 if a file cannot be served, and 0 if there are only warnings.
+    Several files are checked together, as one appliance would serve them.
     """
     from appliance.config import check
 
@@ -64,14 +64,16 @@ def _count(number: int, noun: str) -> str:
 
 
 def _lifetimes(cluster: "Cluster") -> Iterator[tuple[str, float]]:
-    """Yield each Ignition file that has not expired, with the time when its first certificate does (seconds UTC)."""
-    from appliance.openshift.ignition import inspect
+    """Yield the Ignition files with valid certificates, and when the first of these expires (UTC)."""
+    from appliance.openshift.ignition import MAX_IGNITION_BYTES, inspect
 
     for name in dict.fromkeys(host.role.ignition for host in cluster.hosts):
         try:
-            expires_at = inspect((cluster.data_dir / "ignition" / name).read_bytes()).expires_at
+            with (cluster.data_dir / "ignition" / name).open("rb") as file:
+                data = file.read(MAX_IGNITION_BYTES + 1)
         except OSError:
-            continue  # the checks have warned about it
+            continue  # there is a warning about it
+        expires_at = None if len(data) > MAX_IGNITION_BYTES else inspect(data).expires_at
         if expires_at is not None and expires_at > time.time():
             yield name, expires_at
 

@@ -1,6 +1,6 @@
 """How addresses are spelled in cluster.yaml: of Ethernet, of IP, of networks and of ports.
 
-As in fields.py, a parser raises ValueError with the whole message.
+As in fields.py, parsers raise ValueError with a complete message.
 """
 
 import ipaddress
@@ -28,11 +28,11 @@ def parse_mac(text: str) -> MacAddress:
             count = len(re.split("[:-]", text.strip()))
             if count != 6:
                 raise wrong(text, f"has {count} bytes; a MAC address has 6") from None
-        raise wrong(text, "is not a MAC address; write it as 52:54:00:12:34:56") from None
+        raise wrong(text, "is not a MAC address; for example 52:54:00:12:34:56") from None
     if mac.octets[0] & 1:
-        raise wrong(text, "is a group address; a machine's own has an even first byte")
+        raise wrong(text, "is a multicast address; the first byte of an interface's own address is even")
     if not any(mac.octets):
-        raise wrong(text, "is nobody's address; write the machine's own")
+        raise wrong(text, "is not the address of an interface; write the machine's own")
     return mac
 
 
@@ -47,14 +47,16 @@ def parse_ipv4(text: str) -> IPv4Address:
         return IPv4Address(text.strip())
     except ValueError:
         if "/" in text:
-            raise wrong(text, "has a prefix length; the address alone stands here, as 192.0.2.21") from None
+            raise wrong(text, "has a prefix length; write only the address, for example 192.0.2.21") from None
         if ":" in text:
-            raise wrong(text, "is not an IPv4 address, and only those work here; write it as 192.0.2.21") from None
+            raise wrong(
+                text, "is not an IPv4 address, and only IPv4 is supported here; for example 192.0.2.21"
+            ) from None
         if _DOTTED.fullmatch(text.strip()):
             is_large = any(int(part[:9]) > 255 for part in text.split("."))
-            reason = "has a part past 255" if is_large else "has leading zeros"
-            raise wrong(text, f"{reason}; an IPv4 address is written as 192.0.2.21") from None
-        raise wrong(text, "is not an IPv4 address; write it as 192.0.2.21") from None
+            reason = "has a part above 255" if is_large else "has leading zeros"
+            raise wrong(text, f"{reason}; for example 192.0.2.21") from None
+        raise wrong(text, "is not an IPv4 address; for example 192.0.2.21") from None
 
 
 def parse_ipv6(text: str) -> IPv6Address:
@@ -62,9 +64,9 @@ def parse_ipv6(text: str) -> IPv6Address:
     try:
         address = IPv6Address(text.strip())
     except ValueError:
-        raise wrong(text, "is not an IPv6 address; write it as 2001:db8::21") from None
+        raise wrong(text, "is not an IPv6 address; for example 2001:db8::21") from None
     if address.scope_id is not None:
-        raise wrong(text, "names an interface; write the address alone, as 2001:db8::21")
+        raise wrong(text, "contains an interface name; write only the address, for example 2001:db8::21")
     return address
 
 
@@ -75,9 +77,9 @@ def parse_cidr(text: str) -> Cidr:
     except ValueError:
         network = None
     if network is None or "/" not in text:
-        raise wrong(text, "is not a network; write it as 192.0.2.0/24")
+        raise wrong(text, "is not a network; for example 192.0.2.0/24")
     if ipaddress.ip_interface(text.strip()).ip != network.network_address:
-        raise wrong(text, f"is an address inside a network; the network is {network}")
+        raise wrong(text, f"has bits set after the prefix; the network is {network}")
     return network
 
 
@@ -85,17 +87,17 @@ def parse_cidr4(text: str) -> IPv4Network:
     """Return the IPv4 network that *text* spells."""
     network = parse_cidr(text)
     if isinstance(network, IPv6Network):
-        raise wrong(text, "is an IPv6 network, and only IPv4 works here; write it as 192.0.2.0/24")
+        raise wrong(text, "is an IPv6 network, and only IPv4 is supported here; for example 192.0.2.0/24")
     return network
 
 
 def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
-    """Return the parser of addresses with a port that may be left out."""
+    """Return the parser of addresses with an optional port."""
 
     def parse(text: str) -> Endpoint:
         spelled = text.strip()
         if "://" in spelled:
-            raise wrong(text, f"is a URL; write the address alone, as 192.0.2.5:{default_port}")
+            raise wrong(text, f"is a URL; write only the address, for example 192.0.2.5:{default_port}")
         if spelled.startswith("["):
             address, port_text = _bracketed(text, spelled, default_port)
         elif spelled.count(":") > 1:
@@ -104,7 +106,7 @@ def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
             host, colon, port_text = spelled.partition(":")
             address = _endpoint_address(text, host, port_text, default_port)
             if colon and not port_text:
-                raise wrong(text, f"ends with a colon; write it as {address}:{default_port}")
+                raise wrong(text, f"ends with a colon; write {address}:{default_port}")
         return Endpoint(address, parse_whole(1, 65535)(port_text) if port_text else default_port)
 
     return parse
@@ -114,9 +116,9 @@ def _bracketed(text: str, spelled: str, default_port: int) -> tuple[Address, str
     """Return the IPv6 address in brackets, and the text of the port behind it."""
     inner, bracket, rest = spelled[1:].partition("]")
     if not bracket or (rest and not rest.startswith(":")):
-        raise wrong(text, f"is not an address and port; write it as [2001:db8::1]:{default_port}")
+        raise wrong(text, f"is not an address and port; for example [2001:db8::1]:{default_port}")
     if _DOTTED.fullmatch(inner):
-        raise wrong(text, f"has brackets, which are for IPv6; write it as {inner}{rest}")
+        raise wrong(text, f"has brackets, which are only for IPv6; write {inner}{rest}")
     return parse_ipv6(inner), rest.removeprefix(":")
 
 
@@ -125,10 +127,10 @@ def _endpoint_address(text: str, host: str, port_text: str, default_port: int) -
     if _DOTTED.fullmatch(host) or "/" in host:
         return parse_ipv4(host)
     if _PORT.fullmatch(port := host or port_text) and not (host and port_text):
-        raise wrong(text, f"is a port alone; write it as 192.0.2.5:{port}, or 0.0.0.0:{port} for every address")
+        raise wrong(text, f"is only a port; write 192.0.2.5:{port}, or 0.0.0.0:{port} for every address")
     port = port_text if _PORT.fullmatch(port_text) else str(default_port)
     if host == "*":
-        raise wrong(text, f"has * for every address; write it as 0.0.0.0:{port}, or [::]:{port} for IPv6")
+        raise wrong(text, f"uses * for every address; write 0.0.0.0:{port}, or [::]:{port} for IPv6")
     if re.search("[A-Za-z]", host):
-        raise wrong(text, f"is a name; write its address, as 192.0.2.5:{port} or [2001:db8::5]:{port}")
-    raise wrong(text, f"is not an address; write it as 192.0.2.5:{port} or [2001:db8::5]:{port}")
+        raise wrong(text, f"is a host name; write its address, for example 192.0.2.5:{port} or [2001:db8::5]:{port}")
+    raise wrong(text, f"is not an address; for example 192.0.2.5:{port} or [2001:db8::5]:{port}")

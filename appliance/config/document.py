@@ -1,23 +1,27 @@
-"""A YAML file as text: every scalar as it is spelled, and the line of everything.
+"""A YAML file as text: every scalar as it is spelled, and the line of every value.
 
-YAML 1.1 turns the bare MAC 52:54:00:12:34:56 into 41135085296, 4.10 into 4.1 and
-`no` into false. So nothing but an empty value or null is interpreted here.
+YAML 1.1 turns the unquoted MAC address 52:54:00:12:34:56 into 41135085296, 4.10 into
+4.1 and `no` into false. So only empty values and null are interpreted here.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from appliance.errors import Problem
 
 _USUAL_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+T = TypeVar("T")
+V_co = TypeVar("V_co", covariant=True)
 
 Path_: TypeAlias = tuple[str | int, ...]
 Value: TypeAlias = "str | Block | Items | None"
 
 
 class Block(dict[str, "Value"]):
-    """A mapping; `lines` holds the line of each key, also of those whose value is empty and so not here."""
+    """A mapping; `lines` has the line of each key, including keys without a value, which are not in the mapping."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -27,7 +31,7 @@ class Block(dict[str, "Value"]):
 
 
 class Items(list["Value"]):
-    """A list; `lines` holds the line of each item."""
+    """A list; `lines` has the line of each item."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -36,9 +40,14 @@ class Items(list["Value"]):
         self.weight = 1
 
 
+# Takes the place of a list's entry that cannot be read, so that the entries after it keep their numbers.
+# To a section it is an empty mapping, to a single value nothing at all.
+UNREADABLE = Block(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file as it was read. *root* is None when nothing could be made of it; *problems* then says why."""
+    """One file as it was read. *root* is None if it is not a YAML mapping; *problems* then says why."""
 
     file: str
     root: Block | None
@@ -46,7 +55,7 @@ class Document:
     problems: tuple[Problem, ...]
 
     def line_of(self, path: Path_) -> int:
-        """Return the line of the value at *path*, or of the nearest thing around it that is there."""
+        """Return the line of the value at *path*, or of the nearest enclosing value that the file has."""
         here: Value = self.root
         line = 1
         for part in path:
@@ -59,18 +68,66 @@ class Document:
         return line
 
     def has_key(self, path: Path_) -> bool:
-        """Whether the key at *path* is written there, if only with nothing behind it."""
+        """Whether the file has the key at *path*, with or without a value."""
         here: Value = self.root
         for part in path[:-1]:
             here = _child(here, part)
         return isinstance(here, Block) and path[-1] in here.lines
 
     def value_at(self, path: Path_) -> Value:
-        """Return what stands at *path*; None where nothing does."""
+        """Return the value at *path*; None if there is none."""
         here: Value = self.root
         for part in path:
             here = _child(here, part)
         return here
+
+    def has(self, *path: str | int) -> bool:
+        """Whether the file has a value at *path*, readable or not."""
+        return self.value_at(path) is not None
+
+    def here(self, *path: str | int) -> "Placed[None]":
+        """Return the place *path*, whatever its value."""
+        return Placed(None, path, self)
+
+    def at(self, value: T | None, *path: str | int, owner: str = "") -> "Placed[T] | None":
+        """Return *value* with its place; None where it is None, which says that it is missing or unreadable."""
+        return None if value is None else Placed(value, path, self, owner or spell_path(path))
+
+    def all_at(self, values: Iterable[T | None] | None, *path: str | int, owner: str = "") -> "list[Placed[T]]":
+        """Return each of *values*, less what is unreadable, with its place in the list at *path*.
+
+        Where the file has a single value instead of a list, that is the place.
+        """
+        if values is None:
+            return []
+        is_list = isinstance(self.value_at(path), Items)
+        found = (
+            self.at(value, *path, *((index,) if is_list else ()), owner=owner) for index, value in enumerate(values)
+        )
+        return [placed for placed in found if placed is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(Generic[V_co]):
+    """A value and its place in a file. *owner* says whose it is, for a message about something else."""
+
+    value: V_co
+    path: Path_
+    document: Document
+    owner: str = ""
+
+    def error(self, message: str) -> Problem:
+        """Return a problem at this place."""
+        return Problem(self.document.file, self.document.line_of(self.path), spell_path(self.path), message)
+
+    def warning(self, message: str) -> Problem:
+        """Return a warning at this place."""
+        return Problem(self.document.file, self.document.line_of(self.path), spell_path(self.path), message, True)
+
+    def place(self, seen_from: Document) -> str:
+        """Return where this is, for a message in *seen_from*: its line there, or file and line."""
+        line = self.document.line_of(self.path)
+        return f"line {line}" if seen_from is self.document else f"{self.document.file}:{line}"
 
 
 def _child(here: Value, part: str | int) -> Value:
@@ -92,7 +149,7 @@ def _spell_key(key: str) -> str:
 
 
 def describe(value: object) -> str:
-    """Return what stands somewhere, for a message: the text in quotes, or what kind of thing it is."""
+    """Return a value as messages show it: a text in quotes, or the kind of value."""
     match value:
         case None:
             return "nothing"

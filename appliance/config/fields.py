@@ -1,7 +1,7 @@
-"""How each kind of value is spelled in cluster.yaml.
+"""How each type of value is spelled in cluster.yaml.
 
-Every parser takes the text as it stands and raises ValueError with the whole
-message: what stands there and what would be right.
+Every parser takes the text of a value and raises ValueError with a complete
+message: what was found and what would be right.
 """
 
 import ipaddress
@@ -27,7 +27,7 @@ _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def wrong(text: str, why: str) -> ValueError:
-    """Return the error that *text*, which stands there, is told with *why*."""
+    """Return the error about the value *text*, which *why* explains."""
     return ValueError(f"{describe(text)} {why}")
 
 
@@ -55,25 +55,30 @@ def parse_record_name(text: str) -> str:
 def _domain(text: str, label_form: re.Pattern[str], wanted: str) -> str:
     name = text.strip().lower().removesuffix(".")
     if not name:
-        raise wrong(text, "is no name; write it as m1.ocp45.example.com")
+        raise wrong(text, "is not a name; for example m1.ocp45.example.com")
     if len(name) > MAX_NAME:
         raise wrong(text, f"has {len(name)} characters; a domain name has at most {MAX_NAME}")
     for label in name.split("."):
         inside = "" if label == name else f"has {describe(label)}, which "
         if not label:
-            raise wrong(text, "has two dots with nothing between, or begins with one")
+            raise wrong(text, "has two dots in a row, or begins with a dot")
         if len(label) > 63:
             raise wrong(text, f"{inside}has {len(label)} characters; a label has at most 63")
         if not label_form.fullmatch(label) or not text.isascii():
-            raise wrong(text, f"{inside}is not a name (RFC 1123); write {wanted}")
+            raise wrong(text, f"{inside}is not a valid name (RFC 1123); use {wanted}")
     return name
+
+
+def full_name(name: str, domain: str) -> str:
+    """Return *name* in *domain*, or as it is when it has dots."""
+    return name if "." in name else f"{name}.{domain}"
 
 
 def parse_label(text: str) -> str:
     """Return the single label that *text* spells, lower case."""
     name = parse_domain(text)
     if "." in name:
-        raise wrong(text, "has a dot; write the name alone, and its domain as baseDomain")
+        raise wrong(text, "contains a dot; write only the name here, and its domain as baseDomain")
     return name
 
 
@@ -81,10 +86,10 @@ def parse_release(text: str) -> Release:
     """Return the release that *text* names, as 4.5, 4.16.3 or 4.15.0-0.okd-2024-03-10-010116."""
     form = _RELEASE.fullmatch(text.strip())
     if not form:
-        raise wrong(text, "is not a release; write it as 4.16 or 4.16.3")
+        raise wrong(text, "is not a release; for example 4.16 or 4.16.3")
     release = Release(int(form[1]), int(form[2]))
     if release.major < 4 or (release.major, release.minor) < (4, 1):
-        raise wrong(text, "is too old: machines boot from the network by Ignition from 4.1 on")
+        raise wrong(text, "is too old; machines are installed with Ignition since 4.1")
     return release
 
 
@@ -95,14 +100,14 @@ def parse_whole(least: int, most: int, unit: str = "") -> Callable[[str], int]:
     def parse(text: str) -> int:
         digits = text.strip()
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 12 and least <= int(digits) <= most):
-            raise wrong(text, f"is not right here; write {wanted}")
+            raise wrong(text, f"is not {wanted}")
         return int(digits)
 
     return parse
 
 
 def parse_truth(text: str) -> bool:
-    """Return whether *text* says yes."""
+    """Return the truth value that *text* spells."""
     match text.strip().lower():
         case "true" | "yes" | "on":
             return True
@@ -117,10 +122,10 @@ def parse_duration(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         form = _DURATION.fullmatch(text.strip().lower())
         if not form:
-            raise wrong(text, "is not a duration; write seconds, or a number with s, m, h, d or w, as 7d")
+            raise wrong(text, "is not a duration; write seconds, or a number with s, m, h, d or w, such as 7d")
         seconds = int(form[1]) * _UNIT_SECONDS[form[2]]
         if not least <= seconds <= most:
-            raise wrong(text, f"is {seconds} s; from {least} s to {most} s is right here")
+            raise wrong(text, f"is {seconds} s; expected {least} s to {most} s")
         return seconds
 
     return parse
@@ -134,14 +139,14 @@ def parse_lease(text: str) -> int:
 
 
 def parse_file_name(text: str) -> str:
-    """Return a relative path that is safe in a URL, on a kernel command line and below a directory of ours."""
+    """Return a relative path that is safe in a URL, on a kernel command line and in the data directory."""
     name = text.strip()
     if name.startswith("/"):
-        raise wrong(text, "begins with /; write the path below images/ (or tftp/) of the data directory")
+        raise wrong(text, "begins with /; write a path relative to images/ (or tftp/) in the data directory")
     if "://" in name:
-        raise wrong(text, "is a URL; fetch the file into images/ of the data directory, and name it here")
+        raise wrong(text, "is a URL; download the file to images/ in the data directory, and write its name here")
     if not _FILE_NAME.fullmatch(name) or len(name) > 200:
-        raise wrong(text, "cannot be a file name here; use letters, digits and . _ + - (and / between directories)")
+        raise wrong(text, "is not a valid file name; use letters, digits and . _ + - (and / between directories)")
     return name
 
 
@@ -149,7 +154,7 @@ def parse_sha256(text: str) -> str:
     """Return a SHA-256 in lower-case hexadecimal."""
     digest = text.strip().lower()
     if not re.fullmatch("[0-9a-f]{64}", digest):
-        raise wrong(text, f"has {len(digest)} characters or other signs; a sha256 has 64 hexadecimal digits")
+        raise wrong(text, f"is not a sha256; expected 64 hexadecimal digits, got {len(digest)} characters")
     return digest
 
 
@@ -167,31 +172,31 @@ def parse_interface(text: str) -> str:
     """Return the name of a network interface (15 characters at most: linux/if.h)."""
     name = text.strip()
     if not _INTERFACE.fullmatch(name):
-        raise wrong(text, "is not an interface's name; Linux has names as eno1 or ens192, up to 15 characters")
+        raise wrong(text, "is not an interface name; Linux uses names like eno1 or ens192, of at most 15 characters")
     return name
 
 
 def parse_kernel_argument(text: str) -> str:
-    """Return one argument of the kernel's command line, which iPXE will read too."""
+    """Return one argument of the kernel's command line, which iPXE parses as well."""
     argument = text.strip()
     if re.search(r"\s", argument):
-        raise wrong(text, "holds a blank; give each argument a line of its own in the list")
+        raise wrong(text, "contains a space; write each argument as a list item of its own")
     if not re.fullmatch(r"[!-~]{1,1000}", argument) or re.search(r"[\"'\\]|\$\{|^(\|\||&&|;|#.*)$", argument):
-        raise wrong(text, "would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || ; #")
+        raise wrong(text, "cannot be passed through iPXE; remove quotes, backslashes, ${ and && || ; #")
     return argument
 
 
 def parse_one_of(names: Iterable[str], hints: dict[str, str] | None = None) -> Callable[[str], str]:
-    """Return the parser of words of which *names* are all; *hints* tells what some wrong ones should have been."""
+    """Return the parser of the words *names*; *hints* explains some common wrong ones."""
     known = tuple(names)
 
     def parse(text: str) -> str:
         word = text.strip()
         if word in known:
             return word
-        wanted = f"write {', '.join(known[:-1])} or {known[-1]}" if len(known) > 1 else f"write {known[0]}"
+        wanted = f"{', '.join(known[:-1])} or {known[-1]}" if len(known) > 1 else known[0]
         hint = (hints or {}).get(word.lower())
-        raise wrong(text, f"is not known here; {wanted}" + (f" ({hint})" if hint else ""))
+        raise wrong(text, f"is not valid; expected {wanted}" + (f" ({hint})" if hint else ""))
 
     return parse
 
@@ -208,7 +213,9 @@ def parse_mailbox(text: str) -> str:
     if not at:
         return parse_domain(local)
     if not re.fullmatch("[A-Za-z0-9_-]{1,63}", local):
-        raise wrong(text, "has other signs than letters, digits, _ and - before the @; write hostmaster@example.com")
+        raise wrong(
+            text, "has characters other than letters, digits, _ and - before the @; for example hostmaster@example.com"
+        )
     mailbox = f"{local.lower()}.{parse_domain(domain)}"
     if len(mailbox) > MAX_NAME:
         raise wrong(text, f"has {len(mailbox)} characters; a mailbox has at most {MAX_NAME}")
@@ -219,7 +226,7 @@ def parse_image_release(text: str) -> str:
     """Return the release that image names begin with, as 4.5.6 or 416.94.202405291527-0, as it is spelled."""
     name = text.strip()
     if not re.fullmatch(r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?", name, re.ASCII):
-        raise wrong(text, "is not a release of RHCOS; write it as 4.16.3, as the image's name has it")
+        raise wrong(text, "is not an RHCOS release; write it as in the names of the images, for example 4.16.3")
     return name
 
 
@@ -227,7 +234,7 @@ def parse_directory(text: str) -> str:
     """Return the path of a directory."""
     path = text.strip()
     if path.startswith("~"):
-        raise wrong(text, "is not expanded here; write the whole path, or one relative to this file")
+        raise wrong(text, "begins with ~, which is not expanded; write a full path, or one relative to this file")
     if not path or not path.isprintable() or len(path) > 1000 or any(len(part) > 200 for part in path.split("/")):
-        raise wrong(text, "cannot be a directory; write it as /var/lib/ocp-appliance")
+        raise wrong(text, "is not a valid directory; for example /var/lib/ocp-appliance")
     return path

@@ -1,10 +1,12 @@
 """The names of the files that machines boot, from a release or from the file itself."""
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from appliance.config.vocabulary import ImageEntry, Images
-from appliance.model import Arch, Image, Release
-from appliance.model import Images as BootImages
+from appliance.config.document import Document, Path_, Placed
+from appliance.config.vocabulary import ImageEntry, ImageSet, ImagesSection
+from appliance.model import Arch, Image, Images, Release
 
 # RHCOS builds: 416.94.202405291527-0 is 4.16 on RHEL 9.4; from 4.19 on they are RHEL's, as 9.6.20250523-0.
 _BUILD = re.compile(r"\d{1,3}\.\d{1,3}\.\d{8,12}-\d+", re.ASCII)
@@ -12,22 +14,47 @@ _BUILD = re.compile(r"\d{1,3}\.\d{1,3}\.\d{8,12}-\d+", re.ASCII)
 KINDS = ("kernel", "initramfs", "rootfs", "metal")
 
 
-def boot_images(images: Images, arch: Arch, cluster_release: Release, spelled_release: str) -> BootImages:
-    """Return what *arch* boots: files named in cluster.yaml first, and the rest as *spelled_release* names them."""
-    own = images.x86_64 if arch is Arch.X86_64 else images.aarch64
-    release = (own and own.release) or images.release or spelled_release
-    names = names_of_release(release, cluster_release, arch)
+@dataclass(frozen=True, slots=True)
+class ImageDraft:
+    """One file that an architecture boots."""
 
-    def image(kind: str) -> Image | None:
-        entry = (own and getattr(own, kind)) or (getattr(images, kind) if arch is Arch.X86_64 else None)
-        if isinstance(entry, ImageEntry):
-            return Image(entry.name, entry.sha256)
-        return Image(names[kind], None) if kind in names else None
+    kind: str  # one of KINDS
+    name: Placed[str]  # at the release where the name follows from it
+    sha256: Placed[str] | None
 
-    kernel, initramfs = image("kernel"), image("initramfs")
-    assert kernel is not None, "every release has a kernel's name"
-    assert initramfs is not None, "every release has an initramfs's name"
-    return BootImages(kernel, initramfs, image("rootfs"), image("metal"))
+
+def image_drafts(
+    section: ImagesSection, document: Document, arch: Arch, release: Release, spelled_release: Placed[str]
+) -> Iterator[ImageDraft]:
+    """Yield what *arch* boots: the files that *section* names, and the rest with the names of its release.
+
+    A name that cannot be read is left out.
+    """
+    own = (section.x86_64 if arch is Arch.X86_64 else section.aarch64) or ImageSet()
+    of_images = document.at(section.release, "images", "release")
+    of_arch = document.at(own.release, "images", arch.value, "release")
+    by_release = of_arch or of_images or spelled_release
+    built = names_of_release(by_release.value, release, arch)
+    places: list[tuple[ImageSet, Path_]] = [(own, ("images", arch.value))]
+    # The keys beside the architectures' are x86_64's, which most clusters have alone.
+    if arch is Arch.X86_64:
+        places.append((section, ("images",)))
+    for kind in KINDS:
+        named = next(((entries, path) for entries, path in places if document.has(*path, kind)), None)
+        if named is None:
+            if kind in built:
+                yield ImageDraft(kind, Placed(built[kind], by_release.path, document), None)
+            continue
+        entry, path = getattr(named[0], kind), (*named[1], kind)
+        if isinstance(entry, ImageEntry) and entry.name is not None:
+            name_path = (*path, "name") if document.has(*path, "name") else path
+            yield ImageDraft(kind, Placed(entry.name, name_path, document), document.at(entry.sha256, *path, "sha256"))
+
+
+def boot_images(drafts: Sequence[ImageDraft]) -> Images:
+    """Return what an architecture boots, from *drafts* that are complete."""
+    found = {draft.kind: Image(draft.name.value, draft.sha256.value if draft.sha256 else None) for draft in drafts}
+    return Images(found["kernel"], found["initramfs"], found.get("rootfs"), found.get("metal"))
 
 
 def names_of_release(release: str, cluster_release: Release, arch: Arch) -> dict[str, str]:

@@ -1,36 +1,21 @@
-"""Which keys may stand where, and what was meant by one that may not."""
+"""Which keys each mapping may have, and what an unknown key was probably meant to be."""
 
 import difflib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
-from appliance.config.document import Block, Document, Items, Path_, Value, describe, spell_path
-from appliance.config.schema import json_schema, properties_of, schema_at, schema_below
+from appliance.config.document import Block, Document, Items, Path_, Value, describe
+from appliance.config.foreign import is_foreign
+from appliance.config.schema import schema_at
 
-# Keys of install-config.yaml and agent-config.yaml that say nothing to the appliance: told, and passed over.
-FOREIGN = {
-    "pullSecret": "it belongs in install-config.yaml alone; take this secret out of here",
-    "sshKey": "it belongs in install-config.yaml, from where it gets into the Ignition files",
-    **dict.fromkeys(
-        ("compute", "controlPlane", "fips", "publish", "proxy", "additionalTrustBundle", "additionalTrustBundlePolicy",
-         "imageContentSources", "imageDigestSources", "capabilities", "cpuPartitioningMode", "bootstrapInPlace",
-         "featureSet", "credentialsMode"),
-        "it is install-config.yaml's and says nothing to the appliance",
-    ),
-    "kind": "it is agent-config.yaml's and says nothing to the appliance",
-    "rendezvousIP": "it is agent-config.yaml's; here the host whose role is bootstrap does that work",
-    "networking.networkType": "it is install-config.yaml's and says nothing to the appliance",
-}  # fmt: skip
-
-# Keys that people know from elsewhere, and what they are called here.
+# Keys that people know from other files, and what to write here.
 ELSEWHERE = {
-    "platform": "apiVIPs and ingressVIPs stand at the top level here",
     "apiVIP": "write apiVIPs",
     "ingressVIP": "write ingressVIPs",
     "ntp": "write additionalNTPSources at the top level",
-    "slaves": "write port, as nmstate does now",
+    "slaves": "write port, its name in current nmstate",
     "name": "write metadata.name",
     "clusterName": "write metadata.name",
     "domain": "write baseDomain at the top level",
@@ -38,42 +23,42 @@ ELSEWHERE = {
     "vips": "write apiVIPs and ingressVIPs",
     **dict.fromkeys(
         ("serialNumber", "wwn", "wwnWithExtension", "hctl", "model", "vendor", "minSizeGigabytes", "rotational"),
-        "the installer takes only a path: write deviceName, as /dev/disk/by-id/wwn-0x5000c500a1b2c3d4",
+        "the installer accepts only a path: write deviceName, for example /dev/disk/by-id/wwn-0x5000c500a1b2c3d4",
     ),
 }
 
-# The same in a host's entry, by the key that is meant.
+# The same for entries of hosts: the key that is meant.
 ELSEWHERE_IN_HOSTS = {"name": "hostname", "host": "hostname", "mac": "macAddress", "ip": "address"}
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What is told of a key that may not stand where it does."""
+    """The message about an unknown key."""
 
     message: str
-    meant: Path_ | None  # the place of the known key that it was meant to be; None where nobody can tell
+    meant: Path_ | None  # the place of the key that it was probably meant to be; None if that is not clear
 
 
 def unknown_key(path: Path_, document: Document) -> Unknown:
-    """Return what to say of the key at *path*, which is no known one."""
+    """Return what to report about the unknown key at *path*."""
     parent, key = path[:-1], str(path[-1])
     known = known_keys(parent)
     head, _, rest = key.partition(":")
     if rest and (meant := _nearest(head, known)):
-        return Unknown(f"lacks the blank after its colon; write `{meant}: {describe(rest)[1:-1]}`", (*parent, meant))
+        return Unknown(f"has no space after its colon; write `{meant}: {describe(rest)[1:-1]}`", (*parent, meant))
     if section := _section_above(path, document):
-        message = f"is no key here; it belongs below {section}: indent it by two blanks more"
+        message = f"unknown key; it belongs to {section}: indent it by two more spaces"
         return Unknown(message, (*parent, section))
     if near := _nearest(key, known):
-        return Unknown(f"is no key here; did you mean {near}?", (*parent, near))
+        return Unknown(f"unknown key; did you mean {near}?", (*parent, near))
     if parent[:1] == ("hosts",) and (meant := ELSEWHERE_IN_HOSTS.get(key)) in known:
-        return Unknown(f"is no key here; write {meant}", (*parent, meant or ""))
+        return Unknown(f"unknown key; write {meant}", (*parent, meant or ""))
     hint = ELSEWHERE.get(key)
-    return Unknown(f"is no key here; {hint or 'known are ' + ', '.join(known)}", None)
+    return Unknown(f"unknown key; {hint or 'valid keys here: ' + ', '.join(known)}", None)
 
 
 def is_misspelled(path: Path_, document: Document) -> bool:
-    """Whether an unknown key was meant to be the one at *path*, which is not there."""
+    """Whether an unknown key was probably meant to be the one at *path*, which is missing."""
     block, known = document.value_at(path[:-1]), known_keys(path[:-1])
     if not isinstance(block, Block):
         return False
@@ -82,33 +67,41 @@ def is_misspelled(path: Path_, document: Document) -> bool:
 
 
 def unread_keys(document: Document) -> Iterator[Path_]:
-    """Yield the place of each unknown key with nothing behind it: validation is handed values alone."""
-    waiting: deque[tuple[Path_, Value, dict[str, Any]]] = deque([((), document.root, json_schema())])
+    """Yield the place of each unknown key without a value: validation is handed values alone."""
+    waiting: deque[tuple[Path_, Value, Path_]] = deque([((), document.root, ())])
     while waiting:
-        path, here, schema = waiting.popleft()
-        parts: list[tuple[str | int, Value]] = []
+        path, here, pattern = waiting.popleft()
         if isinstance(here, Items):
-            parts += enumerate(here)
-        elif isinstance(here, Block) and (known := properties_of(schema)):
-            places = ((*path, key) for key in here.lines if key not in here and key not in known)
-            yield from (place for place in places if spell_path(place) not in FOREIGN)
-            parts += ((key, value) for key, value in here.items() if key in known)
-        deeper = ((part, value) for part, value in parts if isinstance(value, Block | Items))
-        waiting += (((*path, part), value, schema_below(schema, part)) for part, value in deeper)
+            below = (*pattern, 0)
+            waiting += (((*path, i), item, below) for i, item in enumerate(here) if isinstance(item, Block | Items))
+        elif isinstance(here, Block) and (known := _keys_at(pattern)):
+            if len(here) < len(here.lines):
+                places = ((*path, key) for key in here.lines if key not in here and key not in known)
+                yield from (place for place in places if not is_foreign(place))
+            for key, value in here.items():
+                if isinstance(value, Block | Items) and key in known:
+                    waiting.append(((*path, key), value, (*pattern, key)))
 
 
 def known_keys(path: Path_) -> list[str]:
-    """Return the keys that may stand in the mapping at *path*; none where any may."""
-    return list(schema_at(path).get("properties", ()))
+    """Return the keys that the mapping at *path* may have; none where it may have any."""
+    keys = _keys_at(tuple(0 if isinstance(part, int) else part for part in path))
+    return [key for key in keys if not is_foreign((*path, key))]
+
+
+@cache
+def _keys_at(pattern: Path_) -> tuple[str, ...]:
+    """Return the keys of the schema at *pattern*, a path whose indexes are all 0 so that there are few of them."""
+    return tuple(schema_at(pattern).get("properties", ()))
 
 
 def _section_above(path: Path_, document: Document) -> str | None:
-    """Return the key that stands above *path*'s with nothing behind it, and has a key of this name."""
+    """Return the key above *path*'s that has no value, if it is a section with a key of this name."""
     block = document.value_at(path[:-1])
     if not isinstance(block, Block):
         return None
     above = [key for key, line in block.lines.items() if key not in block and line < block.lines.get(str(path[-1]), 0)]
-    # The nearest one: below which the key would stand if it were indented.
+    # The nearest one is the section that the key would be in if it were indented.
     nearest = max(above, key=lambda key: block.lines[key], default=None)
     return nearest if nearest is not None and path[-1] in known_keys((*path[:-1], nearest)) else None
 

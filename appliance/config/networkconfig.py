@@ -1,16 +1,18 @@
-"""The part of nmstate's vocabulary that agent-config.yaml files use, and its form on dracut's command line.
+"""The part of nmstate that agent-config.yaml files use, and its form on dracut's command line.
 
-The installer's initramfs sets up the network from the arguments made here, and
-coreos-installer carries them over to the first boot of what it installs.
+The installer's initramfs configures the network from the arguments made here, and
+coreos-installer copies them to the first boot of the installed system.
 """
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from appliance.config import words
+from appliance.config.addresses import Address
 from appliance.config.fields import parse_one_of
+from appliance.config.sections import BaseSection, known, needed
 from appliance.config.spelled import OneOrMany, Spelled
 
 BOND_MODES = ("active-backup", "balance-rr", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
@@ -20,116 +22,110 @@ def _word(*known: str) -> Spelled:
     return Spelled(parse_one_of(known), {"type": "string", "enum": list(known), "examples": [known[0]]})
 
 
-class _Nmstate(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"))
+class _Nmstate(BaseSection, alias_generator=lambda name: name.replace("_", "-")):
+    """A mapping of nmstate's, whose keys have hyphens."""
 
 
 class Address4(_Nmstate):
-    ip: words.Ipv4
+    ip: words.Ipv4 | None = needed()
     """The address."""
-    prefix_length: words.PrefixLength4
-    """How many bits of it name the network."""
+    prefix_length: words.PrefixLength4 | None = needed()
+    """The length of the network prefix, in bits."""
 
 
 class Address6(_Nmstate):
-    ip: words.Ipv6
+    ip: words.Ipv6 | None = needed()
     """The address."""
-    prefix_length: words.PrefixLength
-    """How many bits of it name the network."""
+    prefix_length: words.PrefixLength | None = needed()
+    """The length of the network prefix, in bits."""
 
 
 class Ipv4(_Nmstate):
     enabled: words.Truth = True
-    """Whether the interface speaks IPv4."""
+    """Whether IPv4 is enabled."""
     dhcp: words.Truth = False
-    """Whether its address comes by DHCP."""
+    """Whether the address comes from DHCP."""
     address: tuple[Address4, ...] = ()
-    """Its static addresses."""
+    """The static addresses."""
 
 
 class Ipv6(_Nmstate):
     enabled: words.Truth = True
-    """Whether the interface speaks IPv6."""
+    """Whether IPv6 is enabled."""
     dhcp: words.Truth = False
-    """Whether its address comes by DHCPv6."""
+    """Whether the address comes from DHCPv6."""
     autoconf: words.Truth = False
-    """Whether its address comes by router advertisement."""
+    """Whether the address comes from router advertisements."""
     address: tuple[Address6, ...] = ()
-    """Its static addresses."""
+    """The static addresses."""
 
 
 class Vlan(_Nmstate):
-    base_iface: words.Interface
+    base_iface: words.Interface | None = needed()
     """The interface that carries the VLAN."""
-    id: words.VlanId
-    """The VLAN's number."""
+    id: words.VlanId | None = needed()
+    """The VLAN id."""
 
 
 class LinkAggregation(_Nmstate):
-    mode: Annotated[str, _word(*BOND_MODES)]
+    mode: Annotated[str, _word(*BOND_MODES)] | None = needed()
     """The bond's mode."""
-    port: Annotated[tuple[words.Interface, ...], OneOrMany()] = Field(min_length=1)
-    """The interfaces that form the bond."""
+    port: Annotated[Annotated[tuple[words.Interface, ...], Field(min_length=1)], OneOrMany()] = needed(tuple)
+    """The interfaces of the bond."""
     options: dict[str, words.BondOption] = Field(default_factory=dict)
-    """Further options of the bonding driver, as miimon: 100."""
+    """Other options of the bonding driver, for example miimon: 100."""
 
 
 class Interface(_Nmstate):
-    name: words.Interface
-    """The interface's name as the kernel gives it; a VLAN's is <base-iface>.<id> or vlan<id>."""
+    name: words.Interface | None = needed()
+    """The kernel's name for the interface. For a VLAN: <base-iface>.<id> or vlan<id>."""
     type: Annotated[str, _word("ethernet", "bond", "vlan")] = "ethernet"
-    """What it is."""
+    """The type of the interface."""
     state: Annotated[str, _word("up")] = "up"
-    """Whether it is used; leave out what is not."""
-    mac_address: words.Mac | None = None
-    """Its Ethernet address, for the reader."""
+    """Always up; leave out interfaces that are not used."""
     mtu: words.Mtu | None = None
-    """Its MTU, in bytes."""
+    """The MTU in bytes."""
     ipv4: Ipv4 | None = None
-    """Its IPv4 set-up. Default: none."""
+    """The IPv4 configuration. Default: none."""
     ipv6: Ipv6 | None = None
-    """Its IPv6 set-up. Default: none."""
+    """The IPv6 configuration. Default: none."""
     vlan: Vlan | None = None
-    """What a VLAN stands on."""
+    """The VLAN's base interface and id; required for type vlan."""
     link_aggregation: LinkAggregation | None = None
-    """What a bond is made of."""
+    """The bond's mode and ports; required for type bond."""
 
 
-class Resolver(_Nmstate):
+class NmstateResolver(_Nmstate):
     server: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = ()
-    """DNS servers. Default: those of the machine network."""
-    search: Annotated[tuple[words.Domain, ...], OneOrMany()] = ()
-    """Search domains; dracut has no argument for them, so they are not carried over."""
+    """DNS servers. Default: those of the machine network, if an address is static."""
 
 
 class DnsResolver(_Nmstate):
-    config: Resolver = Resolver()
+    config: NmstateResolver = NmstateResolver()
     """The resolver's settings."""
 
 
-class Route(_Nmstate):
-    destination: words.AnyCidr
-    """The network that the route leads to; 0.0.0.0/0 is the default route."""
-    next_hop_address: words.AnyAddress
+class NmstateRoute(_Nmstate):
+    destination: words.AnyCidr | None = needed()
+    """The destination network; 0.0.0.0/0 is the default route."""
+    next_hop_address: words.AnyAddress | None = needed()
     """The router."""
     next_hop_interface: words.Interface | None = None
-    """The interface that it is reached by."""
-    metric: words.Metric | None = None
-    """The route's metric; dracut has none, so it is not carried over."""
-    table_id: words.Metric | None = None
-    """The routing table; only the main one, 254, can be set up."""
+    """The interface that leads to the router."""
+    table_id: words.TableId | None = None
+    """The routing table. Only the main table, 254, can be configured."""
 
 
 class Routes(_Nmstate):
-    config: tuple[Route, ...] = ()
+    config: tuple[NmstateRoute, ...] = ()
     """The routes."""
 
 
 class NetworkConfig(_Nmstate):
-    """A machine's network as nmstate describes it."""
+    """A machine's network configuration, as in nmstate."""
 
-    interfaces: tuple[Interface, ...] = Field(min_length=1)
-    """The interfaces to set up."""
+    interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)] = needed(tuple)
+    """The interfaces to configure."""
     dns_resolver: DnsResolver = DnsResolver()
     """DNS servers."""
     routes: Routes = Routes()
@@ -139,7 +135,7 @@ class NetworkConfig(_Nmstate):
 def dracut_arguments(config: NetworkConfig, name: str, dns_servers: tuple[IPv4Address, ...]) -> tuple[str, ...]:
     """Return *config* as dracut.cmdline(7) arguments for the host called *name*, in the order of the OpenShift manual.
 
-    *dns_servers* are used where *config* names none and something is static.
+    *dns_servers* are used if *config* has none and an address is static.
     """
     addresses = [argument for interface in config.interfaces for argument in _ip_arguments(interface, config, name)]
     is_static = any("::" in argument for argument in addresses)
@@ -149,7 +145,7 @@ def dracut_arguments(config: NetworkConfig, name: str, dns_servers: tuple[IPv4Ad
         *(f"nameserver={_bracketed(server)}" for server in servers),
         *(_bond_argument(i, i.link_aggregation) for i in config.interfaces if i.type == "bond" and i.link_aggregation),
         *(f"vlan={i.name}:{i.vlan.base_iface}" for i in config.interfaces if i.type == "vlan" and i.vlan),
-        *(_route_argument(route) for route in config.routes.config if route.destination.prefixlen),
+        *(_route_argument(route) for route in config.routes.config if not _is_default(route)),
     )
 
 
@@ -159,7 +155,7 @@ def _ip_arguments(interface: Interface, config: NetworkConfig, name: str) -> lis
     if interface.ipv4 and interface.ipv4.enabled:
         gateway = _default_gateway(interface, config, 4)
         for entry in interface.ipv4.address:
-            mask = IPv4Address((0xFFFFFFFF << (32 - entry.prefix_length)) & 0xFFFFFFFF)
+            mask = IPv4Address((0xFFFFFFFF << (32 - known(entry.prefix_length))) & 0xFFFFFFFF)
             arguments.append(f"ip={entry.ip}::{gateway}:{mask}:{name}:{interface.name}:none{mtu}")
             gateway = ""  # once an interface
         if interface.ipv4.dhcp:
@@ -167,7 +163,7 @@ def _ip_arguments(interface: Interface, config: NetworkConfig, name: str) -> lis
     if interface.ipv6 and interface.ipv6.enabled:
         gateway = _default_gateway(interface, config, 6)
         for entry6 in interface.ipv6.address:
-            address = _bracketed(entry6.ip)
+            address = _bracketed(known(entry6.ip))
             arguments.append(f"ip={address}::{gateway}:{entry6.prefix_length}:{name}:{interface.name}:none{mtu}")
             gateway = ""
         if interface.ipv6.dhcp:
@@ -179,9 +175,10 @@ def _ip_arguments(interface: Interface, config: NetworkConfig, name: str) -> lis
 
 def _default_gateway(interface: Interface, config: NetworkConfig, version: int) -> str:
     for route in config.routes.config:
-        is_default = route.destination.prefixlen == 0 and route.next_hop_address.version == version
-        if is_default and route.next_hop_interface in {None, interface.name}:
-            return _bracketed(route.next_hop_address)
+        router = route.next_hop_address
+        is_for_interface = route.next_hop_interface in {None, interface.name}
+        if router and router.version == version and is_for_interface and _is_default(route):
+            return _bracketed(router)
     return ""
 
 
@@ -191,11 +188,18 @@ def _bond_argument(interface: Interface, bond: LinkAggregation) -> str:
     return f"bond={interface.name}:{','.join(bond.port)}:{options}{mtu}"
 
 
-def _route_argument(route: Route) -> str:
+def _is_default(route: NmstateRoute) -> bool:
+    return route.destination is not None and route.destination.prefixlen == 0
+
+
+def _route_argument(route: NmstateRoute) -> str:
     interface = f":{route.next_hop_interface}" if route.next_hop_interface else ""
-    destination = f"[{route.destination}]" if route.destination.version == 6 else str(route.destination)
-    return f"rd.route={destination}:{_bracketed(route.next_hop_address)}{interface}"
+    network, router = route.destination, route.next_hop_address
+    assert network is not None, "a file without errors has it"
+    assert router is not None, "and this one too"
+    destination = f"[{network}]" if network.version == 6 else str(network)
+    return f"rd.route={destination}:{_bracketed(router)}{interface}"
 
 
-def _bracketed(address: IPv4Address | IPv6Address) -> str:
+def _bracketed(address: Address) -> str:
     return f"[{address}]" if address.version == 6 else str(address)

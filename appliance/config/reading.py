@@ -1,7 +1,7 @@
-"""From a file to its tree: every scalar as it is spelled, every key once, and bounds on all that a file can make grow.
+"""From a file to its tree: every scalar as it is spelled, every key once; size, depth and count are bounded.
 
-The tree is built from parser events, which keep lines and spelling: yaml.compose
-would too, but libyaml's recurses in C, and a file of brackets alone would crash it.
+The tree is built from parser events, which keep lines and spelling. yaml.compose
+keeps them too, but libyaml's recurses in C, and a file of nothing but brackets crashes it.
 """
 
 import os
@@ -15,10 +15,10 @@ import yaml
 from appliance.config.document import Block, Document, Items, Value, describe, spell_path
 from appliance.errors import Problem
 
-MAX_FILE_BYTES = 4 << 20  # twenty times a file of 1,000 hosts
-MAX_DEPTH = 32  # networkConfig, the deepest there is, needs 9
+MAX_FILE_BYTES = 4 << 20  # twenty times the size of a file of 1,000 hosts
+MAX_DEPTH = 32  # networkConfig, the deepest section, needs 9
 TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels; is a bracket still open?"
-MAX_VALUES = 200_000  # 1,000 hosts with a networkConfig each have 60,000; an alias counts as what it stands for
+MAX_VALUES = 200_000  # 1,000 hosts with a networkConfig each have 60,000; an alias counts as all values of its anchor
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _TEXT_TAGS = frozenset({None, "!", "tag:yaml.org,2002:str"})
@@ -52,16 +52,16 @@ class _UnusableError(Exception):
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        # A FIFO that nobody writes to would make open() wait for ever; opened so, it reads as empty.
+        # open() would wait forever on a FIFO without a writer; with O_NONBLOCK it reads as empty.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             os.set_blocking(file.fileno(), True)
             raw = file.read(MAX_FILE_BYTES + 1)
     except IsADirectoryError as error:
         raise _UnusableError(0, "is a directory; name the cluster.yaml in it") from error
     except FileNotFoundError as error:
-        raise _UnusableError(0, "is not there; `ocp-appliance validate` takes the path of a cluster.yaml") from error
+        raise _UnusableError(0, "not found; give the path of a cluster.yaml") from error
     except PermissionError as error:
-        raise _UnusableError(0, "may not be read by this user; chmod a+r it, or run as its owner") from error
+        raise _UnusableError(0, "permission denied; run `chmod a+r` on it, or run this command as its owner") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _UnusableError(0, f"cannot be read: {reason}") from error
@@ -80,13 +80,13 @@ def _decode(raw: bytes) -> str:
         ) from error
     if odd := _NOT_PRINTABLE.search(text):
         line = text.count("\n", 0, odd.start()) + 1
-        raise _UnusableError(line, f"is not text: character U+{ord(odd[0]):04X} stands here, which YAML does not allow")
+        raise _UnusableError(line, f"contains the character U+{ord(odd[0]):04X}, which YAML does not allow")
     return text
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Builds the tree from parser events; keeps the way to where it is, for duplicate keys."""
+    """Builds the tree from parser events; keeps the path of the current value, for messages about duplicate keys."""
 
     file: str
     problems: list[Problem] = field(default_factory=list)
@@ -112,7 +112,7 @@ class _Reader:
                 if documents > 1:
                     raise _UnusableError(
                         _line(event),
-                        "a second YAML document begins here; give each cluster a file of its own",
+                        "a second YAML document begins here; use one file for each cluster",
                     )
             elif isinstance(event, yaml.NodeEvent):
                 root = self._value(event, events)
@@ -120,7 +120,7 @@ class _Reader:
             raise _UnusableError(0, "is empty; begin with `baseDomain:`, or copy an example from data/")
         if not isinstance(root, Block):
             raise _UnusableError(
-                1, f"{describe(root)} stands here; a cluster.yaml is a mapping, and begins with `baseDomain:`"
+                1, f"expected a mapping, got {describe(root)}; a cluster.yaml has keys such as `baseDomain:`"
             )
         return root
 
@@ -131,7 +131,7 @@ class _Reader:
         value: Value
         if isinstance(event, yaml.ScalarEvent):
             if event.tag not in _TEXT_TAGS:
-                self._note(line, f"the tag {event.tag} is not read here; write the value alone")
+                self._note(line, f"the tag {event.tag} is not supported; remove it")
             value = None if _is_plain(event) and event.value in _NULLS else event.value
             self._weigh(1, line)
         else:
@@ -148,18 +148,16 @@ class _Reader:
 
     def _alias(self, anchor: str, line: int) -> Value:
         if anchor not in self.anchors:
-            raise _UnusableError(
-                line, f"*{anchor} stands for nothing that is finished above it; define &{anchor} first"
-            )
+            raise _UnusableError(line, f"*{anchor} has no complete &{anchor} above it; define &{anchor} first")
         value = self.anchors[anchor]
-        # What an alias stands for is walked again at each place: nine levels of nine make 400 million.
+        # The values of an anchor are visited again for each alias: nine levels of nine make 400 million.
         self._weigh(value.weight if isinstance(value, Block | Items) else 1, line)
         return value
 
     def _weigh(self, values: int, line: int) -> None:
         self.weight += values
         if self.weight > MAX_VALUES:
-            raise _UnusableError(line, f"holds more than {MAX_VALUES:,} values, aliases counted as what they stand for")
+            raise _UnusableError(line, f"has more than {MAX_VALUES:,} values, with every alias counted in full")
 
     def _items(self, line: int, events: Iterator[yaml.Event]) -> Items:
         items = Items(line)
@@ -181,7 +179,7 @@ class _Reader:
             self.path.append(key or "")
             if is_duplicate:
                 first = block.lines[key or ""]
-                self._note(key_line, f"the key is here a second time (the first is on line {first}); keep one")
+                self._note(key_line, f"duplicate key (first on line {first}); keep one of them")
             value = self._value(next(events), events)
             if is_merge:
                 merged += self._merge_sources(value, key_line)
@@ -205,14 +203,14 @@ class _Reader:
         self.path.pop()
         if isinstance(value, str):
             return value
-        self._note(_line(event), f"{describe(value)} stands where a key should; a key is a word")
+        self._note(_line(event), f"expected a key, got {describe(value)}; a key is a word")
         return None
 
     def _merge_sources(self, value: Value, line: int) -> list[Block]:
         sources = value if isinstance(value, Items) else [value]
         blocks = [source for source in sources if isinstance(source, Block)]
         if len(blocks) != len(sources):
-            self._note(line, "<< takes in the keys of a mapping; write `<<: *name`, with &name before a mapping above")
+            self._note(line, "<< merges the keys of a mapping; write `<<: *name`, and &name before a mapping above")
         return blocks
 
     def _note(self, line: int, message: str) -> None:
@@ -228,10 +226,10 @@ def _line(event: yaml.Event) -> int:
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> _UnusableError:
-    """Return the error that says what the parser could not take, where, and what that mostly comes from."""
+    """Return the error that says what the parser refused, where, and the usual cause."""
     problem = (error.problem or "it cannot be parsed").replace("\n", " ")
     last = text.rstrip().count("\n") + 1
-    # What is never closed is noticed where the file ends, which says nothing: it is told where it began.
+    # A missing closing quote or bracket is noticed at the end of the file; report where it was opened.
     noticed = _mark_line(error.problem_mark or error.context_mark)
     begun = _mark_line(error.context_mark or error.problem_mark)
     line = min(noticed, last)
@@ -240,19 +238,21 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> _UnusableError:
     if "end of stream" in problem:
         line, remedy = begun, "the quote that opens here is never closed"
     elif "could not find expected ':'" in problem:
-        line, remedy = begun, "write `key: value`, with a blank behind the colon"
+        line, remedy = begun, "write `key: value`, with a space after the colon"
     elif error.context in {"while parsing a flow sequence", "while parsing a flow mapping"}:
         line = begun if noticed > last else line
         where = "here" if line == begun else f"on line {begun}"
         remedy = f"is the bracket that opens {where} closed, and is there a comma between the entries?"
     elif "cannot start any token" in problem:
-        remedy = "YAML indents by spaces, never by a tab, and a value that begins with @ ` or % needs quotes"
+        remedy = "YAML indents with spaces, not tabs, and a value that begins with @ ` or % needs quotes"
     elif "mapping values are not allowed" in problem:
-        remedy = "is the indentation wrong, does a value hold `: ` without quotes, or has the line above no `: `?"
+        remedy = (
+            "is the indentation wrong, does a value contain `: ` without quotes, or does the line above lack a colon?"
+        )
     elif "expected" in problem:
         remedy = "is the indentation wrong, or a quote or bracket still open above?"
     else:
-        remedy = "look at this line and the one above it"
+        remedy = "check this line and the one above it"
     return _UnusableError(line, f"is not YAML: {problem}; {remedy}")
 
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of cluster.yaml, from the models; its descriptions are the strings below the fields."""
+"""The JSON Schema of cluster.yaml, made from the models. Descriptions are the strings below the fields."""
 
 import ast
 import inspect
@@ -6,8 +6,10 @@ from functools import cache
 from typing import Any
 
 from appliance.config import networkconfig, vocabulary
+from appliance.config.foreign import silent_keys
 
-DIALECT = "http://json-schema.org/draft-07/schema#"  # what editors know best
+FOREIGN_KEY = "Accepted from a copy of install-config.yaml or agent-config.yaml, and not used."
+DIALECT = "http://json-schema.org/draft-07/schema#"  # the version that editors support best
 
 
 @cache
@@ -17,58 +19,61 @@ def json_schema() -> dict[str, Any]:
     for module in (vocabulary, networkconfig):
         for title, documented in _documented(inspect.getsource(module)).items():
             model = getattr(module, title)
-            target = (
-                schema if title == vocabulary.ClusterFile.__name__ else schema["$defs"].get(_name_of(model, schema))
-            )
+            target = schema if title == vocabulary.ClusterFile.__name__ else schema["$defs"].get(title)
             for attribute, text in documented.items():
                 key = model.model_fields[attribute].alias if attribute in model.model_fields else attribute
                 if target is not None and key in target["properties"]:
                     target["properties"][key]["description"] = text
     tidied: dict[str, Any] = _tidy(schema)
+    for steps in silent_keys():
+        section = tidied
+        for step in steps[:-1]:
+            section = _below(tidied, section, 0 if step == "[]" else step)
+        properties_of(section, tidied)[steps[-1]] = {"description": FOREIGN_KEY}
     return {"$schema": DIALECT, "title": "cluster.yaml of ocp-appliance"} | tidied
 
 
 def schema_at(path: tuple[str | int, ...]) -> dict[str, Any]:
-    """Return the part of the schema for what may stand at *path*; {} where nothing may."""
+    """Return the part of the schema for the value at *path*; {} if there can be none."""
     here: dict[str, Any] = json_schema()
     for part in path:
         here = schema_below(here, part)
-    choices = _choices(here)
+    choices = _choices(json_schema(), here)
     return next((choice for choice in choices if "properties" in choice or "examples" in choice), here)
 
 
 def schema_below(schema: dict[str, Any], part: str | int) -> dict[str, Any]:
     """Return the part of *schema* for the key or item *part*; {} where there is none."""
-    choices = _choices(schema)
+    return _below(json_schema(), schema, part)
+
+
+def properties_of(schema: dict[str, Any], root: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the keys that *schema*, a part of *root*, knows, each with its schema; {} where any key is allowed."""
+    choices = _choices(root or json_schema(), schema)
+    return next((choice["properties"] for choice in choices if "properties" in choice), {})
+
+
+def _below(root: dict[str, Any], schema: dict[str, Any], part: str | int) -> dict[str, Any]:
+    choices = _choices(root, schema)
     if isinstance(part, int):
         return next((choice["items"] for choice in choices if "items" in choice), {})
     return next((choice["properties"][part] for choice in choices if part in choice.get("properties", {})), {})
 
 
-def properties_of(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the keys that *schema* knows, each with its schema; {} where any may stand."""
-    return next((choice["properties"] for choice in _choices(schema) if "properties" in choice), {})
+def _choices(root: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return *schema* and each form that it allows, references resolved in *root*."""
+    forms = [schema, *schema.get("allOf", []), *schema.get("anyOf", [])]
+    return [schema, *(_resolved(root, form) for form in forms)]
 
 
-def _choices(schema: dict[str, Any]) -> list[dict[str, Any]]:
-    resolved = [_resolved(choice) for choice in [schema, *schema.get("allOf", []), *schema.get("anyOf", [])]]
-    return [schema, *resolved]
-
-
-def _resolved(schema: dict[str, Any]) -> dict[str, Any]:
+def _resolved(root: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     name = schema.get("$ref", "").rpartition("/")[2]
-    definition: dict[str, Any] = json_schema()["$defs"][name] if name else schema
+    definition: dict[str, Any] = root["$defs"][name] if name else schema
     return definition
 
 
-def _name_of(model: type, schema: dict[str, Any]) -> str:
-    # pydantic gives two classes of one name, as Route, names by their modules.
-    long_name = f"{model.__module__}__{model.__qualname__}".replace(".", "__")
-    return long_name if long_name in schema["$defs"] else model.__name__
-
-
 def _documented(source: str) -> dict[str, dict[str, str]]:
-    """Return class → attribute → the string below it; inherited attributes among them."""
+    """Return class → attribute → the string below it, with inherited attributes."""
     found: dict[str, dict[str, str]] = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
@@ -87,7 +92,7 @@ def _documented(source: str) -> dict[str, dict[str, str]]:
 
 
 def _tidy(node: Any) -> Any:
-    """Return *node* without what pydantic adds and nobody reads: titles of fields, null beside a type."""
+    """Return *node* without pydantic's additions that nobody needs: titles of fields, and null beside a type."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):

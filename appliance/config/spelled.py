@@ -1,4 +1,4 @@
-"""What ties a field of a pydantic model to its parser and its JSON Schema."""
+"""What connects a field of a pydantic model to its parser and its JSON Schema."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,20 +7,22 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from appliance.config.document import describe
+from appliance.config.document import UNREADABLE, describe
 
 
-@dataclass(frozen=True, eq=False)  # by identity: typing hashes it, and a schema cannot be
+@dataclass(frozen=True, eq=False)  # compared by identity: typing hashes it, and the schema is not hashable
 class Spelled:
-    """Makes an annotated field of a pydantic model read its text through *parse*, and show *schema*."""
+    """Makes pydantic read an annotated field with *parse*, and describe it with *schema*."""
 
     parse: Callable[[str], object]
     schema: dict[str, Any]
 
     def read(self, value: object) -> object:
-        """Return what *value* spells; raises ValueError."""
+        """Return what *value* spells, and None for UNREADABLE; raises ValueError."""
+        if value is UNREADABLE:
+            return None
         if not isinstance(value, str):
-            raise ValueError(f"{describe(value)} stands here; write one value" + _as_example(self.schema))  # noqa: TRY004
+            raise ValueError(f"expected a single value, got {describe(value)}" + _as_example(self.schema))  # noqa: TRY004
         return self.parse(value)
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -32,7 +34,7 @@ class Spelled:
 
 @dataclass(frozen=True)
 class OneOrMany:
-    """Lets one value stand where a list of them may."""
+    """Accepts one value in place of a list."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(
@@ -41,14 +43,14 @@ class OneOrMany:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         several = handler(schema)
-        # Under an optional list stands a choice between it and null.
+        # The schema of an optional list is a choice between the list and null.
         items = next(choice for choice in [several, *several.get("anyOf", [])] if "items" in choice)
         return {"anyOf": [items["items"], items]}
 
 
 @dataclass(frozen=True)
 class NameAlone:
-    """Lets a text stand for a mapping that says only `name`."""
+    """Accepts a text in place of a mapping with only `name`."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(
@@ -61,4 +63,4 @@ class NameAlone:
 
 def _as_example(schema: dict[str, Any]) -> str:
     examples = schema.get("examples", ())
-    return f", as {examples[0]}" if examples else ""
+    return f"; for example {examples[0]}" if examples else ""

@@ -1,229 +1,219 @@
-"""Every key of cluster.yaml, with what it means: the source of the checks, of the JSON Schema and of completion.
+"""Every key of cluster.yaml with its type and description: the source of validation, JSON Schema and completion.
 
-The words are those of install-config.yaml and agent-config.yaml where these have one.
+Keys have the names that install-config.yaml and agent-config.yaml use, where these have one.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from appliance.config import words
 from appliance.config.networkconfig import NetworkConfig
+from appliance.config.sections import BaseSection, needed
 from appliance.config.spelled import NameAlone, OneOrMany
 from appliance.model import DhcpMode
 
 
-class Section(BaseModel):
-    """A mapping of cluster.yaml: camelCase keys, and no others."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+class Section(BaseSection, alias_generator=to_camel):
+    """A mapping of cluster.yaml, whose keys are in camelCase."""
 
 
 class Metadata(Section):
-    name: words.Label
-    """The cluster's name: the label before baseDomain in every name, as api.<name>.<baseDomain>."""
+    name: words.Label | None = needed()
+    """The cluster's name, which comes before baseDomain in every name: api.<name>.<baseDomain>."""
 
 
-class Route(Section):
-    destination: words.Ipv4Cidr
-    """The network that the route leads to."""
-    gateway: words.Ipv4
-    """The router's address, inside the machine network."""
+class RouteEntry(Section):
+    destination: words.Ipv4Cidr | None = needed()
+    """The destination network."""
+    gateway: words.Ipv4 | None = needed()
+    """The router's address, in the machine network."""
 
 
-class MachineNetwork(Section):
-    cidr: words.AnyCidr
-    """The network's range. An IPv6 range is used for reverse DNS only; the other keys are for IPv4."""
+class DhcpOptions(Section):
+    """What DHCP tells hosts: in dhcp for every network, in an entry of machineNetwork for that network alone."""
+
     gateway: words.Ipv4 | None = None
-    """The default gateway (DHCP option 3). Default: dhcp.gateway where it lies in this network; else none is told."""
-    server_address: words.Ipv4 | None = None
-    """The appliance's own address as this network's hosts reach it. Default: appliance.address."""
-    dns_servers: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
-    """DNS servers for the hosts (DHCP option 6). Default: the appliance; others must know the cluster's names."""
+    """The default gateway (DHCP option 3). In dhcp it is used by the machine network that contains it."""
     lease_time: words.LeaseSeconds | None = None
-    """As dhcp.leaseTime, for this network."""
+    """How long a lease lasts: seconds, 12h, 7d (default), or infinite."""
     mtu: words.Mtu | None = None
-    """As dhcp.mtu, for this network."""
-    domain: words.Domain | None = None
-    """The domain told by DHCP (option 15). Default: <name>.<baseDomain>."""
+    """The MTU in bytes (DHCP option 26); TFTP blocks are kept below it."""
     search: Annotated[tuple[words.Domain, ...] | None, OneOrMany()] = None
-    """As dhcp.search, for this network."""
+    """Domains in which hosts look up short names (DHCP option 119). Default: only the domain of option 15."""
+    routes: tuple[RouteEntry, ...] | None = None
+    """Classless static routes (DHCP option 121). In dhcp each is used by the machine network of its gateway."""
+
+
+class MachineNetwork(DhcpOptions):
+    cidr: words.AnyCidr | None = needed()
+    """The network's range. An IPv6 range is used for reverse DNS only; the other keys apply to IPv4."""
+    server_address: words.Ipv4 | None = None
+    """The appliance's address as seen from this network. Default: appliance.address."""
+    dns_servers: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
+    """DNS servers for the hosts (DHCP option 6). Default: the appliance. Others must resolve the cluster's names."""
+    domain: words.Domain | None = None
+    """The domain for the hosts (DHCP option 15). Default: <name>.<baseDomain>."""
     ntp: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
-    """As additionalNTPSources, for this network."""
-    routes: tuple[Route, ...] | None = None
-    """As dhcp.routes, for this network."""
+    """Time servers of this network (DHCP option 42). Default: additionalNTPSources."""
 
 
 class ClusterNetwork(Section):
-    cidr: words.AnyCidr
-    """The range that pods have their addresses from."""
-    host_prefix: words.PrefixLength | None = None
-    """The prefix length of each node's share. The appliance does not use it."""
+    cidr: words.AnyCidr | None = needed()
+    """The range of the pods' addresses."""
 
 
 class Networking(Section):
-    machine_network: tuple[MachineNetwork, ...] = Field(min_length=1)
-    """The networks that the machines are in; one entry each."""
+    machine_network: Annotated[tuple[MachineNetwork, ...], Field(min_length=1)] = needed(tuple)
+    """The networks of the machines, one entry each."""
     cluster_network: tuple[ClusterNetwork, ...] = ()
-    """The pods' networks; checked against overlap, and otherwise not used."""
+    """The pods' networks; only checked for overlaps."""
     service_network: Annotated[tuple[words.AnyCidr, ...], OneOrMany()] = ()
-    """The services' networks; checked against overlap, and otherwise not used."""
+    """The services' networks; only checked for overlaps."""
 
 
 class Appliance(Section):
-    address: words.Ipv4
-    """The appliance's own address in the machine network: next-server, and the host in every URL."""
+    address: words.Ipv4 | None = needed()
+    """The appliance's address in the machine network: DHCP's next-server, and the host in every URL."""
     hostname: words.HostName = "appliance"
-    """The appliance's name, in the cluster's domain unless it has dots. It gets an A and a PTR record."""
+    """The appliance's name, in the cluster's domain unless it contains dots. It gets A and PTR records."""
 
 
 class RootDeviceHints(Section):
-    device_name: words.Disk
-    """The disk to install on. Names under /dev/disk/by-id and by-path stay the same when disks change places."""
+    device_name: words.Disk | None = needed()
+    """The disk to install on. Names in /dev/disk/by-id and by-path do not change when disks are moved."""
 
 
 class HostInterface(Section):
-    mac_address: words.Mac
+    mac_address: words.Mac | None = needed()
     """The interface's Ethernet address."""
-    name: words.Interface | None = None
-    """The interface's name, for the reader; networkConfig names interfaces as the kernel does."""
 
 
 class HostDefaults(Section):
-    """What a role or a host may set."""
+    """What a role or a host can set."""
 
     arch: words.ArchWord | None = None
     """The machine's architecture. Default: x86_64."""
     root_device_hints: RootDeviceHints | None = None
     """The disk to install on. Default: deviceName: /dev/sda."""
     kernel_arguments: Annotated[tuple[words.KernelArgument, ...] | None, OneOrMany()] = None
-    """Further arguments for the installer's kernel, after the appliance's own."""
+    """Arguments for the installer's kernel, added after the appliance's own."""
     loader: words.LoaderName | None = None
-    """The boot file to send by TFTP in place of the architecture's, as efi/snponly.efi."""
+    """The boot file to send instead of the architecture's default, for example efi/snponly.efi."""
     install: words.InstallWord | None = None
-    """How often the machine may install itself: once (default), at every network boot (always), or never."""
+    """When the machine is installed: once (default), at every network boot (always), or never."""
     local_boot: words.LocalBootWord | None = None
-    """What an installed machine that boots from the network is told: no-offer (default), exit or sanboot."""
+    """How an installed machine gets from a network boot to its disk: no-offer (default), exit or sanboot."""
 
 
 class RoleDefaults(Section):
     bootstrap: HostDefaults | None = None
-    """Defaults of the bootstrap machine."""
+    """Defaults for the bootstrap machine."""
     master: HostDefaults | None = None
-    """Defaults of the control plane nodes."""
+    """Defaults for control plane nodes."""
     worker: HostDefaults | None = None
-    """Defaults of the compute nodes."""
+    """Defaults for compute nodes."""
     infra: HostDefaults | None = None
-    """Defaults of the infrastructure nodes."""
+    """Defaults for infrastructure nodes."""
 
 
 class HostEntry(HostDefaults):
-    hostname: words.HostName
-    """The machine's name, in the cluster's domain unless it has dots."""
-    role: words.RoleWord
-    """What the machine becomes; infra is installed as worker, and labelled on day two."""
+    hostname: words.HostName | None = needed()
+    """The machine's name, in the cluster's domain unless it contains dots."""
+    role: words.RoleWord | None = needed()
+    """The machine's role. infra is installed as a worker and labelled later."""
     mac_address: Annotated[tuple[words.Mac, ...], OneOrMany()] = ()
-    """The Ethernet address that it boots from, or a list of them with that one first."""
+    """The Ethernet address that the machine boots from, or a list that begins with it."""
     interfaces: tuple[HostInterface, ...] = ()
-    """In place of macAddress, as in agent-config.yaml: the interfaces, the one it boots from first."""
-    address: words.Ipv4
-    """The IPv4 address that DHCP and DNS give it."""
+    """The interfaces, beginning with the one that the machine boots from; in place of macAddress."""
+    address: words.Ipv4 | None = needed()
+    """The machine's IPv4 address in DHCP and DNS."""
     address_ipv6: words.Ipv6 | None = Field(None, alias="addressIPv6")
-    """An IPv6 address for DNS (AAAA and PTR)."""
+    """The machine's IPv6 address in DNS (AAAA and PTR records)."""
     network_config: NetworkConfig | None = None
-    """How the machine sets up its network, in the nmstate form of agent-config.yaml. Default: DHCP."""
+    """The machine's network configuration, in the nmstate format of agent-config.yaml. Default: DHCP."""
 
 
 class NameServerEntry(Section):
-    name: words.HostName
-    """The name server's name, in the zone unless it has dots."""
+    name: words.HostName | None = needed()
+    """The name server's name, in the zone unless it contains dots."""
     address: words.Ipv4 | None = None
-    """Its address; needed when its name lies in the zone and is neither the appliance's nor a host's."""
+    """Its address. Required if its name is in the zone and is not that of the appliance or a host."""
 
 
 class RecordEntry(Section):
-    name: words.RecordName
-    """The owner: @ for the zone itself, a name in the zone, a full name; for PTR also an address."""
-    type: words.RecordType
-    """The record's type."""
-    value: words.RecordValue
-    """The record's data: an address, a name, a text, `10 mail` for MX, `0 10 389 ldap` for SRV."""
+    name: words.RecordName | None = needed()
+    """The owner: @ for the zone itself, a name in the zone, or a full name. For PTR also an address."""
+    type: words.RecordType | None = needed()
+    """The record type."""
+    value: words.RecordValue | None = needed()
+    """The record data: an address, a name, a text, `10 mail` for MX, `0 10 389 ldap` for SRV."""
     ttl: words.DnsSeconds | None = None
-    """How long it may be cached. Default: dns.ttl."""
+    """How long the record may be cached. Default: dns.ttl."""
 
 
 class Dns(Section):
     zone: words.Domain | None = None
-    """The zone that is answered for: <name>.<baseDomain> (default), or the whole baseDomain."""
+    """The zone to serve: <name>.<baseDomain> (default), or the whole baseDomain."""
     name_servers: tuple[NameServerEntry, ...] | None = None
-    """The zone's name servers, the primary first. Default: the appliance."""
+    """The zone's name servers, beginning with the primary. Default: the appliance."""
     mailbox: words.Mailbox | None = None
     """The mailbox in the SOA record. Default: hostmaster@<zone>."""
     serial: words.Serial = 1
-    """The least serial number; it rises by itself whenever the zone's content changes."""
+    """The lowest serial number. It is increased automatically when the zone changes."""
     ttl: words.DnsSeconds = 3600
-    """How long answers may be cached."""
+    """How long records may be cached."""
     refresh: words.DnsSeconds = 3600
-    """SOA refresh: how often secondaries look for changes."""
+    """SOA refresh: how often secondaries check for changes."""
     retry: words.DnsSeconds = 900
-    """SOA retry: how soon they try again."""
+    """SOA retry: how soon secondaries try again."""
     expire: words.DnsSeconds = 3600000
-    """SOA expire: when they give the zone up."""
+    """SOA expire: when secondaries stop serving the zone."""
     minimum: words.DnsSeconds = 3600
     """SOA minimum: how long "no such name" may be cached."""
     records: tuple[RecordEntry, ...] = ()
-    """Further records of the zone, or of its reverse zones."""
+    """Additional records in the zone or its reverse zones."""
     forwarders: Annotated[tuple[words.DnsEndpoint, ...], OneOrMany()] = ()
-    """DNS servers that everything else is asked of, tried in turn."""
+    """DNS servers to which other queries are forwarded, tried in order."""
     allow_recursion: Annotated[tuple[words.AnyCidr, ...] | None, OneOrMany()] = None
-    """Who may ask for what is forwarded. Default: the machine networks."""
+    """The networks whose queries are forwarded. Default: the machine networks."""
     rfc2317: words.Truth = False
-    """Whether reverse zones of networks smaller than /24 are named as RFC 2317 does, for a parent that delegates so."""
+    """Whether reverse zones of networks smaller than /24 have RFC 2317 names, for a parent that delegates those."""
 
 
-class Dhcp(Section):
+class Dhcp(DhcpOptions):
     mode: words.DhcpWord = DhcpMode.FULL
     """full: addresses and boot files; proxy: boot files only, beside another DHCP server; off: neither."""
-    gateway: words.Ipv4 | None = None
-    """The default gateway of the machine network that it lies in (option 3)."""
-    lease_time: words.LeaseSeconds = 7 * 86400
-    """How long an address is given for: seconds, 12h, 7d (default), or infinite."""
-    mtu: words.Mtu | None = None
-    """The MTU told to hosts (option 26), and the bound of TFTP blocks."""
-    search: Annotated[tuple[words.Domain, ...], OneOrMany()] = ()
-    """The domains that short names are looked up in (option 119). Default: none; the domain alone is told."""
-    routes: tuple[Route, ...] = ()
-    """Classless static routes (option 121), each for the network that its gateway lies in."""
 
 
-class Listen(Section):
+class ListenSection(Section):
     dns: Annotated[tuple[words.DnsEndpoint, ...] | None, OneOrMany()] = None
-    """Where DNS is answered, by UDP and TCP. Default: port 53 of each of the appliance's addresses; [] is off."""
+    """Where DNS listens (UDP and TCP). Default: port 53 of each of the appliance's addresses. [] turns it off."""
     dhcp: Annotated[tuple[words.Interface, ...], OneOrMany()] = ()
-    """The interfaces that DHCP is served on. Default: those with an address in a machine network."""
+    """The interfaces on which DHCP is served. Default: those with an address in a machine network."""
     dhcp_port: words.DhcpPort = 67
-    """The DHCP server's UDP port; the client's is the next one."""
+    """The UDP port of the DHCP server; clients use the next port."""
     tftp: Annotated[tuple[words.TftpEndpoint, ...] | None, OneOrMany()] = None
-    """Where TFTP is served. Default: port 69 of each of the appliance's addresses; [] is off."""
+    """Where TFTP listens. Default: port 69 of each of the appliance's addresses. [] turns it off."""
     tftp_single_port: words.Truth = False
-    """Whether transfers come from the listening port, for clients behind a firewall."""
+    """Whether transfers are sent from the listening port, for clients behind a firewall."""
     http: Annotated[Annotated[tuple[words.HttpEndpoint, ...], Field(min_length=1)] | None, OneOrMany()] = None
-    """Where images, scripts and Ignition are served. Default: port 80 of each of the appliance's addresses."""
+    """Where HTTP listens (images, scripts, Ignition). Default: port 80 of each of the appliance's addresses."""
     dashboard: Annotated[tuple[words.DashboardEndpoint, ...] | None, OneOrMany()] = None
-    """Where the dashboard and metrics are shown. Default: 127.0.0.1:8080; [] is off."""
+    """Where the dashboard and metrics listen. Default: 127.0.0.1:8080. [] turns them off."""
 
 
 class ImageEntry(Section):
-    name: words.FileName
-    """The file, under images/ of the data directory."""
+    name: words.FileName | None = needed()
+    """The file name, in images/ in the data directory."""
     sha256: words.Sha256 | None = None
-    """What the file's SHA-256 must be."""
+    """The file's SHA-256 checksum, which `validate` compares."""
 
 
 class ImageSet(Section):
     release: words.ImageRelease | None = None
-    """What the names are made of: a release, as 4.5.6, or an RHCOS build's number. Default: the cluster's release."""
+    """The release in the file names: 4.5.6, or an RHCOS build number. Default: the cluster's release."""
     kernel: Annotated[ImageEntry | None, NameAlone()] = None
     """The installer's kernel: a file name, or name and sha256."""
     initramfs: Annotated[ImageEntry | None, NameAlone()] = None
@@ -231,68 +221,68 @@ class ImageSet(Section):
     rootfs: Annotated[ImageEntry | None, NameAlone()] = None
     """The live system's root file system (4.6 and later)."""
     metal: Annotated[ImageEntry | None, NameAlone()] = None
-    """The raw disk image (needed before 4.6)."""
+    """The raw disk image (required before 4.6)."""
 
 
-class Images(ImageSet):
+class ImagesSection(ImageSet):
     x86_64: ImageSet | None = Field(None, alias="x86_64")
-    """What x86_64 machines boot; the same keys beside it are the default."""
+    """The images for x86_64 machines. Default: the keys of images itself."""
     aarch64: ImageSet | None = Field(None, alias="aarch64")
-    """What aarch64 machines boot; of the keys beside it, only release is its default."""
+    """The images for aarch64 machines. Default: only release is taken from images itself."""
 
 
 class Menu(Section):
     timeout: words.MenuSeconds = 300
-    """How long the menu waits before it leaves, on a machine that is no host of the cluster; 0 waits for ever."""
+    """How long the menu waits before it exits on an unknown machine; 0 waits forever."""
     known_host_timeout: words.MenuSeconds = 10
-    """How long it waits on a known host before it takes the host's own entry; 0 takes it at once."""
+    """How long the menu waits before it installs a known host; 0 installs it immediately."""
 
 
 class HoldUntil(Section):
     worker: words.Hold = "machineConfigServer"
-    """What workers and infra nodes wait for before they install: api-int:22623 answering, or none."""
+    """What workers and infra nodes wait for: machineConfigServer (api-int:22623 answers; default) or none."""
 
 
 class ClusterFile(Section):
-    """One cluster: its machines, its networks and its names, for ocp-appliance."""
+    """One cluster for ocp-appliance: its machines, networks and names."""
 
     api_version: Literal["v1"] = "v1"
-    """The form of this file."""
-    base_domain: words.Domain
-    """The domain that the cluster's name stands in, as in install-config.yaml."""
-    metadata: Metadata
+    """The version of the file format."""
+    base_domain: words.Domain | None = needed()
+    """The domain that contains the cluster's domain, as in install-config.yaml."""
+    metadata: Metadata = needed(Metadata)
     """The cluster's name, as in install-config.yaml."""
-    release: words.ReleaseText
-    """The OpenShift or OKD release; it decides how machines are booted (4.6 and later: live)."""
-    networking: Networking
+    release: words.ReleaseText | None = needed()
+    """The OpenShift or OKD release. It determines how machines are installed (4.6 and later: live system)."""
+    networking: Networking = needed(Networking)
     """The networks, as in install-config.yaml."""
     api_vips: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = Field((), alias="apiVIPs")
-    """The load balancer's addresses for the API: api.<name>.<baseDomain>. On a single node: its own."""
+    """The load balancer's addresses for api.<name>.<baseDomain>. Default on a single node: its own address."""
     api_internal_vips: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = Field((), alias="apiInternalVIPs")
-    """The load balancer's addresses inside: api-int.<name>.<baseDomain>. Default: apiVIPs."""
+    """The load balancer's addresses for api-int.<name>.<baseDomain>. Default: apiVIPs."""
     ingress_vips: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = Field((), alias="ingressVIPs")
-    """The load balancer's addresses for routes: *.apps.<name>.<baseDomain>. On a single node: its own."""
+    """The load balancer's addresses for *.apps.<name>.<baseDomain>. Default on a single node: its own address."""
     additional_ntp_sources: Annotated[tuple[words.Ipv4, ...], OneOrMany()] = Field((), alias="additionalNTPSources")
-    """Time servers told to hosts (DHCP option 42), as addresses."""
-    appliance: Appliance
+    """Addresses of time servers for the hosts (DHCP option 42)."""
+    appliance: Appliance = needed(Appliance)
     """The appliance itself."""
     roles: RoleDefaults = RoleDefaults()
-    """Defaults by role; what a host says itself comes first."""
-    hosts: tuple[HostEntry, ...] = Field(min_length=1)
+    """Defaults for each role. A host's own settings take precedence."""
+    hosts: Annotated[tuple[HostEntry, ...], Field(min_length=1)] = needed(tuple)
     """The machines."""
     dns: Dns = Dns()
-    """The zone, and what else the DNS server does."""
+    """The zone, and other settings of the DNS server."""
     dhcp: Dhcp = Dhcp()
-    """What the DHCP server says."""
-    listen: Listen = Listen()
+    """The DHCP server's settings, and defaults for machineNetwork[]."""
+    listen: ListenSection = ListenSection()
     """Where the services listen."""
-    images: Images = Field(default_factory=lambda: Images.model_validate({}))
+    images: ImagesSection = Field(default_factory=lambda: ImagesSection.model_validate({}))
     """The files that machines boot."""
     menu: Menu = Menu()
-    """The menu that a machine shows before it installs."""
+    """The menu that a machine shows before it is installed."""
     hold_until: HoldUntil = HoldUntil()
-    """What roles wait for before they install."""
+    """What hosts wait for before they are installed."""
     serve_expired: words.Truth = False
-    """Whether a bootstrap.ign whose certificates have died is handed out all the same."""
+    """Whether bootstrap.ign is served after its certificates have expired."""
     data_dir: words.Directory | None = None
-    """Where images/, ignition/, tftp/ and the state are; relative to this file. Default: /var/lib/ocp-appliance."""
+    """Directory of images/, ignition/, tftp/ and the state, relative to this file. Default: /var/lib/ocp-appliance."""

@@ -7,19 +7,36 @@ from appliance.config import addresses, fields
 from appliance.config.addresses import Address, Cidr
 from appliance.config.spelled import Spelled
 from appliance.dns.records import BY_NAME, FILE_TYPES
-from appliance.model import Arch, DhcpMode, Endpoint, Install, LocalBoot, MacAddress, Release, Role
+from appliance.model import (
+    BOOT_SERVER_DISTANCE,
+    DHCP_PORT,
+    Arch,
+    DhcpMode,
+    Endpoint,
+    Install,
+    LocalBoot,
+    MacAddress,
+    Release,
+    Role,
+)
+
+# Where each service listens unless `listen` gives a port.
+DEFAULT_PORTS = {"dns": 53, "tftp": 69, "http": 80, "dashboard": 8080}
 
 RECORD_TYPES = FILE_TYPES
 
 _ROLE_HINTS = {
-    "control-plane": "control-plane is master here, as in agent-config.yaml",
-    "controlplane": "a control plane node is a master here, as in agent-config.yaml",
-    "compute": "compute is worker here, as in agent-config.yaml",
-    "storage": "a storage node is installed as worker, and labelled on day two",
+    "control-plane": "control-plane is called master here, as in agent-config.yaml",
+    "controlplane": "a control plane node is called master here, as in agent-config.yaml",
+    "compute": "compute is called worker here, as in agent-config.yaml",
+    "storage": "a storage node is installed as a worker and labelled later",
     "router": "a router node is installed as infra",
     "arbiter": "arbiter nodes are not supported",
 }
-_ARCH_HINTS = {"amd64": "amd64 is x86_64 here, as RHCOS names it", "arm64": "arm64 is aarch64 here, as RHCOS names it"}
+_ARCH_HINTS = {
+    "amd64": "amd64 is called x86_64 here, as in RHCOS",
+    "arm64": "arm64 is called aarch64 here, as in RHCOS",
+}
 
 
 def _text(*examples: str, **more: object) -> dict[str, Any]:
@@ -40,7 +57,8 @@ def _duration(least: int, most: int) -> Spelled:
     return Spelled(fields.parse_duration(least, most), schema)
 
 
-def _endpoint(port: int) -> Spelled:
+def _endpoint(service: str) -> Spelled:
+    port = DEFAULT_PORTS[service]
     return Spelled(addresses.parse_endpoint(port), _text(f"192.0.2.5:{port}", "192.0.2.5", f"[2001:db8::5]:{port}"))
 
 
@@ -94,11 +112,11 @@ Directory = Annotated[str, Spelled(fields.parse_directory, _text("/var/lib/ocp-a
 Truth = Annotated[bool, Spelled(fields.parse_truth, {"type": "boolean"})]
 PrefixLength4 = Annotated[int, _whole(0, 32, 24)]
 PrefixLength = Annotated[int, _whole(0, 128, 64)]
-Metric = Annotated[int, _whole(0, 0xFFFFFFFF, 100)]
+TableId = Annotated[int, _whole(0, 0xFFFFFFFF, 254)]
 VlanId = Annotated[int, _whole(1, 4094, 40)]
 Mtu = Annotated[int, _whole(576, 65535, 1500, "bytes")]
-# The proxy's port, 3944 above it, must be one too.
-DhcpPort = Annotated[int, _whole(1, 65535 - 3944, 67)]
+# The boot server's port, which lies above it as 4011 does above 67, must exist too.
+DhcpPort = Annotated[int, _whole(1, 65535 - BOOT_SERVER_DISTANCE, DHCP_PORT)]
 Serial = Annotated[int, _whole(1, 0xFFFFFFFF, 2026010100)]
 DnsSeconds = Annotated[int, _duration(0, 0x7FFFFFFF)]
 MenuSeconds = Annotated[int, _duration(0, 86400)]
@@ -109,10 +127,10 @@ LeaseSeconds = Annotated[
         {"type": ["integer", "string"], "pattern": r"^(\d+\s*[smhdwSMHDW]?|infinite)$", "examples": ["7d", "infinite"]},
     ),
 ]
-DnsEndpoint = Annotated[Endpoint, _endpoint(53)]
-TftpEndpoint = Annotated[Endpoint, _endpoint(69)]
-HttpEndpoint = Annotated[Endpoint, _endpoint(80)]
-DashboardEndpoint = Annotated[Endpoint, _endpoint(8080)]
+DnsEndpoint = Annotated[Endpoint, _endpoint("dns")]
+TftpEndpoint = Annotated[Endpoint, _endpoint("tftp")]
+HttpEndpoint = Annotated[Endpoint, _endpoint("http")]
+DashboardEndpoint = Annotated[Endpoint, _endpoint("dashboard")]
 Hold = Annotated[
     str, Spelled(fields.parse_one_of(("machineConfigServer", "none")), _words("machineConfigServer", "none"))
 ]

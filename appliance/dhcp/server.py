@@ -18,15 +18,13 @@ from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence
 from appliance.errors import ListenError
 from appliance.events import Event
 from appliance.install.lifecycle import Installation
-from appliance.model import DhcpMode, Listen
+from appliance.model import BOOT_SERVER_DISTANCE, DHCP_PORT, DhcpMode, Listen
 from appliance.sockets import IN_PKTINFO, IP_PKTINFO
 
 logger = logging.getLogger(__name__)
 
 Tap = Callable[[bytes, tuple[str, int], tuple[str, int]], None]
 
-WELL_KNOWN_PORT = 67
-BOOT_SERVER_DISTANCE = 4011 - WELL_KNOWN_PORT
 BURST = 32  # datagrams in one turn of the loop, some 1 ms; the other services run in between
 MAX_REQUEST_BYTES = 2048  # more than any MTU on a DHCP path
 ANCILLARY_BYTES = socket.CMSG_SPACE(IN_PKTINFO.size)
@@ -87,7 +85,7 @@ class DhcpServer:
                     with_packet_info=True,
                     broadcast=True,
                     # On a port other than 67, simulated relays may run on the same machine.
-                    shares_port=self._listen.dhcp_port != WELL_KNOWN_PORT,
+                    shares_port=self._listen.dhcp_port != DHCP_PORT,
                 )
                 self._sockets.append((sock, distance > 0))
                 if interface:

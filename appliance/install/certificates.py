@@ -5,15 +5,9 @@ from datetime import datetime
 from pathlib import Path
 
 from appliance.events import CertificatesDying, Event, FileUnservable, IgnitionLoaded, IgnitionRefused
+from appliance.openshift.ignition import REMEDY, WARNING_SECONDS
 
-# OpenShift's manual: an installation that begins later than 12 h after the files were made may
-# be interrupted by the first rotation of its certificates. They live for 24 h.
-WARNING_SECONDS = 12 * 3600.0
 IGNITION_ENDING = ".ign"
-REMEDY = (
-    "make new files in a new directory with `openshift-install create ignition-configs`, and copy them to "
-    "ignition/ of the data directory"
-)
 
 
 @dataclass(frozen=True, slots=True)

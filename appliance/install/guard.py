@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.model import Host
+from appliance.openshift.ignition import REMEDY
 
 # Between its script and its Ignition a host downloads a few GB at most, which takes minutes. A day leaves room for an
 # operator who has to create a new bootstrap.ign; each 503 sent to the host starts the window again.
@@ -116,8 +117,7 @@ def _not_yet(
         expired = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d %H:%M")
         return Verdict(
             503,
-            f"the certificates in {file_name} expired at {expired} UTC; create new files in a new directory with "
-            "`openshift-install create ignition-configs` and copy all three to ignition/ in the data directory",
+            f"the certificates in {file_name} expired at {expired} UTC; {REMEDY}",
             EXPIRED_SECONDS,
         )
     return None

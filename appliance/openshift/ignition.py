@@ -17,8 +17,18 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from appliance.openshift.x509 import Validity, validities
 
+# bootstrap.ign has some hundred kB. A disk image under its name must not fill the memory, where these files are kept.
+MAX_IGNITION_BYTES = 64 << 20
 # For all embedded files together. bootstrap.ign has a few hundred of some kB, so this stops only a gzip bomb.
 MAX_DECODED_BYTES = 64 << 20
+
+# OpenShift's manual: an installation that begins later than 12 h after the files were made may be interrupted
+# by the first rotation of their certificates, which are valid for 24 h. So this is what must be left of them.
+WARNING_SECONDS = 12 * 3600.0
+REMEDY = (
+    "create new files in an empty directory with `openshift-install create ignition-configs`, and copy all of "
+    "them to ignition/ in the data directory"
+)
 
 _API_INT = re.compile(rb"https://(api-int\.[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)[:/\"'\s]")
 _VERSION = re.compile(r"(?:2\.[0-9]+|3\.[0-9]+)\.[0-9]+(?:-experimental)?", re.ASCII)

@@ -9,10 +9,7 @@ from pathlib import Path
 
 from appliance.events import Event, FileUnservable, IgnitionLoaded, IgnitionRefused
 from appliance.files import Identity, UnservableError, current_identity, open_below
-from appliance.openshift.ignition import IgnitionFacts, inspect, misfit
-
-# bootstrap.ign is some hundred kB; a disk image dropped under its name must not fill the memory.
-MAX_IGNITION_BYTES = 64 << 20
+from appliance.openshift.ignition import MAX_IGNITION_BYTES, IgnitionFacts, inspect, misfit
 
 
 @dataclass(frozen=True, slots=True)

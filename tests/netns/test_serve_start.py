@@ -96,7 +96,7 @@ def test_a_file_that_is_not_there_is_told(here: Site) -> None:
     here.config.unlink()
     code, said = here.refused()
     assert (code, said.count("\n")) == (78, 1)
-    assert said.startswith(f"{here.config}: is not there")
+    assert said.startswith(f"{here.config}: not found")
 
 
 def test_every_mistake_in_the_file_is_told_with_its_line(here: Site) -> None:
@@ -142,7 +142,7 @@ def test_the_service_manager_hears_that_it_lives(here: Site) -> None:
 def test_what_is_odd_in_the_file_is_logged_at_the_start(here: Site) -> None:
     (here.data_dir / "ignition" / "bootstrap.ign").unlink()
     with here.serve() as one:
-        assert "warning: config.odd" in one.said("bootstrap.ign is not there")
+        assert "warning: config.odd" in one.said("bootstrap.ign not found")
 
 
 def test_the_log_is_text_elsewhere_and_json_under_systemd(here: Site, tmp_path: Path) -> None:

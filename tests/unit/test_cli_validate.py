@@ -56,7 +56,7 @@ def test_json_tells_the_same(tmp_path: Path) -> None:
         "line": 4,
         "path": "release",
         "severity": "error",
-        "message": '"x" is not a release; write it as 4.16 or 4.16.3',
+        "message": '"x" is not a release; for example 4.16 or 4.16.3',
     }
     assert told["problems"][1]["severity"] == "warning"
 
@@ -81,7 +81,7 @@ def test_file_that_is_not_there_ends_with_78() -> None:
 
     assert (result.exit_code, result.stdout.splitlines()[0]) == (
         78,
-        "/nowhere/cluster.yaml: is not there; `ocp-appliance validate` takes the path of a cluster.yaml",
+        "/nowhere/cluster.yaml: not found; give the path of a cluster.yaml",
     )
 
 
@@ -96,8 +96,8 @@ def test_image_that_is_not_what_its_sha256_says_is_an_error(tmp_path: Path) -> N
     found = hashlib.sha256(kernel.read_bytes()).hexdigest()
 
     assert result.stdout.splitlines()[0] == (
-        f"{tmp_path}/cluster.yaml:43: images.kernel.sha256: {kernel} has {found}; "
-        "fetch it again, or write what its publisher says"
+        f"{tmp_path}/cluster.yaml:43: images.kernel.sha256: {kernel} has the sha256 {found}; "
+        "download it again, or write the sha256 that its publisher gives"
     )
     assert result.exit_code == 78
 

@@ -1,25 +1,25 @@
-"""What must hold between the values of one file, and between files. Each check yields problems, in any order."""
+"""What must hold between the values of one file, and between files. Checks yield problems in any order."""
 
 from collections.abc import Iterator, Sequence
 
 from appliance.config.checks import boot, clusters, hosts, ignition, names, networks, services
-from appliance.config.facts import Facts
+from appliance.config.draft import Draft
 from appliance.errors import Problem
 
 
-def problems_between(files: Sequence[Facts], now: float, *, reads_images: bool) -> Iterator[Problem]:
-    """Yield what is wrong or odd in *files*, which one appliance is to serve at *now* (UTC).
+def problems_between(drafts: Sequence[Draft], now: float, *, reads_images: bool) -> Iterator[Problem]:
+    """Yield the problems of *drafts*, which one appliance serves together, at *now* (UTC).
 
-    With *reads_images* each image is held against its sha256, which takes seconds a gigabyte.
+    With *reads_images* each image is compared with its sha256, which takes seconds per gigabyte.
     """
-    for facts in files:
-        yield from networks.problems_in(facts)
-        yield from hosts.problems_in(facts)
-        yield from names.problems_in(facts)
-        yield from boot.problems_in(facts)
+    for draft in drafts:
+        yield from networks.problems_in(draft)
+        yield from hosts.problems_in(draft)
+        yield from names.problems_in(draft)
+        yield from boot.problems_in(draft)
         if reads_images:
-            yield from boot.wrong_digests(facts)
-        yield from ignition.problems_in(facts, now)
-    yield from hosts.duplicates(files)
-    yield from services.problems_between(files)
-    yield from clusters.problems_between(files)
+            yield from boot.wrong_digests(draft)
+        yield from ignition.problems_in(draft, now)
+    yield from hosts.duplicates(drafts)
+    yield from services.problems_between(drafts)
+    yield from clusters.problems_between(drafts)

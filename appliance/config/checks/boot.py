@@ -1,4 +1,4 @@
-"""The files that machines boot: named rightly, and there. What is missing on disk is a warning, for it may yet come."""
+"""The files that machines boot: their names, and whether they exist. A missing file can be added later: a warning."""
 
 import hashlib
 import os
@@ -9,9 +9,8 @@ from appliance.boot.chains import usual_loaders
 from appliance.boot.loaders import find_loader, package_hint
 from appliance.boot.urls import is_reserved
 from appliance.config import fields
-from appliance.config.document import Path_
-from appliance.config.facts import Facts
-from appliance.config.images import KINDS, names_of_release
+from appliance.config.document import Path_, Placed
+from appliance.config.draft import DefaultsDraft, Draft, HostDraft
 from appliance.errors import Problem
 from appliance.model import Arch, Install, Release
 
@@ -23,166 +22,164 @@ GENERATED_ARGUMENTS = {
     "coreos.inst.image_url": "images.metal",
     "coreos.live.rootfs_url": "images.rootfs",
     "initrd": "images.initramfs",
-    **dict.fromkeys(("ip", "nameserver", "bond", "vlan"), "networkConfig"),
 }
 
+# Made from networkConfig; without it only ip=dhcp, and that not for every host.
+NETWORK_ARGUMENTS = {"ip", "nameserver", "bond", "vlan"}
 
-def problems_in(facts: Facts) -> Iterator[Problem]:
+
+def problems_in(draft: Draft) -> Iterator[Problem]:
     """Yield what is wrong with what one file's machines boot."""
-    for path in _places_of_defaults(facts):
-        yield from _arguments(facts, path)
-        install = facts.at(fields.parse_enum(Install), *path, "install")
-        if install and install.value is Install.ALWAYS:
-            yield install.warning(
-                "always installs again at every network boot, also at the reboots that belong to an installation;"
-                " the disk must come first in the firmware's boot order"
+    for defaults in _defaults(draft):
+        yield from _arguments(defaults)
+        if defaults.install and defaults.install.value is Install.ALWAYS:
+            yield defaults.install.warning(
+                "always reinstalls the host at every network boot, including the reboots during an installation; "
+                "put the disk first in the firmware's boot order"
             )
-    mixed = list(_mixed_releases(facts))
+    for host in draft.hosts:
+        yield from _network_arguments(host, draft.release)
+    mixed = list(_mixed_releases(draft))
     yield from mixed
-    for arch, where in _arches(facts).items():
+    for arch, where in draft.arches.items():
         if not mixed:
-            yield from _images(facts, arch)
-        yield from _loaders(facts, arch, where)
-    yield from _own_loaders(facts)
+            yield from _images(draft, arch)
+        yield from _loaders(draft, arch, where)
+    yield from _own_loaders(draft)
 
 
-def _places_of_defaults(facts: Facts) -> Iterator[Path_]:
-    for role in ("bootstrap", "master", "worker", "infra"):
-        yield ("roles", role)
-    for host in facts.hosts:
-        yield host.entry.path
+def _defaults(draft: Draft) -> list[DefaultsDraft]:
+    return [*draft.roles, *(host.own for host in draft.hosts)]
 
 
-def _arguments(facts: Facts, path: Path_) -> Iterator[Problem]:
-    for argument in facts.all_at(fields.parse_kernel_argument, *path, "kernelArguments"):
+def _arguments(defaults: DefaultsDraft) -> Iterator[Problem]:
+    for argument in defaults.kernel_arguments:
         key, _, _ = argument.value.partition("=")
         if origin := GENERATED_ARGUMENTS.get(key):
-            yield argument.warning(f"{key}= comes from {origin} already; this second one may win or lose")
+            yield argument.warning(
+                f"{key}= is already set from {origin}, and only one of them takes effect; remove this one"
+            )
 
 
-def _arches(facts: Facts) -> dict[Arch, Path_]:
-    """Return the architectures in use, each with the place of the first host that has it."""
-    parse = fields.parse_enum(Arch)
-    found: dict[Arch, Path_] = {}
-    for host in facts.hosts:
-        role = host.role.value.value if host.role else ""
-        arch = facts.at(parse, *host.entry.path, "arch") or facts.at(parse, "roles", role, "arch")
-        found.setdefault(arch.value if arch else Arch.X86_64, host.entry.path)
-    return found
+def _network_arguments(host: HostDraft, release: Release | None) -> Iterator[Problem]:
+    """Yield the arguments of *host* that set up the network a second time."""
+    # An initramfs that writes a raw image always gets ip=dhcp. The live one uses DHCP anyway, and gets the argument
+    # only for a host with several interfaces, together with the one to boot from.
+    has_ip_dhcp = (release is not None and not release.boots_live) or len(host.macs) > 1
+    for argument in host.kernel_arguments:
+        key, _, _ = argument.value.partition("=")
+        if key in NETWORK_ARGUMENTS and host.entry.network_config is not None:
+            yield argument.warning(
+                f"{key}= is already set from networkConfig, and only one of them takes effect; remove this one"
+            )
+        elif key == "ip" and has_ip_dhcp:
+            yield argument.warning("the appliance already sets ip=dhcp for this host; use networkConfig instead")
 
 
-def _mixed_releases(facts: Facts) -> Iterator[Problem]:
-    release = facts.release
+def _mixed_releases(draft: Draft) -> Iterator[Problem]:
+    release, images, at = draft.release, draft.file.images, draft.document.at
     if release is None:
         return
-    for path in (("images",), ("images", "x86_64"), ("images", "aarch64")):
-        said = facts.at(fields.parse_image_release, *path, "release")
-        of_images = facts.at(fields.parse_release, *path, "release")
-        # A build's number, as 416.94.202405291527-0, is no release, and tells nothing here.
-        if of_images and of_images.value.boots_live is not release.boots_live:
-            yield of_images.error(
-                f"{said.value if said else ''} boots {_way(of_images.value)}, and release {release} {_way(release)};"
-                " take images from 4.6 on for live releases, and from before it for the others"
+    own = [(arch, getattr(images, arch.value)) for arch in Arch]
+    for said in (
+        at(images.release, "images", "release"),
+        *(at(section.release, "images", arch.value, "release") for arch, section in own if section),
+    ):
+        of_images = _release_of(said) if said else None
+        if said and of_images and of_images.boots_live is not release.boots_live:
+            yield said.error(
+                f"images of {said.value} boot {_way(of_images)}, but release {release} installs with {_way(release)}; "
+                "use images of 4.6 or later with release 4.6 or later, and older ones with older releases"
             )
+
+
+def _release_of(said: Placed[str]) -> Release | None:
+    """Return the release that images are of; None for a build's number, as 416.94.202405291527-0."""
+    try:
+        return fields.parse_release(said.value)
+    except ValueError:
+        return None
 
 
 def _way(release: Release) -> str:
     return "a live system" if release.boots_live else "an installer initramfs"
 
 
-def _images(facts: Facts, arch: Arch) -> Iterator[Problem]:
-    release, spelled = facts.release, facts.document.value_at(("release",))
-    if release is None or not isinstance(spelled, str):
+def _images(draft: Draft, arch: Arch) -> Iterator[Problem]:
+    release, document = draft.release, draft.document
+    if release is None:
         return
     for section in (("images",), ("images", arch.value)):
-        if facts.has(*section, "rootfs") and not release.boots_live:
-            yield facts.here(*section, "rootfs").warning(f"is not used: release {release} installs images.metal")
-    where: dict[str, Path_] = {}
-    for kind, path, name in _image_names(facts, arch, release, spelled.strip()):
+        if document.has(*section, "rootfs") and not release.boots_live:
+            yield document.here(*section, "rootfs").warning(f"not used: release {release} installs images.metal")
+    first: dict[str, Placed[str]] = {}
+    for image in draft.images.get(arch, ()):
+        name = image.name.value
         if is_reserved(name):
-            yield facts.here(*path).error(f'"{name}" is an address that the appliance uses itself; rename the file')
-        elif name in where:
-            first = facts.here(*where[name]).place(facts.document)
-            yield facts.here(*path).error(f'"{name}" is named twice (first on {first}); each kind is a file of its own')
-        elif facts.data_dir is not None:
-            where[name] = path
-            file = facts.data_dir / "images" / name
+            yield image.name.error(f'"{name}" is a URL path that the appliance uses itself; rename the file')
+        elif name in first:
+            where = first[name].place(document)
+            yield image.name.error(f'"{name}" is already used on {where}; each kind of image is a file of its own')
+        elif draft.data_dir is not None:
+            first[name] = image.name
+            file = draft.data_dir / "images" / name
             if why := file_fault(file, _other_spelling(file)):
-                yield facts.here(*path).warning(f"the {NOUNS[kind]} {file} {why}")
+                yield image.name.warning(f"{NOUNS[image.kind]} {file} {why}")
 
 
-def wrong_digests(facts: Facts) -> Iterator[Problem]:
-    """Yield the images that are not what their sha256 says. Reads them whole: seconds for a gigabyte."""
-    release, spelled = facts.release, facts.document.value_at(("release",))
-    if release is None or not isinstance(spelled, str) or facts.data_dir is None:
+def wrong_digests(draft: Draft) -> Iterator[Problem]:
+    """Yield the images that do not match their sha256. Reads them completely: seconds per gigabyte."""
+    if draft.data_dir is None:
         return
-    for arch in _arches(facts):
-        for _, path, name in _image_names(facts, arch, release, spelled.strip()):
-            said = facts.at(fields.parse_sha256, *path[:-1], "sha256")
-            file = facts.data_dir / "images" / name
-            if said is None or file_fault(file, ""):
-                continue
-            with file.open("rb") as image:
-                found = hashlib.file_digest(image, "sha256").hexdigest()
-            if found != said.value:
-                yield said.error(f"{file} has {found}; fetch it again, or write what its publisher says")
-
-
-def _image_names(facts: Facts, arch: Arch, release: Release, spelled: str) -> Iterator[tuple[str, Path_, str]]:
-    """Yield the kind, place and name of each image that *arch* boots."""
-    by_release: Path_ = ("release",)
-    sections: list[Path_] = [("images", arch.value)]
-    if arch is Arch.X86_64:
-        sections.append(("images",))
-    for path in (("images",), ("images", arch.value)):
-        if said := facts.at(fields.parse_image_release, *path, "release"):
-            spelled, by_release = said.value, said.path
-    built = names_of_release(spelled, release, arch)
-    for kind in KINDS:
-        named = [(*section, kind) for section in sections if facts.has(*section, kind)]
-        if named:
-            fact = facts.at(fields.parse_file_name, *named[0]) or facts.at(fields.parse_file_name, *named[0], "name")
-            if fact:
-                yield kind, fact.path, fact.value
-        elif kind in built:
-            yield kind, by_release, built[kind]
+    for image in (image for images in draft.images.values() for image in images):
+        file = draft.data_dir / "images" / image.name.value
+        if image.sha256 is None or file_fault(file, ""):
+            continue
+        with file.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+        if found != image.sha256.value:
+            yield image.sha256.error(
+                f"{file} has the sha256 {found}; download it again, or write the sha256 that its publisher gives"
+            )
 
 
 def file_fault(path: Path, remedy: str) -> str | None:
-    """Return why the file at *path* could not be served; *remedy* follows when it is not there. None when it can."""
+    """Return why the file at *path* cannot be served, with *remedy* if it is missing; None if it can be."""
     try:
         if path.is_dir():
-            return "is a directory; put the file there"
+            return "is a directory; replace it with the file"
         if not path.exists():
-            return f"is not there{remedy}"
+            return f"not found{remedy}"
         if not path.is_file():
-            return "is no regular file; put the file there"
+            return "is not a regular file; replace it with the file"
         if not os.access(path, os.R_OK, effective_ids=True):
-            return "may not be read by this user; chown it to the one who serves, or chmod a+r what is no secret"
-        return "is empty; fetch it again" if path.stat().st_size == 0 else None
+            return (
+                "cannot be read by this user; chown it to the user that runs the "
+                "appliance, or chmod a+r it if it is not secret"
+            )
+        return "is empty; download it again" if path.stat().st_size == 0 else None
     except OSError as error:
         return f"cannot be read: {error.strerror}"
 
 
 def _other_spelling(path: Path) -> str:
-    # RHCOS 4.19 came to write live-kernel.x86_64 for live-kernel-x86_64, nobody is sure in which build.
+    # RHCOS 4.19 changed live-kernel-x86_64 to live-kernel.x86_64 in some build, so a directory may have either.
     for old, new in (("-kernel-", "-kernel."), ("-kernel.", "-kernel-")):
         other = path.with_name(path.name.replace(old, new))
         if other != path and other.is_file():
-            return f", but {other.name} is; name that as images.kernel"
-    return "; fetch it from the mirror, and put it there under this name"
+            return f", but {other.name} exists; write that name as images.kernel"
+    return "; download it from the mirror to this path"
 
 
-def _loaders(facts: Facts, arch: Arch, where: Path_) -> Iterator[Problem]:
-    if facts.data_dir is None:
+def _loaders(draft: Draft, arch: Arch, where: Path_) -> Iterator[Problem]:
+    if draft.data_dir is None:
         return
     for name in usual_loaders(arch):
-        if find_loader(name, facts.data_dir) is None:
-            yield facts.here(*where).warning(f"the boot file {name} for {arch} is not there; {package_hint(name)}")
+        if find_loader(name, draft.data_dir) is None:
+            yield draft.document.here(*where).warning(f"boot file {name} for {arch} not found; {package_hint(name)}")
 
 
-def _own_loaders(facts: Facts) -> Iterator[Problem]:
-    for path in _places_of_defaults(facts):
-        loader = facts.at(fields.parse_file_name, *path, "loader")
-        if loader and facts.data_dir is not None and find_loader(loader.value, facts.data_dir) is None:
-            yield loader.warning(f"the boot file {loader.value} is not there; {package_hint(loader.value)}")
+def _own_loaders(draft: Draft) -> Iterator[Problem]:
+    for loader in (defaults.loader for defaults in _defaults(draft)):
+        if loader and draft.data_dir is not None and find_loader(loader.value, draft.data_dir) is None:
+            yield loader.warning(f"boot file {loader.value} not found; {package_hint(loader.value)}")

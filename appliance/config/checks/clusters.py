@@ -1,4 +1,4 @@
-"""Several clusters of one appliance against each other."""
+"""Conflicts between clusters of one appliance."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -6,17 +6,17 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
 
-from appliance.config.checks.names import SaidRecord, names_given, records_said
-from appliance.config.facts import UNKNOWN_DOMAIN, Fact, Facts
-from appliance.config.records import rdata
+from appliance.config.checks.names import ONLY_CNAME, names_given
+from appliance.config.document import Placed
+from appliance.config.draft import Draft, RecordDraft
 from appliance.errors import Problem
 
 
-def problems_between(files: Sequence[Facts]) -> Iterator[Problem]:
-    """Yield what two of the files cannot both say."""
+def problems_between(files: Sequence[Draft]) -> Iterator[Problem]:
+    """Yield the conflicts between each two of the files."""
     for first, second in combinations(files, 2):
         if _same_file(first, second):
-            yield Problem(second.document.file, 0, "", "is named twice on the command line; name it once")
+            yield Problem(second.document.file, 0, "", "is given twice on the command line; give it once")
             return
         yield from _names(first, second)
         yield from _aliases(first, second)
@@ -29,7 +29,7 @@ def problems_between(files: Sequence[Facts]) -> Iterator[Problem]:
             yield from _data_directories(first, second)
 
 
-def _same_file(first: Facts, second: Facts) -> bool:
+def _same_file(first: Draft, second: Draft) -> bool:
     return _real(first.document.file) == _real(second.document.file)
 
 
@@ -37,85 +37,89 @@ def _real(path: str | Path) -> str:
     return os.path.realpath(path)  # Path.resolve() raises on a loop of links
 
 
-def _names(first: Facts, second: Facts) -> Iterator[Problem]:
-    if UNKNOWN_DOMAIN in {first.domain, second.domain}:
+def _names(first: Draft, second: Draft) -> Iterator[Problem]:
+    if not (first.is_domain_known and second.is_domain_known):
         return
     other = first.document.file
     if first.domain == second.domain:
-        yield second.here("metadata", "name").error(
-            f"{second.domain} is the cluster of {other} too; give it another name"
+        yield second.document.here("metadata", "name").error(
+            f"{second.domain} is also the cluster in {other}; choose another name"
         )
     elif first.zone == second.zone:
-        where = second.here("dns", "zone") if second.has("dns", "zone") else second.here("baseDomain")
-        yield where.warning(f"{second.zone} is the zone of {other} too; its name servers and times hold for both")
+        where = (
+            second.document.here("dns", "zone")
+            if second.document.has("dns", "zone")
+            else second.document.here("baseDomain")
+        )
+        yield where.warning(
+            f"{second.zone} is also the zone in {other}, whose name servers and SOA values are used for both"
+        )
 
 
-def _aliases(one: Facts, other: Facts) -> Iterator[Problem]:
+def _aliases(one: Draft, other: Draft) -> Iterator[Problem]:
     """Yield the CNAMEs of *one* where *other* has records; the zones need not be the same, one may hold the other."""
-    if UNKNOWN_DOMAIN in {one.domain, other.domain}:
+    if not (one.is_domain_known and other.is_domain_known):
         return
     own, given = names_given(one), names_given(other)
-    said = {record.owner: record.name for record in records_said(other) if record.kind != "CNAME"}
-    for record in records_said(one):
+    said = {record.owner: record.name for record in other.records if record.kind != "CNAME"}
+    for record in one.records:
         owner, name = record.owner, record.name
         if record.kind != "CNAME" or owner in own:
-            continue  # or told already
+            continue  # or reported already
         if giver := given.get(owner):
             yield name.error(
-                f"{owner} has records from {giver} of {other.document.file}, and a CNAME stands alone; "
-                "leave this one out"
+                f"{owner} already has records from {giver} in {other.document.file}, and {ONLY_CNAME}; remove this one"
             )
         elif there := said.get(owner):
-            yield name.error(
-                f"{owner} has a CNAME and another record ({there.place(name.document)}); a CNAME stands alone"
-            )
+            yield name.error(f"{owner} has a CNAME and another record ({there.place(name.document)}); {ONLY_CNAME}")
 
 
-def _aliases_of_one_name(first: Facts, second: Facts) -> Iterator[Problem]:
+def _aliases_of_one_name(first: Draft, second: Draft) -> Iterator[Problem]:
     """Yield the CNAMEs of *second* that lead elsewhere than those of *first* of the same name."""
-    said = {record.owner: record for record in records_said(first) if record.kind == "CNAME"}
-    for record in records_said(second):
+    said = {record.owner: record for record in first.records if record.kind == "CNAME"}
+    for record in second.records:
         there = said.get(record.owner)
-        if record.kind != "CNAME" or there is None or _target(record, second) == _target(there, first):
+        if record.kind != "CNAME" or there is None or _target(record) == _target(there):
             continue
         place = there.name.place(record.name.document)
-        yield record.name.error(f"{record.owner} has another CNAME too ({place}); a CNAME stands alone")
+        yield record.name.error(f"{record.owner} has another CNAME ({place}); {ONLY_CNAME}")
 
 
-def _target(record: SaidRecord, facts: Facts) -> str:
-    try:
-        return rdata("CNAME", record.value.value, facts.zone) if record.value else ""
-    except ValueError:
-        return ""  # told by validation
+def _target(record: RecordDraft) -> str:
+    return record.data or ""  # what cannot be read is reported already
 
 
-def _networks(first: Facts, second: Facts) -> Iterator[Problem]:
-    for one in first.networks:
-        for two in second.networks:
+def _networks(first: Draft, second: Draft) -> Iterator[Problem]:
+    for one in first.cidrs:
+        for two in second.cidrs:
             if not (isinstance(one.value, IPv4Network) and isinstance(two.value, IPv4Network)):
                 continue
             if one.value != two.value and one.value.overlaps(two.value):
                 where = one.place(two.document)
-                yield two.error(f"{two.value} overlaps {one.value} ({where}); clusters share a whole network, or none")
+                yield two.error(
+                    f"{two.value} overlaps {one.value} ({where}); clusters must have the same network or separate ones"
+                )
 
 
-def _addresses(holder: Facts, other: Facts) -> Iterator[Problem]:
-    taken: dict[IPv4Address, Fact[IPv4Address]] = {}
-    for fact in [*([holder.appliance] if holder.appliance else []), *holder.servers, *holder.gateways]:
+def _addresses(holder: Draft, other: Draft) -> Iterator[Problem]:
+    taken: dict[IPv4Address, Placed[IPv4Address]] = {}
+    for fact in [*holder.appliance_addresses, *holder.gateways]:
         taken.setdefault(fact.value, fact)
     for vips in holder.vips.values():
         for vip in vips:
-            if isinstance(vip.value, IPv4Address) and not holder.is_single_node:
-                taken.setdefault(vip.value, Fact(vip.value, vip.path, vip.document, vip.owner))
+            if isinstance(vip.value, IPv4Address) and not holder.may_be_single_node:
+                taken.setdefault(vip.value, Placed(vip.value, vip.path, vip.document, vip.owner))
     for host in other.hosts:
         if host.address and (claim := taken.get(host.address.value)):
             where = claim.place(host.address.document)
-            yield host.address.error(f"{claim.value} is {claim.owner} ({where}); move one of them")
+            yield host.address.error(f"{claim.value} is {claim.owner} ({where}); change one of them")
 
 
-def _data_directories(first: Facts, second: Facts) -> Iterator[Problem]:
+def _data_directories(first: Draft, second: Draft) -> Iterator[Problem]:
     one, two = first.data_dir, second.data_dir
     if one is None or two is None or _real(one) != _real(two):
         return
-    where = second.here("dataDir") if second.has("dataDir") else second.here("metadata", "name")
-    yield where.error(f"{two} is the data directory of {first.document.file} too; give each cluster its own dataDir")
+    where = (
+        second.document.here("dataDir") if second.document.has("dataDir") else second.document.here("metadata", "name")
+    )
+    yield where.error(f"{two} is also the data directory of {first.document.file}; give each cluster its own dataDir")

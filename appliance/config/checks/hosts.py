@@ -1,12 +1,13 @@
-"""The machines: that each is itself, has a place in a network, and that together they make a cluster."""
+"""The machines: each is unique and in a network, and together they form a cluster."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TypeVar
 
-from appliance.config import addresses
+from appliance.config.addresses import Address
 from appliance.config.checks.netconfig import problems_of_network_config
 from appliance.config.checks.networks import unusable
-from appliance.config.facts import Fact, Facts, HostFacts
+from appliance.config.document import Placed
+from appliance.config.draft import Draft, HostDraft
 from appliance.config.keys import is_misspelled
 from appliance.errors import Problem
 from appliance.model import Role
@@ -16,118 +17,122 @@ T = TypeVar("T", bound=Hashable)
 MAX_HOST_NAME = 63  # Linux takes 64 characters, of which RHCOS cuts the last
 
 
-def problems_in(facts: Facts) -> Iterator[Problem]:
+def problems_in(draft: Draft) -> Iterator[Problem]:
     """Yield what is wrong with the hosts of one file."""
-    yield from _roles(facts)
-    taken = _taken_addresses(facts)
-    for host in facts.hosts:
-        yield from _macs(host, facts)
-        yield from _name(host, facts)
-        yield from _address(host, facts)
-        claims: tuple[Fact[addresses.Address] | None, ...] = (host.address, host.address6)
+    yield from _roles(draft)
+    taken = _taken_addresses(draft)
+    for host in draft.hosts:
+        yield from _macs(host, draft)
+        yield from _name(host, draft)
+        yield from _address(host, draft)
+        claims: tuple[Placed[Address] | None, ...] = (host.address, host.address6)
         for claim in filter(None, claims):
             for holder in taken.get(claim.value, ()):
-                where = f"{holder.owner} ({holder.place(facts.document)})"
-                yield claim.error(f"{claim.value} is {where}; move one of them")
-        yield from problems_of_network_config(host, facts)
+                where = f"{holder.owner} ({holder.place(draft.document)})"
+                yield claim.error(f"{claim.value} is {where}; change one of them")
+        yield from problems_of_network_config(host, draft.document)
 
 
-def duplicates(files: Sequence[Facts]) -> Iterator[Problem]:
-    """Yield the names, MAC addresses and addresses that two hosts of any of the files claim."""
-    hosts = [host for facts in files for host in facts.hosts]
-    yield from _twice([mac for host in hosts for mac in host.macs], "each interface has its own")
-    yield from _twice([host.name for host in hosts if host.name], "each host has its own name")
-    yield from _twice([host.address for host in hosts if host.address], "each host has its own address")
-    yield from _twice([host.address6 for host in hosts if host.address6], "each host has its own address")
+def duplicates(drafts: Sequence[Draft]) -> Iterator[Problem]:
+    """Yield the names, MAC addresses and addresses that two hosts have, in any of the files."""
+    hosts = [host for draft in drafts for host in draft.hosts]
+    yield from _twice([mac for host in hosts for mac in host.macs], "each interface needs its own MAC address")
+    yield from _twice([host.name for host in hosts if host.name], "each host needs its own name")
+    yield from _twice([host.address for host in hosts if host.address], "each host needs its own address")
+    yield from _twice([host.address6 for host in hosts if host.address6], "each host needs its own address")
 
 
-def _twice(claims: Sequence[Fact[T]], rule: str) -> Iterator[Problem]:
-    first: dict[T, Fact[T]] = {}
+def _twice(claims: Sequence[Placed[T]], rule: str) -> Iterator[Problem]:
+    first: dict[T, Placed[T]] = {}
     for claim in claims:
         other = first.setdefault(claim.value, claim)
         if other is not claim:
-            where = f"{other.owner}'s too ({other.place(claim.document)})"
+            where = f"also used by {other.owner} ({other.place(claim.document)})"
             if other.document is claim.document and other.path[:2] == claim.path[:2]:
-                where = f"given twice (the first on {other.place(claim.document)})"
+                where = f"given twice (first on {other.place(claim.document)})"
             yield claim.error(f"{claim.value} is {where}; {rule}")
 
 
-def _roles(facts: Facts) -> Iterator[Problem]:
-    if not facts.hosts or any(host.role is None for host in facts.hosts):
+def _roles(draft: Draft) -> Iterator[Problem]:
+    if not draft.hosts or any(host.role is None for host in draft.hosts):
         return  # who is what cannot be known yet
-    roles = [host.role for host in facts.hosts if host.role]
+    roles = [host.role for host in draft.hosts if host.role]
     bootstraps = [role for role in roles if role.value is Role.BOOTSTRAP]
     masters = [role for role in roles if role.value is Role.MASTER]
-    hosts = facts.here("hosts")
+    hosts = draft.document.here("hosts")
     if not masters:
-        yield hosts.error("no host has the role master; a cluster has three, or one on a single node")
+        yield hosts.error("no host has the role master; a cluster needs three, or one for a single node")
     elif len(masters) % 2 == 0:
-        yield hosts.warning(f"{len(masters)} hosts have the role master; etcd wants an odd number: three, or one")
+        yield hosts.warning(f"{len(masters)} hosts have the role master; etcd needs an odd number, three or one")
     for extra in bootstraps[1:]:
         first = f"{bootstraps[0].owner} ({bootstraps[0].place(extra.document)})"
-        yield extra.error(f"{extra.owner} is a second bootstrap beside {first}; a cluster has one")
+        yield extra.error(f"{extra.owner} is a second bootstrap host besides {first}; a cluster has one")
     if not bootstraps:
         yield hosts.warning("no host has the role bootstrap; a cluster that is not installed yet needs one")
 
 
-def _macs(host: HostFacts, facts: Facts) -> Iterator[Problem]:
-    path = host.entry.path
-    if not isinstance(facts.document.value_at(path), dict):
+def _macs(host: HostDraft, draft: Draft) -> Iterator[Problem]:
+    path = host.path
+    if not isinstance(draft.document.value_at(path), dict):
         return
-    has_macs, has_interfaces = facts.has(*path, "macAddress"), facts.has(*path, "interfaces")
+    has_macs, has_interfaces = draft.document.has(*path, "macAddress"), draft.document.has(*path, "interfaces")
     if has_macs and has_interfaces:
-        where = facts.here(*path, "interfaces")
-        yield where.error("stands beside macAddress; write one of them, with the interface that it boots from first")
-    elif not has_macs and not has_interfaces and not is_misspelled((*path, "macAddress"), facts.document):
-        yield facts.here(*path, "macAddress").error("is missing; write it as `macAddress: 52:54:00:12:34:56`")
-    elif has_macs and facts.document.value_at((*path, "macAddress")) == []:
-        yield facts.here(*path, "macAddress").error("is an empty list; at least one entry belongs here")
+        where = draft.document.here(*path, "interfaces")
+        yield where.error(
+            "conflicts with macAddress; write one of them, beginning with the interface that the machine boots from"
+        )
+    elif not has_macs and not has_interfaces and not is_misspelled((*path, "macAddress"), draft.document):
+        yield draft.document.here(*path, "macAddress").error("is missing; for example `macAddress: 52:54:00:12:34:56`")
+    elif has_macs and draft.document.value_at((*path, "macAddress")) == []:
+        yield draft.document.here(*path, "macAddress").error("is an empty list; add at least one entry")
 
 
-def _name(host: HostFacts, facts: Facts) -> Iterator[Problem]:
+def _name(host: HostDraft, draft: Draft) -> Iterator[Problem]:
     if host.name is None:
         return
-    name, domain = host.name.value, facts.domain
+    name, domain = host.name.value, draft.domain
     first, _, parent = name.partition(".")
     if parent == domain and first in {"api", "api-int", "apps"}:
-        yield host.name.error(f"{name} is the cluster's own name; call the machine something else")
+        yield host.name.error(f"{name} is reserved for the cluster; choose another name for the machine")
     elif first == "localhost":
-        yield host.name.error(f"{name} makes every node call itself localhost; call the machine something else")
-    elif name == facts.appliance_name.value:
-        where = facts.appliance_name.place(facts.document)
-        yield host.name.error(f"{name} is the appliance's own name ({where}); call the machine something else")
+        yield host.name.error(f"{name} makes the machine call itself localhost; choose another name")
+    elif name == draft.appliance_name.value:
+        where = draft.appliance_name.place(draft.document)
+        yield host.name.error(f"{name} is the name of the appliance ({where}); choose another name for the machine")
     elif name.endswith(f".apps.{domain}"):
-        yield host.name.warning(f"{name} stands under the wildcard *.apps.{domain}, which belongs to routes")
+        yield host.name.warning(f"{name} is below the wildcard *.apps.{domain}, which is for routes")
     if len(name) > MAX_HOST_NAME:
-        yield host.name.warning(f"{name} has {len(name)} characters; RHCOS cuts host names after {MAX_HOST_NAME}")
+        yield host.name.warning(f"{name} has {len(name)} characters; RHCOS truncates host names to {MAX_HOST_NAME}")
 
 
-def _taken_addresses(facts: Facts) -> dict[addresses.Address, list[Fact[addresses.Address]]]:
-    """Return the addresses that no host may have, each with those who have it."""
-    holders: list[Fact[addresses.Address]] = [*([facts.appliance] if facts.appliance else [])]
-    holders += [*facts.servers, *facts.gateways]
-    held = {fact.value for host in facts.hosts for fact in (host.address, host.address6) if fact}
-    for vips in facts.vips.values():
-        # Several addresses, all of them hosts', are round robin by intent: the routers of a compact cluster.
-        is_round_robin = len(vips) > 1 and all(vip.value in held for vip in vips)
+def _taken_addresses(draft: Draft) -> dict[Address, list[Placed[Address]]]:
+    """Return the addresses that no host can have, each with its holders."""
+    holders: list[Placed[Address]] = [*draft.appliance_addresses, *draft.gateways]
+    held = {fact.value for host in draft.hosts for fact in (host.address, host.address6) if fact}
+    has_unreadable = any(host.address is None for host in draft.hosts)
+    for key, vips in draft.vips.items():
+        # Several addresses that are all hosts' are round robin by intent: the routers of a compact cluster.
+        said = draft.document.value_at((key,))
+        is_several = isinstance(said, list) and len(said) > 1
+        is_round_robin = is_several and (has_unreadable or all(vip.value in held for vip in vips))
         # And a single node is its own load balancer.
-        if not is_round_robin and not facts.is_single_node:
+        if not is_round_robin and not draft.may_be_single_node:
             holders += vips
-    taken: dict[addresses.Address, list[Fact[addresses.Address]]] = {}
+    taken: dict[Address, list[Placed[Address]]] = {}
     for holder in holders:
         taken.setdefault(holder.value, []).append(holder)
     return taken
 
 
-def _address(host: HostFacts, facts: Facts) -> Iterator[Problem]:
+def _address(host: HostDraft, draft: Draft) -> Iterator[Problem]:
     if host.address is None:
         return
     address = host.address.value
-    home = next((network for network in facts.networks4 if address in network), None)
-    if home is None and facts.networks4:
-        wanted = " or ".join(map(str, facts.networks4))
+    home = next((network for network in draft.ranges4 if address in network), None)
+    if home is None and draft.ranges4:
+        wanted = " or ".join(map(str, draft.ranges4))
         yield host.address.error(
-            f"{address} is outside networking.machineNetwork {wanted}; move it, or add its network"
+            f"{address} is outside networking.machineNetwork {wanted}; change it, or add its network"
         )
     elif home is not None and (why := unusable(address, home)):
         yield host.address.error(f"{address} {why}; no machine can have it")

@@ -1,23 +1,19 @@
-"""The Ignition files: there, of this cluster, and alive."""
+"""The Ignition files: they exist, belong to this cluster, and have valid certificates."""
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.config import fields
 from appliance.config.checks.boot import file_fault
 from appliance.config.document import Path_
-from appliance.config.facts import UNKNOWN_DOMAIN, Facts
+from appliance.config.draft import Draft
 from appliance.errors import Problem
-from appliance.openshift.ignition import IgnitionFacts, inspect, misfit
-
-SOON_SECONDS = 12 * 3600  # OpenShift's manual: use the files within twelve hours
-MAX_IGNITION_BYTES = 16 << 20  # bootstrap.ign has a few hundred kilobytes
+from appliance.openshift.ignition import MAX_IGNITION_BYTES, REMEDY, WARNING_SECONDS, IgnitionFacts, inspect, misfit
 
 
 @dataclass(frozen=True, slots=True)
-class IgnitionFile:
+class IgnitionCandidate:
     """One Ignition file as it was found."""
 
     path: Path
@@ -26,61 +22,63 @@ class IgnitionFile:
     facts: IgnitionFacts | None
 
 
-def ignition_files(facts: Facts) -> list[IgnitionFile]:
+def ignition_files(draft: Draft) -> list[IgnitionCandidate]:
     """Return the Ignition files that the hosts of one file need."""
-    if facts.data_dir is None:
+    if draft.data_dir is None:
         return []
     needed: dict[str, Path_] = {}
-    for host in facts.hosts:
+    for host in draft.hosts:
         if host.role:
             needed.setdefault(host.role.value.ignition, host.role.path)
-    return [_read(facts.data_dir / "ignition" / name, path) for name, path in needed.items()]
+    return [_read(draft.data_dir / "ignition" / name, path) for name, path in needed.items()]
 
 
-def _read(path: Path, needed_at: Path_) -> IgnitionFile:
-    if fault := file_fault(path, "; `openshift-install create ignition-configs` makes it: put it there"):
-        return IgnitionFile(path, needed_at, fault, None)
+def _read(path: Path, needed_at: Path_) -> IgnitionCandidate:
+    if fault := file_fault(
+        path, "; create it with `openshift-install create ignition-configs`, and copy it to this path"
+    ):
+        return IgnitionCandidate(path, needed_at, fault, None)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_IGNITION_BYTES + 1)
     except OSError as error:
-        return IgnitionFile(path, needed_at, f"cannot be read: {error.strerror}", None)
+        return IgnitionCandidate(path, needed_at, f"cannot be read: {error.strerror}", None)
     if len(data) > MAX_IGNITION_BYTES:
-        return IgnitionFile(path, needed_at, f"is larger than {MAX_IGNITION_BYTES >> 20} MiB; is it an image?", None)
-    return IgnitionFile(path, needed_at, None, inspect(data))
+        return IgnitionCandidate(
+            path, needed_at, f"is larger than {MAX_IGNITION_BYTES >> 20} MiB; is it an image?", None
+        )
+    return IgnitionCandidate(path, needed_at, None, inspect(data))
 
 
-def problems_in(facts: Facts, now: float) -> Iterator[Problem]:
+def problems_in(draft: Draft, now: float) -> Iterator[Problem]:
     """Yield what is wrong with the Ignition files of one cluster at *now* (UTC)."""
-    for file in ignition_files(facts):
-        where = facts.here(*file.needed_at)
+    for file in ignition_files(draft):
+        where = draft.document.here(*file.needed_at)
         if file.fault:
             yield where.warning(f"{file.path} {file.fault}")
         if file.facts is None:
             continue
         for problem in file.facts.problems:
             yield where.warning(f"{file.path}: {problem}")
-        if facts.domain != UNKNOWN_DOMAIN and (why := misfit(file.facts, facts.domain)):
+        if draft.is_domain_known and (why := misfit(file.facts, draft.domain)):
             yield where.warning(f"{file.path} {why}")
-        yield from _clock(file, facts, now)
+        yield from _clock(file, draft, now)
 
 
-def _clock(file: IgnitionFile, facts: Facts, now: float) -> Iterator[Problem]:
+def _clock(file: IgnitionCandidate, draft: Draft, now: float) -> Iterator[Problem]:
     expires_at = file.facts.expires_at if file.facts else None
-    if expires_at is None or expires_at - now > SOON_SECONDS:
+    if expires_at is None or expires_at - now > WARNING_SECONDS:
         return
-    where, at = facts.here(*file.needed_at), spell_time(expires_at)
-    remedy = "make new ones in an empty directory with `openshift-install create ignition-configs`"
+    where, at = draft.document.here(*file.needed_at), spell_time(expires_at)
     if expires_at <= now:
-        is_served = facts.at(fields.parse_truth, "serveExpired")
-        fate = "served all the same (serveExpired)" if is_served and is_served.value else "not served"
-        yield where.warning(f"{file.path} died at {at}, and is {fate}; {remedy}")
+        fate = "served anyway (serveExpired)" if draft.file.serve_expired else "not served"
+        yield where.warning(f"{file.path} expired at {at} and is {fate}; {REMEDY}")
     else:
-        yield where.warning(f"{file.path} dies in {spell_hours(expires_at - now)}, at {at}; {remedy}")
+        yield where.warning(f"{file.path} expires in {spell_hours(expires_at - now)}, at {at}; {REMEDY}")
 
 
 def spell_time(moment: float) -> str:
-    """Return *moment* as people write UTC."""
+    """Return *moment*, in seconds UTC, as a date and time."""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment))
 
 

@@ -1,97 +1,87 @@
-"""A host's networkConfig: whether dracut can set up what it describes, and whether it is this host."""
+"""A host's networkConfig: whether dracut can set up what it describes, and whether it describes this host."""
 
 import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
-from appliance.config import addresses, fields
-from appliance.config.document import Path_
-from appliance.config.facts import Facts, HostFacts
+from appliance.config.document import Document, Path_, Placed
+from appliance.config.draft import HostDraft
+from appliance.config.networkconfig import Interface, NetworkConfig
 from appliance.errors import Problem
 
-MAIN_TABLES = {0, 254}  # ip-route(8): unspecified, and main
+MAIN_TABLES = {None, 0, 254}  # ip-route(8): not given, unspecified, and main
 
 
-def problems_of_network_config(host: HostFacts, facts: Facts) -> Iterator[Problem]:
+def problems_of_network_config(host: HostDraft, document: Document) -> Iterator[Problem]:
     """Yield what is wrong with the networkConfig of *host*, if it has one."""
-    path = (*host.entry.path, "networkConfig")
-    if not facts.has(*path):
+    config, path = host.entry.network_config, (*host.path, "networkConfig")
+    if config is None:
         return
-    names: dict[str, Path_] = {}
-    for index in range(facts.count(*path, "interfaces")):
+    names: dict[str, Placed[str]] = {}
+    for index, interface in enumerate(config.interfaces):
         here = (*path, "interfaces", index)
-        name = facts.at(fields.parse_interface, *here, "name")
-        if name and name.value in names:
-            first = facts.document.line_of((*names[name.value], "name"))
-            yield name.error(f"{name.value} is described twice (first on line {first}); put both into one entry")
-        elif name:
-            names[name.value] = here
-        yield from _kind(here, facts)
-    yield from _addresses(host, facts, path)
-    yield from _routes(facts, path, set(names))
+        name = document.at(interface.name, *here, "name")
+        first = names.setdefault(name.value, name) if name else None
+        if name and first and first is not name:
+            yield name.error(f"{name.value} has two entries (first on {first.place(document)}); merge them")
+        yield from _kind(interface, here, document)
+    yield from _addresses(host, config, path, document)
+    yield from _routes(config, path, document)
 
 
-def _kind(path: Path_, facts: Facts) -> Iterator[Problem]:
-    kind = facts.at(str, *path, "type")
-    if kind and kind.value == "bond" and not facts.has(*path, "link-aggregation"):
-        yield facts.here(*path, "link-aggregation").error("is missing; a bond names its mode and its port list there")
-    if kind and kind.value == "vlan":
-        if not facts.has(*path, "vlan"):
-            yield facts.here(*path, "vlan").error("is missing; a VLAN names its base-iface and id there")
-        yield from _vlan_name(path, facts)
+def _kind(interface: Interface, path: Path_, document: Document) -> Iterator[Problem]:
+    if interface.type == "bond" and not document.has(*path, "link-aggregation"):
+        where = document.here(*path, "link-aggregation")
+        yield where.error("is missing; a bond needs its mode and its ports there")
+    if interface.type == "vlan":
+        if not document.has(*path, "vlan"):
+            yield document.here(*path, "vlan").error("is missing; a VLAN needs its base-iface and id there")
+        yield from _vlan_name(interface, path, document)
 
 
-def _vlan_name(path: Path_, facts: Facts) -> Iterator[Problem]:
-    name = facts.at(fields.parse_interface, *path, "name")
-    base = facts.at(fields.parse_interface, *path, "vlan", "base-iface")
-    number = facts.at(fields.parse_whole(1, 4094), *path, "vlan", "id")
-    if not (name and base and number):
+def _vlan_name(interface: Interface, path: Path_, document: Document) -> Iterator[Problem]:
+    name, vlan = document.at(interface.name, *path, "name"), interface.vlan
+    if name is None or vlan is None or vlan.base_iface is None or vlan.id is None:
         return
     # dracut.cmdline(7) has no argument for the number: it reads it from the name.
-    form = re.fullmatch(rf"(?:{re.escape(base.value)}\.|vlan)(\d+)", name.value)
-    if form is None or int(form[1]) != number.value:
-        wanted = f"{base.value}.{number.value} or vlan{number.value}"
-        yield name.error(f'"{name.value}" does not tell dracut the VLAN; call it {wanted}')
+    form = re.fullmatch(rf"(?:{re.escape(vlan.base_iface)}\.|vlan)(\d+)", name.value)
+    if form is None or int(form[1]) != vlan.id:
+        wanted = f"{vlan.base_iface}.{vlan.id} or vlan{vlan.id}"
+        yield name.error(f'"{name.value}" does not contain the VLAN id as dracut reads it; use {wanted}')
 
 
-def _addresses(host: HostFacts, facts: Facts, path: Path_) -> Iterator[Problem]:
-    static: dict[IPv4Address, Path_] = {}
-    uses_dhcp = False
-    for index in range(facts.count(*path, "interfaces")):
-        ipv4 = (*path, "interfaces", index, "ipv4")
-        dhcp = facts.at(fields.parse_truth, *ipv4, "dhcp")
-        uses_dhcp |= bool(dhcp and dhcp.value)
-        for number in range(facts.count(*ipv4, "address")):
-            address = facts.at(addresses.parse_ipv4, *ipv4, "address", number, "ip")
+def _addresses(host: HostDraft, config: NetworkConfig, path: Path_, document: Document) -> Iterator[Problem]:
+    static: dict[IPv4Address, Placed[IPv4Address]] = {}
+    for index, interface in enumerate(config.interfaces):
+        for number, entry in enumerate(interface.ipv4.address if interface.ipv4 else ()):
+            address = document.at(entry.ip, *path, "interfaces", index, "ipv4", "address", number, "ip")
             if address:
-                static.setdefault(address.value, address.path)
+                static.setdefault(address.value, address)
     if not static or host.address is None:
         return
+    uses_dhcp = any(interface.ipv4 and interface.ipv4.dhcp for interface in config.interfaces)
     if host.address.value not in static and not uses_dhcp:
-        said = f"{host.address.value} ({host.address.place(facts.document)})"
-        where = facts.here(*next(iter(static.values())))
-        yield where.error(f"{next(iter(static))} is set up here, but the host's address is {said}; make them one")
-    if not any(_is_default(facts, path, index) for index in range(facts.count(*path, "routes", "config"))):
-        yield facts.here(*path, "routes").warning(
+        said = f"{host.address.value} ({host.address.place(document)})"
+        first = next(iter(static.values()))
+        yield first.error(f"{first.value} is configured here, but the host's address is {said}; use the same address")
+    # A destination that cannot be read may be the default route.
+    destinations = [route.destination for route in config.routes.config]
+    if None not in destinations and IPv4Network("0.0.0.0/0") not in destinations:
+        yield document.here(*path, "routes").warning(
             "has no route to 0.0.0.0/0, so this host has no gateway; add it with its next-hop-address"
         )
 
 
-def _is_default(facts: Facts, path: Path_, index: int) -> bool:
-    destination = facts.at(addresses.parse_cidr, *path, "routes", "config", index, "destination")
-    return destination is not None and destination.value == IPv4Network("0.0.0.0/0")
-
-
-def _routes(facts: Facts, path: Path_, names: set[str]) -> Iterator[Problem]:
-    for index in range(facts.count(*path, "routes", "config")):
+def _routes(config: NetworkConfig, path: Path_, document: Document) -> Iterator[Problem]:
+    names = {interface.name for interface in config.interfaces}
+    for index, route in enumerate(config.routes.config):
         here = (*path, "routes", "config", index)
-        interface = facts.at(fields.parse_interface, *here, "next-hop-interface")
-        if interface and interface.value not in names:
-            yield interface.error(
-                f'"{interface.value}" is no interface of this host; write {" or ".join(sorted(names))}'
-            )
-        table = facts.at(fields.parse_whole(0, 0xFFFFFFFF), *here, "table-id")
-        if table and table.value not in MAIN_TABLES:
-            yield table.error(
-                f"{table.value} cannot be set up from the kernel's command line; leave it out, or write 254"
+        interface = document.at(route.next_hop_interface, *here, "next-hop-interface")
+        # Without every name nothing is known to be no interface.
+        if interface and interface.value not in names and None not in names:
+            known = " or ".join(sorted(filter(None, names)))
+            yield interface.error(f'"{interface.value}" is not an interface of this host; expected {known}')
+        if route.table_id not in MAIN_TABLES:
+            yield document.here(*here, "table-id").error(
+                f"{route.table_id} cannot be configured from the kernel command line; remove the key, or write 254"
             )

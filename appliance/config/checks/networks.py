@@ -1,143 +1,146 @@
-"""Networks against each other, and the addresses that every host relies on against the networks."""
+"""Networks do not overlap, and gateways, the appliance and the load balancer have possible addresses."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from itertools import combinations
 
-from appliance.config import addresses, fields
-from appliance.config.facts import Fact, Facts
-from appliance.config.keys import is_misspelled
+from appliance.config.addresses import Address
+from appliance.config.document import Placed
+from appliance.config.draft import Draft, NetworkDraft, OptionsDraft
+from appliance.config.keys import is_misspelled, known_keys
 from appliance.errors import Problem
 
-IPV4_KEYS = ("gateway", "serverAddress", "dnsServers", "leaseTime", "mtu", "domain", "search", "ntp", "routes")
 SHORT_LEASE_SECONDS = 3600
 
 
-def problems_in(facts: Facts) -> Iterator[Problem]:
+def problems_in(draft: Draft) -> Iterator[Problem]:
     """Yield what is wrong with the networks of one file."""
-    yield from _overlaps(facts)
-    for network in facts.networks:
-        # It would also be the default of allowRecursion, and so an open resolver.
+    yield from _overlaps(draft)
+    for network in draft.cidrs:
+        # It would also be the default of allowRecursion, which would make an open resolver.
         if network.value.prefixlen == 0:
             example = "192.0.2.0/24" if network.value.version == 4 else "2001:db8::/64"
             yield network.error(
-                f"{network.value} is every address there is; write the network that the machines are in, as {example}"
+                f"{network.value} contains every address; write the network of the machines, for example {example}"
             )
-    if facts.networks and not facts.networks4 and all(fact.value.version == 6 for fact in facts.networks):
-        yield facts.here("networking", "machineNetwork").error("holds no IPv4 network; machines boot over IPv4")
-    yield from _gateways(facts)
-    yield from _routes(facts)
-    yield from _appliance(facts)
-    yield from _vips(facts)
-    yield from _leases(facts)
-    for index in range(facts.count("networking", "machineNetwork")):
-        yield from _keys_of_ipv6(facts, index)
+    is_known = 0 < len(draft.cidrs) == len(draft.networks)
+    if is_known and all(cidr.value.version == 6 for cidr in draft.cidrs):
+        yield draft.document.here("networking", "machineNetwork").error("has no IPv4 network; machines boot over IPv4")
+    yield from _gateways(draft)
+    yield from _routes(draft)
+    yield from _appliance(draft)
+    yield from _vips(draft)
+    yield from _leases(draft)
+    for machine_network in draft.networks:
+        yield from _keys_of_ipv6(machine_network, draft)
 
 
 def unusable(address: IPv4Address, network: IPv4Network) -> str | None:
     """Return why no machine can have *address* in *network*; None when one can."""
-    # RFC 3021: a /31 has neither.
+    # A /31 has neither of the two (RFC 3021).
     if network.prefixlen < 31 and address == network.network_address:
-        return f"is the network's own address in {network}"
+        return f"is the network address of {network}"
     if network.prefixlen < 31 and address == network.broadcast_address:
         return f"is the broadcast address of {network}"
     return None
 
 
-def _overlaps(facts: Facts) -> Iterator[Problem]:
-    count = facts.count("networking", "clusterNetwork")
-    pods = [facts.at(addresses.parse_cidr, "networking", "clusterNetwork", i, "cidr") for i in range(count)]
-    services = facts.all_at(addresses.parse_cidr, "networking", "serviceNetwork")
-    ranges = [*facts.networks, *(fact for fact in pods if fact), *services]
+def _overlaps(draft: Draft) -> Iterator[Problem]:
+    networking, at = draft.file.networking, draft.document.at
+    pods = [
+        at(network.cidr, "networking", "clusterNetwork", index, "cidr")
+        for index, network in enumerate(networking.cluster_network)
+    ]
+    services = draft.document.all_at(networking.service_network, "networking", "serviceNetwork")
+    ranges = [*draft.cidrs, *(cidr for cidr in pods if cidr), *services]
     for first, second in combinations(ranges, 2):
         one, two = first.value, second.value
         if (isinstance(one, IPv4Network) and isinstance(two, IPv4Network) and one.overlaps(two)) or (
             isinstance(one, IPv6Network) and isinstance(two, IPv6Network) and one.overlaps(two)
         ):
             where = f"{first.owner} ({first.place(second.document)})"
-            yield second.error(f"{two} overlaps {one}, {where}; machine, cluster and service networks share no address")
+            yield second.error(f"{two} overlaps {one}, {where}; machine, cluster and service networks must not overlap")
 
 
-def _gateways(facts: Facts) -> Iterator[Problem]:
-    for gateway in facts.gateways:
-        own = gateway.path[:3] if gateway.path[0] == "networking" else None
-        of_entry = [fact.value for fact in facts.networks if fact.path[:3] == own]
-        networks = facts.networks4 if own is None else [n for n in of_entry if isinstance(n, IPv4Network)]
+def _gateways(draft: Draft) -> Iterator[Problem]:
+    for gateway, networks in _by_network(draft, lambda options: [options.gateway] if options.gateway else []):
         home = next((network for network in networks if gateway.value in network), None)
         if home is None and networks:
             wanted = " or ".join(map(str, networks))
-            yield gateway.error(f"{gateway.value} is outside {wanted}; a gateway has an address in the network")
+            yield gateway.error(f"{gateway.value} is outside {wanted}; a gateway must have an address in the network")
         elif home is not None and (why := unusable(gateway.value, home)):
             yield gateway.error(f"{gateway.value} {why}; no machine can have it")
-        for vip in (vip for vips in facts.vips.values() for vip in vips if vip.value == gateway.value):
-            yield vip.error(
-                f"{vip.value} is the gateway ({gateway.place(vip.document)}); give one of them another address"
-            )
+        for vip in (vip for vips in draft.vips.values() for vip in vips if vip.value == gateway.value):
+            yield vip.error(f"{vip.value} is also the gateway ({gateway.place(vip.document)}); change one of them")
 
 
-def _routes(facts: Facts) -> Iterator[Problem]:
-    places: list[tuple[tuple[str | int, ...], list[IPv4Network]]] = [(("dhcp", "routes"), facts.networks4)]
-    places += [((*n.path[:3], "routes"), [n.value]) for n in facts.networks if isinstance(n.value, IPv4Network)]
-    for path, networks in places:
-        for index in range(facts.count(*path)):
-            gateway = facts.at(addresses.parse_ipv4, *path, index, "gateway")
-            if gateway and networks and not any(gateway.value in network for network in networks):
-                wanted = " or ".join(map(str, networks))
-                yield gateway.error(f"{gateway.value} is outside {wanted}; a route's gateway must be a neighbour")
+def _routes(draft: Draft) -> Iterator[Problem]:
+    for gateway, networks in _by_network(draft, lambda options: options.route_gateways):
+        if networks and not any(gateway.value in network for network in networks):
+            wanted = " or ".join(map(str, networks))
+            yield gateway.error(f"{gateway.value} is outside {wanted}; the gateway of a route must be in the network")
 
 
-def _appliance(facts: Facts) -> Iterator[Problem]:
-    address = facts.appliance
-    if address is None or not facts.networks4:
+def _by_network(
+    draft: Draft, addresses_of: Callable[[OptionsDraft], list[Placed[IPv4Address]]]
+) -> Iterator[tuple[Placed[IPv4Address], list[IPv4Network]]]:
+    """Yield each address that DHCP options name, with the networks in one of which it must be."""
+    for network in draft.networks:
+        yield from ((address, network.ranges4) for address in addresses_of(network.options))
+    yield from ((address, draft.ranges4) for address in addresses_of(draft.dhcp))
+
+
+def _appliance(draft: Draft) -> Iterator[Problem]:
+    address = draft.appliance
+    if address is None or not draft.ranges4:
         return
-    home = next((network for network in facts.networks4 if address.value in network), None)
+    home = next((network for network in draft.ranges4 if address.value in network), None)
     if home is None:
-        wanted = " or ".join(map(str, facts.networks4))
+        wanted = " or ".join(map(str, draft.ranges4))
         yield address.warning(
-            f"{address.value} is outside {wanted}; hosts then reach the appliance only by a DHCP relay and a route"
+            f"{address.value} is outside {wanted}; hosts can reach the appliance only through a DHCP relay and a router"
         )
     elif why := unusable(address.value, home):
         yield address.error(f"{address.value} {why}; no machine can have it")
 
 
-def _vips(facts: Facts) -> Iterator[Problem]:
-    domain = facts.domain
+def _vips(draft: Draft) -> Iterator[Problem]:
+    domain = draft.domain
     for key, name in (("apiVIPs", f"api.{domain}"), ("ingressVIPs", f"*.apps.{domain}")):
-        if facts.is_single_node or is_misspelled((key,), facts.document):
+        if draft.may_be_single_node or is_misspelled((key,), draft.document):
             continue
-        value = facts.document.value_at((key,))
+        value = draft.document.value_at((key,))
         if value is None or value == []:
             what = "is missing" if value is None else "is an empty list"
-            yield facts.here(key).error(f"{what}; write the load balancer's address, which {name} shall name")
-    for vips in facts.vips.values():
-        yield from _home_of(vips, facts)
+            yield draft.document.here(key).error(
+                f"{what}; write the load balancer's address that {name} must resolve to"
+            )
+    for vips in draft.vips.values():
+        yield from _home_of(vips, draft)
 
 
-def _home_of(vips: list[Fact[addresses.Address]], facts: Facts) -> Iterator[Problem]:
+def _home_of(vips: list[Placed[Address]], draft: Draft) -> Iterator[Problem]:
     for vip in vips:
         if not isinstance(vip.value, IPv4Address):
             continue
-        home = next((network for network in facts.networks4 if vip.value in network), None)
+        home = next((network for network in draft.ranges4 if vip.value in network), None)
         if home is not None and (why := unusable(vip.value, home)):
             yield vip.error(f"{vip.value} {why}; no load balancer can have it")
 
 
-def _leases(facts: Facts) -> Iterator[Problem]:
-    paths: list[tuple[str | int, ...]] = [("dhcp", "leaseTime")]
-    paths += [(*network.path[:3], "leaseTime") for network in facts.networks]
-    for path in paths:
-        lease = facts.at(fields.parse_lease, *path)
+def _leases(draft: Draft) -> Iterator[Problem]:
+    for lease in (options.lease_seconds for options in draft.options):
         if lease and lease.value < SHORT_LEASE_SECONDS:
             yield lease.warning(
-                f"{lease.value} s is short: a node loses its address when the appliance is away that long; 7d is usual"
+                f"{lease.value} s is short: a node loses its address if the "
+                "appliance is down for that long; 7d is usual"
             )
 
 
-def _keys_of_ipv6(facts: Facts, index: int) -> Iterator[Problem]:
-    path = ("networking", "machineNetwork", index)
-    cidr = facts.at(addresses.parse_cidr, *path, "cidr")
-    if cidr is None or cidr.value.version == 4:
+def _keys_of_ipv6(network: NetworkDraft, draft: Draft) -> Iterator[Problem]:
+    if network.cidr is None or network.cidr.value.version == 4:
         return
-    for key in IPV4_KEYS:
-        if facts.has(*path, key):
-            yield facts.here(*path, key).warning("is not used: an IPv6 network is there for reverse DNS alone")
+    for key in known_keys(network.path):
+        if key != "cidr" and draft.document.has(*network.path, key):
+            where = draft.document.here(*network.path, key)
+            yield where.warning("not used: an IPv6 network is only for reverse DNS")

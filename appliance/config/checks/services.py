@@ -1,62 +1,57 @@
-"""Where the services listen: that no two want the same port, in one file or in several."""
+"""Where the services listen: no two need the same port, in one file or in several."""
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address
 
 from appliance.boot.urls import endpoint_of, server_url
-from appliance.config import addresses, fields
-from appliance.config.build import DASHBOARD
-from appliance.config.facts import Fact, Facts
+from appliance.config.document import Placed
+from appliance.config.draft import Draft
+from appliance.config.words import DEFAULT_PORTS
 from appliance.errors import Problem
-from appliance.model import Endpoint
+from appliance.model import BOOT_SERVER_DISTANCE, Endpoint
 
-DHCP_PORT = 67
-PROXY_PORT_DISTANCE = 4011 - DHCP_PORT
-
-DEFAULT_PORTS = {"dns": 53, "tftp": 69, "http": 80, "dashboard": DASHBOARD.port}
 STREAMS = ("dns", "http", "dashboard")
 DATAGRAMS = ("dns", "tftp")
 
 
-def problems_between(files: Sequence[Facts]) -> Iterator[Problem]:
-    """Yield what is wrong with `listen` in *files*, whose endpoints one appliance opens together."""
-    # What is not said comes first, so that a clash is told at what somebody wrote.
-    defaults = [(key, fact) for facts in files for key in DEFAULT_PORTS for fact in _defaults(facts, key)]
-    said = [(key, fact) for facts in files for key in DEFAULT_PORTS for fact in _said(facts, key)]
-    told: list[Fact[Endpoint]] = []
+def problems_between(drafts: Sequence[Draft]) -> Iterator[Problem]:
+    """Yield what is wrong with `listen` in *drafts*, whose endpoints one appliance opens together."""
+    # Defaults come first, so that a conflict is reported at a value that somebody wrote.
+    defaults = [
+        (key, endpoint)
+        for draft in drafts
+        for key in DEFAULT_PORTS
+        if not _is_said(draft, key)
+        for endpoint in draft.endpoints(key)
+    ]
+    said = [(key, endpoint) for draft in drafts for key in DEFAULT_PORTS for endpoint in _said(draft, key)]
+    reported: list[Placed[Endpoint]] = []
     for keys, protocol in ((STREAMS, "TCP"), (DATAGRAMS, "UDP")):
-        taken: list[tuple[str, Fact[Endpoint]]] = []
+        taken: list[tuple[str, Placed[Endpoint]]] = []
         for key, endpoint in (each for each in [*defaults, *said] if each[0] in keys):
             other = _clash(key, endpoint.value, taken)
-            if other and endpoint not in told:  # DNS may clash with itself in both protocols
-                told.append(endpoint)
+            if other and endpoint not in reported:  # DNS can conflict with itself in both protocols
+                reported.append(endpoint)
                 where = f"{other.owner} ({other.place(endpoint.document)})"
-                yield endpoint.error(f"{endpoint.value} is the {protocol} port of {where} too; give it another port")
+                yield endpoint.error(f"{endpoint.value} is already the {protocol} port of {where}; choose another port")
             taken.append((key, endpoint))
-    for facts in files:
-        yield from _dhcp_ports(facts, [fact for key in DATAGRAMS for fact in _said(facts, key)])
-        yield from _without_web_server(facts)
-    for facts in files[1:]:
-        yield from _one_appliance(files[0], facts)
+    for draft in drafts:
+        yield from _dhcp_ports(draft)
+        yield from _without_web_server(draft)
+    for draft in drafts[1:]:
+        yield from _one_appliance(drafts[0], draft)
 
 
-def _said(facts: Facts, key: str) -> list[Fact[Endpoint]]:
-    return facts.all_at(addresses.parse_endpoint(DEFAULT_PORTS[key]), "listen", key, owner=f"listen.{key}")
+def _is_said(draft: Draft, key: str) -> bool:
+    return draft.document.has("listen", key)
 
 
-def _defaults(facts: Facts, key: str) -> list[Fact[Endpoint]]:
-    if facts.has("listen", key):
-        return []
-    owner = f"listen.{key} by default"
-    if key == "dashboard":
-        return [Fact(DASHBOARD, ("listen",), facts.document, owner)]
-    own: list[Fact[IPv4Address]] = [*([facts.appliance] if facts.appliance else []), *facts.servers]
-    return [Fact(Endpoint(each.value, DEFAULT_PORTS[key]), each.path, facts.document, owner) for each in own]
+def _said(draft: Draft, key: str) -> list[Placed[Endpoint]]:
+    return draft.endpoints(key) if _is_said(draft, key) else []
 
 
-def _clash(key: str, endpoint: Endpoint, taken: list[tuple[str, Fact[Endpoint]]]) -> Fact[Endpoint] | None:
+def _clash(key: str, endpoint: Endpoint, taken: list[tuple[str, Placed[Endpoint]]]) -> Placed[Endpoint] | None:
     for other_key, other in taken:
-        # One socket serves all that ask for it.
+        # Several clusters can share one socket.
         is_shared = key == other_key and endpoint == other.value
         if not is_shared and _collide(endpoint, other.value):
             return other
@@ -69,37 +64,47 @@ def _collide(one: Endpoint, other: Endpoint) -> bool:
     return one.address == other.address or one.address.is_unspecified or other.address.is_unspecified
 
 
-def _dhcp_ports(facts: Facts, datagrams: list[Fact[Endpoint]]) -> Iterator[Problem]:
-    said = facts.at(fields.parse_whole(1, 65535), "listen", "dhcpPort")
-    server = said.value if said else DHCP_PORT
+def _dhcp_ports(draft: Draft) -> Iterator[Problem]:
+    server = draft.file.listen.dhcp_port
     uses = {
         server: "the DHCP server",
         server + 1: "DHCP clients",
-        server + PROXY_PORT_DISTANCE: "the proxy DHCP server",
+        server + BOOT_SERVER_DISTANCE: "the proxy DHCP server",
     }
-    for endpoint in datagrams:
+    for endpoint in (endpoint for key in DATAGRAMS for endpoint in _said(draft, key)):
         if use := uses.get(endpoint.value.port):
-            yield endpoint.error(f"{endpoint.value} is the UDP port of {use}; give it another port")
+            yield endpoint.error(f"{endpoint.value} is the UDP port of {use}; choose another port")
 
 
-def _without_web_server(facts: Facts) -> Iterator[Problem]:
+def _without_web_server(draft: Draft) -> Iterator[Problem]:
     """Yield the appliance's addresses that URLs for machines contain, but that listen.http does not cover."""
-    endpoints = [fact.value for fact in _said(facts, "http")]
-    if not endpoints or len(endpoints) < facts.count("listen", "http"):
+    endpoints = [endpoint.value for endpoint in _said(draft, "http")]
+    written = draft.document.value_at(("listen", "http"))
+    if not endpoints or (isinstance(written, list) and len(endpoints) < len(written)):
         return  # the default covers every address, and an unreadable entry has an error of its own
-    named = {server.value: server for server in (*([facts.appliance] if facts.appliance else []), *facts.servers)}
-    for address, server in named.items():
+    for address, server in {server.value: server for server in draft.appliance_addresses}.items():
         if endpoint_of(address, endpoints) is None:
-            where = f"{server.owner} ({server.place(facts.document)})"
-            yield facts.here("listen", "http").warning(
+            where = f"{server.owner} ({server.place(draft.document)})"
+            yield draft.document.here("listen", "http").warning(
                 f"does not include {address}, {where}, but machines will be sent to {server_url(address, endpoints)};"
                 f" add {address}, unless something else forwards that address to the appliance"
             )
 
 
-def _one_appliance(first: Facts, other: Facts) -> Iterator[Problem]:
-    for key, usual in (("dhcpPort", str(DHCP_PORT)), ("tftpSinglePort", "false")):
-        here, there = (facts.document.value_at(("listen", key)) or usual for facts in (other, first))
-        if here != there:
-            where = other.here("listen", key) if other.has("listen", key) else other.here("listen")
-            yield where.error(f"is {here}, and {there} in {first.document.file}; one appliance has one: say it in both")
+def _one_appliance(first: Draft, other: Draft) -> Iterator[Problem]:
+    for key, attribute in (("dhcpPort", "dhcp_port"), ("tftpSinglePort", "tftp_single_port")):
+        own, others = (_setting(draft, key, attribute) for draft in (other, first))
+        if own is not None and others is not None and own != others:
+            is_said = other.document.has("listen", key)
+            where = other.document.here("listen", key) if is_said else other.document.here("listen")
+            yield where.error(
+                f"is {own} here and {others} in {first.document.file}; one appliance "
+                "has one value: write the same in both"
+            )
+
+
+def _setting(draft: Draft, key: str, attribute: str) -> str | None:
+    """Return the value of `listen.<key>`, by default too, as it is spelled; None when it cannot be read."""
+    listen = draft.file.listen
+    is_unreadable = draft.document.has("listen", key) and attribute not in listen.model_fields_set
+    return None if is_unreadable else str(getattr(listen, attribute)).lower()

@@ -51,7 +51,7 @@ def test_31_bit_network_has_two_addresses_for_machines(tmp_path: Path) -> None:
 def test_only_ipv6_networks_cannot_boot_machines(tmp_path: Path) -> None:
     text = edited(("    - cidr: 192.0.2.0/24\n      gateway: 192.0.2.1\n", "    - cidr: 2001:db8::/64\n"))
 
-    assert told(tmp_path, text) == ["6: networking.machineNetwork: holds no IPv4 network; machines boot over IPv4"]
+    assert told(tmp_path, text) == ["6: networking.machineNetwork: has no IPv4 network; machines boot over IPv4"]
 
 
 def test_missing_image_warns_where_to_put_it(tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_missing_image_warns_where_to_put_it(tmp_path: Path) -> None:
 
     assert told(tmp_path, f"{CLEAN}images: {{kernel: own-kernel}}\n") == [
         (
-            f"40: warning: images.kernel: the kernel {image.relative_to(tmp_path)} is not there; "
-            "fetch it from the mirror, and put it there under this name"
+            f"40: warning: images.kernel: kernel {image.relative_to(tmp_path)} not found; "
+            "download it from the mirror to this path"
         )
     ]
 
@@ -71,8 +71,8 @@ def test_missing_kernel_of_the_other_spelling_is_pointed_at(tmp_path: Path) -> N
 
     assert told(tmp_path, f"{CLEAN}images: {{kernel: k-live-kernel.x86_64}}\n") == [
         (
-            "40: warning: images.kernel: the kernel data/images/k-live-kernel.x86_64 is not there, "
-            "but k-live-kernel-x86_64 is; name that as images.kernel"
+            "40: warning: images.kernel: kernel data/images/k-live-kernel.x86_64 not found, "
+            "but k-live-kernel-x86_64 exists; write that name as images.kernel"
         )
     ]
 
@@ -81,7 +81,7 @@ def test_directory_in_an_image_place_is_told(tmp_path: Path) -> None:
     (make_data_dir(tmp_path) / "images" / "k").mkdir()
 
     assert told(tmp_path, f"{CLEAN}images: {{kernel: k}}\n") == [
-        "40: warning: images.kernel: the kernel data/images/k is a directory; put the file there"
+        "40: warning: images.kernel: kernel data/images/k is a directory; replace it with the file"
     ]
 
 
@@ -89,7 +89,7 @@ def test_empty_image_is_told(tmp_path: Path) -> None:
     (make_data_dir(tmp_path) / "images" / "k").touch()
 
     assert told(tmp_path, f"{CLEAN}images: {{kernel: k}}\n") == [
-        "40: warning: images.kernel: the kernel data/images/k is empty; fetch it again"
+        "40: warning: images.kernel: kernel data/images/k is empty; download it again"
     ]
 
 
@@ -103,14 +103,14 @@ def test_fifo_in_an_image_place_is_told(tmp_path: Path) -> None:
     os.mkfifo(make_data_dir(tmp_path) / "images" / "k")
 
     assert told(tmp_path, f"{CLEAN}images: {{kernel: k}}\n") == [
-        "40: warning: images.kernel: the kernel data/images/k is no regular file; put the file there"
+        "40: warning: images.kernel: kernel data/images/k is not a regular file; replace it with the file"
     ]
 
 
 def test_legacy_release_does_not_use_a_root_file_system(tmp_path: Path) -> None:
     lines = told(tmp_path, edited(("4.16.3", "4.5.6")) + "images: {rootfs: r}\n")
 
-    assert "40: warning: images.rootfs: is not used: release 4.5 installs images.metal" in lines
+    assert "40: warning: images.rootfs: not used: release 4.5 installs images.metal" in lines
 
 
 def test_missing_boot_file_names_the_package(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_missing_boot_file_names_the_package(tmp_path: Path) -> None:
     told_of_it = [line for line in spelled(tmp_path, checked) if "boot file" in line]
 
     assert told_of_it == [
-        "cluster.yaml:34: warning: hosts[4]: the boot file arm64-efi/snponly.efi for aarch64 is not there; "
+        "cluster.yaml:34: warning: hosts[4]: boot file arm64-efi/snponly.efi for aarch64 not found; "
         + package_hint("arm64-efi/snponly.efi")
     ]
 
@@ -131,6 +131,6 @@ def test_image_that_may_not_be_read_is_told() -> None:
         (line,) = told(directory, f"{CLEAN}images: {{kernel: k}}\n")
 
     assert line == (
-        "40: warning: images.kernel: the kernel data/images/k may not be read by this user; "
-        "chown it to the one who serves, or chmod a+r what is no secret"
+        "40: warning: images.kernel: kernel data/images/k cannot be read by this user; "
+        "chown it to the user that runs the appliance, or chmod a+r it if it is not secret"
     )

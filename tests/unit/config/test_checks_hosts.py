@@ -12,21 +12,21 @@ FLAWS = [
             ("apiVIPs: 192.0.2.8", "apiVIPs: [192.0.2.8, '2001:db8::8']"),
             ("    address: 192.0.2.31\n", "    address: 192.0.2.31\n    addressIPv6: 2001:db8::8\n"),
         ),
-        "38: hosts[4].addressIPv6: 2001:db8::8 is the API's address (apiVIPs) (line 13); move one of them",
+        "38: hosts[4].addressIPv6: 2001:db8::8 is the API's address (apiVIPs) (line 13); change one of them",
     ),
     (
         edited(("hostname: m2", "hostname: m1")),
-        "26: hosts[2].hostname: m1.prod.example.com is m1's too (line 22); each host has its own name",
+        "26: hosts[2].hostname: m1.prod.example.com is also used by m1 (line 22); each host needs its own name",
     ),
     (
         edited(("hostname: m2", "hostname: m1.prod.example.com")),
-        "26: hosts[2].hostname: m1.prod.example.com is m1's too (line 22); each host has its own name",
+        "26: hosts[2].hostname: m1.prod.example.com is also used by m1 (line 22); each host needs its own name",
     ),
     (
         edited(("hostname: m2", "hostname: m_2")),
         (
-            '26: hosts[2].hostname: "m_2" is not a name (RFC 1123); '
-            "write letters, digits and hyphens, with no hyphen at either end"
+            '26: hosts[2].hostname: "m_2" is not a valid name (RFC 1123); use letters, digits and '
+            "hyphens, with no hyphen at either end"
         ),
     ),
     (
@@ -35,60 +35,66 @@ FLAWS = [
     ),
     (
         edited(("hostname: m2", "hostname: m2..x")),
-        '26: hosts[2].hostname: "m2..x" has two dots with nothing between, or begins with one',
+        '26: hosts[2].hostname: "m2..x" has two dots in a row, or begins with a dot',
     ),
     (
         edited(("hostname: m2", "hostname: api-int")),
-        ("26: hosts[2].hostname: api-int.prod.example.com is the cluster's own name; call the machine something else"),
+        (
+            "26: hosts[2].hostname: api-int.prod.example.com is reserved for the cluster; choose another "
+            "name for the machine"
+        ),
     ),
     (
         edited(("hostname: m2", "hostname: localhost")),
         (
-            "26: hosts[2].hostname: localhost.prod.example.com makes every node call itself localhost; "
-            "call the machine something else"
+            "26: hosts[2].hostname: localhost.prod.example.com makes the machine call itself localhost; "
+            "choose another name"
         ),
     ),
     (
         edited(("hostname: m2", "hostname: appliance")),
         (
-            "26: hosts[2].hostname: appliance.prod.example.com is the appliance's own name (line 15); "
-            "call the machine something else"
+            "26: hosts[2].hostname: appliance.prod.example.com is the name of the appliance (line 15); "
+            "choose another name for the machine"
         ),
     ),
     (
         edited(("hostname: m2", "hostname: m2.other.example.com")),
         (
-            "26: hosts[2].hostname: m2.other.example.com is outside the zone prod.example.com; "
-            "write the name without dots, or widen dns.zone"
+            "26: hosts[2].hostname: m2.other.example.com is outside the zone prod.example.com; write the "
+            "name without dots, or set dns.zone to the base domain"
         ),
     ),
     (
         edited(("hostname: m2", "hostname: m2.apps.prod.example.com")),
         (
-            "26: warning: hosts[2].hostname: m2.apps.prod.example.com stands under the wildcard "
-            "*.apps.prod.example.com, which belongs to routes"
+            "26: warning: hosts[2].hostname: m2.apps.prod.example.com is below the wildcard "
+            "*.apps.prod.example.com, which is for routes"
         ),
     ),
     (
         edited(("hostname: m2", f"hostname: {'m' * 60}")),
         (
             f"26: warning: hosts[2].hostname: {'m' * 60}.prod.example.com has 77 characters; "
-            "RHCOS cuts host names after 63"
+            "RHCOS truncates host names to 63"
         ),
     ),
     (
         edited(("  name: prod", "  name: prod.x")),
-        '3: metadata.name: "prod.x" has a dot; write the name alone, and its domain as baseDomain',
+        '3: metadata.name: "prod.x" contains a dot; write only the name here, and its domain as baseDomain',
     ),
     (
         edited(("52:54:00:00:00:22", "5254.0000.0021")),
-        "28: hosts[2].macAddress: 52:54:00:00:00:21 is m1's too (line 24); each interface has its own",
+        (
+            "28: hosts[2].macAddress: 52:54:00:00:00:21 is also used by m1 (line 24); each interface "
+            "needs its own MAC address"
+        ),
     ),
     (
         edited(("52:54:00:00:00:22", "[52:54:00:00:00:22, 52-54-00-00-00-22]")),
         (
-            "28: hosts[2].macAddress[1]: 52:54:00:00:00:22 is given twice (the first on line 28); "
-            "each interface has its own"
+            "28: hosts[2].macAddress[1]: 52:54:00:00:00:22 is given twice (first on line 28); each "
+            "interface needs its own MAC address"
         ),
     ),
     (
@@ -97,64 +103,67 @@ FLAWS = [
     ),
     (
         edited(("52:54:00:00:00:22", "52:54:00:00:00:2g")),
-        '28: hosts[2].macAddress: "52:54:00:00:00:2g" is not a MAC address; write it as 52:54:00:12:34:56',
+        '28: hosts[2].macAddress: "52:54:00:00:00:2g" is not a MAC address; for example 52:54:00:12:34:56',
     ),
     (
         edited(("52:54:00:00:00:22", "01:00:5e:00:00:01")),
-        ('28: hosts[2].macAddress: "01:00:5e:00:00:01" is a group address; a machine\'s own has an even first byte'),
+        (
+            '28: hosts[2].macAddress: "01:00:5e:00:00:01" is a multicast address; the first byte of an '
+            "interface's own address is even"
+        ),
     ),
     (
         edited(("52:54:00:00:00:22", "00:00:00:00:00:00")),
-        "28: hosts[2].macAddress: \"00:00:00:00:00:00\" is nobody's address; write the machine's own",
+        ('28: hosts[2].macAddress: "00:00:00:00:00:00" is not the address of an interface; write the machine\'s own'),
     ),
     (
         edited(("    macAddress: 52:54:00:00:00:22\n", "")),
-        "26: hosts[2].macAddress: is missing; write it as `macAddress: 52:54:00:12:34:56`",
+        "26: hosts[2].macAddress: is missing; for example `macAddress: 52:54:00:12:34:56`",
     ),
     (
         edited(("52:54:00:00:00:22", "[]")),
-        "28: hosts[2].macAddress: is an empty list; at least one entry belongs here",
+        "28: hosts[2].macAddress: is an empty list; add at least one entry",
     ),
     (
         edited(("52:54:00:00:00:22\n", "52:54:00:00:00:22\n    interfaces: [{macAddress: 52:54:00:00:01:22}]\n")),
         (
-            "29: hosts[2].interfaces: stands beside macAddress; write one of them, "
-            "with the interface that it boots from first"
+            "29: hosts[2].interfaces: conflicts with macAddress; write one of them, beginning with the "
+            "interface that the machine boots from"
         ),
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.21")),
-        "29: hosts[2].address: 192.0.2.21 is m1's too (line 25); each host has its own address",
+        "29: hosts[2].address: 192.0.2.21 is also used by m1 (line 25); each host needs its own address",
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.9.7")),
         (
-            "29: hosts[2].address: 192.0.9.7 is outside networking.machineNetwork 192.0.2.0/24; "
-            "move it, or add its network"
+            "29: hosts[2].address: 192.0.9.7 is outside networking.machineNetwork 192.0.2.0/24; change "
+            "it, or add its network"
         ),
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.300")),
-        '29: hosts[2].address: "192.0.2.300" has a part past 255; an IPv4 address is written as 192.0.2.21',
+        '29: hosts[2].address: "192.0.2.300" has a part above 255; for example 192.0.2.21',
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.022")),
-        '29: hosts[2].address: "192.0.2.022" has leading zeros; an IPv4 address is written as 192.0.2.21',
+        '29: hosts[2].address: "192.0.2.022" has leading zeros; for example 192.0.2.21',
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.22/24")),
-        ('29: hosts[2].address: "192.0.2.22/24" has a prefix length; the address alone stands here, as 192.0.2.21'),
+        '29: hosts[2].address: "192.0.2.22/24" has a prefix length; write only the address, for example 192.0.2.21',
     ),
     (
         edited(("address: 192.0.2.22", "address: 2001:db8::22")),
         (
-            '29: hosts[2].address: "2001:db8::22" is not an IPv4 address, and only those work here; '
-            "write it as 192.0.2.21"
+            '29: hosts[2].address: "2001:db8::22" is not an IPv4 address, and only IPv4 is supported '
+            "here; for example 192.0.2.21"
         ),
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.0")),
-        ("29: hosts[2].address: 192.0.2.0 is the network's own address in 192.0.2.0/24; no machine can have it"),
+        "29: hosts[2].address: 192.0.2.0 is the network address of 192.0.2.0/24; no machine can have it",
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.255")),
@@ -162,49 +171,49 @@ FLAWS = [
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.8")),
-        "29: hosts[2].address: 192.0.2.8 is the API's address (apiVIPs) (line 13); move one of them",
+        "29: hosts[2].address: 192.0.2.8 is the API's address (apiVIPs) (line 13); change one of them",
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.9")),
-        ("29: hosts[2].address: 192.0.2.9 is the ingress's address (ingressVIPs) (line 14); move one of them"),
+        "29: hosts[2].address: 192.0.2.9 is the ingress's address (ingressVIPs) (line 14); change one of them",
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.1")),
-        "29: hosts[2].address: 192.0.2.1 is the gateway (line 8); move one of them",
+        "29: hosts[2].address: 192.0.2.1 is the gateway (line 8); change one of them",
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.5")),
-        "29: hosts[2].address: 192.0.2.5 is the appliance's own address (line 16); move one of them",
+        "29: hosts[2].address: 192.0.2.5 is the appliance's own address (line 16); change one of them",
     ),
     (
         edited(
             ("192.0.2.21\n", "192.0.2.21\n    addressIPv6: 2001:db8::21\n"),
             ("192.0.2.22\n", "192.0.2.22\n    addressIPv6: 2001:db8:0::21\n"),
         ),
-        "31: hosts[2].addressIPv6: 2001:db8::21 is m1's too (line 26); each host has its own address",
+        "31: hosts[2].addressIPv6: 2001:db8::21 is also used by m1 (line 26); each host needs its own address",
     ),
     (
         edited(("role: worker", "role: storage")),
         (
-            '35: hosts[4].role: "storage" is not known here; write bootstrap, master, worker or infra '
-            "(a storage node is installed as worker, and labelled on day two)"
+            '35: hosts[4].role: "storage" is not valid; expected bootstrap, master, worker or infra (a '
+            "storage node is installed as a worker and labelled later)"
         ),
     ),
     (
         edited(("role: worker", "role: no")),
-        '35: hosts[4].role: "no" is not known here; write bootstrap, master, worker or infra',
+        '35: hosts[4].role: "no" is not valid; expected bootstrap, master, worker or infra',
     ),
     (
         edited(("role: worker", "role: bootstrap")),
-        "35: hosts[4].role: w1 is a second bootstrap beside bs (line 19); a cluster has one",
+        "35: hosts[4].role: w1 is a second bootstrap host besides bs (line 19); a cluster has one",
     ),
     (
         CLEAN.replace("role: master", "role: worker"),
-        "17: hosts: no host has the role master; a cluster has three, or one on a single node",
+        "17: hosts: no host has the role master; a cluster needs three, or one for a single node",
     ),
     (
         edited(("role: master", "role: worker")),
-        "17: warning: hosts: 2 hosts have the role master; etcd wants an odd number: three, or one",
+        "17: warning: hosts: 2 hosts have the role master; etcd needs an odd number, three or one",
     ),
     (
         edited(("role: bootstrap", "role: worker")),

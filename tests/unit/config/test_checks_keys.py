@@ -10,87 +10,80 @@ from tests.config_files import CLEAN, edited, flaw_id, told
 FLAWS = [
     (
         edited(("address: 192.0.2.22", "adress: 192.0.2.22")),
-        "29: hosts[2].adress: is no key here; did you mean address?",
+        "29: hosts[2].adress: unknown key; did you mean address?",
     ),
     (
         edited(("baseDomain:", "base_domain:")),
-        "1: base_domain: is no key here; did you mean baseDomain?",
-    ),
-    (
-        f"{CLEAN}platform: {{}}\n",
-        "40: platform: is no key here; apiVIPs and ingressVIPs stand at the top level here",
+        "1: base_domain: unknown key; did you mean baseDomain?",
     ),
     (
         f"{CLEAN}menu: {{colour: red}}\n",
-        "40: menu.colour: is no key here; known are timeout, knownHostTimeout",
+        "40: menu.colour: unknown key; valid keys here: timeout, knownHostTimeout",
     ),
     (
         f"{CLEAN}pullSecret: x\n",
         (
-            "40: warning: pullSecret: is not read here: "
-            "it belongs in install-config.yaml alone; take this secret out of here"
+            "40: warning: pullSecret: not used here; it belongs in install-config.yaml only. "
+            "Remove this secret from the file"
         ),
     ),
     (
         edited(("networking:\n", "networking:\n  networkType: OVNKubernetes\n")),
-        (
-            "6: warning: networking.networkType: is not read here: "
-            "it is install-config.yaml's and says nothing to the appliance"
-        ),
+        "6: warning: networking.networkType: not used here; it belongs in install-config.yaml",
     ),
     (
         edited(("release: 4.16.3", "release: 4.16.3\nrelease: 4.17")),
-        "5: release: the key is here a second time (the first is on line 4); keep one",
+        "5: release: duplicate key (first on line 4); keep one of them",
     ),
     (
         edited(("    address: 192.0.2.22\n", "")),
-        "26: hosts[2].address: is missing; write it as `address: 192.0.2.21`",
+        "26: hosts[2].address: is missing; for example `address: 192.0.2.21`",
     ),
     (
         edited(("address: 192.0.2.22", "address:")),
-        "29: hosts[2].address: has nothing behind it; write it as `address: 192.0.2.21`",
+        "29: hosts[2].address: has no value; for example `address: 192.0.2.21`",
     ),
     (
         edited(("release: 4.16.3\n", "")),
-        "1: release: is missing; write it as `release: 4.16.3`",
+        "1: release: is missing; for example `release: 4.16.3`",
     ),
     (
         edited(("appliance:\n  address: 192.0.2.5\n", "")),
-        "1: appliance: is missing; write it as `appliance:` with its entries below it",
+        "1: appliance: is missing; write `appliance:`, and its keys indented below it",
     ),
     (
         edited(("release: 4.16.3", "release: 3.11")),
-        '4: release: "3.11" is too old: machines boot from the network by Ignition from 4.1 on',
+        '4: release: "3.11" is too old; machines are installed with Ignition since 4.1',
     ),
     (
         edited(("release: 4.16.3", "release: latest")),
-        '4: release: "latest" is not a release; write it as 4.16 or 4.16.3',
+        '4: release: "latest" is not a release; for example 4.16 or 4.16.3',
     ),
     (
         edited(
             ("  - hostname: w1\n    role: worker\n    macAddress: 52:54:00:00:00:31\n    address: 192.0.2.31", "  - w1")
         ),
-        '34: hosts[4]: "w1" stands here; write a mapping, `key: value` on lines of their own',
+        '34: hosts[4]: expected a mapping, got "w1"; write each "key: value" on a line of its own',
     ),
     (
         edited(("address: 192.0.2.22", "address: [192.0.2.22]")),
-        "29: hosts[2].address: a list stands here; write one value, as 192.0.2.21",
+        "29: hosts[2].address: expected a single value, got a list; for example 192.0.2.21",
     ),
     (
         f"{CLEAN}menu: []\n",
-        "40: menu: a list stands here; write a mapping, `key: value` on lines of their own",
+        '40: menu: expected a mapping, got a list; write each "key: value" on a line of its own',
     ),
     (
         re.sub(r"hosts:\n(  .*\n)+", "hosts: m1\n", CLEAN),
-        '17: hosts: "m1" stands here; write a list, each entry behind a `- `',
+        '17: hosts: expected a list, got "m1"; start each item with "- "',
     ),
     (
         re.sub(r"hosts:\n(  .*\n)+", "hosts: []\n", CLEAN),
-        "17: hosts: is an empty list; at least one entry belongs here",
+        "17: hosts: is an empty list; add at least one entry",
     ),
     (
         f"apiVersion: v2\n{CLEAN}",
-        '1: apiVersion: "v2" is not known here; write v1',
+        '1: apiVersion: expected v1, got "v2"',
     ),
     (
         f"{CLEAN}serveExpired: maybe\n",
@@ -98,11 +91,11 @@ FLAWS = [
     ),
     (
         f"{CLEAN}menu: {{timeout: 2d}}\n",
-        '40: menu.timeout: "2d" is 172800 s; from 0 s to 86400 s is right here',
+        '40: menu.timeout: "2d" is 172800 s; expected 0 s to 86400 s',
     ),
     (
         f"{CLEAN}dataDir: ~/boot\n",
-        '40: dataDir: "~/boot" is not expanded here; write the whole path, or one relative to this file',
+        ('40: dataDir: "~/boot" begins with ~, which is not expanded; write a full path, or one relative to this file'),
     ),
 ]
 

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from appliance.config import check
+from appliance.config.checks.names import names_given
+from appliance.config.draft import Draft
+from appliance.config.reading import read
+from appliance.config.validation import validated
 from appliance.dns.compile import compile_dns
-from tests.config_files import CLEAN, check_text, edited, flaw_id, told, with_dns
+from appliance.dns.contents import zones_of
+from tests.config_files import CLEAN, check_text, edited, flaw_id, make_data_dir, told, with_dns
 
 FLAWS = [
     (
@@ -18,59 +24,56 @@ FLAWS = [
     ),
     (
         with_dns("  nameServers:\n    - name: ns1\n"),
-        (
-            "41: dns.nameServers[0].address: is missing; "
-            "ns1.prod.example.com lies in the zone, which must tell its address"
-        ),
+        "41: dns.nameServers[0].address: is missing; ns1.prod.example.com is in the zone, which needs its address",
     ),
     (
         with_dns("  nameServers:\n    - {name: ns.other.com, address: 192.0.2.53}\n"),
         (
-            "41: warning: dns.nameServers[0].address: is not used: ns.other.com is outside the zone "
-            "prod.example.com, whose own server tells it"
+            "41: warning: dns.nameServers[0].address: not used: ns.other.com is outside the zone "
+            "prod.example.com, and its address comes from its own zone"
         ),
     ),
     (
         edited(("198.51.100.53", "192.0.2.5")),
-        "39: dns.forwarders[0]: 192.0.2.5:53 is the appliance itself; name the DNS server behind it",
+        "39: dns.forwarders[0]: 192.0.2.5:53 is the appliance itself; write the DNS server that it asks",
     ),
     (
         edited(("  forwarders: [198.51.100.53]", "  ttl: 60")),
         (
-            "38: warning: dns.forwarders: is not given, so nodes cannot find quay.io; "
-            "name your DNS servers, or write `forwarders: []` for none"
+            "38: warning: dns.forwarders: not set: nodes will not resolve quay.io. List your DNS "
+            "servers, or write `forwarders: []` if you mean none"
         ),
     ),
     (
         with_dns("  allowRecursion: [0.0.0.0/0]\n"),
         (
-            "40: warning: dns.allowRecursion[0]: 0.0.0.0/0 makes the appliance an open resolver; "
-            "write the networks of your own"
+            "40: warning: dns.allowRecursion[0]: 0.0.0.0/0 makes the appliance an open resolver; write "
+            "only your own networks"
         ),
     ),
     (
         f"{CLEAN}dhcp:\n  search: [apps.prod.example.com]\n",
         (
-            "41: warning: dhcp.search[0]: apps.prod.example.com is under the wildcard: "
-            "every unknown name would lead to the ingress"
+            "41: warning: dhcp.search[0]: apps.prod.example.com is below the wildcard: every unknown "
+            "name would resolve to the ingress"
         ),
     ),
     (
         with_dns('  records:\n    - {name: "*", type: A, value: 192.0.2.9}\n'),
-        ('41: dns.records[0].name: "*" is not a name (RFC 1123); write letters, digits, hyphens and underscores'),
+        '41: dns.records[0].name: "*" is not a valid name (RFC 1123); use letters, digits, hyphens and underscores',
     ),
     (
         with_dns('  records:\n    - {name: "*.prod.example.com", type: A, value: 192.0.2.9}\n'),
         (
-            "41: warning: dns.records[0].name: *.prod.example.com answers for every name that is not there, "
-            "also quay.io.prod.example.com, which nodes try first"
+            "41: warning: dns.records[0].name: *.prod.example.com answers for every name that does not "
+            "exist, including quay.io.prod.example.com, which nodes look up first"
         ),
     ),
     (
         with_dns("  records:\n    - {name: m1, type: CNAME, value: m2}\n"),
         (
-            "41: dns.records[0].name: m1.prod.example.com has records from hosts[1], "
-            "and a CNAME stands alone; leave this one out"
+            "41: dns.records[0].name: m1.prod.example.com already has records from hosts[1], and a CNAME "
+            "must be the only record of its name; remove this one"
         ),
     ),
     (
@@ -78,13 +81,16 @@ FLAWS = [
             "  nameServers: [{name: ns1, address: 192.0.2.5}]\n  records:\n    - {name: ns1, type: CNAME, value: m2}\n"
         ),
         (
-            "42: dns.records[0].name: ns1.prod.example.com has records from dns.nameServers[0], "
-            "and a CNAME stands alone; leave this one out"
+            "42: dns.records[0].name: ns1.prod.example.com already has records from dns.nameServers[0], "
+            "and a CNAME must be the only record of its name; remove this one"
         ),
     ),
     (
         with_dns("  records:\n    - {name: a, type: CNAME, value: m2}\n    - {name: a, type: TXT, value: b}\n"),
-        ("42: dns.records[1].name: a.prod.example.com has a CNAME and another record (line 41); a CNAME stands alone"),
+        (
+            "42: dns.records[1].name: a.prod.example.com has a CNAME and another record (line 41); a "
+            "CNAME must be the only record of its name"
+        ),
     ),
     (
         with_dns("  records:\n    - {name: a, type: TXT, value: b}\n    - {name: a, type: TXT, value: b}\n"),
@@ -92,11 +98,11 @@ FLAWS = [
     ),
     (
         with_dns("  records:\n    - {name: api, type: A, value: 192.0.2.10}\n"),
-        "41: dns.records[0].name: api.prod.example.com has its addresses from apiVIPs; add this one there",
+        "41: dns.records[0].name: api.prod.example.com gets its addresses from apiVIPs; add this one there",
     ),
     (
         with_dns("  records:\n    - {name: 192.0.2.21, type: PTR, value: x}\n"),
-        "41: dns.records[0].name: 192.0.2.21 has the PTR record of hosts[1]; leave this one out",
+        "41: dns.records[0].name: 192.0.2.21 already has the PTR record of hosts[1]; remove this one",
     ),
     (
         with_dns("  records:\n    - {name: www.other.com., type: A, value: 192.0.2.10}\n"),
@@ -104,7 +110,7 @@ FLAWS = [
     ),
     (
         with_dns("  records:\n    - {name: a, type: SPF, value: x}\n"),
-        '41: dns.records[0].type: "SPF" is not known here; write A, AAAA, CNAME, MX, PTR, SRV or TXT',
+        '41: dns.records[0].type: "SPF" is not valid; expected A, AAAA, CNAME, MX, PTR, SRV or TXT',
     ),
     (
         with_dns("  records:\n    - {name: a, type: MX, value: mail}\n"),
@@ -133,8 +139,8 @@ def test_alias_at_a_name_of_etcd_s_is_told_where_there_are_such(tmp_path: Path, 
     assert told(tmp_path, new) == []
     assert [line for line in lines if "CNAME" in line] == [
         (
-            f"41: dns.records[0].name: {name}.prod.example.com has records from {giver}, "
-            "and a CNAME stands alone; leave this one out"
+            f"41: dns.records[0].name: {name}.prod.example.com already has records from {giver}, "
+            "and a CNAME must be the only record of its name; remove this one"
         )
     ]
 
@@ -184,3 +190,16 @@ def test_longest_names_and_text_that_pass_can_be_served(tmp_path: Path) -> None:
     checked = check_text(tmp_path, text + records)
     assert checked.errors == ()
     assert compile_dns(checked.clusters, lambda _zone, _digest: 1).nodes
+
+
+@pytest.mark.parametrize("release", ["4.3.8", "4.16.3"])
+def test_names_that_are_taken_are_those_that_the_zone_has(tmp_path: Path, release: str) -> None:
+    """The checks list the names that need no entry in dns.records; the zone is made elsewhere."""
+    path = tmp_path / "cluster.yaml"
+    path.write_text(edited(("4.16.3", release), text=with_dns("  nameServers: [{name: ns1, address: 192.0.2.53}]\n")))
+    document = read(path)
+    draft = Draft(document, validated(document)[0])
+    (cluster,) = check([path], make_data_dir(tmp_path), 0.0).clusters
+    (zone,) = (zone for zone in zones_of([cluster]) if zone.name == draft.zone)
+
+    assert set(names_given(draft)) == set(zone.rrsets) | {draft.zone}

@@ -9,24 +9,24 @@ from tests.config_files import CLEAN, flaw_id, told
 FLAWS = [
     (
         f"{CLEAN}listen: {{http: []}}\n",
-        "40: listen.http: is an empty list; at least one entry belongs here",
+        "40: listen.http: is an empty list; add at least one entry",
     ),
     (
         f"{CLEAN}listen:\n  http: 0.0.0.0:8080\n  dashboard: 127.0.0.1:8080\n",
-        ("42: listen.dashboard: 127.0.0.1:8080 is the TCP port of listen.http (line 41) too; give it another port"),
+        ("42: listen.dashboard: 127.0.0.1:8080 is already the TCP port of listen.http (line 41); choose another port"),
     ),
     (
         f"{CLEAN}listen: {{dashboard: 0.0.0.0:80}}\n",
         (
-            "40: listen.dashboard: 0.0.0.0:80 is the TCP port of listen.http by default (line 16) too; "
-            "give it another port"
+            "40: listen.dashboard: 0.0.0.0:80 is already the TCP port of listen.http by default (line "
+            "16); choose another port"
         ),
     ),
     (
         f"{CLEAN}listen: {{http: ['192.0.2.5', '127.0.0.1:8080']}}\n",
         (
-            "40: listen.http[1]: 127.0.0.1:8080 is the TCP port of listen.dashboard by default (line 40) too; "
-            "give it another port"
+            "40: listen.http[1]: 127.0.0.1:8080 is already the TCP port of listen.dashboard by default "
+            "(line 40); choose another port"
         ),
     ),
     (
@@ -49,21 +49,21 @@ FLAWS = [
     ),
     (
         f"{CLEAN}listen: {{dns: ['192.0.2.5:53', '0.0.0.0:53']}}\n",
-        "40: listen.dns[1]: 0.0.0.0:53 is the TCP port of listen.dns (line 40) too; give it another port",
+        "40: listen.dns[1]: 0.0.0.0:53 is already the TCP port of listen.dns (line 40); choose another port",
     ),
     (
         f"{CLEAN}listen:\n  tftp: 192.0.2.5:67\n",
-        "41: listen.tftp: 192.0.2.5:67 is the UDP port of the DHCP server; give it another port",
+        "41: listen.tftp: 192.0.2.5:67 is the UDP port of the DHCP server; choose another port",
     ),
     (
         f"{CLEAN}listen:\n  http: 192.0.2.5:99999\n",
-        '41: listen.http: "99999" is not right here; write a whole number from 1 to 65535',
+        '41: listen.http: "99999" is not a whole number from 1 to 65535',
     ),
     (
         f"{CLEAN}listen:\n  dhcp: an-interface-of-no-kernel\n",
         (
-            '41: listen.dhcp: "an-interface-of-no-kernel" is not an interface\'s name; '
-            "Linux has names as eno1 or ens192, up to 15 characters"
+            '41: listen.dhcp: "an-interface-of-no-kernel" is not an interface name; Linux uses names '
+            "like eno1 or ens192, of at most 15 characters"
         ),
     ),
 ]

@@ -16,7 +16,7 @@ def other(*changes: tuple[str, str]) -> str:
 
 def told(tmp_path: Path, *texts: str) -> list[str]:
     """Return what is told of *texts*, missing files left out."""
-    return [line for line in check_texts(tmp_path, texts) if "is not there" not in line]
+    return [line for line in check_texts(tmp_path, texts) if "not found" not in line]
 
 
 def test_two_clusters_get_along(tmp_path: Path) -> None:
@@ -35,7 +35,8 @@ def test_mac_of_both_is_told_in_the_second(tmp_path: Path) -> None:
     (line,) = told(tmp_path, CLEAN, other(("52:54:01:00:00:21", "52:54:00:00:00:21")))
 
     assert line == (
-        "b.yaml:24: hosts[1].macAddress: 52:54:00:00:00:21 is m1's too (a.yaml:24); each interface has its own"
+        "b.yaml:24: hosts[1].macAddress: 52:54:00:00:00:21 is also used by m1 "
+        "(a.yaml:24); each interface needs its own MAC address"
     )
 
 
@@ -44,7 +45,7 @@ def test_address_of_both_is_told_in_the_second(tmp_path: Path) -> None:
     second = second.replace("203.0.113.", "192.0.2.1").replace("192.0.2.121", "192.0.2.21")
 
     assert told(tmp_path, CLEAN, second) == [
-        "b.yaml:25: hosts[1].address: 192.0.2.21 is m1's too (a.yaml:25); each host has its own address"
+        "b.yaml:25: hosts[1].address: 192.0.2.21 is also used by m1 (a.yaml:25); each host needs its own address"
     ]
 
 
@@ -53,16 +54,16 @@ def test_host_on_the_other_cluster_s_load_balancer_is_told(tmp_path: Path) -> No
     second = second.replace("203.0.113.", "192.0.2.1").replace("192.0.2.121", "192.0.2.8")
 
     assert told(tmp_path, CLEAN, second) == [
-        "b.yaml:25: hosts[1].address: 192.0.2.8 is the API's address (apiVIPs) (a.yaml:13); move one of them"
+        "b.yaml:25: hosts[1].address: 192.0.2.8 is the API's address (apiVIPs) (a.yaml:13); change one of them"
     ]
 
 
 def test_same_name_is_told_at_the_name(tmp_path: Path) -> None:
     lines = told(tmp_path, CLEAN, other(("name: test", "name: prod")))
 
-    assert lines[0] == "b.yaml:3: metadata.name: prod.example.com is the cluster of a.yaml too; give it another name"
+    assert lines[0] == "b.yaml:3: metadata.name: prod.example.com is also the cluster in a.yaml; choose another name"
     assert lines[1] == (
-        "b.yaml:18: hosts[0].hostname: bs.prod.example.com is bs's too (a.yaml:18); each host has its own name"
+        "b.yaml:18: hosts[0].hostname: bs.prod.example.com is also used by bs (a.yaml:18); each host needs its own name"
     )
 
 
@@ -72,7 +73,7 @@ def test_overlapping_networks_are_told(tmp_path: Path) -> None:
     assert told(tmp_path, CLEAN, second.replace("203.0.113.", "192.0.3.")) == [
         (
             "b.yaml:7: networking.machineNetwork[0].cidr: 192.0.2.0/23 overlaps 192.0.2.0/24 (a.yaml:7); "
-            "clusters share a whole network, or none"
+            "clusters must have the same network or separate ones"
         )
     ]
 
@@ -81,7 +82,10 @@ def test_shared_zone_is_a_warning(tmp_path: Path) -> None:
     zone = ("dns:\n", "dns:\n  zone: example.com\n")
 
     assert told(tmp_path, edited(zone), other(zone)) == [
-        "b.yaml:39: warning: dns.zone: example.com is the zone of a.yaml too; its name servers and times hold for both"
+        (
+            "b.yaml:39: warning: dns.zone: example.com is also the zone in a.yaml, "
+            "whose name servers and SOA values are used for both"
+        )
     ]
 
 
@@ -97,8 +101,8 @@ def test_alias_at_the_name_of_the_other_s_host_is_told(tmp_path: Path, second: s
 
     assert [line for line in lines if "warning" not in line] == [
         (
-            "a.yaml:42: dns.records[0].name: m1.test.example.com has records from hosts[1] of b.yaml, "
-            "and a CNAME stands alone; leave this one out"
+            "a.yaml:42: dns.records[0].name: m1.test.example.com already has records from hosts[1] in b.yaml, "
+            "and a CNAME must be the only record of its name; remove this one"
         )
     ]
 
@@ -106,8 +110,8 @@ def test_alias_at_the_name_of_the_other_s_host_is_told(tmp_path: Path, second: s
 def test_alias_at_the_other_s_zone_is_told(tmp_path: Path) -> None:
     assert told(tmp_path, other(), wider(CLEAN, "name: test, type: CNAME, value: lb")) == [
         (
-            "b.yaml:42: dns.records[0].name: test.example.com has records from the zone itself of a.yaml, "
-            "and a CNAME stands alone; leave this one out"
+            "b.yaml:42: dns.records[0].name: test.example.com already has records from the zone itself in a.yaml, "
+            "and a CNAME must be the only record of its name; remove this one"
         )
     ]
 
@@ -118,7 +122,7 @@ def test_alias_at_a_record_of_the_other_s_is_told(tmp_path: Path) -> None:
     assert told(tmp_path, wider(CLEAN, "name: www.test, type: CNAME, value: lb"), other() + records) == [
         (
             "a.yaml:42: dns.records[0].name: www.test.example.com has a CNAME and another record (b.yaml:41); "
-            "a CNAME stands alone"
+            "a CNAME must be the only record of its name"
         )
     ]
 
@@ -129,7 +133,10 @@ def test_aliases_of_one_name_lead_to_the_same_place(tmp_path: Path) -> None:
     lines = told(tmp_path, one, two)
 
     assert [line for line in lines if "warning" not in line] == [
-        "b.yaml:43: dns.records[1].name: ftp.example.com has another CNAME too (a.yaml:43); a CNAME stands alone"
+        (
+            "b.yaml:43: dns.records[1].name: ftp.example.com has another CNAME (a.yaml:43); "
+            "a CNAME must be the only record of its name"
+        )
     ]
 
 
@@ -137,7 +144,7 @@ def test_shared_data_directory_is_told(tmp_path: Path) -> None:
     lines = told(tmp_path, f"{CLEAN}dataDir: /srv/boot\n", other() + "dataDir: /srv/../srv/boot\n")
 
     assert lines == [
-        "b.yaml:40: dataDir: /srv/../srv/boot is the data directory of a.yaml too; give each cluster its own dataDir"
+        "b.yaml:40: dataDir: /srv/../srv/boot is also the data directory of a.yaml; give each cluster its own dataDir"
     ]
 
 
@@ -146,7 +153,7 @@ def test_data_directories_of_one_name_are_told_at_the_name(tmp_path: Path) -> No
 
     assert lines == [
         (
-            "b.yaml:3: metadata.name: /var/lib/ocp-appliance/prod is the data directory of a.yaml too; "
+            "b.yaml:3: metadata.name: /var/lib/ocp-appliance/prod is also the data directory of a.yaml; "
             "give each cluster its own dataDir"
         )
     ]
@@ -163,15 +170,15 @@ def test_everywhere_in_one_file_takes_the_other_s_ports_too(tmp_path: Path) -> N
 
     assert lines == [
         (
-            "b.yaml:40: listen.http: 0.0.0.0:80 is the TCP port of listen.http by default (a.yaml:16) too; "
-            "give it another port"
+            "b.yaml:40: listen.http: 0.0.0.0:80 is already the TCP port of listen.http by default (a.yaml:16); "
+            "choose another port"
         )
     ]
 
 
 def test_two_dhcp_ports_are_told(tmp_path: Path) -> None:
     assert told(tmp_path, CLEAN, other() + "listen: {dhcpPort: 6767}\n") == [
-        "b.yaml:40: listen.dhcpPort: is 6767, and 67 in a.yaml; one appliance has one: say it in both"
+        "b.yaml:40: listen.dhcpPort: is 6767 here and 67 in a.yaml; one appliance has one value: write the same in both"
     ]
 
 
@@ -179,7 +186,7 @@ def test_file_named_twice_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(CLEAN)
     errors = check([tmp_path / "a.yaml", tmp_path / ".." / tmp_path.name / "a.yaml"]).errors
 
-    assert str(errors[0]).endswith("a.yaml: is named twice on the command line; name it once")
+    assert str(errors[0]).endswith("a.yaml: is given twice on the command line; give it once")
 
 
 def test_one_bad_file_does_not_hide_the_other_s_problems(tmp_path: Path) -> None:

@@ -42,62 +42,77 @@ def test_spelling_is_taken(parse: Callable[[str], object], text: str, expected: 
 
 
 REFUSED: list[tuple[Callable[[str], object], str, str]] = [
-    (fields.parse_release, "416.94", '"416.94" is not a release; write it as 4.16 or 4.16.3'),
-    (fields.parse_release, "4.0", '"4.0" is too old: machines boot from the network by Ignition from 4.1 on'),
-    (fields.parse_release, "\u0664.\u0665", '"\u0664.\u0665" is not a release; write it as 4.16 or 4.16.3'),
-    (fields.parse_image_release, "x", '"x" is not a release of RHCOS; write it as 4.16.3, as the image\'s name has it'),
-    (addresses.parse_ipv6, "2001:db8::g", '"2001:db8::g" is not an IPv6 address; write it as 2001:db8::21'),
+    (fields.parse_release, "416.94", '"416.94" is not a release; for example 4.16 or 4.16.3'),
+    (fields.parse_release, "4.0", '"4.0" is too old; machines are installed with Ignition since 4.1'),
+    (fields.parse_release, "\u0664.\u0665", '"\u0664.\u0665" is not a release; for example 4.16 or 4.16.3'),
+    (
+        fields.parse_image_release,
+        "x",
+        '"x" is not an RHCOS release; write it as in the names of the images, for example 4.16.3',
+    ),
+    (addresses.parse_ipv6, "2001:db8::g", '"2001:db8::g" is not an IPv6 address; for example 2001:db8::21'),
     (
         addresses.parse_ipv6,
         "fe80::1%eno1",
-        '"fe80::1%eno1" names an interface; write the address alone, as 2001:db8::21',
+        '"fe80::1%eno1" contains an interface name; write only the address, for example 2001:db8::21',
     ),
     (
         addresses.parse_cidr4,
         "2001:db8::/64",
-        '"2001:db8::/64" is an IPv6 network, and only IPv4 works here; write it as 192.0.2.0/24',
+        '"2001:db8::/64" is an IPv6 network, and only IPv4 is supported here; for example 192.0.2.0/24',
     ),
-    (addresses.parse_cidr, "192.0.2.0/33", '"192.0.2.0/33" is not a network; write it as 192.0.2.0/24'),
+    (addresses.parse_cidr, "192.0.2.0/33", '"192.0.2.0/33" is not a network; for example 192.0.2.0/24'),
     (
         addresses.parse_cidr,
         "2001:db8::1/64",
-        '"2001:db8::1/64" is an address inside a network; the network is 2001:db8::/64',
+        '"2001:db8::1/64" has bits set after the prefix; the network is 2001:db8::/64',
     ),
-    (fields.parse_domain, ".", '"." is no name; write it as m1.ocp45.example.com'),
+    (fields.parse_domain, ".", '"." is not a name; for example m1.ocp45.example.com'),
     (fields.parse_domain, "a." * 128, f'"{"a." * 28}a..." has 255 characters; a domain name has at most 253'),
     (
         fields.parse_domain,
         "\u212a.example",
         (
-            '"\u212a.example" has "k", which is not a name (RFC 1123); '
-            "write letters, digits and hyphens, with no hyphen at either end"
+            '"\u212a.example" has "k", which is not a valid name (RFC 1123); use letters, digits and hyphens, '
+            "with no hyphen at either end"
         ),
     ),
-    (port, "[2001:db8::1", '"[2001:db8::1" is not an address and port; write it as [2001:db8::1]:53'),
-    (port, "[2001:db8::1]53", '"[2001:db8::1]53" is not an address and port; write it as [2001:db8::1]:53'),
-    (port, "192.0.2.1:", '"192.0.2.1:" ends with a colon; write it as 192.0.2.1:53'),
-    (port, "192.0.2.1:0", '"0" is not right here; write a whole number from 1 to 65535'),
-    (port, "dns.example", '"dns.example" is a name; write its address, as 192.0.2.5:53 or [2001:db8::5]:53'),
-    (port, "localhost:80", '"localhost:80" is a name; write its address, as 192.0.2.5:80 or [2001:db8::5]:80'),
-    (port, "8080", '"8080" is a port alone; write it as 192.0.2.5:8080, or 0.0.0.0:8080 for every address'),
-    (port, ":8080", '":8080" is a port alone; write it as 192.0.2.5:8080, or 0.0.0.0:8080 for every address'),
-    (port, "*:80", '"*:80" has * for every address; write it as 0.0.0.0:80, or [::]:80 for IPv6'),
-    (port, "*", '"*" has * for every address; write it as 0.0.0.0:53, or [::]:53 for IPv6'),
-    (port, "", '"" is not an address; write it as 192.0.2.5:53 or [2001:db8::5]:53'),
-    (port, "8.8.8.8.8", '"8.8.8.8.8" is not an address; write it as 192.0.2.5:53 or [2001:db8::5]:53'),
-    (port, "192.0.2.256:53", '"192.0.2.256" has a part past 255; an IPv4 address is written as 192.0.2.21'),
-    (port, "9" * 99, f'"{"9" * 57}..." is not an address; write it as 192.0.2.5:53 or [2001:db8::5]:53'),
-    (port, "http://192.0.2.5", '"http://192.0.2.5" is a URL; write the address alone, as 192.0.2.5:53'),
-    (port, "[192.0.2.5]:53", '"[192.0.2.5]:53" has brackets, which are for IPv6; write it as 192.0.2.5:53'),
-    (fields.parse_whole(1, 9, "bytes"), "1.0", '"1.0" is not right here; write a whole number from 1 to 9 (bytes)'),
-    (fields.parse_whole(1, 9), "9" * 5000, f'"{"9" * 57}..." is not right here; write a whole number from 1 to 9'),
-    (fields.parse_lease, "10s", '"10s" is 10 s; from 60 s to 4294967294 s is right here'),
+    (port, "[2001:db8::1", '"[2001:db8::1" is not an address and port; for example [2001:db8::1]:53'),
+    (port, "[2001:db8::1]53", '"[2001:db8::1]53" is not an address and port; for example [2001:db8::1]:53'),
+    (port, "192.0.2.1:", '"192.0.2.1:" ends with a colon; write 192.0.2.1:53'),
+    (port, "192.0.2.1:0", '"0" is not a whole number from 1 to 65535'),
+    (
+        port,
+        "dns.example",
+        '"dns.example" is a host name; write its address, for example 192.0.2.5:53 or [2001:db8::5]:53',
+    ),
+    (
+        port,
+        "localhost:80",
+        '"localhost:80" is a host name; write its address, for example 192.0.2.5:80 or [2001:db8::5]:80',
+    ),
+    (port, "8080", '"8080" is only a port; write 192.0.2.5:8080, or 0.0.0.0:8080 for every address'),
+    (port, ":8080", '":8080" is only a port; write 192.0.2.5:8080, or 0.0.0.0:8080 for every address'),
+    (port, "*:80", '"*:80" uses * for every address; write 0.0.0.0:80, or [::]:80 for IPv6'),
+    (port, "*", '"*" uses * for every address; write 0.0.0.0:53, or [::]:53 for IPv6'),
+    (port, "", '"" is not an address; for example 192.0.2.5:53 or [2001:db8::5]:53'),
+    (port, "8.8.8.8.8", '"8.8.8.8.8" is not an address; for example 192.0.2.5:53 or [2001:db8::5]:53'),
+    (port, "192.0.2.256:53", '"192.0.2.256" has a part above 255; for example 192.0.2.21'),
+    (port, "9" * 99, f'"{"9" * 57}..." is not an address; for example 192.0.2.5:53 or [2001:db8::5]:53'),
+    (port, "http://192.0.2.5", '"http://192.0.2.5" is a URL; write only the address, for example 192.0.2.5:53'),
+    (port, "[192.0.2.5]:53", '"[192.0.2.5]:53" has brackets, which are only for IPv6; write 192.0.2.5:53'),
+    (fields.parse_whole(1, 9, "bytes"), "1.0", '"1.0" is not a whole number from 1 to 9 (bytes)'),
+    (fields.parse_whole(1, 9), "9" * 5000, f'"{"9" * 57}..." is not a whole number from 1 to 9'),
+    (fields.parse_lease, "10s", '"10s" is 10 s; expected 60 s to 4294967294 s'),
     (
         fields.parse_mailbox,
         "a.b@example.com",
-        '"a.b@example.com" has other signs than letters, digits, _ and - before the @; write hostmaster@example.com',
+        (
+            '"a.b@example.com" has characters other than letters, digits, _ and - before the @; for '
+            "example hostmaster@example.com"
+        ),
     ),
-    (fields.parse_directory, " ", '" " cannot be a directory; write it as /var/lib/ocp-appliance'),
+    (fields.parse_directory, " ", '" " is not a valid directory; for example /var/lib/ocp-appliance'),
     (
         fields.parse_disk,
         "/dev/../etc/passwd",
@@ -106,7 +121,7 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
     (
         fields.parse_kernel_argument,
         "||",
-        '"||" would not pass iPXE as it is: leave out quotes, backslashes, ${ and && || ; #',
+        '"||" cannot be passed through iPXE; remove quotes, backslashes, ${ and && || ; #',
     ),
     (
         fields.parse_mailbox,

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from appliance.config import check
+from appliance.openshift.ignition import MAX_IGNITION_BYTES
+from appliance.web.ignition import read_ignition
 from tests.config_files import CLEAN, bootstrap_ign, check_text, make_data_dir, spelled, told
 
 DIES_AT = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)
@@ -42,8 +44,9 @@ def test_live_certificates_are_no_problem(ignition: Path, tmp_path: Path) -> Non
 def test_certificates_that_die_within_twelve_hours_are_told(ignition: Path, tmp_path: Path) -> None:
     assert told_now(tmp_path, DIES_AT.timestamp() - 3.5 * HOUR) == [
         (
-            "19: warning: hosts[0].role: data/ignition/bootstrap.ign dies in 3 h 30 min, at 2026-11-24 06:30 UTC; "
-            "make new ones in an empty directory with `openshift-install create ignition-configs`"
+            "19: warning: hosts[0].role: data/ignition/bootstrap.ign expires in 3 h 30 min, at 2026-11-24 06:30 UTC; "
+            "create new files in an empty directory with `openshift-install create ignition-configs`, "
+            "and copy all of them to ignition/ in the data directory"
         )
     ]
 
@@ -51,8 +54,10 @@ def test_certificates_that_die_within_twelve_hours_are_told(ignition: Path, tmp_
 def test_dead_certificates_are_told(ignition: Path, tmp_path: Path) -> None:
     assert told_now(tmp_path, DIES_AT.timestamp()) == [
         (
-            "19: warning: hosts[0].role: data/ignition/bootstrap.ign died at 2026-11-24 06:30 UTC, and is not served; "
-            "make new ones in an empty directory with `openshift-install create ignition-configs`"
+            "19: warning: hosts[0].role: data/ignition/bootstrap.ign expired "
+            "at 2026-11-24 06:30 UTC and is not served; "
+            "create new files in an empty directory with `openshift-install create ignition-configs`, "
+            "and copy all of them to ignition/ in the data directory"
         )
     ]
 
@@ -61,7 +66,7 @@ def test_dead_certificates_that_are_served_all_the_same_are_told_so(ignition: Pa
     (tmp_path / "cluster.yaml").write_text(f"{CLEAN}serveExpired: true\n")
     checked = check([tmp_path / "cluster.yaml"], tmp_path / "data", DIES_AT.timestamp())
 
-    assert "died at 2026-11-24 06:30 UTC, and is served all the same (serveExpired)" in checked.warnings[0].message
+    assert "expired at 2026-11-24 06:30 UTC and is served anyway (serveExpired)" in checked.warnings[0].message
 
 
 def test_file_of_another_cluster_is_told(ignition: Path, tmp_path: Path) -> None:
@@ -89,11 +94,20 @@ def test_file_that_is_no_json_is_told(ignition: Path, tmp_path: Path) -> None:
 
 
 def test_file_that_is_too_large_is_told(ignition: Path, tmp_path: Path) -> None:
-    (ignition / "worker.ign").write_bytes(bytes(17 << 20))
+    (ignition / "worker.ign").write_bytes(bytes(MAX_IGNITION_BYTES + 1))
 
     assert told_now(tmp_path, 0) == [
-        "35: warning: hosts[4].role: data/ignition/worker.ign is larger than 16 MiB; is it an image?"
+        "35: warning: hosts[4].role: data/ignition/worker.ign is larger than 64 MiB; is it an image?"
     ]
+
+
+def test_largest_file_that_is_served_is_no_problem(ignition: Path, tmp_path: Path) -> None:
+    """validate and serve have one bound."""
+    text = b'{"ignition": {"version": "3.2.0"}}'
+    (ignition / "worker.ign").write_bytes(text + b" " * (MAX_IGNITION_BYTES - len(text)))
+
+    assert told_now(tmp_path, 0) == []
+    assert read_ignition(ignition / "worker.ign", "prod.example.com").file is not None
 
 
 def test_missing_file_is_told_once_for_its_role(ignition: Path, tmp_path: Path) -> None:
@@ -101,8 +115,8 @@ def test_missing_file_is_told_once_for_its_role(ignition: Path, tmp_path: Path) 
 
     assert told_now(tmp_path, 0) == [
         (
-            "23: warning: hosts[1].role: data/ignition/master.ign is not there; "
-            "`openshift-install create ignition-configs` makes it: put it there"
+            "23: warning: hosts[1].role: data/ignition/master.ign not found; "
+            "create it with `openshift-install create ignition-configs`, and copy it to this path"
         )
     ]
 

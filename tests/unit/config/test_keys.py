@@ -16,65 +16,62 @@ MAC = "macAddress: 52:54:00:00:00:32"
 FLAWS = [
     (
         edited(("    address: 192.0.2.31\n", "    address: 192.0.2.31\n    instal:\n")),
-        "38: hosts[4].instal: is no key here; did you mean install?",
+        "38: hosts[4].instal: unknown key; did you mean install?",
     ),
     (
         f"{CLEAN}serveExpird:\n",
-        "40: serveExpird: is no key here; did you mean serveExpired?",
+        "40: serveExpird: unknown key; did you mean serveExpired?",
     ),
     (
         f"{CLEAN}fips:\n",
-        "40: warning: fips: is not read here: it is install-config.yaml's and says nothing to the appliance",
+        "40: warning: fips: not used here; it belongs in install-config.yaml",
     ),
     (
         edited(("networking:\n", "networking:\n  networkType:\n")),
-        (
-            "6: warning: networking.networkType: is not read here: "
-            "it is install-config.yaml's and says nothing to the appliance"
-        ),
+        "6: warning: networking.networkType: not used here; it belongs in install-config.yaml",
     ),
     (
         flow_host("hostname: w2", MAC, "install:never"),
-        '38: hosts[5]."install:never": lacks the blank after its colon; write `install: never`',
+        '38: hosts[5]."install:never": has no space after its colon; write `install: never`',
     ),
     (
         flow_host("hostname:w2", MAC),
-        '38: hosts[5]."hostname:w2": lacks the blank after its colon; write `hostname: w2`',
+        '38: hosts[5]."hostname:w2": has no space after its colon; write `hostname: w2`',
     ),
     (
         flow_host("hostname: w2", MAC.replace(" ", "")),
         (
-            '38: hosts[5]."macAddress:52:54:00:00:00:32": lacks the blank after its colon; '
-            "write `macAddress: 52:54:00:00:00:32`"
+            '38: hosts[5]."macAddress:52:54:00:00:00:32": has no space after its colon; write '
+            "`macAddress: 52:54:00:00:00:32`"
         ),
     ),
     (
         edited(("    macAddress: 52:54:00:00:00:31", "    mac_address: 52:54:00:00:00:31")),
-        "36: hosts[4].mac_address: is no key here; did you mean macAddress?",
+        "36: hosts[4].mac_address: unknown key; did you mean macAddress?",
     ),
     (
         edited(("    macAddress: 52:54:00:00:00:31", "    mac: 52:54:00:00:00:31")),
-        "36: hosts[4].mac: is no key here; write macAddress",
+        "36: hosts[4].mac: unknown key; write macAddress",
     ),
     (
         edited(("apiVIPs:", "api_vips:")),
-        "13: api_vips: is no key here; did you mean apiVIPs?",
+        "13: api_vips: unknown key; did you mean apiVIPs?",
     ),
     (
         edited(("  - hostname: w1\n", "  - host: w1\n")),
-        "34: hosts[4].host: is no key here; write hostname",
+        "34: hosts[4].host: unknown key; write hostname",
     ),
     (
         edited(("metadata:\n  name: prod\n", "metadata:\nname: prod\n")),
-        "3: name: is no key here; it belongs below metadata: indent it by two blanks more",
+        "3: name: unknown key; it belongs to metadata: indent it by two more spaces",
     ),
     (
         f"{CLEAN}menu:\ntimeout: 30\n",
-        "41: timeout: is no key here; it belongs below menu: indent it by two blanks more",
+        "41: timeout: unknown key; it belongs to menu: indent it by two more spaces",
     ),
     (
         edited(("metadata:\n  name: prod\n", "metadata: {name: prod}\nname: prod\n")),
-        "3: name: is no key here; write metadata.name",
+        "3: name: unknown key; write metadata.name",
     ),
 ]
 
@@ -88,8 +85,8 @@ def test_unknown_key_in_an_alias_is_told_at_each_place(tmp_path: Path) -> None:
     text = f"{CLEAN}roles:\n  master: &m {{instal: }}\n  worker: *m\n"
 
     assert told(tmp_path, text) == [
-        "41: roles.master.instal: is no key here; did you mean install?",
-        "41: roles.worker.instal: is no key here; did you mean install?",
+        "41: roles.master.instal: unknown key; did you mean install?",
+        "41: roles.worker.instal: unknown key; did you mean install?",
     ]
 
 

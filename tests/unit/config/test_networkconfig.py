@@ -129,8 +129,8 @@ FLAWS = [
     (
         edited(("ip: 192.0.2.32", "ip: 192.0.2.99"), text=STATIC),
         (
-            "46: hosts[5].networkConfig.interfaces[0].ipv4.address[0].ip: 192.0.2.99 is set up here, "
-            "but the host's address is 192.0.2.32 (line 50); make them one"
+            "46: hosts[5].networkConfig.interfaces[0].ipv4.address[0].ip: 192.0.2.99 is configured here, "
+            "but the host's address is 192.0.2.32 (line 50); use the same address"
         ),
     ),
     (
@@ -143,72 +143,69 @@ FLAWS = [
     (
         VLAN % "storage",
         (
-            '41: hosts[5].networkConfig.interfaces[0].name: "storage" does not tell dracut the VLAN; '
-            "call it eno1.40 or vlan40"
+            '41: hosts[5].networkConfig.interfaces[0].name: "storage" does not contain the VLAN id as '
+            "dracut reads it; use eno1.40 or vlan40"
         ),
     ),
     (
         VLAN % "eno1.41",
         (
-            '41: hosts[5].networkConfig.interfaces[0].name: "eno1.41" does not tell dracut the VLAN; '
-            "call it eno1.40 or vlan40"
+            '41: hosts[5].networkConfig.interfaces[0].name: "eno1.41" does not contain the VLAN id as '
+            "dracut reads it; use eno1.40 or vlan40"
         ),
     ),
     (
         "    networkConfig: {interfaces: [{name: bond0, type: bond}]}\n",
         (
-            "41: hosts[5].networkConfig.interfaces[0].link-aggregation: is missing; "
-            "a bond names its mode and its port list there"
+            "41: hosts[5].networkConfig.interfaces[0].link-aggregation: is missing; a bond needs its "
+            "mode and its ports there"
         ),
     ),
     (
         "    networkConfig: {interfaces: [{name: eno1.4, type: vlan}]}\n",
-        "41: hosts[5].networkConfig.interfaces[0].vlan: is missing; a VLAN names its base-iface and id there",
+        "41: hosts[5].networkConfig.interfaces[0].vlan: is missing; a VLAN needs its base-iface and id there",
     ),
     (
         "    networkConfig: {interfaces: [{name: eno1}, {name: eno1}]}\n",
-        (
-            "41: hosts[5].networkConfig.interfaces[1].name: eno1 is described twice (first on line 41); "
-            "put both into one entry"
-        ),
+        "41: hosts[5].networkConfig.interfaces[1].name: eno1 has two entries (first on line 41); merge them",
     ),
     (
         edited(("192.0.2.1}", "192.0.2.1, next-hop-interface: eno9}"), text=STATIC),
         (
-            '49: hosts[5].networkConfig.routes.config[0].next-hop-interface: "eno9" is no interface of this host; '
-            "write eno1"
+            '49: hosts[5].networkConfig.routes.config[0].next-hop-interface: "eno9" is not an interface '
+            "of this host; expected eno1"
         ),
     ),
     (
         edited(("192.0.2.1}", "192.0.2.1, table-id: 7}"), text=STATIC),
         (
-            "49: hosts[5].networkConfig.routes.config[0].table-id: 7 cannot be set up from the kernel's command line; "
-            "leave it out, or write 254"
+            "49: hosts[5].networkConfig.routes.config[0].table-id: 7 cannot be configured from the "
+            "kernel command line; remove the key, or write 254"
         ),
     ),
     (
         "    networkConfig: {interfaces: [{name: eno1, state: down}]}\n",
-        '41: hosts[5].networkConfig.interfaces[0].state: "down" is not known here; write up',
+        '41: hosts[5].networkConfig.interfaces[0].state: "down" is not valid; expected up',
     ),
     (
         "    networkConfig: {interfaces: [{name: eno1, ipv4: {address: [{ip: 192.0.2.32}]}}]}\n",
         (
-            "41: hosts[5].networkConfig.interfaces[0].ipv4.address[0].prefix-length: is missing; "
-            "write it as `prefix-length: 24`"
+            "41: hosts[5].networkConfig.interfaces[0].ipv4.address[0].prefix-length: is missing; for "
+            "example `prefix-length: 24`"
         ),
     ),
     (
         "    networkConfig: {interfaces: [{name: eno1, lldp: {enabled: true}}]}\n",
         (
-            "41: hosts[5].networkConfig.interfaces[0].lldp: is no key here; known are "
-            "name, type, state, mac-address, mtu, ipv4, ipv6, vlan, link-aggregation"
+            "41: hosts[5].networkConfig.interfaces[0].lldp: unknown key; valid keys here: name, type, "
+            "state, mtu, ipv4, ipv6, vlan, link-aggregation"
         ),
     ),
     (
         "    networkConfig: {interfaces: [{name: b, type: bond, link-aggregation: {mode: 802.3ad, slaves: [eno1]}}]}\n",
         (
-            "41: hosts[5].networkConfig.interfaces[0].link-aggregation.slaves: is no key here; "
-            "write port, as nmstate does now"
+            "41: hosts[5].networkConfig.interfaces[0].link-aggregation.slaves: unknown key; write port, "
+            "its name in current nmstate"
         ),
     ),
 ]

@@ -47,7 +47,7 @@ def test_every_key_has_a_description() -> None:
 
 def test_descriptions_are_each_key_s_own() -> None:
     assert schema_at(("hosts", 0, "networkConfig", "routes", "config", 0, "destination"))["description"] == (
-        "The network that the route leads to; 0.0.0.0/0 is the default route."
+        "The destination network; 0.0.0.0/0 is the default route."
     )
 
 

@@ -1,0 +1,363 @@
+"""A cluster as far as its file can be read: every derived value, and the place that it comes from.
+
+The checks compare these values and speak of their places, and build makes the
+Cluster from them. A value that is missing or unreadable is None here and has
+been reported already, so that it hides no other problem and invents none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from pathlib import Path
+
+from appliance.config import fields
+from appliance.config.addresses import Address, Cidr
+from appliance.config.document import Document, Path_, Placed
+from appliance.config.images import ImageDraft, image_drafts
+from appliance.config.records import owner_name, rdata
+from appliance.config.vocabulary import ClusterFile, DhcpOptions, HostDefaults, HostEntry, MachineNetwork, RouteEntry
+from appliance.config.words import DEFAULT_PORTS
+from appliance.model import Arch, Endpoint, Install, MacAddress, Release, Role
+
+# Stands for the cluster's domain where that cannot be read. No domain is spelled like this.
+UNKNOWN_DOMAIN = "<name>.<baseDomain>"
+
+# The dashboard has no passwords, so by default only this machine can reach it.
+DASHBOARD = Endpoint(IPv4Address("127.0.0.1"), DEFAULT_PORTS["dashboard"])
+
+VIP_OWNERS = {"apiVIPs": "the API's", "apiInternalVIPs": "api-int's", "ingressVIPs": "the ingress's"}
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsDraft:
+    """What DHCP tells hosts: in general, or in one network."""
+
+    path: Path_
+    gateway: Placed[IPv4Address] | None
+    lease_seconds: Placed[int] | None
+    search: list[Placed[str]]
+    route_gateways: list[Placed[IPv4Address]]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDraft:
+    """One entry of networking.machineNetwork."""
+
+    entry: MachineNetwork
+    path: Path_
+    cidr: Placed[Cidr] | None
+    server: Placed[IPv4Address] | None  # the appliance's address there; None for appliance.address
+    options: OptionsDraft
+
+    @property
+    def ranges4(self) -> list[IPv4Network]:
+        """The network's range when it is readable and IPv4; otherwise nothing."""
+        return [self.cidr.value] if self.cidr and isinstance(self.cidr.value, IPv4Network) else []
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultsDraft:
+    """What a role or a host itself may set."""
+
+    path: Path_
+    kernel_arguments: list[Placed[str]]
+    loader: Placed[str] | None
+    install: Placed[Install] | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostDraft:
+    """One entry of hosts."""
+
+    entry: HostEntry
+    path: Path_
+    label: str  # what messages call it: its name, or hosts[2]
+    name: Placed[str] | None  # fully qualified
+    role: Placed[Role] | None
+    macs: list[Placed[MacAddress]]
+    address: Placed[IPv4Address] | None
+    address6: Placed[IPv6Address] | None
+    arch: Arch
+    kernel_arguments: list[Placed[str]]  # its own, or else its role's
+    own: DefaultsDraft
+    of_role: HostDefaults  # what its role sets; a host's own values come first
+
+
+@dataclass(frozen=True, slots=True)
+class NameServerDraft:
+    """One entry of dns.nameServers with a readable name."""
+
+    path: Path_
+    name: Placed[str]  # fully qualified
+    address: IPv4Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDraft:
+    """One entry of dns.records with a readable name and type."""
+
+    name: Placed[str]
+    owner: str  # the full name
+    kind: str
+    ttl: int | None  # seconds
+    value: Placed[str] | None
+    data: str | None  # what a zone file has; None where the value cannot be read
+    fault: str | None  # why *value* is not data of this type
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One cluster as far as *document* says, of which *file* holds the values."""
+
+    document: Document
+    file: ClusterFile
+    data_dir: Path | None = None  # None where it depends on a name that cannot be read
+
+    @cached_property
+    def name(self) -> Placed[str] | None:
+        """metadata.name."""
+        return self.document.at(self.file.metadata.name, "metadata", "name")
+
+    @cached_property
+    def base_domain(self) -> str:
+        """baseDomain; UNKNOWN_DOMAIN when it cannot be read."""
+        return self.file.base_domain or UNKNOWN_DOMAIN
+
+    @cached_property
+    def domain(self) -> str:
+        """The cluster's domain; UNKNOWN_DOMAIN when it cannot be read."""
+        return f"{self.name.value}.{self.file.base_domain}" if self.name and self.file.base_domain else UNKNOWN_DOMAIN
+
+    @property
+    def is_domain_known(self) -> bool:
+        """Whether full names are known."""
+        return self.domain != UNKNOWN_DOMAIN
+
+    @cached_property
+    def zone(self) -> str:
+        """The apex of the zone that is served."""
+        return self.file.dns.zone or self.domain
+
+    @property
+    def release(self) -> Release | None:
+        """The release."""
+        return self.file.release
+
+    @cached_property
+    def spelled_release(self) -> Placed[str] | None:
+        """The release as it is spelled, which the names of its images contain."""
+        text = self.document.value_at(("release",))
+        return self.document.at(text.strip(), "release") if isinstance(text, str) and self.release else None
+
+    @cached_property
+    def networks(self) -> list[NetworkDraft]:
+        """The machine networks."""
+        return [self._network(entry, index) for index, entry in enumerate(self.file.networking.machine_network)]
+
+    @cached_property
+    def cidrs(self) -> list[Placed[Cidr]]:
+        """The ranges of the machine networks."""
+        return [network.cidr for network in self.networks if network.cidr]
+
+    @cached_property
+    def ranges4(self) -> list[IPv4Network]:
+        """The IPv4 ranges among them; none when one cannot be read, because then nothing is known to be outside."""
+        if len(self.cidrs) < len(self.networks):
+            return []
+        return [cidr for network in self.networks for cidr in network.ranges4]
+
+    @cached_property
+    def dhcp(self) -> OptionsDraft:
+        """What DHCP tells the hosts of every network."""
+        return self._options(self.file.dhcp, ("dhcp",))
+
+    @cached_property
+    def options(self) -> list[OptionsDraft]:
+        """What DHCP tells hosts, in each place where the file may say so."""
+        return [*(network.options for network in self.networks), self.dhcp]
+
+    @cached_property
+    def appliance(self) -> Placed[IPv4Address] | None:
+        """The appliance's address."""
+        address = self.file.appliance.address
+        return self.document.at(address, "appliance", "address", owner="the appliance's own address")
+
+    @cached_property
+    def appliance_name(self) -> Placed[str]:
+        """The appliance's full name."""
+        path = ("appliance", "hostname") if self.document.has("appliance", "hostname") else ("appliance",)
+        return Placed(self.full_name(self.file.appliance.hostname), path, self.document, "the appliance's name")
+
+    @cached_property
+    def appliance_addresses(self) -> list[Placed[IPv4Address]]:
+        """Each of the appliance's addresses, of which several networks may have the same."""
+        servers = [network.server for network in self.networks]
+        return [address for address in (self.appliance, *servers) if address]
+
+    @cached_property
+    def gateways(self) -> list[Placed[IPv4Address]]:
+        """Every default gateway."""
+        return [options.gateway for options in self.options if options.gateway]
+
+    @cached_property
+    def vips(self) -> dict[str, list[Placed[Address]]]:
+        """The load balancer's addresses that the file gives, by key."""
+        said = (self.file.api_vips, self.file.api_internal_vips, self.file.ingress_vips)
+        return {
+            key: self.document.all_at(addresses, key, owner=f"{whose} address ({key})")
+            for (key, whose), addresses in zip(VIP_OWNERS.items(), said, strict=True)
+        }
+
+    @cached_property
+    def hosts(self) -> list[HostDraft]:
+        """The entries of hosts."""
+        return [self._host(entry, index) for index, entry in enumerate(self.file.hosts)]
+
+    @cached_property
+    def single_node(self) -> HostDraft | None:
+        """The node that is the whole cluster by itself, not counting the bootstrap machine; None in other clusters."""
+        nodes = [host for host in self.hosts if not (host.role and host.role.value is Role.BOOTSTRAP)]
+        return nodes[0] if len(nodes) == 1 else None
+
+    @cached_property
+    def may_be_single_node(self) -> bool:
+        """Whether one node is the cluster, or could be if one role that cannot be read were bootstrap."""
+        roles = [host.role.value if host.role else None for host in self.hosts]
+        # A cluster has one bootstrap machine, so a second one is no explanation.
+        may_lack_bootstrap = None in roles and Role.BOOTSTRAP not in roles
+        nodes = sum(1 for role in roles if role is not Role.BOOTSTRAP)
+        return nodes == 1 or (nodes == 2 and may_lack_bootstrap)
+
+    @cached_property
+    def roles(self) -> list[DefaultsDraft]:
+        """What the roles set."""
+        entries = ((role, getattr(self.file.roles, role.value)) for role in Role)
+        return [self._defaults(entry, ("roles", role.value)) for role, entry in entries if entry]
+
+    @cached_property
+    def arches(self) -> dict[Arch, Path_]:
+        """The architectures in use, each with the place of the first host that has it."""
+        found: dict[Arch, Path_] = {}
+        for host in self.hosts:
+            found.setdefault(host.arch, host.path)
+        return found
+
+    @cached_property
+    def images(self) -> dict[Arch, list[ImageDraft]]:
+        """The files that each architecture in use boots; empty while the release is unknown."""
+        if self.release is None or self.spelled_release is None:
+            return {}
+        section, spelled = self.file.images, self.spelled_release
+        return {arch: list(image_drafts(section, self.document, arch, self.release, spelled)) for arch in self.arches}
+
+    @cached_property
+    def name_servers(self) -> list[NameServerDraft]:
+        """The entries of dns.nameServers that have a name."""
+        found = []
+        for index, entry in enumerate(self.file.dns.name_servers or ()):
+            path = ("dns", "nameServers", index)
+            if entry.name is not None:
+                name = Placed(fields.full_name(entry.name, self.zone), (*path, "name"), self.document)
+                found.append(NameServerDraft(path, name, entry.address))
+        return found
+
+    @cached_property
+    def records(self) -> list[RecordDraft]:
+        """The entries of dns.records that have a name and a type."""
+        found = []
+        for index, entry in enumerate(self.file.dns.records):
+            path = ("dns", "records", index)
+            name = self.document.at(entry.name, *path, "name")
+            if name is None or entry.type is None:
+                continue
+            value, data, fault = self.document.at(entry.value, *path, "value"), None, None
+            try:
+                data = rdata(entry.type, value.value, self.zone) if value else None
+            except ValueError as error:
+                fault = str(error)
+            owner = owner_name(name.value, self.zone)
+            found.append(RecordDraft(name, owner, entry.type, entry.ttl, value, data, fault))
+        return found
+
+    def endpoints(self, key: str) -> list[Placed[Endpoint]]:
+        """Return where the service `listen.<key>` listens: as the file says, or by default."""
+        said: dict[str, Sequence[Endpoint] | None] = {
+            "dns": self.file.listen.dns,
+            "tftp": self.file.listen.tftp,
+            "http": self.file.listen.http,
+            "dashboard": self.file.listen.dashboard,
+        }
+        if self.document.has("listen", key):
+            return self.document.all_at(said[key], "listen", key, owner=f"listen.{key}")
+        owner = f"listen.{key} by default"
+        if key == "dashboard":
+            return [Placed(DASHBOARD, ("listen",), self.document, owner)]
+        first = {address.value: address for address in reversed(self.appliance_addresses)}
+        own = dict.fromkeys(address.value for address in self.appliance_addresses)
+        return [
+            Placed(Endpoint(address, DEFAULT_PORTS[key]), first[address].path, self.document, owner) for address in own
+        ]
+
+    def full_name(self, name: str) -> str:
+        """Return *name* in the cluster's domain, or as it is when it has dots."""
+        return fields.full_name(name, self.domain)
+
+    def _network(self, entry: MachineNetwork, index: int) -> NetworkDraft:
+        path: Path_ = ("networking", "machineNetwork", index)
+        owner = "the appliance's address there"
+        return NetworkDraft(
+            entry=entry,
+            path=path,
+            cidr=self.document.at(entry.cidr, *path, "cidr"),
+            server=self.document.at(entry.server_address, *path, "serverAddress", owner=owner),
+            options=self._options(entry, path),
+        )
+
+    def _options(self, section: DhcpOptions, path: Path_) -> OptionsDraft:
+        at = self.document.at
+        routes: Sequence[RouteEntry] = section.routes or ()
+        gateways = [at(route.gateway, *path, "routes", index, "gateway") for index, route in enumerate(routes)]
+        return OptionsDraft(
+            path=path,
+            gateway=at(section.gateway, *path, "gateway", owner="the gateway"),
+            lease_seconds=at(section.lease_time, *path, "leaseTime"),
+            search=self.document.all_at(section.search, *path, "search"),
+            route_gateways=[gateway for gateway in gateways if gateway],
+        )
+
+    def _defaults(self, entry: HostDefaults, path: Path_) -> DefaultsDraft:
+        return DefaultsDraft(
+            path=path,
+            kernel_arguments=self.document.all_at(entry.kernel_arguments, *path, "kernelArguments"),
+            loader=self.document.at(entry.loader, *path, "loader"),
+            install=self.document.at(entry.install, *path, "install"),
+        )
+
+    def _host(self, entry: HostEntry, index: int) -> HostDraft:
+        at, path = self.document.at, ("hosts", index)
+        label = entry.hostname or f"hosts[{index}]"
+        of_role: HostDefaults | None = getattr(self.file.roles, entry.role.value) if entry.role else None
+        of_role = of_role or HostDefaults()
+        own = self._defaults(entry, path)
+        kernel_arguments = own.kernel_arguments
+        if entry.kernel_arguments is None and entry.role:
+            kernel_arguments = self._defaults(of_role, ("roles", entry.role.value)).kernel_arguments
+        macs = self.document.all_at(entry.mac_address, *path, "macAddress", owner=label)
+        for number, interface in enumerate(entry.interfaces):
+            mac = at(interface.mac_address, *path, "interfaces", number, "macAddress", owner=label)
+            macs += [mac] if mac else []
+        return HostDraft(
+            entry=entry,
+            path=path,
+            label=label,
+            name=at(self.full_name(entry.hostname), *path, "hostname", owner=label) if entry.hostname else None,
+            role=at(entry.role, *path, "role", owner=label),
+            macs=macs,
+            address=at(entry.address, *path, "address", owner=label),
+            address6=at(entry.address_ipv6, *path, "addressIPv6", owner=label),
+            arch=entry.arch or of_role.arch or Arch.X86_64,
+            kernel_arguments=kernel_arguments,
+            own=own,
+            of_role=of_role,
+        )

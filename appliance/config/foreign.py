@@ -1,0 +1,80 @@
+"""Keys that files of install-config.yaml and agent-config.yaml bring along, and that the appliance does not use.
+
+They are accepted, so that a section can be pasted as it is. A key that the
+user should know about is answered with a warning; the others are passed over in silence.
+"""
+
+from collections.abc import Iterator
+
+from appliance.config.document import Block, Document, Items, Path_, Value
+
+_INSTALL_CONFIG = "not used here; it belongs in install-config.yaml"
+_VIPS = "not used here; write {key} at the top level of this file"
+
+# Path → the warning, or None for none. `[]` stands for every entry of a list and `*` for any one key. What is
+# below a key of this table is foreign as well; a longer path has its own warning.
+FOREIGN: dict[str, str | None] = {
+    "pullSecret": "not used here; it belongs in install-config.yaml only. Remove this secret from the file",
+    "sshKey": "not used here; it belongs in install-config.yaml, which puts it into the Ignition files",
+    **dict.fromkeys(
+        ("compute", "controlPlane", "fips", "publish", "proxy", "additionalTrustBundle", "additionalTrustBundlePolicy",
+         "imageContentSources", "imageDigestSources", "capabilities", "cpuPartitioningMode", "bootstrapInPlace",
+         "featureSet", "credentialsMode", "networking.networkType"),
+        _INSTALL_CONFIG,
+    ),
+    "kind": "not used here; it belongs in agent-config.yaml",
+    "rendezvousIP": "not used here; the host with the role bootstrap does this work",
+    # `platform: {none: {}}` is in every install-config.yaml for bare metal without the installer's own load balancer.
+    "platform": None,
+    "platform.*.apiVIPs": _VIPS.format(key="apiVIPs"),
+    "platform.*.apiVIP": _VIPS.format(key="apiVIPs"),
+    "platform.*.ingressVIPs": _VIPS.format(key="ingressVIPs"),
+    "platform.*.ingressVIP": _VIPS.format(key="ingressVIPs"),
+    "platform.*.hosts": "not used here; write the machines as hosts at the top level of this file",
+    # The installer writes it as null.
+    "metadata.creationTimestamp": None,
+    "networking.clusterNetwork[].hostPrefix": None,
+    "hosts[].interfaces[].name": None,
+    # Interfaces keep the kernel's names, so their MAC addresses decide nothing.
+    "hosts[].networkConfig.interfaces[].mac-address": None,
+    # The kernel command line has no argument for these two.
+    "hosts[].networkConfig.routes.config[].metric": None,
+    "hosts[].networkConfig.dns-resolver.config.search": None,
+}  # fmt: skip
+
+# The same, as steps: "a[].b" is ("a", "[]", "b").
+_STEPS = {tuple(path.replace("[]", ".[]").split(".")): warning for path, warning in FOREIGN.items()}
+
+
+def foreign_places(document: Document) -> Iterator[tuple[Path_, str | None]]:
+    """Yield the places of foreign keys in *document*, each with its warning or None."""
+    for steps, warning in _STEPS.items():
+        for path in _matches(document.root, steps):
+            yield path, warning
+
+
+def is_foreign(path: Path_) -> bool:
+    """Whether the key at *path* is in the table of foreign keys."""
+    return tuple("[]" if isinstance(part, int) else part for part in path) in _STEPS
+
+
+def silent_keys() -> Iterator[tuple[str, ...]]:
+    """Yield the steps to each key that is passed over in silence."""
+    yield from (steps for steps, warning in _STEPS.items() if warning is None)
+
+
+def _matches(here: Value, steps: tuple[str, ...]) -> Iterator[Path_]:
+    """Yield the paths below *here* that *steps* lead to, also to keys without a value."""
+    step, rest = steps[0], steps[1:]
+    parts: list[str | int] = []
+    if isinstance(here, Items) and step == "[]":
+        parts += range(len(here))
+    elif isinstance(here, Block):
+        parts += [key for key in here.lines if step in {key, "*"}]
+    for part in parts:
+        if not rest:
+            yield (part,)
+        elif isinstance(here, Items) and isinstance(part, int):
+            yield from ((part, *path) for path in _matches(here[part], rest))
+        elif isinstance(here, Block) and isinstance(part, str):
+            yield from ((part, *path) for path in _matches(here.get(part), rest))
