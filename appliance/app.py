@@ -17,11 +17,12 @@ from appliance.dashboard.server import DashboardServer
 from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
-from appliance.events import Bus, Listener, Reloaded, ReloadRefused
+from appliance.events import Bus, Reloaded, ReloadRefused, Subscriber
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
 from appliance.recorder import Recorder
 from appliance.registry import Registry
+from appliance.state.fallback import FallbackStore
 from appliance.state.journal import Journal
 from appliance.tables import Live, Tables, compile_tables
 from appliance.tftp.server import TftpServer
@@ -40,8 +41,8 @@ COLLECT_OBJECTS = 10_000
 class App:
     """One appliance, from its files to its last datagram."""
 
-    def __init__(self, files: Sequence[Path], data_dir: Path | None, log_event: Listener) -> None:
-        """*data_dir* goes before that of the files; *log_event* writes what happens."""
+    def __init__(self, files: Sequence[Path], data_dir: Path | None, log_event: Subscriber) -> None:
+        """*data_dir* overrides that of the files; *log_event* writes events to the log."""
         self._files = tuple(files)
         self._data_dir = data_dir
         self._log_event = log_event
@@ -64,18 +65,19 @@ class App:
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
         clusters = await asyncio.to_thread(self._load)
-        journal = Journal(state_dir_of(clusters, self._data_dir))
+        state_dir = state_dir_of(clusters, self._data_dir)
+        journal = Journal(FallbackStore(state_dir))
         try:
-            await self._serve(clusters, journal)
+            await self._serve(clusters, state_dir, journal)
         except BaseExceptionGroup as group:
             # What came first is the reason; the task group has ended everything else.
             raise group.exceptions[0] from None
         finally:
             journal.close()
 
-    async def _serve(self, clusters: tuple[Cluster, ...], journal: Journal) -> None:
+    async def _serve(self, clusters: tuple[Cluster, ...], state_dir: Path, journal: Journal) -> None:
         tables = await asyncio.to_thread(compile_tables, clusters, journal.serials(clusters))
-        parts = self._parts(tables, journal)
+        parts = self._parts(tables, state_dir, journal)
         # What has been built so far lives as long as the process: keep the collector from walking it.
         gc.collect()
         gc.freeze()
@@ -96,11 +98,12 @@ class App:
                 task.cancel()
         logger.info("serve.stopped")
 
-    def _parts(self, tables: Tables, journal: Journal) -> "_Parts":
+    def _parts(self, tables: Tables, state_dir: Path, journal: Journal) -> "_Parts":
         """Build everything and tie it together, all sockets bound; raises ListenError."""
         bus = Bus()
         registry = Registry(journal, tables.clusters, bus.publish)
-        bus.listeners += [registry.listen, self._log_event]
+        bus.first = registry.listen
+        bus.subscribers.append(self._log_event)
         live = Live(tables, registry.installations)
         listen = union_of_listens(tables.clusters)
         dns = DnsServer(live, listen, bus.publish)
@@ -116,11 +119,11 @@ class App:
         metrics = Metrics(registry, bus, counts, time.time)
         recorder = Recorder(registry, str(tables.clusters[0].address))
         dhcp.tap = tftp.tap = recorder.tap
-        bus.listeners += [metrics.listen, recorder.listen]
-        dashboard = DashboardServer(listen, registry, metrics)
-        control = ControlServer(journal.path.parent, registry, self._reload_wanted.set)
+        bus.subscribers += [metrics.listen, recorder.listen]
+        dashboard = DashboardServer(listen, registry, bus, metrics)
+        control = ControlServer(state_dir, registry, bus, registry.order, self._reload_wanted.set)
         control.capture = recorder.capture
-        return _Parts(live, listen, bus, registry, recorder, dns, dhcp, tftp, web, dashboard, control)
+        return _Parts(live, listen, state_dir, bus, registry, recorder, dns, dhcp, tftp, web, dashboard, control)
 
     def _stop(self) -> None:
         if self._stopping.is_set():
@@ -155,7 +158,7 @@ class App:
             self._reload_wanted.clear()
             systemd.notify_reloading()
             try:
-                tables = await asyncio.to_thread(self._load_again, parts.listen, live.tables, journal)
+                tables = await asyncio.to_thread(self._load_again, parts, journal)
             except ApplianceError as error:
                 for problem in error.problems if isinstance(error, ConfigError) else ():
                     logger.log(logging.WARNING if problem.is_warning else logging.ERROR, "%s", _spelled(problem))
@@ -172,13 +175,14 @@ class App:
             hosts = sum(len(cluster.hosts) for cluster in live.tables.clusters)
             systemd.notify("READY=1", f"STATUS=serving {hosts} hosts, version {live.tables.version}")
 
-    def _load_again(self, listen: Listen, before: Tables, journal: Journal) -> Tables:
+    def _load_again(self, parts: "_Parts", journal: Journal) -> Tables:
         clusters = self._load()
-        if union_of_listens(clusters) != listen:
+        if union_of_listens(clusters) != parts.listen:
             raise ListenError("listen changed; restart to move a socket")
-        if state_dir_of(clusters, self._data_dir) != journal.path.parent:
+        if state_dir_of(clusters, self._data_dir) != parts.state_dir:
             raise ListenError("dataDir changed; restart to move the state")
         tables = compile_tables(clusters, journal.serials(clusters))
+        before = parts.live.tables
         if (before.dhcp.mode is DhcpMode.OFF) != (tables.dhcp.mode is DhcpMode.OFF):
             raise ListenError("dhcp.mode went to or from off; restart to open or close the sockets of DHCP")
         return tables
@@ -190,6 +194,7 @@ class _Parts:
 
     live: Live
     listen: Listen
+    state_dir: Path
     bus: Bus
     registry: Registry
     recorder: Recorder

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from appliance import __version__
 from appliance.events import Bus, Reloaded, ReloadRefused, StageReached, Stamped
 from appliance.install.lifecycle import Stage
-from appliance.registry import Registry
+from appliance.registry_view import RegistryView
 
 Counts = Mapping[tuple[str, ...], int]
 
@@ -90,7 +90,7 @@ class Metrics(Collector):
     """The appliance's metrics; `listen` belongs on the bus, `counts` are the servers' by their part's name."""
 
     def __init__(
-        self, registry: Registry, bus: Bus, counts: Mapping[str, Callable[[], Counts]], now: Callable[[], float]
+        self, registry: RegistryView, bus: Bus, counts: Mapping[str, Callable[[], Counts]], now: Callable[[], float]
     ) -> None:
         """*counts* has dns, dhcp, tftp and web; *now* is the time in seconds UTC."""
         self._registry = registry

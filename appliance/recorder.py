@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from appliance.events import Stamped, WebFinished, WebRefused
-from appliance.registry import Registry
+from appliance.registry_view import RegistryView
 
 Address = tuple[str, int]
 
@@ -73,7 +73,7 @@ class _Tape:
 class Recorder:
     """Keeps the packets of every host's last boot. `tap` belongs on the DHCP and TFTP servers, `listen` on the bus."""
 
-    def __init__(self, registry: Registry, server: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, registry: RegistryView, server: str, now: Callable[[], float] = time.time) -> None:
         """*server* is the appliance's own address, for packets that name none; *now* is seconds UTC."""
         self._registry = registry
         self._server = server

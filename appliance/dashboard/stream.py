@@ -11,9 +11,9 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from appliance.events import Reloaded, Stamped, WebRefused
+from appliance.events import Bus, Reloaded, Stamped, WebRefused
 from appliance.model import MacAddress
-from appliance.registry import Registry
+from appliance.registry_view import RegistryView
 from appliance.status import view
 from appliance.status.oui import vendor_of
 from appliance.status.stanza import stanza
@@ -42,7 +42,7 @@ class _Reader:
 class Stream:
     """The browsers that listen, and what each has yet to hear."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: RegistryView, bus: Bus) -> None:
         self._registry = registry
         self._readers: set[_Reader] = set()
         self._rows: dict[str, str] = {}  # host → its row, as JSON
@@ -50,7 +50,7 @@ class Stream:
         self._conditions_at = 0.0  # loop clock
         self._sent_before = (time.monotonic(), self._sent_bytes())
         self._bytes_a_second = 0.0
-        registry.followers.append(self._follow)
+        bus.subscribers.append(self._follow)
 
     def __len__(self) -> int:
         return len(self._readers)
@@ -90,7 +90,7 @@ class Stream:
         finally:
             self._readers.discard(reader)
 
-    def _follow(self, stamped: Stamped, _number: int) -> None:
+    def _follow(self, stamped: Stamped) -> None:
         event = stamped.event
         self._rows.pop(event.host, None)
         for reader in self._readers:
@@ -149,7 +149,7 @@ class Stream:
 
     def _sent_bytes(self) -> int:
         under_way = sum(one.sent for one in self._registry.activity.values() if one.is_under_way)
-        return self._registry.bytes.total() + under_way
+        return sum(self._registry.bytes.values()) + under_way
 
     def _rate(self) -> float:
         """Return the bytes a second that left lately."""

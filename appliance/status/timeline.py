@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.model import Host, Install
-from appliance.state.journal import Row
+from appliance.state.events import Row
 from appliance.status.shapes import Step
 from appliance.web.machineconfig import LONGEST_WAIT_SECONDS
 

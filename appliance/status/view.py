@@ -3,19 +3,21 @@
 Times are seconds since the epoch, UTC; sizes are bytes.
 """
 
+import json
 import time
 from pathlib import Path
 
 from appliance import __version__
 from appliance.events import WebRefused
-from appliance.install.activity import Activity
 from appliance.install.lifecycle import Condition
 from appliance.model import Cluster, Host
-from appliance.registry import Registry
+from appliance.registry_view import ActivityView, RegistryView
+from appliance.state.events import Row
 from appliance.status.shapes import (
     CertificateRow,
     ClusterRow,
     ConditionRow,
+    EventRow,
     Explanation,
     HostRow,
     Progress,
@@ -30,7 +32,7 @@ SHOWN_REFUSALS = 20
 EXPLAINED_EVENTS = 2000
 
 
-def status(registry: Registry, now: float | None = None) -> Status:
+def status(registry: RegistryView, now: float | None = None) -> Status:
     """Return the whole picture: clusters, hosts, certificates, refusals, unknown machines, and what is wrong."""
     now = time.time() if now is None else now
     rows = [_row(registry, cluster, host, now) for cluster in registry.clusters for host in cluster.hosts]
@@ -46,22 +48,22 @@ def status(registry: Registry, now: float | None = None) -> Status:
     }
 
 
-def refusals(registry: Registry) -> list[RefusalRow]:
+def refusals(registry: RegistryView) -> list[RefusalRow]:
     """Return the latest requests that got an error, oldest first."""
     return [_refusal(at, event) for at, event in list(registry.refusals)[-SHOWN_REFUSALS:]]
 
 
-def notices(registry: Registry) -> list[str]:
+def notices(registry: RegistryView) -> list[str]:
     """Return what is wrong with the appliance itself."""
     return [notice for notice in (registry.journal.trouble, registry.journal.notice) if notice]
 
 
-def row(registry: Registry, host: Host, now: float | None = None) -> HostRow:
+def row(registry: RegistryView, host: Host, now: float | None = None) -> HostRow:
     """Return one host: who it is, how far it is, and what keeps it."""
     return _row(registry, registry.cluster_of[host.name], host, time.time() if now is None else now)
 
 
-def _row(registry: Registry, cluster: Cluster, host: Host, now: float) -> HostRow:
+def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> HostRow:
     one = registry.installations[host.name]
     activity = registry.activity.get(host.name)
     return {
@@ -91,7 +93,7 @@ def _condition(found: Condition | None) -> ConditionRow | None:
     return None if found is None else {"name": found.name, "hint": found.hint, "since": found.since}
 
 
-def certificates(registry: Registry, now: float) -> list[CertificateRow]:
+def certificates(registry: RegistryView, now: float) -> list[CertificateRow]:
     """Return each Ignition file with the time that its certificates have left."""
     return [
         {
@@ -106,7 +108,7 @@ def certificates(registry: Registry, now: float) -> list[CertificateRow]:
     ]
 
 
-def strangers(registry: Registry) -> list[StrangerRow]:
+def strangers(registry: RegistryView) -> list[StrangerRow]:
     """Return the unknown machines, the one seen last first."""
     return [
         {
@@ -124,7 +126,7 @@ def strangers(registry: Registry) -> list[StrangerRow]:
     ]
 
 
-def explanation(registry: Registry, host: Host, now: float | None = None, *, is_whole: bool = False) -> Explanation:
+def explanation(registry: RegistryView, host: Host, now: float | None = None, *, is_whole: bool = False) -> Explanation:
     """Return a host's last boot, or all of its installation, step by step, and what is missing now."""
     now = time.time() if now is None else now
     one = registry.installations[host.name]
@@ -146,6 +148,20 @@ def explanation(registry: Registry, host: Host, now: float | None = None, *, is_
             }
             for record in records
         ],
+    }
+
+
+def event_row(event: Row) -> EventRow:
+    """Return a kept event."""
+    return {
+        "id": event.id,
+        "at": event.at,
+        "host": event.host,
+        "number": event.number,
+        "kind": event.kind,
+        "facts": json.loads(event.facts),
+        "times": event.times,
+        "last_at": event.last_at,
     }
 
 
@@ -172,7 +188,7 @@ def _refusal(at: float, event: WebRefused) -> RefusalRow:
     }
 
 
-def _progress(activity: Activity | None) -> Progress | None:
+def _progress(activity: ActivityView | None) -> Progress | None:
     if activity is None or not activity.is_under_way:
         return None
     return {
