@@ -1,6 +1,6 @@
-"""Every host's installation as it is now: the one place that changes them, and the clock that settles them.
+"""Every host's current installation: the only place that changes them, and the clock that settles them.
 
-It is told of each event first (`listen`), advances the host's installation, and
+It hears each event first (`listen`), advances the host's installation, and
 returns when the store has the change, so that no reply depends on what a crash
 would lose; only the count of what a host repeated may be a second old. With a
 store that is written later than `listen` returns, a server awaits `written`

@@ -42,7 +42,7 @@ class StrangersView(Protocol):
 
     def __len__(self) -> int: ...
     def latest(self) -> list[Stranger]:
-        """Return the machines, the one seen last first."""
+        """Return the machines, most recently seen first."""
 
 
 class CertificatesView(Protocol):

@@ -76,7 +76,7 @@ class FallbackStore:
             return self._store.events(host, number, limit)
 
     def strangers(self) -> list[dict[str, object]]:
-        """Return the facts of the unknown machines, the one seen longest ago first."""
+        """Return the facts of the unknown machines, least recently seen first."""
         with self._lock:
             return self._store.strangers()
 

@@ -219,7 +219,7 @@ class SqliteStore:
     # All else
 
     def strangers(self) -> list[dict[str, object]]:
-        """Return the facts of the unknown machines, the one seen longest ago first."""
+        """Return the facts of the unknown machines, least recently seen first."""
         with self._lock, _refusals():
             rows = self._db.execute("SELECT facts FROM strangers ORDER BY last_at").fetchall()
         return [json.loads(facts) for (facts,) in rows]

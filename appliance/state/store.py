@@ -107,7 +107,7 @@ class Store(Protocol):
         """Return the last *limit* events, oldest first; only those of *host* and its installation *number* if given."""
 
     def strangers(self) -> list[dict[str, object]]:
-        """Return the facts of the unknown machines, the one seen longest ago first."""
+        """Return the facts of the unknown machines, least recently seen first."""
 
     def save_strangers(self, strangers: Iterable[tuple[str, float, Facts]]) -> None:
         """Replace the unknown machines; each is its MAC address, when it was last seen (seconds UTC), and its facts."""
