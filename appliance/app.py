@@ -1,4 +1,4 @@
-"""The only place that wires: load, compile, bind everything, serve, reload, stop."""
+"""The only place that wires the parts: load, compile, bind every socket, serve, reload, stop."""
 
 import asyncio
 import gc
@@ -17,11 +17,12 @@ from appliance.dashboard.server import DashboardServer
 from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
-from appliance.events import Bus, Listener, Reloaded, ReloadRefused
+from appliance.events import Bus, Reloaded, ReloadRefused, Subscriber
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
 from appliance.recorder import Recorder
 from appliance.registry import Registry
+from appliance.state.fallback import FallbackStore
 from appliance.state.journal import Journal
 from appliance.tables import Tables, compile_tables
 from appliance.tftp.server import TftpServer
@@ -31,9 +32,11 @@ logger = logging.getLogger(__name__)
 
 # Long enough for a rootfs of 1 GiB to seven hosts on a 1 Gbit/s link; systemd's own limit is set above it.
 DRAIN_SECONDS = 75.0
+# A thread that computes, such as one that compiles tables or writes metrics, holds the interpreter for this long each
+# time the loop wants to run: the loop waits 0.7 ms instead of 5.2 ms, for a tenth more of the thread's time.
 SWITCH_SECONDS = 0.0005
-# New objects between two looks of the collector. With Python's 700 it took 4 % of a server full of DHCP, and found
-# nothing: what a datagram leaves behind goes by itself.
+# New objects between two runs of the garbage collector. With Python's 700 it took 4 % of the time of a server busy with
+# DHCP, and found nothing: the objects of a datagram are in no reference cycle, and are freed at once.
 COLLECT_OBJECTS = 10_000
 
 
@@ -47,8 +50,8 @@ class Live:
 class App:
     """One appliance, from its files to its last datagram."""
 
-    def __init__(self, files: Sequence[Path], data_dir: Path | None, log_event: Listener) -> None:
-        """*data_dir* goes before that of the files; *log_event* writes what happens."""
+    def __init__(self, files: Sequence[Path], data_dir: Path | None, log_event: Subscriber) -> None:
+        """*data_dir* overrides that of the files; *log_event* writes events to the log."""
         self._files = tuple(files)
         self._data_dir = data_dir
         self._log_event = log_event
@@ -57,40 +60,39 @@ class App:
         self._reload_wanted = asyncio.Event()
 
     async def serve(self) -> None:
-        """Serve until SIGTERM or SIGINT; a second one ends it at once.
+        """Serve until SIGTERM or SIGINT; a second signal ends it without waiting for transfers.
 
-        Raises ConfigError, ListenError or StateError before anything is served,
-        and what ended a server after that.
+        Raises ConfigError, ListenError or StateError before anything is served, and
+        after that the exception that ended a server.
         """
-        # A thread that computes, as one that compiles or writes metrics, keeps the loop waiting for so long each
-        # time it wakes up: measured 0.7 ms instead of 5.2, for a tenth more of the thread's time.
         sys.setswitchinterval(SWITCH_SECONDS)
-        # First of all: a signal that comes while the files are read must not find its default, sudden death.
+        # Before all else, because until then a signal kills the process at once.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
         clusters = await asyncio.to_thread(self._load)
-        journal = Journal(state_dir_of(clusters, self._data_dir))
+        state_dir = state_dir_of(clusters, self._data_dir)
+        journal = Journal(FallbackStore(state_dir))
         try:
-            await self._serve(clusters, journal)
+            await self._serve(clusters, state_dir, journal)
         except BaseExceptionGroup as group:
-            # What came first is the reason; the task group has ended everything else.
+            # The first one is the reason: the task group then ended all other tasks.
             raise group.exceptions[0] from None
         finally:
             journal.close()
 
-    async def _serve(self, clusters: tuple[Cluster, ...], journal: Journal) -> None:
+    async def _serve(self, clusters: tuple[Cluster, ...], state_dir: Path, journal: Journal) -> None:
         tables = await asyncio.to_thread(compile_tables, clusters, journal.serials(clusters))
-        parts = self._parts(tables, journal)
-        # What has been built so far lives as long as the process: keep the collector from walking it.
+        parts = self._parts(tables, state_dir, journal)
+        # What exists by now lives as long as the process, so the garbage collector need not visit it.
         gc.collect()
         gc.freeze()
         gc.set_threshold(COLLECT_OBJECTS)
         async with asyncio.TaskGroup() as tasks:
             works = {**parts.works(), "reload": self._reload_when_asked(parts), "watchdog": _feed_watchdog()}
             running = [tasks.create_task(_endless(name, work), name=name) for name, work in works.items()]
-            # One turn of the loop, so that every server has begun before anybody is told.
+            # One turn of the loop, so that every server runs before systemd is notified.
             await asyncio.sleep(0)
             hosts = sum(len(cluster.hosts) for cluster in clusters)
             logger.info("serve.ready version=%s hosts=%d appliance=%s", tables.version, hosts, __version__)
@@ -103,18 +105,19 @@ class App:
                 task.cancel()
         logger.info("serve.stopped")
 
-    def _parts(self, tables: Tables, journal: Journal) -> "_Parts":
-        """Build everything and tie it together, all sockets bound; raises ListenError."""
+    def _parts(self, tables: Tables, state_dir: Path, journal: Journal) -> "_Parts":
+        """Build all parts and connect them, with every socket bound; raises ListenError."""
         bus = Bus()
         registry = Registry(journal, tables.clusters, bus.publish)
-        bus.listeners += [registry.listen, self._log_event]
+        bus.first = registry.listen
+        bus.subscribers.append(self._log_event)
         live = Live(tables)
         installations = registry.installations
         listen = union_of_listens(tables.clusters)
         dns = DnsServer(lambda: live.tables.dns, installations, listen, bus.publish)
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
         tftp = TftpServer(lambda: live.tables.tftp, listen, bus.publish)
-        web = WebServer(lambda: live.tables.web, installations, listen, bus.publish)
+        web = WebServer(lambda: live.tables.web, installations, listen, bus.publish, registry.written)
         counts = {
             "dns": lambda: dns.counts,
             "dhcp": lambda: dhcp.counts,
@@ -124,11 +127,11 @@ class App:
         metrics = Metrics(registry, bus, counts, time.time)
         recorder = Recorder(registry, str(tables.clusters[0].address))
         dhcp.tap = tftp.tap = recorder.tap
-        bus.listeners += [metrics.listen, recorder.listen]
-        dashboard = DashboardServer(listen, registry, metrics)
-        control = ControlServer(journal.path.parent, registry, self._reload_wanted.set)
+        bus.subscribers += [metrics.listen, recorder.listen]
+        dashboard = DashboardServer(listen, registry, bus, metrics)
+        control = ControlServer(state_dir, registry, bus, registry.order, self._reload_wanted.set)
         control.capture = recorder.capture
-        return _Parts(live, listen, bus, registry, recorder, dns, dhcp, tftp, web, dashboard, control)
+        return _Parts(live, listen, state_dir, bus, registry, recorder, dns, dhcp, tftp, web, dashboard, control)
 
     def _stop(self) -> None:
         if self._stopping.is_set():
@@ -148,7 +151,7 @@ class App:
             await asyncio.gather(draining, hurrying, return_exceptions=True)
 
     def _load(self) -> tuple[Cluster, ...]:
-        """Return the clusters of the files, having logged what is odd about them; raises ConfigError."""
+        """Return the clusters of the files, and log the warnings about them; raises ConfigError."""
         checked = check(self._files, self._data_dir)
         if checked.errors:
             raise ConfigError(checked.problems)
@@ -163,14 +166,14 @@ class App:
             self._reload_wanted.clear()
             systemd.notify_reloading()
             try:
-                tables = await asyncio.to_thread(self._load_again, parts.listen, live.tables, journal)
+                tables = await asyncio.to_thread(self._load_again, parts, journal)
             except ApplianceError as error:
                 for problem in error.problems if isinstance(error, ConfigError) else ():
                     logger.log(logging.WARNING if problem.is_warning else logging.ERROR, "%s", _spelled(problem))
                 bus.publish(ReloadRefused("", version=live.tables.version, why=_in_short(error)))
             except Exception as error:
-                # Ours, not the operator's: but the answers that worked a moment ago still do.
-                logger.exception("a reload failed unexpectedly; please report it")
+                # A bug of ours, not a mistake of the operator's; the old tables still work.
+                logger.exception("reload failed unexpectedly; please report this")
                 bus.publish(ReloadRefused("", version=live.tables.version, why=f"unexpected: {error!r}"))
             else:
                 live.tables = tables
@@ -180,24 +183,26 @@ class App:
             hosts = sum(len(cluster.hosts) for cluster in live.tables.clusters)
             systemd.notify("READY=1", f"STATUS=serving {hosts} hosts, version {live.tables.version}")
 
-    def _load_again(self, listen: Listen, before: Tables, journal: Journal) -> Tables:
+    def _load_again(self, parts: "_Parts", journal: Journal) -> Tables:
         clusters = self._load()
-        if union_of_listens(clusters) != listen:
+        if union_of_listens(clusters) != parts.listen:
             raise ListenError("listen changed; restart to move a socket")
-        if state_dir_of(clusters, self._data_dir) != journal.path.parent:
+        if state_dir_of(clusters, self._data_dir) != parts.state_dir:
             raise ListenError("dataDir changed; restart to move the state")
         tables = compile_tables(clusters, journal.serials(clusters))
+        before = parts.live.tables
         if (before.dhcp.mode is DhcpMode.OFF) != (tables.dhcp.mode is DhcpMode.OFF):
-            raise ListenError("dhcp.mode went to or from off; restart to open or close the sockets of DHCP")
+            raise ListenError("dhcp.mode changed to or from off; restart to open or close the DHCP sockets")
         return tables
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What runs."""
+    """The running parts, and what they were started with."""
 
     live: Live
     listen: Listen
+    state_dir: Path
     bus: Bus
     registry: Registry
     recorder: Recorder
@@ -209,7 +214,7 @@ class _Parts:
     control: ControlServer
 
     def works(self) -> dict[str, Coroutine[None, None, None]]:
-        """Return what each does until it is cancelled, by its name."""
+        """Return the work of each part, by its name; each runs until it is cancelled."""
         return {
             "dns": self.dns.run(),
             "dhcp": self.dhcp.run(),
@@ -222,7 +227,7 @@ class _Parts:
 
 
 def union_of_listens(clusters: Sequence[Cluster]) -> Listen:
-    """Return every endpoint that any of *clusters* names, each once; the first file decides the rest."""
+    """Return the endpoints of all *clusters*, each once; all other settings are those of the first file."""
     listens = [cluster.listen for cluster in clusters]
     return replace(
         listens[0],
@@ -235,13 +240,13 @@ def union_of_listens(clusters: Sequence[Cluster]) -> Listen:
 
 
 async def _endless(name: str, work: Coroutine[None, None, None]) -> None:
-    """Run *work*, which ends by being cancelled; say what it was that ended otherwise, and end everything with it."""
+    """Run *work* until it is cancelled; if it ends in any other way, log that and raise, which ends the process."""
     try:
         await work
     except Exception as error:
         logger.critical("serve.failed part=%s why=%s", name, _in_short(error))
         raise
-    raise RuntimeError(f"{name} ended by itself")
+    raise RuntimeError(f"{name} ended unexpectedly")
 
 
 async def _feed_watchdog() -> None:
@@ -253,7 +258,7 @@ async def _feed_watchdog() -> None:
 
 
 def _in_short(error: Exception) -> str:
-    """Return *error* in one line."""
+    """Return *error* on one line."""
     if not isinstance(error, ConfigError):
         return str(error) or repr(error)
     errors = [problem for problem in error.problems if not problem.is_warning]
@@ -262,5 +267,5 @@ def _in_short(error: Exception) -> str:
 
 
 def _spelled(problem: Problem) -> str:
-    # The log has a level of its own.
+    # Without the word "warning", since the line in the log has a level.
     return str(replace(problem, is_warning=False))

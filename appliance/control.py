@@ -18,10 +18,11 @@ from pathlib import Path
 
 from appliance import sockets
 from appliance.errors import ControlError, ListenError
-from appliance.events import Stamped
+from appliance.events import Bus, Stamped
+from appliance.install.lifecycle import Installation
 from appliance.model import Host, Role
-from appliance.registry import Registry
-from appliance.state.journal import row_of
+from appliance.registry_view import RegistryView
+from appliance.state.events import row_of
 from appliance.status.shapes import EventRow
 
 logger = logging.getLogger(__name__)
@@ -49,13 +50,22 @@ def socket_path(data_dir: Path) -> Path:
 class ControlServer:
     """Answers commands. `capture` returns a host's last boot as pcapng; it is None if nothing records packets."""
 
-    def __init__(self, data_dir: Path, registry: Registry, reload: Callable[[], None]) -> None:
-        """Open the socket; raises ListenError."""
+    def __init__(
+        self,
+        data_dir: Path,
+        registry: RegistryView,
+        bus: Bus,
+        order: Callable[[Host, str], Installation],
+        reload: Callable[[], None],
+    ) -> None:
+        """Open the socket; raises ListenError. *order* is `Registry.order`: the one way to change a host."""
         self.path = socket_path(data_dir)
         if len(os.fsencode(self.path)) > MAX_PATH_BYTES:
             raise ListenError(f"cannot listen on {self.path}: the path is longer than {MAX_PATH_BYTES} bytes")
         self.capture: Callable[[str], bytes | None] | None = None
         self._registry = registry
+        self._bus = bus
+        self._carry_out = order
         self._reload = reload
         self._socket = sockets.control_server(self.path)
         self._conversations: set[asyncio.Task[None]] = set()
@@ -143,13 +153,13 @@ class ControlServer:
         waiting: deque[EventRow] = deque(maxlen=FOLLOWED_EVENTS)
         arrived = asyncio.Event()
 
-        def follow(stamped: Stamped, number: int) -> None:
+        def follow(stamped: Stamped) -> None:
             if not host or stamped.event.host == host:
-                waiting.append(event_row(row_of(stamped, number)))
+                waiting.append(event_row(row_of(stamped)))
                 arrived.set()
 
         if request.get("follow"):
-            self._registry.followers.append(follow)
+            self._bus.subscribers.append(follow)
         try:
             # Reading all 200,000 events takes a second, and the servers run in this thread.
             rows = await asyncio.to_thread(
@@ -163,8 +173,8 @@ class ControlServer:
                 while waiting:
                     yield {"event": waiting.popleft()}
         finally:
-            if follow in self._registry.followers:
-                self._registry.followers.remove(follow)
+            if follow in self._bus.subscribers:
+                self._bus.subscribers.remove(follow)
 
     async def _explain(self, request: Request) -> AsyncIterator[Json]:
         from appliance.status.view import explanation
@@ -188,7 +198,7 @@ class ControlServer:
             raise ControlError(f"unknown order {what!r}; valid orders: reinstall, hold, release")
         for host in self._hosts(request):
             try:
-                after = self._registry.order(host, str(what))
+                after = self._carry_out(host, str(what))
             except ControlError as error:
                 yield {"refused": str(error), "host": host.name}
             else:

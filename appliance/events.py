@@ -1,9 +1,9 @@
-"""What happened, as values; and the list of functions that hear of it.
+"""What happened, as values; and the bus that tells others of it.
 
 A protocol function returns its event with its reply. The server sends the
-reply, then publishes the event, and the listeners (log, lifecycle and journal,
-metrics, dashboard) run in order, in this thread. An event names a host by its
-full name, or "" when no host of ours is concerned.
+reply, then publishes the event; the registry hears of it first, then the
+subscribers (log, metrics, recorder, dashboard), in order and in this thread. An
+event names a host by its full name, or "" when it concerns none of our hosts.
 """
 
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Client(StrEnum):
-    """Which program on the machine speaks."""
+    """Which program on the machine sent the request."""
 
     PXE = "pxe"  # firmware: vendor class PXEClient
     HTTP = "http"  # UEFI HTTP Boot: vendor class HTTPClient
@@ -38,7 +38,7 @@ class Event:
     host: str
 
     def facts(self) -> dict[str, str | int | float]:
-        """Return what there is to tell, without what is empty."""
+        """Return the fields that have a value, by name."""
         names = self.__match_args__
         pairs = zip(names, _values_of(names)(self), strict=True)
         return {name: value for name, value in pairs if value != "" and value is not None}
@@ -54,7 +54,7 @@ class Event:
 
 @cache
 def _values_of(names: tuple[str, ...]) -> Callable[[Event], tuple[str | int | float | None, ...]]:
-    """Return what gets all these fields of an event at once, which takes 1 µs less than one by one."""
+    """Return a function that gets all these fields of an event at once, which takes 1 µs less than one by one."""
     return attrgetter(*names)
 
 
@@ -97,7 +97,7 @@ class DhcpAcknowledged(Event):
 
 @dataclass(frozen=True, slots=True)
 class DhcpRefused(Event):
-    """A host of ours asked for an address that is not its own, and got a NAK."""
+    """A known host requested an address that is not its own, and got a NAK."""
 
     kind: ClassVar[str] = "dhcp.nak"
     level: ClassVar[int] = logging.WARNING
@@ -109,7 +109,7 @@ class DhcpRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class DhcpDeclined(Event):
-    """A host found its own address in use by somebody else."""
+    """A host found its own address in use by another machine."""
 
     kind: ClassVar[str] = "dhcp.decline"
     level: ClassVar[int] = logging.ERROR
@@ -119,7 +119,7 @@ class DhcpDeclined(Event):
 
 @dataclass(frozen=True, slots=True)
 class DhcpReleased(Event):
-    """A host gave its address back."""
+    """A host released its address."""
 
     kind: ClassVar[str] = "dhcp.release"
     mac: str
@@ -128,7 +128,7 @@ class DhcpReleased(Event):
 
 @dataclass(frozen=True, slots=True)
 class DhcpUnknown(Event):
-    """A MAC address that is in no cluster.yaml asked for an address."""
+    """A machine whose MAC address is in no cluster.yaml asked for an address."""
 
     kind: ClassVar[str] = "dhcp.unknown"
     level: ClassVar[int] = logging.WARNING
@@ -142,7 +142,7 @@ class DhcpUnknown(Event):
 
 @dataclass(frozen=True, slots=True)
 class DhcpMisplaced(Event):
-    """A host of ours asked from a network that its address does not belong to, and got no answer."""
+    """A known host asked from a network that its address does not belong to, and got no reply."""
 
     kind: ClassVar[str] = "dhcp.misplaced"
     level: ClassVar[int] = logging.WARNING
@@ -154,7 +154,7 @@ class DhcpMisplaced(Event):
 
 @dataclass(frozen=True, slots=True)
 class DhcpPassed(Event):
-    """A host of ours looked for an address where somebody else gives them, and has nothing to boot from us."""
+    """A known host asked for an address where another server assigns them, and needs no boot file from us."""
 
     kind: ClassVar[str] = "dhcp.pass"
     mac: str
@@ -166,7 +166,7 @@ class DhcpPassed(Event):
 
 @dataclass(frozen=True, slots=True)
 class RogueDhcp(Event):
-    """Another DHCP server answers on a segment of ours."""
+    """Another DHCP server answers on one of our segments."""
 
     kind: ClassVar[str] = "dhcp.rogue"
     level: ClassVar[int] = logging.ERROR
@@ -199,7 +199,7 @@ class TftpFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class TftpFailed(Event):
-    """A transfer was refused, aborted or given up."""
+    """A transfer was refused, aborted, or timed out."""
 
     kind: ClassVar[str] = "tftp.fail"
     level: ClassVar[int] = logging.WARNING
@@ -219,12 +219,12 @@ class TftpAborted(Event):
 
 
 class WebKind(StrEnum):
-    """What a path of the web server holds."""
+    """What kind of file a path of the web server is."""
 
     MENU = "menu"
-    SCRIPT = "script"  # a host's own, that installs it
+    SCRIPT = "script"  # a host's own, which installs it
     WAIT = "wait"  # the same path, while the host is held or waits for the machine config server
-    LOCAL = "local"  # the same path, once the host shall start from its own disk
+    LOCAL = "local"  # the same path, once the host is to boot from its own disk
     LOADER = "loader"
     KERNEL = "kernel"
     INITRAMFS = "initramfs"
@@ -236,7 +236,7 @@ class WebKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WebStarted(Event):
-    """A GET for a file began to be answered."""
+    """The response to a GET for a file began."""
 
     kind: ClassVar[str] = "web.start"
     client: str  # address
@@ -248,7 +248,7 @@ class WebStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class WebProgress(Event):
-    """More of a large file has gone out; at most a few a second for each host."""
+    """More of a large file was sent; at most a few events a second for each host."""
 
     kind: ClassVar[str] = "web.progress"
     level: ClassVar[int] = logging.DEBUG
@@ -261,14 +261,14 @@ class WebProgress(Event):
 
 @dataclass(frozen=True, slots=True)
 class WebFinished(Event):
-    """The last byte that was asked for has gone out."""
+    """The last requested byte was sent."""
 
     kind: ClassVar[str] = "web.done"
     client: str
     path: str
     what: WebKind
     status: int
-    sent: int  # bytes of this answer
+    sent: int  # bytes of this response
     total: int  # bytes of the whole file
     seconds: float
     agent: str = ""  # User-Agent
@@ -277,7 +277,7 @@ class WebFinished(Event):
 
 @dataclass(frozen=True, slots=True)
 class WebBroken(Event):
-    """The client went away, or was too slow, before the last byte."""
+    """The client closed the connection, or was too slow, before the last byte."""
 
     kind: ClassVar[str] = "web.broken"
     level: ClassVar[int] = logging.WARNING
@@ -304,7 +304,7 @@ class WebRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class WaitEnded(Event):
-    """A host waited as long as it may for the machine config server, and installs now all the same."""
+    """A host has waited for the machine config server for as long as allowed, and now installs without it."""
 
     kind: ClassVar[str] = "web.wait-over"
     level: ClassVar[int] = logging.WARNING
@@ -313,7 +313,7 @@ class WaitEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class FileUnservable(Event):
-    """A file of the data directory is there and cannot be served; *host* is ""."""
+    """A file in the data directory exists and cannot be served; *host* is ""."""
 
     kind: ClassVar[str] = "file.unservable"
     level: ClassVar[int] = logging.ERROR
@@ -323,7 +323,7 @@ class FileUnservable(Event):
 
 @dataclass(frozen=True, slots=True)
 class ImageVerified(Event):
-    """An image has the sha256 that cluster.yaml gives; *host* is ""."""
+    """An image has the sha256 given in cluster.yaml; *host* is ""."""
 
     kind: ClassVar[str] = "image.verified"
     path: str  # on disk
@@ -333,18 +333,18 @@ class ImageVerified(Event):
 
 @dataclass(frozen=True, slots=True)
 class ImageDamaged(Event):
-    """An image has another sha256 than cluster.yaml gives, and is not served; *host* is ""."""
+    """An image does not have the sha256 given in cluster.yaml, and is not served; *host* is ""."""
 
     kind: ClassVar[str] = "image.damaged"
     level: ClassVar[int] = logging.ERROR
     path: str  # on disk
-    sha256: str  # that it has
+    sha256: str  # of the file
     expected: str
 
 
 @dataclass(frozen=True, slots=True)
 class IgnitionLoaded(Event):
-    """An Ignition file was read, whole; *host* is ""."""
+    """An Ignition file was read; *host* is ""."""
 
     kind: ClassVar[str] = "ignition.load"
     path: str  # on disk
@@ -354,7 +354,7 @@ class IgnitionLoaded(Event):
 
 @dataclass(frozen=True, slots=True)
 class IgnitionRefused(Event):
-    """An Ignition file cannot be used; what was read before it, if anything, is still served; *host* is ""."""
+    """An Ignition file cannot be used; its last good content, if any, is still served; *host* is ""."""
 
     kind: ClassVar[str] = "ignition.refuse"
     level: ClassVar[int] = logging.ERROR
@@ -364,7 +364,7 @@ class IgnitionRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class DnsAsked(Event):
-    """A node asked for a name that tells how far it is, as api-int."""
+    """A node queried a name that shows how far it has come, such as api-int."""
 
     kind: ClassVar[str] = "dns.asked"
     client: str
@@ -373,7 +373,7 @@ class DnsAsked(Event):
 
 @dataclass(frozen=True, slots=True)
 class Ordered(Event):
-    """The operator changed what a host's next boot shall do."""
+    """The operator changed what a host's next network boot does."""
 
     kind: ClassVar[str] = "operator.order"
     order: str  # reinstall, hold or release
@@ -381,7 +381,7 @@ class Ordered(Event):
 
 @dataclass(frozen=True, slots=True)
 class InstallSettled(Event):
-    """A host that had everything has had the time to write its disk; the registry's clock says so."""
+    """By the registry's clock, a host that had everything to install has had the time to write its disk."""
 
     kind: ClassVar[str] = "install.settled"
     level: ClassVar[int] = logging.DEBUG
@@ -390,7 +390,7 @@ class InstallSettled(Event):
 
 @dataclass(frozen=True, slots=True)
 class StageReached(Event):
-    """An installation came to its next stage."""
+    """An installation reached its next stage."""
 
     kind: ClassVar[str] = "install.stage"
     number: int  # of the installation
@@ -399,7 +399,7 @@ class StageReached(Event):
 
 @dataclass(frozen=True, slots=True)
 class ConditionRaised(Event):
-    """Something keeps a host from getting on."""
+    """Something keeps a host from making progress."""
 
     kind: ClassVar[str] = "install.condition"
     level: ClassVar[int] = logging.WARNING
@@ -409,18 +409,18 @@ class ConditionRaised(Event):
 
 @dataclass(frozen=True, slots=True)
 class CertificatesDying(Event):
-    """The certificates in an Ignition file die soon, or have died; *host* is ""."""
+    """The certificates in an Ignition file expire soon, or have expired; *host* is ""."""
 
     kind: ClassVar[str] = "ignition.expiry"
     level: ClassVar[int] = logging.WARNING
     path: str  # on disk
-    seconds_left: int  # negative once they are dead
+    seconds_left: int  # negative once they have expired
     hint: str
 
 
 @dataclass(frozen=True, slots=True)
 class StateTrouble(Event):
-    """The journal cannot be written, and everything is kept in memory until it can; *host* is ""."""
+    """The state cannot be written to disk, and is kept in memory until it can; *host* is ""."""
 
     kind: ClassVar[str] = "state.trouble"
     level: ClassVar[int] = logging.CRITICAL
@@ -429,7 +429,7 @@ class StateTrouble(Event):
 
 @dataclass(frozen=True, slots=True)
 class Reloaded(Event):
-    """cluster.yaml was read again; *host* is ""."""
+    """cluster.yaml was reloaded; *host* is ""."""
 
     kind: ClassVar[str] = "config.reload"
     version: str
@@ -437,11 +437,11 @@ class Reloaded(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReloadRefused(Event):
-    """cluster.yaml was read again and the old tables stay."""
+    """cluster.yaml could not be reloaded, and the old tables stay in use; *host* is ""."""
 
     kind: ClassVar[str] = "config.refuse"
     level: ClassVar[int] = logging.ERROR
-    version: str  # that is still served
+    version: str  # that is still in use
     why: str
 
 
@@ -484,30 +484,39 @@ AnyEvent = (
 
 
 class Stamped(NamedTuple):
-    """An event and when it happened."""
+    """An event, when it happened, and to which installation of its host."""
 
     at: float  # seconds since the epoch, UTC
     event: Event
+    number: int = 0  # of the host's installation after the event; 0 without one
 
 
-Listener = Callable[[Stamped], None]
+Subscriber = Callable[[Stamped], None]
 
 
 class Bus:
-    """The listeners, in the order in which they hear of an event."""
+    """Tells every subscriber of every event, in the order in which they subscribed.
 
-    def __init__(self) -> None:
-        self.listeners: list[Listener] = []
-        self.failures: Counter[str] = Counter()  # by listener
+    `first` is told before all of them, and returns the number of the installation
+    that the event belongs to: the registry, whose state the others then find as
+    the event left it. Append to `subscribers` to subscribe, remove from it to end that.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        """*now* returns the time in seconds UTC."""
+        self.first: Callable[[Stamped], int] = _no_number
+        self.subscribers: list[Subscriber] = []
+        self.failures: Counter[str] = Counter()  # by subscriber
+        self._now = now
         self._waiting: deque[Stamped] = deque()
         self._is_telling = False
 
     def publish(self, event: Event) -> None:
-        """Stamp *event* and tell every listener; one that raises is logged and counted, and the next one runs.
+        """Stamp *event* and tell every subscriber; one that raises is logged and counted, and the next one is told.
 
-        What a listener publishes itself is told when all have heard of what it heard.
+        What a subscriber publishes itself is told after all of them were told of the event that led to it.
         """
-        self._waiting.append(Stamped(time.time(), event))
+        self._waiting.append(Stamped(self._now(), event))
         if self._is_telling:
             return
         self._is_telling = True
@@ -518,10 +527,22 @@ class Bus:
             self._is_telling = False
 
     def _tell(self, stamped: Stamped) -> None:
-        for listener in self.listeners:
+        at, event, _ = stamped
+        try:
+            stamped = Stamped(at, event, self.first(stamped))
+        except Exception as error:  # noqa: BLE001 - logged with its traceback
+            self._failed(self.first, event, error)
+        for subscriber in self.subscribers:
             try:
-                listener(stamped)
-            except Exception:
-                name = getattr(listener, "__qualname__", repr(listener))
-                self.failures[name] += 1
-                logger.exception("listener %s failed on %s", name, stamped.event.kind)
+                subscriber(stamped)
+            except Exception as error:  # noqa: BLE001 - logged with its traceback
+                self._failed(subscriber, event, error)
+
+    def _failed(self, subscriber: Callable[[Stamped], object], event: Event, error: Exception) -> None:
+        name = getattr(subscriber, "__qualname__", repr(subscriber))
+        self.failures[name] += 1
+        logger.error("subscriber %s failed on %s", name, event.kind, exc_info=error)
+
+
+def _no_number(_stamped: Stamped) -> int:
+    return 0

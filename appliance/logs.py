@@ -1,4 +1,4 @@
-"""The log: one line a decision, as text on a terminal and as JSON under systemd."""
+"""The log: one line for each decision, as text on a terminal and as JSON under systemd."""
 
 import asyncio
 import json
@@ -11,13 +11,13 @@ import time
 from appliance.events import Event, Stamped
 from appliance.systemd import runs_under_systemd
 
-# A terminal that was stopped by Ctrl-S and a pipe whose reader hangs take nothing more, and a write would wait
-# for them with DNS and DHCP waiting behind it. So much is kept until they go on: some minutes of a boot storm.
+# A terminal that is stopped by Ctrl-S, or a pipe whose reader hangs, accepts nothing, and a blocking write would hold
+# A terminal stopped by Ctrl-S, or a pipe whose reader hangs, accepts nothing, and a blocking write would hold
 MAX_HELD_BYTES = 8 << 20
 
 
 class LogHandler(logging.Handler):
-    """Writes lines to a descriptor that may be slow to take them, and never waits for it."""
+    """Writes lines to a descriptor, and never waits for one whose reader is slow."""
 
     def __init__(self, descriptor: int, *, is_json: bool, is_verbose: bool) -> None:
         super().__init__()
@@ -34,13 +34,13 @@ class LogHandler(logging.Handler):
         self._room.register(descriptor, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        # At once, with all that was held before it: whoever hears READY=1 finds in the log what led to it.
+        # At once, together with what is held: when systemd gets READY=1, the log has the lines that led to it.
         self._hold(self.format(record))
         self._write(wait_milliseconds=0)
 
     def listen(self, stamped: Stamped) -> None:
         """Write an event as one line: its kind, then its facts."""
-        # Not as a logging record: its making and handing down take longer than all else here.
+        # Not through `logging`: making a record and passing it down takes longer than all else here.
         if stamped.event.level >= self._least_level:
             line = self._event_line(stamped.at, stamped.event)
             self.acquire()
@@ -51,7 +51,7 @@ class LogHandler(logging.Handler):
                 self.release()
 
     def flush(self) -> None:
-        """Write what is held, if the reader takes it within a second."""
+        """Write what is held, if the reader accepts it within a second."""
         self.acquire()
         try:
             self._write(wait_milliseconds=1000)
@@ -66,7 +66,7 @@ class LogHandler(logging.Handler):
             self._held += line
 
     def _write_soon(self) -> None:
-        """Write with the end of this turn of the loop, whose lines go out together, after its replies."""
+        """Write at the end of this turn of the loop: its lines go out together, and after its replies."""
         if self._is_write_due:
             return
         try:
@@ -86,14 +86,14 @@ class LogHandler(logging.Handler):
             self.release()
 
     def _write(self, wait_milliseconds: int) -> None:
-        # Ready means that a pipe, a terminal or journald's socket takes PIPE_BUF bytes without waiting.
+        # When poll says ready, a pipe, a terminal and journald's socket accept PIPE_BUF bytes without blocking.
         while (self._held or self._dropped) and self._room.poll(wait_milliseconds):
             if not self._held:
-                self._held += f"log.dropped lines={self._dropped}: nothing took them\n".encode()
+                self._held += f"log.dropped lines={self._dropped}: the reader of the log was too slow\n".encode()
                 self._dropped = 0
             try:
                 written = os.write(self._descriptor, self._held[: select.PIPE_BUF])
-            except OSError:  # nobody reads it any more
+            except OSError:  # the reader is gone
                 self._held.clear()
                 return
             del self._held[:written]
@@ -102,7 +102,7 @@ class LogHandler(logging.Handler):
 class _TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__()
-        self._clock = 0, ""  # the second that was last told
+        self._clock = 0, ""  # the last second, and its text
 
     def format(self, record: logging.LogRecord) -> str:
         line = self._line(record.created, record.levelno, record.getMessage())
@@ -140,13 +140,13 @@ def _json_facts(at: float, level: int, message: str) -> dict[str, object]:
 def configure(log_format: str, *, is_verbose: bool) -> LogHandler:
     """Send the log to standard error as "text" or "json", or, with "auto", as json under systemd only.
 
-    Returns what writes it; its `listen` belongs on the bus.
+    Returns the handler; subscribe its `listen` to the bus.
     """
     is_json = log_format == "json" or (log_format == "auto" and runs_under_systemd())
     handler = LogHandler(sys.stderr.fileno(), is_json=is_json, is_verbose=is_verbose)
-    # No line tells them, and asking the kernel for the process's number takes a twentieth of a DHCP exchange.
+    # No line shows them, and asking the kernel for the process id takes a twentieth of a DHCP exchange.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    # What libraries say below a warning tells nothing of a boot: tftpy every packet that it builds.
+    # What libraries log below a warning says nothing about a boot: tftpy logs every packet that it builds.
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("appliance").setLevel(logging.DEBUG if is_verbose else logging.INFO)
     return handler

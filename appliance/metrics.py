@@ -1,4 +1,4 @@
-"""What the appliance counts, as Prometheus reads it; docs/metrics.md lists the same names.
+"""The appliance's metrics in Prometheus' format; docs/metrics.md lists the same names.
 
 Nothing is counted twice: the servers and the registry keep plain counters, and
 a scrape turns them into samples. A scrape of 1,000 hosts takes some 100 ms, so
@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from appliance import __version__
 from appliance.events import Bus, Reloaded, ReloadRefused, StageReached, Stamped
 from appliance.install.lifecycle import Stage
-from appliance.registry import Registry
+from appliance.registry_view import RegistryView
 
 Counts = Mapping[tuple[str, ...], int]
 
@@ -33,7 +33,7 @@ DURATION_BUCKETS = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A metric's name without the prefix, its kind, what it says, and its labels."""
+    """A metric: its name without the prefix, its kind, its help text, and its labels."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -44,42 +44,66 @@ class Described:
 METRICS = {
     described.name: described
     for described in (
-        Described("build_info", "gauge", "Always 1; the versions that run.", ("version", "python")),
-        Described("dns_responses_total", "counter", "DNS answers sent.", ("transport", "rcode")),
-        Described("dns_unanswered_total", "counter", "DNS messages without an answer.", ("transport", "reason")),
-        Described("dns_upstream_total", "counter", "Questions for the forwarders, by how they ended.", ("result",)),
-        Described("dhcp_replies_total", "counter", "DHCP replies made.", ("message",)),
+        Described("build_info", "gauge", "Always 1; the labels give the running versions.", ("version", "python")),
+        Described("dns_responses_total", "counter", "DNS responses sent.", ("transport", "rcode")),
+        Described("dns_unanswered_total", "counter", "DNS messages that got no response.", ("transport", "reason")),
+        Described("dns_upstream_total", "counter", "Queries sent to forwarders, by result.", ("result",)),
+        Described("dhcp_replies_total", "counter", "DHCP replies, by message type.", ("message",)),
         Described("dhcp_silences_total", "counter", "DHCP messages that got no reply.", ("reason",)),
-        Described("dhcp_sends_total", "counter", "DHCP replies sent, by way.", ("way",)),
-        Described("dhcp_send_failures_total", "counter", "DHCP replies that the system did not send.", ("reason",)),
+        Described("dhcp_sends_total", "counter", "DHCP replies sent, by method.", ("way",)),
+        Described("dhcp_send_failures_total", "counter", "DHCP replies that could not be sent.", ("reason",)),
         Described(
-            "dhcp_stranger_events_dropped_total", "counter", "Events of unknown machines that were only counted."
+            "dhcp_stranger_events_dropped_total",
+            "counter",
+            "Events of unknown machines that were not recorded, because there were too many.",
         ),
-        Described("dhcp_host_events_dropped_total", "counter", "Events of hosts that were only counted."),
-        Described("tftp_transfers_total", "counter", "TFTP transfers, by what became of them.", ("outcome",)),
+        Described(
+            "dhcp_host_events_dropped_total",
+            "counter",
+            "Events of hosts that were not recorded, because there were too many.",
+        ),
+        Described("tftp_transfers_total", "counter", "TFTP transfers, by outcome.", ("outcome",)),
         Described("tftp_refusals_total", "counter", "TFTP requests answered with an error.", ("reason",)),
         Described("tftp_silences_total", "counter", "TFTP requests that got no reply.", ("reason",)),
-        Described("tftp_resent_blocks_total", "counter", "TFTP blocks sent again."),
-        Described("tftp_sent_bytes_total", "counter", "Bytes of files that arrived by TFTP."),
-        Described("http_requests_total", "counter", "HTTP requests answered.", ("kind", "status")),
+        Described("tftp_resent_blocks_total", "counter", "TFTP blocks sent more than once."),
+        Described("tftp_sent_bytes_total", "counter", "Bytes of files delivered by TFTP."),
+        Described("http_requests_total", "counter", "HTTP requests, by kind of file and status.", ("kind", "status")),
         Described("http_sent_bytes_total", "counter", "Bytes of HTTP bodies sent.", ("kind",)),
-        Described("http_broken_total", "counter", "HTTP answers that broke off.", ("kind",)),
-        Described("http_connections_refused_total", "counter", "HTTP connections turned away at the limit."),
+        Described("http_broken_total", "counter", "HTTP responses that were cut short.", ("kind",)),
+        Described(
+            "http_connections_refused_total", "counter", "HTTP connections refused because of the connection limit."
+        ),
         Described("hosts", "gauge", "Hosts at each stage.", ("stage",)),
-        Described("host_stage", "gauge", "A host's stage: 0 waiting to 11 joining.", ("host", "role")),
-        Described("host_installations_total", "counter", "A host's installations, this one included.", ("host",)),
-        Described("host_stage_duration_seconds", "gauge", "From this stage to the next one.", ("host", "stage")),
+        Described("host_stage", "gauge", "A host's stage, from 0 (waiting) to 11 (joining).", ("host", "role")),
+        Described(
+            "host_installations_total", "counter", "Installations of a host, including the current one.", ("host",)
+        ),
+        Described("host_stage_duration_seconds", "gauge", "Time from this stage to the next one.", ("host", "stage")),
         Described("host_sent_bytes_total", "counter", "Bytes sent to a host.", ("host", "kind")),
-        Described("host_condition", "gauge", "1 for what keeps a host from getting on.", ("host", "condition")),
-        Described("installation_duration_seconds", "histogram", "From the first packet to the last byte."),
+        Described(
+            "host_condition",
+            "gauge",
+            "1 while this condition keeps a host from making progress.",
+            ("host", "condition"),
+        ),
+        Described(
+            "installation_duration_seconds",
+            "histogram",
+            "Time from a host's first packet to the last byte of its Ignition file and image.",
+        ),
         Described("unknown_machines", "gauge", "Machines in no cluster.yaml that asked for an address."),
         Described(
-            "certificate_expiry_timestamp_seconds", "gauge", "When an Ignition file's certificates die.", ("path",)
+            "certificate_expiry_timestamp_seconds",
+            "gauge",
+            "When the certificates in an Ignition file expire.",
+            ("path",),
         ),
-        Described("certificate_left_seconds", "gauge", "How long an Ignition file's certificates live.", ("path",)),
-        Described("reloads_total", "counter", "Times that cluster.yaml was read again.", ("result",)),
         Described(
-            "listener_failures_total", "counter", "Events that a part of the appliance failed on.", ("listener",)
+            "certificate_left_seconds", "gauge", "Time until the certificates in an Ignition file expire.", ("path",)
+        ),
+        Described("reloads_total", "counter", "Reloads of cluster.yaml, by result.", ("result",)),
+        Described(
+            "listener_failures_total", "counter", "Events that a part of the appliance failed to handle.", ("listener",)
         ),
         Described("state_in_memory", "gauge", "1 while the state cannot be written to disk."),
     )
@@ -87,12 +111,12 @@ METRICS = {
 
 
 class Metrics(Collector):
-    """The appliance's metrics; `listen` belongs on the bus, `counts` are the servers' by their part's name."""
+    """The appliance's metrics, collected at each scrape. Subscribe `listen` to the bus."""
 
     def __init__(
-        self, registry: Registry, bus: Bus, counts: Mapping[str, Callable[[], Counts]], now: Callable[[], float]
+        self, registry: RegistryView, bus: Bus, counts: Mapping[str, Callable[[], Counts]], now: Callable[[], float]
     ) -> None:
-        """*counts* has dns, dhcp, tftp and web; *now* is the time in seconds UTC."""
+        """*counts* returns the counters of dns, dhcp, tftp and web; *now* returns the time in seconds UTC."""
         self._registry = registry
         self._bus = bus
         self._counts = counts
@@ -105,11 +129,11 @@ class Metrics(Collector):
         ProcessCollector(registry=self._exposed)
 
     def exposition(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._exposed)
 
     def listen(self, stamped: Stamped) -> None:
-        """Count what no server and no state holds."""
+        """Count what neither a server nor the registry keeps."""
         event = stamped.event
         if isinstance(event, Reloaded):
             self._reloads["done"] += 1
@@ -122,7 +146,7 @@ class Metrics(Collector):
             self._duration_sum += seconds
 
     def describe(self) -> list[Metric]:
-        """Return nothing: names are checked by a test, not by a scrape at the start."""
+        """Return nothing, so that registering this collector does not scrape it: a test checks the names instead."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -173,23 +197,24 @@ class Metrics(Collector):
         yield _counter("http_connections_refused_total", {(): counts.get(("connection", "turned away"), 0)})
 
     def _hosts(self) -> Iterator[Metric]:
+        # Copies, because the loop's thread changes them while this one iterates.
         installations = list(self._registry.installations.values())
         hosts = self._registry.hosts
-        at_stage = Counter(one.stage for one in installations)
+        at_stage = Counter(installation.stage for installation in installations)
         yield _gauge("hosts", {(stage.name.lower(),): at_stage[stage] for stage in Stage})
         yield _gauge(
             "host_stage",
-            {(one.host, hosts[one.host].role.value): one.stage for one in installations if one.host in hosts},
+            {(it.host, hosts[it.host].role.value): it.stage for it in installations if it.host in hosts},
         )
-        yield _counter("host_installations_total", {(one.host,): one.number for one in installations})
+        yield _counter("host_installations_total", {(it.host,): it.number for it in installations})
         durations: dict[tuple[str, ...], float] = {}
-        for one in installations:
-            in_order = sorted(one.reached.items(), key=lambda item: item[1])
+        for installation in installations:
+            in_order = sorted(installation.reached.items(), key=lambda item: item[1])
             for (stage, began_at), (_, ended_at) in pairwise(in_order):
-                durations[one.host, stage.name.lower()] = ended_at - began_at
+                durations[installation.host, stage.name.lower()] = ended_at - began_at
         yield _gauge("host_stage_duration_seconds", durations)
         yield _counter("host_sent_bytes_total", dict(self._registry.bytes))
-        conditions = [(one.host, self._registry.condition(one, self._now())) for one in installations]
+        conditions = [(it.host, self._registry.condition(it, self._now())) for it in installations]
         yield _gauge("host_condition", {(host, found.name): 1 for host, found in conditions if found is not None})
 
     def _appliance(self) -> Iterator[Metric]:
@@ -199,9 +224,9 @@ class Metrics(Collector):
         histogram.add_metric((), list(zip(edges, accumulate(self._buckets), strict=True)), self._duration_sum)
         yield histogram
         yield _gauge("unknown_machines", {(): len(self._registry.strangers)})
-        dying = {state.path: state.expires_at for state in self._registry.certificates.states() if state.expires_at}
-        yield _gauge("certificate_expiry_timestamp_seconds", {(path,): at for path, at in dying.items()})
-        yield _gauge("certificate_left_seconds", {(path,): at - self._now() for path, at in dying.items()})
+        expiring = {state.path: state.expires_at for state in self._registry.certificates.states() if state.expires_at}
+        yield _gauge("certificate_expiry_timestamp_seconds", {(path,): at for path, at in expiring.items()})
+        yield _gauge("certificate_left_seconds", {(path,): at - self._now() for path, at in expiring.items()})
         yield _counter("reloads_total", {(result,): number for result, number in self._reloads.items()})
         yield _counter("listener_failures_total", {(name,): number for name, number in self._bus.failures.items()})
         yield _gauge("state_in_memory", {(): self._registry.journal.trouble is not None})

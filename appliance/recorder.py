@@ -18,7 +18,7 @@ from typing import NamedTuple
 from appliance.events import Stamped, WebFinished, WebRefused
 from appliance.model import Address
 from appliance.peers import peer_address
-from appliance.registry import Registry
+from appliance.registry_view import RegistryView
 
 SocketAddress = tuple[str, int]  # address and port, as the socket module spells them
 
@@ -75,7 +75,7 @@ class _Tape:
 class Recorder:
     """Keeps the packets of each host's last boot. The DHCP and TFTP servers call `tap`, and the bus `listen`."""
 
-    def __init__(self, registry: Registry, server: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, registry: RegistryView, server: str, now: Callable[[], float] = time.time) -> None:
         """*server* is the appliance's own address, for HTTP events, which contain none; *now* returns seconds UTC."""
         self._registry = registry
         self._server = server

@@ -1,23 +1,27 @@
-"""Every host's installation as it is now: the one place that changes them, and the clock that settles them.
+"""Every host's current installation: the only place that changes them, and the clock that settles them.
 
 It hears each event first (`listen`), advances the host's installation, and
-returns when the journal has the change, so that no reply depends on what a
-crash would forget; only how often a host repeated itself may be a second old. Wiring, in the loop's thread:
+returns when the store has the change, so that no reply depends on what a crash
+would lose; only the count of what a host repeated may be a second old. With a
+store that is written later than `listen` returns, a server awaits `written`
+before it sends what depends on the change. Wiring, in the loop's thread:
 
-    journal = Journal(data_dir)
+    journal = Journal(FallbackStore(data_dir))
     tables = compile_tables(clusters, journal.serials(clusters))      # in a thread
     registry = Registry(journal, clusters, bus.publish)
-    live = Live(tables, registry.installations)
-    bus.listeners += [registry.listen, log.listen]                    # the registry first
-    tasks.create_task(registry.run())                                 # its clock, and the journal's
+    bus.first = registry.listen
+    bus.subscribers += [log.listen, metrics.listen]
+    tasks.create_task(registry.run())                                 # its clock, and what is written behind
     registry.update(clusters)                                         # after a reload
+
+All others are given it as a `registry_view.RegistryView`, which they cannot change.
 """
 
 import asyncio
 import hmac
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
@@ -34,18 +38,22 @@ from appliance.install.owners import assigned
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
 from appliance.state.journal import Journal
+from appliance.state.store import Conflict, Saved, StoreError
 
-TICK_SECONDS = 1.0  # events that changed no stage, counts, and the disk's own cache, lose at most this much
-LOOK_SECONDS = 5.0  # between two looks at who has fallen silent
+TICK_SECONDS = 1.0  # what is written behind, and the disk's own cache, loses at most this much
+LOOK_SECONDS = 5.0  # between two searches for hosts that have fallen silent
 RETRY_SECONDS = 10.0  # between two tries to write to a disk that refused
 KEPT_REFUSALS = 200
+# Each conflict means that another writer got its change through, and the events of one host come one by one: a
+# handful of appliances cannot collide so often, and a store that is broken must not hold the loop.
+SAVE_TRIES = 8
 
 
 class Registry:
-    """The hosts' installations, what each does now, and who else was seen.
+    """The hosts' installations, what each host does now, and which other machines were seen.
 
-    `installations` holds every host of the cluster.yaml files by its full name,
-    and stays the same object. `bytes` counts ("host", kind of file) → bytes sent.
+    `installations` has every host of the cluster.yaml files by its full name, and
+    stays the same object. `bytes` counts (host, kind of file) → bytes sent.
     """
 
     def __init__(self, journal: Journal, clusters: Iterable[Cluster], publish: Callable[[Event], None]) -> None:
@@ -56,25 +64,22 @@ class Registry:
         self.clusters: tuple[Cluster, ...] = ()
         self.cluster_of: dict[str, Cluster] = {}  # by the host's full name
         self.certificates = CertificateClock()
-        self.strangers = Strangers(journal.load_strangers())
+        self.strangers = Strangers(journal.store.strangers())
         self.refusals: deque[tuple[float, events.WebRefused]] = deque(maxlen=KEPT_REFUSALS)
         self.bytes: Counter[tuple[str, ...]] = Counter()
-        # Each hears of an event and its installation's number.
-        self.followers: list[Callable[[Stamped, int], None]] = []
         self._publish = publish
         self._rules: dict[str, Rules] = {}
         self._due: dict[str, float] = {}  # host → when it settles, UTC
-        self._silent: set[str] = set()  # hosts of which that was told
+        self._silent: set[str] = set()  # hosts whose silence was published
         self._wake = asyncio.Event()
-        self._known = journal.load()  # also of hosts that no file names now
-        self._told_trouble: str | None = None
+        self._known = journal.load()  # also of hosts that are in no cluster.yaml now
+        self._published_trouble: str | None = None
         self.update(clusters)
 
     # What cluster.yaml says
 
     def update(self, clusters: Iterable[Cluster]) -> None:
         """Take over the hosts of *clusters*; a machine keeps its installation, under whatever name."""
-        known = self._known = self._known | self.installations
         self.clusters = tuple(clusters)
         self.hosts = {host.name: host for cluster in self.clusters for host in cluster.hosts}
         self.cluster_of = {host.name: cluster for cluster in self.clusters for host in cluster.hosts}
@@ -82,22 +87,39 @@ class Registry:
             name: Rules(host.install, self.cluster_of[name].release.boots_live, self._token)
             for name, host in self.hosts.items()
         }
+        self._known |= self.installations
+        taken = self._assigned()
         self.installations.clear()
         self._due.clear()
-        kept = assigned(known, self.hosts.values())
-        taken = {name: self._taken_over(name, one, known.get(name)) for name, one in kept.items()}
-        self._note_moves(
-            {one.host for name, one in kept.items() if one is not None and one.host != name},
-            [taken[name] for name, one in kept.items() if one is not known.get(name)],
-        )
-        for one in taken.values():
-            self._keep(one, is_changed=False)
+        for installation in taken.values():
+            self._keep(installation, is_changed=False)
         self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
+
+    def _assigned(self) -> dict[str, Installation]:
+        """Return every host's installation; those that changed their name are stored under the new one."""
+        for _ in range(SAVE_TRIES):
+            known = self._known
+            kept = assigned(known, self.hosts.values())
+            taken = {name: self._taken_over(name, before, known.get(name)) for name, before in kept.items()}
+            left = {before.host for name, before in kept.items() if before is not None and before.host != name}
+            moved = [taken[name] for name, before in kept.items() if before is not known.get(name)]
+            outcome = self.journal.move(left, moved) if moved else None
+            if not isinstance(outcome, Conflict):
+                for name in left:
+                    known.pop(name, None)
+                    self.activity.pop(name, None)
+                return taken
+            if outcome.installation is None:
+                known.pop(outcome.host, None)
+            else:
+                known[outcome.host] = outcome.installation
+        raise _unsaved("the hosts that changed their names")
 
     def _taken_over(self, name: str, kept: Installation | None, named: Installation | None) -> Installation:
         """Return the installation of host *name*: *kept* is its machine's, *named* what the name had before."""
         rules = self._rules[name]
-        number = 1 if named is None else named.number + 1  # behind that of another machine, whose events are kept
+        # After the installations of the machine that had the name before, whose events are kept under it.
+        number = 1 if named is None else named.number + 1
         if kept is None:
             return begin(name, rules, number)
         if kept is not named:
@@ -106,85 +128,103 @@ class Registry:
             kept = replace(kept, boots_live=rules.boots_live, lacks_image=not rules.boots_live)
         return replace(kept, order=order_of(kept, rules.install))
 
-    def _note_moves(self, left: Collection[str], moved: Collection[Installation]) -> None:
-        """Put on disk that the machines of the names *left* go by others, and what names have now that had another."""
-        if moved:
-            self.journal.move(left, moved)
-        for name in left:
-            self._known.pop(name, None)
-            self.activity.pop(name, None)
-
     def _token(self, host: str, number: int) -> str:
-        # From a secret, so that no crash between a token's making and its saving can lose it.
-        return hmac.digest(self.journal.secret, f"{host}/{number}".encode(), "sha256")[:16].hex()
+        # Derived from a secret, so that a crash between making a token and saving it cannot lose it.
+        return hmac.digest(self.journal.store.secret, f"{host}/{number}".encode(), "sha256")[:16].hex()
 
     # What happens
 
-    def listen(self, stamped: Stamped) -> None:
-        """Hear of an event; the journal has what it changed when this returns."""
-        event = stamped.event
-        host = event.host
-        one = self.installations.get(host)
-        if one is None:
+    def listen(self, stamped: Stamped) -> int:
+        """Advance the host's installation by an event, and return the installation's number; 0 for no host of ours.
+
+        The store has the change when this returns. Raises StoreError when it does not take it.
+        """
+        at, event, _ = stamped
+        before = self.installations.get(event.host)
+        if before is None:
             self._listen_to_others(stamped)
-            return
-        self._hear(event, stamped.at)
+            return 0
+        self._follow(event, at)
         if isinstance(event, events.WebRefused):
-            self.refusals.append((stamped.at, event))
+            self.refusals.append((at, event))
         if isinstance(event, events.WebProgress):
-            self._tell_followers(stamped, one.number)
-            return
-        after = advance(one, stamped, self._rules[host])
-        if after is not one:
-            after = judged(after, stamped.at)
-            if _is_repeat(one, after):
-                # A host that goes round and round does so as fast as it likes, and each commit takes some 60 µs.
-                self.journal.note(stamped, one.number, after)
-            else:
-                self.journal.save(after, stamped)
-            self._keep(after, is_changed=True)
-            if after.number != one.number:  # what it was fetching went with the machine's last life
-                self.activity[host].is_under_way = False
-            self._tell_changes(one, after)
+            return before.number
+        after = advance(before, stamped, self._rules[event.host])
+        if after is before:
+            self.journal.note(stamped, before.number)
+            return before.number
+        after = judged(after, at)
+        if _is_repeat(before, after):
+            # A host in a boot loop goes round as fast as it likes, and each commit takes some 60 µs.
+            self.journal.note(stamped, before.number, after)
         else:
-            self.journal.note(stamped, one.number)
-        self._tell_followers(stamped, after.number)
+            outcome = self.journal.save(after, stamped)
+            if isinstance(outcome, Conflict):
+                before, after = self._advanced_again(before, stamped, outcome)
+        self._keep(after, is_changed=True)
+        if after.number != before.number:  # what it was fetching ended with its last boot
+            self.activity[event.host].is_under_way = False
+        self._publish_changes(before, after)
+        return after.number
+
+    def _advanced_again(
+        self, before: Installation, stamped: Stamped, conflict: Conflict
+    ) -> tuple[Installation, Installation]:
+        """Return the installation before and after an event that was in *conflict*, once the store has it."""
+        for _ in range(SAVE_TRIES):
+            # A store that has nothing of the host has lost it: then what is known here is current.
+            before = conflict.installation or before
+            after = advance(before, stamped, self._rules[before.host])
+            if after is before:
+                self.journal.note(stamped, before.number)
+                return before, before
+            after = judged(after, stamped.at)
+            outcome = self.journal.save(after, stamped)
+            if isinstance(outcome, Saved):
+                return before, after
+            conflict = outcome
+        self._keep(conflict.installation or before, is_changed=True)
+        raise _unsaved(before.host)
 
     def _listen_to_others(self, stamped: Stamped) -> None:
+        """Hear of an event that concerns no host of ours."""
         event = stamped.event
         if isinstance(event, events.DhcpUnknown):
             if self.strangers.see(event, stamped.at):
                 self.journal.note(stamped, 0)
-        else:
-            if isinstance(event, events.WebRefused):
-                self.refusals.append((stamped.at, event))
-            self.certificates.hear(event)
-            if not isinstance(event, events.WebProgress):
-                self.journal.note(stamped, 0)
-        self._tell_followers(stamped, 0)
+            return
+        if isinstance(event, events.WebRefused):
+            self.refusals.append((stamped.at, event))
+        self.certificates.hear(event)
+        if not isinstance(event, events.WebProgress):
+            self.journal.note(stamped, 0)
 
-    def _tell_followers(self, stamped: Stamped, number: int) -> None:
-        for follower in self.followers:
-            follower(stamped, number)
+    async def written(self, host: str) -> None:
+        """Return when every change of *host*'s installation so far survives the death of this process.
 
-    def _tell_changes(self, before: Installation, after: Installation) -> None:
+        Raises StoreError when it will not be stored. With SQLite this never waits.
+        """
+        await self.journal.written(host)
+
+    def _publish_changes(self, before: Installation, after: Installation) -> None:
         if (before.number, before.stage) != (after.number, after.stage):
             self._publish(events.StageReached(after.host, after.number, after.stage.name.lower()))
         new, old = after.condition, before.condition
         if new is not None and (old is None or old.name != new.name):
             self._publish(events.ConditionRaised(after.host, new.name, new.hint))
 
-    def _keep(self, one: Installation, *, is_changed: bool) -> None:
-        self.installations[one.host] = one
-        if one.ready_at is not None and not one.is_settled and one.stage < Stage.INSTALLED:
-            self._due[one.host] = one.ready_at + one.write_seconds
+    def _keep(self, installation: Installation, *, is_changed: bool) -> None:
+        host, ready_at = installation.host, installation.ready_at
+        self.installations[host] = installation
+        if ready_at is not None and not installation.is_settled and installation.stage < Stage.INSTALLED:
+            self._due[host] = ready_at + installation.write_seconds
             if is_changed:
                 self._wake.set()
         else:
-            self._due.pop(one.host, None)
+            self._due.pop(host, None)
 
-    def _hear(self, event: Event, at: float) -> None:
-        """Follow what a host of ours does at this moment."""
+    def _follow(self, event: Event, at: float) -> None:
+        """Follow what a known host does at this moment."""
         activity = self.activity.get(event.host)
         if activity is None:
             activity = self.activity[event.host] = Activity()
@@ -196,15 +236,17 @@ class Registry:
     # What the operator says
 
     def named(self, names: Iterable[str]) -> list[Host]:
-        """Return the hosts of these full or short names; raises ControlError for one that there is not."""
+        """Return the hosts with these full or short names; raises ControlError for an unknown or ambiguous name."""
         found = []
         for name in names:
             lowered = name.lower().rstrip(".")
             hosts = [host for host in self.hosts.values() if lowered in (host.name, host.short_name)]
             if not hosts:
-                raise ControlError(f"there is no host {name!r} in {', '.join(str(c.source) for c in self.clusters)}")
+                files = ", ".join(str(cluster.source) for cluster in self.clusters)
+                raise ControlError(f"host {name!r} not found in {files}")
             if len(hosts) > 1:
-                raise ControlError(f"{name!r} is {' and '.join(host.name for host in hosts)}; give the full name")
+                full_names = ", ".join(host.name for host in hosts)
+                raise ControlError(f"host name {name!r} is ambiguous: {full_names}; use the full name")
             found += hosts
         return list(dict.fromkeys(found))
 
@@ -214,29 +256,29 @@ class Registry:
         Raises ControlError when cluster.yaml forbids it.
         """
         if what == "reinstall" and host.install is Install.NEVER:
-            raise ControlError(f"{host.name} has `install: never` in cluster.yaml; change that and reload first")
+            raise ControlError(f"{host.name} has `install: never` in cluster.yaml; change it and reload first")
         self._publish(events.Ordered(host.name, what))
         return self.installations[host.name]
 
     # Time
 
-    def condition(self, one: Installation, now: float) -> Condition | None:
-        """Return what keeps a host from getting on at *now*, seconds UTC. Any thread may call it."""
-        activity = self.activity.get(one.host)
-        return one.condition or silence(one, activity.seen_at if activity else 0.0, now)
+    def condition(self, installation: Installation, now: float) -> Condition | None:
+        """Return what keeps a host from making progress at *now*, seconds UTC. Any thread may call it."""
+        activity = self.activity.get(installation.host)
+        return installation.condition or silence(installation, activity.seen_at if activity else 0.0, now)
 
     def tell_silences(self, now: float) -> None:
-        """Tell of every host that has fallen silent by *now*, seconds UTC."""
-        for host, one in self.installations.items():
-            found = self.condition(one, now)
-            if found is None or found is one.condition:
+        """Publish the condition of every host that has fallen silent by *now*, seconds UTC; once for each silence."""
+        for host, installation in self.installations.items():
+            found = self.condition(installation, now)
+            if found is None or found is installation.condition:
                 self._silent.discard(host)
             elif host not in self._silent:
                 self._silent.add(host)
                 self._publish(events.ConditionRaised(host, found.name, found.hint))
 
     def settle(self, now: float) -> None:
-        """Tell of every host that has had the time to write its disk by *now*, seconds UTC."""
+        """Publish that a host has had the time to write its disk, for every such host at *now*, seconds UTC."""
         for host in [host for host, due_at in self._due.items() if due_at <= now]:
             del self._due[host]
             self._publish(events.InstallSettled(host, self.installations[host].number))
@@ -254,12 +296,12 @@ class Registry:
                 self._publish(warning)
             self._write_behind()
             trouble = self.journal.trouble
-            if trouble != self._told_trouble:
-                self._told_trouble = trouble
+            if trouble != self._published_trouble:
+                self._published_trouble = trouble
                 if trouble is not None:
                     self._publish(events.StateTrouble("", trouble))
             if trouble is None:
-                await asyncio.to_thread(self.journal.sync)
+                await asyncio.to_thread(self.journal.store.sync)
             elif now >= retry_at:
                 self.journal.retry(self.installations.values())
                 retry_at = now + RETRY_SECONDS
@@ -273,18 +315,22 @@ class Registry:
         self.journal.flush()
         if self.strangers.has_changed:
             self.strangers.has_changed = False
-            self.journal.save_strangers(self.strangers.rows())
+            self.journal.store.save_strangers(self.strangers.rows())
 
 
-def _is_repeat(one: Installation, other: Installation) -> bool:
-    """Whether *other* is *one* after it did the same again: counted once more, and a window that opened just now."""
-    opened_at, again_at = one.window_opened_at, other.window_opened_at
-    # After a crash the window is as the journal has it: by no more than a tick too short.
+def _unsaved(what: str) -> StoreError:
+    return StoreError(f"cannot save {what}: the store was changed by others {SAVE_TRIES} times in a row")
+
+
+def _is_repeat(before: Installation, after: Installation) -> bool:
+    """Whether *after* differs from *before* by counts alone, and by a script's window that opened anew just now."""
+    opened_at, again_at = before.window_opened_at, after.window_opened_at
+    # After a crash the window is as it was stored: too short, but by no more than a tick.
     is_same_window = again_at == opened_at or (
         opened_at is not None and again_at is not None and 0 <= again_at - opened_at <= TICK_SECONDS
     )
-    return is_same_window and _all_else(one) == _all_else(other)
+    return is_same_window and _all_else(before) == _all_else(after)
 
 
-# All that is not told by counting, as a replace() and a comparison of the whole take 8 µs of a script's 250.
+# Every field but the counts and the window: comparing the whole of a replace() takes 8 µs of a script's 250.
 _all_else = attrgetter(*(set(Installation.__match_args__) - {"repeats", "window_opened_at"}))

@@ -10,7 +10,6 @@ from appliance.events import (
     DhcpOffered,
     DnsAsked,
     Event,
-    Stamped,
     TftpFinished,
     TftpStarted,
     WebBroken,
@@ -22,6 +21,7 @@ from appliance.events import (
 from appliance.install.lifecycle import Installation
 from appliance.model import Cluster, Host, Release
 from appliance.registry import Registry
+from appliance.state.fallback import FallbackStore
 from appliance.state.journal import Journal
 from tests.clusters import LIVE_IMAGES, reference_cluster
 
@@ -103,6 +103,17 @@ class Boot:
         return DnsAsked(self.host, self.address, "api-int.ocp45.example.localdomain")
 
 
+def refuse_writes(journal: Journal) -> None:
+    """Make the disk refuse every change, as a file system does that was remounted read-only."""
+    assert isinstance(journal.store, FallbackStore)
+    refuse_writes_of(journal.store)
+
+
+def refuse_writes_of(store: FallbackStore) -> None:
+    """Make the disk of *store* refuse every change."""
+    store._store._db.execute("PRAGMA query_only = ON")
+
+
 class Clock:
     """A time that a test moves."""
 
@@ -116,14 +127,16 @@ class Fleet:
     def __init__(self, data_dir: Path, cluster: Cluster = LEGACY, now: float = NOW) -> None:
         self.clock = Clock(now)
         self.cluster = cluster
-        self.journal = Journal(data_dir)
+        self.journal = Journal(FallbackStore(data_dir))
         self.told: list[Event] = []
+        self.bus = Bus(lambda: self.clock.now)
         self.registry = Registry(self.journal, [cluster], self.publish)
-        self.bus = Bus()
+        self.bus.first = self.registry.listen
+        self.bus.subscribers.append(lambda stamped: self.told.append(stamped.event))
 
     def publish(self, event: Event) -> None:
-        self.told.append(event)
-        self.registry.listen(Stamped(self.clock.now, event))
+        self.bus.publish(event)
+        assert not self.bus.failures, "see what the bus has logged"
 
     def happen(self, events: Event | Iterable[Event], seconds: float = 1.0) -> None:
         for event in [events] if isinstance(events, Event) else events:

@@ -28,7 +28,7 @@ class Dashboard(Fleet):
 
     def open(self) -> DashboardServer:
         """Open the sockets."""
-        return DashboardServer(self.listen, self.registry, Metrics(self.registry, self.bus, {}, time.time))
+        return DashboardServer(self.listen, self.registry, self.bus, Metrics(self.registry, self.bus, {}, time.time))
 
     async def start(self) -> None:
         """Serve until `stop`."""

@@ -10,9 +10,10 @@ from aiohttp import web
 
 from appliance import sockets
 from appliance.dashboard.stream import Stream
+from appliance.events import Bus
 from appliance.metrics import CONTENT_TYPE, Metrics
 from appliance.model import Listen
-from appliance.registry import Registry
+from appliance.registry_view import RegistryView
 from appliance.status import view
 
 STATIC = Path(__file__).parent / "static"
@@ -42,11 +43,11 @@ HEADERS = {
 class DashboardServer:
     """Serves the dashboard to browsers and the metrics to Prometheus."""
 
-    def __init__(self, listen: Listen, registry: Registry, metrics: Metrics) -> None:
+    def __init__(self, listen: Listen, registry: RegistryView, bus: Bus, metrics: Metrics) -> None:
         """Open the sockets; raises ListenError."""
         self._registry = registry
         self._metrics = metrics
-        self._stream = Stream(registry)
+        self._stream = Stream(registry, bus)
         self._static = {path: (STATIC / name).read_bytes() for path, name in FILES.items()}
         self._sockets = [
             sockets.tcp_server(endpoint.address, endpoint.port, setting="listen.dashboard")

@@ -12,8 +12,8 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from appliance.events import Reloaded, Stamped, WebRefused
-from appliance.registry import Registry
+from appliance.events import Bus, Reloaded, Stamped, WebRefused
+from appliance.registry_view import RegistryView
 from appliance.status import view
 from appliance.status.stanza import seen
 
@@ -42,7 +42,7 @@ class _Reader:
 class Stream:
     """The browsers that follow, and what each has yet to receive."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: RegistryView, bus: Bus) -> None:
         self._registry = registry
         self._readers: set[_Reader] = set()
         self._rows: dict[str, str] = {}  # host → its row, as JSON
@@ -50,7 +50,7 @@ class Stream:
         self._conditions_at = 0.0  # loop clock
         self._sent_before = (time.monotonic(), self._sent_bytes())
         self._bytes_a_second = 0.0
-        registry.followers.append(self._follow)
+        bus.subscribers.append(self._follow)
 
     def __len__(self) -> int:
         return len(self._readers)
@@ -92,7 +92,7 @@ class Stream:
         finally:
             self._readers.discard(reader)
 
-    def _follow(self, stamped: Stamped, _number: int) -> None:
+    def _follow(self, stamped: Stamped) -> None:
         event = stamped.event
         self._rows.pop(event.host, None)
         for reader in self._readers:
@@ -150,7 +150,7 @@ class Stream:
     def _sent_bytes(self) -> int:
         # What has been sent of unfinished transfers is not in `bytes` yet.
         under_way = sum(activity.sent for activity in self._registry.activity.values() if activity.is_under_way)
-        return self._registry.bytes.total() + under_way
+        return sum(self._registry.bytes.values()) + under_way
 
     def _rate(self) -> float:
         """Return the bytes sent per second, over about the last second."""

@@ -1,1 +1,4 @@
-"""What is remembered across a restart: installations, events, unknown machines, SOA serials, the token secret."""
+"""What is remembered across a restart.
+
+`Store` is what any store offers, `FallbackStore` the one on disk, and `Journal` what the registry writes it through.
+"""

@@ -1,6 +1,7 @@
-"""An installation as the text that the journal keeps, and back; and its events, back from their facts."""
+"""An installation as the text that a store keeps, and back; and events, back from their facts."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from enum import StrEnum
@@ -10,25 +11,31 @@ from typing import get_args, get_type_hints
 from appliance.events import AnyEvent
 from appliance.install.lifecycle import Condition, Installation, Order, Stage
 
+logger = logging.getLogger(__name__)
+
 _NAMES = tuple(field.name for field in fields(Installation))
 _PLAIN = tuple(name for name in _NAMES if name not in {"reached", "complaint", "condition", "repeats"})
 
 
-def encoded(one: Installation) -> str:
-    """Return *one* as JSON."""
-    values: dict[str, object] = {name: getattr(one, name) for name in _PLAIN}
-    values["reached"] = {int(stage): at for stage, at in one.reached.items()}
-    values["repeats"] = dict(one.repeats)
-    for name, condition in (("complaint", one.complaint), ("condition", one.condition)):
+# What `decoded` raises for text that is no installation.
+UNREADABLE = (ValueError, TypeError, AttributeError)
+
+
+def encoded(installation: Installation) -> str:
+    """Return *installation* as JSON."""
+    values: dict[str, object] = {name: getattr(installation, name) for name in _PLAIN}
+    values["reached"] = {int(stage): at for stage, at in installation.reached.items()}
+    values["repeats"] = dict(installation.repeats)
+    for name, condition in (("complaint", installation.complaint), ("condition", installation.condition)):
         if condition is not None:
             values[name] = [condition.name, condition.hint, condition.since]
     return json.dumps(values)
 
 
 def decoded(text: str) -> Installation:
-    """Return the installation that *text* tells of; what it lacks has its default, what is unknown is dropped.
+    """Return the installation in *text*; missing fields get their default, unknown fields are dropped.
 
-    Raises ValueError or TypeError when it tells of none.
+    Raises ValueError, TypeError or AttributeError when *text* is not an installation.
     """
     document = json.loads(text)
     if not isinstance(document, dict) or not isinstance(document.get("host"), str):
@@ -43,6 +50,22 @@ def decoded(text: str) -> Installation:
     for name in ("complaint", "condition"):
         values[name] = _condition(document, name)
     return Installation(**values)  # type: ignore[arg-type] # names and types are the ones that encoded() wrote
+
+
+def decoded_or_held(host: str, number: int, text: str) -> Installation:
+    """Return the installation in *text*, or, when it cannot be read, one that is held.
+
+    A host whose record is lost must not install again by accident, for that would wipe a disk.
+    """
+    try:
+        return decoded(text)
+    except UNREADABLE:
+        logger.critical(
+            "state.unreadable host=%s: the record of its installation cannot be read, so the host is held. To install "
+            "it again run `ocp-appliance reinstall` and then `ocp-appliance release`; otherwise leave it held",
+            host,
+        )
+        return Installation(host, number, is_held=True, order=Order.HOLD)
 
 
 def _condition(document: Mapping[str, object], name: str) -> Condition | None:

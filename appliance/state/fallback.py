@@ -1,130 +1,167 @@
-"""The database that the state lives in: on disk, and in memory while the disk refuses.
+"""A store on disk that goes on in memory while the disk refuses.
 
-The one rule: a change is whole in one of the two when `change` returns, and what
-is in memory goes to the disk as soon as that takes it again.
+A change is whole in one of the two when `save` returns, and what is in memory
+goes to the disk as soon as that can be written again.
 """
 
 import logging
-import os
-import sqlite3
 import threading
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from appliance.errors import StateError
 from appliance.install.lifecycle import Installation
-from appliance.state.sqlite import Opened, checkpoint, copied, created, in_memory, merge, opened, transact
+from appliance.state.events import Row
+from appliance.state.sqlite import SqliteStore
+from appliance.state.store import Change, Conflict, Facts, Kept, Saved, StoreError
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_BYTES = 16 << 20  # of the write-ahead log, which a storm fills in some seconds
-MAX_LOG_BYTES = 64 << 20  # of the same, when changes come too fast for it to be written back beside them
+FILE_NAME = "state.db"
+
+T = TypeVar("T")
 
 
-class Store:
-    """A database, and the lock that whoever reads `db` holds. Any thread may call it."""
+class FallbackStore:
+    """A `Store` in the file `path`, or in memory while that cannot be written, which `trouble` then says."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the database *path*; raises StateError when another appliance has it open."""
-        self.path = path
-        self.lock = threading.RLock()
-        self.db: sqlite3.Connection
-        self.trouble: str | None = None  # why it is all in memory
-        self._is_unsynced = False
-        self._copied_events = 0  # the highest id that memory took over from the disk
-        self.opened: Opened | None = None  # None where the disk refused
+    def __init__(self, data_dir: Path) -> None:
+        """Open the state in *data_dir*, which is created when it is missing.
+
+        Raises StateError when another appliance has it open.
+        """
+        self.path = data_dir / FILE_NAME
+        self.trouble: str | None = None
+        self._lock = threading.RLock()
+        self._copied_events = 0  # the id of the last event that memory took over from the disk
+        self._store: SqliteStore
         try:
-            self.opened = opened(path)
-        except (OSError, sqlite3.OperationalError) as error:
-            self.db = in_memory(path)
+            self._store = SqliteStore.on_disk(self.path)
+        except StoreError as error:
+            self._store = SqliteStore.read_from(self.path)
             self._enter_trouble(error)
-        else:
-            self.db = self.opened.db
+        self.notice = self._store.notice
+        if self.notice is not None:
+            logger.critical("state.aside: %s", self.notice)
 
-    def change(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        """Do *work* on the database in one transaction; when the disk refuses, do it in memory."""
-        with self.lock:
-            self._is_unsynced = True
+    @property
+    def secret(self) -> bytes:
+        """What tokens are made from."""
+        return self._store.secret
+
+    def load(self) -> dict[str, Kept]:
+        """Return the latest installation of every host, with its revision."""
+        with self._lock:
+            return self._store.load()
+
+    def records(self, host: str) -> list[Installation]:
+        """Return the kept installations of *host*, oldest first."""
+        with self._lock:
+            return self._store.records(host)
+
+    def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
+        """Change installations and append events: on disk, or in memory when the disk refuses."""
+        with self._lock:
             try:
-                transact(self.db, partial(work, self.db))
-            except sqlite3.Error as error:
-                if self.trouble is not None:  # memory does not refuse: this is our bug
-                    raise
+                return self._store.save(changes, rows)
+            except StoreError as error:
                 self._fall_back(error)
-            else:
-                return
+            return self._in_memory(lambda store: store.save(changes, rows))
+
+    def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
+        """Return the last *limit* events, oldest first."""
+        with self._lock:
+            return self._store.events(host, number, limit)
+
+    def strangers(self) -> list[dict[str, object]]:
+        """Return the facts of the unknown machines, least recently seen first."""
+        with self._lock:
+            return self._store.strangers()
+
+    def save_strangers(self, strangers: Iterable[tuple[str, float, Facts]]) -> None:
+        """Replace the unknown machines."""
+        rows = list(strangers)
+        with self._lock:
             try:
-                transact(self.db, partial(work, self.db))
-            except sqlite3.Error:  # what was copied from the disk is damaged
-                self.db.close()
-                self.db, self._copied_events = created(), 0
-                transact(self.db, partial(work, self.db))
+                self._store.save_strangers(rows)
+            except StoreError as error:
+                self._fall_back(error)
+                self._in_memory(lambda store: store.save_strangers(rows))
+
+    def serial_of(self, zone: str, digest: str, least: int = 0) -> int:
+        """Return the SOA serial of *zone* with the content *digest*."""
+        with self._lock:
+            try:
+                return self._store.serial_of(zone, digest, least)
+            except StoreError as error:
+                self._fall_back(error)
+            return self._in_memory(lambda store: store.serial_of(zone, digest, least))
 
     def sync(self) -> None:
-        """Make what was changed survive a loss of power; blocks for as long as the disk takes."""
-        with self.lock:
-            if not self._is_unsynced or self.trouble:
-                return
-            self._is_unsynced = False
-        log = Path(f"{self.path}-wal")
+        """Make what was saved survive a loss of power; blocks for as long as the disk takes."""
+        # Without the lock, so that changes go on meanwhile.
+        store = self._store
         try:
-            if log.stat().st_size >= CHECKPOINT_BYTES:
-                checkpoint(self.path)
-                if log.stat().st_size >= MAX_LOG_BYTES:
-                    # SQLite begins the log anew when all of it was written back and nothing came meanwhile, which
-                    # a steady writer prevents for ever. Little is left to write now: some tens of ms, once.
-                    with self.lock:
-                        checkpoint(self.path)
-                return
-            # SQLite's locks are on the database file itself, so that closing this one drops none.
-            descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except (OSError, sqlite3.Error) as error:
-            with self.lock:
-                self._fall_back(error)
+            store.sync()
+        except StoreError as error:
+            with self._lock:
+                if self._store is store:
+                    self._fall_back(error)
 
     def retry(self, installations: Iterable[Installation]) -> None:
-        """After trouble: put everything on disk, with the current *installations*, if that works now."""
-        with self.lock:
+        """While in trouble: put everything on disk, with the current *installations*, if it can be written now."""
+        with self._lock:
             if self.trouble is None:
                 return
             try:
-                disk = opened(self.path).db
-            except (OSError, sqlite3.Error, StateError):
+                disk = SqliteStore.on_disk(self.path)
+            except (StoreError, StateError):
                 return
             try:
-                merge(self.db, disk, self._copied_events, installations)
-            except sqlite3.Error:
+                disk.merge(self._store, self._copied_events, installations)
+            except StoreError:
                 disk.close()
                 return
-            self.db.close()
-            self.db, self.trouble = disk, None
-        logger.warning("state.recovered: %s is written again", self.path)
+            self._store.close()
+            self._store, self.trouble = disk, None
+            self.notice = disk.notice or self.notice
+        logger.warning("state.recovered: %s can be written again and has everything", self.path)
 
     def close(self) -> None:
         """Close the file."""
-        with self.lock:
-            self.db.close()
+        with self._lock:
+            self._store.close()
 
     # The lock is held in these.
 
-    def _fall_back(self, error: Exception) -> None:
+    def _fall_back(self, error: StoreError) -> None:
+        """Go on in memory. Raises *error* if that is where it happened: memory does not refuse, so this is our bug."""
         if self.trouble is not None:
-            return
+            raise error
+        secret = self._store.secret
         try:
-            self.db = copied(self.db)
-        except sqlite3.Error:
-            self.db = in_memory(self.path)
+            self._store = self._store.copied()
+        except StoreError:
+            # Tokens that are out must stay valid, even if the file's secret cannot be read any more.
+            self._store = SqliteStore.read_from(self.path, secret)
         self._enter_trouble(error)
 
-    def _enter_trouble(self, error: Exception) -> None:
-        self._copied_events = self.db.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0]
+    def _in_memory(self, work: Callable[[SqliteStore], T]) -> T:
+        """Do *work*, which the disk has refused."""
+        with suppress(StoreError):
+            return work(self._store)
+        # What was copied from the disk is damaged. The registry still knows what matters, and saves it again.
+        secret = self._store.secret
+        self._store.close()
+        self._store, self._copied_events = SqliteStore.in_memory(secret), 0
+        return work(self._store)
+
+    def _enter_trouble(self, error: StoreError) -> None:
+        self._copied_events = self._store.last_event_id()
         self.trouble = (
-            f"cannot write {self.path}: {error}; the installation goes on from memory, and a restart would forget it: "
-            "free the disk, or make the directory writable"
+            f"cannot write {self.path}: {error}. The appliance goes on, but keeps its state in memory, and a restart "
+            "would lose it: free space on the disk, or make the directory writable"
         )
         logger.critical("state.trouble: %s", self.trouble)

@@ -13,7 +13,7 @@ from appliance.events import AnyEvent, Client
 from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.model import Host, Install
 from appliance.state.encoding import event_of
-from appliance.state.journal import Row
+from appliance.state.events import Row
 from appliance.status.shapes import Step
 from appliance.status.spelling import duration, size
 from appliance.web.waits import LONGEST_WAIT_SECONDS

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from appliance import __version__
 from appliance.events import WebRefused
-from appliance.install.activity import Activity
 from appliance.install.lifecycle import Condition
 from appliance.model import Cluster, Host
-from appliance.registry import Registry
-from appliance.state.journal import Row
+from appliance.registry_view import ActivityView, RegistryView
+from appliance.state.events import Row
 from appliance.status.shapes import (
     CertificateRow,
     ClusterRow,
@@ -34,7 +33,7 @@ SHOWN_REFUSALS = 20  # about as many as fit a screen below the hosts
 EXPLAINED_EVENTS = 2000
 
 
-def status(registry: Registry, now: float | None = None) -> Status:
+def status(registry: RegistryView, now: float | None = None) -> Status:
     """Return everything at *now*, seconds UTC: clusters, hosts, certificates, refusals, the appliance's own faults."""
     now = time.time() if now is None else now
     rows = [_row(registry, cluster, host, now) for cluster in registry.clusters for host in cluster.hosts]
@@ -50,22 +49,22 @@ def status(registry: Registry, now: float | None = None) -> Status:
     }
 
 
-def refusals(registry: Registry) -> list[RefusalRow]:
+def refusals(registry: RegistryView) -> list[RefusalRow]:
     """Return the latest SHOWN_REFUSALS requests that got an error, oldest first."""
     return [_refusal(at, event) for at, event in list(registry.refusals)[-SHOWN_REFUSALS:]]
 
 
-def notices(registry: Registry) -> list[str]:
+def notices(registry: RegistryView) -> list[str]:
     """Return the faults of the appliance itself: a state directory that it cannot write, or a state file set aside."""
     return [notice for notice in (registry.journal.trouble, registry.journal.notice) if notice]
 
 
-def row(registry: Registry, host: Host, now: float | None = None) -> HostRow:
+def row(registry: RegistryView, host: Host, now: float | None = None) -> HostRow:
     """Return one host at *now*, seconds UTC: its identity, its stage, and what keeps it from continuing."""
     return _row(registry, registry.cluster_of[host.name], host, time.time() if now is None else now)
 
 
-def _row(registry: Registry, cluster: Cluster, host: Host, now: float) -> HostRow:
+def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> HostRow:
     installation = registry.installations[host.name]
     reached = {stage.name.lower(): at for stage, at in installation.reached.items()}
     activity = registry.activity.get(host.name)
@@ -96,7 +95,7 @@ def _condition(found: Condition | None) -> ConditionRow | None:
     return None if found is None else {"name": found.name, "hint": found.hint, "since": found.since}
 
 
-def certificates(registry: Registry, now: float) -> list[CertificateRow]:
+def certificates(registry: RegistryView, now: float) -> list[CertificateRow]:
     """Return each Ignition file with the time until its first certificate expires; negative once it has."""
     return [
         {
@@ -111,7 +110,7 @@ def certificates(registry: Registry, now: float) -> list[CertificateRow]:
     ]
 
 
-def strangers(registry: Registry) -> list[StrangerRow]:
+def strangers(registry: RegistryView) -> list[StrangerRow]:
     """Return the unknown machines, the latest first."""
     return [
         {
@@ -129,7 +128,7 @@ def strangers(registry: Registry) -> list[StrangerRow]:
     ]
 
 
-def explanation(registry: Registry, host: Host, now: float | None = None, *, is_whole: bool = False) -> Explanation:
+def explanation(registry: RegistryView, host: Host, now: float | None = None, *, is_whole: bool = False) -> Explanation:
     """Return a host's last boot step by step, or (*is_whole*) its current installation, and what it is waiting for."""
     now = time.time() if now is None else now
     installation = registry.installations[host.name]
@@ -191,7 +190,7 @@ def _refusal(at: float, event: WebRefused) -> RefusalRow:
     }
 
 
-def _progress(activity: Activity | None) -> Progress | None:
+def _progress(activity: ActivityView | None) -> Progress | None:
     if activity is None or not activity.is_under_way:
         return None
     return {

@@ -138,7 +138,7 @@ async def test_the_certificate_clock_shows_what_dies_first(dashboard):
 
 
 async def test_trouble_of_the_appliance_itself_is_announced(dashboard):
-    dashboard.journal._store.trouble = "the disk is full"
+    dashboard.journal.store.trouble = "the disk is full"
     async with opened(dashboard.url) as one:
         assert await one.text("#notices li") == "the disk is full"
         assert await one.page.get_attribute("#notices", "aria-live") == "polite"

@@ -91,7 +91,7 @@ def test_the_manager_is_told_the_version_that_is_served(here: Site, serving: Ser
     [
         ("listen: {http: 172.16.0.101:8000}", "listen changed; restart to move a socket"),
         ("listen: {dhcp: [br0]}", "listen changed; restart to move a socket"),
-        ("dhcp: {mode: 'off'}", "dhcp.mode went to or from off; restart to open or close the sockets of DHCP"),
+        ("dhcp: {mode: 'off'}", "dhcp.mode changed to or from off; restart to open or close the DHCP sockets"),
     ],
 )
 def test_what_needs_a_restart_is_refused_and_says_so(here: Site, serving: Serving, change: str, why: str) -> None:

@@ -78,7 +78,8 @@ FLOORS = (
     {"install", "systemd"},
     {"dhcp", "dns", "logs", "state", "tftp", "web"},
     # cluster.yaml has DNS records, and what is right in one is known in dns/records.
-    {"config", "registry", "tables"},
+    {"config", "registry_view", "tables"},
+    {"registry"},
     {"metrics", "recorder", "status"},
     {"control", "dashboard"},
     {"app"},

@@ -11,8 +11,9 @@ from appliance.events import Bus, Client, IgnitionLoaded, Reloaded, ReloadRefuse
 from appliance.metrics import METRICS, PREFIX, Metrics
 from appliance.model import Role
 from appliance.registry import Registry
+from appliance.state.fallback import FallbackStore
 from appliance.state.journal import Journal
-from tests.boots import LIVE, MB, NOW, Boot
+from tests.boots import LIVE, MB, NOW, Boot, refuse_writes
 from tests.clusters import host as new_host
 from tests.clusters import reference_cluster
 from tests.takes import quickest
@@ -43,11 +44,12 @@ class Scraped:
 
     def __init__(self, data_dir, cluster=LIVE):
         self.bus = Bus()
-        self.journal = Journal(data_dir)
+        self.journal = Journal(FallbackStore(data_dir))
         self.registry = Registry(self.journal, [cluster], self.bus.publish)
         counts = {part: (lambda part=part: COUNTS[part]) for part in COUNTS}
         self.metrics = Metrics(self.registry, self.bus, counts, lambda: NOW)
-        self.bus.listeners += [self.registry.listen, self.metrics.listen]
+        self.bus.first = self.registry.listen
+        self.bus.subscribers.append(self.metrics.listen)
 
     def samples(self):
         families = text_string_to_metric_families(self.metrics.exposition().decode())
@@ -162,17 +164,17 @@ def test_reloads_are_counted_by_result(scraped):
 
 def test_state_in_memory_is_shown(scraped):
     assert scraped.samples()["state_in_memory",] == 0
-    scraped.journal._db.execute("PRAGMA query_only = ON")
+    refuse_writes(scraped.journal)
     scraped.bus.publish(M1.loader()[1])
     scraped.bus.publish(M1.dhcp(Client.PXE)[0])
     assert scraped.samples()["state_in_memory",] == 1
 
 
-def test_listener_that_fails_is_counted(scraped):
+def test_subscriber_that_fails_is_counted(scraped):
     def broken(_stamped):
         raise RuntimeError
 
-    scraped.bus.listeners.append(broken)
+    scraped.bus.subscribers.append(broken)
     scraped.bus.publish(Reloaded("", "a"))
     assert any(name == "listener_failures_total" and value == 1 for (name, *_), value in scraped.samples().items())
 

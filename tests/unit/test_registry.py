@@ -20,6 +20,7 @@ from appliance.events import (
     IgnitionLoaded,
     IgnitionRefused,
     InstallSettled,
+    Ordered,
     RogueDhcp,
     StateTrouble,
     WebKind,
@@ -28,10 +29,13 @@ from appliance.events import (
 )
 from appliance.install.lifecycle import Order, Stage
 from appliance.model import Install, MacAddress
-from appliance.registry import Registry
+from appliance.registry import SAVE_TRIES, Registry
 from appliance.state.encoding import decoded
+from appliance.state.fallback import FallbackStore
 from appliance.state.journal import Journal
-from tests.boots import LIVE, MB, NOW, Boot, Fleet
+from appliance.state.sqlite import SqliteStore
+from appliance.state.store import Change, StoreError
+from tests.boots import LIVE, MB, NOW, Boot, Fleet, refuse_writes
 
 
 def with_host(cluster, index, **changes):
@@ -188,7 +192,7 @@ def test_names_are_full_or_short_and_in_any_case(live):
 
 
 def test_name_that_no_host_has_is_told(live):
-    with pytest.raises(ControlError, match="no host 'm9'"):
+    with pytest.raises(ControlError, match="host 'm9' not found"):
         live.registry.named(["m9"])
 
 
@@ -197,7 +201,7 @@ def test_short_name_of_two_clusters_hosts_is_refused(live):
         LIVE, name="ocp46", hosts=tuple(replace(host, name=host.name.replace("45", "46")) for host in LIVE.hosts)
     )
     live.registry.update([LIVE, other])
-    with pytest.raises(ControlError, match="give the full name"):
+    with pytest.raises(ControlError, match="use the full name"):
         live.registry.named(["m1"])
 
 
@@ -223,7 +227,7 @@ def test_bytes_are_counted_by_host_and_kind(live):
 
 
 def on_disk(fleet, boot):
-    with closing(sqlite3.connect(fleet.journal.path)) as db:
+    with closing(sqlite3.connect(fleet.journal.store.path)) as db:
         (state,) = db.execute("SELECT state FROM installations WHERE host = ?", (boot.host,)).fetchone()
     return decoded(state)
 
@@ -279,6 +283,150 @@ def test_refusal_of_a_stranger_is_kept_too(live):
 def test_event_of_no_host_stands_in_the_history(live):
     live.happen(RogueDhcp("", "192.0.2.9", "eth0", "192.0.2.10"))
     assert [row.kind for row in live.journal.events()] == ["dhcp.rogue"]
+
+
+def test_number_of_the_installation_is_told_to_subscribers(live):
+    told = []
+    live.bus.subscribers.append(told.append)
+    m1 = live.boot(1)
+    live.happen([*m1.live(), Ordered(m1.host, "reinstall"), RogueDhcp("", "192.0.2.9", "eth0", "192.0.2.10")])
+    numbers = {stamped.event.kind: stamped.number for stamped in told}
+    assert (numbers["web.done"], numbers["operator.order"], numbers["dhcp.rogue"]) == (1, 2, 0)
+
+
+# Other writers of the same store
+
+
+class Pair:
+    """Two appliances on one store, neither of which is told what the other does."""
+
+    def __init__(self):
+        self.store = SqliteStore.in_memory()
+        self.buses = [Bus(lambda: NOW), Bus(lambda: NOW)]
+        self.registries = []
+        for bus in self.buses:
+            registry = Registry(Journal(self.store), [LIVE], bus.publish)
+            bus.first = registry.listen
+            self.registries.append(registry)
+
+    def happen(self, index, *happened):
+        for event in happened:
+            self.buses[index].publish(event)
+        assert not self.buses[index].failures
+
+
+@pytest.fixture
+def pair():
+    pair = Pair()
+    yield pair
+    pair.store.close()
+
+
+def test_event_in_conflict_is_advanced_again_on_what_is_current(pair):
+    m1 = Boot(LIVE.hosts[1])
+    pair.happen(0, *m1.live())
+    told = []
+    pair.buses[1].subscribers.append(told.append)
+    offer, _ = m1.dhcp(Client.PXE)
+    pair.happen(1, offer)  # to this one the machine is new; in truth it has started again
+    after = pair.registries[1].installations[m1.host]
+    assert (after.number, after.stage, after.tries) == (2, Stage.FIRMWARE, 1)
+    assert pair.store.load()[m1.host].installation == after
+    assert [stamped.number for stamped in told] == [2, 2]
+    pair.registries[1].journal.flush()
+    assert [row.number for row in pair.store.events(m1.host) if row.kind == "dhcp.offer"][-1] == 2
+
+
+def test_event_that_changes_nothing_current_takes_that_over(pair):
+    m1 = Boot(LIVE.hosts[1])
+    hold = Ordered(m1.host, "hold")
+    pair.happen(0, hold)
+    revision = pair.store.load()[m1.host].revision
+    pair.happen(1, hold)
+    assert pair.registries[1].installations[m1.host] == pair.registries[0].installations[m1.host]
+    assert pair.store.load()[m1.host].revision == revision
+
+
+def test_reload_that_renames_starts_from_what_is_current(pair):
+    pair.happen(0, *Boot(LIVE.hosts[1]).to_script())
+    pair.happen(1, *Boot(LIVE.hosts[1]).dhcp(Client.PXE))
+    pair.registries[1].journal.flush()
+    current = pair.registries[1].installations[M1]
+    pair.registries[0].update([with_host(LIVE, 1, name=M9)])
+    assert pair.registries[0].installations[M9] == replace(current, host=M9)
+    assert M1 not in pair.store.load()
+
+
+class BusyStore(SqliteStore):
+    """A store in which another writer is faster, `rivals` times."""
+
+    rivals = 0
+
+    def save(self, changes, rows=()):
+        for change in changes[:1]:
+            kept = self.load().get(change.host)
+            if self.rivals and kept is not None:
+                self.rivals -= 1
+                other = replace(kept.installation, image_bytes=kept.installation.image_bytes + 1)
+                super().save([Change(change.host, kept.revision, other)])
+        return super().save(changes, rows)
+
+
+@pytest.mark.parametrize(("rivals", "failures"), [(1, 0), (SAVE_TRIES, 0), (SAVE_TRIES + 5, 1)])
+def test_tries_to_save_are_bounded(rivals, failures):
+    store, bus, told = BusyStore.in_memory(), Bus(lambda: NOW), []
+    registry = Registry(Journal(store), [LIVE], bus.publish)
+    bus.first = registry.listen
+    bus.subscribers.append(told.append)
+    bus.publish(Ordered(M1, "hold"))
+    store.rivals = rivals
+    bus.publish(Ordered(M1, "release"))
+    assert bus.failures.total() == failures
+    assert len(told) == 2
+    assert registry.installations[M1] == store.load()[M1].installation
+    assert registry.installations[M1].is_held == bool(failures)
+    store.close()
+
+
+class LateStore(SqliteStore):
+    """A store whose changes are durable later than `save` returns."""
+
+    def save(self, changes, rows=()):
+        outcome = super().save(changes, rows)
+        self.durable = asyncio.get_running_loop().create_future()
+        return outcome._replace(written=self.durable)
+
+
+async def test_written_waits_until_the_change_is_durable():
+    store, bus = LateStore.in_memory(), Bus(lambda: NOW)
+    registry = Registry(Journal(store), [LIVE], bus.publish)
+    bus.first = registry.listen
+    bus.publish(Ordered(M1, "hold"))
+    waiting = asyncio.create_task(registry.written(M1))
+    await asyncio.sleep(0)
+    await registry.written(M2)  # has no change
+    assert not waiting.done()
+    store.durable.set_result(None)
+    await waiting
+    store.close()
+
+
+async def test_written_raises_when_the_change_will_not_be_durable():
+    store, bus = LateStore.in_memory(), Bus(lambda: NOW)
+    registry = Registry(Journal(store), [LIVE], bus.publish)
+    bus.first = registry.listen
+    bus.publish(Ordered(M1, "hold"))
+    store.durable.set_exception(StoreError("no majority"))
+    with pytest.raises(StoreError, match="no majority"):
+        await registry.written(M1)
+    store.close()
+
+
+async def test_written_does_not_wait_for_sqlite(live):
+    live.happen(live.boot(1).to_script())
+    waiting = live.registry.written(M1)
+    with pytest.raises(StopIteration):  # at the first step, so without a turn of the loop
+        waiting.send(None)
 
 
 # Certificates
@@ -389,7 +537,7 @@ async def test_trouble_is_told_once_and_ends_when_the_disk_comes_back(tmp_path, 
     monkeypatch.setattr("appliance.registry.TICK_SECONDS", 0.01)
     monkeypatch.setattr("appliance.registry.RETRY_SECONDS", 0.01)
     async with RunningFleet(tmp_path, LIVE) as fleet:
-        fleet.journal._db.execute("PRAGMA query_only = ON")
+        refuse_writes(fleet.journal)
         fleet.happen(fleet.boot(1).dhcp(Client.PXE))
         await until(lambda: fleet.journal.trouble is None)
         assert len(list(fleet.of(StateTrouble))) <= 1
@@ -398,11 +546,12 @@ async def test_trouble_is_told_once_and_ends_when_the_disk_comes_back(tmp_path, 
     again.journal.close()
 
 
-def test_listener_may_publish_and_all_hear_it_in_order(tmp_path):
+def test_subscriber_may_publish_and_all_hear_it_in_order(tmp_path):
     bus, heard = Bus(), []
-    journal = Journal(tmp_path)
+    journal = Journal(FallbackStore(tmp_path))
     registry = Registry(journal, [LIVE], bus.publish)
-    bus.listeners += [registry.listen, lambda stamped: heard.append(stamped.event.kind)]
+    bus.first = registry.listen
+    bus.subscribers.append(lambda stamped: heard.append(stamped.event.kind))
     for event in Boot(LIVE.hosts[1]).dhcp(Client.PXE):
         bus.publish(event)
     assert heard == ["dhcp.offer", "install.stage", "dhcp.ack"]

@@ -51,7 +51,7 @@ async def stream(fleet, monkeypatch):
     # The order of messages is what is tested, not how long they wait for company.
     monkeypatch.setattr(streams, "BEAT_SECONDS", 0.0)
     monkeypatch.setattr(streams, "REST_GAP_SECONDS", 0.0)
-    return Stream(fleet.registry)
+    return Stream(fleet.registry, fleet.bus)
 
 
 @pytest.fixture

@@ -1,0 +1,131 @@
+"""What a store of the state can do, in the words of the domain: the one interface between the registry and a disk.
+
+Two rules hold for every store:
+
+- **A host's installation changes by compare-and-set on (host, revision).** Whoever
+  changes it names the revision that the change was made from. If the host has
+  another revision by then, nothing is written, and the caller gets what is
+  current as a value (`Conflict`) to start again from. Revisions only rise.
+- **A call that changes something returns when every reader of the store sees it.**
+  When it is also safe from the death of this process, `Saved.written` completes.
+
+SQLite (`sqlite.py`) has one writer, so it never conflicts unless its file was
+lost, and is written when the call returns. A store that several appliances share
+goes beside it: it implements `Store`, and passes tests/unit/state/test_store.py.
+"""
+
+from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from appliance.install.lifecycle import Installation
+from appliance.state.events import Row
+
+MAX_EVENTS = 200_000  # a whole installation of 1,000 hosts is about 40,000; 50 MB on disk
+KEPT_RECORDS = 10  # installations of each host
+
+Facts = Mapping[str, object]
+
+
+class StoreError(Exception):
+    """A store did not take or give what it was asked to: the disk is full or read-only, the file damaged."""
+
+
+class _AtOnce:
+    """Awaiting it costs nothing and does not suspend."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield  # makes this a generator
+
+
+AT_ONCE: Awaitable[None] = _AtOnce()
+
+
+class Kept(NamedTuple):
+    """A host's latest installation, and its revision."""
+
+    installation: Installation
+    revision: int
+
+
+class Change(NamedTuple):
+    """What a host's installation becomes, made from its *revision*."""
+
+    host: str
+    revision: int  # 0 where the store has none of this host
+    installation: Installation | None  # None: the host is forgotten
+    forgets: bool = False  # drop its earlier records too: they are of another machine that had this name
+
+
+class Saved(NamedTuple):
+    """All changes are in the store."""
+
+    revision: int  # of every host that changed
+    # Completes when the changes survive the death of this process; raises StoreError if they never will.
+    written: Awaitable[None] = AT_ONCE
+
+
+class Conflict(NamedTuple):
+    """Nothing was changed, since *host* has another revision than the change named."""
+
+    host: str
+    installation: Installation | None  # that is current; None where the store has none
+    revision: int  # that is current; 0 where the store has none
+
+
+class Store(Protocol):
+    """Where the state is kept. Any thread may call it; every method but `trouble` may raise StoreError."""
+
+    @property
+    def secret(self) -> bytes:
+        """32 random bytes that tokens are made from: the same for as long as the store exists."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why changes are not durable at present, in the operator's words; None while they are."""
+
+    @property
+    def notice(self) -> str | None:
+        """What the operator must know of how the store was opened, such as a file that was set aside; or None."""
+
+    def load(self) -> dict[str, Kept]:
+        """Return the latest installation of every host, also of hosts that no cluster.yaml names any more.
+
+        A record that cannot be read comes back as one that is held, so that its host does not install by accident.
+        """
+
+    def records(self, host: str) -> list[Installation]:
+        """Return the kept installations of *host*, oldest first, without those that cannot be read."""
+
+    def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
+        """Change installations and append events: all of it, or nothing and the first conflict.
+
+        The last KEPT_RECORDS installations of each host and about MAX_EVENTS events are kept.
+        """
+
+    def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
+        """Return the last *limit* events, oldest first; only those of *host* and its installation *number* if given."""
+
+    def strangers(self) -> list[dict[str, object]]:
+        """Return the facts of the unknown machines, least recently seen first."""
+
+    def save_strangers(self, strangers: Iterable[tuple[str, float, Facts]]) -> None:
+        """Replace the unknown machines; each is its MAC address, when it was last seen (seconds UTC), and its facts."""
+
+    def serial_of(self, zone: str, digest: str, least: int = 0) -> int:
+        """Return the SOA serial of *zone* with the content *digest*: at least *least*, and it never falls.
+
+        The same content gets the same serial; see `serials.serial_after`.
+        """
+
+    def sync(self) -> None:
+        """Make what was saved survive a loss of power; blocks for as long as the disk takes."""
+
+    def retry(self, installations: Iterable[Installation]) -> None:
+        """While there is `trouble`, try to write everything, and the hosts' current *installations*, where it belongs.
+
+        When it works, `trouble` is None.
+        """
+
+    def close(self) -> None:
+        """End. No other call may follow."""

@@ -1,0 +1,36 @@
+"""An installation and an event that tests keep."""
+
+from appliance.events import Client, DhcpOffered, Stamped
+from appliance.install.lifecycle import Condition, Installation, Order, Stage
+from tests.boots import NOW
+
+FULL = Installation(
+    "m1.example",
+    number=3,
+    token="ab" * 16,
+    order=Order.HOLD,
+    stage=Stage.IMAGE,
+    reached={Stage.FIRMWARE: 1.5, Stage.IMAGE: 2.5},
+    boots_live=True,
+    mac="52:54:00:12:34:56",
+    arch="x64-uefi",
+    is_held=True,
+    window_opened_at=2.0,
+    delivered_at=3.0,
+    image_bytes=7,
+    lacks_image=False,
+    ready_at=4.0,
+    is_settled=True,
+    early_returns=1,
+    tries=2,
+    ended_at=Stage.KERNEL,
+    repeats={"script": 2},
+    knocking_since=5.0,
+    knocked_at=6.0,
+    complaint=Condition("a", "b", 1.0),
+    condition=Condition("c", "d", 2.0),
+)
+
+
+def offered(host="m1.example", mac="52:54:00:12:34:56", at=NOW, number=0):
+    return Stamped(at, DhcpOffered(host, mac, "192.0.2.1", Client.PXE), number)

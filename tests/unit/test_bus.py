@@ -1,0 +1,103 @@
+"""The bus: who is told of an event, in which order, and with which number."""
+
+import logging
+
+import pytest
+
+from appliance.events import Bus, Client, Event, Reloaded, StageReached, Stamped
+from tests.boots import LIVE, NOW, Boot
+
+M1 = Boot(LIVE.hosts[1])
+OFFER, ACK = M1.dhcp(Client.PXE)
+
+
+@pytest.fixture
+def bus():
+    return Bus(lambda: NOW)
+
+
+def subscribed(bus: Bus) -> list[Stamped]:
+    """Return a list that what a new subscriber is told is appended to."""
+    heard: list[Stamped] = []
+    bus.subscribers.append(heard.append)
+    return heard
+
+
+def test_event_is_stamped_with_time_and_number(bus):
+    bus.first = lambda _: 7
+    heard = subscribed(bus)
+    bus.publish(OFFER)
+    assert heard == [Stamped(NOW, OFFER, 7)]
+
+
+def test_event_without_a_registry_has_no_number(bus):
+    heard = subscribed(bus)
+    bus.publish(OFFER)
+    assert heard == [Stamped(NOW, OFFER, 0)]
+
+
+def test_first_hears_before_every_subscriber(bus):
+    order = []
+    bus.subscribers.append(lambda _: order.append("subscriber"))
+    bus.first = lambda _: order.append("first") or 0
+    bus.publish(OFFER)
+    assert order == ["first", "subscriber"]
+
+
+def test_what_first_publishes_itself_is_told_after_the_event_and_numbered_too(bus):
+    stage = StageReached(M1.host, 3, "firmware")
+
+    def first(stamped: Stamped) -> int:
+        if stamped.event is OFFER:
+            bus.publish(stage)
+        return 3
+
+    bus.first = first
+    heard = subscribed(bus)
+    bus.publish(OFFER)
+    assert heard == [Stamped(NOW, OFFER, 3), Stamped(NOW, stage, 3)]
+
+
+def test_what_a_subscriber_publishes_itself_is_told_to_all_after_the_event(bus):
+    def reply(stamped: Stamped) -> None:
+        if stamped.event is OFFER:
+            bus.publish(ACK)
+
+    bus.subscribers.append(reply)
+    heard = subscribed(bus)
+    bus.publish(OFFER)
+    assert [stamped.event for stamped in heard] == [OFFER, ACK]
+
+
+def broken(_stamped: Stamped) -> int:
+    raise ValueError("broken")
+
+
+def test_subscriber_that_raises_is_logged_and_counted_and_the_next_one_is_told(bus, caplog):
+    bus.subscribers.append(broken)
+    heard = subscribed(bus)
+    with caplog.at_level(logging.ERROR):
+        bus.publish(OFFER)
+    assert (len(heard), dict(bus.failures)) == (1, {"broken": 1})
+    assert "subscriber broken failed on dhcp.offer" in caplog.text
+    assert "ValueError: broken" in caplog.text
+
+
+def test_all_are_told_when_first_raises(bus):
+    bus.first = broken
+    heard = subscribed(bus)
+    bus.publish(OFFER)
+    assert (heard, dict(bus.failures)) == ([Stamped(NOW, OFFER, 0)], {"broken": 1})
+
+
+def test_one_that_unsubscribed_is_told_nothing(bus):
+    heard: list[Event] = []
+
+    def hear(stamped: Stamped) -> None:
+        heard.append(stamped.event)
+
+    bus.subscribers.append(hear)
+    bus.publish(OFFER)
+    bus.subscribers.remove(hear)
+    bus.publish(Reloaded("", "a"))
+    assert heard == [OFFER]
