@@ -8,7 +8,7 @@ silence from the clock.
 from dataclasses import replace
 from typing import NamedTuple
 
-from appliance.install.lifecycle import Condition, Installation, Order, Stage
+from appliance.install.installation import Condition, Installation, Order, Stage
 
 # Firmware asks four times in about a minute before it gives up (PXE 2.1 section 2.2.7), and
 # each of its boot entries once more: this many offers without one REQUEST are a pattern.

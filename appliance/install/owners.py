@@ -7,7 +7,7 @@ one that runs, or boot the empty disk of one that is new.
 
 from collections.abc import Iterable, Mapping
 
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import Host
 
 
