@@ -260,7 +260,7 @@ async def test_client_that_closes_its_port_is_not_waited_for(tmp_path: Path, cli
 async def test_past_the_bound_a_request_gets_silence(
     bound: str, tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, bound, 2)
+    monkeypatch.setattr(transfer_module, bound, 2)
     async with running(Running(tmp_path)) as it:
         for _ in range(2):
             await clients(it.port).ask()
@@ -272,7 +272,7 @@ async def test_past_the_bound_a_request_gets_silence(
 async def test_bound_of_one_client_leaves_room_for_another(
     tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "MAX_CLIENT_TRANSFERS", 1)
+    monkeypatch.setattr(transfer_module, "MAX_CLIENT_TRANSFERS", 1)
     async with running(Running(tmp_path)) as it:
         for address in ("127.0.0.2", "127.0.0.3"):
             assert await clients(it.port, "127.0.0.1", address).ask()
@@ -354,7 +354,7 @@ async def test_two_hundred_and_fifty_clients_get_on_equally(
     """None starves: when the first has its file, the others have almost all of it."""
     monkeypatch.setattr(server_module, "Allowance", lambda: Allowance(at_once=1000.0))
     # So few that many always wait for the server: these clients, all in one process, are slower than it is.
-    monkeypatch.setattr(server_module, "ANSWERS_A_WAKE", 8)
+    monkeypatch.setattr(transfer_module, "ANSWERS_A_WAKE", 8)
     async with running(Running(tmp_path)) as it:
         loader = LOADER * 5  # 31 blocks, of which the last is empty
         (tmp_path / "tftp" / "loader").write_bytes(loader)
