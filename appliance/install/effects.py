@@ -1,7 +1,7 @@
 """What each transition does to a record, beyond naming the next stage.
 
-The one rule: an effect returns the very installation that it was given when the
-evidence is no news. The registry writes nothing to disk then.
+The one rule: an effect returns the same object that it was given when the evidence
+is no news. The registry writes nothing to disk then.
 
 An effect leads to the stage of its move or leaves the stage as it is; no effect
 names a stage of its own.

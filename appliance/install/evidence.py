@@ -161,7 +161,7 @@ def _of_web_refusal(event: events.WebRefused) -> Finding | None:
     if event.status not in _NOT_SERVED:
         return None
     if event.what in _IMAGES:
-        return Finding(Evidence.IMAGE_MISSING, hint=f"{event.path} cannot be served: {event.why}")
+        return Finding(Evidence.IMAGE_MISSING, hint=f"The image {event.path} cannot be served: {event.why}")
     if _is_loader(event.path):
         return Finding(Evidence.LOADER_MISSING_ON_HTTP, hint=_no_loader(event.path.lstrip("/")))
     return None
@@ -178,4 +178,4 @@ def _is_loader(path: str) -> bool:
 
 
 def _no_loader(path: str) -> str:
-    return f"the boot file {path} cannot be served; {package_hint(path)}"
+    return f"The boot file {path} is missing or not readable. To add it: {package_hint(path)}."

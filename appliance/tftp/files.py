@@ -1,4 +1,4 @@
-"""The files under transfer: opened when one starts, shared by all that send the same, and whole for each."""
+"""The files under transfer: opened when a transfer starts, shared by all that send the same version."""
 
 import errno
 import os
@@ -11,9 +11,10 @@ from appliance.files import Fault, Identity, UnservableError, identity_of, norma
 from appliance.tftp.compile import AUTOEXEC, NetworkFiles
 from appliance.tftp.protocol import BLOCK_BYTES, Refusal, data_datagram
 
-# Read at once, so that a change on disk cannot reach a transfer under way: 1 ms of copying at most.
+# Up to this size a file is read at once, so that a change on disk cannot reach a transfer under way. Copying it takes
+# 1 ms at most; every loader that we know has less than 1.5 MiB.
 MEMORY_FILE_BYTES = 4 << 20
-# Each is one more copy of the file; clients are of a few kinds, and each kind asks for one size.
+# Each size is another copy of the file. There are a few kinds of clients, and each kind asks for the same size.
 MAX_FRAMED_SIZES = 4
 
 # What the client is told of a file that cannot be opened; "file not found" for everything else.
@@ -21,11 +22,11 @@ _FORBIDDEN = frozenset({Fault.DIRECTORY, Fault.SPECIAL, Fault.UNREADABLE})
 
 
 class Content:
-    """One version of one file: in memory, or read as it is sent where it is large."""
+    """One version of one file: in memory, or read as it is sent if it is large."""
 
     def __init__(self, data: bytes = b"", descriptor: int = -1) -> None:
         self._data = data
-        self._descriptor = descriptor  # ours to close; -1 for what lies in memory
+        self._descriptor = descriptor  # closed with this object; -1 for a file in memory
         self._identity = identity_of(os.fstat(descriptor)) if descriptor >= 0 else None
         self._framed: dict[int, list[bytes]] = {}  # by bytes a block
         self.total = self._identity.size if self._identity else len(data)
@@ -35,7 +36,7 @@ class Content:
             os.close(self._descriptor)
 
     def blocks(self, block_bytes: int) -> Sequence[bytes]:
-        """Return the DATA datagrams of the whole file, at the index of their block; index 0 is no block.
+        """Return the DATA datagrams of the whole file, each at the index of its block; index 0 is unused.
 
         Files in memory are cut up once for all clients that ask for the same size.
         """
@@ -51,8 +52,8 @@ class Content:
     def read(self, offset: int, size: int) -> bytes:
         """Return *size* bytes, or fewer at the end.
 
-        Raises OSError with ESTALE when the file has changed since it was opened;
-        that is found out before the last byte is given away.
+        Raises OSError with ESTALE when the file has changed since it was opened, at the
+        latest before its last byte is returned.
         """
         if self._descriptor < 0:
             return self._data[offset : offset + size]
@@ -65,14 +66,14 @@ class Content:
 
 
 class Cut(Sequence[bytes]):
-    """The DATA datagrams of a content, made when they are asked for."""
+    """The DATA datagrams of a content, made when they are needed."""
 
     def __init__(self, content: Content, block_bytes: int) -> None:
         self._content = content
         self._block_bytes = block_bytes
 
     def __len__(self) -> int:
-        # A file of whole blocks ends with an empty one; and one more for index 0.
+        # A file of whole blocks ends with an empty block (RFC 1350 section 6), and index 0 is unused.
         return self._content.total // self._block_bytes + 2
 
     @overload

@@ -25,7 +25,7 @@ from appliance.tftp.transfer import Outcome, ignore_reason
 ANSWER_BYTES = 256  # an ACK has 4; of an ERROR the beginning is enough
 REQUESTS_A_WAKE = 32
 ANSWERS_A_WAKE = 64  # under 1 ms
-TICK_SECONDS = 0.02  # how late a deadline may be seen; looking at 1,000 transfers takes 0.1 ms
+TICK_SECONDS = 0.02  # how late a deadline may be noticed; looking at 1,000 transfers takes 0.1 ms
 # A boot makes four events; a client that asks without end from a host's address must not fill log and journal.
 HOST_EVENTS_A_SECOND = 10.0
 HOST_EVENTS_AT_ONCE = 100.0
@@ -55,7 +55,7 @@ class TftpServer:
         self._is_draining = False
         self._idle = asyncio.Event()
         self._ticking: asyncio.TimerHandle | None = None
-        # An epoll of our own inside the loop's: reading many sockets costs less so than by a reader for each.
+        # An epoll of our own inside the loop's: reading many sockets costs less this way than with a reader for each.
         self._epoll = select.epoll()
         self._listeners: list[Listener] = []
         try:
@@ -223,7 +223,7 @@ class TftpServer:
             datagrams = session.transfer.datagrams()
             session.send(datagrams)
         except BlockingIOError:
-            return  # the kernel's buffer is full: as if lost, and sent again at the deadline
+            return  # the kernel's buffer is full: the datagram counts as lost, and is sent again at the deadline
         except OSError as error:
             self._lose(session, error)
             return
@@ -245,7 +245,7 @@ class TftpServer:
         now = self._loop.time()
         for session in [late for late in self._sessions.values() if late.transfer.deadline <= now]:
             if session.is_connected:
-                # On a busy machine the answer may have come and not have had its turn yet.
+                # On a busy machine the answer may have arrived but not been read yet.
                 self._read_answer(session, now)
                 if session.number not in self._sessions:
                     continue

@@ -354,7 +354,7 @@ async def test_two_hundred_and_fifty_clients_get_on_equally(
     """None starves: when the first has its file, the others have almost all of it."""
     monkeypatch.setattr(server_module, "Allowance", lambda: Allowance(at_once=1000.0))
     # So few that many always wait for the server: these clients, all in one process, are slower than it is.
-    monkeypatch.setattr(transfer_module, "ANSWERS_A_WAKE", 8)
+    monkeypatch.setattr(server_module, "ANSWERS_A_WAKE", 8)
     async with running(Running(tmp_path)) as it:
         loader = LOADER * 5  # 31 blocks, of which the last is empty
         (tmp_path / "tftp" / "loader").write_bytes(loader)
