@@ -27,11 +27,10 @@ The stages (installation.Stage), from the network to the running system:
              time to         back at            DHCP by         asks for
              write passed    firmware           its system      api-int
 
-    SCRIPT ... IGNITION --- firmware asks again: the machine was reset ---+
-    KERNEL ... IGNITION --- iPXE asks again                              |
-    any stage ------------- `reinstall`                                   |
-                                                                          v
-                                                              a new record
+    SCRIPT ... IGNITION --- firmware asks for an address again -----+
+    KERNEL ... IGNITION --- iPXE asks for an address again ---------+
+    Ignition was sent  ---- the script is fetched again ------------+--> a new record
+    any stage ------------- `reinstall` ----------------------------+
 
 A machine may enter late: firmware that is an iPXE itself begins at IPXE, and one
 that has its loader from a disk begins at SCRIPT. A stage that is skipped has no
