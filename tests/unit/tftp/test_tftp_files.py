@@ -3,7 +3,6 @@
 import errno
 import gc
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from appliance.tftp.compile import NetworkFiles, compile_tftp
 from appliance.tftp.files import MAX_FRAMED_SIZES, MEMORY_FILE_BYTES, Content, Files
 from appliance.tftp.protocol import Refusal
 from tests.clusters import reference_cluster
+from tests.swapping import met, swapping
 
 
 @pytest.fixture
@@ -84,27 +84,15 @@ def test_directory_swapped_for_a_link_all_the_time_never_gives_the_file_outside(
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "own.efi").write_bytes(b"secret")
-    (root / "later").mkdir()
-    (root / "later" / "own.efi").write_bytes(b"first")
-    place, aside = root / directory, root / "aside"
-    stopping = threading.Event()
+    (root / "efi").rename(root / "inside")
+    files = Files()
 
-    def swap() -> None:
-        while not stopping.is_set():
-            place.rename(aside)
-            place.symlink_to(outside)
-            place.unlink()
-            aside.rename(place)
-
-    thread = threading.Thread(target=swap)
-    thread.start()
-    files, seen = Files(), set()
-    for _ in range(3000):
+    def look() -> object:
         content = files.open(served, f"{directory}/own.efi")
-        seen.add(content.read(0, 99) if isinstance(content, Content) else content)
-    stopping.set()
-    thread.join()
-    assert seen == {b"first", Refusal.NOT_FOUND}
+        return content.read(0, 99) if isinstance(content, Content) else content
+
+    with swapping(root / directory, root / "inside", outside):
+        assert met(look, b"first", Refusal.NOT_FOUND) == {b"first", Refusal.NOT_FOUND}
 
 
 @pytest.mark.parametrize("name", ["autoexec.ipxe", "/efi/autoexec.ipxe", "AUTOEXEC.IPXE"])
