@@ -8,6 +8,14 @@
     └── SimulationError               1   a simulated machine failed
 
 Any other exception that reaches the top is a bug of ours and shows its traceback.
+
+Internal errors are caught by a caller and never reach the operator as they are:
+
+    StoreError             the state cannot be read or written; state/, caught by the registry and by web/
+    UnservableError        files.py: a file cannot be served, with HTTP status and reason
+    BrokenTransferError    web/transfer.py: a file changed or ended while it was sent
+    MessageError           dns/message.py: the bytes are not a DNS message
+    RecordDataError        dns/rdata.py: the text is not the data of a record of that type
 """
 
 from collections.abc import Sequence
@@ -62,6 +70,10 @@ class StateError(ApplianceError):
     """The state on disk cannot be used."""
 
     exit_code = 74
+
+
+class StoreError(Exception):
+    """The state could not be read or written: the disk is full or read-only, or the file is damaged."""
 
 
 class SimulationError(ApplianceError):

@@ -1,7 +1,11 @@
-"""Files on disk: opened only below their root, known again by inode, size and time.
+"""Files on disk: names off the wire lead only to regular files below their root, and a change shows.
 
-One rule: what is opened is judged by its descriptor, so that a link that
-changes meanwhile leads nowhere.
+The one rule: what is judged is what was reached, by its descriptor. `open_below`
+takes hold of a file without opening it (O_PATH), asks the kernel where that file is
+and what it is, and only then opens this very file through its descriptor. A link
+that is swapped at any moment in between leads nowhere, and a device or a pipe is
+never opened. Links within the root are followed, so that an operator can arrange
+images as they like; openat2's RESOLVE_BENEATH would refuse every absolute link.
 """
 
 import errno
@@ -10,109 +14,209 @@ import os
 import pwd
 import stat
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What changes when a file's content does; cheap for a file of GiB."""
+    """What changes when a file's content does; cheap for a file of several GiB."""
 
+    device: int
     inode: int
     size: int  # bytes
     modified_ns: int  # UTC
 
     @property
     def etag(self) -> str:
-        """A strong entity tag: the nanoseconds tell two writes apart that a size and a second would not."""
+        """A strong entity tag: nanoseconds tell two writes apart that have the same size within one second."""
         return f'"{self.modified_ns:x}-{self.size:x}-{self.inode:x}"'
 
 
+class Fault(StrEnum):
+    """Why a file cannot be served, for those who need more than the text."""
+
+    MISSING = "missing"
+    DIRECTORY = "directory"
+    OUTSIDE = "outside"  # a link leads out of the root
+    SPECIAL = "special"  # a device, a pipe or a socket
+    UNREADABLE = "unreadable"  # this process has no permission
+    LOOP = "loop"  # of links
+    TROUBLE = "trouble"  # the disk or the process cannot give it now
+    EXHAUSTED = "exhausted"  # the process or the system has no descriptor left
+
+
 class UnservableError(Exception):
-    """A file is not to be had; *status* is the answer's, and the text says what to do."""
+    """A file cannot be served; *status* is the one of an HTTP response, and the text says what to do."""
 
-    RETRY_SECONDS = 30  # what only an operator mends takes longer, and the client asks again
+    RETRY_SECONDS = 30  # clients ask again, and an operator who repairs it takes longer than this
 
-    def __init__(self, status: int, why: str) -> None:
+    def __init__(self, status: int, why: str, fault: Fault = Fault.TROUBLE) -> None:
         super().__init__(why)
         self.status = status
+        self.fault = fault
         self.retry_seconds = self.RETRY_SECONDS if status == 503 else 0
 
 
 def identity_of(facts: os.stat_result) -> Identity:
     """Return the identity of the file that *facts* are about."""
-    return Identity(facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    return Identity(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
 def current_identity(path: Path) -> Identity | None:
-    """Return the identity of the file at *path*, or None when it cannot be told."""
+    """Return the identity of the file at *path*, or None when it cannot be read."""
     try:
         return identity_of(path.stat())
     except OSError:
         return None
 
 
-def open_below(root: Path, path: str) -> tuple[int, Identity]:
-    """Return a descriptor of the regular file *path* below *root*, and its identity.
+def normalised(name: str) -> str:
+    """Return *name* with the slashes and letters that boot files are stored under.
 
-    Raises UnservableError: 404 when it is not there or is a directory, 403 when
-    it lies outside, is no regular file, or may not be read; 503 when the disk
+    Firmware asks for efi\\IPXE.EFI, /efi/ipxe.efi and efi//ipxe.efi and means the same file.
+    """
+    return tidied(name).lower()
+
+
+def tidied(name: str) -> str:
+    """Return *name* with the slashes that boot files are stored under, and its letters as they are."""
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+
+
+def open_below(root: Path, name: str, *, in_any_case: bool = False) -> tuple[int, Identity]:
+    """Return a descriptor of the regular file *name* below *root*, and its identity.
+
+    *in_any_case* is for names that firmware spells as it likes: see `find_below`.
+    Raises UnservableError: 404 when the file does not exist or is a directory, 403
+    when it is outside, is not a regular file, or may not be read; 503 when the disk
     or the process cannot give it now.
     """
-    file = root / path
+    handle, _ = _reached_in_any_case(root, name) if in_any_case else _reached(root, name)
     try:
-        real_root = os.path.realpath(root, strict=True)
-        if not stat.S_ISREG(os.stat(file).st_mode):
-            raise _wrong_type(file)  # before it is opened: a tape or a watchdog would start by that
-        # Without O_NONBLOCK a pipe put there meanwhile would stop the whole appliance.
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        # Through the descriptor this opens the very file that was judged, whatever has its name by now.
+        fd = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
-        raise _unservable(error, file) from error
+        raise _unservable(error, root / tidied(name)) from error
+    finally:
+        os.close(handle)
+    return fd, identity_of(os.fstat(fd))
+
+
+def find_below(root: Path, name: str) -> Path | None:
+    """Return the real path of the regular file *name* below *root*, or None.
+
+    Slashes may be backslashes, and letters match in any case where no file has the
+    exact name. Parent steps, names that begin with a dot, links that lead out of
+    *root*, and files that are not regular are not found.
+    """
     try:
-        return fd, _judged(fd, file, real_root)
-    except BaseException:
-        os.close(fd)
-        raise
+        handle, real = _reached_in_any_case(root, name)
+    except UnservableError:
+        return None
+    os.close(handle)
+    return Path(real)
 
 
 def diagnosis(file: Path) -> str:
-    """Return why this process may not read *file*, and what would let it."""
-    who = f"uid {os.geteuid()}"
+    """Return why this process may not read *file*, and the command that changes that."""
+    user = f"uid {os.geteuid()}"
     for parent in reversed(file.parents):
         if not os.access(parent, os.X_OK, effective_ids=True):
-            return f"{who} may not enter {parent} ({_modes(parent)}); chmod a+x {parent}"
+            return f"{user} may not enter {parent} ({_modes(parent)}); chmod a+x {parent}"
     if not os.access(file, os.R_OK, effective_ids=True):
-        return f"{who} may not read {file} ({_modes(file)}); chmod a+r {file}"
-    # The modes allow it, so that something else forbids it.
+        return f"{user} may not read {file} ({_modes(file)}); chmod a+r {file}"
     label = _selinux_label(file)
     if label:
-        return f"the modes of {file} allow it, so SELinux forbids it: its label is {label}; restorecon -v {file}"
-    return f"the modes of {file} allow it; look at mount options, ACLs and AppArmor"
+        return f"{file} is readable by its mode, but SELinux denies access (label {label}); restorecon -v {file}"
+    return f"{file} is readable by its mode, but access is denied; check mount options, ACLs and AppArmor"
 
 
-def _judged(fd: int, file: Path, real_root: str) -> Identity:
-    """Return the identity of what was opened; raises UnservableError when it is not to be served."""
-    facts = os.fstat(fd)
-    if not stat.S_ISREG(facts.st_mode):
-        raise _wrong_type(file)
-    if not os.readlink(f"/proc/self/fd/{fd}").startswith(real_root + "/"):
-        raise UnservableError(403, f"{file} is a link that leads out of its directory; put the file itself there")
-    return identity_of(facts)
+def _reached_in_any_case(root: Path, name: str) -> tuple[int, str]:
+    """Return what `_reached` does, for a name off the wire in any spelling."""
+    wanted = tidied(name)
+    # Nothing hidden is served: editors and file managers leave such files behind.
+    if any(part.startswith(".") or not part.isprintable() for part in wanted.split("/")):
+        raise _missing(root / "(hidden)")
+    try:
+        return _reached(root, wanted)
+    except UnservableError as error:
+        if error.fault is not Fault.MISSING:
+            raise
+    return _reached(root, _spelled(root, wanted))
+
+
+def _spelled(root: Path, name: str) -> str:
+    """Return *name* as the directories below *root* spell it; the exact spelling has precedence at each step."""
+    found = str(root)
+    for part in name.split("/"):
+        exact = f"{found}/{part}"
+        if os.path.exists(exact):
+            found = exact
+            continue
+        folded = part.lower()
+        try:
+            # Sorted, so that the same file is found each time.
+            found = next(f"{found}/{entry}" for entry in sorted(os.listdir(found)) if entry.lower() == folded)
+        except (OSError, StopIteration) as error:
+            raise _missing(root / name) from error
+    return found[len(str(root)) + 1 :]
+
+
+def _reached(root: Path, name: str) -> tuple[int, str]:
+    """Return a handle (O_PATH) on the regular file *name* below *root*, and its real path.
+
+    Raises UnservableError for anything else.
+    """
+    try:
+        top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            real_root = os.readlink(f"/proc/self/fd/{top}")
+        finally:
+            os.close(top)
+        # Not root / name, which an absolute name would leave.
+        handle = os.open(f"{root}/{name}", os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unservable(error, root / name) from error
+    except ValueError as error:  # a NUL, or a letter that no file name can have
+        raise _missing(root / ascii(name)) from error
+    try:
+        return handle, _judged(handle, real_root, root, name)
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _judged(handle: int, real_root: str, root: Path, name: str) -> str:
+    """Return the real path of what *handle* is on; raises UnservableError unless a regular file in *real_root*."""
+    try:
+        real, mode = os.readlink(f"/proc/self/fd/{handle}"), os.fstat(handle).st_mode
+    except OSError as error:  # the path is longer than the kernel can say
+        raise _unservable(error, root / name) from error
+    if real != real_root and not real.startswith(real_root.rstrip("/") + "/"):
+        why = f"{root / name} is a link to a file outside its directory; copy the file there instead"
+        raise UnservableError(403, why, Fault.OUTSIDE)
+    if stat.S_ISDIR(mode):
+        raise UnservableError(404, "directories are not listed", Fault.DIRECTORY)
+    if not stat.S_ISREG(mode):
+        raise UnservableError(403, f"{root / name} is not a regular file", Fault.SPECIAL)
+    return real
 
 
 def _unservable(error: OSError, file: Path) -> UnservableError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
-        return UnservableError(404, f"there is no file {file}")
+        return _missing(file)
     if error.errno in (errno.EACCES, errno.EPERM):
-        return UnservableError(403, diagnosis(file))
+        return UnservableError(403, diagnosis(file), Fault.UNREADABLE)
     if error.errno == errno.ELOOP:
-        return UnservableError(403, f"{file} is a loop of links")
-    return UnservableError(503, f"{file} cannot be opened: {error.strerror}")
+        return UnservableError(403, f"{file} is a link that leads back to itself", Fault.LOOP)
+    is_exhausted = error.errno in (errno.EMFILE, errno.ENFILE)
+    fault = Fault.EXHAUSTED if is_exhausted else Fault.TROUBLE
+    return UnservableError(503, f"cannot open {file}: {error.strerror}", fault)
 
 
-def _wrong_type(file: Path) -> UnservableError:
-    if file.is_dir():
-        return UnservableError(404, "directories are not listed")
-    return UnservableError(403, f"{file} is no regular file")
+def _missing(file: Path) -> UnservableError:
+    return UnservableError(404, f"{file} not found", Fault.MISSING)
 
 
 def _modes(path: Path) -> str:

@@ -22,7 +22,8 @@ def peer_address(text: str) -> Address | None:
     section 2.5.5.2) has its IPv4 address.
     """
     try:
-        address = ip_address(text)
+        # A link-local address is followed by the interface it is valid on (RFC 4007 section 11).
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
     return (address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address

@@ -27,18 +27,17 @@ from dataclasses import replace
 from operator import attrgetter
 
 from appliance import events
-from appliance.errors import ControlError
+from appliance.errors import ControlError, StoreError
 from appliance.events import Event, Stamped
 from appliance.install.activity import Activity, sent_by
 from appliance.install.certificates import CertificateClock
 from appliance.install.conditions import judged, silence
-from appliance.install.evidence import advance
-from appliance.install.lifecycle import Condition, Installation, Rules, Stage, begin, order_of
+from appliance.install.lifecycle import Condition, Installation, Rules, Stage, advance, begin, order_of
 from appliance.install.owners import assigned
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
 from appliance.state.journal import Journal
-from appliance.state.store import Conflict, Saved, StoreError
+from appliance.state.store import Conflict, Saved
 
 TICK_SECONDS = 1.0  # what is written behind, and the disk's own cache, loses at most this much
 LOOK_SECONDS = 5.0  # between two searches for hosts that have fallen silent

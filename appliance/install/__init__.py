@@ -1,1 +1,9 @@
-"""What the appliance remembers of every host's installation, and what follows from it."""
+"""The life of a host's installation, as pure functions over a record of it.
+
+`lifecycle.advance` takes a record and an event and returns the record after it (its
+table is the place to begin reading); `conditions` says why a host makes no progress;
+`guard` who may have an Ignition file now; `owners` which record is whose after
+cluster.yaml changed. `activity`, `strangers` and `certificates` are short-lived facts
+beside it: what a host does at this moment, machines in no cluster.yaml, and when
+Ignition files expire. Nothing here knows of disks, sockets or the registry above it.
+"""

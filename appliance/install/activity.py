@@ -1,11 +1,11 @@
-"""What a host does at this moment, from its events; forgotten by a restart."""
+"""What a host does at this moment, from its events; lost at a restart."""
 
 from dataclasses import dataclass
 
 from appliance import events
 from appliance.events import Event
 
-# Events that tell what we make of a host, and not what it did.
+# Events that report what the appliance concluded, and not what the host did.
 _OURS = frozenset({events.InstallSettled, events.StageReached, events.ConditionRaised, events.Ordered})
 
 
@@ -14,7 +14,7 @@ class Activity:
     """A host's latest transfer, and when it was last heard. Times in seconds UTC."""
 
     seen_at: float = 0.0
-    what: str = ""  # of the transfer that began last: loader, kernel, rootfs …
+    what: str = ""  # the kind of file of the latest transfer: loader, kernel, rootfs …
     path: str = ""
     sent: int = 0  # bytes of the file
     total: int = 0
@@ -23,7 +23,7 @@ class Activity:
     is_under_way: bool = False
 
     def hear(self, event: Event, at: float) -> None:
-        """Follow the host through one of its events."""
+        """Record one event of the host."""
         if type(event) in _OURS:
             return
         self.seen_at = at
@@ -48,7 +48,7 @@ class Activity:
 
 
 def sent_by(event: Event) -> tuple[str, int]:
-    """Return which kind of file a transfer that ended was of, and how many of its bytes went out; 0 for all else."""
+    """Return the kind of file of a transfer that ended, and how many bytes of it went out; 0 for other events."""
     match event:
         case events.WebFinished() | events.WebBroken():
             return event.what.value, event.sent

@@ -1,4 +1,4 @@
-"""The clock of the certificates in Ignition files: what was loaded, and when its owner must hear that it dies."""
+"""When the certificates in Ignition files expire, and when the operator is warned of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,23 +12,23 @@ IGNITION_ENDING = ".ign"
 
 @dataclass(frozen=True, slots=True)
 class IgnitionState:
-    """What is known of one Ignition file."""
+    """What is known about one Ignition file."""
 
     path: str
     version: str  # of the specification
     expires_at: float | None  # seconds UTC; None when it holds no certificates
-    problem: str  # why what stands on disk is not served; "" when it is
+    problem: str  # why the file on disk is not served; "" when it is
 
 
 class CertificateClock:
-    """The Ignition files that were loaded, each with the time that it has left."""
+    """The Ignition files that were loaded, each with the time when it expires."""
 
     def __init__(self) -> None:
         self._states: dict[str, IgnitionState] = {}
-        self._warned: dict[str, int] = {}  # path → how often: once before the end, once at it
+        self._warned: dict[str, int] = {}  # path → 1 once the first warning went out, 2 once it has expired
 
     def hear(self, event: Event) -> None:
-        """Take note of a file that was read."""
+        """Record a file that was read, or could not be."""
         if isinstance(event, IgnitionLoaded):
             expires_at = datetime.fromisoformat(event.expires_at).timestamp() if event.expires_at else None
             self._states[event.path] = IgnitionState(event.path, event.version, expires_at, "")
@@ -42,11 +42,11 @@ class CertificateClock:
             )
 
     def states(self) -> list[IgnitionState]:
-        """Return the files that are still there, by path."""
+        """Return the files that still exist, by path."""
         return [state for path, state in sorted(self._states.items()) if Path(path).exists()]
 
     def warnings(self, now: float) -> list[CertificatesDying]:
-        """Return what must be said at *now*, seconds UTC; each thing once."""
+        """Return the warnings due at *now*, seconds UTC; each is returned once."""
         found = []
         for state in self.states():
             if state.expires_at is None:

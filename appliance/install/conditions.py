@@ -1,17 +1,18 @@
-"""The loops that a machine can be caught in, and its silence, each with its name and the known causes: pure.
+"""Why a host makes no progress: its loops and its silence, each with a name, the likely cause and the remedy.
 
-A condition is judged from what happened again since the last new stage, from
-the tries that came to nothing, and from what single events complained of; a
-silence from the clock.
+Pure. A loop is found from what happened again since the last new stage, from the
+tries that ended early, and from single events that complain; a silence from the
+clock. The hints are what an operator reads when a machine is stuck: the cause in a
+sentence, then what to do.
 """
 
 from dataclasses import replace
 from typing import NamedTuple
 
-from appliance.install.lifecycle import Condition, Installation, Order, Stage
+from appliance.install.installation import Condition, Installation, Order, Stage
 
-# Firmware asks four times in about a minute before it gives up (PXE 2.1 section 2.2.7), and
-# each of its boot entries once more: this many offers without one REQUEST are a pattern.
+# Firmware asks four times in about a minute before it gives up (PXE 2.1 section 2.2.7), and once more from each
+# of its boot entries. Two full rounds of offers without one REQUEST are no accident.
 UNHEARD_OFFERS = 8
 UNUSED_ACKS = 4
 SAME_LOADER = 3
@@ -21,75 +22,83 @@ SAME_SCRIPTS = 8  # the menu and the host's own script are two in one boot
 BROKEN_TRANSFERS = 3
 VAIN_TRIES = 3
 # From power-on through every network entry of its firmware to its disk a machine takes up to 193 s (seen on OVMF).
+# Twice that, and some more for the self-test of a server.
 KNOCKING_SECONDS = 480.0
 
-LOADER_HINT = (
-    "wrong loader for this firmware: try `loader: efi/snponly.efi` for this host (undionly.kpxe on BIOS); "
-    "or Secure Boot is on, which refuses iPXE"
-)
-STALLED_HINT = (
-    "blocks are lost on the way: the block size is over the path's MTU (set `mtu`), or a firewall drops the "
-    "ports that TFTP answers from (set `listen.tftpSinglePort: true`)"
-)
-NO_SCRIPT_HINT = (
-    "iPXE has its address and does not fetch its script: the switch port is not forwarding yet (enable port fast), "
-    "a firewall closes the HTTP port, or iPXE's driver fails here (try `loader: efi/snponly.efi`)"
-)
-TRY_HINTS = {
-    Stage.SCRIPT: "the script fails before the kernel; look at the machine's console",
-    Stage.KERNEL: "the kernel or initramfs does not come through; is the machine's memory enough (4 GiB and more)?",
-    Stage.INITRAMFS: "the initramfs starts and fetches nothing: wrong network interface in `ip=`, or kernel and "
-    "initramfs of different releases; look at the machine's console",
-    Stage.IMAGE: "the image is fetched and nothing follows: a rootfs of another release than its initramfs, or too "
-    "little memory for it",
-    Stage.IGNITION: "the disk is not written: is `rootDeviceHints.deviceName` the machine's disk?",
-}
 UNHEARD_HINT = (
-    "the offers do not reach the machine: the switch port is not forwarding yet (enable port fast), the relay does "
-    "not pass them on, or another DHCP server answers first"
+    "The machine does not receive the offers. Enable port fast on its switch port, check that the DHCP relay "
+    "forwards replies, and look for another DHCP server that answers first."
 )
 NO_LOADER_HINT = (
-    "firmware has its address and does not fetch its boot file: a firewall closes UDP 69, or another DHCP server "
-    "sends it elsewhere"
+    "The firmware has an address but does not fetch its boot file. Open UDP port 69 in the firewall, and look for "
+    "another DHCP server that sends the machine elsewhere."
+)
+STALLED_HINT = (
+    "TFTP blocks are lost on the way. If the path has a smaller MTU, set `mtu` for the network; if a firewall blocks "
+    "the ports that TFTP answers from, set `listen.tftpSinglePort: true`."
+)
+LOADER_HINT = (
+    "The boot file does not start on this firmware. Set `loader: efi/snponly.efi` for this host (undionly.kpxe on "
+    "BIOS), and switch off Secure Boot, which refuses iPXE."
+)
+NO_SCRIPT_HINT = (
+    "iPXE has an address but does not fetch its script. Enable port fast on the switch port and open the HTTP port "
+    "in the firewall; if iPXE's driver fails on this card, set `loader: efi/snponly.efi`."
 )
 BROKEN_HINT = (
-    "three downloads broke off: a duplex or MTU mismatch on the way, or a machine that runs out of memory or is reset"
+    "Three downloads broke off. Check the path for a duplex or MTU mismatch, and the machine for too little memory "
+    "or resets."
 )
+_SEE_CONSOLE = "Check the machine's console"
+# By the stage at which a try ended, or at which the script is fetched again and again.
+TRY_HINTS = {
+    Stage.SCRIPT: f"The script fails before it loads the kernel. {_SEE_CONSOLE} for iPXE's error.",
+    Stage.KERNEL: "The kernel or initramfs does not load completely. Check that the machine has at least 4 GiB of "
+    "memory.",
+    Stage.INITRAMFS: "The initramfs starts but fetches nothing. Check the interface in `ip=`, check that kernel and "
+    "initramfs are of the same release, and look at the machine's console.",
+    Stage.IMAGE: "The image is fetched but the installer does not continue. Check that rootfs and initramfs are of the "
+    "same release, and that the machine has enough memory for the rootfs.",
+    Stage.IGNITION: "The disk is not written. Check that `rootDeviceHints.deviceName` is the machine's disk.",
+}
 
 # How long a host may be silent at a stage before somebody should look at it.
 SILENCE_SECONDS = {
     Stage.FIRMWARE: 300.0,  # firmware that gives up tries its other entries first
     Stage.LOADER: 120.0,
     Stage.IPXE: 120.0,
-    Stage.SCRIPT: 600.0,  # somebody may stand at its menu
+    Stage.SCRIPT: 600.0,  # somebody may be at its menu
     Stage.KERNEL: 120.0,
     Stage.INITRAMFS: 300.0,
     Stage.IMAGE: 120.0,
     Stage.IGNITION: 1800.0,  # a slow disk, then a server's power-on self-test
-    Stage.INSTALLED: 900.0,  # a system has started by then, and asked for an address
+    Stage.INSTALLED: 900.0,  # by then a system has started and asked for an address
 }
 SILENCE_HINTS = {
-    Stage.FIRMWARE: "it went on to another boot entry, was switched off, or does not hear our answers",
-    Stage.LOADER: "iPXE started and asks nothing: its driver fails on this card (try `loader: efi/snponly.efi`)",
-    Stage.IPXE: "iPXE does not come to its script: is the HTTP port open between it and the appliance?",
-    Stage.SCRIPT: "it waits at its menu, or cannot load the kernel; look at its console",
-    Stage.KERNEL: "the download stopped; look at its console",
-    Stage.INITRAMFS: "the kernel runs and has no network, or failed; look at its console",
-    Stage.IMAGE: "the image came and nothing followed: too little memory, or a rootfs of another release",
-    Stage.IGNITION: "it should have written its disk by now; look at its console for the installer's error",
-    Stage.INSTALLED: "no system has started from its disk, which may not be written (look at its console; `reinstall` "
-    "it), or one that has a static address and asks another DNS server",
+    Stage.FIRMWARE: "The machine went on to another boot entry, is switched off, or does not receive our answers. "
+    "Check its boot order, its power and its switch port.",
+    Stage.LOADER: "iPXE started but sends nothing, so its driver fails on this card. Set `loader: efi/snponly.efi`.",
+    Stage.IPXE: "iPXE does not reach its script. Open the HTTP port between the machine and the appliance.",
+    Stage.SCRIPT: f"iPXE waits at its menu or cannot load the kernel. {_SEE_CONSOLE}.",
+    Stage.KERNEL: f"The download stopped. {_SEE_CONSOLE}.",
+    Stage.INITRAMFS: f"The kernel has no network, or it failed. {_SEE_CONSOLE}.",
+    Stage.IMAGE: "The installer does not continue after the image. Check that the machine has enough memory, and that "
+    "rootfs and initramfs are of the same release.",
+    Stage.IGNITION: f"The disk should be written by now. {_SEE_CONSOLE} for the installer's error.",
+    Stage.INSTALLED: "No system has started from the disk, or one with a static address that uses another DNS server. "
+    f"{_SEE_CONSOLE}; if the disk was not written, `ocp-appliance reinstall` installs the host again.",
 }
 
 
 class _Loop(NamedTuple):
-    repeat: str  # what happens again, a key of Installation.repeats
+    repeat: str  # the key in Installation.repeats
     times: int
-    stage: Stage | None  # at which it is a loop; None for every one
+    stage: Stage | None  # at which it is a loop; None for every stage
     name: str
     hint: str
 
 
+# In the order in which they are looked for: the first that fits is the most specific.
 _LOOPS = (
     _Loop("broken", BROKEN_TRANSFERS, None, "download-stalled", BROKEN_HINT),
     _Loop("loader-failed", FAILED_LOADERS, None, "loader-stalled", STALLED_HINT),
@@ -99,72 +108,80 @@ _LOOPS = (
 )
 
 
-def judged(one: Installation, at: float) -> Installation:
-    """Return *one* with its condition as of *at*, seconds UTC; *one* itself when that is unchanged."""
-    found = _judge(one)
+def judged(installation: Installation, at: float) -> Installation:
+    """Return the installation with its condition at *at*, seconds UTC; itself when the condition is the same."""
+    found = _judge(installation)
     if found is None:
-        return one if one.condition is None else replace(one, condition=None)
+        return installation if installation.condition is None else replace(installation, condition=None)
     name, hint = found
-    if one.condition is not None and (one.condition.name, one.condition.hint) == (name, hint):
-        return one
-    is_same = one.condition is not None and one.condition.name == name
-    since = one.condition.since if one.condition is not None and is_same else at
-    return replace(one, condition=Condition(name, hint, since))
+    if installation.condition is not None and (installation.condition.name, installation.condition.hint) == (
+        name,
+        hint,
+    ):
+        return installation
+    is_same = installation.condition is not None and installation.condition.name == name
+    since = installation.condition.since if installation.condition is not None and is_same else at
+    return replace(installation, condition=Condition(name, hint, since))
 
 
-def silence(one: Installation, seen_at: float, now: float) -> Condition | None:
-    """Return that *one* has been silent for too long at *now*, or None; *seen_at* is when it was last heard.
+def silence(installation: Installation, seen_at: float, now: float) -> Condition | None:
+    """Return the condition of a host that has been silent for too long at *now*, or None.
 
-    Times are seconds UTC; *seen_at* is 0.0 where that is not known.
+    Times are seconds UTC; *seen_at* is when the host was last heard, 0.0 where that is not known.
     """
-    limit_seconds = SILENCE_SECONDS.get(one.stage)
-    if limit_seconds is None or one.is_told_to_wait:  # its polls are not told one by one
+    limit_seconds = SILENCE_SECONDS.get(installation.stage)
+    if limit_seconds is None or installation.is_told_to_wait:  # its polls are no events
         return None
-    if one.order is Order.HOLD or (one.order is Order.LOCAL and not one.is_settled):
+    if installation.order is Order.HOLD or (installation.order is Order.LOCAL and not installation.is_settled):
         return None
-    heard_at = max(seen_at, *one.reached.values(), 0.0)
+    heard_at = max(seen_at, *installation.reached.values(), 0.0)
     if not heard_at or now - heard_at < limit_seconds:
         return None
-    return Condition("silent", f"silent since {one.stage.name.lower()}: {SILENCE_HINTS[one.stage]}", heard_at)
+    return Condition(
+        "silent", f"Silent since {installation.stage.name.lower()}. {SILENCE_HINTS[installation.stage]}", heard_at
+    )
 
 
-def _judge(one: Installation) -> tuple[str, str] | None:
-    if one.stage >= Stage.INSTALLED:
-        return _not_booting(one)
-    if one.complaint is not None:
-        return one.complaint.name, one.complaint.hint
-    if one.order is not Order.INSTALL:
+def _judge(installation: Installation) -> tuple[str, str] | None:
+    if installation.stage >= Stage.INSTALLED:
+        return _not_booting(installation)
+    if installation.complaint is not None:
+        return installation.complaint.name, installation.complaint.hint
+    if installation.order is not Order.INSTALL:
         return None
-    return _loop(one) or _vain(one)
+    return _loop(installation) or _vain(installation)
 
 
-def _not_booting(one: Installation) -> tuple[str, str] | None:
-    if one.knocking_since is None or one.knocked_at is None or one.is_held:
+def _not_booting(installation: Installation) -> tuple[str, str] | None:
+    if installation.knocking_since is None or installation.knocked_at is None or installation.is_held:
         return None
-    if one.knocked_at - one.knocking_since < KNOCKING_SECONDS:
+    if installation.knocked_at - installation.knocking_since < KNOCKING_SECONDS:
         return None
-    short = one.host.partition(".")[0]
-    has_run = one.stage >= Stage.BOOTED
-    cause = "its disk no longer boots" if has_run else "it counts as installed, but its disk was not written"
-    hint = f"firmware keeps asking and no system starts: {cause}; `ocp-appliance reinstall {short}` installs it again"
-    return "not-booting", hint
+    short = installation.host.partition(".")[0]
+    cause = (
+        "its disk no longer boots"
+        if installation.stage >= Stage.BOOTED
+        else "it counts as installed, but its disk was not written"
+    )
+    remedy = f"Check the boot order; `ocp-appliance reinstall {short}` installs it again."
+    return "not-booting", f"The firmware keeps asking and no system starts: {cause}. {remedy}"
 
 
-def _loop(one: Installation) -> tuple[str, str] | None:
-    is_unheard = one.stage is Stage.FIRMWARE and "firmware-ack" not in one.repeats
-    if is_unheard and one.repeats.get("firmware-offer", 0) >= UNHEARD_OFFERS:
+def _loop(installation: Installation) -> tuple[str, str] | None:
+    is_unheard = installation.stage is Stage.FIRMWARE and "firmware-ack" not in installation.repeats
+    if is_unheard and installation.repeats.get("firmware-offer", 0) >= UNHEARD_OFFERS:
         return "unheard", UNHEARD_HINT
     for loop in _LOOPS:
-        if one.repeats.get(loop.repeat, 0) >= loop.times and loop.stage in (one.stage, None):
+        if installation.repeats.get(loop.repeat, 0) >= loop.times and loop.stage in (installation.stage, None):
             return loop.name, loop.hint
-    if one.repeats.get("script", 0) >= SAME_SCRIPTS:
-        hint = TRY_HINTS.get(one.stage, TRY_HINTS[Stage.SCRIPT])
-        return "script-loop", f"its script is fetched again and again: {hint}"
+    if installation.repeats.get("script", 0) >= SAME_SCRIPTS:
+        hint = TRY_HINTS.get(installation.stage, TRY_HINTS[Stage.SCRIPT])
+        return "script-loop", f"The machine fetches its script again and again. {hint}"
     return None
 
 
-def _vain(one: Installation) -> tuple[str, str] | None:
-    if one.tries < VAIN_TRIES:
+def _vain(installation: Installation) -> tuple[str, str] | None:
+    if installation.tries < VAIN_TRIES:
         return None
-    hint = TRY_HINTS.get(one.ended_at, TRY_HINTS[Stage.SCRIPT])
-    return "boot-loop", f"{one.tries} boots in a row ended at {one.ended_at.name.lower()}: {hint}"
+    hint = TRY_HINTS.get(installation.ended_at, TRY_HINTS[Stage.SCRIPT])
+    return "boot-loop", f"{installation.tries} boots in a row ended at {installation.ended_at.name.lower()}. {hint}"

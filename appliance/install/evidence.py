@@ -1,162 +1,173 @@
-"""What each event proves about a host's installation: a pure reducer.
+"""What an event proves about a host's installation: one word, and the few facts that go with it.
 
-`advance` takes one host's installation and one event and returns the
-installation after it: the same object when nothing changed. No event concerns
-two hosts, so that the fleet is a dict of these. What downloads prove stands in
-`downloads.py`.
-
-**The order of the stages** is the release's. A live system (4.6 and later)
-fetches its rootfs, then Ignition, and writes its disk from what it holds; the
-legacy installer (up to 4.5) fetches Ignition first and then the disk image.
-There `reached` knows when Ignition went out, and the stage is IGNITION once
-the image is whole too: in both, IGNITION means "has everything; writes its disk".
-
-**Installed** cannot be seen: a machine that wrote its disk and one that was
-reset while writing both come back to the firmware. What tells them apart is
-time. No installer unpacks its image faster than WRITE_BYTES_PER_SECOND of
-download (gzip and xz do less on any machine), so a host that is back sooner
-did not finish, and installs again; one that is back later counts as installed
-and boots its disk. 900 MB make that 9 seconds; the real thing takes half a
-minute and more. `is_settled` says that this time has passed. An event of the
-registry's clock (InstallSettled) sets it before the host comes back, so that
-the first OFFER has no boot file already. Two errors remain, and neither loops:
-a host that was reset late in its writing counts as installed, never boots, and
-gets the condition `not-booting`; one that really finished sooner installs once
-more, and then counts at once (`early_returns`).
-A system that starts from the disk proves itself, after that time: by a DHCP
-DISCOVER without network boot options, or by asking for api-int.
-
-**Data first.** A host of which nothing is known, and which asks for api-int
-without having booted from the network, runs a system of this cluster already
-(the state was lost, or the appliance is new here): it counts as installed.
+This is the only part of the reducer that knows events. `appliance.install.lifecycle`
+looks the word up in its table.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from enum import StrEnum
+from typing import NamedTuple
 
 from appliance import events
-from appliance.events import Client
-from appliance.install.downloads import asked_for, broken, fetched, loader_failed, loader_fetched, refused
-from appliance.install.lifecycle import Condition, Installation, Rules, Stage, again, begin, count, order_of, reach
-from appliance.model import Install
-
-# Between two starts of a machine that finds nothing to boot lie its self-test and its other boot entries; what is
-# further apart are two starts of one that boots, and whose system we never hear.
-KNOCKING_GAP_SECONDS = 900.0
+from appliance.boot.loaders import package_hint
+from appliance.boot.urls import is_loader_path, is_script_path
+from appliance.events import Client, Event, WebKind
 
 
-def advance(one: Installation, stamped: events.Stamped, rules: Rules) -> Installation:
-    """Return the installation after an event of its host; *one* itself when nothing changed."""
-    step = _STEPS.get(type(stamped.event))
-    if step is None:
-        return one
-    after = step(one, stamped.event, stamped.at, rules)
-    if after is one:
-        return one
-    order = order_of(after, rules.install)
-    return after if order is after.order else replace(after, order=order)
+class Evidence(StrEnum):
+    """What was seen of a host. The values are the words of the manual's table."""
+
+    FIRMWARE_OFFERED = "DHCP offer to firmware"
+    FIRMWARE_ACKED = "DHCP ack to firmware"
+    IPXE_OFFERED = "DHCP offer to iPXE"
+    IPXE_ACKED = "DHCP ack to iPXE"
+    SYSTEM_DISCOVERED = "DHCP discover from a system"
+    SYSTEM_ACKED = "DHCP ack to a system"
+    ADDRESS_DECLINED = "DHCP decline"
+    LOADER_FETCHED_BY_TFTP = "boot file fetched by TFTP"
+    LOADER_FETCHED_BY_HTTP = "boot file fetched by HTTP"
+    LOADER_FAILED = "TFTP transfer failed"
+    LOADER_MISSING_ON_TFTP = "boot file not found by TFTP"
+    LOADER_MISSING_ON_HTTP = "boot file not found by HTTP"
+    SCRIPT_SENT = "menu or install script sent"
+    WAIT_SENT = "wait script sent"
+    LOCAL_SENT = "local boot script sent"
+    KERNEL_BEGUN = "kernel begun"
+    INITRAMFS_BEGUN = "initramfs begun"
+    ROOTFS_BEGUN = "rootfs begun"
+    DISK_IMAGE_BEGUN = "disk image begun"
+    DISK_IMAGE_COMPLETE = "disk image complete"
+    DOWNLOAD_BROKEN = "download broken off"
+    IMAGE_MISSING = "image not found"
+    IGNITION_DELIVERED = "Ignition sent"
+    IGNITION_BROKEN = "Ignition broken off"
+    IGNITION_POSTPONED = "Ignition put off (503)"
+    IGNITION_REFUSED = "Ignition refused"
+    API_INT_ASKED = "DNS query for api-int"
+    WRITE_TIME_PASSED = "time to write the disk passed"
+    REINSTALL_ORDERED = "`reinstall`"
+    HOLD_ORDERED = "`hold`"
+    RELEASE_ORDERED = "`release`"
 
 
-# The steps: one for each kind of evidence. Each returns *one* itself when the event says nothing new.
+class Finding(NamedTuple):  # DHCP waits for it, and a frozen dataclass takes four times as long to make
+    """What one event proves."""
+
+    evidence: Evidence
+    mac: str = ""  # of the interface that boots from the network
+    arch: str = ""  # as its DHCP client reports it; "" when it does not
+    total: int = 0  # bytes of the whole file
+    number: int = 0  # of the installation that the event is about; 0 for the present one
+    hint: str = ""  # the cause and the remedy, for the operator
 
 
-def _dhcp(one: Installation, event: events.Event, at: float, rules: Rules) -> Installation:
-    assert isinstance(event, events.DhcpOffered | events.DhcpAcknowledged | events.DhcpPassed)
-    if event.client is Client.OS:
-        return _system(one, at, rules, is_discover=not isinstance(event, events.DhcpAcknowledged))
-    if (event.mac, event.arch or one.arch) != (one.mac, one.arch):
-        one = replace(one, mac=event.mac, arch=event.arch or one.arch)
-    word = "ack" if isinstance(event, events.DhcpAcknowledged) else "offer"
-    if event.client is Client.IPXE:
-        # Some firmware is an iPXE itself, so that a restart begins here. Scripts may ask DHCP again, but no
-        # longer once they have fetched the kernel.
-        return _return(one, at, rules, stage=Stage.IPXE, is_new_from=Stage.KERNEL, repeat=f"ipxe-{word}")
-    return _return(one, at, rules, stage=Stage.FIRMWARE, is_new_from=Stage.SCRIPT, repeat=f"firmware-{word}")
+# TFTP's reasons (appliance.tftp.protocol.Refusal) that mean that there is no such file to be had.
+_NO_FILE = frozenset({"not-found", "forbidden"})
+# The ones that mean that the request was not a boot at all.
+_BAD_REQUESTS = frozenset({"malformed", "mode", "write"})
+_NOT_SERVED = (403, 404)
 
-
-def _return(
-    one: Installation, at: float, rules: Rules, *, stage: Stage, is_new_from: Stage, repeat: str
-) -> Installation:
-    """Return the installation after the machine was seen at *stage* of a network boot.
-
-    If it was at *is_new_from* or further, it has started anew.
-    """
-    if one.stage >= Stage.INSTALLED and rules.install is not Install.ALWAYS:
-        goes_on = one.knocked_at is not None and at - one.knocked_at < KNOCKING_GAP_SECONDS
-        return replace(one, knocking_since=one.knocking_since if goes_on else at, knocked_at=at)
-    if one.is_settled and one.stage < Stage.INSTALLED:
-        return replace(reach(one, Stage.INSTALLED, at), tries=0, early_returns=0)
-    if one.stage >= is_new_from:
-        return reach(again(one, rules), stage, at)
-    if one.stage < stage:
-        return reach(one, stage, at, repeat)
-    return count(one, repeat)
-
-
-def _system(one: Installation, at: float, rules: Rules, *, is_discover: bool) -> Installation:
-    """Return the installation after DHCP without network boot options.
-
-    The live installer renews its lease too, so that only a DISCOVER proves a new system.
-    """
-    if one.stage >= Stage.INSTALLED or rules.install is Install.NEVER or (one.is_settled and is_discover):
-        return _started(one, Stage.BOOTED, at)
-    return one
-
-
-def _asked(one: Installation, event: events.Event, at: float, rules: Rules) -> Installation:
-    assert isinstance(event, events.DnsAsked)
-    runs_already = one.stage is Stage.WAITING and one.number == 1
-    if not event.name.lower().startswith("api-int."):
-        return one
-    if one.stage >= Stage.INSTALLED or one.is_settled or runs_already or rules.install is Install.NEVER:
-        return _started(one, Stage.JOINING, at)
-    return one
-
-
-def _started(one: Installation, stage: Stage, at: float) -> Installation:
-    """Return the installation after a system started from the disk."""
-    if one.stage >= stage and one.knocking_since is None:
-        return one
-    one = reach(one, Stage.INSTALLED, at)
-    return replace(reach(one, stage, at), knocking_since=None, knocked_at=None, tries=0, early_returns=0)
-
-
-def _settled(one: Installation, event: events.Event, _at: float, _rules: Rules) -> Installation:
-    assert isinstance(event, events.InstallSettled)
-    if one.ready_at is None or one.is_settled or event.number != one.number:
-        return one
-    return replace(one, is_settled=True)
-
-
-def _declined(one: Installation, event: events.Event, at: float, _rules: Rules) -> Installation:
-    assert isinstance(event, events.DhcpDeclined)
-    hint = f"another machine uses {event.address}; find it (`arping -D`) or give this host another address"
-    return replace(one, complaint=Condition("address-conflict", hint, at))
-
-
-def _ordered(one: Installation, event: events.Event, _at: float, rules: Rules) -> Installation:
-    assert isinstance(event, events.Ordered)
-    if event.order == "reinstall":
-        fresh = begin(one.host, rules, one.number + 1)
-        return replace(fresh, mac=one.mac, arch=one.arch, is_held=one.is_held)
-    is_held = event.order == "hold"
-    return one if is_held == one.is_held else replace(one, is_held=is_held, repeats={})
-
-
-_Step = Callable[[Installation, events.Event, float, Rules], Installation]
-
-_STEPS: Mapping[type[events.Event], _Step] = {
-    events.DhcpOffered: _dhcp,
-    events.DhcpAcknowledged: _dhcp,
-    events.DhcpPassed: _dhcp,
-    events.DhcpDeclined: _declined,
-    events.TftpFinished: loader_fetched,
-    events.TftpFailed: loader_failed,
-    events.WebStarted: asked_for,
-    events.WebFinished: fetched,
-    events.WebBroken: broken,
-    events.WebRefused: refused,
-    events.DnsAsked: _asked,
-    events.InstallSettled: _settled,
-    events.Ordered: _ordered,
+_SCRIPTS = {
+    WebKind.MENU: Evidence.SCRIPT_SENT,
+    WebKind.SCRIPT: Evidence.SCRIPT_SENT,
+    WebKind.WAIT: Evidence.WAIT_SENT,
+    WebKind.LOCAL: Evidence.LOCAL_SENT,
 }
+_IMAGES = {
+    WebKind.KERNEL: Evidence.KERNEL_BEGUN,
+    WebKind.INITRAMFS: Evidence.INITRAMFS_BEGUN,
+    WebKind.ROOTFS: Evidence.ROOTFS_BEGUN,
+    WebKind.METAL: Evidence.DISK_IMAGE_BEGUN,
+}
+# Ignition counts from its first byte, and no longer if it breaks off: should the appliance die while it goes
+# out, the host most likely has all of it (it is one write), and asks for it again otherwise.
+_BEGUN = _SCRIPTS | _IMAGES | {WebKind.IGNITION: Evidence.IGNITION_DELIVERED}
+_COMPLETE = {
+    WebKind.LOADER: Evidence.LOADER_FETCHED_BY_HTTP,
+    WebKind.METAL: Evidence.DISK_IMAGE_COMPLETE,
+    WebKind.IGNITION: Evidence.IGNITION_DELIVERED,
+}
+_ORDERS = {"reinstall": Evidence.REINSTALL_ORDERED, "hold": Evidence.HOLD_ORDERED}
+
+
+def finding_of(event: Event) -> Finding | None:
+    """Return what *event* proves about the installation of its host, or None when that is nothing."""
+    match event:
+        case events.DhcpOffered() | events.DhcpPassed():
+            return _of_offer(event)
+        case events.DhcpAcknowledged():
+            return _of_ack(event)
+        case events.WebStarted():
+            evidence = _BEGUN.get(event.what)
+            return Finding(evidence, total=event.total) if evidence else None
+        case events.WebFinished():
+            # The last of several ranges completes the file, as curl and iPXE fetch it after a break.
+            evidence = _COMPLETE.get(event.what) if event.first + event.sent >= event.total else None
+            return Finding(evidence) if evidence else None
+        case events.WebBroken():
+            return _of_break(event)
+        case events.WebRefused():
+            return _of_web_refusal(event)
+        case events.TftpFinished():
+            return None if is_script_path(event.path) else Finding(Evidence.LOADER_FETCHED_BY_TFTP)
+        case events.TftpFailed():
+            return _of_tftp_failure(event)
+        case events.DnsAsked():
+            return Finding(Evidence.API_INT_ASKED) if event.name.lower().startswith("api-int.") else None
+        case events.DhcpDeclined():
+            hint = (
+                f"Another machine uses {event.address}. "
+                "Find it with `arping -D`, or give this host another address in cluster.yaml."
+            )
+            return Finding(Evidence.ADDRESS_DECLINED, hint=hint)
+        case events.InstallSettled():
+            return Finding(Evidence.WRITE_TIME_PASSED, number=event.number)
+        case events.Ordered():
+            return Finding(_ORDERS.get(event.order, Evidence.RELEASE_ORDERED))
+        case _:
+            return None
+
+
+def _of_offer(event: events.DhcpOffered | events.DhcpPassed) -> Finding:
+    if event.client is Client.OS:
+        return Finding(Evidence.SYSTEM_DISCOVERED)
+    evidence = Evidence.IPXE_OFFERED if event.client is Client.IPXE else Evidence.FIRMWARE_OFFERED
+    return Finding(evidence, event.mac, event.arch)
+
+
+def _of_ack(event: events.DhcpAcknowledged) -> Finding:
+    if event.client is Client.OS:
+        return Finding(Evidence.SYSTEM_ACKED)
+    evidence = Evidence.IPXE_ACKED if event.client is Client.IPXE else Evidence.FIRMWARE_ACKED
+    return Finding(evidence, event.mac, event.arch)
+
+
+def _of_break(event: events.WebBroken) -> Finding | None:
+    if event.what is WebKind.IGNITION:
+        return Finding(Evidence.IGNITION_BROKEN)
+    return Finding(Evidence.DOWNLOAD_BROKEN) if event.what in _IMAGES else None
+
+
+def _of_tftp_failure(event: events.TftpFailed) -> Finding | None:
+    if is_script_path(event.path) or event.why in _BAD_REQUESTS:
+        return None
+    if event.why in _NO_FILE:
+        return Finding(Evidence.LOADER_MISSING_ON_TFTP, hint=_no_loader(event.path))
+    return Finding(Evidence.LOADER_FAILED)
+
+
+def _of_web_refusal(event: events.WebRefused) -> Finding | None:
+    if event.what is WebKind.IGNITION:
+        evidence = Evidence.IGNITION_POSTPONED if event.status == 503 else Evidence.IGNITION_REFUSED
+        return Finding(evidence, hint=event.why)
+    if event.status not in _NOT_SERVED:
+        return None
+    if event.what in _IMAGES:
+        return Finding(Evidence.IMAGE_MISSING, hint=f"The image {event.path} cannot be served: {event.why}")
+    # A missing boot file is of no kind that the web server knows, so its name has to do.
+    if is_loader_path(event.path):
+        return Finding(Evidence.LOADER_MISSING_ON_HTTP, hint=_no_loader(event.path.lstrip("/")))
+    return None
+
+
+def _no_loader(path: str) -> str:
+    return f"The boot file {path} is missing or not readable. To add it: {package_hint(path)}."

@@ -1,155 +1,386 @@
-"""A host's installation: its stages, what is known of it, and what its next boot shall do.
+"""The life of an installation: its stages, and the one table of transitions that moves it.
 
-A record is one try. A machine that starts again from the network before it is
-installed has lost what it had, so that its firmware's DHCP begins a new record,
-with a new token; so does the operator's `reinstall`. `appliance.install.evidence`
-says which event leads where.
+`advance` takes the record of one host and one event, and returns the record after
+it. It is pure: the time is an argument, and no event concerns two hosts, so that a
+fleet is a dict of records. Three steps:
+
+    event -> evidence.finding_of -> Finding          one word, and a few facts
+    (evidence, state) -> TABLES                      the table below
+    Move.effect(record, ...) -> record               effects.py; leads to Move.to
+
+The stages (installation.Stage), from the network to the running system:
+
+    WAITING --> FIRMWARE --> LOADER --> IPXE --> SCRIPT --> KERNEL --> INITRAMFS
+                DHCP         boot       DHCP     its own                   |
+                             file                script                    |
+      +--------------------------------------------------------------------+
+      |
+      |  live (4.6 and later): the rootfs first, then Ignition
+      +--> IMAGE ------------ Ignition sent -----------> IGNITION
+      |
+      |  legacy (4.1 to 4.5): Ignition first, then the disk image
+      +--> INITRAMFS --------------> IMAGE ------------> IGNITION
+           Ignition sent,            disk image          disk image
+           the stage stays           begun               complete
+
+    IGNITION ------> SETTLED -------> INSTALLED ------> BOOTED -------> JOINING
+             time to         back at            DHCP by         asks for
+             write passed    firmware           its system      api-int
+
+    SCRIPT ... IGNITION --- firmware asks for an address again -----+
+    KERNEL ... IGNITION --- iPXE asks for an address again ---------+
+    Ignition was sent  ---- the script is fetched again ------------+--> a new record
+    any stage ------------- `reinstall` ----------------------------+
+
+A machine may enter late: firmware that is an iPXE itself begins at IPXE, and one
+that has its loader from a disk begins at SCRIPT. A stage that is skipped has no
+time in `reached`, and nothing else depends on it.
+
+**SETTLED** is a state of this machine and no stage: the record is at IGNITION with
+`is_settled` set. Nobody can see a disk from the network. A machine that wrote its
+disk and one that was reset while it wrote both come back to their firmware, and
+time tells them apart. No installer unpacks its image faster than
+WRITE_BYTES_PER_SECOND of download, so a host that is back sooner did not finish
+and installs again; one that is back later counts as installed and boots its disk.
+For 900 MB that is 9 seconds; real machines take half a minute and more. The
+registry's clock sends InstallSettled when the time has passed, before the host is
+back, so that its first OFFER has no boot file already.
+
+Two errors remain, and neither is a loop. A host that was reset late in its writing
+counts as installed and never boots: the condition `not-booting` reports it. A host
+that really was faster installs once more, and is believed the second time
+(`early_returns`).
+
+**In doubt, no disk is wiped.** From INSTALLED on, only the operator's `reinstall`
+(or `install: always`) begins a new record. A host of which nothing is known, and
+which asks for api-int without having booted from the network, runs a system of
+this cluster already, because the state was lost or the appliance is new: it counts
+as installed (`find_running`). A DHCP request without network boot options proves
+little, because the live installer renews its lease too; a DISCOVER proves a new
+system, and only once the disk could be written.
+
+**Ignition** (see guard.py) is given between SCRIPT and IGNITION; `delivered_at`
+says when, since the two releases fetch it at different stages. In both, IGNITION
+means that the host has everything and writes its disk.
+
+`install:` in cluster.yaml changes a few lines of the table: with `always` an
+installed host that boots from the network begins a new record, and with `never` a
+system that is heard counts as installed at every stage.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import IntEnum, StrEnum
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import IntEnum
+from typing import NamedTuple
 
+from appliance.events import Stamped
+from appliance.install import effects
+from appliance.install.effects import Effect, Move
+from appliance.install.evidence import Evidence, Finding, finding_of
+from appliance.install.installation import (
+    TOLD_TO_WAIT,
+    WRITE_BYTES_PER_SECOND,
+    Condition,
+    Installation,
+    Order,
+    Rules,
+    Stage,
+    begin,
+    order_of,
+)
 from appliance.model import Install
 
-WRITE_BYTES_PER_SECOND = 100e6
-# Shorter than any firmware's start, so not worth a clock.
-LEAST_WRITE_SECONDS = 1.0
-TOLD_TO_WAIT = "wait"  # in Installation.repeats: it was told to, until the machine config server answers
+__all__ = [
+    "TABLES",
+    "WRITE_BYTES_PER_SECOND",
+    "Condition",
+    "Installation",
+    "Order",
+    "Rules",
+    "Stage",
+    "State",
+    "advance",
+    "begin",
+    "order_of",
+    "state_of",
+]
 
 
-class Stage(IntEnum):
-    """How far an installation is; it never goes backwards within one."""
+class State(IntEnum):
+    """Where a record is in the table: its stage, or SETTLED once it has had the time to write its disk."""
 
-    WAITING = 0  # never seen
-    FIRMWARE = 1  # DHCP as PXE or HTTP client
-    LOADER = 2  # boot file fetched
-    IPXE = 3  # DHCP as iPXE
+    WAITING = 0
+    FIRMWARE = 1
+    LOADER = 2
+    IPXE = 3
     SCRIPT = 4
     KERNEL = 5
     INITRAMFS = 6
-    IMAGE = 7  # rootfs (live releases) or raw disk image (legacy)
-    IGNITION = 8  # has its Ignition and its whole image
-    INSTALLED = 9
-    BOOTED = 10  # DHCP without network boot options after that
-    JOINING = 11  # asks for api-int
+    IMAGE = 7
+    IGNITION = 8
+    SETTLED = 9
+    INSTALLED = 10
+    BOOTED = 11
+    JOINING = 12
 
 
-class Order(StrEnum):
-    """What a host's next network boot shall do."""
-
-    INSTALL = "install"
-    LOCAL = "local"  # boot what is on the disk
-    HOLD = "hold"  # wait at iPXE until released
+WAITING, FIRMWARE, LOADER, IPXE, SCRIPT, KERNEL, INITRAMFS, IMAGE, IGNITION, SETTLED, INSTALLED, BOOTED, JOINING = State
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Something that keeps a host from getting on."""
+class Row(NamedTuple):
+    """What a piece of evidence does at the states from *first* to *last*."""
 
-    name: str
-    hint: str  # the known causes, and what to do
-    since: float  # UTC
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """One installation of one host; all times in seconds UTC."""
-
-    host: str
-    number: int = 1  # counts this host's installations from 1
-    token: str = ""  # the unguessable part of its Ignition path
-    order: Order = Order.INSTALL
-    stage: Stage = Stage.WAITING
-    reached: Mapping[Stage, float] = field(default_factory=dict)  # when each stage was reached
-    boots_live: bool = False  # by a live system (4.6 and later), which has its rootfs before it asks for Ignition
-    mac: str = ""  # that it boots from
-    arch: str = ""  # as its DHCP client says
-    is_held: bool = False
-    window_opened_at: float | None = None  # when its script last went out, or its Ignition was last put off
-    delivered_at: float | None = None  # when its Ignition first went out whole
-    image_bytes: int = 0  # of the rootfs or disk image, whole
-    lacks_image: bool = True  # a disk image that it needs is not whole yet
-    ready_at: float | None = None  # when it had everything to write its disk
-    is_settled: bool = False  # and has had the time for it
-    early_returns: int = 0  # tries in a row that were ready and came back before they were settled
-    tries: int = 0  # records before this one that ended before they were installed
-    ended_at: Stage = Stage.WAITING  # where the last of them did
-    repeats: Mapping[str, int] = field(default_factory=dict)  # what happened again since the last new stage
-    knocking_since: float | None = None  # firmware came back, though installed, and no system has started since
-    knocked_at: float | None = None
-    complaint: Condition | None = None  # of one event, as a refusal
-    condition: Condition | None = None  # what `conditions.judge` makes of all this
-
-    @property
-    def is_told_to_wait(self) -> bool:
-        """Whether the last script that it got told it to wait for the machine config server."""
-        return TOLD_TO_WAIT in self.repeats
-
-    @property
-    def write_seconds(self) -> float:
-        """The least time that writing the disk takes, in seconds; 0 where it is not worth a clock."""
-        seconds = self.image_bytes / WRITE_BYTES_PER_SECOND
-        # A host that was back sooner once before has shown how fast it is, or breaks each time at that point.
-        return 0.0 if seconds < LEAST_WRITE_SECONDS or self.early_returns else seconds
+    first: State
+    last: State
+    effect: Effect | None = None  # None: it changes nothing
+    to: Stage | None = None  # None: the stage stays
+    name: str = ""  # what it counts or complains of, see effects.Move
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a host's cluster.yaml says about its installations."""
+# For each piece of evidence its rows, which hold every state once.
+TRANSITIONS: Mapping[Evidence, tuple[Row, ...]] = {
+    # DHCP. Firmware tries its boot entries in turn, so that it may ask again until its script is out. A script may
+    # ask DHCP again too (iPXE's `dhcp`), until it fetches the kernel.
+    Evidence.FIRMWARE_OFFERED: (
+        Row(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-offer"),
+        Row(FIRMWARE, IPXE, effects.count, None, "firmware-offer"),
+        Row(SCRIPT, IGNITION, effects.start_again, Stage.FIRMWARE),
+        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Row(INSTALLED, JOINING, effects.knock),
+    ),
+    Evidence.FIRMWARE_ACKED: (
+        Row(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-ack"),
+        Row(FIRMWARE, IPXE, effects.count, None, "firmware-ack"),
+        Row(SCRIPT, IGNITION, effects.start_again, Stage.FIRMWARE),
+        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Row(INSTALLED, JOINING, effects.knock),
+    ),
+    Evidence.IPXE_OFFERED: (
+        Row(WAITING, LOADER, effects.arrive, Stage.IPXE, "ipxe-offer"),
+        Row(IPXE, SCRIPT, effects.count, None, "ipxe-offer"),
+        Row(KERNEL, IGNITION, effects.start_again, Stage.IPXE),
+        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Row(INSTALLED, JOINING, effects.knock),
+    ),
+    Evidence.IPXE_ACKED: (
+        Row(WAITING, LOADER, effects.arrive, Stage.IPXE, "ipxe-ack"),
+        Row(IPXE, SCRIPT, effects.count, None, "ipxe-ack"),
+        Row(KERNEL, IGNITION, effects.start_again, Stage.IPXE),
+        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Row(INSTALLED, JOINING, effects.knock),
+    ),
+    Evidence.SYSTEM_DISCOVERED: (
+        Row(WAITING, IGNITION),  # the installer's own system
+        Row(SETTLED, INSTALLED, effects.start_system, Stage.BOOTED),
+        Row(BOOTED, JOINING, effects.start_system),
+    ),
+    Evidence.SYSTEM_ACKED: (
+        Row(WAITING, SETTLED),  # the live installer renews its lease while it writes the disk, too
+        Row(INSTALLED, INSTALLED, effects.start_system, Stage.BOOTED),
+        Row(BOOTED, JOINING, effects.start_system),
+    ),
+    Evidence.ADDRESS_DECLINED: (Row(WAITING, JOINING, effects.complain, None, "address-conflict"),),
+    # Boot files. Only TFTP counts at WAITING: nobody but firmware fetches them that way.
+    Evidence.LOADER_FETCHED_BY_TFTP: (
+        Row(WAITING, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
+        Row(LOADER, SETTLED, effects.count, None, "loader"),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.LOADER_FETCHED_BY_HTTP: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
+        Row(LOADER, SETTLED, effects.count, None, "loader"),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.LOADER_FAILED: (
+        Row(WAITING, LOADER, effects.count, None, "loader-failed"),
+        Row(IPXE, JOINING),
+    ),
+    Evidence.LOADER_MISSING_ON_TFTP: (
+        Row(WAITING, LOADER, effects.complain, None, "file-missing"),
+        Row(IPXE, JOINING),
+    ),
+    Evidence.LOADER_MISSING_ON_HTTP: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, LOADER, effects.complain, None, "file-missing"),
+        Row(IPXE, JOINING),
+    ),
+    # Scripts. From SCRIPT on another one is a repetition, and a reset once Ignition is out.
+    Evidence.SCRIPT_SENT: (
+        Row(WAITING, IGNITION, effects.send_script, Stage.SCRIPT, "script"),
+        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.WAIT_SENT: (
+        Row(WAITING, IGNITION, effects.tell_to_wait, None, TOLD_TO_WAIT),
+        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.LOCAL_SENT: (
+        Row(WAITING, IGNITION),
+        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Row(INSTALLED, JOINING),
+    ),
+    # Images. They count only for a machine that was seen to boot: a download from a running system
+    # installs nothing.
+    Evidence.KERNEL_BEGUN: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, SCRIPT, effects.arrive, Stage.KERNEL),
+        Row(KERNEL, JOINING),
+    ),
+    Evidence.INITRAMFS_BEGUN: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, KERNEL, effects.arrive, Stage.INITRAMFS),
+        Row(INITRAMFS, JOINING),
+    ),
+    Evidence.ROOTFS_BEGUN: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, INITRAMFS, effects.begin_rootfs, Stage.IMAGE),
+        Row(IMAGE, SETTLED, effects.begin_rootfs),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.DISK_IMAGE_BEGUN: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, INITRAMFS, effects.begin_disk_image, Stage.IMAGE),
+        Row(IMAGE, SETTLED, effects.begin_disk_image),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.DISK_IMAGE_COMPLETE: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, IMAGE, effects.complete_disk_image, Stage.IGNITION),
+        Row(IGNITION, SETTLED, effects.complete_disk_image),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.DOWNLOAD_BROKEN: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, SETTLED, effects.count, None, "broken"),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.IMAGE_MISSING: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, SETTLED, effects.complain, None, "file-missing"),
+        Row(INSTALLED, JOINING),
+    ),
+    # Ignition. The guard gives it at the right stage only; the record takes it as it comes.
+    Evidence.IGNITION_DELIVERED: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, IMAGE, effects.deliver_ignition, Stage.IGNITION),
+        Row(IGNITION, SETTLED, effects.deliver_ignition),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.IGNITION_BROKEN: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, SETTLED, effects.withdraw_ignition, None, "broken"),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.IGNITION_POSTPONED: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, SETTLED, effects.postpone_ignition, None, "ignition-waits"),
+        Row(INSTALLED, JOINING),
+    ),
+    Evidence.IGNITION_REFUSED: (
+        Row(WAITING, WAITING),
+        Row(FIRMWARE, SETTLED, effects.refuse_ignition, None, "ignition-refused"),
+        Row(INSTALLED, JOINING),
+    ),
+    # The running system, the clock and the operator.
+    Evidence.API_INT_ASKED: (
+        Row(WAITING, WAITING, effects.find_running, Stage.JOINING),
+        Row(FIRMWARE, IGNITION),
+        Row(SETTLED, BOOTED, effects.start_system, Stage.JOINING),
+        Row(JOINING, JOINING, effects.start_system),
+    ),
+    Evidence.WRITE_TIME_PASSED: (Row(WAITING, JOINING, effects.settle),),
+    Evidence.REINSTALL_ORDERED: (Row(WAITING, JOINING, effects.reinstall, Stage.WAITING),),
+    Evidence.HOLD_ORDERED: (Row(WAITING, JOINING, effects.hold),),
+    Evidence.RELEASE_ORDERED: (Row(WAITING, JOINING, effects.release),),
+}
 
-    install: Install
-    boots_live: bool
-    token_of: Callable[[str, int], str]  # host and number of the installation → token
+# With `install: always`, a network boot of an installed host is a new try.
+ALWAYS: Mapping[Evidence, tuple[Row, ...]] = {
+    Evidence.FIRMWARE_OFFERED: (
+        *TRANSITIONS[Evidence.FIRMWARE_OFFERED][:-1],
+        Row(INSTALLED, JOINING, effects.start_again, Stage.FIRMWARE),
+    ),
+    Evidence.FIRMWARE_ACKED: (
+        *TRANSITIONS[Evidence.FIRMWARE_ACKED][:-1],
+        Row(INSTALLED, JOINING, effects.start_again, Stage.FIRMWARE),
+    ),
+    Evidence.IPXE_OFFERED: (
+        *TRANSITIONS[Evidence.IPXE_OFFERED][:-1],
+        Row(INSTALLED, JOINING, effects.start_again, Stage.IPXE),
+    ),
+    Evidence.IPXE_ACKED: (
+        *TRANSITIONS[Evidence.IPXE_ACKED][:-1],
+        Row(INSTALLED, JOINING, effects.start_again, Stage.IPXE),
+    ),
+    Evidence.SCRIPT_SENT: (Row(WAITING, JOINING, effects.send_script, Stage.SCRIPT, "script"),),
+}
+
+# With `install: never`, a system that is heard was installed by somebody else.
+NEVER: Mapping[Evidence, tuple[Row, ...]] = {
+    Evidence.SYSTEM_DISCOVERED: (
+        Row(WAITING, INSTALLED, effects.start_system, Stage.BOOTED),
+        Row(BOOTED, JOINING, effects.start_system),
+    ),
+    Evidence.SYSTEM_ACKED: (
+        Row(WAITING, INSTALLED, effects.start_system, Stage.BOOTED),
+        Row(BOOTED, JOINING, effects.start_system),
+    ),
+    Evidence.API_INT_ASKED: (
+        Row(WAITING, BOOTED, effects.start_system, Stage.JOINING),
+        Row(JOINING, JOINING, effects.start_system),
+    ),
+}
+
+TABLES: Mapping[Install, Mapping[Evidence, tuple[Row, ...]]] = {
+    Install.ONCE: TRANSITIONS,
+    Install.ALWAYS: {**TRANSITIONS, **ALWAYS},
+    Install.NEVER: {**TRANSITIONS, **NEVER},
+}
 
 
-def begin(host: str, rules: Rules, number: int = 1) -> Installation:
-    """Return the record of a host that shall install next."""
-    fresh = Installation(
-        host,
-        number,
-        token=rules.token_of(host, number),
-        boots_live=rules.boots_live,
-        lacks_image=not rules.boots_live,
+def _moves(rows: tuple[Row, ...]) -> tuple[Move | None, ...]:
+    """Return the move at each state, by the state's number."""
+    return tuple(
+        Move(row.effect, row.to, row.name) if row.effect else None
+        for row in rows
+        for _ in range(row.first, row.last + 1)
     )
-    return replace(fresh, order=order_of(fresh, rules.install))
 
 
-def order_of(one: Installation, install: Install) -> Order:
-    """Return what the next network boot of *one* shall do."""
-    if one.is_held:
-        return Order.HOLD
-    if install is Install.ALWAYS:
-        return Order.INSTALL
-    is_done = one.is_settled or one.stage >= Stage.INSTALLED
-    return Order.LOCAL if is_done or install is Install.NEVER else Order.INSTALL
+# The same tables as they are looked up, which DHCP waits for: a dict and a tuple, 0.1 µs.
+_MOVES = {install: {evidence: _moves(rows) for evidence, rows in table.items()} for install, table in TABLES.items()}
+_STATE_OF_STAGE = tuple(State[stage.name] for stage in Stage)
 
 
-def again(one: Installation, rules: Rules) -> Installation:
-    """Return the record of a new try after *one*, which it ends."""
-    was_installed = one.stage >= Stage.INSTALLED
-    fresh = replace(begin(one.host, rules, one.number + 1), mac=one.mac, arch=one.arch, is_held=one.is_held)
-    return replace(
-        fresh,
-        tries=0 if was_installed or one.is_held else one.tries + 1,
-        ended_at=one.stage,
-        early_returns=0 if was_installed or one.ready_at is None else one.early_returns + 1,
-    )
+def state_of(installation: Installation) -> State:
+    """Return where *installation* is in the table."""
+    if installation.is_settled and installation.stage < Stage.INSTALLED:
+        return SETTLED
+    return _STATE_OF_STAGE[installation.stage]
 
 
-def reach(one: Installation, stage: Stage, at: float, repeat: str = "") -> Installation:
-    """Return *one* at *stage*, or as it is when it is further; a new stage forgets what was in its way."""
-    if one.stage >= stage:
-        return one
-    reached = one.reached if stage in one.reached else {**one.reached, stage: at}
-    return replace(one, stage=stage, reached=reached, repeats={repeat: 1} if repeat else {}, complaint=None)
+def advance(installation: Installation, stamped: Stamped, rules: Rules) -> Installation:
+    """Return the installation after an event of its host; *installation* itself when nothing changed."""
+    finding = finding_of(stamped.event)
+    if finding is None:
+        return installation
+    move = _MOVES[rules.install][finding.evidence][state_of(installation)]
+    if move is None:
+        return installation
+    after = move.effect(_identified(installation, finding), move, finding, stamped.at, rules)
+    if after is installation:
+        return installation
+    order = order_of(after, rules.install)
+    return after if order is after.order else replace(after, order=order)
 
 
-def reach_or_count(one: Installation, stage: Stage, at: float, repeat: str) -> Installation:
-    """Return *one* at *stage*, or with *repeat* counted once more where it is that far."""
-    return reach(one, stage, at, repeat) if one.stage < stage else count(one, repeat)
-
-
-def count(one: Installation, repeat: str) -> Installation:
-    """Return *one* with *repeat* counted once more."""
-    return replace(one, repeats={**one.repeats, repeat: one.repeats.get(repeat, 0) + 1})
+def _identified(installation: Installation, finding: Finding) -> Installation:
+    """Return the installation with the machine that boots; only DHCP by a network boot has a MAC address."""
+    if not finding.mac:
+        return installation
+    arch = finding.arch or installation.arch
+    if (finding.mac, arch) == (installation.mac, installation.arch):
+        return installation
+    return replace(installation, mac=finding.mac, arch=arch)

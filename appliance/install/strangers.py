@@ -1,11 +1,12 @@
-"""Machines that asked for an address and are in no cluster.yaml: a bounded list of what is known of each."""
+"""Machines that asked for an address and are in no cluster.yaml: a bounded list with what is known of each."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from appliance.events import DhcpUnknown
 
-MAX_STRANGERS = 1024  # a /22 of machines nobody has told us of; a flood of invented MACs pushes out the oldest
+# A /22 full of machines that nobody entered yet. A flood of invented MAC addresses pushes out the oldest.
+MAX_STRANGERS = 1024
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class Strangers:
     """The unknown machines that were seen last."""
 
     def __init__(self, known: Iterable[dict[str, object]] = ()) -> None:
-        """Begin with what the journal kept, the one seen longest ago first."""
+        """Begin with what the journal kept, oldest first."""
         self._by_mac: dict[str, Stranger] = {}
         self.has_changed = False
         for facts in known:
@@ -41,7 +42,7 @@ class Strangers:
         return len(self._by_mac)
 
     def see(self, event: DhcpUnknown, at: float) -> bool:
-        """Take note of a machine; return whether it is a new one and none had to give way to it."""
+        """Record a machine; return whether it is new and there was room for it without dropping another."""
         self.has_changed = True
         before = self._by_mac.pop(event.mac, None)
         self._by_mac[event.mac] = Stranger(
@@ -50,7 +51,7 @@ class Strangers:
             last_at=at,
             times=before.times + 1 if before else 1,
             client=event.client.value,
-            # An operating system that starts says less than the firmware before it did.
+            # An operating system sends less about its machine than the firmware before it did.
             arch=event.arch or (before.arch if before else ""),
             vendor_class=event.vendor or (before.vendor_class if before else ""),
             relay=event.relay,
@@ -62,14 +63,14 @@ class Strangers:
         return before is None
 
     def forget(self, macs: Iterable[str]) -> None:
-        """Drop machines that a cluster.yaml has named since."""
+        """Drop machines that are in a cluster.yaml by now."""
         for mac in macs:
             self.has_changed |= self._by_mac.pop(mac, None) is not None
 
     def latest(self) -> list[Stranger]:
-        """Return the machines, the one seen last first."""
+        """Return the machines, latest first."""
         return list(reversed(self._by_mac.values()))
 
     def rows(self) -> list[tuple[str, float, dict[str, object]]]:
         """Return what the journal keeps of each."""
-        return [(one.mac, one.last_at, asdict(one)) for one in self._by_mac.values()]
+        return [(stranger.mac, stranger.last_at, asdict(stranger)) for stranger in self._by_mac.values()]

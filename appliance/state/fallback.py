@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from appliance.errors import StateError
+from appliance.errors import StateError, StoreError
 from appliance.install.lifecycle import Installation
 from appliance.state.events import Row
 from appliance.state.sqlite import SqliteStore
-from appliance.state.store import Change, Conflict, Facts, Kept, Saved, StoreError
+from appliance.state.store import Change, Conflict, Facts, Kept, Saved
 
 logger = logging.getLogger(__name__)
 

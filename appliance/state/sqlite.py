@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from appliance.errors import StateError
+from appliance.errors import StateError, StoreError
 from appliance.install.lifecycle import Installation, Stage
 from appliance.state.encoding import UNREADABLE, decoded, decoded_or_held, encoded
 from appliance.state.events import Row
 from appliance.state.serials import serial_after
-from appliance.state.store import KEPT_RECORDS, MAX_EVENTS, Change, Conflict, Facts, Kept, Saved, StoreError
+from appliance.state.store import KEPT_RECORDS, MAX_EVENTS, Change, Conflict, Facts, Kept, Saved
 
 SCHEMA_VERSION = 2
 _SCHEMA = f"""

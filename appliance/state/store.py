@@ -26,10 +26,6 @@ KEPT_RECORDS = 10  # installations of each host
 Facts = Mapping[str, object]
 
 
-class StoreError(Exception):
-    """A store did not take or give what it was asked to: the disk is full or read-only, the file damaged."""
-
-
 class _AtOnce:
     """Awaiting it costs nothing and does not suspend."""
 

@@ -3,25 +3,34 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from tftpy.TftpPacketTypes import TftpPacketERR
 
 from appliance.boot import ipxe
-from appliance.boot.loaders import KNOWN_LOADERS, find_below, find_loader, normalised
-from appliance.model import Cidr, Cluster, Network
+from appliance.boot.loaders import KNOWN_LOADERS, find_loader
+from appliance.files import find_below, normalised
+from appliance.model import Address, Cidr, Cluster, Network
+from appliance.peers import peer_address
 from appliance.tftp.protocol import ETHERNET_MTU, REFUSALS, Refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class ServedFile:
+    """Where a file is; it is opened only below *root*."""
+
+    root: Path
+    name: str  # relative to root, as spelled on disk
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFiles:
     """What the clients of one network are served."""
 
     cidr: Cidr
     mtu: int  # bytes of an IP packet that every path in the network carries
-    files: Mapping[str, Path]  # by normalised name, and by the exact one, which goes first
-    root: Path  # the operator's own files; one that came later than the table is found here
+    files: Mapping[str, ServedFile]  # by normalised name, and by the exact one, which has precedence
+    root: Path  # the operator's own files; one that is newer than the table is found here
     autoexec: bytes  # the script that iPXE looks for beside its binary
 
 
@@ -29,39 +38,42 @@ class Site:
 class TftpTable:
     """All that the TFTP server serves."""
 
-    sites: tuple[Site, ...]
-    hosts: Mapping[str, tuple[str, Site]]  # by address: full name, and the network it is in
+    networks: tuple[NetworkFiles, ...]
+    hosts: Mapping[Address, tuple[str, NetworkFiles]]  # full name, and the network that it is in
     errors: Mapping[Refusal, bytes]
 
-    def client(self, address: str) -> tuple[str, Site]:
-        """Return the host's full name ("" for a machine that is none of ours) and what it is served."""
+    def client(self, peer: str) -> tuple[str, NetworkFiles]:
+        """Return the full name of the host at *peer*, an address as sockets spell it, and what it is served.
+
+        The name is "" for a machine that is in no cluster.yaml.
+        """
+        address = peer_address(peer)
+        if address is None:
+            return "", self.networks[0]
         known = self.hosts.get(address)
         if known is not None:
             return known
-        try:
-            own = IPv4Address(address)
-        except ValueError:  # IPv6
-            return "", self.sites[0]
-        return "", next((site for site in self.sites if own in site.cidr), self.sites[0])
+        return "", next((network for network in self.networks if address in network.cidr), self.networks[0])
 
 
 def compile_tftp(clusters: tuple[Cluster, ...]) -> TftpTable:
-    """Return the table for *clusters*; the first one's files are for the clients that no network holds."""
-    sites: list[Site] = []
-    hosts: dict[str, tuple[str, Site]] = {}
+    """Return the table for *clusters*; clients that are in no network get the files of the first cluster."""
+    networks: list[NetworkFiles] = []
+    hosts: dict[Address, tuple[str, NetworkFiles]] = {}
     for cluster in clusters:
         files = _files_of(cluster.data_dir)
-        own = {network: _site(cluster, network, files) for network in cluster.networks}
-        sites += own.values()
+        own = {network: _network_files(cluster, network, files) for network in cluster.networks}
+        networks += own.values()
         for host in cluster.hosts:
-            network = cluster.network_of(host.address)
-            if network is not None:
-                hosts[str(host.address)] = (host.name, own[network])
-    return TftpTable(tuple(sites), hosts, {refusal: _error(refusal) for refusal in REFUSALS})
+            for address in host.addresses:
+                network = cluster.network_of(address)
+                if network is not None:
+                    hosts[address] = (host.name, own[network])
+    return TftpTable(tuple(networks), hosts, {refusal: _error(refusal) for refusal in REFUSALS})
 
 
-def _site(cluster: Cluster, network: Network, files: Mapping[str, Path]) -> Site:
-    return Site(
+def _network_files(cluster: Cluster, network: Network, files: Mapping[str, ServedFile]) -> NetworkFiles:
+    return NetworkFiles(
         cidr=network.cidr,
         mtu=network.mtu or ETHERNET_MTU,
         files=files,
@@ -70,20 +82,24 @@ def _site(cluster: Cluster, network: Network, files: Mapping[str, Path]) -> Site
     )
 
 
-def _files_of(data_dir: Path) -> dict[str, Path]:
-    """Return every file that is there to be served, by its name and normalised; the operator's own go first."""
+def _files_of(data_dir: Path) -> dict[str, ServedFile]:
+    """Return every file that can be served, by its name and normalised; the operator's own have precedence."""
     packaged = ((name, find_loader(name, data_dir)) for name in sorted(KNOWN_LOADERS))
-    # Debian's ipxe.efi is a link to /boot; files are opened without following links.
-    files = {name: path.resolve() for name, path in packaged if path is not None}
+    # Debian's ipxe.efi is a link to /boot, outside its own directory, where nothing would be served.
+    real = {name: path.resolve() for name, path in packaged if path is not None}
+    files = {name: ServedFile(path.parent, path.name) for name, path in real.items()}
     root = data_dir / "tftp"
+    real_root = root.resolve()
     for directory, _, names in os.walk(root):
         for name in sorted(names):
             relative = str((Path(directory) / name).relative_to(root))
             path = find_below(root, relative)
             if path is not None:
                 folded = normalised(relative)
-                # Names that differ in case only have one normalised name: it is whose find_below says.
-                files |= {folded: find_below(root, folded) or path, relative: path}
+                # Names that differ in case only share one normalised name, and find_below says whose it is.
+                preferred = find_below(root, folded) or path
+                files[folded] = ServedFile(root, str(preferred.relative_to(real_root)))
+                files[relative] = ServedFile(root, str(path.relative_to(real_root)))
     return files
 
 

@@ -1,42 +1,43 @@
-"""The files under transfer: opened when one starts, shared by all that send the same, and whole for each."""
+"""The files under transfer: opened when a transfer starts, shared by all that send the same version."""
 
 import errno
 import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
 from weakref import WeakValueDictionary
 
-from appliance.boot.loaders import entry_below, normalised, tidied
 from appliance.boot.urls import is_autoexec
-from appliance.tftp.compile import Site
+from appliance.files import Fault, Identity, UnservableError, identity_of, normalised, open_below, tidied
+from appliance.tftp.compile import NetworkFiles
 from appliance.tftp.protocol import BLOCK_BYTES, Refusal, data_datagram
 
-# Read at once, so that a change on disk cannot reach a transfer under way: 1 ms of copying at most.
+# Up to this size a file is read at once, so that a change on disk cannot reach a transfer under way. Copying it takes
+# 1 ms at most; every loader that we know has less than 1.5 MiB.
 MEMORY_FILE_BYTES = 4 << 20
-# Each is one more copy of the file; clients are of a few kinds, and each kind asks for one size.
+# Each size is another copy of the file. There are a few kinds of clients, and each kind asks for the same size.
 MAX_FRAMED_SIZES = 4
 
-_Identity = tuple[int, int, int, int]  # device, inode, bytes, time of change in ns
+# What the client is told of a file that cannot be opened; "file not found" for everything else.
+_FORBIDDEN = frozenset({Fault.DIRECTORY, Fault.SPECIAL, Fault.UNREADABLE})
 
 
 class Content:
-    """One version of one file: in memory, or read as it is sent where it is large."""
+    """One version of one file: in memory, or read as it is sent if it is large."""
 
     def __init__(self, data: bytes = b"", descriptor: int = -1) -> None:
         self._data = data
-        self._descriptor = descriptor  # ours to close; -1 for what lies in memory
-        self._identity = _identity(os.fstat(descriptor)) if descriptor >= 0 else None
+        self._descriptor = descriptor  # closed with this object; -1 for a file in memory
+        self._identity = identity_of(os.fstat(descriptor)) if descriptor >= 0 else None
         self._framed: dict[int, list[bytes]] = {}  # by bytes a block
-        self.total = self._identity[2] if self._identity else len(data)
+        self.total = self._identity.size if self._identity else len(data)
 
     def __del__(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
     def blocks(self, block_bytes: int) -> Sequence[bytes]:
-        """Return the DATA datagrams of the whole file, at the index of their block; index 0 is no block.
+        """Return the DATA datagrams of the whole file, each at the index of its block; index 0 is unused.
 
         Files in memory are cut up once for all clients that ask for the same size.
         """
@@ -52,28 +53,28 @@ class Content:
     def read(self, offset: int, size: int) -> bytes:
         """Return *size* bytes, or fewer at the end.
 
-        Raises OSError with ESTALE when the file has changed since it was opened;
-        that is found out before the last byte is given away.
+        Raises OSError with ESTALE when the file has changed since it was opened, at the
+        latest before its last byte is returned.
         """
         if self._descriptor < 0:
             return self._data[offset : offset + size]
         data = os.pread(self._descriptor, size, offset)
         wanted = min(size, self.total - offset)
         is_last = offset + size > self.total
-        if len(data) != wanted or (is_last and _identity(os.fstat(self._descriptor)) != self._identity):
+        if len(data) != wanted or (is_last and identity_of(os.fstat(self._descriptor)) != self._identity):
             raise OSError(errno.ESTALE, "the file changed while it was sent")
         return data
 
 
 class Cut(Sequence[bytes]):
-    """The DATA datagrams of a content, made when they are asked for."""
+    """The DATA datagrams of a content, made when they are needed."""
 
     def __init__(self, content: Content, block_bytes: int) -> None:
         self._content = content
         self._block_bytes = block_bytes
 
     def __len__(self) -> int:
-        # A file of whole blocks ends with an empty one; and one more for index 0.
+        # A file of whole blocks ends with an empty block (RFC 1350 section 6), and index 0 is unused.
         return self._content.total // self._block_bytes + 2
 
     @overload
@@ -95,43 +96,37 @@ class Files:
     """The contents that some transfer holds. Nothing is kept longer than that."""
 
     def __init__(self) -> None:
-        self._open: WeakValueDictionary[tuple[Path, _Identity], Content] = WeakValueDictionary()
+        self._open: WeakValueDictionary[Identity, Content] = WeakValueDictionary()
 
-    def open(self, site: Site, name: str) -> Content | Refusal:
-        """Return what *site* serves as *name*.
+    def open(self, served: NetworkFiles, name: str) -> Content | Refusal:
+        """Return what the clients of a network are served as *name*.
 
         Raises OSError when no descriptor is left.
         """
         wanted = normalised(name)
         if ".." in wanted.split("/"):
             return Refusal.FORBIDDEN
-        path = site.files.get(tidied(name)) or site.files.get(wanted)
-        content = self._open_path(path) if path is not None else Refusal.NOT_FOUND
+        known = served.files.get(tidied(name)) or served.files.get(wanted)
+        content = self._open_below(known.root, known.name) if known is not None else Refusal.NOT_FOUND
         if content is Refusal.NOT_FOUND:
-            later = entry_below(site.root, name)
-            if later is not None:
-                content = self._open_path(later)
-            elif is_autoexec(wanted):
-                return Content(site.autoexec)
+            # The table was made at the start or at a reload; the operator may have added the file since.
+            content = self._open_below(served.root, name, in_any_case=True)
+        if content is Refusal.NOT_FOUND and is_autoexec(wanted):
+            return Content(served.autoexec)
         return content
 
-    def _open_path(self, path: Path) -> Content | Refusal:
+    def _open_below(self, root: Path, name: str, *, in_any_case: bool = False) -> Content | Refusal:
         try:
-            # The path is resolved; without O_NONBLOCK a FIFO that took its place would hold up everybody.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                raise
-            return Refusal.FORBIDDEN if error.errno in (errno.EACCES, errno.EPERM) else Refusal.NOT_FOUND
+            descriptor, identity = open_below(root, name, in_any_case=in_any_case)
+        except UnservableError as error:
+            if error.fault is Fault.EXHAUSTED:
+                raise OSError(errno.EMFILE, "no descriptor left") from error
+            return Refusal.FORBIDDEN if error.fault in _FORBIDDEN else Refusal.NOT_FOUND
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                return Refusal.FORBIDDEN
-            key = (path, _identity(status))
-            content = self._open.get(key)
+            content = self._open.get(identity)
             if content is None:
-                content = self._open[key] = _load(descriptor, status.st_size)
-        except OSError:
+                content = self._open[identity] = _load(descriptor, identity.size)
+        except OSError:  # the disk does not give its bytes, or there is no second descriptor
             return Refusal.FORBIDDEN
         else:
             return content
@@ -143,7 +138,3 @@ def _load(descriptor: int, size: int) -> Content:
     if size <= MEMORY_FILE_BYTES:
         return Content(os.pread(descriptor, MEMORY_FILE_BYTES, 0))
     return Content(descriptor=os.dup(descriptor))
-
-
-def _identity(status: os.stat_result) -> _Identity:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,4 +1,4 @@
-"""What a TFTP datagram says and what is granted: requests, options and refusals, without a socket or clock.
+"""What a TFTP datagram means and which options are granted: requests and refusals, without a socket or clock.
 
 RFC 1350, with the options of RFC 2347 (OACK), 2348 (blksize), 2349 (timeout, tsize)
 and 7440 (windowsize).
@@ -11,13 +11,13 @@ from enum import IntEnum, StrEnum
 RRQ, WRQ, DATA, ACK, ERROR, OACK = range(1, 7)  # RFC 1350 section 5, RFC 2347
 BLOCK_NUMBERS = 0x10000
 HEAD = struct.Struct("!HH")  # opcode; block or error code
+OPCODE = struct.Struct("!H")
 
 BLOCK_BYTES = 512  # RFC 1350; unless the client asks for another size
 MIN_BLOCK_BYTES, MAX_BLOCK_BYTES = 8, 65464  # RFC 2348
 MAX_TIMEOUT_SECONDS = 255  # RFC 2349
-MAX_WINDOW_BLOCKS = (
-    64  # RFC 7440 allows 65535; 64 blocks of 1,468 bytes are what small network cards can take in at once
-)
+# RFC 7440 allows 65535; 64 blocks of 1,468 bytes are what small network cards can take in at once.
+MAX_WINDOW_BLOCKS = 64
 ETHERNET_MTU = 1500
 IPV4_OVERHEAD_BYTES = 32  # IPv4 20, UDP 8, TFTP 4
 IPV6_OVERHEAD_BYTES = 52  # IPv6 40, UDP 8, TFTP 4
@@ -26,21 +26,16 @@ _OPTIONS = (b"blksize", b"timeout", b"tsize", b"windowsize")
 
 
 class ErrorCode(IntEnum):
-    """RFC 1350's error codes, and RFC 2347's."""
+    """Those of RFC 1350's error codes that a server which is only read from has a use for."""
 
     UNDEFINED = 0
     NOT_FOUND = 1
     ACCESS = 2
-    FULL = 3
     ILLEGAL = 4
-    UNKNOWN_TID = 5
-    EXISTS = 6
-    NO_USER = 7
-    OPTIONS = 8
 
 
 class Refusal(StrEnum):
-    """Why a request gets an ERROR; the datagrams lie in the table."""
+    """Why a request gets an ERROR; the table holds the datagrams."""
 
     MALFORMED = "malformed"
     MODE = "mode"
@@ -50,17 +45,17 @@ class Refusal(StrEnum):
     CHANGED = "changed"
 
 
-class Silence(StrEnum):
+class IgnoreReason(StrEnum):
     """Why a datagram gets no answer."""
 
-    NO_REQUEST = "no-request"  # an ERROR or a late ACK; answering an ERROR could go on forever
+    NO_REQUEST = "no-request"  # an ERROR or a late ACK; two servers that answer ERRORs would never stop
     BUSY = "busy"  # a bound on transfers is reached; the client asks again
     BROADCAST = "broadcast"  # RFC 1123 section 4.2.3.5
-    DRAINING = "draining"
+    DRAINING = "draining"  # the appliance is about to stop
     REPEATED = "repeated"  # a request that is being answered already
 
 
-# What the client shows its user.
+# The texts are what a client shows on its console.
 REFUSALS: dict[Refusal, tuple[ErrorCode, str]] = {
     Refusal.MALFORMED: (ErrorCode.ILLEGAL, "malformed request"),
     Refusal.MODE: (ErrorCode.ILLEGAL, "only octet (binary) mode is served"),
@@ -72,11 +67,11 @@ REFUSALS: dict[Refusal, tuple[ErrorCode, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReadRequest:
     """A read request in octet mode."""
 
     name: str  # as the client spelled it; bytes that are not UTF-8 as surrogates
-    options: tuple[tuple[bytes, int], ...]  # those that we know and can read, as spelled, in the client's order
+    options: tuple[tuple[bytes, int], ...]  # those with a known name and a readable value, in the client's order
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +84,31 @@ class Terms:
     oack: bytes = b""  # empty when the client asked for nothing that we grant
 
 
-def parse_request(datagram: bytes) -> Request | Refusal | Silence:
+def is_read_request(datagram: bytes) -> bool:
+    """Whether *datagram* asks for a file, whether or not it is well formed."""
+    return datagram[:2] == OPCODE.pack(RRQ)
+
+
+def parse_request(datagram: bytes, *, is_broadcast: bool = False) -> ReadRequest | Refusal | IgnoreReason:
     """Return what a datagram to the listening port asks for."""
-    opcode = datagram[:2]
-    if opcode == b"\0\2":
+    if is_broadcast:
+        return IgnoreReason.BROADCAST
+    if datagram[:2] == OPCODE.pack(WRQ):
         return Refusal.WRITE
-    if opcode != b"\0\1":
-        return Silence.NO_REQUEST
+    if not is_read_request(datagram):
+        return IgnoreReason.NO_REQUEST
     fields = datagram[2:].split(b"\0")
     # The last field is what follows the last NUL: nothing, or the padding of some PXE ROMs.
     if len(fields) < 3 or not fields[0]:
         return Refusal.MALFORMED
+    # "netascii" would change line ends, and no loader survives that.
     if fields[1].lower() != b"octet":
         return Refusal.MODE
-    return Request(fields[0].decode("utf-8", "surrogateescape"), _options(fields[2:-1]))
+    return ReadRequest(fields[0].decode("utf-8", "surrogateescape"), _options(fields[2:-1]))
 
 
 def _options(fields: list[bytes]) -> tuple[tuple[bytes, int], ...]:
-    """Return the options with readable values; the others are as if never asked for (RFC 2347)."""
+    """Return the options with readable values; RFC 2347 wants the others ignored."""
     found: dict[bytes, tuple[bytes, int]] = {}
     for spelled, value in zip(fields[::2], fields[1::2], strict=False):
         name = spelled.lower()
@@ -116,7 +118,7 @@ def _options(fields: list[bytes]) -> tuple[tuple[bytes, int], ...]:
     return tuple(found.values())
 
 
-def agree(request: Request, total: int, max_block_bytes: int) -> Terms:
+def agree(request: ReadRequest, total: int, max_block_bytes: int) -> Terms:
     """Return the terms for sending a file of *total* bytes; no block gets larger than *max_block_bytes*."""
     block_bytes, window_blocks, timeout_seconds = BLOCK_BYTES, 1, 0
     granted: list[bytes] = []
@@ -134,7 +136,7 @@ def agree(request: Request, total: int, max_block_bytes: int) -> Terms:
             case _:
                 continue
         granted += (spelled, b"%d" % value)
-    oack = b"\0\6" + b"\0".join((*granted, b"")) if granted else b""
+    oack = OPCODE.pack(OACK) + b"\0".join((*granted, b"")) if granted else b""
     return Terms(block_bytes, window_blocks, timeout_seconds, oack)
 
 

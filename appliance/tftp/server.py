@@ -1,11 +1,11 @@
 """The TFTP sockets: one for requests at each address, and one for each transfer.
 
-Nothing is decided here but who is served at all. Each wake-up reads a bounded burst,
-so that no client, and not TFTP as a whole, keeps the others waiting.
+Nothing is decided here: protocol.py and transfer.py say what a datagram means and what
+happens next. Each wake-up reads a bounded burst, so that neither one client nor TFTP as
+a whole keeps the others waiting.
 """
 
 import asyncio
-import errno
 import logging
 import os
 import select
@@ -19,24 +19,19 @@ from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpS
 from appliance.model import Listen
 from appliance.tftp.compile import TftpTable
 from appliance.tftp.files import Content, Files
-from appliance.tftp.protocol import Refusal, Request, Silence, parse_request
-from appliance.tftp.session import Asked, Listener, Peer, Session
-from appliance.tftp.transfer import Outcome
+from appliance.tftp.protocol import IgnoreReason, ReadRequest, Refusal, is_read_request, parse_request
+from appliance.tftp.session import Arrival, Listener, Peer, Session
+from appliance.tftp.transfer import Outcome, ignore_reason
 
 logger = logging.getLogger(__name__)
 
-# A thousand hosts that power on in the same second, twice: UEFI asks for the size first, and the ERROR
-# that ends its probe can still wait in that one's socket when the true request is read.
-MAX_TRANSFERS = 2048
-MAX_CLIENT_TRANSFERS = 512  # of one address: six racks behind a router that translates, and three quarters for others
-ANSWER_BYTES = 256  # an ACK has 4; of an ERROR the beginning will do
+ANSWER_BYTES = 256  # an ACK has 4; of an ERROR the beginning is enough
 REQUESTS_A_WAKE = 32
 ANSWERS_A_WAKE = 64  # under 1 ms
-TICK_SECONDS = 0.02  # how late a deadline may be seen; looking at 1,000 transfers takes 0.1 ms
-# A boot makes four events; who asks without end under a host's address shall not fill log and journal.
+TICK_SECONDS = 0.02  # how late a deadline may be noticed; looking at 1,000 transfers takes 0.1 ms
+# A boot makes four events; a client that asks without end from a host's address must not fill log and journal.
 HOST_EVENTS_A_SECOND = 10.0
 HOST_EVENTS_AT_ONCE = 100.0
-LIVELY_SECONDS = 1.0  # who sent an ACK so lately has not started anew, whatever the request that arrives says
 
 Tap = Callable[[bytes, Peer, Peer], None]
 
@@ -65,7 +60,7 @@ class TftpServer:
         self._is_draining = False
         self._idle = asyncio.Event()
         self._ticking: asyncio.TimerHandle | None = None
-        # An epoll of our own inside the loop's: reading many sockets costs less so than by a reader for each.
+        # An epoll of our own inside the loop's: reading many sockets costs less this way than with a reader for each.
         self._epoll = select.epoll()
         self._listeners: list[Listener] = []
         try:
@@ -110,78 +105,77 @@ class TftpServer:
 
     def _read_requests(self, listener: Listener) -> None:
         for _ in range(REQUESTS_A_WAKE):
-            asked = listener.receive()
-            if asked is None:
+            arrival = listener.receive()
+            if arrival is None:
                 return
             if self.tap:
-                self.tap(asked.datagram, asked.peer, asked.local)
-            session = self._by_peer.get(asked.peer) if self._is_single_port else None
-            if session and asked.datagram[:2] != b"\0\1":
-                self._take(session, asked.datagram, self._loop.time())
+                self.tap(arrival.datagram, arrival.peer, arrival.local)
+            session = self._by_peer.get(arrival.peer) if self._is_single_port else None
+            if session and not is_read_request(arrival.datagram):
+                self._take(session, arrival.datagram, self._loop.time())
             else:
-                self._answer(asked)
+                self._answer(arrival)
 
-    def _answer(self, asked: Asked) -> None:
-        request = Silence.BROADCAST if asked.is_broadcast else parse_request(asked.datagram)
-        if isinstance(request, Silence):
-            self._note_silence(request, asked)
+    def _answer(self, arrival: Arrival) -> None:
+        request = parse_request(arrival.datagram, is_broadcast=arrival.is_broadcast)
+        if isinstance(request, IgnoreReason):
+            self._note_silence(request, arrival)
             return
-        host, site = self._table().client(asked.peer[0])
+        host, served = self._table().client(arrival.peer[0])
         if isinstance(request, Refusal):
-            self._refuse(asked, request, host, "")
+            self._refuse(arrival, request, host, "")
             return
-        silence = self._silence_for(asked)
+        silence = self._ignore_reason(arrival)
         if silence:
-            self._note_silence(silence, asked)
+            self._note_silence(silence, arrival)
             return
         try:
-            content = self._files.open(site, request.name)
+            content = self._files.open(served, request.name)
             if isinstance(content, Refusal):
-                self._refuse(asked, content, host, request.name)
+                self._refuse(arrival, content, host, request.name)
             else:
-                self._begin(asked, request, host, site.mtu, content)
+                self._begin(arrival, request, host, served.mtu, content)
         except (OSError, ListenError):
             # No descriptor left. The client asks again, and by then some transfer will have ended.
-            self._note_silence(Silence.BUSY, asked)
+            self._note_silence(IgnoreReason.BUSY, arrival)
 
-    def _silence_for(self, asked: Asked) -> Silence | None:
-        """Return why a request shall begin no transfer, or None."""
-        latest = self._by_peer.get(asked.peer)
+    def _ignore_reason(self, arrival: Arrival) -> IgnoreReason | None:
+        """Return why a request begins no transfer, or None; a repeated one may get its first answer again."""
         now = self._loop.time()
-        if latest and latest.request == asked.datagram:
-            if not latest.transfer.has_progressed:
-                latest.transfer.repeat(now)
-                self._send(latest)
-                return Silence.REPEATED
-            if now - latest.transfer.progress_at < LIVELY_SECONDS:
-                return Silence.REPEATED
-        if self._is_draining:
-            return Silence.DRAINING
-        if len(self._sessions) >= MAX_TRANSFERS or self._by_client[asked.peer[0]] >= MAX_CLIENT_TRANSFERS:
-            return Silence.BUSY
-        return None
+        latest = self._by_peer.get(arrival.peer)
+        reason = ignore_reason(
+            latest.transfer if latest else None,
+            now,
+            is_repeated=latest is not None and latest.request == arrival.datagram,
+            is_draining=self._is_draining,
+            transfers=len(self._sessions),
+            client_transfers=self._by_client[arrival.peer[0]],
+        )
+        if latest and reason is IgnoreReason.REPEATED and latest.transfer.repeat(now):
+            self._send(latest)
+        return reason
 
-    def _note_silence(self, why: Silence, asked: Asked) -> None:
+    def _note_silence(self, why: IgnoreReason, arrival: Arrival) -> None:
         self.counts["silent", why] += 1
         if self._is_verbose:
-            logger.debug("tftp.silence why=%s client=%s", why, asked.peer[0])
+            logger.debug("tftp.silence why=%s client=%s", why, arrival.peer[0])
 
-    def _refuse(self, asked: Asked, refusal: Refusal, host: str, name: str) -> None:
+    def _refuse(self, arrival: Arrival, refusal: Refusal, host: str, name: str) -> None:
         datagram = self._table().errors[refusal]
         with suppress(OSError):  # the client has gone, or the buffer is full; it asks again
-            asked.reply(datagram)
+            arrival.reply(datagram)
         self.counts["refused", refusal] += 1
         if self.tap:
-            self.tap(datagram, asked.local, asked.peer)
-        self._tell(TftpFailed(host, client=asked.peer[0], path=name, why=refusal))
+            self.tap(datagram, arrival.local, arrival.peer)
+        self._tell(TftpFailed(host, client=arrival.peer[0], path=name, why=refusal))
 
-    def _begin(self, asked: Asked, request: Request, host: str, mtu: int, content: Content) -> None:
+    def _begin(self, arrival: Arrival, request: ReadRequest, host: str, mtu: int, content: Content) -> None:
         now = self._loop.time()
-        latest = self._by_peer.get(asked.peer)
+        latest = self._by_peer.get(arrival.peer)
         if latest and self._is_single_port:
             self._end(latest, Outcome.ABORTED, "client began anew")
         session = Session.open(
-            asked, request, host=host, mtu=mtu, content=content, now=now, is_single_port=self._is_single_port
+            arrival, request, host=host, mtu=mtu, content=content, now=now, is_single_port=self._is_single_port
         )
         if session.is_connected:
             session.number = session.sock.fileno()
@@ -190,11 +184,11 @@ class TftpServer:
             self._shared -= 1
             session.number = self._shared
         self._sessions[session.number] = session
-        self._by_peer[asked.peer] = session
-        self._by_client[asked.peer[0]] += 1
+        self._by_peer[arrival.peer] = session
+        self._by_client[arrival.peer[0]] += 1
         self.counts["started",] += 1
         self._send(session)
-        self._tell(TftpStarted(host, client=asked.peer[0], path=session.path, total=content.total))
+        self._tell(TftpStarted(host, client=arrival.peer[0], path=session.path, total=content.total))
         if self._ticking is None:
             self._ticking = self._loop.call_later(TICK_SECONDS, self._tick)
 
@@ -216,7 +210,7 @@ class TftpServer:
             if block is not None:
                 os.write(session.number, block)
         except BlockingIOError:
-            return  # a wrong checksum, or no room to send: the deadline will see to it
+            return  # a wrong checksum, or no room to send: the deadline repairs it
         except OSError as error:
             self._lose(session, error)
             return
@@ -239,7 +233,7 @@ class TftpServer:
             datagrams = session.transfer.datagrams()
             session.send(datagrams)
         except BlockingIOError:
-            return  # the kernel's buffer is full: as if lost, and sent again at the deadline
+            return  # the kernel's buffer is full: the datagram counts as lost, and is sent again at the deadline
         except OSError as error:
             self._lose(session, error)
             return
@@ -248,23 +242,20 @@ class TftpServer:
                 self.tap(datagram, session.local, session.peer)
 
     def _lose(self, session: Session, error: OSError) -> None:
-        """Take it that a transfer's socket or file reports an error."""
-        if isinstance(error, ConnectionRefusedError):
-            # The client's port is closed. Many close it with their last ACK, and that one can get lost.
-            outcome = Outcome.FINISHED if session.transfer.sends_last else Outcome.ABORTED
-            self._end(session, outcome, "client closed its port")
-        elif error.errno == errno.ESTALE:
-            # Part of what the client has is of another version; an error keeps it from using that.
+        """End a transfer whose socket or file reports an error that does not pass."""
+        transfer = session.transfer
+        transfer.fail(error)
+        if transfer.parting:
             with suppress(OSError):
-                session.send((self._table().errors[Refusal.CHANGED],))
-            self._end(session, Outcome.FAILED, "the file changed while it was sent")
-        # Any other, as an unreachable host, may pass: ARP can take longer than a try. The deadline decides.
+                session.send((self._table().errors[transfer.parting],))
+        if transfer.outcome:
+            self._end(session, transfer.outcome, transfer.why)
 
     def _tick(self) -> None:
         now = self._loop.time()
         for session in [late for late in self._sessions.values() if late.transfer.deadline <= now]:
             if session.is_connected:
-                # On a busy machine the answer may have come and not have had its turn yet.
+                # On a busy machine the answer may have arrived but not been read yet.
                 self._read_answer(session, now)
                 if session.number not in self._sessions:
                     continue
@@ -304,6 +295,6 @@ class TftpServer:
             self._idle.set()
 
     def _tell(self, event: Event) -> None:
-        """Publish *event*, unless strangers, or whoever speaks from its host's address, have caused too many."""
+        """Publish *event*, unless its host's address, or all strangers together, have caused too many."""
         if self._allowances.take(event.host, self._loop.time()):
             self._publish(event)

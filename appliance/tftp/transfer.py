@@ -1,36 +1,47 @@
 """One file on its way to one client: what to send, what an answer means, and when to send again.
 
-A class of four verbs without a socket or clock: `take` a datagram, list the
-`datagrams` to send, name the `deadline`, take it by `expire`.
+`Transfer` has four verbs and neither socket nor clock: `take` a datagram, list the
+`datagrams` to send, name the `deadline`, `expire` when it has passed. `ignore_reason`
+says whether a request begins a transfer at all.
 """
 
+import errno
 from collections.abc import Sequence
 from enum import StrEnum
 
-from appliance.tftp.protocol import ACK, BLOCK_NUMBERS, ERROR, HEAD, Terms, ack_datagram
+from appliance.tftp.protocol import ACK, BLOCK_NUMBERS, ERROR, HEAD, IgnoreReason, Refusal, Terms, ack_datagram
+
+# A thousand hosts that power on in the same second, twice: UEFI asks for the size first, and the ERROR that
+# ends this probe may still wait in the probe's socket when the true request is read.
+MAX_TRANSFERS = 2048
+# Of one address: six racks behind a router that translates addresses, and three quarters are left for others.
+MAX_CLIENT_TRANSFERS = 512
+# A client that sent an ACK this lately has not started anew, whatever the repeated request suggests.
+LIVELY_SECONDS = 1.0
 
 FIRST_WAIT_SECONDS = 0.5  # before anything is known of the round trip
 MIN_WAIT_SECONDS = 0.05  # a client that writes to flash between blocks is not lost
 MAX_WAIT_SECONDS = 4.0
-# A client that says nothing for so long is gone. With the waits above, 13 tries at most.
+# A client that is silent for this long is gone. With the waits above, that is 13 tries at most.
 PATIENCE_SECONDS = 30.0
-PATIENCE_TIMEOUTS = 4  # or so many of the client's own timeouts, where that is longer
-MEASURED_BLOCKS = 16  # one round trip of so many is measured where each block is acknowledged
+PATIENCE_TIMEOUTS = 4  # or this many of the client's own timeouts, if that is longer
+# Where each block is acknowledged, one round trip of this many is measured; a clock for each would cost more.
+MEASURED_BLOCKS = 16
 
 
 class Outcome(StrEnum):
     """How a transfer ended."""
 
     FINISHED = "finished"  # the last block was acknowledged
-    ABORTED = "aborted"  # the client said that it wants no more
-    FAILED = "failed"  # the client went silent
+    ABORTED = "aborted"  # the client ended it
+    FAILED = "failed"  # the client went silent, or the file changed
 
 
 class Transfer:
     """The sender's side of one read request (RFC 1350, 7440).
 
-    *blocks* are the DATA datagrams of the file at the index of their block, and
-    what is at index 0 is not used. Times are of one clock, in seconds.
+    *blocks* are the DATA datagrams of the file at the index of their block; index 0
+    is not used. All times are seconds of the same clock.
     """
 
     __slots__ = (
@@ -51,6 +62,7 @@ class Transfer:
         "_wants_sample",
         "_window",
         "outcome",
+        "parting",
         "progress_at",
         "resent_blocks",
         "terms",
@@ -61,6 +73,7 @@ class Transfer:
         self.terms = terms
         self.outcome: Outcome | None = None
         self.why = ""
+        self.parting: Refusal | None = None  # the ERROR that the client is sent at the end
         self.resent_blocks = 0
         self._blocks = blocks
         self._window = terms.window_blocks
@@ -82,7 +95,7 @@ class Transfer:
 
     @property
     def deadline(self) -> float:
-        """When `expire` wants to be called."""
+        """When `expire` is due."""
         return min(self._sent_at + self._wait_seconds, self.progress_at + self._patience_seconds)
 
     @property
@@ -101,10 +114,10 @@ class Transfer:
         return self._blocks[first : self._sent + 1] if first else (self._unacked_oack,)
 
     def follow(self, datagram: bytes, now: float) -> bytes | None:
-        """Return the next block if *datagram* is the very ACK that is awaited, or None to leave it to `take`.
+        """Return the next block if *datagram* is exactly the ACK that is expected, or None to leave it to `take`.
 
-        What `take` and `datagrams` would do, in 0.4 µs instead of 2: almost every
-        ACK in a window of one is this one.
+        This does what `take` and `datagrams` would do, in 0.4 µs instead of 2:
+        almost every ACK in a window of one is the expected one.
         """
         if datagram != self._awaited:
             return None
@@ -117,7 +130,7 @@ class Transfer:
         return self._blocks[block]
 
     def take(self, datagram: bytes, now: float) -> None:
-        """Take what the client sent; whatever is no ACK or ERROR changes nothing."""
+        """Take what the client sent; anything but an ACK or an ERROR changes nothing."""
         if len(datagram) < HEAD.size or self.outcome:
             return
         opcode, number = HEAD.unpack_from(datagram)
@@ -134,14 +147,14 @@ class Transfer:
             # and a window many times: EDK2 acknowledges each block of it that it has already.
             return
         if ahead > self._sent - self._acked:
-            return  # of a block not sent yet: an old duplicate, or none of ours
+            return  # of a block that was not sent yet: an old duplicate, or not from this transfer
         self._acked += ahead
         self._unacked_oack = b""
         self.progress_at = now
         if self._acked == self._last:
             self.outcome = Outcome.FINISHED
             return
-        if not self._resent:  # or else it is unknown which of the two is answered (Karn)
+        if not self._resent:  # otherwise nobody knows which of the two is acknowledged (Karn)
             self._measure(now - self._sent_at)
         elif self._acked < self._sent:
             self._reset_wait()  # a gap in the window: the line is lossy, not longer than thought
@@ -166,7 +179,7 @@ class Transfer:
             self._wait_seconds = min(max(wait_seconds, MIN_WAIT_SECONDS), MAX_WAIT_SECONDS)
 
     def expire(self, now: float) -> None:
-        """Take it that the deadline has passed: send the window again, or give up."""
+        """Send the window again, or give up, if the deadline has passed."""
         if self.outcome or now < self.deadline:
             return
         if now >= self.progress_at + self._patience_seconds:
@@ -178,10 +191,24 @@ class Transfer:
             self._wants_sample = True
         self._go_back(now)
 
-    def repeat(self, now: float) -> None:
-        """Take it that the client asked again before it had an answer: send the first one once more."""
-        if not (self.outcome or self.has_progressed):
-            self._go_back(now)
+    def repeat(self, now: float) -> bool:
+        """Note that the client sent its request again; return whether the first answer goes out once more."""
+        if self.outcome or self.has_progressed:
+            return False
+        self._go_back(now)
+        return True
+
+    def fail(self, error: OSError) -> None:
+        """Note an error of the transfer's socket or file; it may end the transfer."""
+        if isinstance(error, ConnectionRefusedError):
+            # The client's port is closed. Many close it with their last ACK, and that one can get lost.
+            self.outcome = Outcome.FINISHED if self.sends_last else Outcome.ABORTED
+            self.why = "client closed its port"
+        elif error.errno == errno.ESTALE:
+            # Part of what the client has is of another version; an ERROR keeps it from using that.
+            self.outcome, self.parting = Outcome.FAILED, Refusal.CHANGED
+            self.why = "the file changed while it was sent"
+        # Any other error may pass, such as an unreachable host while ARP takes longer than a try: the deadline decides.
 
     def _go_back(self, now: float) -> None:
         """Send again what is not acknowledged.
@@ -204,3 +231,29 @@ class Transfer:
         self._resent = self._acked < self._recover
         is_plain = self._window == 1 and not (self._resent or self._wants_sample or self._unacked_oack)
         self._awaited = ack_datagram(self._sent) if is_plain and self._sent < self._last else None
+
+
+def ignore_reason(
+    latest: Transfer | None,
+    now: float,
+    *,
+    is_repeated: bool,
+    is_draining: bool,
+    transfers: int,
+    client_transfers: int,
+) -> IgnoreReason | None:
+    """Return why a read request begins no transfer, or None when it begins one.
+
+    *latest* is the transfer to the same address and port, and *is_repeated* whether
+    it began with the same request. *transfers* are under way, *client_transfers* of
+    them to the same address.
+    """
+    if latest is not None and is_repeated:
+        is_lively = now - latest.progress_at < LIVELY_SECONDS
+        if not latest.has_progressed or is_lively:
+            return IgnoreReason.REPEATED
+    if is_draining:
+        return IgnoreReason.DRAINING
+    if transfers >= MAX_TRANSFERS or client_transfers >= MAX_CLIENT_TRANSFERS:
+        return IgnoreReason.BUSY
+    return None

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from appliance.allowance import Allowance, Allowances
 from appliance.boot.urls import AUTOEXEC
+from appliance.errors import StoreError
 from appliance.events import Event, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
 from appliance.web.answers import ErrorResponse
 from appliance.web.protocol import http_response
@@ -34,6 +35,7 @@ HOST_TRANSFERS_AT_ONCE = 50.0
 OPTIONAL = (".sig", AUTOEXEC)
 # The token of an installation as a segment of a path. It is a secret even in a path that is answered with an error.
 _TOKEN = re.compile(r"(?<=/)[0-9A-Fa-f]{16,}(?=[/?#]|$)")
+UNWRITTEN_SECONDS = 10  # until a host asks again when its state could not be written; the store is tried as often
 CLIENT_LEFT = "the client closed the connection"
 CLIENT_STUCK = f"the client accepted no data for {STALL_SECONDS:g} s"
 
@@ -89,7 +91,13 @@ class Exchange:
 
     async def send_bytes(self, entity: Entity, content: bytes) -> web.StreamResponse:
         """Answer with *content*, or the part of it that the client asked for, once start() was called."""
-        await self._wait_until_written(entity.size)
+        try:
+            await self._wait_until_written(entity.size)
+        except StoreError as error:
+            # 503, because installers repeat 503 and the state may be writable again by then.
+            why = f"the state of {self.host} cannot be written: {error}"
+            self._break(entity.size, why)  # start() counted it as sent
+            return await self.refuse(ErrorResponse(503, why, self.kind, UNWRITTEN_SECONDS))
         answer = respond(entity, self.method, _conditions(self.request))
         body = _in_memory(answer, content)
         self._first = next((part.first for part in answer.parts if isinstance(part, Slice)), 0)
@@ -99,7 +107,7 @@ class Exchange:
         return response
 
     async def _wait_until_written(self, total: int) -> None:
-        """Wait until a crash would not forget what start() published and the answer depends on."""
+        """Wait until a crash would not forget what start() published and the answer depends on; raises StoreError."""
         if not self.host:
             return  # there is no state of strangers that an answer depends on
         try:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.tftp.files import Content
-from appliance.tftp.protocol import MAX_WINDOW_BLOCKS, Refusal, Request, Silence, Terms, agree, parse_request
+from appliance.tftp.protocol import MAX_WINDOW_BLOCKS, IgnoreReason, ReadRequest, Refusal, Terms, agree, parse_request
 from appliance.tftp.transfer import Transfer
 
 NUL_RICH = st.lists(st.sampled_from([b"\0", b"octet", b"blksize", b"1468", b"-1", b"x", b"\xff", b"tsize", b"9" * 30]))
@@ -27,13 +27,13 @@ ANSWERS = st.one_of(
 
 @given(REQUESTS)
 def test_any_datagram_is_a_request_a_refusal_or_silence(datagram: bytes) -> None:
-    assert isinstance(parse_request(datagram), Request | Refusal | Silence)
+    assert isinstance(parse_request(datagram), ReadRequest | Refusal | IgnoreReason)
 
 
 @given(REQUESTS, st.integers(0, 1 << 50), st.integers(512, 65000))
 def test_terms_stay_in_their_bounds(datagram: bytes, total: int, bound: int) -> None:
     request = parse_request(datagram)
-    if isinstance(request, Request):
+    if isinstance(request, ReadRequest):
         terms = agree(request, total, bound)
         assert 8 <= terms.block_bytes <= bound
         assert 1 <= terms.window_blocks <= MAX_WINDOW_BLOCKS

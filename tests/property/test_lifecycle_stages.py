@@ -20,8 +20,8 @@ from appliance.events import (
     WebKind,
     WebRefused,
 )
-from appliance.install.evidence import advance
-from appliance.install.lifecycle import Order, Rules, Stage, begin
+from appliance.install.evidence import finding_of
+from appliance.install.lifecycle import TABLES, Order, Rules, Stage, advance, begin, state_of
 from appliance.install.strangers import MAX_STRANGERS, Strangers
 from appliance.model import Install
 from tests.boots import LEGACY, LIVE, MB, NOW, Boot, Fleet
@@ -60,14 +60,14 @@ def rules(install: Install, boots_live: bool) -> Rules:
 
 def walked(walk, ruled: Rules):
     """Yield the installation before and after each event of *walk*."""
-    one = begin(M1.host, ruled)
+    before = begin(M1.host, ruled)
     at = NOW
     for step in walk:
-        for event in step if isinstance(step, tuple) else (step or InstallSettled(M1.host, one.number),):
+        for event in step if isinstance(step, tuple) else (step or InstallSettled(M1.host, before.number),):
             at += 1
-            after = advance(one, Stamped(at, event), ruled)
-            yield one, event, after
-            one = after
+            after = advance(before, Stamped(at, event), ruled)
+            yield before, event, after
+            before = after
 
 
 @given(WALKS, st.sampled_from(Install), st.booleans())
@@ -91,6 +91,16 @@ def test_order_follows_the_file_and_the_operator(walk, install, boots_live):
             assert after.order is Order.INSTALL
         else:
             assert (after.order is Order.LOCAL) == (after.is_settled or after.stage >= Stage.INSTALLED)
+
+
+@given(WALKS, st.sampled_from(Install), st.booleans())
+def test_stage_after_an_event_is_the_one_before_or_what_the_table_names(walk, install, boots_live):
+    for before, event, after in walked(walk, rules(install, boots_live)):
+        finding = finding_of(event)
+        rows = TABLES[install][finding.evidence] if finding else ()
+        found = [row for row in rows if row.first <= state_of(before) <= row.last and row.effect]
+        assert after.stage == before.stage or after.stage in {row.to for row in found}
+        assert after is before or found
 
 
 @given(WALKS, st.booleans())
@@ -146,11 +156,11 @@ def test_state_after_a_restart_is_the_state_before_at_any_cut(walk, data, has_ti
         again.journal.close()
         if has_ticked:
             assert after == before
-        for host, one in after.items():
+        for host, found in after.items():
             repeated = {"repeats": before[host].repeats, "window_opened_at": before[host].window_opened_at}
-            assert replace(one, **repeated) == before[host]
-            assert (one.window_opened_at is None) == (before[host].window_opened_at is None)
-            assert all(times <= before[host].repeats[name] for name, times in one.repeats.items())
+            assert replace(found, **repeated) == before[host]
+            assert (found.window_opened_at is None) == (before[host].window_opened_at is None)
+            assert all(times <= before[host].repeats[name] for name, times in found.repeats.items())
 
 
 @settings(max_examples=20, deadline=None)

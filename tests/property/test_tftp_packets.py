@@ -7,7 +7,7 @@ from tftpy.TftpPacketTypes import TftpPacketACK, TftpPacketDAT, TftpPacketRRQ
 
 from appliance.tftp.protocol import (
     MAX_WINDOW_BLOCKS,
-    Request,
+    ReadRequest,
     ack_datagram,
     agree,
     data_datagram,
@@ -29,7 +29,7 @@ def rrq(name: str, options: dict[str, str]) -> bytes:
 @given(NAMES, OPTIONS)
 def test_request_is_read_as_tftpy_wrote_it(name: str, options: dict[str, str]) -> None:
     request = parse_request(rrq(name, options))
-    assert isinstance(request, Request)
+    assert isinstance(request, ReadRequest)
     assert request.name == name
     assert {spelled.decode(): str(value) for spelled, value in request.options} == options
 
@@ -37,7 +37,7 @@ def test_request_is_read_as_tftpy_wrote_it(name: str, options: dict[str, str]) -
 @given(OPTIONS, st.integers(0, 1 << 40), st.integers(512, 8968))
 def test_oack_is_read_by_tftpy_as_the_terms_that_hold(options: dict[str, str], total: int, bound: int) -> None:
     request = parse_request(rrq("x", options))
-    assert isinstance(request, Request)
+    assert isinstance(request, ReadRequest)
     terms = agree(request, total, bound)
     granted = TftpPacketFactory().parse(terms.oack).options if terms.oack else {}
     assert set(granted) <= set(options)

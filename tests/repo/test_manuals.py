@@ -5,7 +5,7 @@ from pathlib import Path
 
 from appliance.config.schema import schema_at
 from appliance.recorder import KEPT_BLOCKS
-from appliance.tftp.server import MAX_CLIENT_TRANSFERS, MAX_TRANSFERS
+from appliance.tftp.transfer import MAX_CLIENT_TRANSFERS, MAX_TRANSFERS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

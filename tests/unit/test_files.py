@@ -1,11 +1,13 @@
 """Files on disk: which are opened, and why the others are not."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
-from appliance.files import UnservableError, diagnosis, open_below
+from appliance.files import Fault, UnservableError, diagnosis, find_below, normalised, open_below
+from tests.swapping import met, swapping
 
 
 @pytest.fixture
@@ -153,3 +155,125 @@ def test_directory_that_may_not_be_entered_is_named(root: Path) -> None:
 
 def test_file_that_its_modes_allow_points_to_what_else_forbids(root: Path) -> None:
     assert "SELinux" in diagnosis(root / "a.img") or "AppArmor" in diagnosis(root / "a.img")
+
+
+FAULTS = {
+    "none.img": Fault.MISSING,
+    "sub": Fault.DIRECTORY,
+    "": Fault.DIRECTORY,
+    "out.img": Fault.OUTSIDE,
+    "outdir": Fault.OUTSIDE,
+    "../secret": Fault.OUTSIDE,
+    "pipe": Fault.SPECIAL,
+    "loop": Fault.LOOP,
+    "in\0/file": Fault.MISSING,
+    "\ud800": Fault.MISSING,
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_says_what_kept_the_file_from_being_opened(name: str, root: Path, tmp_path: Path) -> None:
+    (root / "out.img").symlink_to("../secret")
+    (root / "outdir").symlink_to(tmp_path)
+    (root / "loop").symlink_to("loop")
+    os.mkfifo(root / "pipe")
+    with pytest.raises(UnservableError) as caught:
+        open_below(root, name)
+    assert caught.value.fault is FAULTS[name]
+
+
+def test_absolute_name_is_looked_up_below_the_root(root: Path) -> None:
+    assert content(root, "/a.img") == b"abc"
+    assert status(root, "/etc/hostname") == 404
+
+
+def test_absolute_link_to_a_file_below_the_root_is_followed(root: Path) -> None:
+    (root / "link.img").symlink_to(root / "sub" / "b.img")
+    assert content(root, "link.img") == b"b"
+
+
+def test_process_without_a_descriptor_left_says_so(root: Path) -> None:
+    held = [os.open(root, os.O_PATH)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0], hard))
+    try:
+        with pytest.raises(UnservableError) as caught:
+            open_below(root, "a.img")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        os.close(held[0])
+    assert (caught.value.status, caught.value.fault) == (503, Fault.EXHAUSTED)
+
+
+@pytest.mark.parametrize("in_any_case", [False, True])
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_link_that_is_swapped_all_the_time_never_gives_the_file_outside(
+    what: str, in_any_case: bool, root: Path, tmp_path: Path
+) -> None:
+    """The name is looked up, judged and opened; a link may change between any two of these."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "b.img").write_bytes(b"secret")
+    inside = root / "sub"
+    name, targets = (
+        ("link/b.img", (inside, outside)) if what == "directory" else ("link", (inside / "b.img", outside / "b.img"))
+    )
+
+    def look() -> object:
+        try:
+            fd, _ = open_below(root, name, in_any_case=in_any_case)
+        except UnservableError as error:
+            return error.fault
+        with os.fdopen(fd, "rb") as file:
+            return file.read()
+
+    with swapping(root / "link", *targets):
+        assert met(look, b"b", Fault.OUTSIDE) == {b"b", Fault.OUTSIDE}
+
+
+@pytest.mark.parametrize(
+    "name", ["/efi/ipxe.efi", "efi\\ipxe.efi", "\\EFI\\IPXE.EFI", "efi//ipxe.efi", "./efi/ipxe.efi"]
+)
+def test_every_spelling_of_a_boot_file_is_one_name(name: str) -> None:
+    assert normalised(name) == "efi/ipxe.efi"
+
+
+def test_exact_spelling_goes_before_another_case(tmp_path: Path) -> None:
+    (tmp_path / "LOADER.efi").write_bytes(b"upper")
+    (tmp_path / "loader.efi").write_bytes(b"lower")
+    assert find_below(tmp_path, "loader.efi") == tmp_path / "loader.efi"
+
+
+def test_directories_match_in_any_case(tmp_path: Path) -> None:
+    (tmp_path / "EFI").mkdir()
+    (tmp_path / "EFI" / "Loader.efi").write_bytes(b"x")
+    assert find_below(tmp_path, "efi\\loader.EFI") == tmp_path / "EFI" / "Loader.efi"
+
+
+def test_link_inside_the_root_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    (tmp_path / "b").symlink_to("a")
+    assert find_below(tmp_path, "b") == tmp_path / "a"
+
+
+ELSEWHERE = (
+    *("../secret", "..\\secret", "in/../../secret", "/../secret", "out", "outdir/secret"),
+    *(".hidden", "in/.hidden", "pipe", "in", "loop", "", "in\0/file", "x" * 5000, "\ud800"),
+)
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_name_that_leads_elsewhere_is_not_found(name: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "in").mkdir(parents=True)
+    for hidden in (root / ".hidden", root / "in" / ".hidden", tmp_path / "secret"):
+        hidden.write_bytes(b"secret")
+    (root / "out").symlink_to(tmp_path / "secret")
+    (root / "outdir").symlink_to(tmp_path)
+    (root / "loop").symlink_to("loop")
+    os.mkfifo(root / "pipe")
+    assert find_below(root, name) is None
+
+
+def test_missing_root_finds_nothing(tmp_path: Path) -> None:
+    assert find_below(tmp_path / "not-there", "ipxe.efi") is None

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from appliance.errors import ControlError
+from appliance.errors import ControlError, StoreError
 from appliance.events import (
     Bus,
     CertificatesDying,
@@ -34,7 +34,7 @@ from appliance.state.encoding import decoded
 from appliance.state.fallback import FallbackStore
 from appliance.state.journal import Journal
 from appliance.state.sqlite import SqliteStore
-from appliance.state.store import Change, StoreError
+from appliance.state.store import Change
 from tests.boots import LIVE, MB, NOW, Boot, Fleet, refuse_writes
 
 

@@ -11,6 +11,7 @@ from appliance.events import (
     WebKind,
     WebRefused,
 )
+from appliance.install.conditions import SILENCE_HINTS, TRY_HINTS
 from appliance.install.lifecycle import Order, Stage
 
 
@@ -32,7 +33,7 @@ LOOPS = {
     "boot-loop": lambda m1: [*m1.to_initramfs() * 3, *m1.dhcp(Client.PXE)[:1]],
     "file-missing": lambda m1: [
         *m1.to_script(),
-        WebRefused(m1.host, m1.address, "/kernel", WebKind.KERNEL, 404, "there is no such file"),
+        WebRefused(m1.host, m1.address, "/kernel", WebKind.KERNEL, 404, "not found"),
     ],
     "ignition-refused": lambda m1: [
         *m1.to_initramfs(),
@@ -51,11 +52,11 @@ def test_missing_boot_file_is_told_with_its_package(live, by):
     m1 = live.boot(1)
     refused = {
         "tftp": TftpFailed(m1.host, m1.address, "efi/ipxe.efi", "not-found"),
-        "http": WebRefused(m1.host, m1.address, "/efi/ipxe.efi", WebKind.OTHER, 404, "there is no such file"),
+        "http": WebRefused(m1.host, m1.address, "/efi/ipxe.efi", WebKind.OTHER, 404, "not found"),
     }
     live.happen([*m1.dhcp(Client.PXE), refused[by]])
     assert live[m1].condition.name == "file-missing"
-    assert "efi/ipxe.efi cannot be served; apt install ipxe" in live[m1].condition.hint
+    assert "efi/ipxe.efi is missing or not readable. To add it: apt install ipxe" in live[m1].condition.hint
     live.happen(m1.loader())
     assert live[m1].condition is None
 
@@ -75,6 +76,14 @@ def test_loop_gets_its_name(live, name):
     assert live[m1].condition is not None
     assert live[m1].condition.name == name
     assert [event.name for event in live.of(ConditionRaised)] == [name]
+
+
+@pytest.mark.parametrize("hint", [*TRY_HINTS.values(), *SILENCE_HINTS.values()])
+def test_hint_says_the_cause_and_what_to_do(hint):
+    cause, remedy = hint.split(". ", 1)
+    assert cause[0].isupper() or cause.startswith("iPXE")
+    assert remedy.startswith(("Check ", "Set ", "Open "))
+    assert remedy.endswith(".")
 
 
 @pytest.mark.parametrize("name", LOOPS)
@@ -153,7 +162,7 @@ def test_host_that_counts_as_installed_and_is_not_heard_again_is_seen(live, seco
     live.happen(m1.dhcp(Client.PXE))
     live.wait(seconds)
     found = live.registry.condition(live[m1], live.clock.now)
-    assert [one.name for one in (found,) if one] == names
+    assert [condition.name for condition in (found,) if condition] == names
 
 
 def test_silence_is_told_once_until_the_host_is_heard_again(live):

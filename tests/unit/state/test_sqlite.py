@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import StateError
+from appliance.errors import StateError, StoreError
 from appliance.install.lifecycle import Order, Stage
 from appliance.state import sqlite
 from appliance.state.encoding import encoded
 from appliance.state.sqlite import SqliteStore
-from appliance.state.store import Change, Saved, StoreError
+from appliance.state.store import Change, Saved
 from tests.boots import NOW
 from tests.state_examples import FULL
 

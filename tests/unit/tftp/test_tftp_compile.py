@@ -8,9 +8,13 @@ import pytest
 from tftpy.TftpPacketFactory import TftpPacketFactory
 
 from appliance.model import Endpoint
-from appliance.tftp.compile import compile_tftp
+from appliance.tftp.compile import ServedFile, compile_tftp
 from appliance.tftp.protocol import REFUSALS, Refusal
 from tests.clusters import reference_cluster
+
+
+def place(file: ServedFile) -> Path:
+    return file.root / file.name
 
 
 @pytest.mark.parametrize("refusal", list(Refusal))
@@ -25,7 +29,7 @@ def test_operators_file_goes_before_the_packages(tmp_path: Path) -> None:
     own.parent.mkdir(parents=True)
     own.write_bytes(b"own")
     table = compile_tftp((reference_cluster(tmp_path),))
-    assert table.sites[0].files["efi/ipxe.efi"] == own
+    assert place(table.networks[0].files["efi/ipxe.efi"]) == own
 
 
 def test_of_names_that_differ_in_case_each_is_its_own_file(tmp_path: Path) -> None:
@@ -34,34 +38,40 @@ def test_of_names_that_differ_in_case_each_is_its_own_file(tmp_path: Path) -> No
         path = tmp_path / "tftp" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    files = compile_tftp((reference_cluster(tmp_path),)).sites[0].files
+    files = compile_tftp((reference_cluster(tmp_path),)).networks[0].files
 
-    assert {name: files[name].read_text() for name in names} == {name: name for name in names}
-    assert [files[name].read_text() for name in ("a/x", "b/y")] == ["a/X", "b/Y"]
+    assert {name: place(files[name]).read_text() for name in names} == {name: name for name in names}
+    assert [place(files[name]).read_text() for name in ("a/x", "b/y")] == ["a/X", "b/Y"]
 
 
 def test_autoexec_chains_to_the_script_of_the_clients_network(tmp_path: Path) -> None:
-    site = compile_tftp((reference_cluster(tmp_path),)).sites[0]
-    assert site.autoexec.startswith(b"#!ipxe\n")
-    assert b"chain http://172.16.0.101/pxeboot.ipxe ||" in site.autoexec
+    served = compile_tftp((reference_cluster(tmp_path),)).networks[0]
+    assert served.autoexec.startswith(b"#!ipxe\n")
+    assert b"chain http://172.16.0.101/pxeboot.ipxe ||" in served.autoexec
 
 
 def test_autoexec_names_the_port_where_it_is_not_80(tmp_path: Path) -> None:
     cluster = reference_cluster(tmp_path)
     listen = replace(cluster.listen, http=(Endpoint(cluster.address, 8081),))
-    site = compile_tftp((replace(cluster, listen=listen),)).sites[0]
-    assert b"http://172.16.0.101:8081/pxeboot.ipxe" in site.autoexec
+    served = compile_tftp((replace(cluster, listen=listen),)).networks[0]
+    assert b"http://172.16.0.101:8081/pxeboot.ipxe" in served.autoexec
 
 
 def test_host_is_known_by_its_address(tmp_path: Path) -> None:
     table = compile_tftp((reference_cluster(tmp_path),))
-    assert table.client("172.16.0.21") == ("m1.ocp45.example.localdomain", table.sites[0])
+    assert table.client("172.16.0.21") == ("m1.ocp45.example.localdomain", table.networks[0])
 
 
-@pytest.mark.parametrize("address", ["192.0.2.9", "2001:db8::9", "fe80::1%eth0"])
+@pytest.mark.parametrize("spelled", ["::ffff:172.16.0.21", "::FFFF:172.16.0.21", "::ffff:ac10:15"])
+def test_host_is_known_by_its_address_on_a_socket_for_both_versions(spelled: str, tmp_path: Path) -> None:
+    table = compile_tftp((reference_cluster(tmp_path),))
+    assert table.client(spelled)[0] == "m1.ocp45.example.localdomain"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.9", "2001:db8::9", "fe80::1%eth0", "no address"])
 def test_stranger_gets_the_first_networks_files(address: str, tmp_path: Path) -> None:
     table = compile_tftp((reference_cluster(tmp_path),))
-    assert table.client(address) == ("", table.sites[0])
+    assert table.client(address) == ("", table.networks[0])
 
 
 def test_client_of_the_second_network_gets_its_mtu(tmp_path: Path) -> None:
@@ -79,4 +89,4 @@ def test_second_clusters_hosts_get_its_own_files(tmp_path: Path) -> None:
     network = replace(second.networks[0], cidr=IPv4Network("192.0.2.0/24"))
     host = replace(second.hosts[0], addresses=(IPv4Address("192.0.2.10"),))
     table = compile_tftp((first, replace(second, networks=(network,), hosts=(host,))))
-    assert table.client("192.0.2.10")[1].files["loader"] == tmp_path / "b" / "tftp" / "loader"
+    assert place(table.client("192.0.2.10")[1].files["loader"]) == tmp_path / "b" / "tftp" / "loader"

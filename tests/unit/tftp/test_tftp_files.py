@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.tftp.compile import Site, compile_tftp
+from appliance.tftp.compile import NetworkFiles, compile_tftp
 from appliance.tftp.files import MAX_FRAMED_SIZES, MEMORY_FILE_BYTES, Content, Files
 from appliance.tftp.protocol import Refusal
 from tests.clusters import reference_cluster
+from tests.swapping import met, swapping
 
 
 @pytest.fixture
@@ -22,12 +23,12 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def site(root: Path) -> Site:
-    return compile_tftp((reference_cluster(root.parent),)).sites[0]
+def served(root: Path) -> NetworkFiles:
+    return compile_tftp((reference_cluster(root.parent),)).networks[0]
 
 
-def opened(files: Files, site: Site, name: str) -> Content:
-    content = files.open(site, name)
+def opened(files: Files, served: NetworkFiles, name: str) -> Content:
+    content = files.open(served, name)
     assert isinstance(content, Content)
     return content
 
@@ -38,70 +39,89 @@ def large_file(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["efi/own.efi", "/efi/own.efi", "EFI\\OWN.EFI", "efi//own.efi"])
-def test_every_spelling_finds_the_file(name: str, site: Site) -> None:
-    assert opened(Files(), site, name).read(0, 99) == b"first"
+def test_every_spelling_finds_the_file(name: str, served: NetworkFiles) -> None:
+    assert opened(Files(), served, name).read(0, 99) == b"first"
 
 
-def test_file_that_came_after_the_table_is_found(site: Site, root: Path) -> None:
+def test_file_that_came_after_the_table_is_found(served: NetworkFiles, root: Path) -> None:
     (root / "later").write_bytes(b"later")
-    assert opened(Files(), site, "LATER").read(0, 99) == b"later"
+    assert opened(Files(), served, "LATER").read(0, 99) == b"later"
 
 
-def test_file_that_went_after_the_table_is_not_found(site: Site, root: Path) -> None:
+def test_file_that_went_after_the_table_is_not_found(served: NetworkFiles, root: Path) -> None:
     (root / "efi" / "own.efi").unlink()
-    assert Files().open(site, "efi/own.efi") is Refusal.NOT_FOUND
+    assert Files().open(served, "efi/own.efi") is Refusal.NOT_FOUND
 
 
-def test_missing_file_is_not_found(site: Site) -> None:
-    assert Files().open(site, "nowhere") is Refusal.NOT_FOUND
+def test_missing_file_is_not_found(served: NetworkFiles) -> None:
+    assert Files().open(served, "nowhere") is Refusal.NOT_FOUND
 
 
 @pytest.mark.parametrize("name", ["efi", "/efi/", "../secret", "efi/../../secret", "..\\secret"])
-def test_directories_and_parent_steps_are_forbidden(name: str, site: Site) -> None:
-    assert Files().open(site, name) is Refusal.FORBIDDEN
+def test_directories_and_parent_steps_are_forbidden(name: str, served: NetworkFiles) -> None:
+    assert Files().open(served, name) is Refusal.FORBIDDEN
 
 
-def test_link_that_leads_out_is_not_found_even_when_it_came_later(site: Site, root: Path) -> None:
+def test_link_that_leads_out_is_not_found_even_when_it_came_later(served: NetworkFiles, root: Path) -> None:
     own = root / "efi" / "own.efi"
     own.unlink()
     own.symlink_to("/etc/hostname")
-    assert Files().open(site, "efi/own.efi") is Refusal.NOT_FOUND
+    assert Files().open(served, "efi/own.efi") is Refusal.NOT_FOUND
 
 
-def test_fifo_in_place_of_a_file_is_forbidden(site: Site, root: Path) -> None:
+def test_fifo_in_place_of_a_file_is_forbidden(served: NetworkFiles, root: Path) -> None:
     own = root / "efi" / "own.efi"
     own.unlink()
     os.mkfifo(own)
-    assert Files().open(site, "efi/own.efi") is Refusal.FORBIDDEN
+    assert Files().open(served, "efi/own.efi") is Refusal.FORBIDDEN
+
+
+@pytest.mark.parametrize("directory", ["efi", "later"])
+def test_directory_swapped_for_a_link_all_the_time_never_gives_the_file_outside(
+    directory: str, served: NetworkFiles, root: Path, tmp_path: Path
+) -> None:
+    """The table knows the way to efi/own.efi, and by now that way may lead elsewhere."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "own.efi").write_bytes(b"secret")
+    (root / "efi").rename(root / "inside")
+    files = Files()
+
+    def look() -> object:
+        content = files.open(served, f"{directory}/own.efi")
+        return content.read(0, 99) if isinstance(content, Content) else content
+
+    with swapping(root / directory, root / "inside", outside):
+        assert met(look, b"first", Refusal.NOT_FOUND) == {b"first", Refusal.NOT_FOUND}
 
 
 @pytest.mark.parametrize("name", ["autoexec.ipxe", "/efi/autoexec.ipxe", "AUTOEXEC.IPXE"])
-def test_autoexec_is_found_beside_every_loader(name: str, site: Site) -> None:
-    assert opened(Files(), site, name).read(0, 9999) == site.autoexec
+def test_autoexec_is_found_beside_every_loader(name: str, served: NetworkFiles) -> None:
+    assert opened(Files(), served, name).read(0, 9999) == served.autoexec
 
 
-def test_operators_autoexec_goes_before_ours(site: Site, root: Path) -> None:
+def test_operators_autoexec_goes_before_ours(served: NetworkFiles, root: Path) -> None:
     (root / "autoexec.ipxe").write_bytes(b"#!ipxe\nshell\n")
-    assert opened(Files(), site, "autoexec.ipxe").read(0, 99) == b"#!ipxe\nshell\n"
+    assert opened(Files(), served, "autoexec.ipxe").read(0, 99) == b"#!ipxe\nshell\n"
 
 
-def test_transfers_of_one_file_share_its_blocks(site: Site) -> None:
+def test_transfers_of_one_file_share_its_blocks(served: NetworkFiles) -> None:
     files = Files()
-    contents = [opened(files, site, "efi/own.efi") for _ in range(2)]
+    contents = [opened(files, served, "efi/own.efi") for _ in range(2)]
     assert contents[0].blocks(512) is contents[1].blocks(512)
 
 
-def test_new_version_leaves_the_transfer_under_way_its_own(site: Site, root: Path) -> None:
+def test_new_version_leaves_the_transfer_under_way_its_own(served: NetworkFiles, root: Path) -> None:
     files = Files()
-    before = opened(files, site, "efi/own.efi")
+    before = opened(files, served, "efi/own.efi")
     (root / "efi" / "own.efi").write_bytes(b"second version")
-    assert opened(files, site, "efi/own.efi").read(0, 99) == b"second version"
+    assert opened(files, served, "efi/own.efi").read(0, 99) == b"second version"
     assert before.read(0, 99) == b"first"
 
 
-def test_nothing_is_kept_when_no_transfer_holds_it(site: Site) -> None:
+def test_nothing_is_kept_when_no_transfer_holds_it(served: NetworkFiles) -> None:
     files = Files()
-    content = opened(files, site, "efi/own.efi")
+    content = opened(files, served, "efi/own.efi")
     assert len(files._open) == 1
     del content
     gc.collect()
@@ -148,7 +168,7 @@ def test_the_exact_name_goes_before_those_that_differ_in_case(tmp_path: Path, na
     (tmp_path / "tftp").mkdir()
     for spelled in ("menu", "Menu", "MENU"):
         (tmp_path / "tftp" / spelled).write_text(spelled)
-    content = Files().open(compile_tftp((reference_cluster(tmp_path),)).sites[0], name)
+    content = Files().open(compile_tftp((reference_cluster(tmp_path),)).networks[0], name)
 
     assert isinstance(content, Content)
     assert content.read(0, 9).decode() == name.strip("./\\")

@@ -2,18 +2,18 @@
 
 import pytest
 
-from appliance.tftp.protocol import Refusal, Request, Silence, Terms, agree, parse_request
+from appliance.tftp.protocol import IgnoreReason, ReadRequest, Refusal, Terms, agree, parse_request
 
 
-def request(*options: bytes, name: bytes = b"efi/ipxe.efi") -> Request:
+def request(*options: bytes, name: bytes = b"efi/ipxe.efi") -> ReadRequest:
     parsed = parse_request(b"\0\1" + b"\0".join((name, b"octet", *options, b"")))
-    assert isinstance(parsed, Request)
+    assert isinstance(parsed, ReadRequest)
     return parsed
 
 
 @pytest.mark.parametrize("mode", [b"octet", b"OCTET", b"Octet"])
 def test_mode_is_read_in_any_case(mode: bytes) -> None:
-    assert parse_request(b"\0\1x\0" + mode + b"\0") == Request("x", ())
+    assert parse_request(b"\0\1x\0" + mode + b"\0") == ReadRequest("x", ())
 
 
 @pytest.mark.parametrize("mode", [b"netascii", b"mail", b"", b"binary"])
@@ -35,11 +35,11 @@ def test_request_that_is_cut_short_is_malformed(datagram: bytes) -> None:
 )
 def test_what_is_no_request_gets_silence(datagram: bytes) -> None:
     """Answering an ERROR with an ERROR could go on forever between two servers."""
-    assert parse_request(datagram) is Silence.NO_REQUEST
+    assert parse_request(datagram) is IgnoreReason.NO_REQUEST
 
 
 def test_padding_after_the_request_is_passed_over() -> None:
-    assert parse_request(b"\0\1x\0octet\0tsize\x000\0" + bytes(30)) == Request("x", ((b"tsize", 0),))
+    assert parse_request(b"\0\1x\0octet\0tsize\x000\0" + bytes(30)) == ReadRequest("x", ((b"tsize", 0),))
 
 
 def test_name_with_bytes_that_are_no_utf8_is_kept() -> None:

@@ -261,7 +261,7 @@ async def test_client_that_closes_its_port_is_not_waited_for(tmp_path: Path, cli
 async def test_past_the_bound_a_request_gets_silence(
     bound: str, tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, bound, 2)
+    monkeypatch.setattr(transfer_module, bound, 2)
     async with running(Running(tmp_path)) as it:
         for _ in range(2):
             await clients(it.port).ask()
@@ -273,7 +273,7 @@ async def test_past_the_bound_a_request_gets_silence(
 async def test_bound_of_one_client_leaves_room_for_another(
     tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "MAX_CLIENT_TRANSFERS", 1)
+    monkeypatch.setattr(transfer_module, "MAX_CLIENT_TRANSFERS", 1)
     async with running(Running(tmp_path)) as it:
         for address in ("127.0.0.2", "127.0.0.3"):
             assert await clients(it.port, "127.0.0.1", address).ask()

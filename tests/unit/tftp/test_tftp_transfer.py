@@ -1,10 +1,22 @@
 """One transfer, answer by answer."""
 
+import errno
+
 import pytest
 
 from appliance.tftp.files import Content
-from appliance.tftp.protocol import Terms, ack_datagram, data_datagram
-from appliance.tftp.transfer import FIRST_WAIT_SECONDS, MIN_WAIT_SECONDS, PATIENCE_SECONDS, Outcome, Transfer
+from appliance.tftp.protocol import IgnoreReason, Refusal, Terms, ack_datagram, data_datagram
+from appliance.tftp.transfer import (
+    FIRST_WAIT_SECONDS,
+    LIVELY_SECONDS,
+    MAX_CLIENT_TRANSFERS,
+    MAX_TRANSFERS,
+    MIN_WAIT_SECONDS,
+    PATIENCE_SECONDS,
+    Outcome,
+    Transfer,
+    ignore_reason,
+)
 
 OACK = b"\0\6windowsize\x004\0"
 
@@ -214,3 +226,78 @@ def test_repeated_request_sends_the_oack_again() -> None:
     transfer.datagrams()
     transfer.repeat(0.1)
     assert list(transfer.datagrams()) == [OACK]
+
+
+def ignored(latest: Transfer | None = None, now: float = 0.0, **facts: int) -> IgnoreReason | None:
+    """Return why a request is ignored where nothing but *facts* is out of the ordinary."""
+    usual = {"is_repeated": False, "is_draining": False, "transfers": 0, "client_transfers": 0}
+    return ignore_reason(latest, now, **(usual | facts))
+
+
+def begun() -> Transfer:
+    return Transfer(Content(bytes(2000)).blocks(512), Terms(), 0.0)
+
+
+def test_first_request_begins_a_transfer() -> None:
+    assert ignored() is None
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"transfers": MAX_TRANSFERS}, {"transfers": MAX_CLIENT_TRANSFERS, "client_transfers": MAX_CLIENT_TRANSFERS}],
+)
+def test_request_past_a_bound_is_ignored(facts: dict[str, int]) -> None:
+    assert ignored(**facts) is IgnoreReason.BUSY
+
+
+def test_request_to_a_server_that_stops_is_ignored() -> None:
+    assert ignored(is_draining=True) is IgnoreReason.DRAINING
+
+
+def test_request_repeated_before_any_ack_is_ignored_and_answered_once_more() -> None:
+    transfer = begun()
+    transfer.datagrams()
+    assert ignored(transfer, 99.0, is_repeated=True) is IgnoreReason.REPEATED
+    assert transfer.repeat(99.0)
+    assert [datagram[:4] for datagram in transfer.datagrams()] == [b"\0\3\0\1"]
+
+
+def test_request_repeated_in_a_lively_transfer_is_ignored_and_sends_nothing() -> None:
+    transfer = begun()
+    transfer.take(ack_datagram(1), 1.0)
+    assert ignored(transfer, 1.0 + LIVELY_SECONDS / 2, is_repeated=True) is IgnoreReason.REPEATED
+    assert not transfer.repeat(1.0)
+
+
+def test_request_repeated_after_a_pause_begins_anew() -> None:
+    transfer = begun()
+    transfer.take(ack_datagram(1), 1.0)
+    assert ignored(transfer, 1.0 + LIVELY_SECONDS, is_repeated=True) is None
+
+
+def test_another_request_from_the_same_port_begins_anew() -> None:
+    assert ignored(begun(), is_repeated=False) is None
+
+
+def test_closed_port_aborts_a_transfer() -> None:
+    transfer = begun()
+    transfer.fail(ConnectionRefusedError())
+    assert (transfer.outcome, transfer.parting) == (Outcome.ABORTED, None)
+
+
+def test_port_closed_after_the_last_block_went_out_finishes_a_transfer() -> None:
+    transfer = Transfer(Content(b"short").blocks(512), Terms(), 0.0)
+    transfer.fail(ConnectionRefusedError())
+    assert transfer.outcome is Outcome.FINISHED
+
+
+def test_file_that_changed_fails_a_transfer_and_the_client_is_told() -> None:
+    transfer = begun()
+    transfer.fail(OSError(errno.ESTALE, "changed"))
+    assert (transfer.outcome, transfer.parting) == (Outcome.FAILED, Refusal.CHANGED)
+
+
+def test_unreachable_client_may_come_back() -> None:
+    transfer = begun()
+    transfer.fail(OSError(errno.EHOSTUNREACH, "no route"))
+    assert transfer.outcome is None

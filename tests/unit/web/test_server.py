@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from appliance.allowance import STRANGER_EVENTS_PER_SECOND
-from appliance.errors import ListenError
+from appliance.errors import ListenError, StoreError
 from appliance.events import IgnitionLoaded, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
 from appliance.install.lifecycle import Order, Stage
 from appliance.model import Arch, Image
@@ -501,6 +501,20 @@ async def test_client_that_leaves_before_the_state_is_written_is_told_as_broken(
         await until(web, "web.broken")
     (broken,) = (event for event in web.events if isinstance(event, WebBroken))
     assert (broken.what, broken.sent) == (WebKind.IGNITION, 0)
+
+
+@pytest.mark.parametrize("path", [M1_SCRIPT, f"/ignition/{TOKEN}/master.ign"])
+async def test_answer_whose_state_cannot_be_written_is_503_and_counts_as_not_sent(tmp_path: Path, path: str) -> None:
+    async def full_disk(_host: str) -> None:
+        raise StoreError("no space left on device")
+
+    fill(tmp_path)
+    async with running(tmp_path, written=full_disk) as web:
+        web.install("m1", Stage.INITRAMFS)
+        reply = await fetch(web, path, client=M1)
+    assert (reply.status, reply.headers["retry-after"]) == (503, "10")
+    assert TOKEN.encode() not in reply.body
+    assert [kind for kind in web.kinds() if kind in ("web.broken", "web.done")] == ["web.broken"]
 
 
 async def test_images_and_strangers_wait_for_no_state(tmp_path: Path) -> None:

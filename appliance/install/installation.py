@@ -1,0 +1,164 @@
+"""The record of one installation of one host: how far it is, and what its next network boot does.
+
+A record is one try. A machine that starts again from the network before it is
+installed has lost what it had in memory, so that its firmware's DHCP begins a new
+record with a new token. The operator's `reinstall` does the same.
+`appliance.install.lifecycle` has the transitions.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum, StrEnum
+
+from appliance.model import Install
+
+# No installer unpacks more download than this in a second: gzip and xz manage less on any machine.
+WRITE_BYTES_PER_SECOND = 100e6
+# Firmware takes longer than this to start, so a shorter write needs no clock.
+LEAST_WRITE_SECONDS = 1.0
+# The key in Installation.repeats of a host whose last script told it to wait for the machine config server.
+TOLD_TO_WAIT = "wait"
+
+
+class Stage(IntEnum):
+    """How far an installation is; within one record it never goes back. The numbers are on disk."""
+
+    WAITING = 0  # nothing seen yet
+    FIRMWARE = 1  # DHCP as a PXE or HTTP client
+    LOADER = 2  # has fetched its boot file
+    IPXE = 3  # DHCP as iPXE
+    SCRIPT = 4  # has fetched the menu or its own script
+    KERNEL = 5
+    INITRAMFS = 6
+    IMAGE = 7  # the rootfs (live releases) or the raw disk image (legacy)
+    IGNITION = 8  # has its Ignition and its whole image
+    INSTALLED = 9
+    BOOTED = 10  # DHCP without network boot options after that
+    JOINING = 11  # its system asks for api-int
+
+
+class Order(StrEnum):
+    """What a host's next network boot does."""
+
+    INSTALL = "install"
+    LOCAL = "local"  # boots from the disk
+    HOLD = "hold"  # waits in iPXE until it is released
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A problem that keeps a host from making progress."""
+
+    name: str
+    hint: str  # the likely cause and the remedy, for the operator
+    since: float  # seconds UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One installation of one host; all times are seconds UTC."""
+
+    host: str
+    number: int = 1  # counts this host's installations from 1
+    token: str = ""  # the unguessable part of its Ignition path
+    order: Order = Order.INSTALL
+    stage: Stage = Stage.WAITING
+    reached: Mapping[Stage, float] = field(default_factory=dict)  # when each stage was reached
+    boots_live: bool = False  # a live system (4.6 and later), which fetches its rootfs before its Ignition
+    mac: str = ""  # of the interface that it boots from
+    arch: str = ""  # as its DHCP client reports it
+    is_held: bool = False
+    window_opened_at: float | None = None  # when its script last went out, or its Ignition was last put off
+    delivered_at: float | None = None  # when its Ignition first went out
+    image_bytes: int = 0  # size of the whole rootfs or disk image
+    lacks_image: bool = True  # a disk image that it needs is not complete yet
+    ready_at: float | None = None  # when it had everything to write its disk
+    is_settled: bool = False  # has had the time to write it, too
+    early_returns: int = 0  # tries in a row that were ready and came back before they were settled
+    tries: int = 0  # records before this one that ended before the host was installed
+    ended_at: Stage = Stage.WAITING  # the stage at which the last of them ended
+    repeats: Mapping[str, int] = field(default_factory=dict)  # what happened again since the last new stage
+    knocking_since: float | None = None  # firmware of an installed host asked again, and no system has started since
+    knocked_at: float | None = None
+    complaint: Condition | None = None  # raised by a single event, such as a refusal
+    condition: Condition | None = None  # what `conditions.judged` concludes from all of this
+
+    @property
+    def is_told_to_wait(self) -> bool:
+        """Whether its last script told it to wait for the machine config server."""
+        return TOLD_TO_WAIT in self.repeats
+
+    @property
+    def write_seconds(self) -> float:
+        """The least time that writing the disk takes, in seconds; 0 where no clock is needed."""
+        seconds = self.image_bytes / WRITE_BYTES_PER_SECOND
+        # A host that came back early once before is either this fast, or breaks at this point every time.
+        # In both cases another wait would only make it install once more.
+        return 0.0 if seconds < LEAST_WRITE_SECONDS or self.early_returns else seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What cluster.yaml says about the installations of a host."""
+
+    install: Install
+    boots_live: bool
+    token_of: Callable[[str, int], str]  # host and number of the installation → token
+
+
+def begin(host: str, rules: Rules, number: int = 1) -> Installation:
+    """Return the record of a host of which nothing has been seen yet."""
+    fresh = Installation(
+        host,
+        number,
+        token=rules.token_of(host, number),
+        boots_live=rules.boots_live,
+        # A live system is the image. Only a disk image that it then asks for makes it lack one.
+        lacks_image=not rules.boots_live,
+    )
+    return replace(fresh, order=order_of(fresh, rules.install))
+
+
+def order_of(installation: Installation, install: Install) -> Order:
+    """Return what the host's next network boot does."""
+    if installation.is_held:
+        return Order.HOLD
+    if install is Install.ALWAYS:
+        return Order.INSTALL
+    is_done = installation.is_settled or installation.stage >= Stage.INSTALLED
+    return Order.LOCAL if is_done or install is Install.NEVER else Order.INSTALL
+
+
+def again(installation: Installation, rules: Rules) -> Installation:
+    """Return the record of a new try, which ends *installation*."""
+    was_installed = installation.stage >= Stage.INSTALLED
+    fresh = begin(installation.host, rules, installation.number + 1)
+    # A host that was held went round on the operator's word, so that its tries prove nothing.
+    starts_over = was_installed or installation.is_held
+    return replace(
+        fresh,
+        mac=installation.mac,
+        arch=installation.arch,
+        is_held=installation.is_held,
+        tries=0 if starts_over else installation.tries + 1,
+        ended_at=installation.stage,
+        early_returns=0 if was_installed or installation.ready_at is None else installation.early_returns + 1,
+    )
+
+
+def reach(installation: Installation, stage: Stage | None, at: float, repeat: str = "") -> Installation:
+    """Return the installation at *stage*; as it is where it is that far already, or for None.
+
+    A new stage forgets what was counted and complained of before it, and counts *repeat* once.
+    """
+    if stage is None or installation.stage >= stage:
+        return installation
+    # Ignition has its time already where a legacy installer fetched it before the image.
+    reached = installation.reached if stage in installation.reached else {**installation.reached, stage: at}
+    return replace(installation, stage=stage, reached=reached, repeats={repeat: 1} if repeat else {}, complaint=None)
+
+
+def count(installation: Installation, repeat: str) -> Installation:
+    """Return the installation with *repeat* counted once more."""
+    repeats = installation.repeats
+    return replace(installation, repeats={**repeats, repeat: repeats.get(repeat, 0) + 1})
