@@ -19,7 +19,7 @@ from typing import ClassVar, NamedTuple
 logger = logging.getLogger(__name__)
 
 
-class Client(StrEnum):
+class Program(StrEnum):
     """Which program on the machine sent the request."""
 
     PXE = "pxe"  # firmware: vendor class PXEClient
@@ -76,7 +76,7 @@ class DhcpOffered(Event):
     kind: ClassVar[str] = "dhcp.offer"
     mac: str
     address: str
-    client: Client
+    program: Program
     arch: str = ""  # as in the table of architectures: x64-uefi, bios …
     boot: str = ""  # the boot file or URL offered
     relay: str = ""
@@ -89,7 +89,7 @@ class DhcpAcknowledged(Event):
     kind: ClassVar[str] = "dhcp.ack"
     mac: str
     address: str
-    client: Client
+    program: Program
     arch: str = ""
     boot: str = ""
     relay: str = ""
@@ -133,7 +133,7 @@ class DhcpUnknown(Event):
     kind: ClassVar[str] = "dhcp.unknown"
     level: ClassVar[int] = logging.WARNING
     mac: str
-    client: Client
+    program: Program
     arch: str = ""
     vendor: str = ""  # the vendor class it sent
     relay: str = ""
@@ -159,7 +159,7 @@ class DhcpPassed(Event):
     kind: ClassVar[str] = "dhcp.pass"
     mac: str
     address: str
-    client: Client
+    program: Program
     arch: str = ""
     relay: str = ""
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from appliance.events import (
     Bus,
-    Client,
     DhcpAcknowledged,
     DhcpOffered,
     DnsAsked,
     Event,
+    Program,
     TftpFinished,
     TftpStarted,
     WebBroken,
@@ -41,9 +41,11 @@ class Boot:
         self.address = str(host.address)
         self.role = host.role
 
-    def dhcp(self, client: Client, boot: str = "") -> list[Event]:
-        arch = "" if client is Client.OS else "x64-uefi"
-        return [kind(self.host, self.mac, self.address, client, arch, boot) for kind in (DhcpOffered, DhcpAcknowledged)]
+    def dhcp(self, program: Program, boot: str = "") -> list[Event]:
+        arch = "" if program is Program.OS else "x64-uefi"
+        return [
+            kind(self.host, self.mac, self.address, program, arch, boot) for kind in (DhcpOffered, DhcpAcknowledged)
+        ]
 
     def loader(self) -> list[Event]:
         path = "efi/ipxe.efi"
@@ -71,9 +73,9 @@ class Boot:
     def to_script(self) -> list[Event]:
         """From power-on to its own script, by UEFI PXE."""
         return [
-            *self.dhcp(Client.PXE, "efi/ipxe.efi"),
+            *self.dhcp(Program.PXE, "efi/ipxe.efi"),
             *self.loader(),
-            *self.dhcp(Client.IPXE, "http://172.16.0.101/pxeboot.ipxe"),
+            *self.dhcp(Program.IPXE, "http://172.16.0.101/pxeboot.ipxe"),
             *self.get(WebKind.MENU),
             *self.get(WebKind.SCRIPT),
         ]
@@ -85,7 +87,7 @@ class Boot:
         """From power-on until it has all that a live installer needs (openshift.md 4.1)."""
         return [
             *self.to_initramfs(),
-            *self.dhcp(Client.OS),
+            *self.dhcp(Program.OS),
             *self.get(WebKind.ROOTFS, rootfs),
             *self.get(WebKind.IGNITION),
         ]
@@ -94,7 +96,7 @@ class Boot:
         """From power-on until it has all that the legacy installer needs (openshift.md 4.4)."""
         return [
             *self.to_initramfs(),
-            *self.dhcp(Client.OS),
+            *self.dhcp(Program.OS),
             *self.get(WebKind.IGNITION),
             *self.get(WebKind.METAL, image),
         ]

@@ -1,6 +1,6 @@
 """An installation and an event that tests keep."""
 
-from appliance.events import Client, DhcpOffered, Stamped
+from appliance.events import DhcpOffered, Program, Stamped
 from appliance.install.lifecycle import Condition, Installation, Order, Stage
 from tests.boots import NOW
 
@@ -33,4 +33,4 @@ FULL = Installation(
 
 
 def offered(host="m1.example", mac="52:54:00:12:34:56", at=NOW, number=0):
-    return Stamped(at, DhcpOffered(host, mac, "192.0.2.1", Client.PXE), number)
+    return Stamped(at, DhcpOffered(host, mac, "192.0.2.1", Program.PXE), number)

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from appliance.boot import urls
 from appliance.boot.architectures import Architecture, Firmware
-from appliance.events import Client
+from appliance.events import Program
 from appliance.model import Arch, Cluster, Host, LocalBoot
 
 
@@ -83,27 +83,27 @@ _LOADERS: Mapping[tuple[Firmware, str], str] = MappingProxyType(
 
 
 def chain(
-    cluster: Cluster, host: Host, client: Client, architecture: Architecture, *, starts_disk: bool
+    cluster: Cluster, host: Host, program: Program, architecture: Architecture, *, starts_disk: bool
 ) -> tuple[Step, ...]:
-    """Return what *host* loads from now on, while *client* runs on *architecture*.
+    """Return what *host* loads from now on, while *program* runs on *architecture*.
 
     *starts_disk* is whether it is to boot from its disk instead of installing. The
     chain of an operating system is empty.
     """
-    if client is Client.OS:
+    if program is Program.OS:
         return ()
     if starts_disk and not DISK[host.local_boot].has_boot_file:
         return (Step(Kind.DISK),)
     base = urls.base_url(cluster, host.address)
     scripts = (Step(Kind.SCRIPT, urls.menu_url(base)),)
     rest = (*scripts, Step(Kind.DISK)) if starts_disk else (*scripts, *installer(cluster, host, base))
-    if client is Client.IPXE:
+    if program is Program.IPXE:
         return rest
-    loader = host.loader or default_loader(client, architecture, host.arch)
+    loader = host.loader or default_loader(program, architecture, host.arch)
     if loader is None:
         # There is no loader for this firmware: it gets its address, and goes on to its next boot entry.
         return (Step(Kind.DISK),)
-    return (Step(Kind.LOADER, urls.loader_url(base, loader) if client is Client.HTTP else loader), *rest)
+    return (Step(Kind.LOADER, urls.loader_url(base, loader) if program is Program.HTTP else loader), *rest)
 
 
 def boot_file(steps: tuple[Step, ...]) -> str:
@@ -128,7 +128,7 @@ def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
     )
 
 
-def default_loader(client: Client, architecture: Architecture, arch: Arch) -> str | None:
+def default_loader(program: Program, architecture: Architecture, arch: Arch) -> str | None:
     """Return the path of the loader for a host of *arch* without a `loader` in cluster.yaml; None if nothing fits."""
     firmware, processor = architecture.firmware, architecture.processor
     if arch is Arch.AARCH64 and firmware in (Firmware.UNSTATED, Firmware.BIOS):
@@ -136,7 +136,7 @@ def default_loader(client: Client, architecture: Architecture, arch: Arch) -> st
         firmware, processor = Firmware.UEFI, "aarch64"
     elif firmware is Firmware.UNSTATED:
         # No option 93 and no Arch in the vendor class: ROMs from before both are BIOS ROMs. Only UEFI has HTTP Boot.
-        firmware, processor = (Firmware.UEFI if client is Client.HTTP else Firmware.BIOS), "x86_64"
+        firmware, processor = (Firmware.UEFI if program is Program.HTTP else Firmware.BIOS), "x86_64"
     return _LOADERS.get((firmware, processor))
 
 

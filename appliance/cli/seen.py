@@ -47,7 +47,7 @@ def _line(machine: "SeenRow") -> str:
     parts = [
         machine["mac"],
         machine["vendor"],
-        f"{machine['client']} {machine['arch']}".strip(),
+        f"{machine['program']} {machine['arch']}".strip(),
         f"via relay {machine['relay']}" if machine["relay"] else "",
         f"on {machine['interface']}" if machine["interface"] else "",
         f"{machine['times']} times, last {age(time.time() - machine['last_at'])} ago",

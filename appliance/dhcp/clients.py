@@ -17,7 +17,7 @@ from appliance.dhcp.options import (
     OPT_VENDOR_CLASS,
     scan_options,
 )
-from appliance.events import Client
+from appliance.events import Program
 
 # The architecture inside a vendor class, as in PXEClient:Arch:00007:UNDI:003016 (PXE 2.1 section 2.2.1).
 _ARCH_TEXT = re.compile(rb"Arch:(\d{1,5})(?!\d)")
@@ -34,7 +34,7 @@ class ClientProfile:
     the same options.
     """
 
-    client: Client
+    program: Program
     architecture: Architecture
 
     @property
@@ -45,7 +45,7 @@ class ClientProfile:
     @property
     def boots(self) -> bool:
         """Whether the program can use a boot file."""
-        return self.client is not Client.OS
+        return self.program is not Program.OS
 
 
 # Machines of one model send the same options, so a rack has a handful of profiles; this saves 1 µs of each 20.
@@ -54,16 +54,16 @@ def identify(vendor_class: bytes, arch: bytes, user_class: bytes, ipxe: bytes | 
     """Return the program that sends these options 60, 93, 77 and 175; *ipxe* is None where 175 is missing."""
     is_ipxe = ipxe is not None or _has_ipxe_class(user_class)
     if is_ipxe and _fetches_http(ipxe or b""):
-        client = Client.IPXE
+        program = Program.IPXE
     elif vendor_class.startswith(b"HTTPClient"):
-        client = Client.HTTP
+        program = Program.HTTP
     elif is_ipxe or vendor_class.startswith(b"PXEClient"):
         # An iPXE built without HTTP cannot fetch the script. Treated as firmware, it is given our own iPXE,
         # which can.
-        client = Client.PXE
+        program = Program.PXE
     else:
-        return ClientProfile(Client.OS, UNSTATED)
-    return ClientProfile(client, architecture_of(_architecture_codes(vendor_class, arch)))
+        return ClientProfile(Program.OS, UNSTATED)
+    return ClientProfile(program, architecture_of(_architecture_codes(vendor_class, arch)))
 
 
 def identify_options(options: Mapping[int, bytes]) -> ClientProfile:

@@ -149,7 +149,7 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
         DhcpUnknown(
             host="",
             mac=datagram[28:34].hex(":"),
-            client=profile.client,
+            program=profile.program,
             arch=profile.arch,
             vendor=options.get(OPT_VENDOR_CLASS, b"").decode("ascii", "backslashreplace"),
             relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
@@ -222,7 +222,7 @@ def _answer_proxy(table: DhcpTable, request: ClientMessage, message: int) -> Rep
     if not request.boots:
         # That firmware comes back, or a system starts, is evidence for the installation's progress here as well.
         pin, profile = request.pin, request.profile
-        event = DhcpPassed(pin.name, pin.mac_text, pin.address_text, profile.client, profile.arch, request.relay)
+        event = DhcpPassed(pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, request.relay)
         return Silence(NOTHING_TO_BOOT.why, event)
     return patched(table, request, Form.PROXY_OFFER) or NOTHING_TO_BOOT
 

@@ -148,7 +148,7 @@ def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | Non
     ciaddr = NO_ADDRESS if form.is_offer else request.ciaddr
     address, port, lacks_address = _destination(table, request, form, ciaddr, yiaddr)
     event = (DhcpOffered if form.is_offer else DhcpAcknowledged)(
-        pin.name, pin.mac_text, pin.address_text, profile.client, profile.arch, template.boot, request.relay
+        pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, template.boot, request.relay
     )
     return Reply(
         _message(request, request.datagram[10:12], ciaddr + template.addresses, tail + echoed),

@@ -33,7 +33,7 @@ from appliance.dhcp.options import (
     lay_out,
 )
 from appliance.dhcp.segments import Segment
-from appliance.events import Client
+from appliance.events import Program
 from appliance.model import Cluster, Host
 
 NO_ADDRESS = bytes(4)
@@ -117,7 +117,7 @@ class Pin:
 
     def chain(self, profile: ClientProfile, *, starts_disk: bool) -> tuple[Step, ...]:
         """Return what the host loads from now on, where *profile* runs."""
-        return chain(self.cluster, self.host, profile.client, profile.architecture, starts_disk=starts_disk)
+        return chain(self.cluster, self.host, profile.program, profile.architecture, starts_disk=starts_disk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def build_template(
         layout = lay_out(
             ((code, values[code]) for code in codes),
             room,
-            file_is_free=not file or profile.client is not Client.PXE,
+            file_is_free=not file or profile.program is not Program.PXE,
         )
         options, sname, file = layout.main, layout.sname, layout.file or file
     return Template(
@@ -184,10 +184,10 @@ def reply_values(pin: Pin, form: Form, profile: ClientProfile, boot: str) -> dic
     if boot:
         values[OPT_TFTP_SERVER] = segment.server_text.encode()
         values[OPT_BOOT_FILE] = boot.encode()
-        if profile.client is Client.IPXE:
+        if profile.program is Program.IPXE:
             values[OPT_IPXE] = _NO_PXEDHCP
         values |= _vendor_values(form, profile)
-    elif profile.client is Client.PXE and not form.is_proxy:
+    elif profile.program is Program.PXE and not form.is_proxy:
         values |= {OPT_VENDOR_CLASS: b"PXEClient", OPT_VENDOR_SPECIFIC: _BOOT_LOCAL}
     return values
 
@@ -199,7 +199,7 @@ def _vendor_values(form: Form, profile: ClientProfile) -> dict[int, bytes]:
     2.2.4). A server that gives address and boot file together must not send it, and a
     proxy must.
     """
-    if profile.client is Client.HTTP:
+    if profile.program is Program.HTTP:
         # UEFI HTTP Boot ignores an offer without it (UEFI 2.10 section 24.7).
         return {OPT_VENDOR_CLASS: b"HTTPClient"}
     if not form.is_proxy:

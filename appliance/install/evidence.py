@@ -10,7 +10,7 @@ from typing import NamedTuple
 from appliance import events
 from appliance.boot.loaders import package_hint
 from appliance.boot.urls import is_loader_path, is_script_path
-from appliance.events import Client, Event, WebKind
+from appliance.events import Event, Program, WebKind
 
 
 class Evidence(StrEnum):
@@ -128,16 +128,16 @@ def finding_of(event: Event) -> Finding | None:
 
 
 def _of_offer(event: events.DhcpOffered | events.DhcpPassed) -> Finding:
-    if event.client is Client.OS:
+    if event.program is Program.OS:
         return Finding(Evidence.SYSTEM_DISCOVERED)
-    evidence = Evidence.IPXE_OFFERED if event.client is Client.IPXE else Evidence.FIRMWARE_OFFERED
+    evidence = Evidence.IPXE_OFFERED if event.program is Program.IPXE else Evidence.FIRMWARE_OFFERED
     return Finding(evidence, event.mac, event.arch)
 
 
 def _of_ack(event: events.DhcpAcknowledged) -> Finding:
-    if event.client is Client.OS:
+    if event.program is Program.OS:
         return Finding(Evidence.SYSTEM_ACKED)
-    evidence = Evidence.IPXE_ACKED if event.client is Client.IPXE else Evidence.FIRMWARE_ACKED
+    evidence = Evidence.IPXE_ACKED if event.program is Program.IPXE else Evidence.FIRMWARE_ACKED
     return Finding(evidence, event.mac, event.arch)
 
 

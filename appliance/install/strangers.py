@@ -17,7 +17,7 @@ class Stranger:
     first_at: float
     last_at: float
     times: int
-    client: str  # which program spoke last, as in appliance.events.Client
+    program: str  # that spoke last, as in appliance.events.Program
     arch: str
     vendor_class: str
     relay: str
@@ -33,7 +33,7 @@ class Strangers:
         self.has_changed = False
         for facts in known:
             try:
-                stranger = Stranger(**facts)  # type: ignore[arg-type] # what rows() wrote
+                stranger = Stranger(**_with_program(facts))  # type: ignore[arg-type] # what rows() wrote
             except TypeError:  # of another version
                 continue
             self._by_mac[stranger.mac] = stranger
@@ -50,7 +50,7 @@ class Strangers:
             first_at=before.first_at if before else at,
             last_at=at,
             times=before.times + 1 if before else 1,
-            client=event.client.value,
+            program=event.program.value,
             # An operating system sends less about its machine than the firmware before it did.
             arch=event.arch or (before.arch if before else ""),
             vendor_class=event.vendor or (before.vendor_class if before else ""),
@@ -74,3 +74,8 @@ class Strangers:
     def rows(self) -> list[tuple[str, float, dict[str, object]]]:
         """Return what the journal keeps of each."""
         return [(stranger.mac, stranger.last_at, asdict(stranger)) for stranger in self._by_mac.values()]
+
+
+def _with_program(facts: dict[str, object]) -> dict[str, object]:
+    # Older versions kept the program as "client".
+    return {"program" if fact == "client" else fact: value for fact, value in facts.items()}

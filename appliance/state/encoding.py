@@ -86,6 +86,9 @@ def event_of(kind: str, host: str, facts: Mapping[str, object]) -> AnyEvent | No
     event_type = _event_types().get(kind)
     if event_type is None:
         return None
+    # Older versions kept the program of a DHCP message as "client".
+    if "program" not in facts and "program" in _fields_of(kind) and "client" in facts:
+        facts = {**facts, "program": facts["client"]}
     values: dict[str, object] = {"host": host}
     for name, (value_type, default) in _fields_of(kind).items():
         try:

@@ -103,7 +103,7 @@ class StrangerRow(TypedDict):
     first_at: float
     last_at: float
     times: int
-    client: str
+    program: str
     arch: str
     vendor_class: str
     relay: str

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from appliance import events
-from appliance.events import AnyEvent, Client
+from appliance.events import AnyEvent, Program
 from appliance.install.lifecycle import Installation, Order, Stage
 from appliance.model import Host, Install
 from appliance.state.encoding import event_of
@@ -20,12 +20,12 @@ from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 Words = tuple[str, str]  # what the machine did, what the appliance did; either may be ""
 
-_FIRMWARE = (Client.PXE, Client.HTTP)
+_FIRMWARE = (Program.PXE, Program.HTTP)
 _CLIENTS = {
-    Client.PXE: "firmware (PXE)",
-    Client.HTTP: "firmware (UEFI HTTP Boot)",
-    Client.IPXE: "iPXE",
-    Client.OS: "the operating system",
+    Program.PXE: "firmware (PXE)",
+    Program.HTTP: "firmware (UEFI HTTP Boot)",
+    Program.IPXE: "iPXE",
+    Program.OS: "the operating system",
 }
 
 _NEXT = {
@@ -128,7 +128,7 @@ def words(event: AnyEvent) -> Words:
 
 
 def _address_words(event: events.DhcpOffered | events.DhcpAcknowledged | events.DhcpPassed) -> Words:
-    client, via = _CLIENTS[event.client], _via(event.relay)
+    client, via = _CLIENTS[event.program], _via(event.relay)
     match event:
         case events.DhcpPassed():
             return f"{client} looks for a DHCP server{via}", "left to the other DHCP server; nothing to boot"
@@ -253,7 +253,7 @@ def _unknown(row: Row) -> Words:
 def _is_of_firmware(event: AnyEvent | None) -> bool:
     match event:
         case events.DhcpOffered() | events.DhcpAcknowledged() | events.DhcpPassed():
-            return event.client in _FIRMWARE
+            return event.program in _FIRMWARE
         case _:
             return False
 
@@ -264,6 +264,6 @@ def _via(relay: str) -> str:
 
 def _boot_file(event: events.DhcpOffered | events.DhcpAcknowledged) -> str:
     # An operating system boots nothing from the network, and is not told what to.
-    if event.client is Client.OS:
+    if event.program is Program.OS:
         return ""
     return f", boot file {event.boot}" if event.boot else ", no boot file"

@@ -118,7 +118,7 @@ def strangers(registry: RegistryView) -> list[StrangerRow]:
             "first_at": machine.first_at,
             "last_at": machine.last_at,
             "times": machine.times,
-            "client": machine.client,
+            "program": machine.program,
             "arch": machine.arch,
             "vendor_class": machine.vendor_class,
             "relay": machine.relay,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from appliance.events import Client, DhcpUnknown, IgnitionLoaded, Reloaded, WebKind, WebRefused
+from appliance.events import DhcpUnknown, IgnitionLoaded, Program, Reloaded, WebKind, WebRefused
 from appliance.model import Role
 from tests.boots import LIVE, MB
 from tests.browser_page import PHONE, opened
@@ -65,15 +65,17 @@ def everything(dashboard: Dashboard) -> None:
     loader, downloading, script = dashboard.boot(1), dashboard.boot(2), dashboard.boot(4)
     dashboard.happen(dashboard.boot(0).live(), 0.1)
     dashboard.wait(1000)
-    dashboard.happen([*dashboard.boot(0).dhcp(Client.OS), dashboard.boot(0).api_int()], 0.1)
+    dashboard.happen([*dashboard.boot(0).dhcp(Program.OS), dashboard.boot(0).api_int()], 0.1)
     for _ in range(6):  # round and round
-        dashboard.happen([*loader.dhcp(Client.PXE, "efi/ipxe.efi"), *loader.loader()], 0.1)
-    dashboard.happen([*downloading.to_initramfs(), *downloading.dhcp(Client.OS)], 0.3)
+        dashboard.happen([*loader.dhcp(Program.PXE, "efi/ipxe.efi"), *loader.loader()], 0.1)
+    dashboard.happen([*downloading.to_initramfs(), *downloading.dhcp(Program.OS)], 0.3)
     dashboard.happen(downloading.started(WebKind.ROOTFS, 900 * MB))
     dashboard.happen(downloading.progress(WebKind.ROOTFS, 333 * MB, 900 * MB))
     dashboard.happen(script.to_script(), 0.1)
     dashboard.happen(WebRefused("", "172.16.0.66", "/bootstrap.ign", WebKind.IGNITION, 403, "it is of no host"))
-    dashboard.happen(DhcpUnknown("", "00:50:56:00:00:09", Client.PXE, "arm64-uefi", "PXEClient:Arch:00011", "", "eth1"))
+    dashboard.happen(
+        DhcpUnknown("", "00:50:56:00:00:09", Program.PXE, "arm64-uefi", "PXEClient:Arch:00011", "", "eth1")
+    )
     ignition = dashboard.data_dir / "bootstrap.ign"
     ignition.touch()
     dashboard.happen(IgnitionLoaded("", str(ignition), "3.2.0", "2999-01-01T00:00:00Z"))
@@ -93,7 +95,7 @@ async def test_hosts_stand_as_cards_under_their_roles(dashboard):
 async def test_a_download_shows_its_progress(dashboard):
     boot = dashboard.boot(1)
     async with opened(dashboard.url) as one:
-        dashboard.happen([*boot.to_initramfs(), *boot.dhcp(Client.OS), boot.started(WebKind.ROOTFS, 900 * MB)], 0.0)
+        dashboard.happen([*boot.to_initramfs(), *boot.dhcp(Program.OS), boot.started(WebKind.ROOTFS, 900 * MB)], 0.0)
         dashboard.happen(boot.progress(WebKind.ROOTFS, 450 * MB, 900 * MB))
         await one.wait_for_text(f"[data-host='{M1}'] .facts", "rootfs: 450 MB of 900 MB")
         bar = await one.page.eval_on_selector(f"[data-host='{M1}'] progress", "bar => bar.value / bar.max")
@@ -125,7 +127,7 @@ async def test_opened_lines_stay_open_when_the_machine_asks_again(dashboard):
     everything(dashboard)
     async with opened(dashboard.url) as one:
         await one.page.click("#unknown summary")
-        dashboard.happen(DhcpUnknown("", "00:50:56:00:00:09", Client.PXE))
+        dashboard.happen(DhcpUnknown("", "00:50:56:00:00:09", Program.PXE))
         await one.page.wait_for_selector("#unknown >> text=2 times")
         assert await one.page.is_visible("#unknown pre")
 
@@ -278,7 +280,7 @@ def begin_downloads(dashboard: Dashboard) -> None:
     """Let every host begin to load its rootfs."""
     for index in range(len(dashboard.cluster.hosts)):
         boot = dashboard.boot(index)
-        dashboard.happen([*boot.to_initramfs(), *boot.dhcp(Client.OS), boot.started(WebKind.ROOTFS, 900 * MB)], 0.002)
+        dashboard.happen([*boot.to_initramfs(), *boot.dhcp(Program.OS), boot.started(WebKind.ROOTFS, 900 * MB)], 0.002)
 
 
 async def test_250_hosts_that_load_at_once_keep_the_page_quick(crowd):

@@ -103,7 +103,7 @@ def test_datagram_cut_anywhere_does_not_raise(length: int, datagram: bytes) -> N
 
 @given(st.binary(max_size=80), st.binary(max_size=40), st.binary(max_size=40), st.none() | st.binary(max_size=40))
 def test_identification_takes_any_bytes(vendor: bytes, arch: bytes, user: bytes, ipxe: bytes | None) -> None:
-    assert identify(vendor, arch, user, ipxe).client
+    assert identify(vendor, arch, user, ipxe).program
 
 
 @given(st.binary(max_size=700))

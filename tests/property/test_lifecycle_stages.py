@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.events import (
-    Client,
     DhcpDeclined,
     DhcpReleased,
     DhcpUnknown,
     InstallSettled,
     Ordered,
+    Program,
     Stamped,
     TftpFailed,
     WebKind,
@@ -29,7 +29,7 @@ from tests.boots import LEGACY, LIVE, MB, NOW, Boot, Fleet
 M1 = Boot(LEGACY.hosts[1])
 
 EVENTS = [
-    *[event for client in Client for event in M1.dhcp(client)],
+    *[event for program in Program for event in M1.dhcp(program)],
     *M1.loader(),
     *[M1.started(what, 900 * MB) for what in WebKind],
     *[M1.finished(what, 900 * MB) for what in WebKind],
@@ -169,6 +169,6 @@ def test_unknown_machines_are_bounded(numbers):
     strangers = Strangers()
     for at, number in enumerate([*range(1000), *numbers]):
         mac = number.to_bytes(6).hex(":")
-        strangers.see(DhcpUnknown("", mac, Client.PXE), float(at))
+        strangers.see(DhcpUnknown("", mac, Program.PXE), float(at))
     assert strangers.latest()[0].mac == mac
     assert len(strangers) <= MAX_STRANGERS

@@ -4,11 +4,11 @@ import logging
 
 import pytest
 
-from appliance.events import Bus, Client, Event, Reloaded, StageReached, Stamped
+from appliance.events import Bus, Event, Program, Reloaded, StageReached, Stamped
 from tests.boots import LIVE, NOW, Boot
 
 M1 = Boot(LIVE.hosts[1])
-OFFER, ACK = M1.dhcp(Client.PXE)
+OFFER, ACK = M1.dhcp(Program.PXE)
 
 
 @pytest.fixture

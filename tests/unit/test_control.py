@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from appliance.cli import cli
 from appliance.control import MAX_CONNECTIONS, MAX_REQUEST_BYTES, ControlServer, ask, socket_path
 from appliance.errors import ApplianceError, ControlError, ListenError
-from appliance.events import Client, DhcpMisplaced, DhcpUnknown, Ordered, WebKind
+from appliance.events import DhcpMisplaced, DhcpUnknown, Ordered, Program, WebKind
 from appliance.install.lifecycle import Order, Stage
 from appliance.model import Role
 from tests.boots import LIVE, MB, Fleet, refuse_writes
@@ -224,12 +224,12 @@ async def test_capture_comes_whole(appliance):
 async def test_follower_hears_what_was_and_what_comes_until_it_leaves(appliance):
     m1 = appliance.boot(1)
     subscribers = len(appliance.bus.subscribers)
-    appliance.happen(m1.dhcp(Client.PXE), 0)
+    appliance.happen(m1.dhcp(Program.PXE), 0)
     reader, writer = await asyncio.open_unix_connection(str(appliance.server.path))
     writer.write(b'{"do": "events", "follow": true, "host": "m1"}\n')
     kinds = [json.loads(await reader.readline())["event"]["kind"] for _ in range(3)]
     assert kinds == ["dhcp.offer", "install.stage", "dhcp.ack"]
-    appliance.happen([*appliance.boot(2).dhcp(Client.PXE), *m1.loader()], 0)
+    appliance.happen([*appliance.boot(2).dhcp(Program.PXE), *m1.loader()], 0)
     assert json.loads(await reader.readline())["event"]["kind"] == "tftp.start"
     writer.close()
     await writer.wait_closed()
@@ -289,13 +289,13 @@ async def test_status_as_json_is_the_status(appliance):
 
 async def test_status_says_that_the_state_is_in_memory(appliance):
     refuse_writes(appliance.journal)
-    appliance.happen(appliance.boot(1).dhcp(Client.PXE), 0)
+    appliance.happen(appliance.boot(1).dhcp(Program.PXE), 0)
     _, output, _ = await appliance.run("status")
     assert output.startswith("! cannot write")
 
 
 async def test_events_are_one_line_each(appliance):
-    appliance.happen(appliance.boot(1).dhcp(Client.PXE), 0)
+    appliance.happen(appliance.boot(1).dhcp(Program.PXE), 0)
     code, output, _ = await appliance.run("events", "--host", "m1")
     assert code == 0
     assert [line.split()[3] for line in output.splitlines()] == ["dhcp.offer", "install.stage", "dhcp.ack"]
@@ -303,7 +303,7 @@ async def test_events_are_one_line_each(appliance):
 
 async def test_text_off_the_wire_cannot_steer_the_terminal(appliance):
     m1 = appliance.boot(1)
-    appliance.happen([*m1.dhcp(Client.PXE), *m1.get(WebKind.OTHER, path="/\x1b[2J\nforged")], 0)
+    appliance.happen([*m1.dhcp(Program.PXE), *m1.get(WebKind.OTHER, path="/\x1b[2J\nforged")], 0)
     for command in (("events",), ("explain", "m1")):
         _, output, _ = await appliance.run(*command)
         assert "\x1b" not in output
@@ -331,7 +331,7 @@ async def test_explain_says_what_to_do_about_a_host_in_the_wrong_network(applian
 async def test_explain_tells_the_whole_installation_when_asked(appliance):
     m1 = appliance.boot(1)
     appliance.happen(m1.live(rootfs=MB), 0)
-    appliance.happen(m1.dhcp(Client.PXE), 0)
+    appliance.happen(m1.dhcp(Program.PXE), 0)
     assert "rootfs" not in (await appliance.run("explain", "m1"))[1]
     assert "rootfs" in (await appliance.run("explain", "m1", "--all"))[1]
 
@@ -373,7 +373,7 @@ async def test_seen_gives_lines_for_the_file(appliance):
     import yaml
 
     appliance.happen(
-        DhcpUnknown("", "00:50:56:00:00:09", Client.PXE, "arm64-uefi", "PXEClient", "192.0.2.1", "eth0"), 0
+        DhcpUnknown("", "00:50:56:00:00:09", Program.PXE, "arm64-uefi", "PXEClient", "192.0.2.1", "eth0"), 0
     )
     code, output, _ = await appliance.run("seen")
     assert code == 0
@@ -408,7 +408,7 @@ async def test_reinstall_says_what_happens_before_it_asks(appliance):
 async def test_reinstall_arms_after_a_yes(appliance):
     m1 = appliance.boot(1)
     appliance.happen(m1.live(rootfs=MB), 0)
-    appliance.happen(m1.dhcp(Client.OS), 0)
+    appliance.happen(m1.dhcp(Program.OS), 0)
     assert appliance[m1].order is Order.LOCAL
     code, output, _ = await appliance.run("reinstall", "m1", "--yes")
     assert (code, output) == (0, f"{m1.host}: will install at its next network boot\n")

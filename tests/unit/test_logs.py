@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from appliance import logs
-from appliance.events import Client, DhcpOffered, Stamped, WebKind, WebProgress
+from appliance.events import DhcpOffered, Program, Stamped, WebKind, WebProgress
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def test_lines_past_what_is_held_are_counted(monkeypatch: pytest.MonkeyPatch) ->
     assert came[len(kept) :] == [f"lines={2000 - len(kept)}:"]
 
 
-OFFER = Stamped(1_700_000_000.25, DhcpOffered("m1.example", "52:54:00:12:34:56", "192.0.2.1", Client.PXE, "bios"))
+OFFER = Stamped(1_700_000_000.25, DhcpOffered("m1.example", "52:54:00:12:34:56", "192.0.2.1", Program.PXE, "bios"))
 
 
 def events_logged(capfd: pytest.CaptureFixture[str], log_format: str, *stamped: Stamped, is_verbose: bool) -> list[str]:
@@ -78,14 +78,14 @@ def test_event_is_a_line_of_its_kind_and_facts(capfd: pytest.CaptureFixture[str]
     (line,) = events_logged(capfd, "text", OFFER, is_verbose=False)
     clock, _, told = line.partition(" ")
     assert clock.endswith(".250")
-    assert told == "dhcp.offer host=m1.example mac=52:54:00:12:34:56 address=192.0.2.1 client=pxe arch=bios"
+    assert told == "dhcp.offer host=m1.example mac=52:54:00:12:34:56 address=192.0.2.1 program=pxe arch=bios"
 
 
 def test_event_is_one_object_of_json(capfd: pytest.CaptureFixture[str]) -> None:
     (line,) = events_logged(capfd, "json", OFFER, is_verbose=False)
     told = json.loads(line)
     assert (told.pop("time"), told.pop("message").split()[0]) == (OFFER.at, "dhcp.offer")
-    facts = {"host": "m1.example", "mac": "52:54:00:12:34:56", "address": "192.0.2.1", "client": "pxe", "arch": "bios"}
+    facts = {"host": "m1.example", "mac": "52:54:00:12:34:56", "address": "192.0.2.1", "program": "pxe", "arch": "bios"}
     assert told == {"level": "info", "event": "dhcp.offer", **facts}
 
 
@@ -97,9 +97,9 @@ def test_progress_is_told_to_who_asks_for_it(capfd: pytest.CaptureFixture[str], 
 
 @pytest.mark.parametrize("arch", ["two\nlines", "a b", 'a"b', "a=b", "\x1b[31m"])
 def test_what_comes_off_the_wire_stays_one_word(capfd: pytest.CaptureFixture[str], arch: str) -> None:
-    one = Stamped(OFFER.at, DhcpOffered("m1.example", "52:54:00:12:34:56", "192.0.2.1", Client.PXE, arch))
+    one = Stamped(OFFER.at, DhcpOffered("m1.example", "52:54:00:12:34:56", "192.0.2.1", Program.PXE, arch))
     (line,) = events_logged(capfd, "text", one, is_verbose=False)
-    assert line.endswith(f" client=pxe arch={arch!r}")
+    assert line.endswith(f" program=pxe arch={arch!r}")
 
 
 async def read_while_running(capfd: pytest.CaptureFixture[str], *told: Stamped | str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from appliance.events import Bus, Client, IgnitionLoaded, Reloaded, ReloadRefused, Stamped, WebKind
+from appliance.events import Bus, IgnitionLoaded, Program, Reloaded, ReloadRefused, Stamped, WebKind
 from appliance.metrics import METRICS, PREFIX, Metrics
 from appliance.model import Role
 from appliance.registry import Registry
@@ -166,7 +166,7 @@ def test_state_in_memory_is_shown(scraped):
     assert scraped.samples()["state_in_memory",] == 0
     refuse_writes(scraped.journal)
     scraped.bus.publish(M1.loader()[1])
-    scraped.bus.publish(M1.dhcp(Client.PXE)[0])
+    scraped.bus.publish(M1.dhcp(Program.PXE)[0])
     assert scraped.samples()["state_in_memory",] == 1
 
 

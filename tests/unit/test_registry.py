@@ -14,13 +14,13 @@ from appliance.errors import ControlError, StoreError
 from appliance.events import (
     Bus,
     CertificatesDying,
-    Client,
     DhcpUnknown,
     FileUnservable,
     IgnitionLoaded,
     IgnitionRefused,
     InstallSettled,
     Ordered,
+    Program,
     RogueDhcp,
     StateTrouble,
     WebKind,
@@ -48,7 +48,7 @@ def installed(fleet, index=1):
     boot = fleet.boot(index)
     fleet.happen(boot.live())
     fleet.wait(30)
-    fleet.happen(boot.dhcp(Client.OS))
+    fleet.happen(boot.dhcp(Program.OS))
     return boot
 
 
@@ -119,7 +119,7 @@ def test_what_a_machine_did_under_another_name_goes_back_with_it(live):
     boot = Boot(live.registry.hosts[M9])
     live.happen(boot.live())
     live.wait(30)
-    live.happen(boot.dhcp(Client.OS))
+    live.happen(boot.dhcp(Program.OS))
     live.registry.update([LIVE])
     for registry in (live.registry, again(live)):
         assert registry.installations[M1].order is Order.LOCAL
@@ -252,26 +252,38 @@ def test_window_that_opens_again_late_is_written_at_once(live):
 
 def test_unknown_machine_is_kept_over_a_restart(tmp_path):
     fleet = Fleet(tmp_path)
-    fleet.happen(DhcpUnknown("", "52:54:00:00:00:09", Client.PXE, "x64-uefi", "PXEClient", "192.0.2.1", "eth0"))
-    fleet.happen(DhcpUnknown("", "52:54:00:00:00:09", Client.OS))
+    fleet.happen(DhcpUnknown("", "52:54:00:00:00:09", Program.PXE, "x64-uefi", "PXEClient", "192.0.2.1", "eth0"))
+    fleet.happen(DhcpUnknown("", "52:54:00:00:00:09", Program.OS))
     fleet.registry._write_behind()
     before = fleet.registry.strangers.latest()
     fleet.journal.close()
     again = Fleet(tmp_path)
     assert again.registry.strangers.latest() == before
-    assert (before[0].times, before[0].arch, before[0].client) == (2, "x64-uefi", "os")
+    assert (before[0].times, before[0].arch, before[0].program) == (2, "x64-uefi", "os")
+    again.journal.close()
+
+
+def test_unknown_machine_that_an_older_version_kept_is_known(tmp_path):
+    fleet = Fleet(tmp_path)
+    fleet.happen(DhcpUnknown("", "52:54:00:00:00:09", Program.PXE))
+    ((mac, last_at, facts),) = fleet.registry.strangers.rows()
+    older = {"client" if fact == "program" else fact: value for fact, value in facts.items()}
+    fleet.journal.store.save_strangers([(mac, last_at, older)])
+    fleet.journal.close()
+    again = Fleet(tmp_path)
+    assert [stranger.program for stranger in again.registry.strangers.latest()] == ["pxe"]
     again.journal.close()
 
 
 def test_unknown_machine_that_becomes_a_host_is_forgotten(live):
-    live.happen(DhcpUnknown("", "52:54:00:00:00:09", Client.PXE))
+    live.happen(DhcpUnknown("", "52:54:00:00:00:09", Program.PXE))
     live.registry.update([with_host(LIVE, 1, macs=(MacAddress.parse("52:54:00:00:00:09"),))])
     assert not live.registry.strangers.latest()
 
 
 def test_flood_of_invented_machines_does_not_flood_the_history(live):
     for number in range(5000):
-        live.happen(DhcpUnknown("", number.to_bytes(6).hex(":"), Client.PXE))
+        live.happen(DhcpUnknown("", number.to_bytes(6).hex(":"), Program.PXE))
     assert len(live.journal.events(limit=10_000)) == 1024
 
 
@@ -327,7 +339,7 @@ def test_event_in_conflict_is_advanced_again_on_what_is_current(pair):
     pair.happen(0, *m1.live())
     told = []
     pair.buses[1].subscribers.append(told.append)
-    offer, _ = m1.dhcp(Client.PXE)
+    offer, _ = m1.dhcp(Program.PXE)
     pair.happen(1, offer)  # to this one the machine is new; in truth it has started again
     after = pair.registries[1].installations[m1.host]
     assert (after.number, after.stage, after.tries) == (2, Stage.FIRMWARE, 1)
@@ -349,7 +361,7 @@ def test_event_that_changes_nothing_current_takes_that_over(pair):
 
 def test_reload_that_renames_starts_from_what_is_current(pair):
     pair.happen(0, *Boot(LIVE.hosts[1]).to_script())
-    pair.happen(1, *Boot(LIVE.hosts[1]).dhcp(Client.PXE))
+    pair.happen(1, *Boot(LIVE.hosts[1]).dhcp(Program.PXE))
     pair.registries[1].journal.flush()
     current = pair.registries[1].installations[M1]
     pair.registries[0].update([with_host(LIVE, 1, name=M9)])
@@ -538,7 +550,7 @@ async def test_trouble_is_told_once_and_ends_when_the_disk_comes_back(tmp_path, 
     monkeypatch.setattr("appliance.registry.RETRY_SECONDS", 0.01)
     async with RunningFleet(tmp_path, LIVE) as fleet:
         refuse_writes(fleet.journal)
-        fleet.happen(fleet.boot(1).dhcp(Client.PXE))
+        fleet.happen(fleet.boot(1).dhcp(Program.PXE))
         await until(lambda: fleet.journal.trouble is None)
         assert len(list(fleet.of(StateTrouble))) <= 1
     again = Fleet(tmp_path, LIVE)
@@ -552,7 +564,7 @@ def test_subscriber_may_publish_and_all_hear_it_in_order(tmp_path):
     registry = Registry(journal, [LIVE], bus.publish)
     bus.first = registry.listen
     bus.subscribers.append(lambda stamped: heard.append(stamped.event.kind))
-    for event in Boot(LIVE.hosts[1]).dhcp(Client.PXE):
+    for event in Boot(LIVE.hosts[1]).dhcp(Program.PXE):
         bus.publish(event)
     assert heard == ["dhcp.offer", "install.stage", "dhcp.ack"]
     journal.close()

@@ -58,7 +58,7 @@ function showStrangers(rest, now) {
       strangers.set(machine.mac, known);
       at("unknown").tBodies[0].prepend(known.row); // rows keep their order, so that nothing moves under the pointer
     }
-    say(known.client, [machine.client, machine.arch, machine.vendor_class].filter(Boolean).join(", "));
+    say(known.client, [machine.program, machine.arch, machine.vendor_class].filter(Boolean).join(", "));
     say(known.via, [machine.interface, machine.relay && `relay ${machine.relay}`].filter(Boolean).join(", "));
     say(known.seen, `${machine.times} ${machine.times === 1 ? "time" : "times"}, last ${age(now - machine.last_at)} ago`);
   }

@@ -8,7 +8,7 @@ from appliance.boot import ipxe
 from appliance.boot.architectures import ARCHITECTURES, UNSTATED, Architecture, architecture_of
 from appliance.boot.chains import Kind, Step, boot_file, chain, default_loader, installer, usual_loaders
 from appliance.boot.loaders import KNOWN_LOADERS
-from appliance.events import Client
+from appliance.events import Program
 from appliance.model import Arch, Cluster, Host, LocalBoot
 from tests.clusters import reference_cluster
 
@@ -27,74 +27,74 @@ def kinds(steps: tuple[Step, ...]) -> list[Kind]:
 
 
 def test_firmware_loads_loader_scripts_kernel_and_initramfs() -> None:
-    steps = chain(*parts(), Client.PXE, X64, starts_disk=False)
+    steps = chain(*parts(), Program.PXE, X64, starts_disk=False)
     assert kinds(steps) == [Kind.LOADER, Kind.SCRIPT, Kind.SCRIPT, Kind.KERNEL, Kind.INITRAMFS]
     assert list(steps[:3]) == [Step(Kind.LOADER, "efi/ipxe.efi"), *SCRIPTS]
 
 
 def test_ipxe_goes_on_where_its_loader_was() -> None:
-    of_firmware = chain(*parts(), Client.PXE, X64, starts_disk=False)
-    assert chain(*parts(), Client.IPXE, X64, starts_disk=False) == of_firmware[1:]
+    of_firmware = chain(*parts(), Program.PXE, X64, starts_disk=False)
+    assert chain(*parts(), Program.IPXE, X64, starts_disk=False) == of_firmware[1:]
 
 
 def test_http_boot_has_the_loader_as_a_url() -> None:
-    steps = chain(*parts(), Client.HTTP, X64, starts_disk=False)
+    steps = chain(*parts(), Program.HTTP, X64, starts_disk=False)
     assert steps[0] == Step(Kind.LOADER, f"{BASE}/efi/ipxe.efi")
 
 
 def test_operating_system_loads_nothing() -> None:
-    assert chain(*parts(), Client.OS, UNSTATED, starts_disk=False) == ()
+    assert chain(*parts(), Program.OS, UNSTATED, starts_disk=False) == ()
 
 
 @pytest.mark.parametrize("code", [7, 8, 9, 0x10])
 def test_every_x64_code_boots_the_same_loader(code: int) -> None:
-    assert default_loader(Client.PXE, architecture_of((code,)), Arch.X86_64) == "efi/ipxe.efi"
+    assert default_loader(Program.PXE, architecture_of((code,)), Arch.X86_64) == "efi/ipxe.efi"
 
 
 @pytest.mark.parametrize(
-    ("client", "architecture", "arch", "loader"),
+    ("program", "architecture", "arch", "loader"),
     [
-        (Client.PXE, BIOS, Arch.X86_64, "undionly.kpxe"),
-        (Client.PXE, UNSTATED, Arch.X86_64, "undionly.kpxe"),
-        (Client.HTTP, UNSTATED, Arch.X86_64, "efi/ipxe.efi"),
-        (Client.PXE, ARM64, Arch.AARCH64, "arm64-efi/snponly.efi"),
-        (Client.PXE, BIOS, Arch.AARCH64, "arm64-efi/snponly.efi"),
-        (Client.PXE, UNSTATED, Arch.AARCH64, "arm64-efi/snponly.efi"),
-        (Client.PXE, architecture_of((6,)), Arch.X86_64, "i386-efi/ipxe.efi"),
-        (Client.PXE, RISCV, Arch.X86_64, None),
-        (Client.PXE, architecture_of((0x7777,)), Arch.X86_64, None),
+        (Program.PXE, BIOS, Arch.X86_64, "undionly.kpxe"),
+        (Program.PXE, UNSTATED, Arch.X86_64, "undionly.kpxe"),
+        (Program.HTTP, UNSTATED, Arch.X86_64, "efi/ipxe.efi"),
+        (Program.PXE, ARM64, Arch.AARCH64, "arm64-efi/snponly.efi"),
+        (Program.PXE, BIOS, Arch.AARCH64, "arm64-efi/snponly.efi"),
+        (Program.PXE, UNSTATED, Arch.AARCH64, "arm64-efi/snponly.efi"),
+        (Program.PXE, architecture_of((6,)), Arch.X86_64, "i386-efi/ipxe.efi"),
+        (Program.PXE, RISCV, Arch.X86_64, None),
+        (Program.PXE, architecture_of((0x7777,)), Arch.X86_64, None),
     ],
 )
 def test_loader_is_chosen_by_firmware_and_the_hosts_architecture(
-    client: Client, architecture: Architecture, arch: Arch, loader: str | None
+    program: Program, architecture: Architecture, arch: Arch, loader: str | None
 ) -> None:
-    assert default_loader(client, architecture, arch) == loader
+    assert default_loader(program, architecture, arch) == loader
 
 
 def test_hosts_own_loader_goes_before_the_firmwares() -> None:
     for architecture in (BIOS, X64, RISCV):
-        steps = chain(*parts(loader="efi/snponly.efi"), Client.PXE, architecture, starts_disk=False)
+        steps = chain(*parts(loader="efi/snponly.efi"), Program.PXE, architecture, starts_disk=False)
         assert boot_file(steps) == "efi/snponly.efi"
 
 
 def test_firmware_that_nothing_is_built_for_goes_on_to_its_disk() -> None:
-    steps = chain(*parts(), Client.PXE, RISCV, starts_disk=False)
+    steps = chain(*parts(), Program.PXE, RISCV, starts_disk=False)
     assert (steps, boot_file(steps)) == ((Step(Kind.DISK),), "")
 
 
-@pytest.mark.parametrize("client", [Client.PXE, Client.HTTP, Client.IPXE])
-def test_installed_host_is_offered_nothing_unless_it_says_otherwise(client: Client) -> None:
-    assert chain(*parts(), client, X64, starts_disk=True) == (Step(Kind.DISK),)
+@pytest.mark.parametrize("program", [Program.PXE, Program.HTTP, Program.IPXE])
+def test_installed_host_is_offered_nothing_unless_it_says_otherwise(program: Program) -> None:
+    assert chain(*parts(), program, X64, starts_disk=True) == (Step(Kind.DISK),)
 
 
 @pytest.mark.parametrize("how", [LocalBoot.EXIT, LocalBoot.SANBOOT])
 def test_installed_host_that_starts_its_disk_by_script_loads_up_to_that(how: LocalBoot) -> None:
-    steps = chain(*parts(local_boot=how), Client.PXE, X64, starts_disk=True)
+    steps = chain(*parts(local_boot=how), Program.PXE, X64, starts_disk=True)
     assert steps == (Step(Kind.LOADER, "efi/ipxe.efi"), SCRIPTS[0], Step(Kind.DISK))
 
 
 def test_every_loader_of_a_chain_is_one_that_packages_have() -> None:
-    loaders = {default_loader(Client.PXE, each, arch) for each in ARCHITECTURES.values() for arch in Arch}
+    loaders = {default_loader(Program.PXE, each, arch) for each in ARCHITECTURES.values() for arch in Arch}
     assert loaders - {None} <= KNOWN_LOADERS
 
 

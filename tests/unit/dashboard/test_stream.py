@@ -9,7 +9,7 @@ import pytest
 
 from appliance.dashboard import stream as streams
 from appliance.dashboard.stream import Stream
-from appliance.events import Client, DhcpUnknown, Reloaded, WebKind, WebRefused
+from appliance.events import DhcpUnknown, Program, Reloaded, WebKind, WebRefused
 from tests.boots import LIVE, MB, Fleet
 
 WAITED_SECONDS = 10.0  # far above what a message takes
@@ -86,7 +86,7 @@ async def test_a_host_that_was_told_before_is_told_anew(fleet, browser):
 
 async def test_progress_of_a_download_is_told(fleet, browser):
     boot = fleet.boot(1)
-    fleet.happen([*boot.to_initramfs(), *boot.dhcp(Client.OS), boot.started(WebKind.ROOTFS, 900 * MB)])
+    fleet.happen([*boot.to_initramfs(), *boot.dhcp(Program.OS), boot.started(WebKind.ROOTFS, 900 * MB)])
     await browser.next("status")
     fleet.happen(boot.progress(WebKind.ROOTFS, 450 * MB, 900 * MB))
     progress = (await browser.row(boot.host))["progress"]
@@ -96,7 +96,7 @@ async def test_progress_of_a_download_is_told(fleet, browser):
 async def test_a_slow_browser_is_told_each_host_once(fleet, browser):
     await browser.next("status")
     boot = fleet.boot(1)
-    fleet.happen([*boot.to_initramfs(), *boot.dhcp(Client.OS), boot.started(WebKind.ROOTFS, 900 * MB)])
+    fleet.happen([*boot.to_initramfs(), *boot.dhcp(Program.OS), boot.started(WebKind.ROOTFS, 900 * MB)])
     for sent in range(10_000):
         fleet.happen(boot.progress(WebKind.ROOTFS, sent, 900 * MB))
     rows = await browser.next("hosts")
@@ -142,7 +142,7 @@ async def test_an_event_of_a_host_that_a_reload_removed_is_no_row(fleet, browser
 async def test_a_host_that_falls_silent_is_told_though_nothing_happens(fleet, browser, monkeypatch):
     monkeypatch.setattr(streams, "REST_SECONDS", 0.0)
     boot = fleet.boot(1)
-    fleet.happen(boot.dhcp(Client.PXE, "efi/ipxe.efi"))  # long ago by the real clock
+    fleet.happen(boot.dhcp(Program.PXE, "efi/ipxe.efi"))  # long ago by the real clock
     await browser.next("status")
     row = await browser.row(boot.host)
     assert row["condition"]["name"] == "silent"
@@ -150,7 +150,7 @@ async def test_a_host_that_falls_silent_is_told_though_nothing_happens(fleet, br
 
 async def test_an_unknown_machine_comes_with_its_maker_and_its_lines(fleet, browser):
     await browser.next("status")
-    fleet.happen(DhcpUnknown("", "00:50:56:00:00:09", Client.PXE, "arm64-uefi", "PXEClient", "", "eth1"))
+    fleet.happen(DhcpUnknown("", "00:50:56:00:00:09", Program.PXE, "arm64-uefi", "PXEClient", "", "eth1"))
     rest = await browser.next("rest")
     (one,) = rest["strangers"]
     assert rest["unknown"] == 1
@@ -161,7 +161,7 @@ async def test_an_unknown_machine_comes_with_its_maker_and_its_lines(fleet, brow
 async def test_a_flood_of_invented_machines_is_told_in_part(fleet, browser):
     await browser.next("status")
     for number in range(1000):
-        fleet.happen(DhcpUnknown("", f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}", Client.PXE))
+        fleet.happen(DhcpUnknown("", f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}", Program.PXE))
     rest = await browser.next("rest")
     assert rest["unknown"] == 1000
     assert [one["mac"] for one in rest["strangers"]][:1] == ["02:00:00:00:03:e7"]
@@ -178,7 +178,7 @@ async def test_a_refusal_is_told(fleet, browser):
 async def test_throughput_is_that_of_the_last_second(fleet, browser, monkeypatch):
     monkeypatch.setattr(streams, "RATE_SECONDS", 0.05)
     boot = fleet.boot(1)
-    fleet.happen([*boot.to_initramfs(), *boot.dhcp(Client.OS)])
+    fleet.happen([*boot.to_initramfs(), *boot.dhcp(Program.OS)])
     await browser.next("status")
     fleet.happen(boot.started(WebKind.ROOTFS, 900 * MB))
     fleet.happen(boot.progress(WebKind.ROOTFS, 100 * MB, 900 * MB))

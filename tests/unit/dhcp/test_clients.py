@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.dhcp.clients import identify
-from appliance.events import Client
+from appliance.events import Program
 
 PXE = b"PXEClient:Arch:00007:UNDI:003000"
 HTTP_FEATURE, TFTP_FEATURE = b"\x13\x01\x01", b"\x15\x01\x01"
@@ -48,34 +48,34 @@ def test_option_93_of_one_byte_is_as_none() -> None:
 
 
 def test_vendor_class_tells_firmware_from_http_boot_and_system() -> None:
-    assert identify(PXE, b"\0\7", b"", None).client is Client.PXE
-    assert identify(b"HTTPClient:Arch:00016", b"\0\x10", b"", None).client is Client.HTTP
-    assert identify(b"MSFT 5.0", b"", b"", None).client is Client.OS
+    assert identify(PXE, b"\0\7", b"", None).program is Program.PXE
+    assert identify(b"HTTPClient:Arch:00016", b"\0\x10", b"", None).program is Program.HTTP
+    assert identify(b"MSFT 5.0", b"", b"", None).program is Program.OS
 
 
 @pytest.mark.parametrize("user_class", [b"iPXE", b"\x04iPXE", b"\x03foo\x04iPXE"])
 def test_ipxe_is_known_by_its_user_class_raw_or_counted(user_class: bytes) -> None:
-    assert identify(PXE, b"\0\7", user_class, None).client is Client.IPXE
+    assert identify(PXE, b"\0\7", user_class, None).program is Program.IPXE
 
 
 @pytest.mark.parametrize("user_class", [b"", b"iPXE2", b"\x05iPXE", b"\x00", b"\xff", b"\x00\x00"])
 def test_other_user_classes_are_not_ipxe(user_class: bytes) -> None:
-    assert identify(PXE, b"\0\7", user_class, None).client is Client.PXE
+    assert identify(PXE, b"\0\7", user_class, None).program is Program.PXE
 
 
 def test_ipxe_is_known_by_option_175_alone() -> None:
-    assert identify(PXE, b"\0\7", b"", HTTP_FEATURE).client is Client.IPXE
+    assert identify(PXE, b"\0\7", b"", HTTP_FEATURE).program is Program.IPXE
 
 
 def test_ipxe_that_lists_no_features_is_taken_to_fetch_http() -> None:
-    assert identify(PXE, b"\0\7", b"iPXE", b"\xb0\x01\x01").client is Client.IPXE
+    assert identify(PXE, b"\0\7", b"iPXE", b"\xb0\x01\x01").program is Program.IPXE
 
 
 @pytest.mark.parametrize("features", [TFTP_FEATURE, b"\x13\x01\x00" + TFTP_FEATURE])
 def test_ipxe_without_http_is_treated_as_firmware(features: bytes) -> None:
     profile = identify(PXE, b"\0\7", b"iPXE", features)
-    assert (profile.client, profile.arch) == (Client.PXE, "x64-uefi")
+    assert (profile.program, profile.arch) == (Program.PXE, "x64-uefi")
 
 
 def test_option_175_that_is_cut_off_still_means_ipxe() -> None:
-    assert identify(PXE, b"\0\7", b"", b"\x13\x05").client is Client.IPXE
+    assert identify(PXE, b"\0\7", b"", b"\x13\x05").program is Program.IPXE

@@ -9,7 +9,6 @@ from appliance.dhcp.compile import DhcpTable, compile_dhcp
 from appliance.dhcp.protocol import PROBE_ID, answer
 from appliance.dhcp.reply import Reply
 from appliance.events import (
-    Client,
     DhcpAcknowledged,
     DhcpDeclined,
     DhcpMisplaced,
@@ -18,6 +17,7 @@ from appliance.events import (
     DhcpRefused,
     DhcpReleased,
     DhcpUnknown,
+    Program,
 )
 from appliance.install.lifecycle import Installation, Order
 from appliance.model import DhcpMode, Install, LocalBoot, MacAddress
@@ -174,7 +174,7 @@ def test_unknown_mac_gets_silence_and_is_reported(table: DhcpTable, message: str
     assert result.event == DhcpUnknown(
         host="",
         mac=STRANGER_MAC,
-        client=Client.PXE,
+        program=Program.PXE,
         arch="x64-uefi",
         vendor="PXEClient:Arch:00007:UNDI:003000",
         relay="",
@@ -503,12 +503,12 @@ def test_proxy_offers_the_script_to_ipxe(proxy: DhcpTable) -> None:
 def test_proxy_is_silent_to_systems_and_tells_of_them(proxy: DhcpTable) -> None:
     found = silence(proxy, request("discover", *SYSTEM))
     assert found.why == "nothing-to-boot"
-    assert found.event == DhcpPassed(BS, BS_MAC, "172.16.0.11", Client.OS)
+    assert found.event == DhcpPassed(BS, BS_MAC, "172.16.0.11", Program.OS)
 
 
 def test_proxy_is_silent_to_an_installed_hosts_firmware_and_tells_of_it(proxy: DhcpTable) -> None:
     found = silence(proxy, request("discover", *FIRMWARE), installations=INSTALLED)
-    assert found.event == DhcpPassed(BS, BS_MAC, "172.16.0.11", Client.PXE, "x64-uefi")
+    assert found.event == DhcpPassed(BS, BS_MAC, "172.16.0.11", Program.PXE, "x64-uefi")
 
 
 def test_proxy_leaves_requests_to_the_server_that_gave_the_address(proxy: DhcpTable) -> None:

@@ -3,10 +3,10 @@
 import pytest
 
 from appliance.events import (
-    Client,
     ConditionRaised,
     DhcpDeclined,
     Ordered,
+    Program,
     TftpFailed,
     WebKind,
     WebRefused,
@@ -20,17 +20,17 @@ def tftp_failure(boot, path="efi/ipxe.efi"):
 
 
 LOOPS = {
-    "unheard": lambda m1: m1.dhcp(Client.PXE)[:1] * 8,
-    "no-loader": lambda m1: m1.dhcp(Client.PXE) * 4,
-    "loader-loop": lambda m1: [*m1.dhcp(Client.PXE), *m1.loader()] * 3,
-    "loader-stalled": lambda m1: [*m1.dhcp(Client.PXE), *[tftp_failure(m1)] * 3],
-    "no-script": lambda m1: [*m1.dhcp(Client.PXE), *m1.loader(), *m1.dhcp(Client.IPXE) * 4],
+    "unheard": lambda m1: m1.dhcp(Program.PXE)[:1] * 8,
+    "no-loader": lambda m1: m1.dhcp(Program.PXE) * 4,
+    "loader-loop": lambda m1: [*m1.dhcp(Program.PXE), *m1.loader()] * 3,
+    "loader-stalled": lambda m1: [*m1.dhcp(Program.PXE), *[tftp_failure(m1)] * 3],
+    "no-script": lambda m1: [*m1.dhcp(Program.PXE), *m1.loader(), *m1.dhcp(Program.IPXE) * 4],
     "script-loop": lambda m1: [*m1.to_script(), *[m1.started(WebKind.SCRIPT)] * 6],
     "download-stalled": lambda m1: [
         *m1.to_script(),
         *[m1.started(WebKind.KERNEL), m1.broken(WebKind.KERNEL)] * 3,
     ],
-    "boot-loop": lambda m1: [*m1.to_initramfs() * 3, *m1.dhcp(Client.PXE)[:1]],
+    "boot-loop": lambda m1: [*m1.to_initramfs() * 3, *m1.dhcp(Program.PXE)[:1]],
     "file-missing": lambda m1: [
         *m1.to_script(),
         WebRefused(m1.host, m1.address, "/kernel", WebKind.KERNEL, 404, "not found"),
@@ -43,7 +43,7 @@ LOOPS = {
         *m1.to_initramfs(),
         WebRefused(m1.host, m1.address, "/ignition/…/master.ign", WebKind.IGNITION, 503, "expired"),
     ],
-    "address-conflict": lambda m1: [*m1.dhcp(Client.PXE), DhcpDeclined(m1.host, m1.mac, m1.address)],
+    "address-conflict": lambda m1: [*m1.dhcp(Program.PXE), DhcpDeclined(m1.host, m1.mac, m1.address)],
 }
 
 
@@ -54,7 +54,7 @@ def test_missing_boot_file_is_told_with_its_package(live, by):
         "tftp": TftpFailed(m1.host, m1.address, "efi/ipxe.efi", "not-found"),
         "http": WebRefused(m1.host, m1.address, "/efi/ipxe.efi", WebKind.OTHER, 404, "not found"),
     }
-    live.happen([*m1.dhcp(Client.PXE), refused[by]])
+    live.happen([*m1.dhcp(Program.PXE), refused[by]])
     assert live[m1].condition.name == "file-missing"
     assert "efi/ipxe.efi is missing or not readable. To add it: apt install ipxe" in live[m1].condition.hint
     live.happen(m1.loader())
@@ -63,7 +63,7 @@ def test_missing_boot_file_is_told_with_its_package(live, by):
 
 def test_requests_that_are_none_are_no_lost_blocks(live):
     m1 = live.boot(1)
-    live.happen([*m1.dhcp(Client.PXE), *[TftpFailed(m1.host, m1.address, "", "malformed")] * 5])
+    live.happen([*m1.dhcp(Program.PXE), *[TftpFailed(m1.host, m1.address, "", "malformed")] * 5])
     assert live[m1].condition is None
 
 
@@ -98,7 +98,7 @@ def test_condition_ends_when_the_machine_gets_on(live, name):
     m1 = live.boot(1)
     live.happen([*LOOPS[name](m1), *m1.live()[2:]])
     live.wait(60)
-    live.happen(m1.dhcp(Client.OS))
+    live.happen(m1.dhcp(Program.OS))
     assert live[m1].condition is None
 
 
@@ -107,7 +107,7 @@ def test_host_that_counts_as_installed_and_never_boots_is_seen(live):
     live.happen(m1.live())
     live.wait(60)
     for _ in range(9):
-        live.happen(m1.dhcp(Client.PXE), 30)
+        live.happen(m1.dhcp(Program.PXE), 30)
     assert live[m1].condition.name == "not-booting"
     assert "its disk was not written" in live[m1].condition.hint
     assert "ocp-appliance reinstall m1" in live[m1].condition.hint
@@ -117,9 +117,9 @@ def test_host_whose_disk_dies_later_is_told_apart(live):
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(60)
-    live.happen(m1.dhcp(Client.OS))
+    live.happen(m1.dhcp(Program.OS))
     for _ in range(9):
-        live.happen(m1.dhcp(Client.PXE), 30)
+        live.happen(m1.dhcp(Program.PXE), 30)
     assert "no longer boots" in live[m1].condition.hint
 
 
@@ -128,7 +128,7 @@ def test_host_that_boots_after_its_firmware_knocked_has_no_condition(live):
     live.happen(m1.live())
     live.wait(60)
     for _ in range(20):
-        live.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.HTTP), *m1.dhcp(Client.OS)], 60)
+        live.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.HTTP), *m1.dhcp(Program.OS)], 60)
     assert live[m1].condition is None
 
 
@@ -138,7 +138,7 @@ def test_two_starts_far_apart_are_no_knocking(live):
     live.happen(m1.live())
     live.wait(60)
     for _ in range(3):
-        live.happen(m1.dhcp(Client.PXE))
+        live.happen(m1.dhcp(Program.PXE))
         live.wait(30 * 86400)
     assert live[m1].condition is None
 
@@ -147,9 +147,9 @@ def test_held_host_is_not_said_to_have_lost_its_disk(live):
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(60)
-    live.happen([*m1.dhcp(Client.OS), Ordered(m1.host, "hold")])
+    live.happen([*m1.dhcp(Program.OS), Ordered(m1.host, "hold")])
     for _ in range(9):
-        live.happen(m1.dhcp(Client.PXE), 60)
+        live.happen(m1.dhcp(Program.PXE), 60)
     assert live[m1].condition is None
 
 
@@ -159,7 +159,7 @@ def test_host_that_counts_as_installed_and_is_not_heard_again_is_seen(live, seco
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(60)
-    live.happen(m1.dhcp(Client.PXE))
+    live.happen(m1.dhcp(Program.PXE))
     live.wait(seconds)
     found = live.registry.condition(live[m1], live.clock.now)
     assert [condition.name for condition in (found,) if condition] == names
@@ -171,7 +171,7 @@ def test_silence_is_told_once_until_the_host_is_heard_again(live):
     for _ in range(3):
         live.wait(301)
         live.registry.tell_silences(live.clock.now)
-    live.happen(m1.dhcp(Client.OS))
+    live.happen(m1.dhcp(Program.OS))
     live.registry.tell_silences(live.clock.now)
     live.wait(301)
     live.registry.tell_silences(live.clock.now)
@@ -186,7 +186,7 @@ def test_reinstall_ends_every_condition(live):
 
 def test_hosts_own_autoexec_script_is_no_failed_loader(live):
     m1 = live.boot(1)
-    live.happen([*m1.dhcp(Client.PXE), *[tftp_failure(m1, "autoexec.ipxe")] * 5])
+    live.happen([*m1.dhcp(Program.PXE), *[tftp_failure(m1, "autoexec.ipxe")] * 5])
     assert live[m1].condition is None
 
 
@@ -194,7 +194,7 @@ def test_good_installation_raises_nothing(live):
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(60)
-    live.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.OS), m1.api_int()])
+    live.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.OS), m1.api_int()])
     assert not list(live.of(ConditionRaised))
     assert live[m1].order is Order.LOCAL
 

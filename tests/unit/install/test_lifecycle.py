@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from appliance.events import (
-    Client,
     DhcpOffered,
     DhcpPassed,
     InstallSettled,
     Ordered,
+    Program,
     StageReached,
     WebFinished,
     WebKind,
@@ -28,7 +28,7 @@ def test_live_installation_goes_through_every_stage(live):
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(30)
-    live.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.OS), m1.api_int()])
+    live.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.OS), m1.api_int()])
     assert stages(live) == [stage.name.lower() for stage in Stage if stage is not Stage.WAITING]
     assert live[m1].number == 1
 
@@ -37,7 +37,7 @@ def test_legacy_installation_goes_through_every_stage(legacy):
     m1 = legacy.boot(1)
     legacy.happen(m1.legacy())
     legacy.wait(30)
-    legacy.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.OS), m1.api_int()])
+    legacy.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.OS), m1.api_int()])
     assert stages(legacy) == [stage.name.lower() for stage in Stage if stage is not Stage.WAITING]
 
 
@@ -51,7 +51,7 @@ def test_legacy_ignition_keeps_the_time_it_went_out_before_the_image(legacy):
 
 def test_http_boot_reaches_the_loader_by_http(live):
     m1 = live.boot(1)
-    live.happen([*m1.dhcp(Client.HTTP), *m1.get(WebKind.LOADER, MB)])
+    live.happen([*m1.dhcp(Program.HTTP), *m1.get(WebKind.LOADER, MB)])
     assert live[m1].stage is Stage.LOADER
 
 
@@ -59,7 +59,7 @@ def test_disk_first_machine_counts_as_installed_when_its_system_asks_for_an_addr
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(30)
-    live.happen(m1.dhcp(Client.OS))
+    live.happen(m1.dhcp(Program.OS))
     assert live[m1].stage is Stage.BOOTED
     assert live[m1].order is Order.LOCAL
 
@@ -81,7 +81,7 @@ def test_host_that_comes_back_before_its_disk_can_be_written_installs_again(tmp_
     fleet.happen(m1.live() if cluster is LIVE else m1.legacy())
     token = fleet[m1].token
     fleet.wait(7.0)
-    fleet.happen(m1.dhcp(Client.PXE), 0.5)
+    fleet.happen(m1.dhcp(Program.PXE), 0.5)
     again = fleet[m1]
     assert (again.stage, again.order, again.number) == (Stage.FIRMWARE, Order.INSTALL, 2)
     assert again.token != token
@@ -93,7 +93,7 @@ def test_second_early_return_is_believed(live):
     live.happen(m1.live())
     live.happen(m1.live())
     assert (live[m1].number, live[m1].order) == (2, Order.LOCAL)
-    live.happen(m1.dhcp(Client.PXE))
+    live.happen(m1.dhcp(Program.PXE))
     assert live[m1].stage is Stage.INSTALLED
 
 
@@ -113,7 +113,7 @@ def test_clock_settles_nothing_that_lacks_something(live):
 def test_small_image_needs_no_waiting(live):
     m1 = live.boot(1)
     live.happen(m1.live(rootfs=20 * MB))
-    live.happen(m1.dhcp(Client.PXE))
+    live.happen(m1.dhcp(Program.PXE))
     assert live[m1].stage is Stage.INSTALLED
 
 
@@ -131,7 +131,7 @@ def test_legacy_host_that_lacks_something_installs_again(legacy, events):
     m1 = legacy.boot(1)
     legacy.happen(events(m1))
     legacy.wait(3600)
-    legacy.happen(m1.dhcp(Client.PXE))
+    legacy.happen(m1.dhcp(Program.PXE))
     assert (legacy[m1].order, legacy[m1].number) == (Order.INSTALL, 2)
 
 
@@ -139,7 +139,7 @@ def test_ignition_that_broke_off_is_not_delivered(live):
     m1 = live.boot(1)
     live.happen([*m1.live()[:-1], m1.broken(WebKind.IGNITION)])
     live.wait(3600)
-    live.happen(m1.dhcp(Client.PXE))
+    live.happen(m1.dhcp(Program.PXE))
     assert live[m1].order is Order.INSTALL
 
 
@@ -172,7 +172,7 @@ def test_live_installers_own_lease_does_not_count_as_a_boot(live):
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(300)
-    live.happen(m1.dhcp(Client.OS)[1:])  # a renewal: no DISCOVER
+    live.happen(m1.dhcp(Program.OS)[1:])  # a renewal: no DISCOVER
     assert live[m1].stage is Stage.IGNITION
 
 
@@ -181,7 +181,7 @@ def test_installed_host_stays_installed_through_every_later_boot(live):
     live.happen(m1.live())
     live.wait(30)
     for _ in range(5):
-        live.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.OS), m1.api_int()])
+        live.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.OS), m1.api_int()])
     live.happen([*m1.to_script(), *m1.get(WebKind.LOCAL)])  # localBoot: exit
     assert (live[m1].order, live[m1].stage, live[m1].number) == (Order.LOCAL, Stage.JOINING, 1)
 
@@ -190,7 +190,7 @@ def test_reinstall_begins_a_new_record(live):
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(30)
-    live.happen(m1.dhcp(Client.PXE))
+    live.happen(m1.dhcp(Program.PXE))
     before = live[m1]
     live.happen(Ordered(m1.host, "reinstall"))
     after = live[m1]
@@ -203,32 +203,32 @@ def test_running_system_does_not_undo_a_reinstall(live):
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(30)
-    live.happen([*m1.dhcp(Client.OS), Ordered(m1.host, "reinstall")])
-    live.happen([*m1.dhcp(Client.OS), m1.api_int(), *m1.get(WebKind.METAL)])
+    live.happen([*m1.dhcp(Program.OS), Ordered(m1.host, "reinstall")])
+    live.happen([*m1.dhcp(Program.OS), m1.api_int(), *m1.get(WebKind.METAL)])
     assert (live[m1].stage, live[m1].order) == (Stage.WAITING, Order.INSTALL)
 
 
 def test_reset_in_the_middle_begins_a_new_record(live):
     m1 = live.boot(1)
-    live.happen([*m1.to_initramfs(), *m1.dhcp(Client.PXE)])
+    live.happen([*m1.to_initramfs(), *m1.dhcp(Program.PXE)])
     assert (live[m1].stage, live[m1].number, live[m1].tries) == (Stage.FIRMWARE, 2, 1)
 
 
 def test_bios_rom_that_is_an_ipxe_begins_a_new_record_too(live):
     m1 = live.boot(1)
-    live.happen([*m1.to_initramfs(), *m1.dhcp(Client.IPXE)])
+    live.happen([*m1.to_initramfs(), *m1.dhcp(Program.IPXE)])
     assert (live[m1].stage, live[m1].number) == (Stage.IPXE, 2)
 
 
 def test_firmware_that_repeats_itself_begins_no_new_record(live):
     m1 = live.boot(1)
-    live.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.PXE), *m1.loader(), *m1.dhcp(Client.PXE)])
+    live.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.PXE), *m1.loader(), *m1.dhcp(Program.PXE)])
     assert (live[m1].stage, live[m1].number) == (Stage.LOADER, 1)
 
 
 def test_held_host_is_held_until_it_is_released(live):
     m1 = live.boot(1)
-    live.happen([Ordered(m1.host, "hold"), *m1.dhcp(Client.PXE), *m1.loader(), *m1.dhcp(Client.IPXE)])
+    live.happen([Ordered(m1.host, "hold"), *m1.dhcp(Program.PXE), *m1.loader(), *m1.dhcp(Program.IPXE)])
     live.happen([event for _ in range(50) for event in m1.get(WebKind.WAIT)])
     assert (live[m1].order, live[m1].condition) == (Order.HOLD, None)
     live.happen(Ordered(m1.host, "release"))
@@ -239,7 +239,7 @@ def test_held_host_that_is_installed_boots_its_disk_after_the_release(live):
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(30)
-    live.happen([Ordered(m1.host, "hold"), *m1.dhcp(Client.PXE)])
+    live.happen([Ordered(m1.host, "hold"), *m1.dhcp(Program.PXE)])
     assert live[m1].order is Order.HOLD
     live.happen(Ordered(m1.host, "release"))
     assert live[m1].order is Order.LOCAL
@@ -254,7 +254,7 @@ def test_host_that_always_installs_is_armed_again_by_its_next_boot(tmp_path):
     m1 = fleet.boot(1)
     fleet.happen(m1.live())
     fleet.wait(30)
-    fleet.happen([*m1.dhcp(Client.OS), *m1.dhcp(Client.PXE)])
+    fleet.happen([*m1.dhcp(Program.OS), *m1.dhcp(Program.PXE)])
     assert (fleet[m1].order, fleet[m1].number, fleet[m1].stage) == (Order.INSTALL, 2, Stage.FIRMWARE)
     fleet.journal.close()
 
@@ -289,9 +289,9 @@ def test_host_beside_another_dhcp_server_is_installed_and_booted(live):
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(60)
-    live.happen(DhcpPassed(m1.host, m1.mac, m1.address, Client.PXE, "x64-uefi"))
+    live.happen(DhcpPassed(m1.host, m1.mac, m1.address, Program.PXE, "x64-uefi"))
     assert live[m1].stage is Stage.INSTALLED
-    live.happen(DhcpPassed(m1.host, m1.mac, m1.address, Client.OS))
+    live.happen(DhcpPassed(m1.host, m1.mac, m1.address, Program.OS))
     assert live[m1].stage is Stage.BOOTED
 
 
@@ -299,7 +299,7 @@ def test_host_that_never_installs_boots_its_disk(tmp_path):
     fleet = Fleet(tmp_path, with_install(LIVE, Install.NEVER))
     m1 = fleet.boot(1)
     assert fleet[m1].order is Order.LOCAL
-    fleet.happen([*m1.dhcp(Client.PXE), *m1.dhcp(Client.OS)])
+    fleet.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.OS)])
     assert (fleet[m1].order, fleet[m1].stage) == (Order.LOCAL, Stage.BOOTED)
     fleet.journal.close()
 
@@ -324,7 +324,7 @@ def test_running_node_that_looks_at_a_kernel_installs_nothing(live):
 
 def test_size_probe_of_uefi_is_no_loader(live):
     m1 = live.boot(1)
-    live.happen([*m1.dhcp(Client.PXE), m1.loader()[0]])
+    live.happen([*m1.dhcp(Program.PXE), m1.loader()[0]])
     assert live[m1].stage is Stage.FIRMWARE
 
 
@@ -350,5 +350,5 @@ def test_refusal_to_somebody_else_opens_no_window(live):
 def test_offer_of_a_system_changes_nothing_before_the_installation(live):
     m1 = live.boot(1)
     before = live[m1]
-    live.happen(DhcpOffered(m1.host, m1.mac, m1.address, Client.OS))
+    live.happen(DhcpOffered(m1.host, m1.mac, m1.address, Program.OS))
     assert live[m1] is before

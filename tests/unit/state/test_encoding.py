@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from appliance.events import Client, DhcpOffered, Event, TftpFinished, WebKind, WebStarted
+from appliance.events import DhcpOffered, Event, Program, TftpFinished, WebKind, WebStarted
 from appliance.state.encoding import event_of
 from tests.events import CLASSES, example
 
@@ -33,7 +33,7 @@ def test_event_comes_back_from_its_facts(event_type):
 
 
 def test_empty_facts_come_back_though_they_are_not_kept():
-    event = DhcpOffered("m1", "", "192.0.2.21", Client.OS)
+    event = DhcpOffered("m1", "", "192.0.2.21", Program.OS)
     assert event_of(event.kind, "m1", kept(event)) == event
 
 
@@ -53,7 +53,7 @@ def test_fact_of_another_version_is_dropped():
 
 @pytest.mark.parametrize(
     "facts",
-    [{"client": "coreboot"}, {"client": ["pxe"]}, {}, {"client": "pxe", "mac": 7}, {"client": "pxe", "mac": None}],
+    [{"client": "coreboot"}, {"client": ["pxe"]}, {}, {"program": "pxe", "mac": 7}, {"program": "pxe", "mac": None}],
 )
 def test_facts_of_another_type_are_no_event(facts):
     assert event_of("dhcp.offer", "m1", facts) is None
@@ -69,3 +69,10 @@ def test_whole_number_of_seconds_is_a_time(seconds):
 @pytest.mark.parametrize("total", [True, 1.5, "1", None])
 def test_what_is_no_number_of_bytes_is_no_event(total):
     assert event_of("web.start", "m1", {"what": "kernel", "total": total}) is None
+
+
+def test_event_that_an_older_version_kept_has_its_program():
+    facts = {"mac": "52:54:00:12:34:56", "address": "192.0.2.1", "client": "pxe"}
+    event = event_of("dhcp.offer", "m1.example", facts)
+    assert isinstance(event, DhcpOffered)
+    assert event.program is Program.PXE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.events import Client, WebKind
+from appliance.events import Program, WebKind
 from appliance.install.lifecycle import Stage
 from appliance.state.fallback import FallbackStore
 from appliance.state.journal import Journal
@@ -121,7 +121,7 @@ def test_disk_that_refuses_does_not_stop_the_fleet(tmp_path):
     m1 = fleet.boot(1)
     refuse_writes(fleet.journal)
     fleet.happen(m1.live(rootfs=1000))
-    fleet.happen(m1.dhcp(Client.PXE))
+    fleet.happen(m1.dhcp(Program.PXE))
     assert fleet[m1].stage is Stage.INSTALLED
     assert "readonly" in fleet.journal.trouble
     fleet.journal.retry(fleet.registry.installations.values())
@@ -135,7 +135,7 @@ def test_disk_that_refuses_does_not_stop_the_fleet(tmp_path):
 def test_damage_found_while_running_goes_to_memory(tmp_path):
     fleet = Fleet(tmp_path, LIVE)
     m1 = fleet.boot(1)
-    fleet.happen(m1.dhcp(Client.PXE))
+    fleet.happen(m1.dhcp(Program.PXE))
     fleet.journal.store._store._db.execute("DROP TABLE installations")
     fleet.happen(m1.loader())
     assert fleet[m1].stage is Stage.LOADER

@@ -15,7 +15,7 @@ from tests.scripts import run
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from appliance.events import Client, StageReached
+    from appliance.events import Program, StageReached
     from appliance.state.encoding import encoded
     from tests.boots import LEGACY, LIVE, Fleet
 
@@ -26,7 +26,7 @@ KILLED = """
         ways = []
         for boot in boots:
             way = boot.live(1000) if cluster is LIVE else boot.legacy(1000)
-            ways.append([*way, *boot.dhcp(Client.PXE), *boot.dhcp(Client.OS), boot.api_int()])
+            ways.append([*way, *boot.dhcp(Program.PXE), *boot.dhcp(Program.OS), boot.api_int()])
         return [event for exchange in zip(*ways, strict=True) for event in exchange]
 
     rehearsal = Fleet(Path(sys.argv[1]) / "rehearsal", cluster)
@@ -70,14 +70,14 @@ def test_kill_at_each_stage_boundary_of_seven_nodes_changes_nothing(quick_path, 
 ENDLESS = """
     import sys
     from pathlib import Path
-    from appliance.events import Client
+    from appliance.events import Program
     from tests.boots import LIVE, Fleet
 
     fleet = Fleet(Path(sys.argv[1]), LIVE)
     boots = [fleet.boot(index) for index in range(7)]
     while True:
         for boot in boots:
-            for event in [*boot.live(1000), *boot.dhcp(Client.PXE), *boot.dhcp(Client.OS)]:
+            for event in [*boot.live(1000), *boot.dhcp(Program.PXE), *boot.dhcp(Program.OS)]:
                 fleet.happen(event, 0.01)
                 print(boot.host, fleet[boot].number, int(fleet[boot].stage), flush=True)
             fleet.registry.order(fleet.registry.hosts[boot.host], "reinstall")

@@ -10,7 +10,7 @@ def stranger(mac="00:50:56:00:00:09", arch="x64-uefi"):
     return {
         "mac": mac,
         "arch": arch,
-        "client": "pxe",
+        "program": "pxe",
         "vendor_class": "",
         "relay": "",
         "interface": "",

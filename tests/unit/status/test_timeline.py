@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from appliance.events import Client, DhcpAcknowledged, DhcpMisplaced, DhcpOffered, TftpFinished, WebFinished, WebKind
+from appliance.events import DhcpAcknowledged, DhcpMisplaced, DhcpOffered, Program, TftpFinished, WebFinished, WebKind
 from appliance.state.journal import Row
 from appliance.status.timeline import last_boot, steps, words
 from tests.events import CLASSES, example
@@ -36,9 +36,9 @@ def test_host_in_the_wrong_network_is_told_what_to_do():
 @pytest.mark.parametrize(
     ("client", "boot", "told"),
     [
-        (Client.PXE, "efi/ipxe.efi", "offered 192.0.2.21, boot file efi/ipxe.efi"),
-        (Client.IPXE, "", "offered 192.0.2.21, no boot file"),
-        (Client.OS, "", "offered 192.0.2.21"),
+        (Program.PXE, "efi/ipxe.efi", "offered 192.0.2.21, boot file efi/ipxe.efi"),
+        (Program.IPXE, "", "offered 192.0.2.21, no boot file"),
+        (Program.OS, "", "offered 192.0.2.21"),
     ],
 )
 def test_offer_names_its_boot_file(client, boot, told):
@@ -46,7 +46,7 @@ def test_offer_names_its_boot_file(client, boot, told):
 
 
 def test_offer_is_told_apart_from_acknowledgement():
-    said = [words(event("", "", "192.0.2.21", Client.OS)) for event in (DhcpOffered, DhcpAcknowledged)]
+    said = [words(event("", "", "192.0.2.21", Program.OS)) for event in (DhcpOffered, DhcpAcknowledged)]
     assert said[0] != said[1]
 
 
@@ -76,7 +76,7 @@ def test_step_lasts_until_the_next_one_and_the_last_until_now():
 
 
 def test_last_boot_begins_with_the_first_message_of_firmware():
-    firmware, system, stage = {"client": "pxe"}, {"client": "os"}, {"stage": "firmware", "number": 1}
+    firmware, system, stage = {"program": "pxe"}, {"program": "os"}, {"stage": "firmware", "number": 1}
     rows = [
         row("dhcp.offer", firmware),
         row("dhcp.offer", system),
@@ -89,5 +89,5 @@ def test_last_boot_begins_with_the_first_message_of_firmware():
 
 
 def test_last_boot_without_firmware_is_everything():
-    rows = [row("dhcp.offer", {"client": "os"}), row("dns.asked", {"name": "api-int"})]
+    rows = [row("dhcp.offer", {"program": "os"}), row("dns.asked", {"name": "api-int"})]
     assert last_boot(rows) == rows
