@@ -73,7 +73,7 @@ def test_named_checkzone_accepts_a_zone_that_delegates_another_of_ours(tmp_path:
 def test_unknown_zone_is_an_error_that_names_the_known_ones() -> None:
     result = CliRunner().invoke(command, ["zone", str(share("data") / "ocp45/cluster.yaml"), "--zone", "example.org"])
     assert result.exit_code == 2
-    assert "there are example.localdomain, 0.16.172.in-addr.arpa" in result.output
+    assert "zones of these files: example.localdomain, 0.16.172.in-addr.arpa" in result.output
 
 
 async def dig(port: int, *arguments: str) -> list[str]:

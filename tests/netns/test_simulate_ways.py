@@ -37,7 +37,7 @@ def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Segmen
 
 
 @pytest.mark.parametrize("hardware", ["x64", "bios"])
-@pytest.mark.parametrize(("host", "end"), [("m2", "leaves for the disk"), ("m3", "boots the disk itself")])
+@pytest.mark.parametrize(("host", "end"), [("m2", "exits to the disk"), ("m3", "boots the disk itself")])
 def test_an_installed_machine_leaves_ipxe_for_its_disk(
     appliance: tuple[Segment, Path], host: str, end: str, hardware: str
 ) -> None:
@@ -135,4 +135,4 @@ def test_without_privilege_frames_cannot_be_sent_and_it_says_what_is_needed(tmp_
                 check=False,
             )
     assert done.returncode == 1
-    assert "cannot send frames on up0: Operation not permitted; it needs root or CAP_NET_RAW" in done.stderr
+    assert "cannot send frames on up0: Operation not permitted; root or CAP_NET_RAW is required" in done.stderr
