@@ -70,6 +70,34 @@ def test_folder_of_a_protocol_has_its_three_files(protocol: str) -> None:
     assert {"compile.py", "protocol.py", "server.py"} <= found
 
 
+def named_modules(text: str) -> list[str]:
+    """Return the modules that the tables of ARCHITECTURE.md name in their first columns, by their paths in appliance/.
+
+    A name without a folder is in that of the name before it in the same cell: `dns/zone.py`, `tree.py`.
+    """
+    found = []
+    for cell in re.findall(r"^\|([^|]*)\|", text, re.MULTILINE):
+        folder = ""
+        for path in re.findall(r"`(?:appliance/)?([\w/]+\.py)`", cell):
+            folder = path[: path.rfind("/") + 1] or folder
+            found.append(path if "/" in path else folder + path)
+    return found
+
+
+def test_name_without_a_folder_is_in_the_folder_before_it() -> None:
+    text = "| `appliance/app.py` | `x.py` |\n| `dns/zone.py`, `tree.py` | zones |\n| `logs.py` | the log |\n"
+    assert named_modules(text) == ["app.py", "dns/zone.py", "dns/tree.py", "logs.py"]
+
+
+def test_architecture_names_every_module_once() -> None:
+    """A folder's __init__.py says for itself what the folder offers."""
+    modules = [str(path.relative_to(PACKAGE)) for path in MODULES if path.name != "__init__.py"]
+    named = named_modules((PROJECT / "ARCHITECTURE.md").read_text())
+    assert sorted(set(modules) - set(named)) == []  # not named
+    assert sorted(set(named) - set(modules)) == []  # gone
+    assert sorted(name for name in set(named) if named.count(name) > 1) == []  # named twice
+
+
 # The floors of the import graph, lowest first. A module imports from lower floors and from its own room, which is a
 # folder of appliance/ or a module beside them; so rooms on one floor know nothing of each other.
 FLOORS = (
