@@ -126,7 +126,9 @@ def test_a_lab_that_is_insisted_on_and_forbidden_is_an_error(tmp_path: Path) -> 
     command = [*UNSHARE_USER, "--map-root-user", "sh", "-c", FORBIDS_NETWORKS, "sh", *DEMO, "--network", "lab"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert done.returncode == 1
-    assert done.stderr == "cannot create the lab: this machine does not allow network namespaces; use --network loopback\n"
+    assert (
+        done.stderr == "cannot create the lab: this machine does not allow network namespaces; use --network loopback\n"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

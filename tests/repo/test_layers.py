@@ -98,22 +98,18 @@ def test_architecture_names_every_module_once() -> None:
     assert sorted(name for name in set(named) if named.count(name) > 1) == []  # named twice
 
 
-# The floors of the import graph, lowest first. A module imports from lower floors and from its own room, which is a
-# folder of appliance/ or a module beside them; so rooms on one floor know nothing of each other.
-FLOORS = (
-    {"allowance", "errors", "events", "files", "model", "remembered", "share"},
-    {"boot", "openshift", "peers", "sockets"},
-    {"install", "systemd"},
-    {"dhcp", "dns", "logs", "state", "tftp", "web"},
-    # cluster.yaml has DNS records, and what is right in one is known in dns/records.
-    {"config", "registry_view", "tables"},
-    {"registry"},
-    {"metrics", "recorder", "status"},
-    {"control", "dashboard"},
-    {"app"},
-    {"cli", "simulate"},
-    {"__main__"},
-)
+def floors(text: str) -> list[set[str]]:
+    """Return the floors of the import graph from the picture in ARCHITECTURE.md, lowest first.
+
+    A module imports from lower floors and from its own room, which is a folder of appliance/ or a module beside
+    them; so rooms on one floor know nothing of each other.
+    """
+    (picture,) = re.findall(r"^## Floors\n.*?^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    # Names are separated by spaces; the remark behind them by a dash.
+    return [set(line.partition(" — ")[0].split()) for line in reversed(picture.splitlines())]
+
+
+FLOORS = floors((PROJECT / "ARCHITECTURE.md").read_text())
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # The commands are the way to the lab, and each is imported when it is called.
 SIDEWAYS = {("cli", "simulate")}
