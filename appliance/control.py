@@ -17,8 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from appliance import sockets
+from appliance.bus import Bus
 from appliance.errors import ControlError, ListenError
-from appliance.events import Bus, Stamped
+from appliance.events import Stamped
 from appliance.install.lifecycle import Installation
 from appliance.model import Host, Role
 from appliance.registry_view import RegistryView

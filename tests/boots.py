@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from appliance.bus import Bus
 from appliance.events import (
-    Bus,
     DhcpAcknowledged,
     DhcpOffered,
     DnsAsked,

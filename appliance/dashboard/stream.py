@@ -12,7 +12,8 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from appliance.events import Bus, Reloaded, Stamped, WebRefused
+from appliance.bus import Bus
+from appliance.events import Reloaded, Stamped, WebRefused
 from appliance.registry_view import RegistryView
 from appliance.status import view
 from appliance.status.stanza import seen

@@ -10,9 +10,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from appliance.bus import Bus
 from appliance.errors import ControlError, StoreError
 from appliance.events import (
-    Bus,
     CertificatesDying,
     DhcpUnknown,
     FileUnservable,
