@@ -20,7 +20,7 @@ from appliance import sockets
 from appliance.bus import Bus
 from appliance.errors import ControlError, ListenError
 from appliance.events import Stamped
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import Host, Role
 from appliance.registry_view import RegistryView
 from appliance.state.events import row_of

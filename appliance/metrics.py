@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from appliance import __version__
 from appliance.bus import Bus
 from appliance.events import Reloaded, ReloadRefused, StageReached, Stamped
-from appliance.install.lifecycle import Stage
+from appliance.install.installation import Stage
 from appliance.registry_view import RegistryView
 
 Counts = Mapping[tuple[str, ...], int]

@@ -18,7 +18,7 @@ from appliance.events import (
     WebProgress,
     WebStarted,
 )
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import Cluster, Host, Release
 from appliance.registry import Registry
 from appliance.state.fallback import FallbackStore

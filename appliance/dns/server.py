@@ -17,7 +17,7 @@ from appliance.dns.protocol import Forward, NoReply, Watched, answer
 from appliance.dns.resolver import Resolver
 from appliance.dns.sightings import Sightings
 from appliance.events import Event
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import Endpoint, Listen
 from appliance.remembered import Remembered
 from appliance.sockets import reply_source, tcp_server, udp_server

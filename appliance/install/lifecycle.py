@@ -77,33 +77,8 @@ from appliance.events import Stamped
 from appliance.install import effects
 from appliance.install.effects import Effect, Move
 from appliance.install.evidence import Evidence, Finding, finding_of
-from appliance.install.installation import (
-    TOLD_TO_WAIT,
-    WRITE_BYTES_PER_SECOND,
-    Condition,
-    Installation,
-    Order,
-    Rules,
-    Stage,
-    begin,
-    order_of,
-)
+from appliance.install.installation import TOLD_TO_WAIT, Installation, Rules, Stage, order_of
 from appliance.model import Install
-
-__all__ = [
-    "TABLES",
-    "WRITE_BYTES_PER_SECOND",
-    "Condition",
-    "Installation",
-    "Order",
-    "Rules",
-    "Stage",
-    "State",
-    "advance",
-    "begin",
-    "order_of",
-    "state_of",
-]
 
 
 class State(IntEnum):

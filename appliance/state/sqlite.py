@@ -21,7 +21,7 @@ from typing import Self
 from urllib.parse import quote
 
 from appliance.errors import StateError, StoreError
-from appliance.install.lifecycle import Installation, Stage
+from appliance.install.installation import Installation, Stage
 from appliance.state.encoding import UNREADABLE, decoded, decoded_or_held, encoded
 from appliance.state.events import Row
 from appliance.state.serials import serial_after

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from appliance import events
 from appliance.events import AnyEvent, Program
-from appliance.install.lifecycle import Installation, Order, Stage
+from appliance.install.installation import Installation, Order, Stage
 from appliance.model import Host, Install
 from appliance.state.encoding import event_of
 from appliance.state.events import Row

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.install.guard import REPEAT_SECONDS, WINDOW_SECONDS, ignition_verdict
-from appliance.install.lifecycle import Installation, Order, Stage
+from appliance.install.installation import Installation, Order, Stage
 from appliance.model import Role
 from tests.clusters import reference_cluster
 

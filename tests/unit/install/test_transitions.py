@@ -9,7 +9,8 @@ import pytest
 from appliance import events
 from appliance.events import Event
 from appliance.install.evidence import Evidence
-from appliance.install.lifecycle import ALWAYS, NEVER, TABLES, TRANSITIONS, Row, Stage, State
+from appliance.install.installation import Stage
+from appliance.install.lifecycle import ALWAYS, NEVER, TABLES, TRANSITIONS, Row, State
 from appliance.model import Install
 
 PROJECT = Path(__file__).parents[3]

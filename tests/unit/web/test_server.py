@@ -19,7 +19,7 @@ import pytest
 from appliance.allowance import STRANGER_EVENTS_PER_SECOND
 from appliance.errors import ListenError, StoreError
 from appliance.events import IgnitionLoaded, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
-from appliance.install.lifecycle import Order, Stage
+from appliance.install.installation import Order, Stage
 from appliance.model import Arch, Image
 from appliance.web import transfer
 from appliance.web.compile import compile_web
