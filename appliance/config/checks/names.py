@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from appliance.config.addresses import Cidr
 from appliance.config.document import Placed
-from appliance.config.draft import Draft, RecordDraft
+from appliance.config.draft import Draft
 from appliance.config.fields import MAX_NAME
 from appliance.config.records import in_zone, too_long
+from appliance.config.section_drafts import RecordDraft
 from appliance.config.words import DEFAULT_PORTS
 from appliance.errors import Problem
 from appliance.model import Role

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from appliance.config.document import Document, Path_, Placed
-from appliance.config.draft import HostDraft
 from appliance.config.networkconfig import Interface, NetworkConfig
+from appliance.config.section_drafts import HostDraft
 from appliance.errors import Problem
 
 MAIN_TABLES = {None, 0, 254}  # ip-route(8): not given, unspecified, and main

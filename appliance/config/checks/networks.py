@@ -6,8 +6,9 @@ from itertools import combinations
 
 from appliance.config.addresses import Address
 from appliance.config.document import Placed
-from appliance.config.draft import Draft, NetworkDraft, OptionsDraft
+from appliance.config.draft import Draft
 from appliance.config.keys import is_misspelled, known_keys
+from appliance.config.section_drafts import NetworkDraft, OptionsDraft
 from appliance.errors import Problem
 
 SHORT_LEASE_SECONDS = 3600
