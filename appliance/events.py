@@ -252,7 +252,7 @@ class WebProgress(Event):
     client: str
     path: str
     what: WebKind
-    sent: int  # bytes of the file so far, counted from its first byte
+    position: int  # bytes of the file up to which it was sent, counted from its first byte
     total: int
 
 

@@ -12,7 +12,6 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from appliance.config import fields
-from appliance.config.addresses import Address, Cidr
 from appliance.config.document import Document, Path_, Placed
 from appliance.config.images import ImageDraft, image_drafts
 from appliance.config.records import owner_name, rdata
@@ -26,7 +25,7 @@ from appliance.config.section_drafts import (
 )
 from appliance.config.vocabulary import ClusterFile, DhcpOptions, HostDefaults, HostEntry, MachineNetwork, RouteEntry
 from appliance.config.words import DEFAULT_PORTS
-from appliance.model import Arch, Endpoint, Release, Role
+from appliance.model import Address, Arch, Cidr, Endpoint, Release, Role
 
 # Stands for the cluster's domain where that cannot be read. No domain is spelled like this.
 UNKNOWN_DOMAIN = "<name>.<baseDomain>"

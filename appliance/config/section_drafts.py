@@ -7,10 +7,9 @@ or left out of its list; it has been reported already.
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
-from appliance.config.addresses import Cidr
 from appliance.config.document import Path_, Placed
 from appliance.config.vocabulary import HostDefaults, HostEntry, MachineNetwork
-from appliance.model import Arch, Install, MacAddress, Role
+from appliance.model import Arch, Cidr, Install, MacAddress, Role
 
 
 @dataclass(frozen=True, slots=True)
