@@ -74,7 +74,7 @@ def test_folder_of_a_protocol_has_its_three_files(protocol: str) -> None:
 # folder of appliance/ or a module beside them; so rooms on one floor know nothing of each other.
 FLOORS = (
     {"allowance", "errors", "events", "files", "model", "remembered", "share"},
-    {"boot", "bus", "openshift", "peers", "sockets"},
+    {"boot", "bus", "control_client", "openshift", "peers", "sockets"},
     {"install", "systemd"},
     {"dhcp", "dns", "logs", "state", "tftp", "web"},
     # cluster.yaml has DNS records, and what is right in one is known in dns/records.

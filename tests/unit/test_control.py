@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from appliance.cli import cli
-from appliance.control import MAX_CONNECTIONS, MAX_REQUEST_BYTES, ControlServer, ask, socket_path
+from appliance.control import MAX_CONNECTIONS, MAX_REQUEST_BYTES, ControlServer, socket_path
+from appliance.control_client import ask
 from appliance.errors import ApplianceError, ControlError, ListenError
 from appliance.events import DhcpMisplaced, DhcpUnknown, Ordered, Program, WebKind
 from appliance.install.installation import Order, Stage
