@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance import __version__, systemd
+from appliance.bus import Bus, Subscriber
 from appliance.config import check, state_dir_of
 from appliance.control import ControlServer
 from appliance.dashboard.server import DashboardServer
 from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
-from appliance.events import Bus, Reloaded, ReloadRefused, Subscriber
+from appliance.events import Reloaded, ReloadRefused
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
 from appliance.recorder import Recorder

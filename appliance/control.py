@@ -1,8 +1,7 @@
-"""The control socket: how commands query a running appliance, and the only way to change anything in it.
+"""The server of the control socket: it answers commands, and is the only way to change anything in the appliance.
 
-It is a UNIX socket that only its owner can connect to. A request is one line of
-JSON with the verb under "do". The answer is lines of JSON; the last one has the
-key "end" or "error".
+`control_client.py` is the other end, and describes the protocol. Only the owner of
+the socket can connect to it.
 """
 
 import asyncio
@@ -10,16 +9,17 @@ import base64
 import json
 import logging
 import os
-import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from appliance import sockets
+from appliance.bus import Bus
+from appliance.control_client import SOCKET_NAME, Json
 from appliance.errors import ControlError, ListenError
-from appliance.events import Bus, Stamped
-from appliance.install.lifecycle import Installation
+from appliance.events import Stamped
+from appliance.install.installation import Installation
 from appliance.model import Host, Role
 from appliance.registry_view import RegistryView
 from appliance.state.events import row_of
@@ -27,16 +27,13 @@ from appliance.status.shapes import EventRow
 
 logger = logging.getLogger(__name__)
 
-SOCKET_NAME = "control.sock"
 MAX_PATH_BYTES = 107  # sockaddr_un has room for 108, including the terminating null byte (unix(7))
 MAX_REQUEST_BYTES = 64 << 10  # the names of 1,000 hosts are about 40 kB
 MAX_CONNECTIONS = 32  # a few operators, each with a few terminals
 REQUEST_SECONDS = 10.0  # for a client to send its line; programs do so at once, and a person with socat may type
 FOLLOWED_EVENTS = 1000  # kept for a client that reads slowly; past it, it loses the oldest
 CAPTURE_CHUNK_BYTES = 48 << 10  # 64 KiB a line as base64, so that no line is as long as a capture
-ANSWER_SECONDS = 30.0  # how long a command waits for each line, so that an appliance that hangs does not hang it
 
-Json = Mapping[str, object]
 Request = Mapping[str, object]
 Verb = Callable[[Request], AsyncIterator[Json]]
 
@@ -236,51 +233,6 @@ class ControlServer:
         if not found:
             raise ControlError("no host selected; name hosts, or use --role or --all")
         return list(dict.fromkeys(found))
-
-
-def ask(path: Path, verb: str, **details: object) -> Iterator[Json]:
-    """Yield the answers of the appliance at *path* to a request, line by line.
-
-    Raises ControlError when no appliance can be reached, and when it refuses.
-    """
-    connection = _connected(path)
-    try:
-        with connection, connection.makefile("rwb") as stream:
-            stream.write(json.dumps({"do": verb, **details}).encode() + b"\n")
-            stream.flush()
-            for line in stream:
-                answer: Json = json.loads(line)
-                if "error" in answer:
-                    raise ControlError(str(answer["error"]))
-                if "end" in answer:
-                    return
-                # The first line proved that the appliance works; the next event may be hours away.
-                if details.get("follow"):
-                    connection.settimeout(None)
-                yield answer
-    except TimeoutError as error:
-        raise ControlError(f"the appliance at {path} did not answer within {ANSWER_SECONDS:.0f} s") from error
-    except (OSError, ValueError) as error:
-        raise ControlError(f"connection to the appliance at {path} failed: {error}") from error
-    raise ControlError(f"the appliance at {path} closed the connection before its answer was complete")
-
-
-def _connected(path: Path) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    connection.settimeout(ANSWER_SECONDS)
-    try:
-        connection.connect(str(path))
-    except OSError as error:
-        connection.close()
-        if isinstance(error, PermissionError):
-            raise ControlError(
-                f"{path}: permission denied; run this command as root, or as the user that the appliance runs as"
-            ) from error
-        raise ControlError(
-            f"no appliance is listening on {path}; start one with `ocp-appliance serve`, or give its data directory "
-            "with --data-dir"
-        ) from error
-    return connection
 
 
 async def _send(writer: asyncio.StreamWriter, answer: Json) -> None:

@@ -19,8 +19,9 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from appliance import __version__
-from appliance.events import Bus, Reloaded, ReloadRefused, StageReached, Stamped
-from appliance.install.lifecycle import Stage
+from appliance.bus import Bus
+from appliance.events import Reloaded, ReloadRefused, StageReached, Stamped
+from appliance.install.installation import Stage
 from appliance.registry_view import RegistryView
 
 Counts = Mapping[tuple[str, ...], int]

@@ -32,7 +32,8 @@ from appliance.events import Event, Stamped
 from appliance.install.activity import Activity, sent_by
 from appliance.install.certificates import CertificateClock
 from appliance.install.conditions import judged, silence
-from appliance.install.lifecycle import Condition, Installation, Rules, Stage, advance, begin, order_of
+from appliance.install.installation import Condition, Installation, Rules, Stage, begin, order_of
+from appliance.install.lifecycle import advance
 from appliance.install.owners import assigned
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install

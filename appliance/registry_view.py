@@ -10,7 +10,7 @@ from typing import Protocol
 
 from appliance import events
 from appliance.install.certificates import IgnitionState
-from appliance.install.lifecycle import Condition, Installation
+from appliance.install.installation import Condition, Installation
 from appliance.install.strangers import Stranger
 from appliance.model import Cluster, Host
 from appliance.state.events import Row

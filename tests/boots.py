@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from appliance.bus import Bus
 from appliance.events import (
-    Bus,
     DhcpAcknowledged,
     DhcpOffered,
     DnsAsked,
@@ -18,7 +18,7 @@ from appliance.events import (
     WebProgress,
     WebStarted,
 )
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import Cluster, Host, Release
 from appliance.registry import Registry
 from appliance.state.fallback import FallbackStore
@@ -61,8 +61,8 @@ class Boot:
     def started(self, what: WebKind, total: int = 1000, path: str = "") -> WebStarted:
         return WebStarted(self.host, self.address, path or f"/{what.value}", what, 0, total)
 
-    def progress(self, what: WebKind, sent: int, total: int) -> WebProgress:
-        return WebProgress(self.host, self.address, f"/{what.value}", what, sent, total)
+    def progress(self, what: WebKind, position: int, total: int) -> WebProgress:
+        return WebProgress(self.host, self.address, f"/{what.value}", what, position, total)
 
     def finished(self, what: WebKind, total: int = 1000, path: str = "") -> WebFinished:
         return WebFinished(self.host, self.address, path or f"/{what.value}", what, 200, total, total, 1.0)

@@ -9,7 +9,7 @@ from scapy.layers.dhcp import BOOTP, DHCP
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.protocol import answer
 from appliance.dhcp.reply import Arrival, Reply, Silence
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 
 BS_MAC = "00:50:56:96:11:c2"
 M1_MAC = "00:50:56:96:37:c8"

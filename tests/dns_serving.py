@@ -13,7 +13,7 @@ import dns.message
 from appliance.dns.compile import DnsTable
 from appliance.dns.server import DnsServer
 from appliance.events import Event
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import Cluster, Endpoint
 from tests.dns_cases import table
 

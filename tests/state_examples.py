@@ -1,7 +1,7 @@
 """An installation and an event that tests keep."""
 
 from appliance.events import DhcpOffered, Program, Stamped
-from appliance.install.lifecycle import Condition, Installation, Order, Stage
+from appliance.install.installation import Condition, Installation, Order, Stage
 from tests.boots import NOW
 
 FULL = Installation(

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from appliance.events import Event
-from appliance.install.lifecycle import Installation, Stage
+from appliance.install.installation import Installation, Stage
 from appliance.model import Cluster, Endpoint
 from appliance.web.compile import compile_web
 from appliance.web.server import WebServer, Written, already_written

@@ -1,4 +1,4 @@
-"""The architectures that network boot firmware reports, and the RHCOS that runs on each.
+"""The architectures that network boot firmware reports: a processor, and the kind of firmware on it.
 
 The one rule: an architecture determines which programs a machine can run. Which of
 them it is given is decided in `chains.py`.
@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-
-from appliance.model import Arch
 
 
 class Firmware(StrEnum):
@@ -21,10 +19,6 @@ class Firmware(StrEnum):
     UNSTATED = ""  # the client does not say
 
 
-# RHCOS by the processor that firmware runs on. A few machines have a 32-bit UEFI on a 64-bit processor.
-_RHCOS = MappingProxyType({"x86_64": Arch.X86_64, "i386": Arch.X86_64, "aarch64": Arch.AARCH64})
-
-
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """A processor and the firmware on it."""
@@ -32,11 +26,6 @@ class Architecture:
     name: str  # as in events and logs; "" when the client does not say
     firmware: Firmware
     processor: str  # as compilers name it: x86_64, i386, aarch64 ...; "" where nothing here depends on it
-
-    @property
-    def arch(self) -> Arch | None:
-        """The architecture of the RHCOS that runs on it, or None when none does."""
-        return _RHCOS.get(self.processor)
 
 
 UNSTATED = Architecture("", Firmware.UNSTATED, "")

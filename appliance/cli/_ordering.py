@@ -30,7 +30,7 @@ def give_order(
 
     Raises ControlError, once all others have it, when the appliance refuses the order for some hosts.
     """
-    from appliance.control import ask
+    from appliance.control_client import ask
 
     if not hosts and role is None and not takes_all:
         raise click.UsageError("no host selected; name hosts, or use --role or --all")

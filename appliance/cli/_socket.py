@@ -29,7 +29,7 @@ def socket_options(command: Command) -> Command:
 def find_socket(data_dir: Path | None, socket: Path | None) -> Path:
     """Return the control socket that the options name, or else the service's, or else the default data directory's."""
     from appliance.config.build import DEFAULT_DATA_DIR
-    from appliance.control import SOCKET_NAME
+    from appliance.control_client import SOCKET_NAME
 
     if socket is not None:
         return socket

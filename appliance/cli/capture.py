@@ -20,7 +20,7 @@ from appliance.cli._socket import find_socket, socket_options
 @socket_options
 def command(host: str, output: Path, data_dir: Path | None, socket: Path | None) -> None:
     """Save the packets of HOST's last boot as a pcapng file, for Wireshark."""
-    from appliance.control import ask
+    from appliance.control_client import ask
 
     answers = ask(find_socket(data_dir, socket), "capture", host=host)
     packets = b"".join(base64.b64decode(str(answer["pcapng"])) for answer in answers)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from appliance.model import Endpoint
-    from appliance.simulate.machine import Step
+    from appliance.simulate.machine import BootStep
     from appliance.simulate.rehearsal import Rehearsal, Report, Way
 
 # All others are UEFI and boot by TFTP: of the reference cluster one machine is a BIOS, and one boots by HTTP.
@@ -192,7 +192,7 @@ async def _show(console: "Console", rehearsal: "Rehearsal", interrupt: _Interrup
     if not console.is_terminal:
         longest = max(len(way.host.short_name) for way in rehearsal.ways)
 
-        def print_step(way: "Way", step: "Step") -> None:
+        def print_step(way: "Way", step: "BootStep") -> None:
             console.print(
                 f"{step.seconds:7.2f}s  {way.host.short_name:<{longest}} {step.phase:<10} {step.text}", soft_wrap=True
             )

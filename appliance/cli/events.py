@@ -32,7 +32,7 @@ def command(
     host: str | None, last: int, output: str, data_dir: Path | None, socket: Path | None, *, follow: bool
 ) -> None:
     """Show the journal of events, oldest first, one per line."""
-    from appliance.control import ask
+    from appliance.control_client import ask
 
     try:
         for answer in ask(find_socket(data_dir, socket), "events", host=host, limit=last, follow=follow):

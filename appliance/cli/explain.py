@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @socket_options
 def command(host: str, output: str, data_dir: Path | None, socket: Path | None, *, shows_all: bool) -> None:
     """Explain HOST's last boot: what it requested, what it got, how long each step took, and what it is waiting for."""
-    from appliance.control import ask
+    from appliance.control_client import ask
 
     (answer,) = ask(find_socket(data_dir, socket), "explain", host=host, all=shows_all)
     explanation = cast("Explanation", answer["explain"])

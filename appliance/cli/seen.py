@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @socket_options
 def command(output: str, data_dir: Path | None, socket: Path | None) -> None:
     """List machines that asked for an address and are in no cluster.yaml, each with an entry to add it there."""
-    from appliance.control import ask
+    from appliance.control_client import ask
     from appliance.status.stanza import seen
 
     (answer,) = ask(find_socket(data_dir, socket), "seen")

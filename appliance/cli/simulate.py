@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from appliance.simulate.machine import Step
-    from appliance.simulate.run import Outcome
+    from appliance.simulate.machine import BootStep
+    from appliance.simulate.run import BootSummary
 
 INTERRUPTED = 130  # a shell's exit code for SIGINT: 128 + 2
 
@@ -100,7 +100,7 @@ def command(
 
     console = Console(highlight=False, soft_wrap=True)
 
-    def report(step: "Step") -> None:
+    def report(step: "BootStep") -> None:
         console.print(f"{step.seconds:7.2f}s  [cyan]{step.phase:<10}[/cyan] ", end="")
         console.print(step.text, markup=False)
 
@@ -116,7 +116,7 @@ def command(
     )
 
 
-def _outcome(boot: "Coroutine[object, object, Outcome]", console: "Console") -> "Outcome":
+def _outcome(boot: "Coroutine[object, object, BootSummary]", console: "Console") -> "BootSummary":
     """Return the outcome of *boot*; print why there is none, and exit, when it fails or is interrupted."""
     from appliance.simulate.machine import StepError
 

@@ -48,7 +48,7 @@ def command(output: str, data_dir: Path | None, socket: Path | None, *, watch: b
 
 
 def _fetched(path: Path) -> "Status":
-    from appliance.control import ask
+    from appliance.control_client import ask
 
     (answer,) = ask(path, "status")
     return cast("Status", answer["status"])

@@ -9,10 +9,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from appliance.config.fields import parse_whole, wrong
-from appliance.model import Endpoint, MacAddress
-
-Address = IPv4Address | IPv6Address
-Cidr = IPv4Network | IPv6Network
+from appliance.model import Address, Cidr, Endpoint, MacAddress
 
 _MAC_OCTETS = re.compile(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2})+")
 _DOTTED = re.compile(r"\d+(\.\d+){3}", re.ASCII)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from appliance.config.draft import Draft, HostDraft, NetworkDraft
+from appliance.config.draft import Draft
 from appliance.config.images import boot_images
 from appliance.config.networkconfig import dracut_arguments
 from appliance.config.records import in_zone
+from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.config.sections import known
 from appliance.model import (
     Arch,

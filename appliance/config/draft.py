@@ -8,17 +8,24 @@ been reported already, so that it hides no other problem and invents none.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from appliance.config import fields
-from appliance.config.addresses import Address, Cidr
 from appliance.config.document import Document, Path_, Placed
 from appliance.config.images import ImageDraft, image_drafts
 from appliance.config.records import owner_name, rdata
+from appliance.config.section_drafts import (
+    DefaultsDraft,
+    HostDraft,
+    NameServerDraft,
+    NetworkDraft,
+    OptionsDraft,
+    RecordDraft,
+)
 from appliance.config.vocabulary import ClusterFile, DhcpOptions, HostDefaults, HostEntry, MachineNetwork, RouteEntry
 from appliance.config.words import DEFAULT_PORTS
-from appliance.model import Arch, Endpoint, Install, MacAddress, Release, Role
+from appliance.model import Address, Arch, Cidr, Endpoint, Release, Role
 
 # Stands for the cluster's domain where that cannot be read. No domain is spelled like this.
 UNKNOWN_DOMAIN = "<name>.<baseDomain>"
@@ -27,83 +34,6 @@ UNKNOWN_DOMAIN = "<name>.<baseDomain>"
 DASHBOARD = Endpoint(IPv4Address("127.0.0.1"), DEFAULT_PORTS["dashboard"])
 
 VIP_OWNERS = {"apiVIPs": "the API's", "apiInternalVIPs": "api-int's", "ingressVIPs": "the ingress's"}
-
-
-@dataclass(frozen=True, slots=True)
-class OptionsDraft:
-    """What DHCP tells hosts: in general, or in one network."""
-
-    path: Path_
-    gateway: Placed[IPv4Address] | None
-    lease_seconds: Placed[int] | None
-    search: list[Placed[str]]
-    route_gateways: list[Placed[IPv4Address]]
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkDraft:
-    """One entry of networking.machineNetwork."""
-
-    entry: MachineNetwork
-    path: Path_
-    cidr: Placed[Cidr] | None
-    server: Placed[IPv4Address] | None  # the appliance's address there; None for appliance.address
-    options: OptionsDraft
-
-    @property
-    def ranges4(self) -> list[IPv4Network]:
-        """The network's range when it is readable and IPv4; otherwise nothing."""
-        return [self.cidr.value] if self.cidr and isinstance(self.cidr.value, IPv4Network) else []
-
-
-@dataclass(frozen=True, slots=True)
-class DefaultsDraft:
-    """What a role or a host itself may set."""
-
-    path: Path_
-    kernel_arguments: list[Placed[str]]
-    loader: Placed[str] | None
-    install: Placed[Install] | None
-
-
-@dataclass(frozen=True, slots=True)
-class HostDraft:
-    """One entry of hosts."""
-
-    entry: HostEntry
-    path: Path_
-    label: str  # what messages call it: its name, or hosts[2]
-    name: Placed[str] | None  # fully qualified
-    role: Placed[Role] | None
-    macs: list[Placed[MacAddress]]
-    address: Placed[IPv4Address] | None
-    address6: Placed[IPv6Address] | None
-    arch: Arch
-    kernel_arguments: list[Placed[str]]  # its own, or else its role's
-    own: DefaultsDraft
-    of_role: HostDefaults  # what its role sets; a host's own values come first
-
-
-@dataclass(frozen=True, slots=True)
-class NameServerDraft:
-    """One entry of dns.nameServers with a readable name."""
-
-    path: Path_
-    name: Placed[str]  # fully qualified
-    address: IPv4Address | None
-
-
-@dataclass(frozen=True, slots=True)
-class RecordDraft:
-    """One entry of dns.records with a readable name and type."""
-
-    name: Placed[str]
-    owner: str  # the full name
-    kind: str
-    ttl: int | None  # seconds
-    value: Placed[str] | None
-    data: str | None  # what a zone file has; None where the value cannot be read
-    fault: str | None  # why *value* is not data of this type
 
 
 @dataclass(frozen=True)

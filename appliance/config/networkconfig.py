@@ -10,10 +10,10 @@ from typing import Annotated
 from pydantic import Field
 
 from appliance.config import words
-from appliance.config.addresses import Address
 from appliance.config.fields import parse_one_of
 from appliance.config.sections import BaseSection, known, needed
 from appliance.config.spelled import OneOrMany, Spelled
+from appliance.model import Address
 
 BOND_MODES = ("active-backup", "balance-rr", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
 
@@ -61,7 +61,7 @@ class Ipv6(_Nmstate):
 
 
 class Vlan(_Nmstate):
-    base_iface: words.Interface | None = needed()
+    base_iface: words.InterfaceName | None = needed()
     """The interface that carries the VLAN."""
     id: words.VlanId | None = needed()
     """The VLAN id."""
@@ -70,14 +70,14 @@ class Vlan(_Nmstate):
 class LinkAggregation(_Nmstate):
     mode: Annotated[str, _word(*BOND_MODES)] | None = needed()
     """The bond's mode."""
-    port: Annotated[Annotated[tuple[words.Interface, ...], Field(min_length=1)], OneOrMany()] = needed(tuple)
+    port: Annotated[Annotated[tuple[words.InterfaceName, ...], Field(min_length=1)], OneOrMany()] = needed(tuple)
     """The interfaces of the bond."""
     options: dict[str, words.BondOption] = Field(default_factory=dict)
     """Other options of the bonding driver, for example miimon: 100."""
 
 
-class Interface(_Nmstate):
-    name: words.Interface | None = needed()
+class NmstateInterface(_Nmstate):
+    name: words.InterfaceName | None = needed()
     """The kernel's name for the interface. For a VLAN: <base-iface>.<id> or vlan<id>."""
     type: Annotated[str, _word("ethernet", "bond", "vlan")] = "ethernet"
     """The type of the interface."""
@@ -110,7 +110,7 @@ class NmstateRoute(_Nmstate):
     """The destination network; 0.0.0.0/0 is the default route."""
     next_hop_address: words.AnyAddress | None = needed()
     """The router."""
-    next_hop_interface: words.Interface | None = None
+    next_hop_interface: words.InterfaceName | None = None
     """The interface that leads to the router."""
     table_id: words.TableId | None = None
     """The routing table. Only the main table, 254, can be configured."""
@@ -124,7 +124,7 @@ class Routes(_Nmstate):
 class NetworkConfig(_Nmstate):
     """A machine's network configuration, as in nmstate."""
 
-    interfaces: Annotated[tuple[Interface, ...], Field(min_length=1)] = needed(tuple)
+    interfaces: Annotated[tuple[NmstateInterface, ...], Field(min_length=1)] = needed(tuple)
     """The interfaces to configure."""
     dns_resolver: DnsResolver = DnsResolver()
     """DNS servers."""
@@ -149,7 +149,7 @@ def dracut_arguments(config: NetworkConfig, name: str, dns_servers: tuple[IPv4Ad
     )
 
 
-def _ip_arguments(interface: Interface, config: NetworkConfig, name: str) -> list[str]:
+def _ip_arguments(interface: NmstateInterface, config: NetworkConfig, name: str) -> list[str]:
     mtu = f":{interface.mtu}" if interface.mtu else ""
     arguments = []
     if interface.ipv4 and interface.ipv4.enabled:
@@ -173,7 +173,7 @@ def _ip_arguments(interface: Interface, config: NetworkConfig, name: str) -> lis
     return arguments
 
 
-def _default_gateway(interface: Interface, config: NetworkConfig, version: int) -> str:
+def _default_gateway(interface: NmstateInterface, config: NetworkConfig, version: int) -> str:
     for route in config.routes.config:
         router = route.next_hop_address
         is_for_interface = route.next_hop_interface in {None, interface.name}
@@ -182,7 +182,7 @@ def _default_gateway(interface: Interface, config: NetworkConfig, version: int) 
     return ""
 
 
-def _bond_argument(interface: Interface, bond: LinkAggregation) -> str:
+def _bond_argument(interface: NmstateInterface, bond: LinkAggregation) -> str:
     options = ",".join([f"mode={bond.mode}", *(f"{key}={value}" for key, value in bond.options.items())])
     mtu = f":{interface.mtu}" if interface.mtu else ""
     return f"bond={interface.name}:{','.join(bond.port)}:{options}{mtu}"

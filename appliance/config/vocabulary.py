@@ -73,7 +73,7 @@ class Networking(Section):
     """The services' networks; only checked for overlaps."""
 
 
-class Appliance(Section):
+class ApplianceSection(Section):
     address: words.Ipv4 | None = needed()
     """The appliance's address in the machine network: DHCP's next-server, and the host in every URL."""
     hostname: words.HostName = "appliance"
@@ -190,7 +190,7 @@ class Dhcp(DhcpOptions):
 class ListenSection(Section):
     dns: Annotated[tuple[words.DnsEndpoint, ...] | None, OneOrMany()] = None
     """Where DNS listens (UDP and TCP). Default: port 53 of each of the appliance's addresses. [] turns it off."""
-    dhcp: Annotated[tuple[words.Interface, ...], OneOrMany()] = ()
+    dhcp: Annotated[tuple[words.InterfaceName, ...], OneOrMany()] = ()
     """The interfaces on which DHCP is served. Default: those with an address in a machine network."""
     dhcp_port: words.DhcpPort = 67
     """The UDP port of the DHCP server; clients use the next port."""
@@ -231,7 +231,7 @@ class ImagesSection(ImageSet):
     """The images for aarch64 machines. Default: only release is taken from images itself."""
 
 
-class Menu(Section):
+class MenuSection(Section):
     timeout: words.MenuSeconds = 300
     """How long the menu waits before it exits on an unknown machine; 0 waits forever."""
     known_host_timeout: words.MenuSeconds = 10
@@ -264,7 +264,7 @@ class ClusterFile(Section):
     """The load balancer's addresses for *.apps.<name>.<baseDomain>. Default on a single node: its own address."""
     additional_ntp_sources: Annotated[tuple[words.Ipv4, ...], OneOrMany()] = Field((), alias="additionalNTPSources")
     """Addresses of time servers for the hosts (DHCP option 42)."""
-    appliance: Appliance = needed(Appliance)
+    appliance: ApplianceSection = needed(ApplianceSection)
     """The appliance itself."""
     roles: RoleDefaults = RoleDefaults()
     """Defaults for each role. A host's own settings take precedence."""
@@ -278,7 +278,7 @@ class ClusterFile(Section):
     """Where the services listen."""
     images: ImagesSection = Field(default_factory=lambda: ImagesSection.model_validate({}))
     """The files that machines boot."""
-    menu: Menu = Menu()
+    menu: MenuSection = MenuSection()
     """The menu that a machine shows before it is installed."""
     hold_until: HoldUntil = HoldUntil()
     """What hosts wait for before they are installed."""

@@ -4,13 +4,14 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Annotated, Any
 
 from appliance.config import addresses, fields
-from appliance.config.addresses import Address, Cidr
 from appliance.config.spelled import Spelled
 from appliance.dns.records import BY_NAME, FILE_TYPES
 from appliance.model import (
     BOOT_SERVER_DISTANCE,
     DHCP_PORT,
+    Address,
     Arch,
+    Cidr,
     DhcpMode,
     Endpoint,
     Install,
@@ -102,7 +103,7 @@ FileName = Annotated[str, Spelled(fields.parse_file_name, _IMAGE)]
 LoaderName = Annotated[str, Spelled(fields.parse_file_name, _text("efi/snponly.efi", pattern=_FILE))]
 Sha256 = Annotated[str, Spelled(fields.parse_sha256, _text("0" * 64, pattern="^[0-9A-Fa-f]{64}$"))]
 Disk = Annotated[str, Spelled(fields.parse_disk, _DISK)]
-Interface = Annotated[str, Spelled(fields.parse_interface, _text("eno1", maxLength=15))]
+InterfaceName = Annotated[str, Spelled(fields.parse_interface, _text("eno1", maxLength=15))]
 BondOption = Annotated[
     str, Spelled(fields.parse_kernel_argument, {"type": ["string", "integer"], "examples": ["100", "layer3+4"]})
 ]

@@ -9,8 +9,8 @@ from pathlib import Path
 from aiohttp import web
 
 from appliance import sockets
+from appliance.bus import Bus
 from appliance.dashboard.stream import Stream
-from appliance.events import Bus
 from appliance.metrics import CONTENT_TYPE, Metrics
 from appliance.model import Listen
 from appliance.registry_view import RegistryView

@@ -12,7 +12,8 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from appliance.events import Bus, Reloaded, Stamped, WebRefused
+from appliance.bus import Bus
+from appliance.events import Reloaded, Stamped, WebRefused
 from appliance.registry_view import RegistryView
 from appliance.status import view
 from appliance.status.stanza import seen
@@ -25,7 +26,7 @@ RATE_SECONDS = 1.0  # throughput is the mean over this time
 SHOWN_STRANGERS = 100  # only the latest unknown machines, so that a flood of invented MACs does not reach browsers
 
 
-class _Reader:
+class _Browser:
     """What one browser has yet to receive."""
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class Stream:
 
     def __init__(self, registry: RegistryView, bus: Bus) -> None:
         self._registry = registry
-        self._readers: set[_Reader] = set()
+        self._browsers: set[_Browser] = set()
         self._rows: dict[str, str] = {}  # host → its row, as JSON
         self._conditions: dict[str, str] = {}  # host → the name of its condition
         self._conditions_at = 0.0  # loop clock
@@ -53,57 +54,57 @@ class Stream:
         bus.subscribers.append(self._follow)
 
     def __len__(self) -> int:
-        return len(self._readers)
+        return len(self._browsers)
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
         """Yield one browser's events: "status", then "hosts", "rest" and "rate" (HTML standard, section 9.2)."""
         loop = asyncio.get_running_loop()
-        with self._reader() as reader:
+        with self._browser() as browser:
             while True:
-                if reader.wants_all:
-                    reader.wants_all = False
-                    reader.hosts.clear()
-                    reader.rest_sent_at = loop.time()
+                if browser.wants_all:
+                    browser.wants_all = False
+                    browser.hosts.clear()
+                    browser.rest_sent_at = loop.time()
                     yield _message("status", {**view.status(self._registry), **await self._rest()})
-                elif loop.time() >= reader.rest_due_at():
-                    reader.wants_rest = False
-                    reader.rest_sent_at = loop.time()
+                elif loop.time() >= browser.rest_due_at():
+                    browser.wants_rest = False
+                    browser.rest_sent_at = loop.time()
                     self._look_for_silence(loop.time())
                     yield _message("rest", await self._rest())
-                if reader.hosts:
-                    hosts, reader.hosts = reader.hosts, set()
+                if browser.hosts:
+                    hosts, browser.hosts = browser.hosts, set()
                     yield self._hosts_message(hosts)
                 yield _message("rate", self._rate())
                 # At least one beat between two messages, so that what changes many times in it is sent once.
                 await asyncio.sleep(BEAT_SECONDS)
                 # Then until something happens. While bytes flow, the rate has to be measured even if nothing else does.
-                seconds = reader.rest_due_at() - loop.time()
+                seconds = browser.rest_due_at() - loop.time()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(seconds, RATE_SECONDS) if self._bytes_a_second else seconds):
-                        await reader.wake.wait()
-                reader.wake.clear()
+                        await browser.wake.wait()
+                browser.wake.clear()
 
     @contextmanager
-    def _reader(self) -> Iterator[_Reader]:
-        reader = _Reader()
-        self._readers.add(reader)
+    def _browser(self) -> Iterator[_Browser]:
+        browser = _Browser()
+        self._browsers.add(browser)
         try:
-            yield reader
+            yield browser
         finally:
-            self._readers.discard(reader)
+            self._browsers.discard(browser)
 
     def _follow(self, stamped: Stamped) -> None:
         event = stamped.event
         self._rows.pop(event.host, None)
-        for reader in self._readers:
+        for browser in self._browsers:
             if event.host:
-                reader.hosts.add(event.host)
+                browser.hosts.add(event.host)
             # A reload may add and remove hosts and clusters.
             if isinstance(event, Reloaded):
-                reader.wants_all = True
+                browser.wants_all = True
             elif not event.host or isinstance(event, WebRefused):
-                reader.wants_rest = True
-            reader.wake.set()
+                browser.wants_rest = True
+            browser.wake.set()
 
     def _look_for_silence(self, now: float) -> None:
         """Find the hosts whose condition changed by time alone, as for a host that has fallen silent."""
@@ -120,8 +121,8 @@ class Stream:
         self._conditions = found
         for host in changed:
             self._rows.pop(host, None)
-        for reader in self._readers:
-            reader.hosts |= changed
+        for browser in self._browsers:
+            browser.hosts |= changed
 
     def _hosts_message(self, hosts: Iterable[str]) -> bytes:
         rows = ",".join(self._row(host) for host in hosts if host in self._registry.hosts)

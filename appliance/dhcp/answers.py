@@ -11,7 +11,7 @@ from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.protocol import answer, boots_local
 from appliance.dhcp.reply import Arrival, Reply, Silence
 from appliance.dhcp.templates import Pin
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.remembered import Remembered
 
 # Replies kept: those to 170 hosts that boot (six each) or to 1,000 that renew. Some 1.5 MB.

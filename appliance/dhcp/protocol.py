@@ -34,7 +34,7 @@ from appliance.dhcp.reply import (
 )
 from appliance.dhcp.templates import NO_ADDRESS, Form, Pin
 from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpReleased, DhcpUnknown
-from appliance.install.lifecycle import Installation, Order
+from appliance.install.installation import Installation, Order
 from appliance.model import DhcpMode, Install
 
 BOOTREQUEST = 1

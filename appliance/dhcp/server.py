@@ -17,7 +17,7 @@ from appliance.dhcp.probe import find_rogues
 from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence
 from appliance.errors import ListenError
 from appliance.events import Event
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import BOOT_SERVER_DISTANCE, DHCP_PORT, DhcpMode, Listen
 from appliance.sockets import IN_PKTINFO, IP_PKTINFO
 

@@ -12,6 +12,8 @@ import struct
 import sys
 
 BATCH = 64  # datagrams
+
+Sender = tuple[str, int] | tuple[str, int, int, int]  # of IPv4 or IPv6, as the socket module spells them
 # More than any real query: header, name of 255 bytes, and an OPT record with some options are below 512. The kernel
 # cuts a longer datagram off, which makes it malformed.
 SLOT_BYTES = 2048
@@ -90,7 +92,7 @@ class Batch:
         # -1 is EAGAIN: nothing waits. Any other error shows again with the next event, and must not end the server.
         return max(received, 0)
 
-    def sender(self, index: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    def sender(self, index: int) -> Sender:
         """Return where the datagram in slot *index* came from, in the form that socket.sendto takes."""
         raw = self._addresses[index * self._address_bytes : (index + 1) * self._address_bytes]
         if self._sock.family == socket.AF_INET:

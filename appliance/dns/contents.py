@@ -75,16 +75,16 @@ def _records(clusters: tuple[Cluster, ...]) -> Iterator[Record]:
         for record in records:
             yield Record(classless.get(pointer, pointer), "PTR", record.ttl, record.value)
     for cluster in clusters:
-        yield from (held.record for held in forward_records(cluster))
+        yield from forward_records(cluster)
 
 
 def _pointers(clusters: tuple[Cluster, ...]) -> dict[str, list[Record]]:
     """Return the PTR records by their names."""
     # The hosts of every cluster first: none of the others may take an address of theirs.
-    nodes = {held.record.name: held.record for cluster in clusters for held in node_pointers(cluster)}
+    nodes = {record.name: record for cluster in clusters for record in node_pointers(cluster)}
     pointers = {name: [record] for name, record in nodes.items()}
     for cluster in clusters:
-        for record, _ in other_pointers(cluster):
+        for record in other_pointers(cluster):
             if record.name not in nodes:
                 pointers.setdefault(record.name, []).append(record)
     return pointers

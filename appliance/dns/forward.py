@@ -56,7 +56,7 @@ class Question(NamedTuple):
     checking_disabled: bool
 
 
-class Verdict(Enum):
+class Action(Enum):
     """What to do after a message from a forwarder."""
 
     ACCEPT = auto()
@@ -67,7 +67,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedAnswer:
     """A forwarder's answer in the cache, without its question and OPT record."""
 
     rcode: int
@@ -110,29 +110,29 @@ def upstream_query(question: Question, message_id: int, case_bits: int, *, with_
     return message_id.to_bytes(2) + flags + counts + name + question.key + opt
 
 
-def judge(sent: bytes, received: bytes, *, over_tcp: bool = False) -> Verdict:
+def judge(sent: bytes, received: bytes, *, over_tcp: bool = False) -> Action:
     """Return what *received* means as an answer to *sent*, whatever its bytes are."""
     # Anybody can send us a datagram, so a strange one is ignored. A connection has only the forwarder at its other end.
-    stray = Verdict.NEXT if over_tcp else Verdict.IGNORE
+    stray = Action.NEXT if over_tcp else Action.IGNORE
     if len(received) < HEADER_BYTES or received[:2] != sent[:2] or received[2] & (QR | OPCODE) != QR:
         return stray
     rcode = received[3] & 0xF
     had_edns = sent[11] == 1
     end = question_end(sent) + 4
     if received[4:6] == b"\0\0" and rcode in (Rcode.FORMERR, Rcode.NOTIMP) and had_edns:
-        return Verdict.WITHOUT_EDNS  # a server so old that it does not even repeat the question
+        return Action.WITHOUT_EDNS  # a server so old that it does not even repeat the question
     if received[4:6] != b"\0\1" or received[HEADER_BYTES:end].lower() != sent[HEADER_BYTES:end].lower():
         return stray
     if received[HEADER_BYTES:end] != sent[HEADER_BYTES:end] and not over_tcp:
-        return Verdict.USE_TCP  # forged, or from a forwarder that changes the case: over TCP it cannot be forged
+        return Action.USE_TCP  # forged, or from a forwarder that changes the case: over TCP it cannot be forged
     if received[2] & TC and not over_tcp:
-        return Verdict.USE_TCP
+        return Action.USE_TCP
     if rcode in (Rcode.FORMERR, Rcode.NOTIMP) and had_edns:
-        return Verdict.WITHOUT_EDNS
-    return Verdict.ACCEPT if rcode in (Rcode.NOERROR, Rcode.NXDOMAIN) else Verdict.NEXT
+        return Action.WITHOUT_EDNS
+    return Action.ACCEPT if rcode in (Rcode.NOERROR, Rcode.NXDOMAIN) else Action.NEXT
 
 
-def kept_of(message: bytes, now: float) -> Kept:
+def kept_of(message: bytes, now: float) -> CachedAnswer:
     """Return an accepted answer in the form for the cache. Raises MessageError if it is malformed."""
     start = question_end(message) + 4
     counts = [int.from_bytes(message[at : at + 2]) for at in (6, 8, 10)]
@@ -150,7 +150,7 @@ def kept_of(message: bytes, now: float) -> Kept:
     ttls_at = array("H", (record.name_end + 4 - start for record in found))
     for at, record in zip(ttls_at, found, strict=True):
         body[at : at + 4] = min(record.ttl, MAX_TTL).to_bytes(4)
-    return Kept(
+    return CachedAnswer(
         rcode=rcode,
         counts=(counts[0], counts[1], len(found) - firm),
         body=bytes(body),
@@ -160,7 +160,7 @@ def kept_of(message: bytes, now: float) -> Kept:
     )
 
 
-def reply_from(kept: Kept, forward: Forward, now: float) -> bytes:
+def reply_from(kept: CachedAnswer, forward: Forward, now: float) -> bytes:
     """Return the reply to a client, with TTLs counted down to *now*."""
     query = forward.query
     age = int(now - kept.kept_at)
@@ -190,13 +190,13 @@ class AnswerCache:
     """Answers by question, and the questions that failed lately. When full, the least recently used answer goes."""
 
     def __init__(self) -> None:
-        self._kept: dict[Question, Kept] = {}
+        self._kept: dict[Question, CachedAnswer] = {}
         self._failed_until: dict[Question, float] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, question: Question, now: float) -> Kept | None:
+    def get(self, question: Question, now: float) -> CachedAnswer | None:
         """Return the cached answer, fresh or stale, or None."""
         kept = self._kept.pop(question, None)
         if kept is None or now > kept.fresh_until + MAX_STALE_SECONDS:
@@ -204,7 +204,7 @@ class AnswerCache:
         self._kept[question] = kept  # at the end of the dictionary's order: the most recently used
         return kept
 
-    def put(self, question: Question, kept: Kept) -> None:
+    def put(self, question: Question, kept: CachedAnswer) -> None:
         """Cache an answer, unless its TTL is zero or it is longer than MAX_KEPT_BYTES."""
         self._failed_until.pop(question, None)
         self._kept.pop(question, None)
@@ -265,7 +265,7 @@ def _seconds_to_keep(message: bytes, answer: list[RecordSpan], authority: list[R
     return min(seconds, soa.ttl, minimum, MAX_NEGATIVE_TTL)
 
 
-def _after_alias(forward: Forward, kept: Kept, body: bytes) -> tuple[bytes, list[int]]:
+def _after_alias(forward: Forward, kept: CachedAnswer, body: bytes) -> tuple[bytes, list[int]]:
     """Return our own CNAMEs followed by the forwarder's records for the name that they lead to, and the counts.
 
     Raises MessageError. The forwarder's names are written without compression,

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from appliance.dns.forward import (
+    Action,
     AnswerCache,
-    Kept,
+    CachedAnswer,
     Question,
     Upstreams,
-    Verdict,
     judge,
     kept_of,
     question_of,
@@ -44,7 +44,7 @@ class _Memory:
         self.forwarders = forwarders
         self.cache = AnswerCache()
         self.upstreams = Upstreams()
-        self.under_way: dict[Question, asyncio.Task[Kept | None]] = {}
+        self.under_way: dict[Question, asyncio.Task[CachedAnswer | None]] = {}
 
 
 class Resolver:
@@ -109,7 +109,7 @@ class Resolver:
             self._memory = _Memory(forwarders)
         return self._memory
 
-    async def _resolve(self, question: Question, memory: _Memory, tasks: asyncio.TaskGroup) -> Kept | None:
+    async def _resolve(self, question: Question, memory: _Memory, tasks: asyncio.TaskGroup) -> CachedAnswer | None:
         now = asyncio.get_running_loop().time()
         kept = memory.cache.get(question, now)
         if (kept is not None and kept.fresh_until >= now) or memory.cache.has_failed(question, now):
@@ -126,7 +126,7 @@ class Resolver:
         await asyncio.wait({asking}, timeout=STALE_WAIT_SECONDS)
         return (asking.result() or kept) if asking.done() else kept
 
-    async def _ask_once(self, question: Question, memory: _Memory) -> Kept | None:
+    async def _ask_once(self, question: Question, memory: _Memory) -> CachedAnswer | None:
         loop = asyncio.get_running_loop()
         try:
             kept = await self._ask_in_time(question, memory)
@@ -141,14 +141,14 @@ class Resolver:
         memory.cache.fail(question, loop.time())
         return None
 
-    async def _ask_in_time(self, question: Question, memory: _Memory) -> Kept | None:
+    async def _ask_in_time(self, question: Question, memory: _Memory) -> CachedAnswer | None:
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 return await self._ask_in_turn(question, memory)
         except TimeoutError:
             return None
 
-    async def _ask_in_turn(self, question: Question, memory: _Memory) -> Kept | None:
+    async def _ask_in_turn(self, question: Question, memory: _Memory) -> CachedAnswer | None:
         loop = asyncio.get_running_loop()
         upstreams = memory.upstreams
         for seconds in WAIT_SECONDS:
@@ -170,17 +170,17 @@ def _failure(forward: Forward) -> bytes:
     return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
 
 
-async def _ask(question: Question, forwarder: Endpoint) -> Kept | None:
+async def _ask(question: Question, forwarder: Endpoint) -> CachedAnswer | None:
     """Return one forwarder's answer, or None if it has none. Raises OSError, TimeoutError or IncompleteReadError."""
     query = _query(question, with_edns=True)
-    verdict, message = await _over_udp(query, forwarder)
-    if verdict is Verdict.WITHOUT_EDNS:
+    action, message = await _over_udp(query, forwarder)
+    if action is Action.WITHOUT_EDNS:
         query = _query(question, with_edns=False)
-        verdict, message = await _over_udp(query, forwarder)
-    if verdict is Verdict.USE_TCP:
+        action, message = await _over_udp(query, forwarder)
+    if action is Action.USE_TCP:
         message = await _over_tcp(query, forwarder)
-        verdict = judge(query, message, over_tcp=True)
-    if verdict is not Verdict.ACCEPT:
+        action = judge(query, message, over_tcp=True)
+    if action is not Action.ACCEPT:
         return None
     try:
         return kept_of(message, asyncio.get_running_loop().time())
@@ -193,15 +193,15 @@ def _query(question: Question, *, with_edns: bool) -> bytes:
     return upstream_query(question, secrets.randbits(16), case_bits, with_edns=with_edns)
 
 
-async def _over_udp(query: bytes, forwarder: Endpoint) -> tuple[Verdict, bytes]:
+async def _over_udp(query: bytes, forwarder: Endpoint) -> tuple[Action, bytes]:
     loop = asyncio.get_running_loop()
     with udp_client(forwarder.address, forwarder.port) as sock:
         sock.send(query)
         while True:
             message = await loop.sock_recv(sock, 65535)
-            verdict = judge(query, message)
-            if verdict is not Verdict.IGNORE:
-                return verdict, message
+            action = judge(query, message)
+            if action is not Action.IGNORE:
+                return action, message
 
 
 async def _over_tcp(query: bytes, forwarder: Endpoint) -> bytes:

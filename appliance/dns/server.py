@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from appliance.dns.answers import MAX_KNOWN, new_tail
-from appliance.dns.batch import SLOT_BYTES, Batch
+from appliance.dns.batch import SLOT_BYTES, Batch, Sender
 from appliance.dns.compile import DnsTable
 from appliance.dns.connections import DnsConnections
 from appliance.dns.message import rcode_name
@@ -17,7 +17,7 @@ from appliance.dns.protocol import Forward, NoReply, Watched, answer
 from appliance.dns.resolver import Resolver
 from appliance.dns.sightings import Sightings
 from appliance.events import Event
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import Endpoint, Listen
 from appliance.remembered import Remembered
 from appliance.sockets import reply_source, tcp_server, udp_server
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 BURST = 64  # datagrams in each turn of the loop: half a millisecond, so that no other service waits longer
 
 Send = Callable[[bytes], None]
-Address = tuple[str, int] | tuple[str, int, int, int]  # of IPv4 or IPv6
 
 
 class DnsServer:
@@ -181,7 +180,7 @@ class DnsServer:
         if replies:
             self._counts["udp", "unsent"] += replies
 
-    def _send(self, sock: socket.socket, sender: Address, reply: bytes) -> None:
+    def _send(self, sock: socket.socket, sender: Sender, reply: bytes) -> None:
         try:
             sock.sendto(reply, sender)
         except OSError:

@@ -3,7 +3,7 @@
 from appliance.dns.message import text_name
 from appliance.dns.protocol import Watched
 from appliance.events import DnsAsked
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 
 
 class Sightings:

@@ -33,7 +33,7 @@ class Activity:
             case events.WebStarted():
                 self._begin(event.what.value, event.path, event.first, event.total, at)
             case events.WebProgress() if event.path == self.path:
-                self.sent, self.moved_at = event.sent, at
+                self.sent, self.moved_at = event.position, at
             case events.WebFinished() if event.path == self.path:
                 self.sent, self.moved_at, self.is_under_way = event.first + event.sent, at, False
             case events.TftpFinished() if event.path == self.path:

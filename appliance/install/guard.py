@@ -14,7 +14,7 @@ import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from appliance.install.lifecycle import Installation, Order, Stage
+from appliance.install.installation import Installation, Order, Stage
 from appliance.model import Host
 from appliance.openshift.ignition import REMEDY
 

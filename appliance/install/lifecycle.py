@@ -77,33 +77,8 @@ from appliance.events import Stamped
 from appliance.install import effects
 from appliance.install.effects import Effect, Move
 from appliance.install.evidence import Evidence, Finding, finding_of
-from appliance.install.installation import (
-    TOLD_TO_WAIT,
-    WRITE_BYTES_PER_SECOND,
-    Condition,
-    Installation,
-    Order,
-    Rules,
-    Stage,
-    begin,
-    order_of,
-)
+from appliance.install.installation import TOLD_TO_WAIT, Installation, Rules, Stage, order_of
 from appliance.model import Install
-
-__all__ = [
-    "TABLES",
-    "WRITE_BYTES_PER_SECOND",
-    "Condition",
-    "Installation",
-    "Order",
-    "Rules",
-    "Stage",
-    "State",
-    "advance",
-    "begin",
-    "order_of",
-    "state_of",
-]
 
 
 class State(IntEnum):
@@ -127,8 +102,8 @@ class State(IntEnum):
 WAITING, FIRMWARE, LOADER, IPXE, SCRIPT, KERNEL, INITRAMFS, IMAGE, IGNITION, SETTLED, INSTALLED, BOOTED, JOINING = State
 
 
-class Row(NamedTuple):
-    """What a piece of evidence does at the states from *first* to *last*."""
+class Transition(NamedTuple):
+    """A row of the table: what a piece of evidence does at the states from *first* to *last*."""
 
     first: State
     last: State
@@ -138,209 +113,209 @@ class Row(NamedTuple):
 
 
 # For each piece of evidence its rows, which hold every state once.
-TRANSITIONS: Mapping[Evidence, tuple[Row, ...]] = {
+TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     # DHCP. Firmware tries its boot entries in turn, so that it may ask again until its script is out. A script may
     # ask DHCP again too (iPXE's `dhcp`), until it fetches the kernel.
     Evidence.FIRMWARE_OFFERED: (
-        Row(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-offer"),
-        Row(FIRMWARE, IPXE, effects.count, None, "firmware-offer"),
-        Row(SCRIPT, IGNITION, effects.start_again, Stage.FIRMWARE),
-        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
-        Row(INSTALLED, JOINING, effects.knock),
+        Transition(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-offer"),
+        Transition(FIRMWARE, IPXE, effects.count, None, "firmware-offer"),
+        Transition(SCRIPT, IGNITION, effects.start_again, Stage.FIRMWARE),
+        Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Transition(INSTALLED, JOINING, effects.knock),
     ),
     Evidence.FIRMWARE_ACKED: (
-        Row(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-ack"),
-        Row(FIRMWARE, IPXE, effects.count, None, "firmware-ack"),
-        Row(SCRIPT, IGNITION, effects.start_again, Stage.FIRMWARE),
-        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
-        Row(INSTALLED, JOINING, effects.knock),
+        Transition(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-ack"),
+        Transition(FIRMWARE, IPXE, effects.count, None, "firmware-ack"),
+        Transition(SCRIPT, IGNITION, effects.start_again, Stage.FIRMWARE),
+        Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Transition(INSTALLED, JOINING, effects.knock),
     ),
     Evidence.IPXE_OFFERED: (
-        Row(WAITING, LOADER, effects.arrive, Stage.IPXE, "ipxe-offer"),
-        Row(IPXE, SCRIPT, effects.count, None, "ipxe-offer"),
-        Row(KERNEL, IGNITION, effects.start_again, Stage.IPXE),
-        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
-        Row(INSTALLED, JOINING, effects.knock),
+        Transition(WAITING, LOADER, effects.arrive, Stage.IPXE, "ipxe-offer"),
+        Transition(IPXE, SCRIPT, effects.count, None, "ipxe-offer"),
+        Transition(KERNEL, IGNITION, effects.start_again, Stage.IPXE),
+        Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Transition(INSTALLED, JOINING, effects.knock),
     ),
     Evidence.IPXE_ACKED: (
-        Row(WAITING, LOADER, effects.arrive, Stage.IPXE, "ipxe-ack"),
-        Row(IPXE, SCRIPT, effects.count, None, "ipxe-ack"),
-        Row(KERNEL, IGNITION, effects.start_again, Stage.IPXE),
-        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
-        Row(INSTALLED, JOINING, effects.knock),
+        Transition(WAITING, LOADER, effects.arrive, Stage.IPXE, "ipxe-ack"),
+        Transition(IPXE, SCRIPT, effects.count, None, "ipxe-ack"),
+        Transition(KERNEL, IGNITION, effects.start_again, Stage.IPXE),
+        Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Transition(INSTALLED, JOINING, effects.knock),
     ),
     Evidence.SYSTEM_DISCOVERED: (
-        Row(WAITING, IGNITION),  # the installer's own system
-        Row(SETTLED, INSTALLED, effects.start_system, Stage.BOOTED),
-        Row(BOOTED, JOINING, effects.start_system),
+        Transition(WAITING, IGNITION),  # the installer's own system
+        Transition(SETTLED, INSTALLED, effects.start_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, effects.start_system),
     ),
     Evidence.SYSTEM_ACKED: (
-        Row(WAITING, SETTLED),  # the live installer renews its lease while it writes the disk, too
-        Row(INSTALLED, INSTALLED, effects.start_system, Stage.BOOTED),
-        Row(BOOTED, JOINING, effects.start_system),
+        Transition(WAITING, SETTLED),  # the live installer renews its lease while it writes the disk, too
+        Transition(INSTALLED, INSTALLED, effects.start_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, effects.start_system),
     ),
-    Evidence.ADDRESS_DECLINED: (Row(WAITING, JOINING, effects.complain, None, "address-conflict"),),
+    Evidence.ADDRESS_DECLINED: (Transition(WAITING, JOINING, effects.complain, None, "address-conflict"),),
     # Boot files. Only TFTP counts at WAITING: nobody but firmware fetches them that way.
     Evidence.LOADER_FETCHED_BY_TFTP: (
-        Row(WAITING, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
-        Row(LOADER, SETTLED, effects.count, None, "loader"),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
+        Transition(LOADER, SETTLED, effects.count, None, "loader"),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.LOADER_FETCHED_BY_HTTP: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
-        Row(LOADER, SETTLED, effects.count, None, "loader"),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
+        Transition(LOADER, SETTLED, effects.count, None, "loader"),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.LOADER_FAILED: (
-        Row(WAITING, LOADER, effects.count, None, "loader-failed"),
-        Row(IPXE, JOINING),
+        Transition(WAITING, LOADER, effects.count, None, "loader-failed"),
+        Transition(IPXE, JOINING),
     ),
     Evidence.LOADER_MISSING_ON_TFTP: (
-        Row(WAITING, LOADER, effects.complain, None, "file-missing"),
-        Row(IPXE, JOINING),
+        Transition(WAITING, LOADER, effects.complain, None, "file-missing"),
+        Transition(IPXE, JOINING),
     ),
     Evidence.LOADER_MISSING_ON_HTTP: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, LOADER, effects.complain, None, "file-missing"),
-        Row(IPXE, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, LOADER, effects.complain, None, "file-missing"),
+        Transition(IPXE, JOINING),
     ),
     # Scripts. From SCRIPT on another one is a repetition, and a reset once Ignition is out.
     Evidence.SCRIPT_SENT: (
-        Row(WAITING, IGNITION, effects.send_script, Stage.SCRIPT, "script"),
-        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, IGNITION, effects.send_script, Stage.SCRIPT, "script"),
+        Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.WAIT_SENT: (
-        Row(WAITING, IGNITION, effects.tell_to_wait, None, TOLD_TO_WAIT),
-        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, IGNITION, effects.tell_to_wait, None, TOLD_TO_WAIT),
+        Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.LOCAL_SENT: (
-        Row(WAITING, IGNITION),
-        Row(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, IGNITION),
+        Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Transition(INSTALLED, JOINING),
     ),
     # Images. They count only for a machine that was seen to boot: a download from a running system
     # installs nothing.
     Evidence.KERNEL_BEGUN: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, SCRIPT, effects.arrive, Stage.KERNEL),
-        Row(KERNEL, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SCRIPT, effects.arrive, Stage.KERNEL),
+        Transition(KERNEL, JOINING),
     ),
     Evidence.INITRAMFS_BEGUN: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, KERNEL, effects.arrive, Stage.INITRAMFS),
-        Row(INITRAMFS, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, KERNEL, effects.arrive, Stage.INITRAMFS),
+        Transition(INITRAMFS, JOINING),
     ),
     Evidence.ROOTFS_BEGUN: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, INITRAMFS, effects.begin_rootfs, Stage.IMAGE),
-        Row(IMAGE, SETTLED, effects.begin_rootfs),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, INITRAMFS, effects.begin_rootfs, Stage.IMAGE),
+        Transition(IMAGE, SETTLED, effects.begin_rootfs),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.DISK_IMAGE_BEGUN: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, INITRAMFS, effects.begin_disk_image, Stage.IMAGE),
-        Row(IMAGE, SETTLED, effects.begin_disk_image),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, INITRAMFS, effects.begin_disk_image, Stage.IMAGE),
+        Transition(IMAGE, SETTLED, effects.begin_disk_image),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.DISK_IMAGE_COMPLETE: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, IMAGE, effects.complete_disk_image, Stage.IGNITION),
-        Row(IGNITION, SETTLED, effects.complete_disk_image),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, IMAGE, effects.complete_disk_image, Stage.IGNITION),
+        Transition(IGNITION, SETTLED, effects.complete_disk_image),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.DOWNLOAD_BROKEN: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, SETTLED, effects.count, None, "broken"),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.count, None, "broken"),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.IMAGE_MISSING: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, SETTLED, effects.complain, None, "file-missing"),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.complain, None, "file-missing"),
+        Transition(INSTALLED, JOINING),
     ),
     # Ignition. The guard gives it at the right stage only; the record takes it as it comes.
     Evidence.IGNITION_DELIVERED: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, IMAGE, effects.deliver_ignition, Stage.IGNITION),
-        Row(IGNITION, SETTLED, effects.deliver_ignition),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, IMAGE, effects.deliver_ignition, Stage.IGNITION),
+        Transition(IGNITION, SETTLED, effects.deliver_ignition),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.IGNITION_BROKEN: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, SETTLED, effects.withdraw_ignition, None, "broken"),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.withdraw_ignition, None, "broken"),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.IGNITION_POSTPONED: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, SETTLED, effects.postpone_ignition, None, "ignition-waits"),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.postpone_ignition, None, "ignition-waits"),
+        Transition(INSTALLED, JOINING),
     ),
     Evidence.IGNITION_REFUSED: (
-        Row(WAITING, WAITING),
-        Row(FIRMWARE, SETTLED, effects.refuse_ignition, None, "ignition-refused"),
-        Row(INSTALLED, JOINING),
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.refuse_ignition, None, "ignition-refused"),
+        Transition(INSTALLED, JOINING),
     ),
     # The running system, the clock and the operator.
     Evidence.API_INT_ASKED: (
-        Row(WAITING, WAITING, effects.find_running, Stage.JOINING),
-        Row(FIRMWARE, IGNITION),
-        Row(SETTLED, BOOTED, effects.start_system, Stage.JOINING),
-        Row(JOINING, JOINING, effects.start_system),
+        Transition(WAITING, WAITING, effects.find_running, Stage.JOINING),
+        Transition(FIRMWARE, IGNITION),
+        Transition(SETTLED, BOOTED, effects.start_system, Stage.JOINING),
+        Transition(JOINING, JOINING, effects.start_system),
     ),
-    Evidence.WRITE_TIME_PASSED: (Row(WAITING, JOINING, effects.settle),),
-    Evidence.REINSTALL_ORDERED: (Row(WAITING, JOINING, effects.reinstall, Stage.WAITING),),
-    Evidence.HOLD_ORDERED: (Row(WAITING, JOINING, effects.hold),),
-    Evidence.RELEASE_ORDERED: (Row(WAITING, JOINING, effects.release),),
+    Evidence.WRITE_TIME_PASSED: (Transition(WAITING, JOINING, effects.settle),),
+    Evidence.REINSTALL_ORDERED: (Transition(WAITING, JOINING, effects.reinstall, Stage.WAITING),),
+    Evidence.HOLD_ORDERED: (Transition(WAITING, JOINING, effects.hold),),
+    Evidence.RELEASE_ORDERED: (Transition(WAITING, JOINING, effects.release),),
 }
 
 # With `install: always`, a network boot of an installed host is a new try.
-ALWAYS: Mapping[Evidence, tuple[Row, ...]] = {
+ALWAYS: Mapping[Evidence, tuple[Transition, ...]] = {
     Evidence.FIRMWARE_OFFERED: (
         *TRANSITIONS[Evidence.FIRMWARE_OFFERED][:-1],
-        Row(INSTALLED, JOINING, effects.start_again, Stage.FIRMWARE),
+        Transition(INSTALLED, JOINING, effects.start_again, Stage.FIRMWARE),
     ),
     Evidence.FIRMWARE_ACKED: (
         *TRANSITIONS[Evidence.FIRMWARE_ACKED][:-1],
-        Row(INSTALLED, JOINING, effects.start_again, Stage.FIRMWARE),
+        Transition(INSTALLED, JOINING, effects.start_again, Stage.FIRMWARE),
     ),
     Evidence.IPXE_OFFERED: (
         *TRANSITIONS[Evidence.IPXE_OFFERED][:-1],
-        Row(INSTALLED, JOINING, effects.start_again, Stage.IPXE),
+        Transition(INSTALLED, JOINING, effects.start_again, Stage.IPXE),
     ),
     Evidence.IPXE_ACKED: (
         *TRANSITIONS[Evidence.IPXE_ACKED][:-1],
-        Row(INSTALLED, JOINING, effects.start_again, Stage.IPXE),
+        Transition(INSTALLED, JOINING, effects.start_again, Stage.IPXE),
     ),
-    Evidence.SCRIPT_SENT: (Row(WAITING, JOINING, effects.send_script, Stage.SCRIPT, "script"),),
+    Evidence.SCRIPT_SENT: (Transition(WAITING, JOINING, effects.send_script, Stage.SCRIPT, "script"),),
 }
 
 # With `install: never`, a system that is heard was installed by somebody else.
-NEVER: Mapping[Evidence, tuple[Row, ...]] = {
+NEVER: Mapping[Evidence, tuple[Transition, ...]] = {
     Evidence.SYSTEM_DISCOVERED: (
-        Row(WAITING, INSTALLED, effects.start_system, Stage.BOOTED),
-        Row(BOOTED, JOINING, effects.start_system),
+        Transition(WAITING, INSTALLED, effects.start_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, effects.start_system),
     ),
     Evidence.SYSTEM_ACKED: (
-        Row(WAITING, INSTALLED, effects.start_system, Stage.BOOTED),
-        Row(BOOTED, JOINING, effects.start_system),
+        Transition(WAITING, INSTALLED, effects.start_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, effects.start_system),
     ),
     Evidence.API_INT_ASKED: (
-        Row(WAITING, BOOTED, effects.start_system, Stage.JOINING),
-        Row(JOINING, JOINING, effects.start_system),
+        Transition(WAITING, BOOTED, effects.start_system, Stage.JOINING),
+        Transition(JOINING, JOINING, effects.start_system),
     ),
 }
 
-TABLES: Mapping[Install, Mapping[Evidence, tuple[Row, ...]]] = {
+TABLES: Mapping[Install, Mapping[Evidence, tuple[Transition, ...]]] = {
     Install.ONCE: TRANSITIONS,
     Install.ALWAYS: {**TRANSITIONS, **ALWAYS},
     Install.NEVER: {**TRANSITIONS, **NEVER},
 }
 
 
-def _moves(rows: tuple[Row, ...]) -> tuple[Move | None, ...]:
+def _moves(rows: tuple[Transition, ...]) -> tuple[Move | None, ...]:
     """Return the move at each state, by the state's number."""
     return tuple(
         Move(row.effect, row.to, row.name) if row.effect else None

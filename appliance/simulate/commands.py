@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 from urllib.parse import urljoin
 
-from appliance.simulate.script import SCRIPT_MAGIC, CommandError, Ending, How, Image, Part, Surroundings
+from appliance.simulate.script import SCRIPT_MAGIC, CommandError, Ending, How, IpxeImage, Part, Surroundings
 from appliance.simulate.settings import Settings
 
 
@@ -26,24 +26,24 @@ class Menu:
 
 
 @dataclass(slots=True)
-class State:
+class ScriptState:
     """The state that commands read and change."""
 
     settings: Settings
     around: Surroundings
-    run_script: Callable[[Image], Awaitable[int]]  # returns what its `exit` gave
+    run_script: Callable[[IpxeImage], Awaitable[int]]  # returns what its `exit` gave
     choice: str  # the menu entry that a user at the console chooses; "" when nobody is there
     url: str = ""  # of the running script: the base of its relative URLs
-    kernel: Image | None = None
-    initrds: list[Image] = field(default_factory=list)
+    kernel: IpxeImage | None = None
+    initrds: list[IpxeImage] = field(default_factory=list)
     menus: dict[str, Menu] = field(default_factory=dict)
     echoed: str = ""  # the line that `echo -n` has begun
     goto: str = ""  # the label to continue from
     exit_status: int | None = None
-    replacement: Image | None = None  # the script that replaces this one
+    replacement: IpxeImage | None = None  # the script that replaces this one
 
 
-async def chain(state: State, options: dict[str, str], rest: list[str]) -> None:
+async def chain(state: ScriptState, options: dict[str, str], rest: list[str]) -> None:
     """Run another script; with --replace, do not return."""
     image = await _fetch(state, options, rest, Part.SCRIPT)
     if not image.body.startswith(SCRIPT_MAGIC):
@@ -55,15 +55,15 @@ async def chain(state: State, options: dict[str, str], rest: list[str]) -> None:
         raise CommandError(f"{image.url} ended with exit {status}")
 
 
-async def load_kernel(state: State, options: dict[str, str], rest: list[str]) -> None:
+async def load_kernel(state: ScriptState, options: dict[str, str], rest: list[str]) -> None:
     state.kernel = await _fetch(state, options, rest, Part.KERNEL)
 
 
-async def load_initrd(state: State, options: dict[str, str], rest: list[str]) -> None:
+async def load_initrd(state: ScriptState, options: dict[str, str], rest: list[str]) -> None:
     state.initrds.append(await _fetch(state, options, rest, Part.INITRD))
 
 
-async def boot(state: State, options: dict[str, str], rest: list[str]) -> None:
+async def boot(state: ScriptState, options: dict[str, str], rest: list[str]) -> None:
     if rest:
         await load_kernel(state, options, rest)
     if state.kernel is None:
@@ -71,30 +71,30 @@ async def boot(state: State, options: dict[str, str], rest: list[str]) -> None:
     raise EndedSignal(Ending(How.BOOT, kernel=state.kernel, initrds=tuple(state.initrds)))
 
 
-async def _fetch(state: State, options: dict[str, str], rest: list[str], part: Part) -> Image:
+async def _fetch(state: ScriptState, options: dict[str, str], rest: list[str], part: Part) -> IpxeImage:
     if not rest:
         raise CommandError("no file given")
     url = urljoin(state.url, rest[0])
     patience = int(options["timeout"]) / 1000 if options.get("timeout", "").isdigit() else None
     image = await state.around.fetch(url, part, patience)
     name = options.get("name") or url.partition("?")[0].rpartition("/")[2]
-    return Image(name, image.url, image.size, image.body, " ".join(rest[1:]))
+    return IpxeImage(name, image.url, image.size, image.body, " ".join(rest[1:]))
 
 
-async def imgfree(state: State, _options: dict[str, str], rest: list[str]) -> None:
+async def imgfree(state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
     state.initrds = [image for image in state.initrds if rest and image.name not in rest]
     if state.kernel and (not rest or state.kernel.name in rest):
         state.kernel = None
 
 
-async def imgargs(state: State, _options: dict[str, str], rest: list[str]) -> None:
+async def imgargs(state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
     if state.kernel is None:
         raise CommandError("no kernel has been fetched")
     kernel = state.kernel
-    state.kernel = Image(kernel.name, kernel.url, kernel.size, kernel.body, " ".join(rest[1:]))
+    state.kernel = IpxeImage(kernel.name, kernel.url, kernel.size, kernel.body, " ".join(rest[1:]))
 
 
-async def set_(state: State, _options: dict[str, str], rest: list[str]) -> None:
+async def set_(state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
     if not rest:
         raise CommandError("no setting given")
     try:
@@ -103,12 +103,12 @@ async def set_(state: State, _options: dict[str, str], rest: list[str]) -> None:
         raise CommandError(str(error)) from error
 
 
-async def clear(state: State, _options: dict[str, str], rest: list[str]) -> None:
+async def clear(state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
     for name in rest:
         state.settings.clear(name)
 
 
-async def inc(state: State, _options: dict[str, str], rest: list[str]) -> None:
+async def inc(state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
     try:
         step = int(rest[1], 0) if len(rest) > 1 else 1
         total = int(state.settings.text(rest[0]) or "0", 0) + step
@@ -117,56 +117,56 @@ async def inc(state: State, _options: dict[str, str], rest: list[str]) -> None:
     state.settings.store_text(f"{rest[0].partition(':')[0]}:int32", str(total))
 
 
-async def isset(_state: State, _options: dict[str, str], rest: list[str]) -> None:
+async def isset(_state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
     if not (rest and rest[0]):
         raise CommandError("not set")
 
 
-async def iseq(_state: State, _options: dict[str, str], rest: list[str]) -> None:
+async def iseq(_state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
     if len(rest) != 2:
         raise CommandError(f"expected two values, got {len(rest)}")
     if rest[0] != rest[1]:
         raise CommandError(f"{rest[0]!r} is not {rest[1]!r}")
 
 
-async def goto(state: State, _options: dict[str, str], rest: list[str]) -> None:
+async def goto(state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
     if len(rest) != 1:
         raise CommandError(f"expected one label, got {len(rest)}")
     state.goto = rest[0]
 
 
-async def exit_(state: State, _options: dict[str, str], rest: list[str]) -> None:
+async def exit_(state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
     try:
         state.exit_status = int(rest[0], 0) if rest else 0
     except ValueError as error:
         raise CommandError(f"{rest[0]!r} is not a number") from error
 
 
-async def echo(state: State, options: dict[str, str], rest: list[str]) -> None:
+async def echo(state: ScriptState, options: dict[str, str], rest: list[str]) -> None:
     state.echoed += " ".join(rest)
     if "n" not in options:
         state.around.show(state.echoed)
         state.echoed = ""
 
 
-async def sleep(state: State, _options: dict[str, str], rest: list[str]) -> None:
+async def sleep(state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
     if len(rest) != 1 or not rest[0].isdigit():
         raise CommandError("expected a number of seconds")
     await state.around.pause(int(rest[0]))
 
 
-async def dhcp(state: State, _options: dict[str, str], _rest: list[str]) -> None:
+async def dhcp(state: ScriptState, _options: dict[str, str], _rest: list[str]) -> None:
     await state.around.dhcp()
 
 
-async def menu(state: State, options: dict[str, str], rest: list[str]) -> None:
+async def menu(state: ScriptState, options: dict[str, str], rest: list[str]) -> None:
     name = options.get("name", "")
     state.menus.pop(name, None)
     if "delete" not in options:
         state.menus[name] = Menu(" ".join(rest))
 
 
-async def item(state: State, options: dict[str, str], rest: list[str]) -> None:
+async def item(state: ScriptState, options: dict[str, str], rest: list[str]) -> None:
     menu = _menu(state, options)
     if "gap" in options or not rest:
         return
@@ -175,7 +175,7 @@ async def item(state: State, options: dict[str, str], rest: list[str]) -> None:
         menu.default = rest[0]
 
 
-async def choose(state: State, options: dict[str, str], rest: list[str]) -> None:
+async def choose(state: ScriptState, options: dict[str, str], rest: list[str]) -> None:
     menu = _menu(state, options)
     if not rest or not menu.items:
         raise CommandError("expected a setting, and a menu with items")
@@ -193,35 +193,35 @@ async def choose(state: State, options: dict[str, str], rest: list[str]) -> None
     state.settings.store_text(rest[0], taken)
 
 
-async def prompt(_state: State, options: dict[str, str], rest: list[str]) -> None:
+async def prompt(_state: ScriptState, options: dict[str, str], rest: list[str]) -> None:
     if not options.get("timeout", "").isdigit():
         _waits(f"for a key: {' '.join(rest)}")
     raise CommandError("nobody pressed a key")
 
 
-async def interactive(_state: State, _options: dict[str, str], _rest: list[str]) -> None:
+async def interactive(_state: ScriptState, _options: dict[str, str], _rest: list[str]) -> None:
     _waits("for a user at its console")
 
 
-async def sanboot(state: State, _options: dict[str, str], _rest: list[str]) -> None:
+async def sanboot(state: ScriptState, _options: dict[str, str], _rest: list[str]) -> None:
     if not await state.around.boots_disk():
         raise CommandError("the disk has nothing to boot")
     raise EndedSignal(Ending(How.SANBOOT))
 
 
-async def reboot(_state: State, _options: dict[str, str], _rest: list[str]) -> None:
+async def reboot(_state: ScriptState, _options: dict[str, str], _rest: list[str]) -> None:
     raise EndedSignal(Ending(How.REBOOT))
 
 
-async def poweroff(_state: State, _options: dict[str, str], _rest: list[str]) -> None:
+async def poweroff(_state: ScriptState, _options: dict[str, str], _rest: list[str]) -> None:
     raise EndedSignal(Ending(How.POWEROFF))
 
 
-async def nothing(_state: State, _options: dict[str, str], _rest: list[str]) -> None:
+async def nothing(_state: ScriptState, _options: dict[str, str], _rest: list[str]) -> None:
     """Succeed: its effect is not visible on the network."""
 
 
-def _menu(state: State, options: dict[str, str]) -> Menu:
+def _menu(state: ScriptState, options: dict[str, str]) -> Menu:
     try:
         return state.menus[options.get("menu", "")]
     except KeyError:
@@ -232,7 +232,7 @@ def _waits(text: str) -> NoReturn:
     raise EndedSignal(Ending(How.WAITS, text=text))
 
 
-Command = Callable[[State, dict[str, str], list[str]], Awaitable[None]]
+Command = Callable[[ScriptState, dict[str, str], list[str]], Awaitable[None]]
 
 # The commands of Debian's iPXE that a boot script may use; `imgverify`, `ping` and others are not built in.
 COMMANDS: dict[str, Command] = {

@@ -4,13 +4,13 @@ Each token is expanded just before its command runs; a failing line ends the scr
 `exit` ends the current script, not the script that chained to it. Everything is bounded.
 """
 
-from appliance.simulate.commands import COMMANDS, EndedSignal, State
+from appliance.simulate.commands import COMMANDS, EndedSignal, ScriptState
 from appliance.simulate.script import (
     SCRIPT_MAGIC,
     CommandError,
     Ending,
     How,
-    Image,
+    IpxeImage,
     ScriptError,
     Surroundings,
     commands_of,
@@ -28,11 +28,11 @@ class Interpreter:
 
     def __init__(self, settings: Settings, around: Surroundings, *, choice: str = "") -> None:
         """*choice* is the menu entry that a user at the console chooses; "" when nobody is there."""
-        self.state = State(settings, around, self._script, choice)
+        self.state = ScriptState(settings, around, self._script, choice)
         self.commands = 0
         self._depth = 0
 
-    async def run(self, script: Image) -> Ending:
+    async def run(self, script: IpxeImage) -> Ending:
         """Return how *script* ended. Raises ScriptError."""
         try:
             status = await self._script(script)
@@ -40,7 +40,7 @@ class Interpreter:
             return ended.ending
         return Ending(How.EXIT, status)
 
-    async def _script(self, script: Image) -> int:
+    async def _script(self, script: IpxeImage) -> int:
         """Return the status of the script's `exit`, or 0 at its end. Raises ScriptError."""
         if self._depth >= MAX_CHAIN:
             raise ScriptError(f"{script.url} is nested {MAX_CHAIN + 1} scripts deep")

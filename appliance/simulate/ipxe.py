@@ -14,7 +14,7 @@ from appliance.simulate.script import (
     CommandError,
     Ending,
     How,
-    Image,
+    IpxeImage,
     Part,
     ScriptError,
 )
@@ -101,7 +101,7 @@ class _Console:
     def __init__(self, run: Run, lease: Lease, http: Http) -> None:
         self.run, self.lease, self.http = run, lease, http
 
-    async def fetch(self, url: str, part: Part, seconds: float | None) -> Image:
+    async def fetch(self, url: str, part: Part, seconds: float | None) -> IpxeImage:
         phase = PHASES[part]
         try:
             async with asyncio.timeout(seconds):
@@ -118,7 +118,7 @@ class _Console:
         self.run.check(answer, phase, part)
         name = url.partition("?")[0].rpartition("/")[2]
         self.run.tell(phase, f"HTTP: {name}, {answer.size:,} bytes")
-        return Image(name, url, answer.size, answer.body)
+        return IpxeImage(name, url, answer.size, answer.body)
 
     def _trouble(self, phase: Phase, text: str) -> CommandError:
         self.run.tell(phase, text)
@@ -135,7 +135,7 @@ class _Console:
             await self.run.hold(answer.retry_seconds, phase, f"status {answer.status} with Retry-After")
         return answer
 
-    async def _fetch_by_tftp(self, url: str, part: Part) -> Image:
+    async def _fetch_by_tftp(self, url: str, part: Part) -> IpxeImage:
         if part is Part.SCRIPT:
             raise CommandError(f"{url}: the simulation runs only scripts fetched over HTTP")
         parts = urlsplit(url)
@@ -150,7 +150,7 @@ class _Console:
             raise CommandError(f"{url}: {error}") from error
         self.run.bytes += fetched.size
         self.run.tell(PHASES[part], f"TFTP: {path}, {fetched.size:,} bytes")
-        return Image(path.rpartition("/")[2], url, fetched.size)
+        return IpxeImage(path.rpartition("/")[2], url, fetched.size)
 
     async def dhcp(self) -> None:
         machine = self.run.machine

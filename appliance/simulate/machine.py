@@ -48,7 +48,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BootStep:
     """One thing that a machine did, with its result."""
 
     machine: str
@@ -124,7 +124,7 @@ class Machine:
     verifies: bool = True  # hash what is fetched; a load generator only counts bytes
     disk: Disk | None = None
     dice: random.Random = field(default_factory=random.Random)  # transaction ids; seeded, a run can be repeated
-    report: Callable[[Step], None] = lambda _step: None
+    report: Callable[[BootStep], None] = lambda _step: None
     progress: Callable[[int, int], None] | None = None  # called with bytes so far and in total of the current file
 
 

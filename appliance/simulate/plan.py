@@ -14,11 +14,11 @@ from appliance.errors import SimulationError
 from appliance.model import Arch, Cluster, Host, MacAddress, Network
 from appliance.simulate.lab import Bridge
 from appliance.simulate.link import Link, PacketLink
-from appliance.simulate.machine import Disk, Expected, Hardware, Machine, Patience, Ports, Step
+from appliance.simulate.machine import BootStep, Disk, Expected, Hardware, Machine, Patience, Ports
 from appliance.simulate.namespace import ip_json
 from appliance.simulate.power import power_on
 from appliance.simulate.relay import Relay, RelayLink
-from appliance.simulate.run import Outcome
+from appliance.simulate.run import BootSummary
 
 DEFAULT_CONFIG = Path("cluster.yaml")
 HASH_CHUNK_BYTES = 1 << 20
@@ -204,8 +204,8 @@ def _link_kind(interface: str) -> str:
 
 
 async def run_machine(
-    machine: Machine, link: Link, report: Callable[[Step], None], *, choice: str, network_first: bool
-) -> Outcome:
+    machine: Machine, link: Link, report: Callable[[BootStep], None], *, choice: str, network_first: bool
+) -> BootSummary:
     """Power *machine* on; a signal breaks it off. Raises StepError, or CancelledError after a signal."""
     machine.report = report
     task = asyncio.current_task()

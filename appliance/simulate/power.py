@@ -5,7 +5,7 @@ from appliance.simulate.installer import install
 from appliance.simulate.ipxe import run_ipxe
 from appliance.simulate.link import Link
 from appliance.simulate.machine import Disk, Machine, Phase, StepError
-from appliance.simulate.run import Outcome, Result, Run
+from appliance.simulate.run import BootSummary, Result, Run
 from appliance.simulate.script import How
 from appliance.simulate.system import boot_disk
 
@@ -14,7 +14,7 @@ MAX_BOOTS = 4  # per power-on: an installation takes two; a machine that keeps r
 
 async def power_on(
     machine: Machine, link: Link, *, choice: str = "", network_first: bool = True, comes_up: bool = True
-) -> Outcome:
+) -> BootSummary:
     """Switch *machine* on with the network first in its boot order, and return how it came up. Raises StepError.
 
     Without *network_first*, a disk that the installer has just written boots at

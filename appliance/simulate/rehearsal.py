@@ -16,10 +16,10 @@ from appliance.model import Cluster, Host, Role
 from appliance.simulate.child import Appliance
 from appliance.simulate.fabric import Fabric
 from appliance.simulate.link import Link
-from appliance.simulate.machine import Expected, Hardware, Machine, Patience, Phase, Step, StepError
+from appliance.simulate.machine import BootStep, Expected, Hardware, Machine, Patience, Phase, StepError
 from appliance.simulate.plan import native_hardware, ports_of
 from appliance.simulate.power import power_on
-from appliance.simulate.run import Outcome, Result
+from appliance.simulate.run import BootSummary, Result
 
 MACHINE_CONFIG_PORT = 22623
 STAGGER_SECONDS = 0.15  # the most between two machines' power buttons
@@ -37,8 +37,8 @@ class Way:
     phase: Phase = Phase.OFF
     text: str = ""
     seconds: float = 0.0
-    first: Outcome | None = None  # of the first power-on
-    second: Outcome | None = None
+    first: BootSummary | None = None  # of the first power-on
+    second: BootSummary | None = None
     error: str = ""
     done_bytes: int = 0  # of the current file
     all_bytes: int = 0
@@ -74,7 +74,7 @@ class Rehearsal:
     in_lab: bool  # whether this process is in a network of its own
     seed: int = 0
     hardware: Mapping[str, Hardware] = field(default_factory=dict)  # by host name; x64 is the default
-    tell: Callable[[Way, Step], None] = lambda _way, _step: None
+    tell: Callable[[Way, BootStep], None] = lambda _way, _step: None
     ways: list[Way] = field(init=False)
     _machines: dict[str, tuple[Machine, Link]] = field(init=False, default_factory=dict)
 
@@ -126,8 +126,8 @@ class Rehearsal:
             )
             self._machines[host.name] = (machine, links[host.name])
 
-    def _hear(self, way: Way) -> Callable[[Step], None]:
-        def hear(step: Step) -> None:
+    def _hear(self, way: Way) -> Callable[[BootStep], None]:
+        def hear(step: BootStep) -> None:
             way.phase, way.text, way.seconds = step.phase, step.text, step.seconds
             way.done_bytes = way.all_bytes = 0
             self.tell(way, step)

@@ -9,7 +9,7 @@ from appliance.simulate.dhcp import Speaker
 from appliance.simulate.http import RETRIED, Http, HttpError, Response
 from appliance.simulate.lease import Lease, negotiate
 from appliance.simulate.link import Link
-from appliance.simulate.machine import Machine, Phase, Step, StepError
+from appliance.simulate.machine import BootStep, Machine, Phase, StepError
 from appliance.simulate.names import NameLookupError, StubResolver
 
 
@@ -22,7 +22,7 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BootSummary:
     """The result of a power-on."""
 
     result: Result
@@ -51,16 +51,16 @@ class Run:
         """Seconds since power-on."""
         return self._loop.time() - self._began
 
-    def outcome(self, result: Result, name: str = "") -> Outcome:
+    def outcome(self, result: Result, name: str = "") -> BootSummary:
         """Return the result of this power-on; *name* is the host name of the running system."""
-        return Outcome(result, name, self.seconds, self.bytes, self.retries)
+        return BootSummary(result, name, self.seconds, self.bytes, self.retries)
 
     def tell(self, phase: Phase, text: str) -> None:
         """Report a step; text that a script repeats is reported once."""
         if phase is Phase.SCRIPT and text in self._shown:
             return
         self._shown.add(text)
-        self.machine.report(Step(self.machine.name, phase, text, self.seconds))
+        self.machine.report(BootStep(self.machine.name, phase, text, self.seconds))
 
     async def lease(self, speaker: Speaker, phase: Phase) -> Lease:
         """Return the lease of *speaker*, with the machine's address configured. Raises StepError."""

@@ -19,7 +19,7 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class IpxeImage:
     """A file that iPXE has fetched."""
 
     name: str  # the name for `initrd=`
@@ -46,8 +46,8 @@ class Ending:
 
     how: How
     status: int = 0  # of exit
-    kernel: Image | None = None
-    initrds: tuple[Image, ...] = ()
+    kernel: IpxeImage | None = None
+    initrds: tuple[IpxeImage, ...] = ()
     text: str = ""
 
 
@@ -62,7 +62,7 @@ class ScriptError(Exception):
 class Surroundings(Protocol):
     """The environment of a script."""
 
-    async def fetch(self, url: str, part: Part, seconds: float | None) -> Image:
+    async def fetch(self, url: str, part: Part, seconds: float | None) -> IpxeImage:
         """Return the file at *url*. Raises CommandError."""
 
     async def dhcp(self) -> None:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import get_args, get_type_hints
 
 from appliance.events import AnyEvent
-from appliance.install.lifecycle import Condition, Installation, Order, Stage
+from appliance.install.installation import Condition, Installation, Order, Stage
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from appliance.errors import StateError, StoreError
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.state.events import Row
 from appliance.state.sqlite import SqliteStore
 from appliance.state.store import Change, Conflict, Facts, Kept, Saved

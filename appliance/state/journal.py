@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from appliance.events import Event, Stamped
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import Cluster
 from appliance.state.events import Row, row_of
 from appliance.state.serials import serials

@@ -1,14 +1,15 @@
 """A store in SQLite: a file on disk, or memory. The only module that knows SQL.
 
-The file is never overwritten: one that cannot be used is set aside, and what
-must not be lost of it is carried over. One process writes it, by a lock beside it.
+A file that cannot be used is set aside, and what must not be lost of it is carried
+over (database_files.py moves the files). One process writes a file, by a lock beside it.
+
+The store and the functions that open a database are in one file, though it is long,
+so that the types and exceptions of the driver are known here and nowhere else.
 """
 
-import fcntl
 import json
 import os
 import secrets
-import shutil
 import sqlite3
 import tempfile
 import threading
@@ -20,8 +21,10 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from appliance.errors import StateError, StoreError
-from appliance.install.lifecycle import Installation, Stage
+from appliance.errors import StoreError
+from appliance.install.installation import Installation, Order, order_of
+from appliance.model import Install
+from appliance.state import database_files
 from appliance.state.encoding import UNREADABLE, decoded, decoded_or_held, encoded
 from appliance.state.events import Row
 from appliance.state.serials import serial_after
@@ -58,9 +61,6 @@ _FORGET = "DELETE FROM installations WHERE host = ?"
 CHECKPOINT_BYTES = 16 << 20  # of the write-ahead log, which a boot storm fills in some seconds
 MAX_LOG_BYTES = 64 << 20  # of the same, when changes arrive faster than it is written back
 
-_LOCK_ENDING = "-lock"
-_SIDE_ENDINGS = ("-wal", "-shm")  # of the files that SQLite keeps beside its own
-
 
 class SqliteStore:
     """A `Store` in one SQLite database. Without `path` it is in memory."""
@@ -91,7 +91,7 @@ class SqliteStore:
         """
         with _refusals():
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock_descriptor = _locked(path)
+            lock_descriptor = database_files.lock(path)
             try:
                 db, notice = _opened(path)
                 store = cls(db, path)
@@ -263,15 +263,11 @@ class SqliteStore:
             if not self._is_unsynced or self.path is None:
                 return
             self._is_unsynced = False
-        log = Path(f"{self.path}-wal")
+        log = database_files.log_of(self.path)
         with _refusals():
             if log.stat().st_size < CHECKPOINT_BYTES:
                 # SQLite's locks are on the database file itself, so that closing this one drops none.
-                descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+                database_files.sync(log)
                 return
             _checkpoint(self.path)
             if log.stat().st_size >= MAX_LOG_BYTES:
@@ -355,6 +351,16 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _closed_on_error(db: sqlite3.Connection) -> Iterator[None]:
+    """Close *db* when what follows raises."""
+    try:
+        yield
+    except BaseException:
+        db.close()
+        raise
+
+
 def _roll_back(db: sqlite3.Connection) -> None:
     # After some errors, as a full disk, SQLite has done it already.
     if db.in_transaction:
@@ -367,11 +373,8 @@ def _roll_back(db: sqlite3.Connection) -> None:
 def _created(path: Path | str) -> sqlite3.Connection:
     """Return a new database with the current schema."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
+    with _closed_on_error(db):
         db.executescript(_SCHEMA)
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -379,11 +382,8 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, str | None]:
     """Return the database in the file *path*, and a notice if an older file had to be set aside."""
     if not path.exists() or path.stat().st_size == 0:
         db = _connected(path)
-        try:
+        with _closed_on_error(db):
             db.executescript(_SCHEMA)
-        except BaseException:
-            db.close()
-            raise
         return db, None
     try:
         db = _connected(path)
@@ -391,22 +391,19 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, str | None]:
         raise
     except sqlite3.DatabaseError as error:
         return _replaced(path, f"is damaged ({error})")
-    try:
+    with _closed_on_error(db):
         why = _unusable(db)
         if why is None:
             _migrate(db)
             return db, None
-    except BaseException:
-        db.close()
-        raise
     db.close()
     return _replaced(path, why)
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    _make_private(path)
+    database_files.make_private(path)
     db = sqlite3.connect(path, timeout=0.2, isolation_level=None, check_same_thread=False)
-    try:
+    with _closed_on_error(db):
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # a commit survives this process; `sync` does the rest
         db.execute("PRAGMA wal_autocheckpoint = 0")  # in the writer's thread it would sync for tens of ms
@@ -414,15 +411,7 @@ def _connected(path: Path) -> sqlite3.Connection:
         # A file system that is read-only is found out here, not at the first change.
         db.execute("BEGIN IMMEDIATE")
         db.execute("COMMIT")
-    except BaseException:
-        db.close()
-        raise
     return db
-
-
-def _make_private(path: Path) -> None:
-    # The file holds the secret of every token, and SQLite would create it as the umask has it. The log gets its mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _unusable(db: sqlite3.Connection) -> str | None:
@@ -453,20 +442,11 @@ def _migrate(db: sqlite3.Connection) -> None:
 def _replaced(path: Path, why: str) -> tuple[sqlite3.Connection, str]:
     """Set the file *path* aside, and return a new one in its place, with what must not be lost, and a notice."""
     salvaged = _salvaged(path)
-    # Made whole under another name first: if the disk refuses, the old file is where it was.
-    new = path.with_name(f"{path.name}-new")
-    new.unlink(missing_ok=True)
-    _make_private(new)
+    # The new file is complete before anything is renamed: if the disk refuses, the old file is where it was.
+    new = database_files.new_beside(path)
     with closing(_created(new)) as db:
         _fill(db, salvaged)
-    aside = path.with_name(time.strftime(f"{path.name}.aside-%Y%m%dT%H%M%SZ", time.gmtime()))
-    while aside.exists():
-        aside = aside.with_name(aside.name + "+")
-    # The log before its database: SQLite would play an old log into a new database.
-    for ending in (*_SIDE_ENDINGS, ""):
-        if Path(f"{path}{ending}").exists():
-            Path(f"{path}{ending}").rename(f"{aside}{ending}")
-    new.rename(path)
+    aside = database_files.replace(path, new)
     notice = (
         f"{path} {why}; it was moved to {aside.name}, and a new file was begun. {len(salvaged)} hosts recorded there "
         "as installed or held keep that state; all others may install again: run `ocp-appliance status` before any "
@@ -485,7 +465,7 @@ def _salvaged(path: Path) -> list[Installation]:
             while (row := rows.fetchone()) is not None:
                 with suppress(*UNREADABLE):
                     installation = decoded(row[0])
-                    if installation.stage >= Stage.INSTALLED or installation.is_settled or installation.is_held:
+                    if order_of(installation, Install.ONCE) is not Order.INSTALL:
                         found.setdefault(installation.host, installation)
             return list(found.values())  # the whole table was read
     return list(found.values())
@@ -500,13 +480,12 @@ def _fill(db: sqlite3.Connection, installations: Iterable[Installation]) -> None
 def _read(path: Path) -> sqlite3.Connection:
     """Return a database in memory, with what can be read of the file *path*."""
     # SQLite cannot read a write-ahead log where it may not write, so it reads a copy.
-    with suppress(OSError, sqlite3.Error), tempfile.TemporaryDirectory() as name:
-        copy = Path(name, path.name)
-        for ending in ("", "-wal"):
-            if Path(f"{path}{ending}").exists():
-                shutil.copy(f"{path}{ending}", f"{copy}{ending}")
-        with closing(_readable(copy, "ro")) as source:
-            return _copied(source)
+    with (
+        suppress(OSError, sqlite3.Error),
+        tempfile.TemporaryDirectory() as directory,
+        closing(_readable(database_files.copy(path, Path(directory)), "ro")) as source,
+    ):
+        return _copied(source)
     # There is no room for a copy: as it was at the last checkpoint.
     with suppress(OSError, sqlite3.Error), closing(_readable(path, "ro&immutable=1")) as source:
         return _copied(source)
@@ -518,35 +497,17 @@ def _read(path: Path) -> sqlite3.Connection:
 def _copied(source: sqlite3.Connection) -> sqlite3.Connection:
     """Return a copy of *source* in memory, with the current schema. Raises sqlite3.Error when it cannot be read."""
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    try:
+    with _closed_on_error(memory):
         source.backup(memory)
         why = _unusable(memory)
-        if why is None:
-            _migrate(memory)
-            return memory
-    except BaseException:
-        memory.close()
-        raise
-    memory.close()
-    raise sqlite3.DatabaseError(why)
+        if why is not None:
+            raise sqlite3.DatabaseError(why)
+        _migrate(memory)
+    return memory
 
 
 def _readable(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True)
-
-
-def _locked(path: Path) -> int:
-    """Return a descriptor that holds the lock on *path*; raises StateError when another process has it."""
-    # Not SQLite's own exclusive mode: that would keep `_checkpoint` out too.
-    lock = os.open(f"{path}{_LOCK_ENDING}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        if isinstance(error, BlockingIOError):
-            raise StateError(f"{path} is in use: another appliance runs on this data directory") from error
-        raise
-    return lock
 
 
 def _checkpoint(path: Path) -> None:

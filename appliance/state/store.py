@@ -17,7 +17,7 @@ goes beside it: it implements `Store`, and passes tests/unit/state/test_store.py
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.state.events import Row
 
 MAX_EVENTS = 200_000  # a whole installation of 1,000 hosts is about 40,000; 50 MB on disk

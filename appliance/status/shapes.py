@@ -117,7 +117,7 @@ class SeenRow(StrangerRow):
     stanza: str  # its entry for cluster.yaml, to complete
 
 
-class Step(TypedDict):
+class StepRow(TypedDict):
     """One event of a boot."""
 
     at: float
@@ -141,7 +141,7 @@ class Explanation(TypedDict):
     """A host's last boot."""
 
     host: HostRow
-    steps: list[Step]
+    steps: list[StepRow]
     missing: str  # what has to happen next
     records: list[RecordRow]
 

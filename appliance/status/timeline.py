@@ -10,11 +10,11 @@ from typing import assert_never
 
 from appliance import events
 from appliance.events import AnyEvent, Program
-from appliance.install.lifecycle import Installation, Order, Stage
+from appliance.install.installation import Installation, Order, Stage
 from appliance.model import Host, Install
 from appliance.state.encoding import event_of
 from appliance.state.events import Row
-from appliance.status.shapes import Step
+from appliance.status.shapes import StepRow
 from appliance.status.spelling import duration, size
 from appliance.web.waits import LONGEST_WAIT_SECONDS
 
@@ -59,9 +59,9 @@ def last_boot(rows: Sequence[Row]) -> list[Row]:
     return list(rows[start:])
 
 
-def steps(rows: Sequence[Row], now: float) -> list[Step]:
+def steps(rows: Sequence[Row], now: float) -> list[StepRow]:
     """Return each event with its words, and the seconds until the next one (until *now* for the last)."""
-    found: list[Step] = []
+    found: list[StepRow] = []
     for index, row in enumerate(rows):
         until = rows[index + 1].at if index + 1 < len(rows) else now
         event = _event(row)
@@ -181,7 +181,7 @@ def _download_words(event: events.WebStarted | events.WebProgress | events.WebFi
         case events.WebStarted():
             return f"requests {event.what} {event.path}", size(event.total)
         case events.WebProgress():
-            return f"downloads {event.what} {event.path}", f"{size(event.sent)} of {size(event.total)}"
+            return f"downloads {event.what} {event.path}", f"{size(event.position)} of {size(event.total)}"
         case events.WebFinished():
             return f"received {event.path}", f"{size(event.sent)} in {duration(event.seconds)}"
         case _:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance import __version__
 from appliance.events import WebRefused
-from appliance.install.lifecycle import Condition
+from appliance.install.installation import Condition
 from appliance.model import Cluster, Host
 from appliance.registry_view import ActivityView, RegistryView
 from appliance.state.events import Row

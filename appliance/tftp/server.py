@@ -8,7 +8,6 @@ a whole keeps the others waiting.
 import asyncio
 import logging
 import os
-import select
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +20,7 @@ from appliance.tftp.compile import TftpTable
 from appliance.tftp.files import Content, Files
 from appliance.tftp.protocol import IgnoreReason, ReadRequest, Refusal, is_read_request, parse_request
 from appliance.tftp.session import Arrival, Listener, Peer, Session
+from appliance.tftp.sessions import Sessions
 from appliance.tftp.transfer import Outcome, ignore_reason
 
 logger = logging.getLogger(__name__)
@@ -53,15 +53,10 @@ class TftpServer:
         self._is_verbose = logger.isEnabledFor(logging.DEBUG)
         self._is_single_port = listen.tftp_single_port
         self._files = Files()
-        self._sessions: dict[int, Session] = {}  # by descriptor; by a number below 0 where they share the listener's
-        self._by_peer: dict[Peer, Session] = {}  # the latest of each
-        self._by_client: Counter[str] = Counter()
-        self._shared = 0
+        self._sessions = Sessions()
         self._is_draining = False
         self._idle = asyncio.Event()
         self._ticking: asyncio.TimerHandle | None = None
-        # An epoll of our own inside the loop's: reading many sockets costs less this way than with a reader for each.
-        self._epoll = select.epoll()
         self._listeners: list[Listener] = []
         try:
             self._listeners += [Listener.open(endpoint) for endpoint in listen.tftp]
@@ -72,7 +67,7 @@ class TftpServer:
     async def run(self) -> None:
         """Serve until cancelled, then close every socket."""
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._epoll.fileno(), self._read_answers)
+        self._loop.add_reader(self._sessions.epoll.fileno(), self._read_answers)
         for listener in self._listeners:
             self._loop.add_reader(listener.sock.fileno(), self._read_requests, listener)
         try:
@@ -80,10 +75,10 @@ class TftpServer:
         finally:
             for listener in self._listeners:
                 self._loop.remove_reader(listener.sock.fileno())
-            self._loop.remove_reader(self._epoll.fileno())
+            self._loop.remove_reader(self._sessions.epoll.fileno())
             if self._ticking:
                 self._ticking.cancel()
-            for session in list(self._sessions.values()):
+            for session in self._sessions:
                 self._end(session, Outcome.FAILED, "the appliance stopped")
             self._close()
 
@@ -101,7 +96,7 @@ class TftpServer:
     def _close(self) -> None:
         for listener in self._listeners:
             listener.sock.close()
-        self._epoll.close()
+        self._sessions.epoll.close()
 
     def _read_requests(self, listener: Listener) -> None:
         for _ in range(REQUESTS_A_WAKE):
@@ -110,7 +105,7 @@ class TftpServer:
                 return
             if self.tap:
                 self.tap(arrival.datagram, arrival.peer, arrival.local)
-            session = self._by_peer.get(arrival.peer) if self._is_single_port else None
+            session = self._sessions.latest(arrival.peer) if self._is_single_port else None
             if session and not is_read_request(arrival.datagram):
                 self._take(session, arrival.datagram, self._loop.time())
             else:
@@ -142,14 +137,14 @@ class TftpServer:
     def _ignore_reason(self, arrival: Arrival) -> IgnoreReason | None:
         """Return why a request begins no transfer, or None; a repeated one may get its first answer again."""
         now = self._loop.time()
-        latest = self._by_peer.get(arrival.peer)
+        latest = self._sessions.latest(arrival.peer)
         reason = ignore_reason(
             latest.transfer if latest else None,
             now,
             is_repeated=latest is not None and latest.request == arrival.datagram,
             is_draining=self._is_draining,
             transfers=len(self._sessions),
-            client_transfers=self._by_client[arrival.peer[0]],
+            client_transfers=self._sessions.count_of(arrival.peer[0]),
         )
         if latest and reason is IgnoreReason.REPEATED and latest.transfer.repeat(now):
             self._send(latest)
@@ -171,21 +166,13 @@ class TftpServer:
 
     def _begin(self, arrival: Arrival, request: ReadRequest, host: str, mtu: int, content: Content) -> None:
         now = self._loop.time()
-        latest = self._by_peer.get(arrival.peer)
+        latest = self._sessions.latest(arrival.peer)
         if latest and self._is_single_port:
             self._end(latest, Outcome.ABORTED, "client began anew")
         session = Session.open(
             arrival, request, host=host, mtu=mtu, content=content, now=now, is_single_port=self._is_single_port
         )
-        if session.is_connected:
-            session.number = session.sock.fileno()
-            self._epoll.register(session.number, select.EPOLLIN)
-        else:
-            self._shared -= 1
-            session.number = self._shared
-        self._sessions[session.number] = session
-        self._by_peer[arrival.peer] = session
-        self._by_client[arrival.peer[0]] += 1
+        self._sessions.add(session)
         self.counts["started",] += 1
         self._send(session)
         self._tell(TftpStarted(host, client=arrival.peer[0], path=session.path, total=content.total))
@@ -193,14 +180,14 @@ class TftpServer:
             self._ticking = self._loop.call_later(TICK_SECONDS, self._tick)
 
     def _read_answers(self) -> None:
-        left = ANSWERS_A_WAKE
+        left, sessions = ANSWERS_A_WAKE, self._sessions
         # Ask again while answers come in: a turn of the event loop costs as much as two blocks.
-        while left > 0 and (ready := self._epoll.poll(0, left)):
+        while left > 0 and (ready := sessions.epoll.poll(0, left)):
             left -= len(ready)
             now = self._loop.time()
             for descriptor, _ in ready:
                 # One datagram a turn: epoll hands the sockets out in turn, so that all go on equally fast.
-                self._read_answer(self._sessions[descriptor], now)
+                self._read_answer(sessions.by_number[descriptor], now)
 
     def _read_answer(self, session: Session, now: float) -> None:
         try:
@@ -253,11 +240,11 @@ class TftpServer:
 
     def _tick(self) -> None:
         now = self._loop.time()
-        for session in [late for late in self._sessions.values() if late.transfer.deadline <= now]:
+        for session in self._sessions.late(now):
             if session.is_connected:
                 # On a busy machine the answer may have arrived but not been read yet.
                 self._read_answer(session, now)
-                if session.number not in self._sessions:
+                if session.number not in self._sessions.by_number:
                     continue
             session.transfer.expire(now)
             if session.transfer.outcome:
@@ -267,16 +254,8 @@ class TftpServer:
         self._ticking = self._loop.call_later(TICK_SECONDS, self._tick) if self._sessions else None
 
     def _end(self, session: Session, outcome: Outcome, why: str) -> None:
-        del self._sessions[session.number]
-        if self._by_peer.get(session.peer) is session:
-            del self._by_peer[session.peer]
+        self._sessions.remove(session)
         client, path, transfer = session.peer[0], session.path, session.transfer
-        self._by_client[client] -= 1
-        if not self._by_client[client]:
-            del self._by_client[client]
-        if session.is_connected:
-            self._epoll.unregister(session.number)
-            session.sock.close()
         self.counts[outcome.value,] += 1
         self.counts["resent",] += transfer.resent_blocks
         if outcome is Outcome.FINISHED:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar, Self
 
 from appliance.files import normalised
-from appliance.model import Endpoint
+from appliance.model import Address, Endpoint
 from appliance.sockets import (
     IN_PKTINFO,
     IP_PKTINFO,
@@ -33,7 +33,6 @@ REQUEST_BYTES = 2048  # RFC 2347 limits requests to 512; some loaders send longe
 MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of kernels before 6.9
 MAX_SEND_BYTES = 65507  # of an IPv4 datagram that is cut into segments
 
-Address = IPv4Address | IPv6Address
 Peer = tuple[str, int]
 Ancillary = tuple[tuple[int, int, bytes], ...]
 

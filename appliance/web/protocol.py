@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
 from appliance.events import WaitEnded, WebKind
 from appliance.install.guard import ignition_verdict
-from appliance.install.lifecycle import Installation, Order
+from appliance.install.installation import Installation, Order
 from appliance.model import Install, MacAddress
 from appliance.web.answers import (
     NO_FINDINGS,

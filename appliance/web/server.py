@@ -11,7 +11,7 @@ from aiohttp import web
 
 from appliance import sockets
 from appliance.events import Event
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import Listen
 from appliance.web.answers import (
     IGNITION_TYPE,

@@ -6,7 +6,7 @@ Both memories have an entry for each host of cluster.yaml at most.
 from collections.abc import Mapping
 
 from appliance.events import WebKind
-from appliance.install.lifecycle import Installation, Order
+from appliance.install.installation import Installation, Order
 
 # A bootstrap's own machine config server answers within some ten minutes. A worker that installs before it does
 # retries by itself, so after this we let it: the server may be reachable for the nodes and not for us.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from appliance.boot.loaders import find_loader
-from appliance.install.lifecycle import WRITE_BYTES_PER_SECOND
+from appliance.install.installation import WRITE_BYTES_PER_SECOND
 from tests.bench import peers
 from tests.bench.lab import LOAD, SERVER, BenchError, Lab
 from tests.bench.measure import OURS, Figure, Target, measure

@@ -10,7 +10,7 @@ from appliance.dhcp.options import parse_options
 from appliance.dhcp.probe import read_offer
 from appliance.dhcp.protocol import answer
 from appliance.dhcp.reply import Arrival, Reply, Silence
-from appliance.install.lifecycle import Installation, Order
+from appliance.install.installation import Installation, Order
 from appliance.model import DhcpMode
 from tests.clusters import reference_cluster
 from tests.dhcp_lab import rich_cluster

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.control import ask
+from appliance.control_client import ask
 from appliance.errors import ControlError
 
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(120)]

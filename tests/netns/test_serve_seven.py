@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from appliance.install.lifecycle import Installation, Stage
+from appliance.install.installation import Installation, Stage
 from appliance.simulate.namespace import ip
 from appliance.state.encoding import decoded
 from tests.browser_page import chromium_in, opened

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.install.lifecycle import Stage
+from appliance.install.installation import Stage
 from tests.web_server import Running, fill, running
 
 METAL = "/rhcos-4.5.6-x86_64-metal.x86_64.raw.gz"

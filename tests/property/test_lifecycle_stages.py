@@ -21,7 +21,8 @@ from appliance.events import (
     WebRefused,
 )
 from appliance.install.evidence import finding_of
-from appliance.install.lifecycle import TABLES, Order, Rules, Stage, advance, begin, state_of
+from appliance.install.installation import Order, Rules, Stage, begin
+from appliance.install.lifecycle import TABLES, advance, state_of
 from appliance.install.strangers import MAX_STRANGERS, Strangers
 from appliance.model import Install
 from tests.boots import LEGACY, LIVE, MB, NOW, Boot, Fleet

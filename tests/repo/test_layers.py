@@ -170,7 +170,6 @@ SERVER_IMPORTS = {
     "appliance.errors": {"ListenError"},
     "appliance.events": None,  # to publish; test_server_decides_nothing looks at how each is used
     "appliance.install.installation": {"Installation"},  # the type of what it hands on
-    "appliance.install.lifecycle": {"Installation"},
     # The settings that its sockets are opened by; DHCP without a socket, or beside another server, looks for no rogue.
     "appliance.model": {"BOOT_SERVER_DISTANCE", "DHCP_PORT", "DhcpMode", "Endpoint", "Listen"},
     "appliance.remembered": None,  # replies to repeated requests
@@ -249,7 +248,7 @@ def test_server_decides_nothing(protocol: str) -> None:
     "line",
     [
         "from appliance.install.guard import ignition_verdict",
-        "from appliance.install.lifecycle import Order",
+        "from appliance.install.installation import Order",
         "from appliance.boot.loaders import find_loader",
         "from appliance.tables import Tables",
         "from appliance.dhcp.compile import DhcpTable",

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from appliance.events import Bus, Event, Program, Reloaded, StageReached, Stamped
+from appliance.bus import Bus
+from appliance.events import Event, Program, Reloaded, StageReached, Stamped
 from tests.boots import LIVE, NOW, Boot
 
 M1 = Boot(LIVE.hosts[1])

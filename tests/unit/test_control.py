@@ -14,10 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from appliance.cli import cli
-from appliance.control import MAX_CONNECTIONS, MAX_REQUEST_BYTES, ControlServer, ask, socket_path
+from appliance.control import MAX_CONNECTIONS, MAX_REQUEST_BYTES, ControlServer, socket_path
+from appliance.control_client import ask
 from appliance.errors import ApplianceError, ControlError, ListenError
 from appliance.events import DhcpMisplaced, DhcpUnknown, Ordered, Program, WebKind
-from appliance.install.lifecycle import Order, Stage
+from appliance.install.installation import Order, Stage
 from appliance.model import Role
 from tests.boots import LIVE, MB, Fleet, refuse_writes
 from tests.clusters import host as new_host

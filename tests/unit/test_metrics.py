@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from appliance.events import Bus, IgnitionLoaded, Program, Reloaded, ReloadRefused, Stamped, WebKind
+from appliance.bus import Bus
+from appliance.events import IgnitionLoaded, Program, Reloaded, ReloadRefused, Stamped, WebKind
 from appliance.metrics import METRICS, PREFIX, Metrics
 from appliance.model import Role
 from appliance.registry import Registry

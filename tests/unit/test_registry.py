@@ -10,9 +10,9 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from appliance.bus import Bus
 from appliance.errors import ControlError, StoreError
 from appliance.events import (
-    Bus,
     CertificatesDying,
     DhcpUnknown,
     FileUnservable,
@@ -27,7 +27,7 @@ from appliance.events import (
     WebProgress,
     WebRefused,
 )
-from appliance.install.lifecycle import Order, Stage
+from appliance.install.installation import Order, Stage
 from appliance.model import Install, MacAddress
 from appliance.registry import SAVE_TRIES, Registry
 from appliance.state.encoding import decoded

@@ -10,7 +10,8 @@ from appliance.boot.loaders import find_loader, package_hint
 from appliance.boot.urls import is_reserved
 from appliance.config import fields
 from appliance.config.document import Path_, Placed
-from appliance.config.draft import DefaultsDraft, Draft, HostDraft
+from appliance.config.draft import Draft
+from appliance.config.section_drafts import DefaultsDraft, HostDraft
 from appliance.errors import Problem
 from appliance.model import Arch, Install, Release
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from appliance.config.checks.names import ONLY_CNAME, names_given
 from appliance.config.document import Placed
-from appliance.config.draft import Draft, RecordDraft
+from appliance.config.draft import Draft
+from appliance.config.section_drafts import RecordDraft
 from appliance.errors import Problem
 
 

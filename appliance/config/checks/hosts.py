@@ -3,14 +3,14 @@
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TypeVar
 
-from appliance.config.addresses import Address
 from appliance.config.checks.netconfig import problems_of_network_config
 from appliance.config.checks.networks import unusable
 from appliance.config.document import Placed
-from appliance.config.draft import Draft, HostDraft
+from appliance.config.draft import Draft
 from appliance.config.keys import is_misspelled
+from appliance.config.section_drafts import HostDraft
 from appliance.errors import Problem
-from appliance.model import Role
+from appliance.model import Address, Role
 
 T = TypeVar("T", bound=Hashable)
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from appliance.config.addresses import Cidr
 from appliance.config.document import Placed
-from appliance.config.draft import Draft, RecordDraft
+from appliance.config.draft import Draft
 from appliance.config.fields import MAX_NAME
 from appliance.config.records import in_zone, too_long
+from appliance.config.section_drafts import RecordDraft
 from appliance.config.words import DEFAULT_PORTS
 from appliance.errors import Problem
-from appliance.model import Role
+from appliance.model import Cidr, Role
 from appliance.openshift import names as openshift
 
 ONLY_CNAME = "a CNAME must be the only record of its name"  # RFC 1034 section 3.6.2

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from appliance.config.document import Document, Path_, Placed
-from appliance.config.draft import HostDraft
-from appliance.config.networkconfig import Interface, NetworkConfig
+from appliance.config.networkconfig import NetworkConfig, NmstateInterface
+from appliance.config.section_drafts import HostDraft
 from appliance.errors import Problem
 
 MAIN_TABLES = {None, 0, 254}  # ip-route(8): not given, unspecified, and main
@@ -29,7 +29,7 @@ def problems_of_network_config(host: HostDraft, document: Document) -> Iterator[
     yield from _routes(config, path, document)
 
 
-def _kind(interface: Interface, path: Path_, document: Document) -> Iterator[Problem]:
+def _kind(interface: NmstateInterface, path: Path_, document: Document) -> Iterator[Problem]:
     if interface.type == "bond" and not document.has(*path, "link-aggregation"):
         where = document.here(*path, "link-aggregation")
         yield where.error("is missing; a bond needs its mode and its ports there")
@@ -39,7 +39,7 @@ def _kind(interface: Interface, path: Path_, document: Document) -> Iterator[Pro
         yield from _vlan_name(interface, path, document)
 
 
-def _vlan_name(interface: Interface, path: Path_, document: Document) -> Iterator[Problem]:
+def _vlan_name(interface: NmstateInterface, path: Path_, document: Document) -> Iterator[Problem]:
     name, vlan = document.at(interface.name, *path, "name"), interface.vlan
     if name is None or vlan is None or vlan.base_iface is None or vlan.id is None:
         return

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from itertools import combinations
 
-from appliance.config.addresses import Address
 from appliance.config.document import Placed
-from appliance.config.draft import Draft, NetworkDraft, OptionsDraft
+from appliance.config.draft import Draft
 from appliance.config.keys import is_misspelled, known_keys
+from appliance.config.section_drafts import NetworkDraft, OptionsDraft
 from appliance.errors import Problem
+from appliance.model import Address
 
 SHORT_LEASE_SECONDS = 3600
 

@@ -12,7 +12,7 @@ from appliance.dhcp.protocol import answer as dhcp_answer
 from appliance.dhcp.reply import Arrival, Reply
 from appliance.dns.compile import compile_dns
 from appliance.dns.protocol import own_answer
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.tftp.protocol import Terms, ack_datagram
 from appliance.tftp.transfer import Transfer
 from appliance.web.answers import HttpRequest, SendScript

@@ -1,32 +1,40 @@
-"""The codes of option 93, and which RHCOS runs where."""
+"""The codes of option 93, and the processor and firmware behind each."""
 
 import pytest
 
 from appliance.boot.architectures import ARCHITECTURES, UNSTATED, Firmware, architecture_of
+from appliance.boot.chains import default_loader
+from appliance.events import Program
 from appliance.model import Arch
 
 
-@pytest.mark.parametrize("code", [6, 7, 8, 9, 0x0F, 0x10, 0x11])
-def test_x86_uefi_runs_the_rhcos_of_x86_64(code: int) -> None:
+@pytest.mark.parametrize("code", [7, 8, 9, 0x10, 0x11])
+def test_x64_uefi_has_an_x86_64_processor(code: int) -> None:
     found = architecture_of((code,))
-    assert (found.firmware, found.arch) == (Firmware.UEFI, Arch.X86_64)
+    assert (found.firmware, found.processor) == (Firmware.UEFI, "x86_64")
+
+
+@pytest.mark.parametrize("code", [6, 0x0F])
+def test_ia32_uefi_runs_32_bit_programs_only(code: int) -> None:
+    found = architecture_of((code,))
+    assert (found.firmware, found.processor) == (Firmware.UEFI, "i386")
 
 
 @pytest.mark.parametrize("code", [0x0B, 0x13])
-def test_arm64_uefi_runs_the_rhcos_of_aarch64(code: int) -> None:
+def test_arm64_uefi_has_an_aarch64_processor(code: int) -> None:
     found = architecture_of((code,))
-    assert (found.firmware, found.arch) == (Firmware.UEFI, Arch.AARCH64)
+    assert (found.firmware, found.processor) == (Firmware.UEFI, "aarch64")
 
 
 @pytest.mark.parametrize("code", [0x00, 0x14])
-def test_bios_runs_the_rhcos_of_x86_64(code: int) -> None:
+def test_bios_has_an_x86_64_processor(code: int) -> None:
     found = architecture_of((code,))
-    assert (found.firmware, found.arch) == (Firmware.BIOS, Arch.X86_64)
+    assert (found.firmware, found.processor) == (Firmware.BIOS, "x86_64")
 
 
 @pytest.mark.parametrize("code", [0x02, 0x0A, 0x0E, 0x16, 0x1B, 0x1F, 0x27, 0x7777])
-def test_other_architectures_run_no_rhcos_that_is_installed_here(code: int) -> None:
-    assert architecture_of((code,)).arch is None
+def test_other_architectures_get_no_loader(code: int) -> None:
+    assert default_loader(Program.PXE, architecture_of((code,)), Arch.X86_64) is None
 
 
 def test_first_known_code_counts() -> None:

@@ -161,7 +161,7 @@ def keys_of(schema: dict[str, Any], names: set[str]) -> set[str]:
 
 def test_reference_shows_every_key() -> None:
     text = (share("data") / "ocp45" / "cluster.yaml").read_text()
-    of_network_config = {"Address4", "Address6", "Ipv4", "Ipv6", "Vlan", "LinkAggregation", "Interface"}
+    of_network_config = {"Address4", "Address6", "Ipv4", "Ipv6", "Vlan", "LinkAggregation", "NmstateInterface"}
     of_network_config |= {"DnsResolver", "NmstateResolver", "Routes", "NmstateRoute", "NetworkConfig"}
     keys = keys_of(json_schema(), set(json_schema()["$defs"]) - of_network_config)
 

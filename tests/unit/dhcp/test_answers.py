@@ -9,7 +9,7 @@ from appliance.dhcp import answers as answers_module
 from appliance.dhcp.answers import Answers
 from appliance.dhcp.compile import DhcpTable, compile_dhcp
 from appliance.dhcp.reply import Reply
-from appliance.install.lifecycle import Installation, Order
+from appliance.install.installation import Installation, Order
 from tests.clusters import reference_cluster
 from tests.dhcp_messages import FIRMWARE, NODE_NETWORK, Read, read, request
 

@@ -19,7 +19,7 @@ from appliance.events import (
     DhcpUnknown,
     Program,
 )
-from appliance.install.lifecycle import Installation, Order
+from appliance.install.installation import Installation, Order
 from appliance.model import DhcpMode, Install, LocalBoot, MacAddress
 from tests.clusters import reference_cluster
 from tests.dhcp_lab import rich_cluster

@@ -12,11 +12,11 @@ import pytest
 from appliance.dns.forward import (
     MAX_KEPT,
     MAX_STALE_SECONDS,
+    Action,
     AnswerCache,
-    Kept,
+    CachedAnswer,
     Question,
     Upstreams,
-    Verdict,
     judge,
     kept_of,
     question_of,
@@ -56,7 +56,7 @@ SENT = upstream_query(question_of(forward()), 0x1234, 0)
 SOA = "quay.io. {} SOA ns.quay.io. root.quay.io. 1 2 3 4 {}"
 
 
-def kept(*records: str, authority: tuple[str, ...] = (), rcode: str = "NOERROR", now: float = NOW) -> Kept:
+def kept(*records: str, authority: tuple[str, ...] = (), rcode: str = "NOERROR", now: float = NOW) -> CachedAnswer:
     return kept_of(response(SENT, *records, authority=authority, rcode=rcode).to_wire(), now)
 
 
@@ -88,27 +88,27 @@ def changed(message: dns.message.Message, **fields: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("received", "verdict"),
+    ("received", "action"),
     [
-        pytest.param(response(SENT, "quay.io. 60 A 192.0.2.1").to_wire(), Verdict.ACCEPT, id="an answer"),
-        pytest.param(response(SENT, rcode="NXDOMAIN").to_wire(), Verdict.ACCEPT, id="no such name"),
-        pytest.param(response(SENT, rcode="SERVFAIL").to_wire(), Verdict.NEXT, id="failure"),
-        pytest.param(response(SENT, rcode="REFUSED").to_wire(), Verdict.NEXT, id="refusal"),
-        pytest.param(response(SENT, rcode="FORMERR").to_wire(), Verdict.WITHOUT_EDNS, id="no EDNS"),
-        pytest.param(changed(response(SENT), byte0=0xFF), Verdict.IGNORE, id="another id"),
-        pytest.param(changed(response(SENT), byte2=0x01), Verdict.IGNORE, id="a query"),
-        pytest.param(changed(response(SENT), byte13=ord("x")), Verdict.IGNORE, id="another name"),
-        pytest.param(changed(response(SENT), byte13=ord("Q")), Verdict.USE_TCP, id="another case"),
-        pytest.param(changed(response(SENT), byte2=0x83), Verdict.USE_TCP, id="truncated"),
-        pytest.param(b"", Verdict.IGNORE, id="nothing"),
+        pytest.param(response(SENT, "quay.io. 60 A 192.0.2.1").to_wire(), Action.ACCEPT, id="an answer"),
+        pytest.param(response(SENT, rcode="NXDOMAIN").to_wire(), Action.ACCEPT, id="no such name"),
+        pytest.param(response(SENT, rcode="SERVFAIL").to_wire(), Action.NEXT, id="failure"),
+        pytest.param(response(SENT, rcode="REFUSED").to_wire(), Action.NEXT, id="refusal"),
+        pytest.param(response(SENT, rcode="FORMERR").to_wire(), Action.WITHOUT_EDNS, id="no EDNS"),
+        pytest.param(changed(response(SENT), byte0=0xFF), Action.IGNORE, id="another id"),
+        pytest.param(changed(response(SENT), byte2=0x01), Action.IGNORE, id="a query"),
+        pytest.param(changed(response(SENT), byte13=ord("x")), Action.IGNORE, id="another name"),
+        pytest.param(changed(response(SENT), byte13=ord("Q")), Action.USE_TCP, id="another case"),
+        pytest.param(changed(response(SENT), byte2=0x83), Action.USE_TCP, id="truncated"),
+        pytest.param(b"", Action.IGNORE, id="nothing"),
     ],
 )
-def test_verdict_on(received: bytes, verdict: Verdict) -> None:
-    assert judge(SENT, received) is verdict
+def test_action_on(received: bytes, action: Action) -> None:
+    assert judge(SENT, received) is action
 
 
 def test_case_does_not_matter_over_tcp() -> None:
-    assert judge(SENT, changed(response(SENT), byte13=ord("Q")), over_tcp=True) is Verdict.ACCEPT
+    assert judge(SENT, changed(response(SENT), byte13=ord("Q")), over_tcp=True) is Action.ACCEPT
 
 
 def test_answer_is_kept_for_its_least_ttl() -> None:

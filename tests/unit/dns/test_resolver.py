@@ -7,7 +7,7 @@ import dns.rcode
 import pytest
 
 import appliance.dns.resolver as resolver_module
-from appliance.dns.forward import AnswerCache, Kept, Question
+from appliance.dns.forward import AnswerCache, CachedAnswer, Question
 from appliance.model import Endpoint
 from tests.dns_cases import forwarding_cluster, query, table
 from tests.dns_serving import Served, serving
@@ -17,14 +17,14 @@ from tests.dns_upstream import Upstream, address_of, running
 class CacheThatCannotPut(AnswerCache):
     """A cache with a mistake, met where an answer comes in."""
 
-    def put(self, question: Question, kept: Kept) -> None:
+    def put(self, question: Question, kept: CachedAnswer) -> None:
         raise OverflowError
 
 
 class CacheThatCannotGet(AnswerCache):
     """A cache with a mistake, met where a question comes in."""
 
-    def get(self, question: Question, now: float) -> Kept | None:
+    def get(self, question: Question, now: float) -> CachedAnswer | None:
         raise OverflowError
 
 

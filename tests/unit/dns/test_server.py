@@ -17,7 +17,7 @@ import appliance.dns.resolver as resolver_module
 from appliance.dns.server import DnsServer
 from appliance.errors import ListenError
 from appliance.events import DnsAsked
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 from appliance.model import Cluster, Endpoint, Record
 from tests.clusters import reference_cluster
 from tests.dns_cases import forwarding_cluster, query, table

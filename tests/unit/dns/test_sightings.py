@@ -4,7 +4,7 @@ from appliance.dns.message import wire_name
 from appliance.dns.protocol import Watched
 from appliance.dns.sightings import Sightings
 from appliance.events import DnsAsked
-from appliance.install.lifecycle import Installation
+from appliance.install.installation import Installation
 
 M1, API_INT = "m1.example", "api-int.example"
 WATCHED = Watched(b"reply", M1, wire_name(API_INT))

@@ -12,7 +12,7 @@ from appliance.events import (
     WebRefused,
 )
 from appliance.install.conditions import SILENCE_HINTS, TRY_HINTS
-from appliance.install.lifecycle import Order, Stage
+from appliance.install.installation import Order, Stage
 
 
 def tftp_failure(boot, path="efi/ipxe.efi"):

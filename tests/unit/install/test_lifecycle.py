@@ -15,7 +15,7 @@ from appliance.events import (
     WebKind,
     WebRefused,
 )
-from appliance.install.lifecycle import Order, Stage
+from appliance.install.installation import Order, Stage
 from appliance.model import Install
 from tests.boots import LEGACY, LIVE, MB, Fleet
 

@@ -9,7 +9,8 @@ import pytest
 from appliance import events
 from appliance.events import Event
 from appliance.install.evidence import Evidence
-from appliance.install.lifecycle import ALWAYS, NEVER, TABLES, TRANSITIONS, Row, Stage, State
+from appliance.install.installation import Stage
+from appliance.install.lifecycle import ALWAYS, NEVER, TABLES, TRANSITIONS, State, Transition
 from appliance.model import Install
 
 PROJECT = Path(__file__).parents[3]
@@ -79,12 +80,12 @@ def test_module_of_install_looks_at_nothing_above_it_and_at_no_clock(module: Pat
     assert imports & {"time", "logging", "asyncio", "socket", "sqlite3", "threading"} == set()
 
 
-def states(row: Row) -> str:
+def states(row: Transition) -> str:
     first, last = row.first.name.lower(), row.last.name.lower()
     return first if first == last else f"{first} to {last}"
 
 
-def lines(table: dict[Evidence, tuple[Row, ...]]) -> list[str]:
+def lines(table: dict[Evidence, tuple[Transition, ...]]) -> list[str]:
     return [
         f"| {evidence.value} | {states(row)} | {row.to.name.lower() if row.to is not None else ''} "
         f"| {row.effect.__name__.replace('_', ' ')}{f' `{row.name}`' if row.name else ''} |"
@@ -95,7 +96,7 @@ def lines(table: dict[Evidence, tuple[Row, ...]]) -> list[str]:
 
 
 @pytest.mark.parametrize("table", [TRANSITIONS, ALWAYS, NEVER], ids=["once", "always", "never"])
-def test_manual_shows_the_table_and_where_others_differ(table: dict[Evidence, tuple[Row, ...]]) -> None:
+def test_manual_shows_the_table_and_where_others_differ(table: dict[Evidence, tuple[Transition, ...]]) -> None:
     assert "\n".join(lines(table)) in MANUAL.read_text()
 
 

@@ -13,7 +13,7 @@ from appliance.simulate.installer import check_ignition, install
 from appliance.simulate.lease import pxe_sub_options
 from appliance.simulate.machine import Expected, Machine, Phase, StepError
 from appliance.simulate.run import Run
-from appliance.simulate.script import Ending, How, Image
+from appliance.simulate.script import Ending, How, IpxeImage
 from tests.simulate_loopback import Loopback
 
 MAC = MacAddress.parse("00:50:56:96:37:c8")
@@ -36,8 +36,8 @@ def ignition(source: str) -> bytes:
 
 
 def booting(arguments: str, *initrds: str) -> Ending:
-    kernel = Image("kernel", "http://x/kernel", 1, b"", arguments)
-    return Ending(How.BOOT, kernel=kernel, initrds=tuple(Image(name, f"http://x/{name}", 1) for name in initrds))
+    kernel = IpxeImage("kernel", "http://x/kernel", 1, b"", arguments)
+    return Ending(How.BOOT, kernel=kernel, initrds=tuple(IpxeImage(name, f"http://x/{name}", 1) for name in initrds))
 
 
 async def test_an_initrd_that_no_image_is_named_after_is_a_panic() -> None:

@@ -8,7 +8,7 @@ from appliance.simulate.script import (
     CommandError,
     Ending,
     How,
-    Image,
+    IpxeImage,
     Part,
     ScriptError,
     commands_of,
@@ -31,12 +31,12 @@ class Files:
         self.slept = 0.0
         self.has_disk = True
 
-    async def fetch(self, url: str, part: Part, seconds: float | None) -> Image:
+    async def fetch(self, url: str, part: Part, seconds: float | None) -> IpxeImage:
         self.asked.append(url)
         if url not in self.files:
             raise CommandError(f"{url}: status 404")
         body = self.files[url].encode()
-        return Image(url.rpartition("/")[2], url, len(body), body if part is Part.SCRIPT else b"")
+        return IpxeImage(url.rpartition("/")[2], url, len(body), body if part is Part.SCRIPT else b"")
 
     async def dhcp(self) -> None:
         self.shown.append("dhcp")
@@ -56,7 +56,7 @@ async def run(script: str, *, files: Files | None = None, choice: str = "", **se
     for name, text in settings.items():
         kept.store(name, text.encode())
     body = f"#!ipxe\n{script}".encode()
-    image = Image("boot.ipxe", f"{BASE}/boot.ipxe", len(body), body)
+    image = IpxeImage("boot.ipxe", f"{BASE}/boot.ipxe", len(body), body)
     return await Interpreter(kept, files or Files(), choice=choice).run(image)
 
 
@@ -173,7 +173,7 @@ async def test_a_missing_file_can_be_caught() -> None:
 
 async def test_what_is_no_script_is_not_run() -> None:
     with pytest.raises(ScriptError, match="does not begin with #!ipxe"):
-        await Interpreter(Settings(), Files()).run(Image("x", f"{BASE}/x", 6, b"<html>"))
+        await Interpreter(Settings(), Files()).run(IpxeImage("x", f"{BASE}/x", 6, b"<html>"))
 
 
 async def test_relative_urls_belong_to_the_script_that_names_them() -> None:

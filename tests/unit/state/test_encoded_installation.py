@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from appliance.install.lifecycle import Installation, Order
+from appliance.install.installation import Installation, Order
 from appliance.state.encoding import decoded, decoded_or_held, encoded
 from tests.state_examples import FULL
 

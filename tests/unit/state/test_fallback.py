@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance.events import Program, WebKind
-from appliance.install.lifecycle import Stage
+from appliance.install.installation import Stage
 from appliance.state.fallback import FallbackStore
 from appliance.state.journal import Journal
 from appliance.state.sqlite import SqliteStore
@@ -22,7 +22,7 @@ FULL_DISK = """
     from pathlib import Path
     from appliance.state.fallback import FallbackStore
     from appliance.state.journal import Journal
-    from appliance.install.lifecycle import Installation, Stage
+    from appliance.install.installation import Installation, Stage
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     directory = Path(sys.argv[1])
@@ -64,7 +64,7 @@ READ_ONLY = """
     from pathlib import Path
     from appliance.state.fallback import FallbackStore
     from appliance.state.journal import Journal
-    from appliance.install.lifecycle import Stage
+    from appliance.install.installation import Stage
 
     os.setgroups([])
     os.setgid(65534)

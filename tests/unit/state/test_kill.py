@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.install.lifecycle import Installation, Stage
+from appliance.install.installation import Installation, Stage
 from appliance.state.encoding import decoded
 from tests.boots import LEGACY, LIVE, Fleet
 from tests.scripts import run

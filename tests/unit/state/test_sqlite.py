@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import StateError, StoreError
-from appliance.install.lifecycle import Order, Stage
+from appliance.install.installation import Order, Stage
 from appliance.state import sqlite
 from appliance.state.encoding import encoded
 from appliance.state.sqlite import SqliteStore

@@ -10,7 +10,7 @@ import pytest
 
 from appliance.events import WaitEnded, WebKind
 from appliance.install import guard
-from appliance.install.lifecycle import Installation, Order, Stage
+from appliance.install.installation import Installation, Order, Stage
 from appliance.model import Install, Network
 from appliance.web.answers import (
     NO_FINDINGS,

@@ -19,7 +19,7 @@ import pytest
 from appliance.allowance import STRANGER_EVENTS_PER_SECOND
 from appliance.errors import ListenError, StoreError
 from appliance.events import IgnitionLoaded, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
-from appliance.install.lifecycle import Order, Stage
+from appliance.install.installation import Order, Stage
 from appliance.model import Arch, Image
 from appliance.web import transfer
 from appliance.web.compile import compile_web
@@ -275,7 +275,7 @@ async def test_progress_is_told_of_a_long_transfer(web: Running, monkeypatch: py
     os.truncate(web.data_dir / "images" / METAL[1:], 32 << 20)
     await fetch(web, METAL, client=M1)
     await until(web, "web.done")
-    progress = [event.sent for event in web.events if isinstance(event, WebProgress)]
+    progress = [event.position for event in web.events if isinstance(event, WebProgress)]
     assert progress == sorted(progress)
     assert 0 < progress[0] < progress[-1] < 32 << 20
 

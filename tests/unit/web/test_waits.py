@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.events import WebKind
-from appliance.install.lifecycle import Installation, Order
+from appliance.install.installation import Installation, Order
 from appliance.web.waits import Polls, Waits
 
 HOST = "w1.ocp45.example"

@@ -1,0 +1,89 @@
+"""Sections and entries of cluster.yaml as far as they can be read: each value with its place, for checks and build.
+
+`draft.Draft` makes them from the file. A value that is missing or unreadable is None
+or left out of its list; it has been reported already.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+
+from appliance.config.document import Path_, Placed
+from appliance.config.vocabulary import HostDefaults, HostEntry, MachineNetwork
+from appliance.model import Arch, Cidr, Install, MacAddress, Role
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsDraft:
+    """What DHCP tells hosts: in general, or in one network."""
+
+    path: Path_
+    gateway: Placed[IPv4Address] | None
+    lease_seconds: Placed[int] | None
+    search: list[Placed[str]]
+    route_gateways: list[Placed[IPv4Address]]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDraft:
+    """One entry of networking.machineNetwork."""
+
+    entry: MachineNetwork
+    path: Path_
+    cidr: Placed[Cidr] | None
+    server: Placed[IPv4Address] | None  # the appliance's address there; None for appliance.address
+    options: OptionsDraft
+
+    @property
+    def ranges4(self) -> list[IPv4Network]:
+        """The network's range when it is readable and IPv4; otherwise nothing."""
+        return [self.cidr.value] if self.cidr and isinstance(self.cidr.value, IPv4Network) else []
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultsDraft:
+    """What a role or a host itself may set."""
+
+    path: Path_
+    kernel_arguments: list[Placed[str]]
+    loader: Placed[str] | None
+    install: Placed[Install] | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostDraft:
+    """One entry of hosts."""
+
+    entry: HostEntry
+    path: Path_
+    label: str  # what messages call it: its name, or hosts[2]
+    name: Placed[str] | None  # fully qualified
+    role: Placed[Role] | None
+    macs: list[Placed[MacAddress]]
+    address: Placed[IPv4Address] | None
+    address6: Placed[IPv6Address] | None
+    arch: Arch
+    kernel_arguments: list[Placed[str]]  # its own, or else its role's
+    own: DefaultsDraft
+    of_role: HostDefaults  # what its role sets; a host's own values come first
+
+
+@dataclass(frozen=True, slots=True)
+class NameServerDraft:
+    """One entry of dns.nameServers with a readable name."""
+
+    path: Path_
+    name: Placed[str]  # fully qualified
+    address: IPv4Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDraft:
+    """One entry of dns.records with a readable name and type."""
+
+    name: Placed[str]
+    owner: str  # the full name
+    kind: str
+    ttl: int | None  # seconds
+    value: Placed[str] | None
+    data: str | None  # what a zone file has; None where the value cannot be read
+    fault: str | None  # why *value* is not data of this type
