@@ -1,6 +1,5 @@
 """A DNS server of ours on loopback, for tests."""
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from appliance.events import Event
 from appliance.install.installation import Installation
 from appliance.model import Cluster, Endpoint
 from tests.dns_cases import table
+from tests.serving import in_background
 
 LOOPBACK = "127.0.0.1"
 
@@ -56,11 +56,5 @@ async def serving(cluster: Cluster, address: str = LOOPBACK) -> AsyncIterator[Se
     listen = replace(cluster.listen, dns=(Endpoint(IPv4Address(address), port),))
     served = Served(table(cluster), port)
     served.server = DnsServer(lambda: served.table, served.installations, listen, served.events.append)
-    task = asyncio.create_task(served.server.run())
-    await asyncio.sleep(0)  # let it begin
-    try:
+    async with in_background(served.server.run()):
         yield served
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

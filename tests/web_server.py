@@ -1,6 +1,5 @@
 """A running web server on loopback for tests, with a data directory of its own and what it told."""
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from appliance.model import Cluster, Endpoint
 from appliance.web.compile import compile_web
 from appliance.web.server import WebServer, Written, already_written
 from tests.clusters import reference_cluster
+from tests.serving import in_background
 
 LOOPBACK = IPv4Address("127.0.0.1")
 IGNITION = b'{"ignition":{"version":"3.2.0"}}'
@@ -93,10 +93,5 @@ async def running(data_dir: Path, *, written: Written = already_written, **chang
     events: list[Event] = []
     installations: dict[str, Installation] = {}
     server = WebServer(lambda: table, installations, cluster.listen, events.append, written)
-    task = asyncio.create_task(server.run())
-    try:
+    async with in_background(server.run()):
         yield Running(server, installations, port, data_dir, events)
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

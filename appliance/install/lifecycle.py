@@ -66,6 +66,9 @@ means that the host has everything and writes its disk.
 `install:` in cluster.yaml changes a few lines of the table: with `always` an
 installed host that boots from the network begins a new record, and with `never` a
 system that is heard counts as installed at every stage.
+
+The drawing and the table are in one file, although it is long, so that a change of
+one is seen beside the other.
 """
 
 from collections.abc import Mapping

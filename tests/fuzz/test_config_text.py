@@ -17,6 +17,7 @@ from appliance.errors import ConfigError, Problem
 from appliance.model import Role
 from appliance.share import share
 from tests.config_files import CLEAN
+from tests.mutations import mutated
 
 EXAMPLES = [path.read_text() for path in sorted(share("data").glob("*/cluster.yaml"))]
 MAKERS = {
@@ -93,17 +94,7 @@ def test_any_punctuation(text: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(EXAMPLES), st.randoms(use_true_random=False))
 def test_any_example_with_bytes_changed(text: str, chance: random.Random) -> None:
-    content = bytearray(text.encode())
-    for _ in range(chance.randrange(1, 6)):
-        at = chance.randrange(len(content))
-        match chance.randrange(3):
-            case 0:
-                content[at] = chance.randrange(256)
-            case 1:
-                del content[at : at + chance.randrange(1, 40)]
-            case _:
-                content[at:at] = chance.choice(text).encode() * chance.randrange(1, 4)
-    survives(bytes(content))
+    survives(mutated(text.encode(), chance, most=39))
 
 
 @settings(max_examples=200, deadline=None)

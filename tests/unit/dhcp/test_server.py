@@ -21,6 +21,7 @@ from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpUnknown, Event
 from appliance.model import Cluster, DhcpMode
 from tests.clusters import reference_cluster
 from tests.dhcp_messages import FIRMWARE, STRANGER_MAC, read, request
+from tests.serving import in_background
 
 RELAY = "127.16.0.2"
 
@@ -57,13 +58,8 @@ class Running:
 @asynccontextmanager
 async def running(cluster: Cluster) -> AsyncIterator[Running]:
     it = Running(cluster)
-    task = asyncio.create_task(it.server.run())
-    await asyncio.sleep(0)  # let it begin
-    try:
+    async with in_background(it.server.run()):
         yield it
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture
@@ -127,13 +123,11 @@ async def test_reload_changes_the_next_answer(port: int, relay: socket.socket) -
     cluster = loopback_cluster(port)
     tables = [compile_dhcp((cluster,))]
     server = DhcpServer(lambda: tables[-1], {}, cluster.listen, lambda _event: None)
-    task = asyncio.create_task(server.run())
     relay.bind((RELAY, port))
     moved = replace(cluster, hosts=(replace(cluster.hosts[0], addresses=(IPv4Address("127.16.0.12"),)),))
-    tables.append(compile_dhcp((moved,)))
-    reply, _ = await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with in_background(server.run()):
+        tables.append(compile_dhcp((moved,)))
+        reply, _ = await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
     assert read(reply).header.yiaddr == "127.16.0.12"
 
 

@@ -22,6 +22,7 @@ from appliance.tftp.compile import compile_tftp
 from appliance.tftp.protocol import ack_datagram
 from appliance.tftp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, TftpServer
 from tests.clusters import reference_cluster
+from tests.serving import in_background
 
 LOADER = bytes(range(256)) * 12  # 3072 bytes: six blocks of 512, and an empty one
 
@@ -55,13 +56,8 @@ class Running:
 
 @asynccontextmanager
 async def running(server: Running) -> AsyncIterator[Running]:
-    task = asyncio.create_task(server.server.run())
-    await asyncio.sleep(0)
-    try:
+    async with in_background(server.server.run()):
         yield server
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def data_head(block: int) -> bytes:
