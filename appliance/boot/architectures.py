@@ -1,7 +1,7 @@
 """The architectures that network boot firmware reports, and the RHCOS that runs on each.
 
-The one rule: an architecture determines which programs a machine can run. Which of
-them it is given is decided in `chains.py`.
+The one rule: an architecture determines which programs a machine can run. `chains.py`
+decides which of them it gets.
 """
 
 from collections.abc import Mapping
@@ -35,13 +35,13 @@ class Architecture:
 
     @property
     def arch(self) -> Arch | None:
-        """The architecture of the RHCOS that runs on it, or None when none does."""
+        """The architecture of the RHCOS that runs on it, or None if RHCOS does not."""
         return _RHCOS.get(self.processor)
 
 
 UNSTATED = Architecture("", Firmware.UNSTATED, "")
 
-# A BIOS reports no processor. A machine that can run RHCOS has an x86_64.
+# A BIOS does not report its processor. If the machine can run RHCOS at all, it is an x86_64.
 _BIOS = Architecture("bios", Firmware.BIOS, "x86_64")
 _X64 = Architecture("x64-uefi", Firmware.UEFI, "x86_64")
 _X64_HTTP = Architecture("x64-uefi-http", Firmware.UEFI, "x86_64")
@@ -93,9 +93,9 @@ ARCHITECTURES: Mapping[int, Architecture] = MappingProxyType(
 
 
 def architecture_of(codes: tuple[int, ...]) -> Architecture:
-    """Return the first known architecture of *codes*; UNSTATED without codes.
+    """Return the first known architecture among *codes*, the values of option 93; UNSTATED without codes.
 
-    Where none is known, it is named after the first: "arch-77".
+    If none is known, the result is an OTHER that is named after the first: "arch-77".
     """
     if not codes:
         return UNSTATED
