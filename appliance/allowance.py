@@ -1,8 +1,8 @@
-"""How many events strangers, and each host, may cause: token buckets, some for each service.
+"""How many events strangers and each host may cause: token buckets, for each service its own.
 
 A machine that is not in cluster.yaml, or that forges a host's address, can send
-requests as fast as it likes. All are counted and answered, but the log and the
-journal are for the operator, and a flood must not push other hosts' events out.
+requests as fast as it likes. All of them are counted and answered, but the log and the
+journal are for the operator, and a flood must not displace the events of other hosts.
 """
 
 # Enough for a rack of 42 unknown machines that power on together and cause four events each.
@@ -36,7 +36,7 @@ class Allowance:
 class Allowances:
     """The buckets of one service: one for all strangers, and one for each host and kind of event.
 
-    There are as many as cluster.yaml has hosts, times the kinds that the service uses.
+    There are no more than the hosts of cluster.yaml times the kinds that the service uses.
     """
 
     def __init__(self, strangers: Allowance, host_per_second: float, host_at_once: float) -> None:
@@ -46,7 +46,7 @@ class Allowances:
         self._hosts: dict[tuple[str, str], Allowance] = {}
 
     def take(self, host: str, now: float, kind: str = "") -> bool:
-        """Return whether another event of *host* ("" for a stranger) may be published at *now*, as for Allowance."""
+        """Return whether another event of *host* ("" for a stranger) may be published at *now*, see Allowance.take."""
         if not host:
             return self._strangers.take(now)
         allowance = self._hosts.get((host, kind))

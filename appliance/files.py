@@ -1,11 +1,11 @@
-"""Files on disk: names off the wire lead only to regular files below their root, and a change shows.
+"""Files on disk: names from the network lead only to regular files below their root, and changes are noticed.
 
-The one rule: what is judged is what was reached, by its descriptor. `open_below`
-takes hold of a file without opening it (O_PATH), asks the kernel where that file is
-and what it is, and only then opens this very file through its descriptor. A link
-that is swapped at any moment in between leads nowhere, and a device or a pipe is
-never opened. Links within the root are followed, so that an operator can arrange
-images as they like; openat2's RESOLVE_BENEATH would refuse every absolute link.
+The one rule: a file is checked by its descriptor, never by its name. `open_below`
+gets a handle on the file without opening it (O_PATH), asks the kernel where that file
+is and what it is, and only then opens that same file through the handle. So swapping
+a link in between achieves nothing, and a device or a pipe is never opened. Links
+within the root are followed, so that operators can arrange images as they like;
+openat2's RESOLVE_BENEATH would refuse every absolute link.
 """
 
 import errno
@@ -20,7 +20,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What changes when a file's content does; cheap for a file of several GiB."""
+    """Facts that change when a file's content does; cheap even for a file of several GiB."""
 
     device: int
     inode: int
@@ -29,12 +29,12 @@ class Identity:
 
     @property
     def etag(self) -> str:
-        """A strong entity tag: nanoseconds tell two writes apart that have the same size within one second."""
+        """A strong entity tag: nanoseconds distinguish two writes of the same size within a second."""
         return f'"{self.modified_ns:x}-{self.size:x}-{self.inode:x}"'
 
 
 class Fault(StrEnum):
-    """Why a file cannot be served, for those who need more than the text."""
+    """Why a file cannot be served, for callers that need more than the text."""
 
     MISSING = "missing"
     DIRECTORY = "directory"
@@ -47,9 +47,9 @@ class Fault(StrEnum):
 
 
 class UnservableError(Exception):
-    """A file cannot be served; *status* is the one of an HTTP response, and the text says what to do."""
+    """A file cannot be served; *status* is that of an HTTP response, and the text states what to do."""
 
-    RETRY_SECONDS = 30  # clients ask again, and an operator who repairs it takes longer than this
+    RETRY_SECONDS = 30  # clients try again, and an operator takes longer than this to repair it
 
     def __init__(self, status: int, why: str, fault: Fault = Fault.TROUBLE) -> None:
         super().__init__(why)
@@ -59,7 +59,7 @@ class UnservableError(Exception):
 
 
 def identity_of(facts: os.stat_result) -> Identity:
-    """Return the identity of the file that *facts* are about."""
+    """Return the identity of the file whose stat result is *facts*."""
     return Identity(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
@@ -72,15 +72,15 @@ def current_identity(path: Path) -> Identity | None:
 
 
 def normalised(name: str) -> str:
-    """Return *name* with the slashes and letters that boot files are stored under.
+    """Return *name* in the spelling of loaders: with single forward slashes, and in lower case.
 
-    Firmware asks for efi\\IPXE.EFI, /efi/ipxe.efi and efi//ipxe.efi and means the same file.
+    Firmware requests efi\\IPXE.EFI, /efi/ipxe.efi and efi//ipxe.efi and means the same file.
     """
     return tidied(name).lower()
 
 
 def tidied(name: str) -> str:
-    """Return *name* with the slashes that boot files are stored under, and its letters as they are."""
+    """Return *name* with single forward slashes between its parts and without "." parts; letters stay as they are."""
     return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
 
 
@@ -88,13 +88,13 @@ def open_below(root: Path, name: str, *, in_any_case: bool = False) -> tuple[int
     """Return a descriptor of the regular file *name* below *root*, and its identity.
 
     *in_any_case* is for names that firmware spells as it likes: see `find_below`.
-    Raises UnservableError: 404 when the file does not exist or is a directory, 403
-    when it is outside, is not a regular file, or may not be read; 503 when the disk
-    or the process cannot give it now.
+    Raises UnservableError: 404 if the file does not exist or is a directory, 403 if it
+    is outside the root, is not a regular file, or may not be read; 503 if the disk or
+    the process cannot open it at present.
     """
     handle, _ = _reached_in_any_case(root, name) if in_any_case else _reached(root, name)
     try:
-        # Through the descriptor this opens the very file that was judged, whatever has its name by now.
+        # Through the handle this opens the same file that was checked, whatever has its name by now.
         fd = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         raise _unservable(error, root / tidied(name)) from error
@@ -106,9 +106,9 @@ def open_below(root: Path, name: str, *, in_any_case: bool = False) -> tuple[int
 def find_below(root: Path, name: str) -> Path | None:
     """Return the real path of the regular file *name* below *root*, or None.
 
-    Slashes may be backslashes, and letters match in any case where no file has the
-    exact name. Parent steps, names that begin with a dot, links that lead out of
-    *root*, and files that are not regular are not found.
+    Slashes may be backslashes, and letters match in either case if no file has the
+    exact name. Not found are names with a part that begins with a dot, links that lead
+    out of *root*, and files that are not regular.
     """
     try:
         handle, real = _reached_in_any_case(root, name)
@@ -121,6 +121,7 @@ def find_below(root: Path, name: str) -> Path | None:
 def diagnosis(file: Path) -> str:
     """Return why this process may not read *file*, and the command that changes that."""
     user = f"uid {os.geteuid()}"
+    # From / downwards: the first directory that this process may not enter hides everything below it.
     for parent in reversed(file.parents):
         if not os.access(parent, os.X_OK, effective_ids=True):
             return f"{user} may not enter {parent} ({_modes(parent)}); chmod a+x {parent}"
@@ -133,9 +134,9 @@ def diagnosis(file: Path) -> str:
 
 
 def _reached_in_any_case(root: Path, name: str) -> tuple[int, str]:
-    """Return what `_reached` does, for a name off the wire in any spelling."""
+    """Return what `_reached` returns, for a name from the network in any spelling."""
     wanted = tidied(name)
-    # Nothing hidden is served: editors and file managers leave such files behind.
+    # Hidden files are not served: editors and file managers leave them behind. This also excludes "..".
     if any(part.startswith(".") or not part.isprintable() for part in wanted.split("/")):
         raise _missing(root / "(hidden)")
     try:
@@ -147,7 +148,7 @@ def _reached_in_any_case(root: Path, name: str) -> tuple[int, str]:
 
 
 def _spelled(root: Path, name: str) -> str:
-    """Return *name* as the directories below *root* spell it; the exact spelling has precedence at each step."""
+    """Return *name* as the directories below *root* spell it; at each step the exact spelling takes precedence."""
     found = str(root)
     for part in name.split("/"):
         exact = f"{found}/{part}"
@@ -156,7 +157,7 @@ def _spelled(root: Path, name: str) -> str:
             continue
         folded = part.lower()
         try:
-            # Sorted, so that the same file is found each time.
+            # Sorted, so that the same file is found every time.
             found = next(f"{found}/{entry}" for entry in sorted(os.listdir(found)) if entry.lower() == folded)
         except (OSError, StopIteration) as error:
             raise _missing(root / name) from error
@@ -164,7 +165,7 @@ def _spelled(root: Path, name: str) -> str:
 
 
 def _reached(root: Path, name: str) -> tuple[int, str]:
-    """Return a handle (O_PATH) on the regular file *name* below *root*, and its real path.
+    """Return a handle (O_PATH) on the regular file *name* below *root*, and its real path; the caller closes it.
 
     Raises UnservableError for anything else.
     """
@@ -174,7 +175,7 @@ def _reached(root: Path, name: str) -> tuple[int, str]:
             real_root = os.readlink(f"/proc/self/fd/{top}")
         finally:
             os.close(top)
-        # Not root / name, which an absolute name would leave.
+        # Not root / name, which would be the file at *name* itself if that is absolute.
         handle = os.open(f"{root}/{name}", os.O_PATH | os.O_CLOEXEC)
     except OSError as error:
         raise _unservable(error, root / name) from error
@@ -188,10 +189,10 @@ def _reached(root: Path, name: str) -> tuple[int, str]:
 
 
 def _judged(handle: int, real_root: str, root: Path, name: str) -> str:
-    """Return the real path of what *handle* is on; raises UnservableError unless a regular file in *real_root*."""
+    """Return the real path of the file behind *handle*; raises UnservableError unless it is regular and in the root."""
     try:
         real, mode = os.readlink(f"/proc/self/fd/{handle}"), os.fstat(handle).st_mode
-    except OSError as error:  # the path is longer than the kernel can say
+    except OSError as error:  # the path is too long for readlink(2)
         raise _unservable(error, root / name) from error
     if real != real_root and not real.startswith(real_root.rstrip("/") + "/"):
         why = f"{root / name} is a link to a file outside its directory; copy the file there instead"

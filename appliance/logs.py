@@ -11,9 +11,10 @@ import time
 from appliance.events import Event, Stamped
 from appliance.systemd import runs_under_systemd
 
-# A terminal that is stopped by Ctrl-S, or a pipe whose reader hangs, accepts nothing, and a blocking write would hold
-# A terminal stopped by Ctrl-S, or a pipe whose reader hangs, accepts nothing, and a blocking write would hold
+# A terminal that is stopped by Ctrl-S, or a pipe whose reader hangs, accepts nothing, and a blocking write would stop
+# DNS and DHCP with it. This much is held until the reader goes on: some minutes of a boot storm.
 MAX_HELD_BYTES = 8 << 20
+FLUSH_SECONDS = 1.0  # how long the end of the process waits for a slow reader
 
 
 class LogHandler(logging.Handler):
@@ -34,13 +35,13 @@ class LogHandler(logging.Handler):
         self._room.register(descriptor, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        # At once, together with what is held: when systemd gets READY=1, the log has the lines that led to it.
+        # Written at once, together with what is held: when systemd gets READY=1, the log has the lines that led to it.
         self._hold(self.format(record))
-        self._write(wait_milliseconds=0)
+        self._write()
 
     def listen(self, stamped: Stamped) -> None:
         """Write an event as one line: its kind, then its facts."""
-        # Not through `logging`: making a record and passing it down takes longer than all else here.
+        # Not through `logging`: making a record and passing it on takes longer than everything else here.
         if stamped.event.level >= self._least_level:
             line = self._event_line(stamped.at, stamped.event)
             self.acquire()
@@ -51,10 +52,10 @@ class LogHandler(logging.Handler):
                 self.release()
 
     def flush(self) -> None:
-        """Write what is held, if the reader accepts it within a second."""
+        """Write what is held, as far as the reader accepts it within FLUSH_SECONDS."""
         self.acquire()
         try:
-            self._write(wait_milliseconds=1000)
+            self._write(FLUSH_SECONDS)
         finally:
             self.release()
 
@@ -66,13 +67,13 @@ class LogHandler(logging.Handler):
             self._held += line
 
     def _write_soon(self) -> None:
-        """Write at the end of this turn of the loop: its lines go out together, and after its replies."""
+        """Write at the end of this turn of the loop: the lines go out together, and after the replies."""
         if self._is_write_due:
             return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self._write(wait_milliseconds=0)
+            self._write()
         else:
             self._is_write_due = True
             loop.call_soon(self._write_turn)
@@ -81,13 +82,15 @@ class LogHandler(logging.Handler):
         self._is_write_due = False
         self.acquire()
         try:
-            self._write(wait_milliseconds=0)
+            self._write()
         finally:
             self.release()
 
-    def _write(self, wait_milliseconds: int) -> None:
+    def _write(self, seconds: float = 0.0) -> None:
+        """Write what is held; wait for a reader that accepts no more at present, but *seconds* at most in all."""
+        deadline = time.monotonic() + seconds
         # When poll says ready, a pipe, a terminal and journald's socket accept PIPE_BUF bytes without blocking.
-        while (self._held or self._dropped) and self._room.poll(wait_milliseconds):
+        while (self._held or self._dropped) and self._room.poll(1000 * max(deadline - time.monotonic(), 0)):
             if not self._held:
                 self._held += f"log.dropped lines={self._dropped}: the reader of the log was too slow\n".encode()
                 self._dropped = 0
@@ -144,7 +147,7 @@ def configure(log_format: str, *, is_verbose: bool) -> LogHandler:
     """
     is_json = log_format == "json" or (log_format == "auto" and runs_under_systemd())
     handler = LogHandler(sys.stderr.fileno(), is_json=is_json, is_verbose=is_verbose)
-    # No line shows them, and asking the kernel for the process id takes a twentieth of a DHCP exchange.
+    # No line contains them, and asking the kernel for the process id takes a twentieth of a DHCP exchange.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # What libraries log below a warning says nothing about a boot: tftpy logs every packet that it builds.
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -1,8 +1,9 @@
-"""The appliance's metrics in Prometheus' format; docs/metrics.md lists the same names.
+"""The appliance's metrics in Prometheus' text format; docs/metrics.md lists the same names.
 
 Nothing is counted twice: the servers and the registry keep plain counters, and
-a scrape turns them into samples. A scrape of 1,000 hosts takes some 100 ms, so
-`exposition` is called in a thread; it works on copies.
+a scrape turns them into samples. A scrape with 1,000 hosts takes some 100 ms, so
+`exposition` is called in a thread; it works on copies, because the loop's thread
+changes the originals.
 """
 
 import platform
@@ -134,7 +135,7 @@ class Metrics(Collector):
         return generate_latest(self._exposed)
 
     def listen(self, stamped: Stamped) -> None:
-        """Count what neither a server nor the registry keeps."""
+        """Count what neither a server nor the registry counts: reloads, and how long installations take."""
         event = stamped.event
         if isinstance(event, Reloaded):
             self._reloads["done"] += 1
@@ -147,7 +148,7 @@ class Metrics(Collector):
             self._duration_sum += seconds
 
     def describe(self) -> list[Metric]:
-        """Return nothing, so that registering this collector does not scrape it: a test checks the names instead."""
+        """Return nothing, so that registering this collector does not collect: a test checks the names instead."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -229,7 +230,9 @@ class Metrics(Collector):
         yield _gauge("certificate_expiry_timestamp_seconds", {(path,): at for path, at in expiring.items()})
         yield _gauge("certificate_left_seconds", {(path,): at - self._now() for path, at in expiring.items()})
         yield _counter("reloads_total", {(result,): number for result, number in self._reloads.items()})
-        yield _counter("listener_failures_total", {(name,): number for name, number in self._bus.failures.items()})
+        yield _counter(
+            "listener_failures_total", {(name,): number for name, number in dict(self._bus.failures).items()}
+        )
         yield _gauge("state_in_memory", {(): self._registry.journal.trouble is not None})
 
 

@@ -26,7 +26,7 @@ _MAC_SPELLINGS = re.compile(
 
 
 class Role(StrEnum):
-    """What a host is in the cluster."""
+    """What a host becomes in the cluster."""
 
     BOOTSTRAP = "bootstrap"
     MASTER = "master"
@@ -132,7 +132,7 @@ class Route:
 class Network:
     """A machine network, and what DHCPv4 gives the hosts in it.
 
-    All from `gateway` on is DHCPv4's; an IPv6 network has none of it.
+    The fields from `gateway` on are for DHCPv4 only; an IPv6 network has their defaults.
     """
 
     cidr: Cidr
@@ -142,7 +142,7 @@ class Network:
     ntp_servers: tuple[IPv4Address, ...] = ()
     domain: str = ""  # option 15
     search: tuple[str, ...] = ()  # option 119
-    mtu: int | None = None  # bytes; option 26, and the bound of TFTP blocks
+    mtu: int | None = None  # bytes; option 26, and the limit for TFTP blocks
     lease_seconds: int = INFINITE_LEASE
     routes: tuple[Route, ...] = ()
 
@@ -154,12 +154,12 @@ class Host:
     name: str  # fully qualified
     role: Role
     macs: tuple[MacAddress, ...]  # the first is the one it boots from
-    addresses: tuple[Address, ...]  # one at least; the first is the one it boots with
+    addresses: tuple[Address, ...]  # at least one; the first is the one it boots with
     arch: Arch
-    install_disk: str  # a device path, as /dev/sda
-    kernel_arguments: tuple[str, ...]  # the operator's own, after ours
+    install_disk: str  # a device path, such as /dev/sda
+    kernel_arguments: tuple[str, ...]  # the operator's, which follow those of the installer
     network_arguments: tuple[str, ...]  # dracut's ip=, nameserver=, bond=, vlan= …; () for DHCP on the boot interface
-    loader: str | None  # the boot file instead of the architecture's, as efi/snponly.efi
+    loader: str | None  # the boot file, such as efi/snponly.efi; None for the default of the architecture
     install: Install
     local_boot: LocalBoot
 
@@ -175,7 +175,7 @@ class Host:
 
     @property
     def ipv4(self) -> IPv4Address | None:
-        """The address that DHCPv4 gives it: the first IPv4 one."""
+        """The address that DHCPv4 gives it, the first IPv4 address; None without one."""
         return next((address for address in self.addresses if isinstance(address, IPv4Address)), None)
 
 
@@ -244,8 +244,8 @@ class Listen:
 class Image:
     """A file that a node fetches over HTTP."""
 
-    name: str  # under images/ of the data directory, and in the URL
-    sha256: str | None  # hex
+    name: str  # its path below images/ in the data directory, and in the URL
+    sha256: str | None  # hex; None if cluster.yaml does not state it
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +278,10 @@ class Cluster:
     images: Mapping[Arch, Images]
     menu_seconds: int  # how long the menu waits for an unknown machine
     known_menu_seconds: int  # and for a known one, before it chooses the host's own entry
-    hold_workers: bool  # workers' scripts wait for the machine config server
-    serve_expired: bool  # serve a bootstrap.ign whose certificates have expired
-    data_dir: Path  # images/ ignition/ tftp/ and the state
-    source: Path
+    hold_workers: bool  # whether workers' scripts wait for the machine config server
+    serve_expired: bool  # whether a bootstrap.ign whose certificates have expired is served
+    data_dir: Path  # the directory of images/, ignition/, tftp/ and the state
+    source: Path  # the file
     digest: str  # sha256 of the file, in hex
 
     @property

@@ -1,8 +1,8 @@
 """The flight recorder: each host's last boot as packets, in a capture file for Wireshark.
 
 DHCP and TFTP packets are those of the sockets. Of a TFTP transfer, the first blocks
-and everything that is not a block are kept. Of HTTP, the head of each exchange is
-made from its event, as one segment each way, so that the whole boot is in one file.
+and everything that is not a block are kept. Of an HTTP exchange, the two heads are
+made from its event, each as a single segment, so that the whole boot is in one file.
 
 A boot goes from firmware through iPXE to an operating system. A step back in that
 order is a new boot, and the tape is cleared.
@@ -37,7 +37,7 @@ _UDP, _TCP = 17, 6
 
 
 class _Kept(NamedTuple):
-    """A packet as it is kept; *pack* makes an IP packet of it when a capture is wanted."""
+    """A packet as it is kept; *pack* makes an IP packet of it when a capture is requested."""
 
     at: float  # UTC
     payload: bytes
@@ -55,7 +55,7 @@ class _Tape:
         self.packets: deque[_Kept] = deque()
         self.size = 0  # of the packets, in bytes
         self.speaker = _FIRMWARE
-        self.exchanges = 0  # by HTTP, each of which is a connection of its own in the file
+        self.exchanges = 0  # over HTTP; each is a connection of its own in the file
 
     def add(self, kept: _Kept, limit: int) -> None:
         packets = self.packets
@@ -209,12 +209,12 @@ def _ipv6_packet(protocol: int, body: bytes, checksum_at: int, addresses: bytes)
 
 
 def _checksum(content: bytes) -> bytes:
-    """Return the Internet checksum of *content* (RFC 1071); 0xFFFF for zero, which UDP takes for none."""
+    """Return the Internet checksum of *content* (RFC 1071); 0xFFFF instead of zero, which to UDP means none."""
     # 2**16 is 1 modulo 65535, so the remainder is the folded sum.
     folded = int.from_bytes(content + bytes(len(content) % 2), "big") % 0xFFFF
     return struct.pack("!H", 0xFFFF - folded)
 
 
 def _packed4(address: Address | None) -> bytes:
-    # An address that is none, or of the other family than its peer, is shown as 0.0.0.0.
+    # Text that is not an address, and an address of another family than its peer's, become 0.0.0.0.
     return address.packed if isinstance(address, IPv4Address) else bytes(4)

@@ -1,20 +1,20 @@
 """Every host's current installation: the only place that changes them, and the clock that settles them.
 
-It hears each event first (`listen`), advances the host's installation, and
-returns when the store has the change, so that no reply depends on what a crash
-would lose; only the count of what a host repeated may be a second old. With a
-store that is written later than `listen` returns, a server awaits `written`
-before it sends what depends on the change. Wiring, in the loop's thread:
+The registry gets each event first (`listen`), advances the host's installation, and
+returns when the store has the change, so that no reply depends on anything that a
+crash would lose; only counts of what a host repeated may be a second old. If a store
+is written later than `listen` returns, a server awaits `written` before it sends a
+reply that depends on the change. Wiring, in the loop's thread:
 
     journal = Journal(FallbackStore(data_dir))
     tables = compile_tables(clusters, journal.serials(clusters))      # in a thread
     registry = Registry(journal, clusters, bus.publish)
     bus.first = registry.listen
     bus.subscribers += [log.listen, metrics.listen]
-    tasks.create_task(registry.run())                                 # its clock, and what is written behind
+    tasks.create_task(registry.run())                                 # its clock, and buffered writes
     registry.update(clusters)                                         # after a reload
 
-All others are given it as a `registry_view.RegistryView`, which they cannot change.
+All other parts get it as a `registry_view.RegistryView`, through which they cannot change it.
 """
 
 import asyncio
@@ -40,17 +40,17 @@ from appliance.model import Cluster, Host, Install
 from appliance.state.journal import Journal
 from appliance.state.store import Conflict, Saved
 
-TICK_SECONDS = 1.0  # what is written behind, and the disk's own cache, loses at most this much
+TICK_SECONDS = 1.0  # a crash loses buffered writes of at most this long, and a power failure the disk's cache of it
 LOOK_SECONDS = 5.0  # between two searches for hosts that have fallen silent
-RETRY_SECONDS = 10.0  # between two tries to write to a disk that refused
-KEPT_REFUSALS = 200
-# Each conflict means that another writer got its change through, and the events of one host come one by one: a
-# handful of appliances cannot collide so often, and a store that is broken must not hold the loop.
+RETRY_SECONDS = 10.0  # between two attempts to write to a disk that refused
+KEPT_REFUSALS = 200  # the latest requests that were answered with an error, for the dashboard
+# Each conflict means that another writer has saved its change, and the events of a host come one at a time: a handful
+# of appliances cannot collide this often, and a broken store must not block the loop.
 SAVE_TRIES = 8
 
 
 class Registry:
-    """The hosts' installations, what each host does now, and which other machines were seen.
+    """The hosts' installations, what each host is doing, and which other machines were seen.
 
     `installations` has every host of the cluster.yaml files by its full name, and
     stays the same object. `bytes` counts (host, kind of file) → bytes sent.
@@ -72,14 +72,14 @@ class Registry:
         self._due: dict[str, float] = {}  # host → when it settles, UTC
         self._silent: set[str] = set()  # hosts whose silence was published
         self._wake = asyncio.Event()
-        self._known = journal.load()  # also of hosts that are in no cluster.yaml now
+        self._known = journal.load()  # includes hosts that are in no cluster.yaml now
         self._published_trouble: str | None = None
         self.update(clusters)
 
-    # What cluster.yaml says
+    # Hosts, from cluster.yaml
 
     def update(self, clusters: Iterable[Cluster]) -> None:
-        """Take over the hosts of *clusters*; a machine keeps its installation, under whatever name."""
+        """Replace the hosts by those of *clusters*; a machine keeps its installation, whatever its name is now."""
         self.clusters = tuple(clusters)
         self.hosts = {host.name: host for cluster in self.clusters for host in cluster.hosts}
         self.cluster_of = {host.name: cluster for cluster in self.clusters for host in cluster.hosts}
@@ -96,7 +96,7 @@ class Registry:
         self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
 
     def _assigned(self) -> dict[str, Installation]:
-        """Return every host's installation; those that changed their name are stored under the new one."""
+        """Return every host's installation; those of hosts with a new name have been stored under that name."""
         for _ in range(SAVE_TRIES):
             known = self._known
             kept = assigned(known, self.hosts.values())
@@ -116,9 +116,9 @@ class Registry:
         raise _unsaved("the hosts that changed their names")
 
     def _taken_over(self, name: str, kept: Installation | None, named: Installation | None) -> Installation:
-        """Return the installation of host *name*: *kept* is its machine's, *named* what the name had before."""
+        """Return the installation of host *name*: *kept* is its machine's, *named* the name's previous one."""
         rules = self._rules[name]
-        # After the installations of the machine that had the name before, whose events are kept under it.
+        # Numbered after the installations of the machine that had this name before, whose events are kept under it.
         number = 1 if named is None else named.number + 1
         if kept is None:
             return begin(name, rules, number)
@@ -132,12 +132,12 @@ class Registry:
         # Derived from a secret, so that a crash between making a token and saving it cannot lose it.
         return hmac.digest(self.journal.store.secret, f"{host}/{number}".encode(), "sha256")[:16].hex()
 
-    # What happens
+    # Events
 
     def listen(self, stamped: Stamped) -> int:
-        """Advance the host's installation by an event, and return the installation's number; 0 for no host of ours.
+        """Advance the host's installation by an event, and return the installation's number; 0 for an event of no host.
 
-        The store has the change when this returns. Raises StoreError when it does not take it.
+        The store has the change when this returns. Raises StoreError if the store does not accept it.
         """
         at, event, _ = stamped
         before = self.installations.get(event.host)
@@ -155,14 +155,14 @@ class Registry:
             return before.number
         after = judged(after, at)
         if _is_repeat(before, after):
-            # A host in a boot loop goes round as fast as it likes, and each commit takes some 60 µs.
+            # A host in a boot loop repeats itself as fast as it likes, and each commit takes some 60 µs.
             self.journal.note(stamped, before.number, after)
         else:
             outcome = self.journal.save(after, stamped)
             if isinstance(outcome, Conflict):
                 before, after = self._advanced_again(before, stamped, outcome)
         self._keep(after, is_changed=True)
-        if after.number != before.number:  # what it was fetching ended with its last boot
+        if after.number != before.number:  # a new boot began, which ended any transfer
             self.activity[event.host].is_under_way = False
         self._publish_changes(before, after)
         return after.number
@@ -170,9 +170,9 @@ class Registry:
     def _advanced_again(
         self, before: Installation, stamped: Stamped, conflict: Conflict
     ) -> tuple[Installation, Installation]:
-        """Return the installation before and after an event that was in *conflict*, once the store has it."""
+        """Return the installation before and after an event whose change was in *conflict*, once the store has it."""
         for _ in range(SAVE_TRIES):
-            # A store that has nothing of the host has lost it: then what is known here is current.
+            # A store without an installation of the host has lost it: then the one that is known here is current.
             before = conflict.installation or before
             after = advance(before, stamped, self._rules[before.host])
             if after is before:
@@ -187,7 +187,7 @@ class Registry:
         raise _unsaved(before.host)
 
     def _listen_to_others(self, stamped: Stamped) -> None:
-        """Hear of an event that concerns no host of ours."""
+        """Keep an event that concerns none of our hosts."""
         event = stamped.event
         if isinstance(event, events.DhcpUnknown):
             if self.strangers.see(event, stamped.at):
@@ -200,9 +200,9 @@ class Registry:
             self.journal.note(stamped, 0)
 
     async def written(self, host: str) -> None:
-        """Return when every change of *host*'s installation so far survives the death of this process.
+        """Return when every change to *host*'s installation so far would survive a crash of this process.
 
-        Raises StoreError when it will not be stored. With SQLite this never waits.
+        Raises StoreError if a change will not be stored. With SQLite this never waits.
         """
         await self.journal.written(host)
 
@@ -224,7 +224,7 @@ class Registry:
             self._due.pop(host, None)
 
     def _follow(self, event: Event, at: float) -> None:
-        """Follow what a known host does at this moment."""
+        """Note what a known host is doing at this moment."""
         activity = self.activity.get(event.host)
         if activity is None:
             activity = self.activity[event.host] = Activity()
@@ -233,7 +233,7 @@ class Registry:
         if sent:
             self.bytes[event.host, kind] += sent
 
-    # What the operator says
+    # Orders of the operator
 
     def named(self, names: Iterable[str]) -> list[Host]:
         """Return the hosts with these full or short names; raises ControlError for an unknown or ambiguous name."""
@@ -251,9 +251,9 @@ class Registry:
         return list(dict.fromkeys(found))
 
     def order(self, host: Host, what: str) -> Installation:
-        """Carry out the operator's order "reinstall", "hold" or "release", and return the installation after it.
+        """Carry out the operator's order *what* ("reinstall", "hold" or "release"), and return the new installation.
 
-        Raises ControlError when cluster.yaml forbids it.
+        Raises ControlError if cluster.yaml forbids it.
         """
         if what == "reinstall" and host.install is Install.NEVER:
             raise ControlError(f"{host.name} has `install: never` in cluster.yaml; change it and reload first")
@@ -268,7 +268,7 @@ class Registry:
         return installation.condition or silence(installation, activity.seen_at if activity else 0.0, now)
 
     def tell_silences(self, now: float) -> None:
-        """Publish the condition of every host that has fallen silent by *now*, seconds UTC; once for each silence."""
+        """Publish the condition of every host that is silent at *now*, seconds UTC, if that was not published yet."""
         for host, installation in self.installations.items():
             found = self.condition(installation, now)
             if found is None or found is installation.condition:
@@ -278,13 +278,13 @@ class Registry:
                 self._publish(events.ConditionRaised(host, found.name, found.hint))
 
     def settle(self, now: float) -> None:
-        """Publish that a host has had the time to write its disk, for every such host at *now*, seconds UTC."""
+        """Publish every host that has had the time to write its disk by *now*, seconds UTC."""
         for host in [host for host, due_at in self._due.items() if due_at <= now]:
             del self._due[host]
             self._publish(events.InstallSettled(host, self.installations[host].number))
 
     async def run(self) -> None:
-        """Keep the clock and the journal until cancelled."""
+        """Run the clock, and write what is buffered, until cancelled."""
         retry_at = look_at = 0.0
         while True:
             now = time.time()
@@ -319,18 +319,19 @@ class Registry:
 
 
 def _unsaved(what: str) -> StoreError:
-    return StoreError(f"cannot save {what}: the store was changed by others {SAVE_TRIES} times in a row")
+    return StoreError(f"cannot save {what}: another writer changed the store {SAVE_TRIES} times in a row")
 
 
 def _is_repeat(before: Installation, after: Installation) -> bool:
-    """Whether *after* differs from *before* by counts alone, and by a script's window that opened anew just now."""
+    """Whether *after* differs from *before* only in counts, and in a window that was opened again within a tick."""
     opened_at, again_at = before.window_opened_at, after.window_opened_at
-    # After a crash the window is as it was stored: too short, but by no more than a tick.
+    # After a crash the window is as it was stored, which is too short by a tick at most.
     is_same_window = again_at == opened_at or (
         opened_at is not None and again_at is not None and 0 <= again_at - opened_at <= TICK_SECONDS
     )
     return is_same_window and _all_else(before) == _all_else(after)
 
 
-# Every field but the counts and the window: comparing the whole of a replace() takes 8 µs of a script's 250.
+# Every field but the counts and the window. Comparing with a replace() of the whole record instead would take 8 of the
+# 250 µs that a script takes.
 _all_else = attrgetter(*(set(Installation.__match_args__) - {"repeats", "window_opened_at"}))

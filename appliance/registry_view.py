@@ -1,8 +1,8 @@
-"""What readers may see of the registry: its types allow no change.
+"""The registry as its readers see it: these types allow no change.
 
-Status, metrics, recorder, dashboard and control socket are given the registry as
-a `RegistryView`. It is the registry itself, not a copy, so it is read in the
-loop's thread, or through copies of what is iterated.
+Status, metrics, recorder, dashboard and control socket get the registry as a
+`RegistryView`. It is the registry itself and not a copy, so it must be read in the
+loop's thread; other threads copy a collection before they iterate over it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ class CertificatesView(Protocol):
 
 
 class HistoryView(Protocol):
-    """What is kept of the past; see `state.journal.Journal`. Any thread may call it."""
+    """The kept installations and events; see `state.journal.Journal`. Any thread may call it."""
 
     @property
     def trouble(self) -> str | None:
@@ -61,7 +61,7 @@ class HistoryView(Protocol):
 
     @property
     def notice(self) -> str | None:
-        """What the operator must know of how the store was opened; or None."""
+        """What the operator must know about how the store was opened; or None."""
 
     def records(self, host: str) -> list[Installation]:
         """Return the kept installations of *host*, oldest first."""
@@ -71,7 +71,7 @@ class HistoryView(Protocol):
 
 
 class RegistryView(Protocol):
-    """The clusters, their hosts, and what is known of each. Every mapping is by the host's full name."""
+    """The clusters, their hosts, and what is known about each. Every mapping is by the host's full name."""
 
     @property
     def clusters(self) -> Sequence[Cluster]: ...

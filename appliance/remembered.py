@@ -1,6 +1,6 @@
-"""Replies kept by request, so that a client that sends the same again is answered by a lookup.
+"""Replies kept by request, so that a client that repeats a request is answered by a lookup.
 
-The one rule: all of them were made from one table, and none outlives it.
+The one rule: all of them were made from the same table, and none outlives it.
 """
 
 from typing import Generic, TypeVar
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class Remembered(Generic[K, V]):
-    """Replies of type V by requests of type K; K must hold everything that a reply depends on besides the table."""
+    """Replies of type V by requests of type K, which must contain all that a reply depends on besides the table."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -26,8 +26,8 @@ class Remembered(Generic[K, V]):
         It is empty after *table* changes, and when *most* replies are kept: a
         caller that adds several between two calls can exceed that by as many.
         """
-        # Dropping all costs nothing, and those that still matter are back within one query each. Giving up the least
-        # used would cost every lookup a change of the dictionary.
+        # Dropping all of them costs nothing, and each that is still needed is made again once. Dropping the least used
+        # instead would make every lookup change the dictionary.
         if table is not self._table or len(self._kept) >= self._most:
             self._table, self._kept = table, {}
         return self._kept

@@ -1,4 +1,4 @@
-"""The location of the templates and examples: in the wheel, or at the top of a checkout."""
+"""Where the templates, examples and systemd units are: in the wheel, or at the top of a checkout."""
 
 from pathlib import Path
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from appliance.errors import ListenError
 
-# A boot storm arrives in one burst: 1,000 hosts with 600 bytes each, some of them twice. The kernel counts about 2 KiB
-# of memory for such a datagram, so that 4 MiB hold 2,000 of them.
+# A boot storm arrives in a burst: 1,000 hosts with 600 bytes each, some of them twice. The kernel charges about 2 KiB
+# of memory for such a datagram, so 4 MiB hold 2,000 of them.
 RECEIVE_BUFFER_BYTES = 4 << 20
 SEND_BUFFER_BYTES = 4 << 20
-BACKLOG = 1024  # 1,000 hosts that connect in the same moment; the kernel cuts it to net.core.somaxconn
+BACKLOG = 1024  # for 1,000 hosts that connect at the same moment; the kernel limits it to net.core.somaxconn
 
 IP_PKTINFO = 8  # linux/in.h; socket.IP_PKTINFO comes with Python 3.14
 IN_PKTINFO = struct.Struct("=i4s4s")  # ifindex, local address, header's destination address
@@ -59,7 +59,7 @@ def udp_server(
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         if interface:
             bind_to_interface(sock, interface)
-        # Otherwise [::] would take the port for IPv4 too, beside a socket on 0.0.0.0.
+        # Otherwise a socket on [::] would take the port for IPv4 too, and could not coexist with one on 0.0.0.0.
         if address.version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((str(address), port))
@@ -82,7 +82,10 @@ def bind_to_interface(sock: socket.socket, interface: str) -> None:
 
 
 def udp_transfer(address: IPv4Address | IPv6Address) -> socket.socket:
-    """Return a non-blocking UDP socket on an ephemeral port, for one exchange with one peer (a TID of RFC 1350)."""
+    """Return a non-blocking UDP socket on an ephemeral port, for one exchange with one peer (a TID of RFC 1350).
+
+    Raises ListenError.
+    """
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
@@ -113,8 +116,8 @@ def allow_fragments(sock: socket.socket) -> None:
 def reply_source(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
     """Return the ancillary data for a reply, which has to leave from the address that its query was sent to.
 
-    *ancillary* came with the query. The interface is left to the routing table,
-    because the way back may be another one.
+    *ancillary* came with the query. The routing table chooses the interface, because
+    the way back may be through another one.
     """
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IP and len(data) >= IN_PKTINFO.size:
@@ -122,7 +125,7 @@ def reply_source(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int
             return [(level, kind, IN_PKTINFO.pack(0, local, bytes(4)))]
         if level == socket.IPPROTO_IPV6 and len(data) >= IN6_PKTINFO.size:
             local, interface = IN6_PKTINFO.unpack_from(data)
-            # The same link-local address can exist on every link, so that it needs its interface (RFC 4007 section 6).
+            # The same link-local address can exist on every link, so it needs its interface (RFC 4007 section 6).
             kept = interface if IPv6Address(local).is_link_local else 0
             return [(level, kind, IN6_PKTINFO.pack(local, kept))]
     return ancillary
@@ -154,11 +157,11 @@ def udp_client(address: IPv4Address | IPv6Address, port: int) -> socket.socket:
 
 
 def tcp_server(address: IPv4Address | IPv6Address, port: int, *, setting: str) -> socket.socket:
-    """Return a listening, non-blocking TCP socket."""
+    """Return a listening, non-blocking TCP socket; *setting* is as for `udp_server`. Raises ListenError."""
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        # Otherwise a restart would have to wait a minute for connections in TIME_WAIT.
+        # Otherwise the appliance could not start again for a minute, while connections are in TIME_WAIT.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if address.version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -192,7 +195,7 @@ def packet_client(interface: str, port: int) -> socket.socket:
     """
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
     try:
-        # The filter first: a socket that is bound without one queues all traffic of the interface.
+        # The filter comes first: a socket that is bound without it queues all traffic of the interface.
         _attach_filter(sock, _udp_port_filter(port))
         sock.bind((interface, ETH_P_IP))
     except OSError:
@@ -217,7 +220,7 @@ def control_server(path: Path) -> socket.socket:
                     path.unlink()
                 else:
                     raise ListenError(f"cannot listen on {path}: another appliance is running; stop it first")
-        # By the umask, because between bind and chmod anybody could connect.
+        # By the umask, because between bind and a chmod anybody could connect.
         mask = os.umask(0o177)
         try:
             sock.bind(str(path))
@@ -241,10 +244,11 @@ def notify_sender() -> socket.socket:
 
 
 def _udp_port_filter(port: int) -> bytes:
-    """Return a BPF program that passes unfragmented IPv4 UDP to *port*.
+    """Return a BPF program that passes IPv4 UDP to *port*, except for fragments after the first.
 
     Each instruction has a code, two jump offsets (if true, if false) and a constant,
-    as struct sock_filter in linux/filter.h.
+    as struct sock_filter in linux/filter.h. Constants that are offsets count from the
+    start of the frame, whose Ethernet header has 14 bytes.
     """
     instructions = (
         (0x28, 0, 0, 12),  # EtherType
@@ -263,12 +267,13 @@ def _udp_port_filter(port: int) -> bytes:
 
 
 def _attach_filter(sock: socket.socket, program: bytes) -> None:
-    place = ctypes.create_string_buffer(program, len(program))
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(place)))
+    buffer = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog: the number of instructions, of 8 bytes each, and a pointer to them, which the kernel copies.
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(buffer)))
 
 
 def _grow_buffers(sock: socket.socket) -> None:
-    # The FORCE options may exceed net.core.rmem_max and wmem_max but need CAP_NET_ADMIN; the others are cut to them.
+    # The FORCE options may exceed net.core.rmem_max and wmem_max but need CAP_NET_ADMIN; the others cannot.
     for force, plain, size in (
         (33, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES),  # SO_RCVBUFFORCE
         (32, socket.SO_SNDBUF, SEND_BUFFER_BYTES),  # SO_SNDBUFFORCE

@@ -12,14 +12,14 @@ from appliance.web.compile import WebTable, compile_web
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What every service looks its answers up in."""
+    """The tables from which all services answer."""
 
     clusters: tuple[Cluster, ...]
     dns: DnsTable
     dhcp: DhcpTable
     tftp: TftpTable
     web: WebTable
-    version: str  # the first digits of the digests of the files that they were compiled from
+    version: str  # the first seven hex digits of each file's digest, joined by +
 
 
 def compile_tables(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], int]) -> Tables:

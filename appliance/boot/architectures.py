@@ -1,7 +1,7 @@
 """The architectures that network boot firmware reports: a processor, and the kind of firmware on it.
 
-The one rule: an architecture determines which programs a machine can run. Which of
-them it is given is decided in `chains.py`.
+The one rule: an architecture determines which programs a machine can run. `chains.py`
+decides which of them it gets.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Architecture:
 
 UNSTATED = Architecture("", Firmware.UNSTATED, "")
 
-# A BIOS reports no processor. A machine that can run RHCOS has an x86_64.
+# A BIOS does not report its processor. If the machine can run RHCOS at all, it is an x86_64.
 _BIOS = Architecture("bios", Firmware.BIOS, "x86_64")
 _X64 = Architecture("x64-uefi", Firmware.UEFI, "x86_64")
 _X64_HTTP = Architecture("x64-uefi-http", Firmware.UEFI, "x86_64")
@@ -82,9 +82,9 @@ ARCHITECTURES: Mapping[int, Architecture] = MappingProxyType(
 
 
 def architecture_of(codes: tuple[int, ...]) -> Architecture:
-    """Return the first known architecture of *codes*; UNSTATED without codes.
+    """Return the first known architecture among *codes*, the values of option 93; UNSTATED without codes.
 
-    Where none is known, it is named after the first: "arch-77".
+    If none is known, the result is an OTHER that is named after the first: "arch-77".
     """
     if not codes:
         return UNSTATED

@@ -56,10 +56,10 @@ class Step(NamedTuple):
 class DiskBoot:
     """How an installed machine is sent to its own disk."""
 
-    # Without one, DHCP assigns an address only, and firmware goes on to its next boot entry. PXE firmware gets a boot
-    # menu too, whose one entry is the disk (option 43, dhcp/templates.py), because it would keep asking otherwise.
+    # Without a boot file, DHCP only assigns an address, and firmware goes on to its next boot entry. PXE firmware also
+    # gets a boot menu whose only entry is the disk (option 43, dhcp/templates.py): otherwise it would keep asking.
     has_boot_file: bool
-    script: str  # template in ipxe/; without a boot file, only a person who types `chain` at a console gets it
+    script: str  # template in ipxe/; without a boot file, only iPXE that a person starts at the console gets it
 
 
 DISK: Mapping[LocalBoot, DiskBoot] = MappingProxyType(
@@ -95,13 +95,13 @@ def chain(
     if starts_disk and not DISK[host.local_boot].has_boot_file:
         return (Step(Kind.DISK),)
     base = urls.base_url(cluster, host.address)
-    scripts = (Step(Kind.SCRIPT, urls.menu_url(base)),)
-    rest = (*scripts, Step(Kind.DISK)) if starts_disk else (*scripts, *installer(cluster, host, base))
+    menu = Step(Kind.SCRIPT, urls.menu_url(base))
+    rest = (menu, Step(Kind.DISK)) if starts_disk else (menu, *installer(cluster, host, base))
     if program is Program.IPXE:
         return rest
     loader = host.loader or default_loader(program, architecture, host.arch)
     if loader is None:
-        # There is no loader for this firmware: it gets its address, and goes on to its next boot entry.
+        # There is no loader for this firmware: it gets an address only, and goes on to its next boot entry.
         return (Step(Kind.DISK),)
     return (Step(Kind.LOADER, urls.loader_url(base, loader) if program is Program.HTTP else loader), *rest)
 
@@ -112,10 +112,10 @@ def boot_file(steps: tuple[Step, ...]) -> str:
 
 
 def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
-    """Return what *host* loads after the menu until its installer runs.
+    """Return what *host* loads after the menu, until its installer runs.
 
-    *base* is the web server's URL. Where cluster.yaml has no images for the host's
-    architecture, that is its script alone.
+    *base* is the web server's URL. If cluster.yaml has no images for the host's
+    architecture, that is only its script, which then says so.
     """
     script = Step(Kind.SCRIPT, urls.script_url(base, host.macs[0]))
     images = cluster.images.get(host.arch)
@@ -129,18 +129,19 @@ def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
 
 
 def default_loader(program: Program, architecture: Architecture, arch: Arch) -> str | None:
-    """Return the path of the loader for a host of *arch* without a `loader` in cluster.yaml; None if nothing fits."""
+    """Return the path of the loader for a host of *arch* that has no `loader` in cluster.yaml; None if none fits."""
     firmware, processor = architecture.firmware, architecture.processor
     if arch is Arch.AARCH64 and firmware in (Firmware.UNSTATED, Firmware.BIOS):
         # A Raspberry Pi sends 0, BIOS (raspberrypi/firmware #1928), although no ARM machine has a BIOS.
         firmware, processor = Firmware.UEFI, "aarch64"
     elif firmware is Firmware.UNSTATED:
-        # No option 93 and no Arch in the vendor class: ROMs from before both are BIOS ROMs. Only UEFI has HTTP Boot.
+        # No option 93 and no Arch in the vendor class: ROMs older than both are BIOS ROMs. Only UEFI has HTTP Boot.
         firmware, processor = (Firmware.UEFI if program is Program.HTTP else Firmware.BIOS), "x86_64"
     return _LOADERS.get((firmware, processor))
 
 
 def usual_loaders(arch: Arch) -> tuple[str, ...]:
-    """Return the loaders for the usual firmware of *arch* machines."""
-    # Not that of a 32-bit UEFI: it is rare, Debian has no package of it, and a warning would be wrong on most sites.
+    """Return the paths of the loaders for the usual firmware of *arch* machines."""
+    # Without that for a 32-bit UEFI: it is rare, and Debian does not package it, so a warning that it is missing would
+    # be wrong at most sites.
     return tuple(loader for (_, processor), loader in _LOADERS.items() if processor == arch.value)

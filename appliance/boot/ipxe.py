@@ -73,12 +73,11 @@ def host_menu(cluster: Cluster, host: Host) -> str:
 def install_script(cluster: Cluster, host: Host) -> str:
     """Return the script that installs *host*, with MARK once in place of the installation's token.
 
-    Where cluster.yaml lacks an image that the host needs, the script says so and
-    retries.
+    If cluster.yaml lacks an image that the host needs, the script says so and retries.
     """
-    lack = missing_image(cluster, host)
-    if lack:
-        return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml has no {lack}")
+    missing = missing_image(cluster, host)
+    if missing:
+        return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml has no {missing}")
     steps = installer(cluster, host, base_url(cluster, host.address))
     load = {step.kind: step.target for step in steps}
     return _template("install-live" if cluster.release.boots_live else "install-legacy").substitute(
@@ -107,7 +106,7 @@ def wait_script(cluster: Cluster, host: Host, why: str) -> str:
 
 
 def missing_image(cluster: Cluster, host: Host) -> str:
-    """Return which image *host* needs that cluster.yaml lacks: kernel, metal, rootfs, or "" for none."""
+    """Return the key of an image that *host* needs and cluster.yaml lacks: kernel, metal or rootfs; "" if none."""
     images = cluster.images.get(host.arch)
     if images is None:
         return "kernel"
@@ -117,19 +116,19 @@ def missing_image(cluster: Cluster, host: Host) -> str:
 
 
 def kernel_arguments(cluster: Cluster, host: Host) -> list[str]:
-    """Return the kernel arguments that install *host*, in the order of the release's manual."""
+    """Return the kernel arguments that install *host*, in the order of the release's manual.
+
+    Raises KeyError if cluster.yaml has no images for its architecture (`missing_image`).
+    """
     images = cluster.images[host.arch]
     base = base_url(cluster, host.address)
     ignition = f"coreos.inst.ignition_url={urls.ignition_url(base, MARK, host.role)}"
-    if cluster.release.boots_live:
-        ours = _live_arguments(images, base, host, ignition)
-    else:
-        ours = _legacy_arguments(images, base, host, ignition)
-    return [*ours, *host.kernel_arguments]
+    arguments_of = _live_arguments if cluster.release.boots_live else _legacy_arguments
+    return [*arguments_of(images, base, host, ignition), *host.kernel_arguments]
 
 
 def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> list[str]:
-    """Return the arguments of the initramfs that writes a raw image (4.1 to 4.5)."""
+    """Return the arguments for the initramfs that writes a raw image (4.1 to 4.5)."""
     return [
         *(host.network_arguments or ("ip=dhcp",)),
         "rd.neednet=1",
@@ -158,8 +157,8 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
         # The installer requires a detached signature for an image by URL, and RHCOS publishes none.
         image = [f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}", "coreos.inst.insecure=yes"]
     return [
-        # A kernel started by an older build of iPXE finds the initramfs only by the name given to it; see `initrd
-        # --name main` in the template. Newer builds need neither.
+        # A kernel that an older build of iPXE starts finds the initramfs only by its name, which the template sets with
+        # `initrd --name main`. Newer builds need neither.
         "initrd=main",
         *([f"coreos.live.rootfs_url={urls.image_url(base, images.rootfs.name)}"] if images.rootfs else []),
         *network,

@@ -16,8 +16,8 @@ _SNPONLY_EFI = (f"{_DEBIAN}/snponly.efi", f"{_FEDORA}/ipxe-snponly-x86_64.efi", 
 _X86_PACKAGE = "apt install ipxe (Debian, Ubuntu) or dnf install ipxe-bootimgs-x86 (Fedora, RHEL)"
 _ARM64_PACKAGE = "dnf install ipxe-bootimgs-aarch64 (Fedora, RHEL; Debian 12 has none)"
 
-# By the name that a client requests; the first path that exists is served. Names without a directory are for DHCP
-# servers that are not ours.
+# By the name that a client requests; the first path that exists is served. Names without a directory are for clients
+# that another DHCP server sends here.
 _PACKAGED: dict[str, tuple[str, ...]] = {
     "efi/ipxe.efi": _IPXE_EFI,
     "ipxe.efi": _IPXE_EFI,
@@ -35,7 +35,7 @@ KNOWN_LOADERS = frozenset(_PACKAGED)
 
 
 def find_loader(name: str, data_dir: Path) -> Path | None:
-    """Return the file that is served as the boot file *name*, or None when there is none.
+    """Return the file that is served as the boot file *name*, or None if there is none.
 
     A file at data_dir/tftp/<name> takes precedence over the distribution's.
     """

@@ -1,4 +1,4 @@
-"""Which program sent a DHCP message, and on which architecture, from what the program says about itself.
+"""Which program sent a DHCP message, and on which architecture, from the options in which the program states it.
 
 The one rule: every spelling that firmware is known to use is accepted, because an
 operator cannot change what a machine's firmware says.
@@ -30,8 +30,9 @@ _FIRST_FEATURE, _LAST_FEATURE, _FEATURE_HTTP = 0x10, 0x4F, 0x13
 class ClientProfile:
     """The program that sent a message, and what it runs on.
 
-    Compared by identity: each reply's template is looked up by it, and `identify` returns the same object for
-    the same options.
+    Compared by identity, because each reply's template is looked up by it: `identify`
+    returns the same object for the same options, as long as its cache has them. A
+    second object for the same options costs no more than templates of its own.
     """
 
     program: Program
@@ -48,18 +49,19 @@ class ClientProfile:
         return self.program is not Program.OS
 
 
-# Machines of one model send the same options, so a rack has a handful of profiles; this saves 1 µs of each 20.
+# Machines of the same model send the same options, so a rack has a handful of profiles. The cache saves 1 µs of the 20
+# that a message takes.
 @lru_cache(maxsize=256)
 def identify(vendor_class: bytes, arch: bytes, user_class: bytes, ipxe: bytes | None) -> ClientProfile:
-    """Return the program that sends these options 60, 93, 77 and 175; *ipxe* is None where 175 is missing."""
+    """Return the program that sends these options 60, 93, 77 and 175; *ipxe* is None without option 175."""
     is_ipxe = ipxe is not None or _has_ipxe_class(user_class)
     if is_ipxe and _fetches_http(ipxe or b""):
         program = Program.IPXE
     elif vendor_class.startswith(b"HTTPClient"):
         program = Program.HTTP
     elif is_ipxe or vendor_class.startswith(b"PXEClient"):
-        # An iPXE built without HTTP cannot fetch the script. Treated as firmware, it is given our own iPXE,
-        # which can.
+        # An iPXE that was built without HTTP cannot fetch the script. It is treated as firmware and gets the loader,
+        # an iPXE that can.
         program = Program.PXE
     else:
         return ClientProfile(Program.OS, UNSTATED)
@@ -99,7 +101,7 @@ def _has_ipxe_class(user_class: bytes) -> bool:
 
 
 def _fetches_http(ipxe: bytes) -> bool:
-    """Whether an iPXE with these features (option 175) fetches by HTTP; assumed where it lists none."""
+    """Whether an iPXE with these features (option 175) can fetch by HTTP; true if it lists no features."""
     features: dict[int, bytes] = {}
     if not scan_options(ipxe, 0, len(ipxe), features):
         return True

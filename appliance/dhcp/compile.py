@@ -1,9 +1,8 @@
 """Clusters → the DHCP table: each MAC address with its fixed address, and the replies' bytes.
 
 The one rule: a reply is laid out once for each host, message and kind of client,
-and then only patched. This happens at its first use and takes some 20 µs, so that a
-host that never boots costs nothing and a start with a thousand hosts is not delayed.
-Importing scapy instead would add 0.25 s to each start, and 50 MB.
+and then only patched. It is laid out at its first use, in some 20 µs, so that a host
+that never boots costs nothing and a thousand hosts do not delay the start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +26,10 @@ class DhcpTable:
 
     pins: Mapping[bytes, Pin]  # by MAC address
     servers: frozenset[bytes]  # every address of the appliance
-    segments: tuple[Segment, ...]  # where DHCP is not off
+    segments: tuple[Segment, ...]  # those where DHCP is not off
     port: int  # the server's; clients listen on the next one
-    mode: DhcpMode  # the most that any cluster allows
-    # Filled at first use. A cache of build_template, which is pure, so that the table stays the same to its readers.
+    mode: DhcpMode  # full if any cluster has it, else proxy if any has it, else off
+    # Filled at first use. It caches build_template, which is pure, so readers of the table see no change.
     _templates: dict[tuple[bytes, int, ClientProfile, bool, bytes], Template] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -41,16 +40,16 @@ class DhcpTable:
         found = self._templates.get(key)
         if found is None:
             if len(self._templates) >= MAX_TEMPLATES:
-                # All at once: it is refilled within a boot, and to keep count of uses would cost each reply.
+                # All at once: it is refilled within a boot, and tracking the use of each entry would slow every reply.
                 self._templates.clear()
             found = self._templates[key] = build_template(pin, form, profile, boots=boots, requested=requested)
         return found
 
 
 def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
-    """Return the table for *clusters*; where two have the same MAC address, the first keeps it.
+    """Return the table for *clusters*; if two have the same MAC address, the first keeps it.
 
-    Raises ValueError for a host outside every IPv4 network, which `validate` has excluded.
+    Raises ValueError for a host outside every IPv4 network, which `validate` has ruled out.
     """
     pins: dict[bytes, Pin] = {}
     segments: list[Segment] = []
@@ -86,7 +85,7 @@ def _pins(cluster: Cluster, host: Host, address: IPv4Address, segment: Segment) 
             address=address.packed,
             address_text=str(address),
             segment=segment,
-            # If every card were given a boot file, a host with two could install itself twice, one over the other.
+            # If every card got a boot file, a host with two could install itself twice, the second time over the first.
             is_boot_nic=position == 0,
         )
         for position, mac in enumerate(host.macs)
@@ -94,11 +93,11 @@ def _pins(cluster: Cluster, host: Host, address: IPv4Address, segment: Segment) 
 
 
 def _judge(pin: Pin) -> None:
-    """Parse the host's offer, and raise AssertionError unless it contains what was meant."""
+    """Parse an offer to the host, and raise AssertionError unless it has exactly the intended options."""
     profile = identify(b"PXEClient:Arch:00007:UNDI:003000", b"\0\7", b"", None)
     template = build_template(pin, Form.OFFER, profile, boots=True, requested=b"")
     message = bytes(HEADER_BYTES - 208 - 4) + template.tail  # 208: chaddr, sname, file; 4: cookie
     read = parse_options(message)
-    meant = reply_values(pin, Form.OFFER, profile, template.boot)
-    if read != meant:
-        raise AssertionError(f"{pin.name}: the compiled offer reads as {read}, not as {meant}")
+    intended = reply_values(pin, Form.OFFER, profile, template.boot)
+    if read != intended:
+        raise AssertionError(f"{pin.name}: the compiled offer has the options {read}, expected {intended}")

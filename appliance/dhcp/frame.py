@@ -1,6 +1,6 @@
 """A DHCP reply as a whole Ethernet frame, for a client that has no address yet and so cannot answer ARP.
 
-The one rule: bytes only. RFC 894, 791, 768; RFC 1071 for the checksums.
+The one rule: bytes in, bytes out. RFC 894 (Ethernet), 791 (IP), 768 (UDP), 1071 (checksums).
 """
 
 import struct
@@ -17,11 +17,15 @@ _UDP = struct.Struct("!HHHH")
 def ethernet_frame(
     payload: bytes, *, source_mac: bytes, mac: bytes, source: bytes, address: bytes, source_port: int, port: int
 ) -> bytes:
-    """Return *payload* in UDP, IPv4 and Ethernet; *source* and *address* are four octets each."""
+    """Return *payload* in UDP, IPv4 and Ethernet; *source* and *address* are four octets each, the MACs six.
+
+    *mac*, *address* and *port* are the destination's.
+    """
+    # Each checksum is computed over a header in which its own field is zero.
     udp_bytes = 8 + len(payload)
     udp = _UDP.pack(source_port, port, udp_bytes, 0)
     pseudo = source + address + struct.pack("!HH", UDP, udp_bytes)
-    # Zero would mean "no checksum" (RFC 768).
+    # A checksum of zero would mean that there is none; 0xFFFF is its equal in ones' complement (RFC 768).
     udp = _UDP.pack(source_port, port, udp_bytes, checksum(pseudo + udp + payload) or 0xFFFF)
     header = _IP.pack(0x45, 0, 20 + udp_bytes, 0, 0, TTL, UDP, 0, source, address)
     header = _IP.pack(0x45, 0, 20 + udp_bytes, 0, 0, TTL, UDP, checksum(header), source, address)

@@ -12,7 +12,7 @@ ARPHRD_ETHER = 1
 _IFREQ = struct.Struct("16sHH4s16x")  # name, family, port, address
 _HWADDR = struct.Struct("16xH6s16x")  # type of hardware, address
 _IFCONF = struct.Struct("iP")
-MAX_ADDRESSES = 1024  # a buffer of 40 kB; the kernel leaves out what does not fit
+MAX_ADDRESSES = 1024  # 40 bytes each; the kernel leaves out addresses that do not fit in the buffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Interface:
 
 
 def list_interfaces(sock: socket.socket) -> dict[int, Interface]:
-    """Return the interfaces that have an address, by index; *sock* is any socket in their network namespace."""
+    """Return the interfaces that have an IPv4 address, by index; *sock* is any socket in their network namespace."""
     addresses: dict[str, list[int]] = {}
     for name, address in _addresses(sock):
         addresses.setdefault(name, []).append(address)
@@ -44,8 +44,8 @@ def list_interfaces(sock: socket.socket) -> dict[int, Interface]:
 
 def _addresses(sock: socket.socket) -> list[tuple[str, int]]:
     buffer = array("B", bytes(_IFREQ.size * MAX_ADDRESSES))
-    place, _ = buffer.buffer_info()
-    answer = fcntl.ioctl(sock, SIOCGIFCONF, _IFCONF.pack(len(buffer), place))
+    pointer, _ = buffer.buffer_info()
+    answer = fcntl.ioctl(sock, SIOCGIFCONF, _IFCONF.pack(len(buffer), pointer))
     size: int = _IFCONF.unpack(answer)[0]
     return [
         # eth0:1 is the label of an address; the interface is the part before the colon.

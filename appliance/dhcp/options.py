@@ -56,8 +56,9 @@ _OVERLOAD_BYTES = 3  # option 52 itself
 def parse_options(message: bytes) -> dict[int, bytes] | None:
     """Return the options of a DHCP message by code, or None when one runs past the end of its field.
 
-    An option that occurs several times is joined (RFC 3396 section 7); `file` and
-    `sname` are read too where option 52 says so. A missing end mark is accepted.
+    The instances of an option that occurs several times are joined (RFC 3396 section
+    7). `file` and `sname` are parsed as well if option 52 says that they hold options.
+    A missing end mark is accepted.
     """
     found: dict[int, bytes] = {}
     if not scan_options(message, HEADER_BYTES, len(message), found):
@@ -72,7 +73,7 @@ def parse_options(message: bytes) -> dict[int, bytes] | None:
 
 
 def scan_options(area: bytes, start: int, stop: int, found: dict[int, bytes]) -> bool:
-    """Add the options between *start* and *stop* to *found*; return False when one is truncated."""
+    """Add the options between *start* and *stop* to *found*; return False if one is truncated."""
     at = start
     while at < stop:
         code = area[at]
@@ -93,7 +94,7 @@ def scan_options(area: bytes, start: int, stop: int, found: dict[int, bytes]) ->
 
 
 def encode_option(code: int, value: bytes) -> bytes:
-    """Return an option as it is sent: in several instances where *value* is longer than 255 bytes (RFC 3396)."""
+    """Return an option as it is sent: in several instances if *value* is longer than 255 bytes (RFC 3396)."""
     if len(value) <= 255:
         return bytes((code, len(value))) + value
     return b"".join(bytes((code, len(value[at : at + 255]))) + value[at : at + 255] for at in range(0, len(value), 255))
@@ -117,12 +118,12 @@ def lay_out(options: Iterable[tuple[int, bytes]], room: int, *, file_is_free: bo
     """Return *options*, codes and values, spread over the fields of a message; what does not fit is left out.
 
     *room* is the size of the options field, in bytes. Each option goes to the first
-    field that takes it whole, in the order in which a client reads them (options,
-    file, sname: RFC 2131 section 4.1), and is split over several fields as a last
-    resort. So put the dispensable ones last.
+    field with room for all of it, in the order in which a client reads the fields
+    (options, file, sname: RFC 2131 section 4.1), and is split over several fields as a
+    last resort. So put the dispensable ones last.
     """
     main, file, sname = bytearray(), bytearray(), bytearray()
-    # One byte of each header field is for its end mark.
+    # The options field keeps room for option 52, and each header field for its end mark.
     areas = (
         (main, room - _OVERLOAD_BYTES),
         (file, FILE_BYTES - 1 if file_is_free else 0),
@@ -142,11 +143,12 @@ def lay_out(options: Iterable[tuple[int, bytes]], room: int, *, file_is_free: bo
 
 
 def _split(areas: Iterable[tuple[bytearray, int]], code: int, value: bytes) -> None:
-    """Put an option in pieces into the space that the areas have left (RFC 3396 section 5), or leave it out."""
+    """Put an option in pieces into the space that is left in the areas (RFC 3396 section 5), or leave it out."""
     pieces: list[tuple[bytearray, bytes]] = []
     at = 0
     for area, size in areas:
         space = size - len(area)
+        # The code and the length of a piece take two bytes.
         while at < len(value) and space > 2:
             piece = value[at : at + min(255, space - 2)]
             pieces.append((area, bytes((code, len(piece))) + piece))

@@ -1,9 +1,9 @@
-"""The search for other DHCP servers in our networks, by a DISCOVER from a machine that does not exist.
+"""The search for other DHCP servers in our networks: a DISCOVER from a machine that does not exist.
 
-The one rule: nothing is disturbed. The machine always has the same locally
-administered MAC address, so that a server with a pool reserves one address at most,
-and only until its offer expires; no REQUEST follows. The machine claims to boot from
-the network, so that boot servers without addresses (proxyDHCP) reply too.
+The one rule: nothing is disturbed. On an interface the machine always has the same,
+locally administered MAC address, so that a server with a pool reserves one address at
+most, and only until its offer expires; no REQUEST follows. The machine claims to boot
+from the network, so that boot servers without addresses (proxyDHCP) reply too.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from appliance.events import Event, RogueDhcp
 logger = logging.getLogger(__name__)
 
 LISTEN_SECONDS = 5.0  # dnsmasq and dhcpd ping an address for 1 to 3 s before they offer it
-MAX_OFFERS = 64  # in one search; a network with more servers than that is under attack
+MAX_OFFERS = 64  # in each search; a network with more servers than that is under attack
 
 _OFFER = b"\2"
 _FRAME_HEADER_BYTES = 14
@@ -48,8 +48,8 @@ _FRAME_HEADER_BYTES = 14
 class Offer:
     """The offer of another server."""
 
-    server: str
-    offered: str
+    server: str  # its address
+    offered: str  # the address that it offers
 
 
 def probe_mac(mac: bytes) -> bytes:
@@ -69,7 +69,7 @@ def discover(xid: bytes, mac: bytes) -> bytes:
         (OPT_CLIENT_UNDI, b"\1\3\1"),
     )
     whole = head + b"".join(encode_option(code, value) for code, value in options) + bytes((END,))
-    return whole.ljust(300, b"\0")
+    return whole.ljust(300, b"\0")  # BOOTP's size: some relays drop anything shorter (RFC 1542 section 2.1)
 
 
 def read_offer(frame: bytes, xid: bytes) -> Offer | None:
@@ -83,7 +83,7 @@ def read_offer(frame: bytes, xid: bytes) -> Offer | None:
         return None
     server = options.get(OPT_SERVER_ID, b"")
     if len(server) != 4:
-        server = frame[_FRAME_HEADER_BYTES + 12 : _FRAME_HEADER_BYTES + 16]  # IP's source
+        server = frame[_FRAME_HEADER_BYTES + 12 : _FRAME_HEADER_BYTES + 16]  # the source in the IP header
     return Offer(str(IPv4Address(server)), str(IPv4Address(message[16:20])))
 
 
@@ -92,7 +92,8 @@ async def find_rogues(
 ) -> None:
     """Probe each of *interfaces*, and publish an event for each server whose address is not in *own*.
 
-    *port* is the port of DHCP servers. Takes LISTEN_SECONDS. Without CAP_NET_RAW it logs a warning and does nothing.
+    *interfaces* are Ethernet; *port* is the port of DHCP servers. Takes LISTEN_SECONDS.
+    Without CAP_NET_RAW it logs a warning for each interface, and finds nothing.
     """
     xid = secrets.token_bytes(4)
     found: dict[tuple[str, Offer], None] = {}
@@ -127,10 +128,10 @@ def _clients(interfaces: Iterable[Interface], port: int) -> Iterator[list[tuple[
 
 
 def _ask(sock: socket.socket, interface: Interface, xid: bytes, port: int) -> None:
-    assert interface.mac is not None
+    assert interface.mac is not None  # it is Ethernet
     frame = ethernet_frame(
         discover(xid, probe_mac(interface.mac)),
-        # The frame has the interface's own address: a switch with port security disables a port that shows another one.
+        # The frame has the interface's own address: a switch with port security disables a port that sends another.
         source_mac=interface.mac,
         mac=BROADCAST_MAC,
         source=bytes(4),

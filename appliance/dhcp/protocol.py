@@ -64,7 +64,7 @@ NO_INFORM_ADDRESS = Silence("inform-without-address")
 def answer(
     table: DhcpTable, datagram: bytes, arrival: Arrival, installations: Mapping[str, Installation]
 ) -> Reply | Silence:
-    """Return the reply to *datagram*, or why there is none; *installations* is keyed by host name."""
+    """Return the reply to *datagram*, or why there is none. Never raises; *installations* is keyed by host name."""
     if len(datagram) < HEADER_BYTES:
         return SHORT
     if datagram[0] != BOOTREQUEST:
@@ -123,7 +123,7 @@ def _request_of(
         agent=agent,
         pin=pin,
         profile=profile,
-        # A boot file goes to a program that can use it, on the interface that the host boots from.
+        # A boot file goes only to a program that can use it, on the interface that the host boots from.
         boots=profile.boots and pin.is_boot_nic and not boots_local(pin, installations),
         ciaddr=datagram[12:16],
         giaddr=giaddr,
@@ -142,7 +142,7 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
     if options[OPT_MESSAGE_TYPE][0] not in (DISCOVER, REQUEST):
         return UNKNOWN
     if table.mode is not DhcpMode.FULL and not profile.boots:
-        # Beside another DHCP server, a machine that does not boot from the network is not ours to report.
+        # Beside another DHCP server, a machine that does not boot from the network is that server's business.
         return UNKNOWN
     return Silence(
         UNKNOWN.why,
@@ -164,7 +164,7 @@ def boots_local(pin: Pin, installations: Mapping[str, Installation]) -> bool:
         return False
     installation = installations.get(pin.name)
     if installation is None:
-        # The registry gives every host a record before it is served; a caller without a registry has `install` alone.
+        # The registry gives every host a record before it is served. Without a registry, `install` decides.
         return pin.host.install is Install.NEVER
     return installation.order is Order.LOCAL
 
@@ -186,7 +186,7 @@ def _answer_request(table: DhcpTable, request: ClientMessage) -> Reply | Silence
         if len(asked) != 4:
             return NO_ADDRESS_ASKED
     if not _is_at_home(request) and not _is_in_our_networks(table, request):
-        # In a network that is not in any file, another server decides; a NAK from us would break its lease.
+        # In a network that is in no cluster.yaml, another server decides; a NAK from us would break its lease.
         return _misplaced(request)
     if asked != request.pin.address or not _is_at_home(request):
         return refusal(table, request, asked)
@@ -202,7 +202,7 @@ def _answer_inform(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
 
 
 def _take_back(table: DhcpTable, request: ClientMessage, message: int) -> Silence:
-    """Handle a DECLINE or a RELEASE: the host keeps its address, and an event reports it."""
+    """Return the event for a DECLINE or a RELEASE. Neither has a reply, and the host keeps its address."""
     if not _is_for_us(table, request):
         return OTHER_SERVER
     pin = request.pin
@@ -220,7 +220,7 @@ def _answer_proxy(table: DhcpTable, request: ClientMessage, message: int) -> Rep
     if not _is_at_home(request):
         return _misplaced(request)
     if not request.boots:
-        # That firmware comes back, or a system starts, is evidence for the installation's progress here as well.
+        # Even so, firmware that comes back and a system that starts show how far the installation has come.
         pin, profile = request.pin, request.profile
         event = DhcpPassed(pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, request.relay)
         return Silence(NOTHING_TO_BOOT.why, event)
@@ -237,8 +237,8 @@ def _answer_boot_server(table: DhcpTable, request: ClientMessage, message: int) 
 
 
 def _is_for_us(table: DhcpTable, request: ClientMessage) -> bool:
-    """Whether the message names no server, or one of our addresses."""
-    # A relay may have put its own address in place of ours (RFC 5107); the client then names that.
+    """Whether the message names no server, or one of the appliance's addresses."""
+    # A relay may have had its own address put in place of ours (RFC 5107); the client then names that.
     server = request.options.get(OPT_SERVER_ID)
     return server is None or server in table.servers or server == override_or(b"", request)
 
@@ -249,8 +249,8 @@ def _is_at_home(request: ClientMessage) -> bool:
     if link := request.link:
         return link in segment
     if request.ciaddr != NO_ADDRESS and int.from_bytes(request.ciaddr, "big") in segment:
-        # An address in use: a renewal is unicast and may come through routers, from a network that we have no
-        # interface in (RFC 2131 section 4.4.5).
+        # The client uses the address: a renewal is unicast and may arrive through routers, from a network in which the
+        # appliance has no interface (RFC 2131 section 4.4.5).
         return True
     return any(address in segment for address in request.arrival.addresses)
 
@@ -263,7 +263,7 @@ def _is_in_our_networks(table: DhcpTable, request: ClientMessage) -> bool:
 
 
 def _serves(table: DhcpTable, arrival: Arrival) -> bool:
-    """Whether the interface has an address in a network of a cluster.yaml."""
+    """Whether the interface at which a message arrived has an address in a network of a cluster.yaml."""
     return any(address in segment for segment in table.segments for address in arrival.addresses)
 
 

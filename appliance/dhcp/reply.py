@@ -1,7 +1,8 @@
 """A reply's bytes and where they go: a template, patched with fields of the client's message.
 
-The one rule: whatever a relay or a client identifies itself by is returned in every
-reply, a NAK too (RFC 3046 section 2.2, RFC 6842); otherwise the reply is lost on its way.
+The one rule: the options by which a relay and a client identify themselves are returned
+in every reply, NAKs included (RFC 3046 section 2.2, RFC 6842); without them a reply may
+not find its way.
 """
 
 from collections.abc import Mapping
@@ -41,10 +42,11 @@ IP_UDP_BYTES = 28
 MIN_DATAGRAM_BYTES = 576
 MAX_DATAGRAM_BYTES = 1500  # Ethernet's
 MIN_REPLY_BYTES = 300  # BOOTP's size: some relays drop anything shorter (RFC 1542 section 2.1)
-# A client that sends long identifiers gets them back in a reply that is longer than it asked for, because a reply
-# that leaves out the lease is of no use to it.
+# Room that is kept for options. A client whose own identifiers are long gets a reply that is longer than it accepts by
+# option 57, because a reply without the lease would be of no use to it.
 MIN_ROOM_BYTES = 96
-# Where option 54's value is in a template's tail: after chaddr, sname, file, cookie and option 53.
+# The value of option 54 in a template's tail: after chaddr, sname, file, the cookie, option 53, and its own code and
+# length. It is always the second option (_HEAD in templates.py).
 SERVER_ID_AT = slice(16 + 64 + 128 + 4 + 3 + 2, 16 + 64 + 128 + 4 + 3 + 2 + 4)
 
 
@@ -55,7 +57,7 @@ class Arrival(NamedTuple):
     addresses: tuple[int, ...]  # of the interface, as numbers
     source: str
     source_port: int
-    is_boot_server: bool  # came to port 4011
+    is_boot_server: bool  # whether it was sent to port 4011
 
 
 class Reply(NamedTuple):
@@ -65,12 +67,12 @@ class Reply(NamedTuple):
     message: str  # offer, ack or nak
     address: str
     port: int
-    # The client's MAC where it has no address yet, and so cannot answer ARP (RFC 2131 section 4.1).
+    # The client's MAC if it has no address yet, and so cannot answer ARP (RFC 2131 section 4.1); otherwise None.
     mac: bytes | None
     event: Event | None
 
     def to(self, xid: bytes) -> "Reply":
-        """Return the same reply with another *xid*, for a client that repeats its message."""
+        """Return the same reply with the transaction id *xid*, for a client that repeats its message."""
         payload, message, address, port, mac, event = self
         return Reply(payload[:4] + xid + payload[8:], message, address, port, mac, event)
 
@@ -91,7 +93,7 @@ class ClientMessage(NamedTuple):
     agent: Mapping[int, bytes]  # the suboptions of option 82
     pin: Pin
     profile: ClientProfile
-    boots: bool  # whether a boot file is given
+    boots: bool  # whether it gets a boot file
     ciaddr: bytes
     giaddr: bytes
     relay: str  # giaddr as text; "" without one
@@ -128,9 +130,9 @@ def reply_address(
 
 
 def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | None:
-    """Return the reply of *form* to *request*; None from a proxy that has no boot file for it."""
+    """Return the reply of *form* to *request*; None for a proxy's reply without a boot file."""
     pin, profile, options = request.pin, request.profile, request.options
-    # There are no more than 255 codes. The list is part of a cache key, so its length needs a bound.
+    # There are no more codes than this. The list is part of a cache key, so its length needs a bound.
     requested = options.get(OPT_PARAMETERS, b"")[:255]
     template = table.template(pin, form, profile, request.boots, requested)
     if form.is_proxy and not template.boot:
@@ -161,7 +163,7 @@ def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | Non
 
 
 def refusal(table: DhcpTable, request: ClientMessage, asked: bytes) -> Reply:
-    """Return the NAK to a host for which *asked* is the wrong address here (RFC 2131 section 4.3.2)."""
+    """Return the NAK to a host that asked for *asked*, which is wrong in this network (RFC 2131 section 4.3.2)."""
     pin = request.pin
     # The broadcast flag makes a relay broadcast the NAK: the client's old address does not work in this network
     # (RFC 2131 section 4.3.2).
@@ -190,7 +192,7 @@ def refusal(table: DhcpTable, request: ClientMessage, asked: bytes) -> Reply:
 
 
 def override_or(server: bytes, request: ClientMessage) -> bytes:
-    """Return the server identifier: *server*, or the address of a relay that wants to stay in between (RFC 5107)."""
+    """Return the server identifier: *server*, or the address that a relay wants clients to use instead (RFC 5107)."""
     override = request.agent.get(SERVER_ID_OVERRIDE, b"")
     return override if len(override) == 4 else server
 
@@ -207,7 +209,7 @@ def _message(request: ClientMessage, flags: bytes, addresses: bytes, tail: bytes
 
 
 def _echoed(options: Mapping[int, bytes]) -> bytes:
-    """Return the options that a reply repeats unchanged; the relay's is the last one (RFC 3046 section 2.2)."""
+    """Return the options that a reply returns unchanged; the relay's comes last (RFC 3046 section 2.2)."""
     return b"".join(
         [
             encode_option(code, options[code])
@@ -218,7 +220,7 @@ def _echoed(options: Mapping[int, bytes]) -> bytes:
 
 
 def _reply_bytes(options: Mapping[int, bytes]) -> int:
-    """Return how long a reply the client accepts, in bytes of UDP payload."""
+    """Return the length of the longest reply that the client accepts, in bytes of UDP payload."""
     size = options.get(OPT_MAX_SIZE, b"")
     datagram_bytes = int.from_bytes(size, "big") if len(size) == 2 else MIN_DATAGRAM_BYTES
     return min(max(datagram_bytes, MIN_DATAGRAM_BYTES), MAX_DATAGRAM_BYTES) - IP_UDP_BYTES
@@ -243,5 +245,5 @@ def _destination(
 
 
 def _relay_port(request: ClientMessage, port: int) -> int:
-    # RFC 8357: a relay that cannot use the server's port says so, and listens on the port it sends from.
+    # RFC 8357: a relay that cannot use the server's port states that, and listens on the port that it sends from.
     return request.arrival.source_port if RELAY_SOURCE_PORT in request.agent else port

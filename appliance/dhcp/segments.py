@@ -1,6 +1,7 @@
 """A machine network as replies need it: its options, encoded once.
 
-The one rule: options that every host of a network gets are made here; those of one host in `templates.py`.
+The one rule: options that are the same for every host of a network are made here, and
+those of a single host in `templates.py`.
 """
 
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ class Segment:
 def compile_segment(network: Network, mode: DhcpMode) -> Segment:
     """Return the IPv4 *network* as replies need it."""
     cidr, server = network.cidr, network.server
-    # The caller leaves IPv6 networks out, and cluster.yaml takes IPv4 addresses alone for a serverAddress.
+    # The caller leaves IPv6 networks out, and a serverAddress in cluster.yaml can only be an IPv4 address.
     assert isinstance(cidr, IPv4Network)
     assert isinstance(server, IPv4Address)
     return Segment(

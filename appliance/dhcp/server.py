@@ -28,11 +28,11 @@ Tap = Callable[[bytes, tuple[str, int], tuple[str, int]], None]
 BURST = 32  # datagrams in one turn of the loop, some 1 ms; the other services run in between
 MAX_REQUEST_BYTES = 2048  # more than any MTU on a DHCP path
 ANCILLARY_BYTES = socket.CMSG_SPACE(IN_PKTINFO.size)
-# How often interfaces and addresses are looked up; firmware repeats its DISCOVER for longer than that.
+# Between two look-ups of interfaces and addresses; firmware repeats its DISCOVER for longer than that.
 INTERFACES_SECONDS = 5.0
-PROBE_SECONDS = 600.0
-# A boot makes some ten events, and a machine in a boot loop a few a second. More than that under a host's MAC address
-# still gets replies, and is counted, but does not fill log and journal.
+PROBE_SECONDS = 600.0  # between two searches for other DHCP servers
+# A boot causes some ten events, and a machine in a boot loop a few a second. More messages than that with a host's MAC
+# address still get replies, and are counted, but do not fill log and journal.
 HOST_EVENTS_A_SECOND = 10.0
 HOST_EVENTS_AT_ONCE = 50.0
 SILENCE = "dhcp.silence why=%s mac=%s from=%s interface=%s"
@@ -53,7 +53,7 @@ class DhcpServer:
         listen: Listen,
         publish: Callable[[Event], None],
     ) -> None:
-        """Open every socket; *table* returns what is served now. Raises ListenError."""
+        """Open every socket; *table* returns the table that is served at present. Raises ListenError."""
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.tap: Tap | None = None
         self._table = table
@@ -124,7 +124,10 @@ class DhcpServer:
             self.close()
 
     def _follow_interfaces(self) -> None:
-        """Rebind to an interface that was recreated: a socket stays bound to the old one, and receives nothing."""
+        """Rebind to interfaces that were recreated: a socket stays bound to the old one, and receives nothing.
+
+        Raises ListenError if that fails.
+        """
         renewed = set()
         for sock, (name, bound_index) in self._bound.items():
             try:
@@ -141,12 +144,12 @@ class DhcpServer:
             self._bound[sock] = name, index
             renewed.add(name)
         for name in renewed:
-            logger.warning("dhcp.interface name=%s: recreated, and served again", name)
+            logger.warning("dhcp.interface name=%s: was recreated, and is served again", name)
 
     async def _find_rogues(self, table: DhcpTable) -> None:
         # In proxy mode another DHCP server is expected.
         segments = [segment for segment in table.segments if segment.mode is DhcpMode.FULL]
-        ours = [
+        searched = [
             interface
             for interface in self._interfaces.values()
             if interface.mac is not None
@@ -157,11 +160,11 @@ class DhcpServer:
             *table.servers,
             *(number.to_bytes(4, "big") for interface in self._interfaces.values() for number in interface.addresses),
         }
-        await find_rogues(ours, own, self._listen.dhcp_port, self._publish)
+        await find_rogues(searched, own, self._listen.dhcp_port, self._publish)
 
     def _drain(self, sock: socket.socket, is_boot_server: bool) -> None:
         port = self._listen.dhcp_port + is_boot_server * BOOT_SERVER_DISTANCE
-        # Once a burst: nothing is awaited in it, so that no reload can come between.
+        # Read once for a burst: nothing is awaited in it, so no reload can come in between.
         table, installations = self._table(), self._installations
         for _ in range(BURST):
             try:
@@ -171,6 +174,7 @@ class DhcpServer:
             except OSError as error:
                 self.counts["silence", f"receive: {error.strerror}"] += 1
                 return
+            # Always there: IP_PKTINFO is set before the socket is bound, and no other ancillary data is.
             index, local, destination = IN_PKTINFO.unpack(ancillary[0][2])
             interface = self._interfaces.get(index) or self._new_interface(sock, index)
             if self.tap is not None:
@@ -259,7 +263,7 @@ class DhcpServer:
                 name = socket.if_indextoname(index)
             except OSError:
                 name = f"#{index}"
-            # Kept until the next look-up, so that more traffic on it causes no system calls.
+            # Kept until the next look-up, so that more traffic on this interface causes no more system calls.
             self._interfaces[index] = Interface(index, name, (), None)
         return self._interfaces[index]
 

@@ -38,7 +38,7 @@ from appliance.model import Cluster, Host
 
 NO_ADDRESS = bytes(4)
 
-# These come first, whatever order the client asked for: it needs them to interpret the rest.
+# These come first, whatever order the client requested: it needs them to interpret the rest.
 _HEAD = (OPT_MESSAGE_TYPE, OPT_SERVER_ID, OPT_LEASE_TIME)
 # Sent whether the client asked for them or not: some firmware leaves options that it needs out of its list.
 _ALWAYS = (
@@ -52,14 +52,14 @@ _ALWAYS = (
     OPT_BOOT_FILE,
     OPT_IPXE,
 )
-# The last to be left out when a reply does not fit.
+# When a reply does not fit, all other options are left out before these.
 _ESSENTIAL = frozenset((*_HEAD, *_ALWAYS, OPT_ROUTERS, OPT_DNS_SERVERS))
 
 # Option 175, no-pxedhcp: do not wait for a proxyDHCP offer (ipxe/dhcp.h). Saves iPXE some seconds.
 _NO_PXEDHCP = bytes((0xB0, 1, 1))
-# PXE_DISCOVERY_CONTROL: use the boot file of this offer (PXE 2.1, section 2.2.3).
+# PXE_DISCOVERY_CONTROL: use the boot file of this offer, and search for no boot servers (PXE 2.1, section 2.2.3).
 _USE_BOOT_FILE = bytes((6, 1, 8, 255))
-# A boot menu whose one entry has type 0, the machine's own disk, and is chosen after 0 s (PXE 2.1, section 2.2.3).
+# A boot menu whose only entry has type 0, the machine's own disk, and is chosen after 0 s (PXE 2.1, section 2.2.3).
 # Without it, firmware that gets no boot file keeps asking before it tries the disk; edk2 does so for a minute.
 _LOCAL = b"Local boot"
 _BOOT_LOCAL = b"".join(
@@ -73,7 +73,7 @@ _BOOT_LOCAL = b"".join(
 
 
 class Form(IntEnum):
-    """The replies that have a template; the value distinguishes them in a cache key."""
+    """The kinds of reply that have a template."""
 
     OFFER = 1
     ACK = 2
@@ -136,10 +136,11 @@ def build_template(
     """Return the reply of *form*.
 
     *boots* is whether it names a boot file, *requested* the client's option 55. With
-    *room*, in bytes, options that do not fit there go to `file` and `sname`.
+    *room*, the size of the options field in bytes, options that do not fit there go to
+    `file` and `sname`; without it, all options are in the options field.
     """
-    # Without a boot file, a host that could have one starts its disk. A host that starts its disk by way of a script
-    # has *boots* set: its chain begins as for an installation, and the script behind pxeboot.ipxe differs.
+    # A host that could have a boot file and gets none starts its disk. A host that starts its disk through a script has
+    # *boots* set: its chain begins as for an installation, and only the script at pxeboot.ipxe differs.
     boot = boot_file(pin.chain(profile, starts_disk=not boots)) if pin.is_boot_nic else ""
     values = reply_values(pin, form, profile, boot)
     codes = _order(values, requested)
@@ -151,7 +152,7 @@ def build_template(
     else:
         codes.sort(key=lambda code: code not in _ESSENTIAL)
         # A boot ROM reads the boot file's name from the header field only, iPXE from option 67 too. So the field may
-        # hold options, unless a ROM needs it for the name.
+        # hold options, unless a ROM needs the name there.
         layout = lay_out(
             ((code, values[code]) for code in codes),
             room,
@@ -193,7 +194,7 @@ def reply_values(pin: Pin, form: Form, profile: ClientProfile, boot: str) -> dic
 
 
 def _vendor_values(form: Form, profile: ClientProfile) -> dict[int, bytes]:
-    """Return options 60 and 43.
+    """Return options 60 and 43 for a reply with a boot file.
 
     To UEFI, PXEClient alone means "ask port 4011 for the boot file" (PXE 2.1 section
     2.2.4). A server that gives address and boot file together must not send it, and a
@@ -213,6 +214,7 @@ def _vendor_values(form: Form, profile: ClientProfile) -> dict[int, bytes]:
 def _order(values: Mapping[int, bytes], requested: bytes) -> list[int]:
     """Return the codes of *values* that are sent: the head, what was requested in that order, then the rest."""
     wanted = dict.fromkeys(_HEAD)
+    # A client without option 55 gets every option.
     wanted |= dict.fromkeys(requested or sorted(values))
     wanted |= dict.fromkeys(_ALWAYS)
     codes = [code for code in wanted if code in values]

@@ -1,0 +1,1 @@
+"""DNS: authoritative answers from compiled zones (RFC 1035), and forwarding of all other queries."""

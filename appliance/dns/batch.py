@@ -14,8 +14,8 @@ import sys
 BATCH = 64  # datagrams
 
 Sender = tuple[str, int] | tuple[str, int, int, int]  # of IPv4 or IPv6, as the socket module spells them
-# More than any real query: header, name of 255 bytes, and an OPT record with some options are below 512. The kernel
-# cuts a longer datagram off, which makes it malformed.
+# More than any real query: a header, a name of 255 bytes and an OPT record with some options stay below 512. The kernel
+# truncates a longer datagram, which makes it malformed.
 SLOT_BYTES = 2048
 
 # sockaddr_in and sockaddr_in6 as the kernel writes them (ip(7), ipv6(7)).
@@ -33,8 +33,8 @@ class _Iovec(ctypes.Structure):
 class _Mmsghdr(ctypes.Structure):
     """struct mmsghdr of recvmmsg(2): a struct msghdr, then the number of bytes received or sent.
 
-    The two fields of padding are what a C compiler adds where size_t has 8 bytes
-    and int has 4.
+    The fields `padding` and `tail` are what a C compiler adds where size_t has 8
+    bytes and int has 4; elsewhere they are empty.
     """
 
     _fields_ = (
@@ -59,12 +59,12 @@ _sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
 
 
 class Batch:
-    """The slots of one socket. Each receives a query, which its reply then overwrites.
+    """The slots of one socket. Each receives a query, which is then overwritten by its reply.
 
     Slot *i* begins at *i* x SLOT_BYTES of *slots*. After `receive`, the length of
     its query is `lengths[i * LENGTH_STRIDE + LENGTH_OFFSET]`; before `send`, the
     caller writes the length of the reply to `reply_lengths[2 * i + 1]`. These are
-    plain views because a method call for each datagram costs as much as all the rest.
+    plain views because a method call for each datagram would double the cost.
     """
 
     LENGTH_STRIDE = ctypes.sizeof(_Mmsghdr) // 4
@@ -74,7 +74,8 @@ class Batch:
         self._sock = sock
         self._address_bytes = _SOCKADDR_BYTES[sock.family]
         data = bytearray(BATCH * SLOT_BYTES)
-        # These keep the buffers, whose addresses the kernel has, alive and unmoved as long as the batch.
+        # The kernel is given the addresses of these buffers. Exporting them to ctypes keeps them alive, and from being
+        # moved, for as long as the batch exists.
         self._data = (ctypes.c_char * len(data)).from_buffer(data)
         self._addresses = bytearray(BATCH * self._address_bytes)
         self._names = (ctypes.c_char * len(self._addresses)).from_buffer(self._addresses)
@@ -86,10 +87,11 @@ class Batch:
         self.reply_lengths = memoryview(self._sent_iov).cast("B").cast("P")
 
     def receive(self) -> int:
-        """Fill the first slots with the datagrams that wait, and return how many; 0 when there are none."""
+        """Fill the first slots with the datagrams that are waiting, and return how many; 0 when there are none."""
         headers = ctypes.addressof(self._received)
         received: int = _recvmmsg(self._sock.fileno(), headers, BATCH, socket.MSG_DONTWAIT, None)
-        # -1 is EAGAIN: nothing waits. Any other error shows again with the next event, and must not end the server.
+        # -1 usually means EAGAIN: no datagram is waiting. Any other error must not end the server, and comes back with
+        # the next event if it lasts.
         return max(received, 0)
 
     def sender(self, index: int) -> Sender:
@@ -102,7 +104,10 @@ class Batch:
         return socket.inet_ntop(socket.AF_INET6, host), port, flow, int.from_bytes(scope, sys.byteorder)
 
     def send(self, first: int, end: int) -> int:
-        """Send the replies in slots *first* to *end* - 1, and return how many the kernel refused."""
+        """Send the replies in slots *first* to *end* - 1, and return how many the kernel refused.
+
+        Raises OSError when the socket is closed: that is our own mistake, and no fault of a datagram.
+        """
         refused = 0
         while first < end:
             header = ctypes.addressof(self._sent) + first * ctypes.sizeof(_Mmsghdr)
@@ -110,7 +115,7 @@ class Batch:
             if sent < 0:
                 if ctypes.get_errno() == errno.EBADF:
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-                # sendmmsg stops at the first datagram that it cannot send, for example to port 0. Skip that one.
+                # sendmmsg stops at the first datagram that it cannot send, for example to port 0. Skip it.
                 refused += 1
                 sent = 1
             first += sent

@@ -1,8 +1,8 @@
-"""Compiles clusters to finished answers: every record is encoded by dnslib, and read back.
+"""Compiles clusters into finished answers: dnslib encodes every record, and parses it again as a check.
 
 An answer is everything that follows the question. No name in it is compressed,
-except owner names that are the question's name, which is always at offset 12. So the
-same bytes answer questions of any length, as wildcards and negative answers must.
+except owner names that equal the question's name, which is always at offset 12. So the
+same bytes fit questions of any length, which wildcards and negative answers need.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,10 +17,11 @@ from appliance.dns.message import AA, CLASS_IN, QR, RA, RD, TYPE_DS, Rcode, wire
 from appliance.dns.records import record_type
 from appliance.dns.tree import Tree
 from appliance.dns.zone import Rrset, parent_of
-from appliance.model import Cluster, Endpoint
+from appliance.model import Address, Cluster, Endpoint
+from appliance.openshift import names
 
 QUESTION_NAME = b"\xc0\x0c"  # a compression pointer to offset 12 (RFC 1035 section 4.1.4)
-LOCAL_SERIAL = 1  # of the zones for private addresses, which never change
+LOCAL_SERIAL = 1  # of the zones for private addresses, whose contents never change
 
 _KEY_ANY = (255).to_bytes(2) + CLASS_IN
 _KEY_DS = TYPE_DS.to_bytes(2) + CLASS_IN
@@ -32,24 +33,24 @@ Sections = tuple[list[bytes], list[bytes], list[bytes]]  # records of answer, au
 class Answer:
     """The parts of a reply around its question: flags and counts before it, records after it.
 
-    There are four forms: for RD clear and for RD set, then the same two with one more
-    additional record counted, for the OPT that is appended to the reply. The zone's
-    name servers are added only where RD is clear, as BIND does by default.
+    Each field has four forms: for RD clear and RD set, then the same two with one more
+    additional record in the counts, for the OPT record that is appended to the reply.
+    Only replies with RD clear contain the zone's name servers, as with BIND's defaults.
     """
 
     forms: tuple[tuple[bytes, bytes], ...]
-    short_forms: tuple[tuple[bytes, bytes], ...]  # without optional records, for clients that take small replies only
-    alias: bytes = b""  # the name outside our zones where a chain of CNAMEs ends; b"" for none
+    short_forms: tuple[tuple[bytes, bytes], ...]  # without optional records, for clients that accept only small replies
+    alias: bytes = b""  # the name outside our zones at which a chain of CNAMEs ends; b"" for none
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A name in our zones, with records or only with names below it."""
+    """A name in our zones, with records of its own or only with names below it."""
 
     answers: Mapping[bytes, Answer]  # by type and class
     otherwise: Answer  # for any other type: NODATA, or the CNAME
     below: "Node | None"  # answers for names below that do not exist: the wildcard's (RFC 4592), or NXDOMAIN
-    is_watched: bool = False  # a host that asks for it shows how far its installation is
+    is_watched: bool = False  # a host's query for it shows how far its installation has come
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +59,26 @@ class DnsTable:
 
     nodes: Mapping[bytes, Node]  # by name, in lower case and wire form
     serials: Mapping[str, int]  # by zone, without those for private addresses
-    hosts: Mapping[str, str]  # client address → name of the host
+    hosts: Mapping[Address, str]  # by address: the name of the host
     allow_recursion: tuple[IPv4Network | IPv6Network, ...]
     forwarders: tuple[Endpoint, ...]
 
 
 def compile_dns(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], int]) -> DnsTable:
-    """Return the answers for *clusters*. *serial_of(zone, digest)* gives the SOA serial of a zone with that content.
+    """Return the answers for *clusters*. *serial_of(zone, digest)* returns the SOA serial of a zone with that content.
 
-    Raises ValueError for a record of unknown type.
+    Raises ValueError for a record of an unknown type.
     """
     zones = zones_of(clusters)
     serials = {zone.name: serial_of(zone.name, zone.digest) for zone in zones}
     local = local_zones(serials)
     tree = Tree((*local, *zones), serials | {zone.name: LOCAL_SERIAL for zone in local})
     forwarders = tuple(dict.fromkeys(endpoint for cluster in clusters for endpoint in cluster.dns.forwarders))
-    watched = {f"api-int.{cluster.domain}" for cluster in clusters}
+    watched = {names.api_int(cluster.domain) for cluster in clusters}
     return DnsTable(
         nodes=_Compiler(tree, recursion_available=bool(forwarders)).nodes(watched),
         serials=serials,
-        hosts={str(address): host.name for cluster in clusters for host in cluster.hosts for address in host.addresses},
+        hosts={address: host.name for cluster in clusters for host in cluster.hosts for address in host.addresses},
         allow_recursion=tuple(
             dict.fromkeys(network for cluster in clusters for network in cluster.dns.allow_recursion)
         ),
@@ -86,7 +87,7 @@ def compile_dns(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], i
 
 
 class _Compiler:
-    """Encodes the answers at every name of a tree."""
+    """Encodes the answers for every name of a tree."""
 
     def __init__(self, tree: Tree, *, recursion_available: bool) -> None:
         self.tree = tree
@@ -96,9 +97,9 @@ class _Compiler:
         self.servers = {apex: self._servers(apex) for apex in tree.zones}
 
     def nodes(self, watched: set[str]) -> dict[bytes, Node]:
-        """Return every name with its answers."""
+        """Return every name, in wire form, with its answers; those at one of the names *watched* are marked."""
         nodes: dict[str, Node] = {}
-        # The deepest names first, because a name refers to the wildcard below it.
+        # The deepest names first, because a name refers to the node of the wildcard below it.
         for name in sorted(self.tree.names, key=lambda name: -name.count(".")):
             apex = self.tree.apex(name) or name
             answers, otherwise = self._answers(name, apex)
@@ -112,15 +113,17 @@ class _Compiler:
             return self._alias_answers(rrsets["CNAME"], apex)
         answers = {_key(rrset.type): self._positive((rrset,), apex) for rrset in rrsets.values()}
         if answers:
-            # One record set is a whole answer to ANY (RFC 8482 section 4.1).
+            # A single record set is a complete answer to ANY (RFC 8482 section 4.1).
             answers[_KEY_ANY] = next(iter(answers.values()))
         parent = self.tree.apex(parent_of(name))
         if name == apex and parent is not None:
-            # DS belongs to the parent's side of a zone cut (RFC 4035 section 3.1.4.1), so the parent's SOA comes along.
+            # DS belongs to the parent's side of a zone cut (RFC 4035 section 3.1.4.1), so the answer has the parent's
+            # SOA.
             answers[_KEY_DS] = self.no_data[parent]
         return answers, self.no_data[apex]
 
     def _alias_answers(self, alias: Rrset, apex: str) -> tuple[dict[bytes, Answer], Answer]:
+        """Return the answers at a CNAME by type, and the answer for all other types (RFC 1034 section 4.3.2)."""
         chain = self.tree.chain(alias)
         end = self.tree.apex(chain.target)
         alone = self._positive((alias,), apex)
@@ -131,16 +134,18 @@ class _Compiler:
             answers[_key(kind)] = self._positive((*chain.aliases, rrset), end)
         if chain.rrsets is not None:
             return answers, self._negative(chain.aliases, end, Rcode.NOERROR)
-        answers[_key("SOA")] = self._negative(chain.aliases, end, Rcode.NXDOMAIN, ttl=0)
+        answers[_key("SOA")] = self._negative(chain.aliases, end, Rcode.NXDOMAIN, ttl=0)  # see _no_name
         return answers, self._negative(chain.aliases, end, Rcode.NXDOMAIN)
 
     def _positive(self, rrsets: tuple[Rrset, ...], apex: str, alias: bytes = b"") -> Answer:
+        """Return the answer that consists of *rrsets*, CNAMEs first; *apex* is the zone whose servers go with it."""
         answer = _encoded_chain(rrsets)
         last = rrsets[-1]
         addresses = self._addresses(last, apex)
         present = {(rrset.name, rrset.type) for rrset in rrsets}
         wanted = {key: records for key, records in addresses.items() if key not in present}
         servers, server_addresses = self.servers[apex]
+        # Left out where they would repeat the answer, and where the chain ends in a zone that is not theirs.
         if alias or (last.name, last.type) == (apex, "NS"):
             servers, server_addresses = [], {}
         more = {key: records for key, records in server_addresses.items() if key not in present}
@@ -149,13 +154,13 @@ class _Compiler:
 
     def _no_name(self, apex: str) -> Node:
         """Return the answers for names that do not exist."""
-        # A client that looks for the top of a zone asks for the SOA of each name above it. The TTL of zero, BIND's
-        # zero-no-soa-ttl, keeps it from missing a zone that is made there soon after.
-        forgotten = self._negative((), apex, Rcode.NXDOMAIN, ttl=0)
-        return Node({_key("SOA"): forgotten}, self._negative((), apex, Rcode.NXDOMAIN), None)
+        # A client that looks for the apex of a zone asks for the SOA of one name after another. With a TTL of zero,
+        # as of BIND's zero-no-soa-ttl, it does not miss a zone that is created there soon after.
+        uncached = self._negative((), apex, Rcode.NXDOMAIN, ttl=0)
+        return Node({_key("SOA"): uncached}, self._negative((), apex, Rcode.NXDOMAIN), None)
 
     def _negative(self, aliases: tuple[Rrset, ...], apex: str, rcode: Rcode, ttl: int | None = None) -> Answer:
-        """Return a negative answer, with the SOA whose TTL says how long it may be cached (RFC 2308 section 3)."""
+        """Return a negative answer, with the SOA whose TTL states how long it may be cached (RFC 2308 section 3)."""
         seconds = self.tree.zones[apex].soa.negative_ttl if ttl is None else ttl
         with_ttl = Rrset(apex, "SOA", seconds, self.tree.soa(apex).values)
         sections: Sections = (_encoded_chain(aliases), _encoded(wire_name(apex), with_ttl), [])
@@ -166,9 +171,9 @@ class _Compiler:
         return _encoded(wire_name(apex), servers), self._addresses(servers, apex)
 
     def _addresses(self, rrset: Rrset, apex: str) -> dict[tuple[str, str], list[bytes]]:
-        """Return the addresses of the hosts that *rrset* names, as far as they are in the same zone.
+        """Return the addresses of the hosts that *rrset* names, if they are in the zone *apex*: by owner name and type.
 
-        They belong in the additional section, by owner name and type.
+        They go in the additional section.
         """
         kind = record_type(rrset.type)
         if not kind.adds_addresses:
@@ -198,7 +203,7 @@ class _Compiler:
 
 
 class _PlainBuffer(DNSBuffer):  # type: ignore[misc]  # dnslib has no types
-    """A buffer that does not compress names."""
+    """A dnslib buffer that does not compress names."""
 
     encode_name = DNSBuffer.encode_name_nocompress
 
@@ -208,7 +213,7 @@ def _key(kind: str) -> bytes:
 
 
 def _encoded_chain(rrsets: tuple[Rrset, ...]) -> list[bytes]:
-    """Return the records of *rrsets*, of which the first answers the question itself."""
+    """Return the records of *rrsets*; the owner of the first is the question's name."""
     owners = (wire_name(rrset.name) if index else QUESTION_NAME for index, rrset in enumerate(rrsets))
     return _joined(_encoded(owner, rrset) for owner, rrset in zip(owners, rrsets, strict=True))
 
@@ -220,14 +225,17 @@ def _encoded(owner: bytes, rrset: Rrset) -> list[bytes]:
 
 
 def encoded_value(kind: str, value: str) -> bytes:
-    """Return the RDATA of *value* as dnslib encodes it, names not compressed. Raises ValueError for an unknown type."""
+    """Return the RDATA of *value*, encoded by dnslib without compressed names. Raises ValueError for an unknown type.
+
+    Raises AssertionError when dnslib does not parse its own encoding to the same value.
+    """
     rdata = getattr(dnslib, kind)(*record_type(kind).encoder_arguments(value))
     buffer = _PlainBuffer()
     rdata.pack(buffer)
     data = bytes(buffer.data)
-    # The library's two halves check each other: a value that one of them gets wrong must not be served.
+    # The library's encoder and parser check each other: a value that either gets wrong must not be served.
     if type(rdata).parse(DNSBuffer(data), len(data)) != rdata:
-        raise AssertionError(f"dnslib reads {kind} {value!r} back as something else")
+        raise AssertionError(f"dnslib parses its own encoding of {kind} {value!r} to another value")
     return data
 
 

@@ -1,17 +1,17 @@
-"""DNS over TCP: several questions on each connection, answered in the order in which answers come (RFC 7766)."""
+"""DNS over TCP: several queries on each connection, each answered as soon as its reply is ready (RFC 7766)."""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 
-# Of one socket. When there is one more, the connection that has been idle longest is closed. Nodes use TCP only after
-# a truncated answer, so this bounds what hostile clients can hold: 128 times 16 questions of at most 64 KiB.
+# For each listening socket. One more closes the connection that has been idle longest. Nodes use TCP only after a
+# truncated reply, so this bounds what hostile clients can occupy: 128 times 16 queries of at most 64 KiB, 128 MiB.
 MAX_CONNECTIONS = 128
-MAX_PENDING = 16  # unanswered questions of one connection, before it is read further
+MAX_PENDING = 16  # unanswered queries of one connection; after that many it is not read until a reply is ready
 IDLE_SECONDS = 10.0  # RFC 7766 section 6.2.3: a few seconds
-FAIR_QUESTIONS = 32  # of one connection in a row, before the others get a turn
-ACCEPT_PAUSE_SECONDS = 0.1  # after an error of accept, which is most likely that no descriptor is left
+FAIR_QUERIES = 32  # of one connection in a row, before everything else gets a turn
+ACCEPT_PAUSE_SECONDS = 0.1  # after accept fails, most likely because no file descriptor is left
 
 
 class DnsConnections:
@@ -19,7 +19,7 @@ class DnsConnections:
 
     def __init__(self, reply_to: Callable[[bytes, str], Awaitable[bytes | None]]) -> None:
         self._reply_to = reply_to
-        self._open: dict[asyncio.StreamWriter, None] = {}  # in the order of their last questions
+        self._open: dict[asyncio.StreamWriter, None] = {}  # in the order of their last queries
 
     async def run(self, listener: socket.socket, tasks: asyncio.TaskGroup) -> None:
         """Accept connections until cancelled."""
@@ -56,17 +56,17 @@ class DnsConnections:
             try:
                 async with asyncio.timeout(IDLE_SECONDS):
                     query = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
-                    # A client that does not read its answers makes both wait, and is idle by that.
+                    # A client that does not read its replies makes both calls wait, and so counts as idle.
                     await room.acquire()
                     await writer.drain()
             except (TimeoutError, asyncio.IncompleteReadError, OSError):
                 return
-            # To the end of the order. It is not there any more if it had to make room meanwhile.
+            # Moved to the end of the order, unless the connection was closed meanwhile to make room.
             if writer in self._open:
                 self._open[writer] = self._open.pop(writer)
             pending.create_task(self._answer(query, writer, client, room))
             answered += 1
-            if answered % FAIR_QUESTIONS == 0:
+            if answered % FAIR_QUERIES == 0:
                 await asyncio.sleep(0)
 
     async def _answer(self, query: bytes, writer: asyncio.StreamWriter, client: str, room: asyncio.Semaphore) -> None:
@@ -75,14 +75,15 @@ class DnsConnections:
         finally:
             room.release()
         if reply is None:
-            writer.transport.abort()  # not a query: what follows is not DNS either
+            writer.transport.abort()  # not a query, so what follows is not DNS either
         elif not writer.is_closing():
             writer.write(len(reply).to_bytes(2) + reply)
 
 
 async def _sent(writer: asyncio.StreamWriter) -> None:
-    """Close *writer*, and return when the client has received everything, or does not in IDLE_SECONDS."""
-    # close() alone would wait for that without end, with the descriptor open and not counted any more.
+    """Close *writer*, and return when the client has received everything, after IDLE_SECONDS at the latest."""
+    # After close() alone, the transport would wait for the client without end, while its descriptor stays open and
+    # MAX_CONNECTIONS no longer counts it.
     writer.close()
     with contextlib.suppress(TimeoutError, OSError):
         async with asyncio.timeout(IDLE_SECONDS):

@@ -1,4 +1,4 @@
-"""Which zones follow from clusters, and which records each of them holds."""
+"""The zones that follow from clusters, and the records in each."""
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
@@ -10,7 +10,10 @@ from appliance.model import Cluster, DnsSettings, NameServer, Record
 
 
 def local_zones(own: Iterable[str]) -> tuple[Zone, ...]:
-    """Return empty zones for the private addresses that no zone in *own* is about (RFC 6303)."""
+    """Return the zones for private addresses (RFC 6303) without those that are in *own*, the names of our zones.
+
+    They are empty but for delegations to the zones in *own*.
+    """
     taken = set(own)
     return tuple(_local_zone(name, taken) for name in LOCAL_ZONES if name not in taken)
 
@@ -18,8 +21,8 @@ def local_zones(own: Iterable[str]) -> tuple[Zone, ...]:
 def zones_of(clusters: Iterable[Cluster]) -> tuple[Zone, ...]:
     """Return the forward and reverse zones of *clusters*. A zone that several clusters share is one zone.
 
-    A zone below another of ours is delegated from it, so that the names between the
-    two exist, and a copy of the parent on another server refers to us.
+    A zone below another of these is delegated from it, so that the names between the
+    two exist, and a copy of the parent zone on another server refers to the appliance.
     """
     clusters = tuple(clusters)
     owners = _apexes(clusters)
@@ -36,8 +39,8 @@ def zones_of(clusters: Iterable[Cluster]) -> tuple[Zone, ...]:
             if parent is not None:
                 _add(contents[parent], record)
                 if server.address is not None and server.name.endswith(f".{apex}"):
-                    # Glue: names in the zone below cannot be asked of servers that are known by name only
-                    # (RFC 1034 section 4.2.1).
+                    # Glue: the zone is delegated to a server whose own name is in it, so a resolver could not find
+                    # that server's address without asking that server (RFC 1034 section 4.2.1).
                     _add(contents[parent], Record(server.name, "A", settings[0].ttl, str(server.address)))
     return tuple(Zone(apex, _soa(settings[0]), contents[apex]) for apex, settings in owners.items())
 
@@ -54,15 +57,15 @@ def _apexes(clusters: tuple[Cluster, ...]) -> dict[str, list[DnsSettings]]:
             owners.setdefault(apex, []).append(cluster.dns)
     for cluster in clusters:
         for pointer in _pointers((cluster,)):
-            # An address outside every network has a zone of its own. A wider zone would answer NXDOMAIN for its
-            # neighbours, which are somebody else's.
+            # An address outside every network has a zone of its own. A wider zone would answer NXDOMAIN for the
+            # neighbouring addresses, which belong to others.
             if apex_of(pointer, owners) is None:
                 owners[pointer] = [cluster.dns]
     return owners
 
 
 def _records(clusters: tuple[Cluster, ...]) -> Iterator[Record]:
-    """Yield all records but SOA and NS. Each belongs in the deepest zone that is above its name."""
+    """Yield all records but SOA and NS. Each belongs in the deepest zone at or above its name."""
     classless = {
         address.reverse_pointer: f"{int(address) & 0xFF}.{classless_apex(network)}"
         for cluster in clusters
@@ -79,8 +82,9 @@ def _records(clusters: tuple[Cluster, ...]) -> Iterator[Record]:
 
 
 def _pointers(clusters: tuple[Cluster, ...]) -> dict[str, list[Record]]:
-    """Return the PTR records by their names."""
-    # The hosts of every cluster first: none of the others may take an address of theirs.
+    """Return the PTR records by owner name."""
+    # The hosts of every cluster first. An address of a host has no other PTR record: a node that finds a second name
+    # for its address, such as api, may take it as its hostname.
     nodes = {record.name: record for cluster in clusters for record in node_pointers(cluster)}
     pointers = {name: [record] for name, record in nodes.items()}
     for cluster in clusters:
@@ -91,15 +95,16 @@ def _pointers(clusters: tuple[Cluster, ...]) -> dict[str, list[Record]]:
 
 
 def _classless(cluster: Cluster) -> tuple[IPv4Network, ...]:
-    """Return the networks whose reverse zones are named by RFC 2317."""
+    """Return the networks whose reverse zones are named as in RFC 2317."""
     if not cluster.dns.rfc2317:
         return ()
     cidrs = (network.cidr for network in cluster.networks)
+    # A /24 or wider ends on an octet and has zones of the usual form; a /32 is a zone of its own address.
     return tuple(cidr for cidr in cidrs if isinstance(cidr, IPv4Network) and 24 < cidr.prefixlen < 32)
 
 
 def _name_servers(settings: Iterable[DnsSettings]) -> tuple[NameServer, ...]:
-    return tuple({server.name: server for each in settings for server in each.name_servers}.values())
+    return tuple({server.name: server for dns in settings for server in dns.name_servers}.values())
 
 
 def _soa(settings: DnsSettings) -> Soa:
@@ -118,7 +123,7 @@ def _local_zone(name: str, own: set[str]) -> Zone:
     rrsets: dict[str, dict[str, Rrset]] = {}
     for apex in (name, *(apex for apex in own if apex.endswith("." + name))):
         _add(rrsets, Record(apex, "NS", 10800, name))
-    # The values of RFC 6303 section 3. The zone is its own name server, so that nobody else is asked.
+    # The values of RFC 6303 section 3. The zone is its own name server, so that no other server is asked.
     return Zone(name, Soa(name, "nobody.invalid", 10800, 3600, 1200, 604800, 10800), rrsets)
 
 
@@ -128,6 +133,7 @@ def _add(rrsets: dict[str, dict[str, Rrset]], record: Record) -> None:
     if before is None:
         by_type[record.type] = Rrset(record.name, record.type, record.ttl, (record.value,))
     elif record.value not in before.values:
-        # All records of a set have one TTL (RFC 2181 section 5.2). The least keeps every promise.
+        # All records of a set have one TTL (RFC 2181 section 5.2). With the lowest, none is cached for longer than
+        # its own TTL allows.
         ttl = min(before.ttl, record.ttl)
         by_type[record.type] = Rrset(record.name, record.type, ttl, (*before.values, record.value))

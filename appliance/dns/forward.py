@@ -32,8 +32,8 @@ from appliance.dns.protocol import ONE_QUESTION, Forward, opt_for, refusal, trun
 from appliance.dns.records import BY_NAME, BY_NUMBER
 from appliance.model import Endpoint
 
-# Answers in the cache. Each has at most 4 KiB, and two bytes more for each of its at most 372 records of 11 bytes: with
-# the questions 23 MiB at worst, and 4 MiB with the answers that are usual.
+# Answers in the cache: 4 MiB with those that are usual. Each has at most 4 KiB, and two more bytes for each of its
+# records, of which 372 fit at 11 bytes each; with the questions that is 23 MiB at worst.
 MAX_KEPT = 4096
 MAX_KEPT_BYTES = 4096
 MAX_TTL = 86400  # seconds; a mistake upstream is gone after a day
@@ -42,7 +42,7 @@ MAX_STALE_SECONDS = 86400.0  # RFC 8767 section 5: one to three days
 STALE_TTL = 30  # as above
 FAILURE_SECONDS = 5.0  # RFC 9520 section 3.2: one second to five minutes
 STALE_FAILURE_SECONDS = 30.0  # RFC 8767 section 5, the failure recheck timer
-HOLD_DOWN_SECONDS = 10.0  # how long a forwarder that did not answer comes last
+HOLD_DOWN_SECONDS = 10.0  # how long a forwarder that did not answer is asked last
 
 _TYPE_SOA = BY_NAME["SOA"].number
 
@@ -60,26 +60,27 @@ class Action(Enum):
     """What to do after a message from a forwarder."""
 
     ACCEPT = auto()
-    IGNORE = auto()  # it does not answer the query: wait for another
-    USE_TCP = auto()  # ask again over TCP
-    WITHOUT_EDNS = auto()  # ask again without an OPT record
+    IGNORE = auto()  # it is not a reply to the query: wait for another message
+    USE_TCP = auto()  # repeat the query over TCP
+    WITHOUT_EDNS = auto()  # repeat the query without an OPT record
     NEXT = auto()  # ask the next forwarder: this one has no answer
 
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """A forwarder's answer in the cache, without its question and OPT record."""
+    """A forwarder's answer, as it is cached: without its question and OPT record."""
 
     rcode: int
     counts: tuple[int, int, int]
     body: bytes  # compressed names may point into the question, which has the same length for all clients
-    ttls_at: "array[int]"  # offsets in *body*, where no TTL is above MAX_TTL; a tuple would take ten times the memory
-    kept_at: float  # loop clock, as is the next
+    ttls_at: "array[int]"  # offsets of the TTLs in *body*, all at most MAX_TTL; a tuple would take ten times the memory
+    kept_at: float  # when it was received; loop clock, as is the next
     fresh_until: float
 
     def is_stale(self, now: float) -> bool:
         """Whether it is older than its TTL allows."""
-        # With a TTL of zero kept_at equals fresh_until: that is never cached, and not stale while it is passed on.
+        # With a TTL of zero, kept_at equals fresh_until. Such an answer is never cached, and it is not stale when it is
+        # passed on a moment later.
         return self.kept_at < self.fresh_until < now
 
 
@@ -95,10 +96,10 @@ def question_of(forward: Forward) -> Question:
 
 
 def upstream_query(question: Question, message_id: int, case_bits: int, *, with_edns: bool = True) -> bytes:
-    """Return the query to send, with each letter's case chosen by a bit of *case_bits*.
+    """Return the query to send, with the case of each letter chosen by a bit of *case_bits*.
 
-    Forwarders repeat the case, and somebody who forges answers without seeing the
-    query has to guess it, besides id and port (draft-vixie-dnsext-dns0x20).
+    Forwarders return the name in the same case, so an attacker who cannot see the query
+    has to guess it as well as the id and the port (draft-vixie-dnsext-dns0x20).
     """
     name = bytes(
         byte ^ 0x20 if 0x61 <= byte <= 0x7A and case_bits >> place & 1 else byte
@@ -111,8 +112,9 @@ def upstream_query(question: Question, message_id: int, case_bits: int, *, with_
 
 
 def judge(sent: bytes, received: bytes, *, over_tcp: bool = False) -> Action:
-    """Return what *received* means as an answer to *sent*, whatever its bytes are."""
-    # Anybody can send us a datagram, so a strange one is ignored. A connection has only the forwarder at its other end.
+    """Return what *received* means as a reply to *sent*. Never raises, whatever the bytes are."""
+    # Anybody can forge a datagram, so a strange one is ignored while the true reply may still come. A connection has
+    # only the forwarder at its other end, so a strange message is all that it has to say.
     stray = Action.NEXT if over_tcp else Action.IGNORE
     if len(received) < HEADER_BYTES or received[:2] != sent[:2] or received[2] & (QR | OPCODE) != QR:
         return stray
@@ -120,11 +122,12 @@ def judge(sent: bytes, received: bytes, *, over_tcp: bool = False) -> Action:
     had_edns = sent[11] == 1
     end = question_end(sent) + 4
     if received[4:6] == b"\0\0" and rcode in (Rcode.FORMERR, Rcode.NOTIMP) and had_edns:
-        return Action.WITHOUT_EDNS  # a server so old that it does not even repeat the question
+        return Action.WITHOUT_EDNS  # from a server so old that it does not even return the question
     if received[4:6] != b"\0\1" or received[HEADER_BYTES:end].lower() != sent[HEADER_BYTES:end].lower():
         return stray
     if received[HEADER_BYTES:end] != sent[HEADER_BYTES:end] and not over_tcp:
-        return Action.USE_TCP  # forged, or from a forwarder that changes the case: over TCP it cannot be forged
+        # Forged, or from a forwarder that changes the case. An attacker cannot forge it over TCP.
+        return Action.USE_TCP
     if received[2] & TC and not over_tcp:
         return Action.USE_TCP
     if rcode in (Rcode.FORMERR, Rcode.NOTIMP) and had_edns:
@@ -137,22 +140,22 @@ def kept_of(message: bytes, now: float) -> CachedAnswer:
     start = question_end(message) + 4
     counts = [int.from_bytes(message[at : at + 2]) for at in (6, 8, 10)]
     found = list(records(message, start, sum(counts)))
-    firm = counts[0] + counts[1]
+    required = counts[0] + counts[1]
     opt_at = next((index for index, record in enumerate(found) if record.type == TYPE_OPT), len(found))
-    if opt_at < firm:
-        raise MessageError("an OPT record that is not among the additional ones")
-    # The OPT record is between the forwarder and us (RFC 6891 section 6.1.1). Names after it could point to what is
-    # removed with it, so that they go too: they are additional records, and optional.
+    if opt_at < required:
+        raise MessageError("an OPT record is not in the additional section")
+    # The OPT record concerns only the forwarder and us (RFC 6891 section 6.1.1), so it is removed. The records after
+    # it could contain pointers to it, so they are removed too: additional records are optional.
     found = found[:opt_at]
     rcode = message[3] & 0xF
-    seconds = _seconds_to_keep(message, found[: counts[0]], found[counts[0] : firm], rcode)
+    seconds = _seconds_to_keep(message, found[: counts[0]], found[counts[0] : required], rcode)
     body = bytearray(message[start : found[-1].end] if found else b"")
     ttls_at = array("H", (record.name_end + 4 - start for record in found))
     for at, record in zip(ttls_at, found, strict=True):
         body[at : at + 4] = min(record.ttl, MAX_TTL).to_bytes(4)
     return CachedAnswer(
         rcode=rcode,
-        counts=(counts[0], counts[1], len(found) - firm),
+        counts=(counts[0], counts[1], len(found) - required),
         body=bytes(body),
         ttls_at=ttls_at,
         kept_at=now,
@@ -161,7 +164,7 @@ def kept_of(message: bytes, now: float) -> CachedAnswer:
 
 
 def reply_from(kept: CachedAnswer, forward: Forward, now: float) -> bytes:
-    """Return the reply to a client, with TTLs counted down to *now*."""
+    """Return the reply to a client, with TTLs counted down to *now*, in seconds of the loop clock."""
     query = forward.query
     age = int(now - kept.kept_at)
     is_stale = kept.is_stale(now)
@@ -174,7 +177,7 @@ def reply_from(kept: CachedAnswer, forward: Forward, now: float) -> bytes:
     flags = QR | query[2] & RD
     sections = bytes(body)
     if forward.alias:
-        flags |= AA  # about the first owner name in the answer, which is ours (RFC 1035 section 4.1.1)
+        flags |= AA  # refers to the first owner name in the answer, which is in our zones (RFC 1035 section 4.1.1)
         try:
             sections, counts = _after_alias(forward, kept, sections)
         except MessageError:
@@ -187,7 +190,7 @@ def reply_from(kept: CachedAnswer, forward: Forward, now: float) -> bytes:
 
 
 class AnswerCache:
-    """Answers by question, and the questions that failed lately. When full, the least recently used answer goes."""
+    """Answers by question, and questions that failed recently. When full, it drops the least recently used answer."""
 
     def __init__(self) -> None:
         self._kept: dict[Question, CachedAnswer] = {}
@@ -197,11 +200,11 @@ class AnswerCache:
         return len(self._kept)
 
     def get(self, question: Question, now: float) -> CachedAnswer | None:
-        """Return the cached answer, fresh or stale, or None."""
+        """Return the cached answer, fresh or stale, or None; *now* is in seconds of the loop clock."""
         kept = self._kept.pop(question, None)
         if kept is None or now > kept.fresh_until + MAX_STALE_SECONDS:
             return None
-        self._kept[question] = kept  # at the end of the dictionary's order: the most recently used
+        self._kept[question] = kept  # moved to the end of the dictionary's order, as the most recently used
         return kept
 
     def put(self, question: Question, kept: CachedAnswer) -> None:
@@ -216,24 +219,25 @@ class AnswerCache:
 
     def fail(self, question: Question, now: float) -> None:
         """Remember that no forwarder had an answer."""
+        # All of them at once: each is valid for seconds only, and costs at most one more query when it is forgotten.
         if len(self._failed_until) >= MAX_KEPT:
             self._failed_until.clear()
         seconds = STALE_FAILURE_SECONDS if question in self._kept else FAILURE_SECONDS
         self._failed_until[question] = now + seconds
 
     def has_failed(self, question: Question, now: float) -> bool:
-        """Whether *question* failed so lately that it must not be asked again (RFC 9520 section 3.2)."""
+        """Whether *question* failed so recently that it must not be asked again (RFC 9520 section 3.2)."""
         return self._failed_until.get(question, now) > now
 
 
 class Upstreams:
-    """Which forwarders did not answer lately. There are as many as in the list that is asked."""
+    """The forwarders that recently did not answer. There are no more than in the list that is asked."""
 
     def __init__(self) -> None:
         self._failed_at: dict[Endpoint, float] = {}
 
     def in_turn(self, forwarders: Sequence[Endpoint], now: float) -> list[Endpoint]:
-        """Return *forwarders* in their order, but those that did not answer lately last."""
+        """Return *forwarders* in their order, except that those that recently did not answer come last."""
 
         def is_held_down(forwarder: Endpoint) -> bool:
             failed_at = self._failed_at.get(forwarder)
@@ -251,7 +255,10 @@ class Upstreams:
 
 
 def _seconds_to_keep(message: bytes, answer: list[RecordSpan], authority: list[RecordSpan], rcode: int) -> int:
-    """Return how long an answer is fresh: by its least TTL, or if it is negative, by its SOA (RFC 2308 section 5)."""
+    """Return how many seconds an answer is fresh: its lowest TTL, and if it is negative, no longer than its SOA says.
+
+    RFC 2308 section 5.
+    """
     soa = next((record for record in authority if record.type == _TYPE_SOA), None)
     seconds = min((record.ttl for record in answer), default=MAX_TTL)
     is_negative = rcode == Rcode.NXDOMAIN or soa is not None or not answer
@@ -259,8 +266,8 @@ def _seconds_to_keep(message: bytes, answer: list[RecordSpan], authority: list[R
         return min(seconds, MAX_TTL)
     if soa is None:
         return 0  # RFC 2308 section 5: without an SOA it must not be cached
-    # The last four bytes of an SOA's RDATA. Where those are not even there, these are others of the same message, and
-    # what is kept for a wrong time is kept for no longer than MAX_NEGATIVE_TTL.
+    # The last four bytes of the SOA's RDATA. If the RDATA is shorter, these are other bytes of the same message, and
+    # the answer is cached for a wrong time, but for no longer than MAX_NEGATIVE_TTL.
     minimum = int.from_bytes(message[soa.end - 4 : soa.end])
     return min(seconds, soa.ttl, minimum, MAX_NEGATIVE_TTL)
 
@@ -268,8 +275,8 @@ def _seconds_to_keep(message: bytes, answer: list[RecordSpan], authority: list[R
 def _after_alias(forward: Forward, kept: CachedAnswer, body: bytes) -> tuple[bytes, list[int]]:
     """Return our own CNAMEs followed by the forwarder's records for the name that they lead to, and the counts.
 
-    Raises MessageError. The forwarder's names are written without compression,
-    because they move to other offsets.
+    Raises MessageError. The forwarder's names are written without compression, because
+    their records move to other offsets, where pointers would no longer be right.
     """
     own = forward.own
     own_start = forward.name_end + 4
@@ -286,6 +293,6 @@ def _expanded(message: bytes, record: RecordSpan) -> bytes:
     """Return a record of *message* without compressed names, so that it can move to another message."""
     owner, _ = expanded_name(message, record.start)
     known = BY_NUMBER.get(record.type)
-    # Nothing in RDATA of an unknown type may be compressed (RFC 3597 section 4), so it is copied as it is.
+    # Names in RDATA of an unknown type must not be compressed (RFC 3597 section 4), so it can be copied as it is.
     data = message[record.data : record.end] if known is None else known.expanded(message, record)
     return owner + message[record.name_end : record.name_end + 8] + len(data).to_bytes(2) + data

@@ -1,8 +1,7 @@
-"""Which records follow from a cluster, before they are sorted into zones.
+"""The records that follow from a cluster; `contents.py` puts them into zones.
 
-The checks of cluster.yaml list the same names with the keys that they come from
-(`config/checks/names.py`), because they must do so while half of the file cannot be
-read. A test compares the two lists.
+The checks of cluster.yaml have their own list of the names that get records, for a
+cluster that may be incomplete (`names_given` in config/checks/names.py).
 """
 
 from collections.abc import Iterator
@@ -10,21 +9,22 @@ from collections.abc import Iterator
 from appliance.model import Address, Cluster, Record, Role
 from appliance.openshift import names
 
-ETCD_TTL = 86400  # seconds; what OpenShift's manual for 4.1 to 4.3 gives the SRV records
+ETCD_TTL = 86400  # seconds; OpenShift's manual for 4.1 to 4.3 gives the SRV records this TTL
 
 
 def forward_records(cluster: Cluster) -> Iterator[Record]:
     """Yield the records of *cluster* that are not PTR, SOA or NS."""
-    domain, ttl = cluster.domain, cluster.dns.ttl
+    ttl = cluster.dns.ttl
     for name, address in _named_addresses(cluster):
         yield Record(name, "A" if address.version == 4 else "AAAA", ttl, str(address))
     if cluster.release.needs_etcd_records:
         masters = [host for host in cluster.hosts if host.role is Role.MASTER]
-        for number, master in enumerate(masters):
-            member = names.etcd_member(number, domain)
-            if master.ipv4 is not None:
-                yield Record(member, "A", ttl, str(master.ipv4))
-            yield Record(names.etcd_service(domain), "SRV", ETCD_TTL, f"0 10 2380 {member}")
+        for index, host in enumerate(masters):
+            member = names.etcd_member(index, cluster.domain)
+            if host.ipv4 is not None:
+                yield Record(member, "A", ttl, str(host.ipv4))
+            # Priority, weight, and 2380: the port on which the members of etcd reach each other.
+            yield Record(names.etcd_service(cluster.domain), "SRV", ETCD_TTL, f"0 10 2380 {member}")
     yield from (record for record in cluster.dns.records if record.type != "PTR")
 
 
@@ -32,26 +32,22 @@ def node_pointers(cluster: Cluster) -> Iterator[Record]:
     """Yield the PTR records of the addresses of hosts."""
     for host in cluster.hosts:
         for address in host.addresses:
-            yield _pointer(address, host.name, cluster.dns.ttl)
+            yield Record(address.reverse_pointer, "PTR", cluster.dns.ttl, host.name)
 
 
 def other_pointers(cluster: Cluster) -> Iterator[Record]:
-    """Yield the PTR records that *cluster* has besides; an address of a host, in whichever cluster, takes none of them.
-
-    A node that finds a second name for its address, as api, may take that for its
-    hostname.
-    """
+    """Yield all other PTR records of *cluster*. The caller drops those of addresses that a host of any cluster has."""
     ttl = cluster.dns.ttl
     for address in appliance_addresses(cluster):
-        yield _pointer(address, cluster.appliance_name, ttl)
+        yield Record(address.reverse_pointer, "PTR", ttl, cluster.appliance_name)
     for server in cluster.dns.name_servers:
         if server.address is not None:
-            yield _pointer(server.address, server.name, ttl)
+            yield Record(server.address.reverse_pointer, "PTR", ttl, server.name)
     for vip in cluster.api_vips:
-        yield _pointer(vip, names.api(cluster.domain), ttl)
+        yield Record(vip.reverse_pointer, "PTR", ttl, names.api(cluster.domain))
     for vip in cluster.api_int_vips:
-        yield _pointer(vip, names.api_int(cluster.domain), ttl)
-    # None for ingressVIPs: a wildcard is not the name of anything.
+        yield Record(vip.reverse_pointer, "PTR", ttl, names.api_int(cluster.domain))
+    # ingressVIPs have none: their only name is a wildcard, which is not the name of a host.
     yield from (record for record in cluster.dns.records if record.type == "PTR")
 
 
@@ -61,7 +57,7 @@ def appliance_addresses(cluster: Cluster) -> tuple[Address, ...]:
 
 
 def _named_addresses(cluster: Cluster) -> Iterator[tuple[str, Address]]:
-    """Yield each name that has an address, with that address."""
+    """Yield each name that has addresses with each of its addresses."""
     for server in cluster.dns.name_servers:
         if server.address is not None:
             yield server.name, server.address
@@ -77,7 +73,3 @@ def _named_addresses(cluster: Cluster) -> Iterator[tuple[str, Address]]:
     for host in cluster.hosts:
         for address in host.addresses:
             yield host.name, address
-
-
-def _pointer(address: Address, name: str, ttl: int) -> Record:
-    return Record(address.reverse_pointer, "PTR", ttl, name)

@@ -1,7 +1,7 @@
-"""The wire format (RFC 1035 section 4), as far as serving and forwarding need it.
+"""The DNS wire format (RFC 1035 section 4), as far as serving and forwarding need it.
 
-Functions that read a message raise MessageError and nothing else, whatever the
-bytes are. Offsets count from the message's first byte.
+Functions that read a message raise nothing but MessageError, whatever the bytes are.
+Offsets count from the message's first byte.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import NamedTuple
 HEADER_BYTES = 12
 MAX_NAME_BYTES = 255  # RFC 1035 section 2.3.4, as is the next
 MAX_LABEL_BYTES = 63
-# A name of 255 bytes has at most 127 labels, and no encoder needs two pointers between two of them: more is a loop.
+# A name of 255 bytes has at most 127 labels, and no encoder needs two pointers between two labels. More is a loop.
 MAX_POINTERS = 128
 
 # Without EDNS a reply over UDP has at most 512 bytes (RFC 1035 section 4.2.1). With EDNS we send up to 1232: the
@@ -22,7 +22,7 @@ TCP_BYTES = 65535  # RFC 1035 section 4.2.2: a length of 16 bits comes first
 
 CLASS_IN = b"\0\1"
 
-# Types without a file in `records`: OPT belongs to the protocol, and all we ever say of DS is that there is none.
+# Types without a file in `records`: OPT is part of the protocol, and a query for DS is only ever answered with NODATA.
 TYPE_OPT = 41
 TYPE_DS = 43
 
@@ -38,7 +38,7 @@ CD = 0x10
 
 
 class Rcode(IntEnum):
-    """Response codes (RFC 1035 section 4.1.1, RFC 6891 section 9). BADVERS does not fit into the header's four bits."""
+    """Response codes (RFC 1035 section 4.1.1, RFC 6891 section 9). BADVERS does not fit in the header's four bits."""
 
     NOERROR = 0
     FORMERR = 1
@@ -50,7 +50,7 @@ class Rcode(IntEnum):
 
 
 def rcode_name(flags: int) -> str:
-    """Return the name of the response code in the header's fourth byte, whose lower half it is."""
+    """Return the name of the response code in *flags*, the header's fourth byte, whose lower half it is."""
     try:
         return Rcode(flags & 0xF).name
     except ValueError:
@@ -64,7 +64,7 @@ class MessageError(ValueError):
 class Edns(NamedTuple):
     """The fixed part of a query's OPT record (RFC 6891 section 6.1)."""
 
-    payload_bytes: int  # the largest reply over UDP that the client takes
+    payload_bytes: int  # the longest reply over UDP that the client accepts
     version: int
     wants_dnssec: bool
 
@@ -81,7 +81,10 @@ class RecordSpan(NamedTuple):
 
 
 def wire_name(name: str) -> bytes:
-    """Return the uncompressed wire form of *name*. Raises MessageError for a label or name that is too long."""
+    """Return the uncompressed wire form of *name*.
+
+    Raises MessageError if a label is empty, or if a label or the name is too long.
+    """
     labels = [label.encode("ascii") for label in name.split(".")] if name else []
     if any(not 0 < len(label) <= MAX_LABEL_BYTES for label in labels):
         raise MessageError(f"a label of {name!r} is empty or longer than 63 bytes")
@@ -92,7 +95,7 @@ def wire_name(name: str) -> bytes:
 
 
 def text_name(wire: bytes) -> str:
-    """Return the text of an uncompressed name without the trailing dot, unusual bytes as \\DDD."""
+    """Return the text of an uncompressed, well-formed name without the trailing dot; unusual bytes become \\DDD."""
     labels = []
     at = 0
     while wire[at]:
@@ -103,31 +106,31 @@ def text_name(wire: bytes) -> str:
 
 
 def question_end(message: bytes) -> int:
-    """Return where the name of the first question ends. Its type and class are within the message too.
+    """Return the offset after the name of the first question, whose type and class are within the message too.
 
-    Raises MessageError, also for a compressed name: nothing precedes it that it
-    could point to.
+    Raises MessageError, also for a compressed name: before the first question there is
+    no name that it could point to.
     """
     at = HEADER_BYTES
     size = len(message)
     while at < size and (length := message[at]):
         if length > MAX_LABEL_BYTES:
-            raise MessageError("a compressed or overlong label in a question")
+            raise MessageError("a label of the question is compressed or too long")
         at += 1 + length
     end = at + 1
     if end + 4 > size or end - HEADER_BYTES > MAX_NAME_BYTES:
-        raise MessageError("the question is cut off, or its name too long")
+        raise MessageError("the question is truncated, or its name is too long")
     return end
 
 
 def expanded_name(message: bytes, at: int) -> tuple[bytes, int]:
-    """Return the name at *at* without compression, and where it ends there (RFC 1035 section 4.1.4).
+    """Return the name at offset *at* without compression, and the offset after it there (RFC 1035 section 4.1.4).
 
-    Raises MessageError. The time is bounded: by MAX_POINTERS, and by MAX_NAME_BYTES
-    between any two of them.
+    Raises MessageError. The time is bounded: at most MAX_POINTERS pointers are followed,
+    and at most MAX_NAME_BYTES bytes of labels are read in all.
     """
     labels = []
-    end = 0  # after the first pointer; 0 until there is one
+    end = 0  # the offset after the first pointer; 0 until there is one
     length_so_far = 1
     pointers = 0
     size = len(message)
@@ -135,30 +138,30 @@ def expanded_name(message: bytes, at: int) -> tuple[bytes, int]:
         if length >= 0xC0:
             pointers += 1
             if at + 1 >= size or pointers > MAX_POINTERS:
-                raise MessageError("a compression pointer that is cut off, or in a loop")
+                raise MessageError("a compression pointer is truncated, or there are too many")
             end = end or at + 2
             at = (length & 0x3F) << 8 | message[at + 1]
             continue
         length_so_far += 1 + length
         if length > MAX_LABEL_BYTES or length_so_far > MAX_NAME_BYTES:
-            raise MessageError("an overlong label or name")
+            raise MessageError("a label or name is too long")
         labels.append(message[at : at + 1 + length])
         at += 1 + length
     if at >= size:
-        raise MessageError("a name that is cut off")
+        raise MessageError("a name is truncated")
     return b"".join(labels) + b"\0", end or at + 1
 
 
 def records(message: bytes, at: int, count: int) -> Iterator[RecordSpan]:
-    """Yield the next *count* records from *at* on. Raises MessageError where one of them is cut off."""
+    """Yield the next *count* records from offset *at* on. Raises MessageError when a record is truncated."""
     for _ in range(count):
         name_end = _skipped_name(message, at)
         data = name_end + 10
         if data > len(message):
-            raise MessageError("a record that is cut off")
+            raise MessageError("a record is truncated")
         end = data + int.from_bytes(message[data - 2 : data])
         if end > len(message):
-            raise MessageError("RDATA that is cut off")
+            raise MessageError("RDATA is truncated")
         kind = int.from_bytes(message[name_end : name_end + 2])
         ttl = int.from_bytes(message[name_end + 4 : name_end + 8])
         # A TTL with its top bit set counts as zero (RFC 2181 section 8).
@@ -167,24 +170,24 @@ def records(message: bytes, at: int, count: int) -> Iterator[RecordSpan]:
 
 
 def edns_of(message: bytes, at: int) -> Edns | None:
-    """Return the content of the OPT record among all records from *at* on, or None if there is none.
+    """Return the content of the OPT record among all records from offset *at* on, or None without one.
 
-    Raises MessageError for a second one or one that is not at the root, which are
-    format errors (RFC 6891 section 6.1.1).
+    Raises MessageError for a malformed record, and for a second OPT record or one that
+    is not at the root, which are format errors (RFC 6891 section 6.1.1).
     """
     found: Edns | None = None
     sections = (int.from_bytes(message[offset : offset + 2]) for offset in (6, 8, 10))
     for record in records(message, at, sum(sections)):
         if record.type == TYPE_OPT:
             if found is not None or message[record.start]:
-                raise MessageError("a second OPT record, or one with a name")
+                raise MessageError("there is a second OPT record, or one with a name")
             fixed = message[record.name_end : record.data]
             found = Edns(int.from_bytes(fixed[2:4]), fixed[5], bool(fixed[6] & 0x80))
     return found
 
 
 def opt_record(payload_bytes: int, *, wants_dnssec: bool = False, rcode: int = 0) -> bytes:
-    """Return an OPT record without options. It holds the upper eight bits of *rcode*, and the header the others."""
+    """Return an OPT record without options. It has the upper eight bits of *rcode*, and the header the lower four."""
     flags = b"\x80\0" if wants_dnssec else b"\0\0"
     return b"\0\0\x29" + payload_bytes.to_bytes(2) + bytes([rcode >> 4, 0]) + flags + b"\0\0"
 
@@ -194,11 +197,11 @@ def _skipped_name(message: bytes, at: int) -> int:
     while at < size and (length := message[at]):
         if length >= 0xC0:
             if at + 2 > size:
-                raise MessageError("a compression pointer that is cut off")
+                raise MessageError("a compression pointer is truncated")
             return at + 2
         if length > MAX_LABEL_BYTES:
-            raise MessageError("a label of an unknown kind")
+            raise MessageError("a label has an unknown type")
         at += 1 + length
     if at >= size:
-        raise MessageError("a name that is cut off")
+        raise MessageError("a name is truncated")
     return at + 1

@@ -1,13 +1,12 @@
-"""A DNS query in, its reply out: a lookup, and a few bytes patched.
+"""The reply to a DNS query: a lookup, and a few bytes patched.
 
 `own_answer` is the fast path. It answers well-formed queries whose reply does not
-depend on the client, and so may be kept. `answer` answers all queries, and equals
-`own_answer` for those.
+depend on the client, so the reply may be cached. `answer` answers every query, and
+returns the same for those.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from appliance.dns.compile import Answer, DnsTable, Node
 from appliance.dns.message import (
@@ -30,15 +29,16 @@ from appliance.dns.message import (
     opt_record,
     question_end,
 )
+from appliance.peers import peer_address
 
 ONE_QUESTION = b"\0\1\0\0\0\0"  # the header's counts of questions, answers and authority
 
 OPT = opt_record(EDNS_BYTES)
-OPT_DNSSEC = opt_record(EDNS_BYTES, wants_dnssec=True)  # the DO bit comes back (RFC 6891 section 6.1.4)
+OPT_DNSSEC = opt_record(EDNS_BYTES, wants_dnssec=True)  # the DO bit is copied to the reply (RFC 6891 section 6.1.4)
 OPT_BADVERS = opt_record(EDNS_BYTES, rcode=Rcode.BADVERS)
 
-# Query types and meta types (RFC 6895 section 3.1), which no zone has data of, each with the rcode that answers it.
-# Zone transfers are refused to everybody: the whole zone is a map of the site.
+# Query types and meta types (RFC 6895 section 3.1), of which zones have no data, each with the rcode that answers it.
+# Zone transfers are refused to all clients: a whole zone is a map of the site.
 _META_TYPES = {
     TYPE_OPT: Rcode.FORMERR,
     249: Rcode.FORMERR,  # TKEY
@@ -60,35 +60,35 @@ class NoReply:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The reply to a query that shows how far a host has come with its installation."""
+    """The reply to a query that shows how far a host's installation has come."""
 
     reply: bytes
     host: str  # its name
-    name: bytes  # as on the wire, lower case
+    name: bytes  # in lower case and wire form
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A query that forwarders must answer: for its own name, or for *alias*, where our CNAMEs lead out of our zones."""
+    """A query that forwarders must answer: for its own name, or for *alias*, to which CNAMEs in our zones lead."""
 
     query: bytes
     name_end: int
     edns: Edns | None
-    reply_bytes: int  # the most that the client takes
+    reply_bytes: int  # the longest reply that the client accepts
     alias: bytes = b""
-    own: bytes = b""  # our reply with those CNAMEs, without OPT; b"" if the query's own name is not ours
+    own: bytes = b""  # our reply with those CNAMEs, without OPT; b"" if the query's own name is outside our zones
 
 
 def own_answer(table: DnsTable, query: bytes) -> bytes | None:
-    """Return the reply over UDP to a plain query for a name of ours, or None: then `answer` decides.
+    """Return the reply over UDP to a plain query for a name in our zones, or None: then `answer` decides.
 
-    The reply depends on nothing but the table and the query after its id. One core
-    gives 150,000 a second, system calls included.
+    The reply depends on nothing but the table and the query without its id. One core
+    answers 150,000 a second, system calls included.
     """
     if len(query) < HEADER_BYTES or query[2] & ~(RD | TC) or query[4:10] != ONE_QUESTION:
         return None
-    # In a name of ours the first zero byte is the root label. A name with a zero inside a label is cut off there, and
-    # ends within a label, as no name of ours does.
+    # In every name of our zones the first zero byte is the root label. A name with a zero byte inside a label is cut
+    # there and ends within that label, so it equals none of our names.
     name_end = query.find(0, HEADER_BYTES) + 1
     end = name_end + 4
     key = query[name_end:end]
@@ -109,7 +109,7 @@ def own_answer(table: DnsTable, query: bytes) -> bytes | None:
         if end + len(body) > PLAIN_BYTES:
             return None
         return query[:2] + head + query[12:end] + body
-    # Exactly one OPT record, of version 0, and nothing after it.
+    # Only a single OPT record of version 0 is answered here, with nothing after it.
     opt = query[end : end + 11]
     if query[10:12] != b"\0\1" or opt[:3] != b"\0\0\x29" or len(query) != end + 11 + int.from_bytes(opt[9:]) or opt[6]:
         return None
@@ -122,15 +122,15 @@ def own_answer(table: DnsTable, query: bytes) -> bytes | None:
 def answer(
     table: DnsTable, query: bytes, client: str, *, over_tcp: bool = False
 ) -> bytes | Watched | Forward | NoReply:
-    """Return what to do with *query* from the address *client*. Raises nothing, whatever the bytes are."""
+    """Return the reply to *query* from the address *client*, or what else to do with it. Never raises."""
     if len(query) < HEADER_BYTES:
         return NoReply("short")
     if query[2] & QR:
-        return NoReply("response")  # with an answer to it, two servers could go on for ever
+        return NoReply("response")  # two servers that reply to responses could go on for ever
     if query[2] & OPCODE:
         return refusal(query, Rcode.NOTIMP)
     if query[4:6] != b"\0\1":
-        return refusal(query, Rcode.FORMERR)  # RFC 9619
+        return refusal(query, Rcode.FORMERR)  # RFC 9619: a query has exactly one question
     try:
         name_end = question_end(query)
         edns = edns_of(query, name_end + 4)
@@ -159,7 +159,7 @@ def refusal(query: bytes, rcode: Rcode, name_end: int = 0, edns: Edns | None = N
 
 
 def truncated(reply: bytes, name_end: int, edns: Edns | None) -> bytes:
-    """Return *reply* with TC set and without records: the client asks again over TCP (RFC 2181 section 9)."""
+    """Return *reply* with TC set and without records: the client repeats the query over TCP (RFC 2181 section 9)."""
     opt = b"" if edns is None else opt_for(edns)
     counts = bytes([0, 1, 0, 0, 0, 0, 0, bool(opt)])
     return reply[:2] + bytes([reply[2] | TC, reply[3]]) + counts + reply[HEADER_BYTES : name_end + 4] + opt
@@ -184,18 +184,22 @@ def _answer_in(
     found = _answer_below(table.nodes, name, key) if node is None else node.answers.get(key) or _other_type(node, key)
     if found is None or found.alias:
         if query[2] & RD and table.forwarders and _may_recurse(table, client):
+            # What the client accepts is checked when the forwarder's records are added, so *own* may be of any size.
             alias, own = (b"", b"") if found is None else (found.alias, _reply(found, query, name_end, None, TCP_BYTES))
             return Forward(query, name_end, edns, reply_bytes, alias, own)
         if found is None:
             return refusal(query, Rcode.REFUSED, name_end, edns)
     reply = _reply(found, query, name_end, edns, reply_bytes)
-    if node is not None and node.is_watched and client in table.hosts:
-        return Watched(reply, table.hosts[client], name)
+    if node is not None and node.is_watched:
+        address = peer_address(client)
+        host = table.hosts.get(address) if address is not None else None
+        if host is not None:
+            return Watched(reply, host, name)
     return reply
 
 
 def _reply(found: Answer, query: bytes, name_end: int, edns: Edns | None, reply_bytes: int) -> bytes:
-    """Return the reply: whole, or else without optional records, or else truncated."""
+    """Return the reply: complete if it fits in *reply_bytes*, else without optional records, else truncated."""
     form = (query[2] & RD) + (0 if edns is None else 2)
     opt = b"" if edns is None else opt_for(edns)
     reply = b""
@@ -207,10 +211,10 @@ def _reply(found: Answer, query: bytes, name_end: int, edns: Edns | None, reply_
 
 
 def _answer_below(nodes: Mapping[bytes, Node], name: bytes, key: bytes) -> Answer | None:
-    """Return the answer for a *name* that does not exist: a wildcard's, NXDOMAIN, or None if it is not in our zones.
+    """Return the answer for a *name* that does not exist: a wildcard's, NXDOMAIN, or None if it is outside our zones.
 
     The closest name above it that exists decides (RFC 4592 section 3.3.1). *name*
-    may be anything from the network: the loop ends after its last byte.
+    may be any bytes from the network: the loop ends at its last byte at the latest.
     """
     at = 0
     size = len(name)
@@ -226,12 +230,12 @@ def _answer_below(nodes: Mapping[bytes, Node], name: bytes, key: bytes) -> Answe
 
 
 def _other_type(node: Node, key: bytes) -> Answer | None:
-    # Classes and meta types, which are no question about records, are left to `answer`.
+    # Queries for other classes and meta types are not about records; `answer` handles them.
     if key[2:] != CLASS_IN or key in _META_KEYS:
         return None
     return node.otherwise
 
 
 def _may_recurse(table: DnsTable, client: str) -> bool:
-    address = ip_address(client)
-    return any(address in network for network in table.allow_recursion)
+    address = peer_address(client)
+    return address is not None and any(address in network for network in table.allow_recursion)

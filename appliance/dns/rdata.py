@@ -1,7 +1,7 @@
-"""What the appliance knows about a record type, and the building blocks that types are declared with.
+"""What the appliance knows about a record type, and the building blocks for declaring one.
 
 The types themselves are in `appliance.dns.records`, one file each. A value is
-RDATA as text: words as in a master file (RFC 1035 section 5.1), names in them
+RDATA as text: words as in a master file (RFC 1035 section 5.1), in which names are
 lower case, fully qualified and without the trailing dot.
 """
 
@@ -17,32 +17,31 @@ FullName = Callable[[str], str]  # makes a name that a person wrote fully qualif
 
 
 class RecordDataError(ValueError):
-    """A text is not data of its record type. The message goes on from the text: `is not an IPv4 address; ...`."""
+    """A text is not data of its record type. The message follows the text: `is not an IPv4 address; ...`."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordType:
-    """One record type: its text, its wire form, and the rules of its own."""
+    """A record type: its text, its wire form, and its own rules."""
 
     name: str
     number: int  # assigned by IANA (RFC 6895 section 3.1)
-    parse: Callable[[str, FullName], str]  # what cluster.yaml has → a value; raises RecordDataError
-    encoder_arguments: Callable[[str], tuple[object, ...]]  # a value → arguments of dnslib's class of this name
-    example: str = ""  # data as a person writes it; "" where cluster.yaml cannot have this type
+    parse: Callable[[str, FullName], str]  # the text in cluster.yaml → a value; raises RecordDataError
+    encoder_arguments: Callable[[str], tuple[object, ...]]  # a value → arguments of dnslib's class with this name
+    example: str = ""  # data as a person writes it; "" for a type that cluster.yaml cannot have
     name_words: tuple[int, ...] = ()  # which words of a value are names
-    bytes_before_names: int = 0  # in RDATA, whose names follow each other
-    adds_addresses: bool = False  # a reply carries the addresses of the last name too
-    is_alone: bool = False  # no other record may have the same owner name
+    bytes_before_names: int = 0  # of RDATA; the names come one directly after the other
+    adds_addresses: bool = False  # a reply also contains the addresses of the last name
 
     def names(self, value: str) -> tuple[str, ...]:
-        """Return the names that *value* holds, in their order."""
+        """Return the names in *value*, in their order."""
         words = value.split()
         return tuple(words[place] for place in self.name_words)
 
     def master_text(self, value: str) -> str:
         """Return *value* for a master file, where a name without a trailing dot is relative to the origin."""
         if not self.name_words:
-            return value  # not split into words: a quoted string may hold blanks that count
+            return value  # not split into words: blanks in a quoted string count
         words = value.split()
         return " ".join(f"{word}." if place in self.name_words else word for place, word in enumerate(words))
 
@@ -57,15 +56,15 @@ class RecordType:
             name, at = expanded_name(message, at)
             data += name
         data += message[at : record.end]
-        # Each of two names can grow from 2 bytes to 255, past what RDLENGTH can say.
+        # Each name can grow from 2 bytes to 255, so the RDATA may become longer than RDLENGTH can state.
         if len(data) > MAX_RDATA_BYTES:
-            raise MessageError("RDATA that is too long with its names spelled out")
+            raise MessageError("RDATA is too long without compressed names")
         return data
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A word of RDATA: an unsigned number of *octets* octets."""
+    """A word of RDATA: an unsigned number with a length of *octets* octets."""
 
     label: str
     octets: int = 2
@@ -73,7 +72,7 @@ class Number:
     def parse(self, word: str, _full_name: FullName, _example: str) -> str:
         """Return *word* without leading zeros."""
         most = (1 << 8 * self.octets) - 1
-        # The length first: int() takes quadratic time, and refuses 5,000 digits with a message of its own.
+        # The length is checked first: int() takes quadratic time, and rejects 5,000 digits with a message of its own.
         if not (word.isascii() and word.isdigit() and len(word) <= 12 and int(word) <= most):
             raise RecordDataError(f"has a {self.label} that is not a whole number from 0 to {most}")
         return str(int(word))
@@ -91,7 +90,7 @@ class Name:
 
     def parse(self, word: str, full_name: FullName, example: str) -> str:
         """Return *word* fully qualified."""
-        # An address would pass as a name of four labels, which no client can resolve.
+        # An IPv4 address would pass as a name of four labels, which no client could resolve.
         if _is_address(word):
             raise RecordDataError(f'has an address as its {self.label}; expected a name, as in "{example}"')
         return full_name(word)
@@ -108,12 +107,11 @@ def record_of_words(
     encoder_arguments: Callable[..., tuple[object, ...]] = lambda *values: values,
     example: str = "",
     adds_addresses: bool = False,
-    is_alone: bool = False,
 ) -> RecordType:
-    """Return the type whose RDATA has *layout*: numbers first or last, names next to each other.
+    """Return the type whose RDATA has *layout*: numbers before or after the names, and the names next to each other.
 
-    *encoder_arguments* puts the values into the order of dnslib's constructor
-    where that is not the order on the wire.
+    *encoder_arguments* puts the values in the order of dnslib's constructor, if that
+    differs from the order on the wire.
     """
 
     def parse(text: str, full_name: FullName) -> str:
@@ -137,7 +135,6 @@ def record_of_words(
         name_words=name_words,
         bytes_before_names=sum(field.octets for field in before if isinstance(field, Number)),
         adds_addresses=adds_addresses,
-        is_alone=is_alone,
     )
 
 

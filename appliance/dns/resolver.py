@@ -1,4 +1,4 @@
-"""Asks forwarders about names that are not ours. Clients that ask the same at the same time share one query."""
+"""Asks forwarders about names outside our zones. Clients with the same question at the same time share one query."""
 
 import asyncio
 import logging
@@ -27,18 +27,20 @@ logger = logging.getLogger(__name__)
 
 FAILED = "dns.failed name=%s; please report it"  # a traceback follows
 
-MAX_WAITING = 4096  # clients at once; one more gets SERVFAIL
-# Different questions at once, each with a socket. 1,000 hosts that pull the same images stay far below it. One more is
-# answered with what is cached, or SERVFAIL.
+# Clients at once; the next one gets SERVFAIL. They are counted when their tasks start, so a burst of datagrams on each
+# socket can exceed this by as many as the burst has.
+MAX_WAITING = 4096
+# Different questions at once, each with a socket of its own. 1,000 hosts that pull the same images stay far below it.
+# A question beyond that gets a stale answer, or SERVFAIL.
 MAX_UNDER_WAY = 256
 TOTAL_SECONDS = 4.5  # a stub resolver gives up after five (RES_TIMEOUT in resolv.conf(5))
-# For each forwarder, by rounds. With one forwarder they add up to the total.
+# How long each forwarder is waited for, by rounds. With a single forwarder the three add up to the total.
 WAIT_SECONDS = (0.8, 1.6, 2.1)
 STALE_WAIT_SECONDS = 1.8  # RFC 8767 section 5, the client response timer
 
 
 class _Memory:
-    """What is known from one list of forwarders: their answers, which of them are silent, what they are being asked."""
+    """What is known about one list of forwarders: their answers, which of them did not answer, and pending queries."""
 
     def __init__(self, forwarders: Sequence[Endpoint]) -> None:
         self.forwarders = forwarders
@@ -48,11 +50,12 @@ class _Memory:
 
 
 class Resolver:
-    """Answers clients from the cache or from forwarders. When the list of forwarders changes, the cache begins anew.
+    """Answers clients from the cache or from forwarders.
 
-    Other forwarders may have other answers, as for names inside a company.
-    *counts* gets ("upstream", outcome): cached, answered, stale or failed for each
-    question of a client, and silent for each query that a forwarder did not answer.
+    When the list of forwarders changes, the cache is emptied: other forwarders may have
+    other answers, for example for names inside a company. *counts* gets ("upstream",
+    outcome): cached, stale or failed for each client, answered for each query that
+    forwarders answered, and silent for each time that a forwarder did not.
     """
 
     def __init__(self, counts: Counter[tuple[str, ...]]) -> None:
@@ -60,11 +63,11 @@ class Resolver:
         self._memory = _Memory(())
         self._waiting = 0
 
-    # A mistake of ours that a query or its answer causes can be caused again by the sender. It must not end the
-    # process, and every other service with it, so both ways in catch everything, log it and answer SERVFAIL.
+    # A bug of ours that a query or an answer triggers can be triggered again by its sender. It must not end the process
+    # and with it all other services, so the two public methods catch everything, log it and answer SERVFAIL.
 
     def reply_at_once(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
-        """Return the reply if it can be given without asking anybody, or SERVFAIL if too many wait already."""
+        """Return the reply if it is cached, SERVFAIL if too many clients are waiting, or None: then call `reply`."""
         try:
             kept = self._kept_reply(forward, forwarders)
         except Exception:
@@ -73,7 +76,7 @@ class Resolver:
         return _failure(forward) if kept is None and self._waiting >= MAX_WAITING else kept
 
     async def reply(self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup) -> bytes:
-        """Return the reply, SERVFAIL where no forwarder has one. Raises nothing."""
+        """Return the reply, or SERVFAIL if no forwarder has an answer. Raises nothing but CancelledError."""
         self._waiting += 1
         try:
             return await self._resolved_reply(forward, forwarders, tasks)
@@ -104,7 +107,7 @@ class Resolver:
         return reply_from(kept, forward, now)
 
     def _memory_of(self, forwarders: Sequence[Endpoint]) -> _Memory:
-        # Replaced and not emptied: a question that is under way ends in the memory that it began in.
+        # Replaced instead of emptied: a pending query finishes in the memory that it began in.
         if forwarders != self._memory.forwarders:
             self._memory = _Memory(forwarders)
         return self._memory
@@ -121,8 +124,9 @@ class Resolver:
             asking = tasks.create_task(self._ask_once(question, memory))
             memory.under_way[question] = asking
         if kept is None:
-            # Without shield() a client that closes its connection would cancel the query that others wait for.
+            # Without shield(), a client that closes its connection would cancel the query that others wait for.
             return await asyncio.shield(asking)
+        # Unlike wait_for(), wait() leaves the query running after the timeout: its answer goes to the cache.
         await asyncio.wait({asking}, timeout=STALE_WAIT_SECONDS)
         return (asking.result() or kept) if asking.done() else kept
 
@@ -134,7 +138,7 @@ class Resolver:
                 self._counts["upstream", "answered"] += 1
                 memory.cache.put(question, kept)
                 return kept
-        except Exception:  # or it would end the server's TaskGroup, as often as the sender likes
+        except Exception:  # it would end the server's TaskGroup, whenever the sender likes
             logger.exception(FAILED, text_name(question.name))
         finally:
             del memory.under_way[question]
@@ -171,7 +175,7 @@ def _failure(forward: Forward) -> bytes:
 
 
 async def _ask(question: Question, forwarder: Endpoint) -> CachedAnswer | None:
-    """Return one forwarder's answer, or None if it has none. Raises OSError, TimeoutError or IncompleteReadError."""
+    """Return the answer of *forwarder*, or None if it has none. Raises OSError, TimeoutError or IncompleteReadError."""
     query = _query(question, with_edns=True)
     action, message = await _over_udp(query, forwarder)
     if action is Action.WITHOUT_EDNS:

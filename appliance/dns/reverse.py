@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
-# Reverse zones of private and special addresses. Questions about them must not leave the site: they show its
-# addresses, and nobody outside can answer them (RFC 6303 section 4, RFC 7793).
+# Reverse zones of private and special addresses. Queries about them must not leave the site: they would reveal its
+# addresses, and no server outside can answer them (RFC 6303 section 4, RFC 7793).
 LOCAL_ZONES = (
     "10.in-addr.arpa",
     *(f"{octet}.172.in-addr.arpa" for octet in range(16, 32)),
@@ -26,10 +26,11 @@ LOCAL_ZONES = (
 
 
 def reverse_apexes(network: IPv4Network | IPv6Network) -> Iterator[str]:
-    """Yield the reverse zones that together hold *network*. They end on octets (IPv4) or nibbles (IPv6).
+    """Yield the reverse zones that together cover *network*. They end on octets (IPv4) or nibbles (IPv6).
 
-    A prefix between two octets takes several zones: a /20 takes sixteen of /24. One
-    that is longer than /24 takes the /24 around it, unless it is a single address.
+    A prefix that ends between two octets needs several zones: a /20 needs sixteen, each
+    of a /24. A prefix longer than /24 gets the zone of the /24 around it, unless it is a
+    single address. IPv6 is the same with nibbles and /124.
     """
     if isinstance(network, IPv4Network):
         bits, last = 8, 24

@@ -1,4 +1,4 @@
-"""The DNS server's sockets: UDP read in bursts, and questions passed on to the resolver. It decides nothing."""
+"""The DNS server's sockets: UDP is read in bursts, and queries are passed on to the resolver. It decides nothing."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from appliance.sockets import reply_source, tcp_server, udp_server
 
 logger = logging.getLogger(__name__)
 
-BURST = 64  # datagrams in each turn of the loop: half a millisecond, so that no other service waits longer
+BURST = 64  # datagrams in a turn of the loop: they take half a millisecond, and no other service waits longer
 
 Send = Callable[[bytes], None]
 
@@ -32,9 +32,10 @@ Send = Callable[[bytes], None]
 class DnsServer:
     """Answers DNS on every endpoint of listen.dns.
 
-    `counts` has (transport, outcome): "udp" or "tcp" with the name of an rcode, with
-    "silence" for queries that get no reply, or with "unsent" for replies that the
-    kernel refused; and what Resolver counts.
+    `counts` has (transport, outcome): "udp" or "tcp" with the name of an rcode for each
+    reply, with "silence" for messages that get no reply, or with "unsent" for replies
+    that the kernel refused to send, which are counted under their rcode as well; and
+    what Resolver counts.
     """
 
     def __init__(
@@ -44,15 +45,15 @@ class DnsServer:
         listen: Listen,
         publish: Callable[[Event], None],
     ) -> None:
-        """Open every socket; *table* returns what is served now. Raises ListenError."""
+        """Open every socket; *table* returns the table that is served at present. Raises ListenError."""
         self._table = table
         self._installations = installations
         self._publish = publish
         self._counts: Counter[tuple[str, ...]] = Counter()
-        self._udp_replies = [0] * 256  # by the header's fourth byte, whose lower half is the rcode
+        self._udp_replies = [0] * 256  # replies by the header's fourth byte, whose lower half is the rcode
         self._resolver = Resolver(self._counts)
         self._sightings = Sightings()
-        self._remembered: Remembered[bytes, bytes] = Remembered(MAX_KNOWN)  # without ids, queries and replies
+        self._remembered: Remembered[bytes, bytes] = Remembered(MAX_KNOWN)  # replies by query, both without their ids
         with contextlib.ExitStack() as opened:
             self._udp = [(endpoint, opened.enter_context(_udp_socket(endpoint))) for endpoint in listen.dns]
             self._tcp = [
@@ -63,7 +64,7 @@ class DnsServer:
 
     @property
     def counts(self) -> Counter[tuple[str, ...]]:
-        """What happened since the start."""
+        """A copy of what was counted since the start."""
         counts = Counter(self._counts)
         for flags, number in enumerate(self._udp_replies):
             if number:
@@ -89,10 +90,10 @@ class DnsServer:
                         loop.remove_reader(sock)
 
     def _drain(self, batch: Batch, sock: socket.socket, tasks: asyncio.TaskGroup) -> None:
-        """Answer what has arrived, up to a burst.
+        """Answer the datagrams that have arrived, up to a burst.
 
-        For a query that came before, id aside, the inner loop takes 1 µs, beside
-        the 4 of the kernel. So it calls nothing of Python's that it can do without.
+        For a query that is in the cache, the inner loop takes 1 µs, and the kernel 4.
+        So the loop avoids every call of a Python function that it can.
         """
         table = self._table()
         known = self._remembered.of(table)
@@ -101,7 +102,7 @@ class DnsServer:
         stride, place = batch.LENGTH_STRIDE, batch.LENGTH_OFFSET
         answered = 0
         while answered < BURST and (received := batch.receive()):
-            first = 0  # of the replies that are not yet sent
+            first = 0  # slot of the first reply that has not been sent yet
             for index in range(received):
                 at = index * SLOT_BYTES
                 query = slots[at + 2 : at + lengths[index * stride + place]].tobytes()
@@ -122,10 +123,10 @@ class DnsServer:
             answered += received
 
     def _drain_any_address(self, sock: socket.socket, buffer: bytearray, tasks: asyncio.TaskGroup) -> None:
-        """Do the same for a socket on all addresses.
+        """Answer the datagrams that have arrived at a socket on all addresses, up to a burst.
 
-        Each reply must leave from the address that the query came to, or the
-        client takes it for somebody else's and drops it.
+        Each reply must leave from the address that the query was sent to, or the client
+        does not accept it. `Batch` cannot choose that address.
         """
         table = self._table()
         known = self._remembered.of(table)
@@ -146,9 +147,10 @@ class DnsServer:
     def _other_tail(
         self, table: DnsTable, query: bytes, client: str, send: Send, tasks: asyncio.TaskGroup
     ) -> bytes | None:
-        """Return the reply to any other *query* without its id, or None when the batch has no reply for it.
+        """Return the reply, without its id, to a *query* that `own_answer` does not answer; None to send nothing now.
 
-        That is where there is none, where it comes later, or where an event must follow it.
+        That is when there is no reply, when it comes later, and when it has been sent
+        already because an event must follow it.
         """
         match answer(table, query, client):
             case bytes(reply):
@@ -173,7 +175,7 @@ class DnsServer:
 
     def _note_silence(self, transport: str, silence: NoReply, client: str) -> None:
         self._counts[transport, "silence"] += 1
-        # At DEBUG: anybody can send what gets no reply, as fast as they like.
+        # At DEBUG, because anybody can send messages that get no reply, as fast as they like.
         logger.debug("dns.silence why=%s client=%s", silence.why, client)
 
     def _note_unsent(self, replies: int) -> None:
@@ -214,7 +216,7 @@ class DnsServer:
         return reply
 
     def _report(self, watched: Watched, client: str) -> None:
-        """Publish that a host asked for a name that shows how far it is, if that is news."""
+        """Publish that a host queried a name that shows how far its installation has come, if that is news."""
         installations = self._installations
         event = self._sightings.event(watched, client, installations.get(watched.host))
         if event is not None:

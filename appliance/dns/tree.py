@@ -1,11 +1,11 @@
-"""All zones as one tree of names: which records a name has, and which answer for it."""
+"""All zones as one tree of names: which records a name has, and which records answer for it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from appliance.dns.zone import Rrset, Zone, apex_of, parent_of
 
-# CNAMEs that are followed one after another. A longer chain is a mistake, and may be a loop.
+# CNAMEs followed one after another. A longer chain is a mistake, and may be a loop.
 MAX_CHAIN = 16
 
 
@@ -14,7 +14,7 @@ class Chain:
     """Where a CNAME leads."""
 
     aliases: tuple[Rrset, ...]  # the CNAMEs, in order
-    target: str  # what the last of them names
+    target: str  # of the last of them
     rrsets: Mapping[str, Rrset] | None  # of the target, by type; None if it does not exist or is not ours
 
 
@@ -28,8 +28,8 @@ class Tree:
         for apex, zone in self.zones.items():
             self.names.setdefault(apex, {})["SOA"] = self.soa(apex)
             for name, rrsets in zone.rrsets.items():
-                # What a zone has of the names in a zone below it is the delegation: NS and glue. The zone below has
-                # the same names with authority, and its records answer (RFC 1034 section 4.2.1).
+                # The records that a zone has at names of a zone below it are a delegation: NS and glue. The zone below
+                # is authoritative for these names, so its own records are the answer (RFC 1034 section 4.2.1).
                 if self.apex(name) == apex:
                     self.names.setdefault(name, {}).update(rrsets)
                 self._add_names_between(name, apex)
@@ -39,7 +39,7 @@ class Tree:
         return self.zones[apex].soa.rrset(apex, self.serials[apex])
 
     def apex(self, name: str) -> str | None:
-        """Return the zone that *name* is in, or None."""
+        """Return the apex of the deepest zone that contains *name*, or None."""
         return apex_of(name, self.zones)
 
     def found(self, name: str) -> Mapping[str, Rrset] | None:
@@ -51,7 +51,7 @@ class Tree:
         return self.names.get(f"*.{encloser}")
 
     def chain(self, alias: Rrset) -> Chain:
-        """Return where *alias* leads, following further CNAMEs of ours."""
+        """Return where *alias* leads, following further CNAMEs in our zones."""
         aliases = [alias]
         while True:
             target = aliases[-1].values[0]
@@ -64,7 +64,7 @@ class Tree:
             if "CNAME" not in renamed:
                 return Chain(tuple(aliases), target, renamed)
             if len(aliases) == MAX_CHAIN:
-                # NODATA after the CNAMEs so far: the client sees where the chain goes, and can follow it itself.
+                # NODATA after the CNAMEs so far: the client sees how the chain goes on, and can follow it itself.
                 return Chain(tuple(aliases), target, {})
             aliases.append(renamed["CNAME"])
 

@@ -40,13 +40,13 @@ class Soa:
 
     @property
     def negative_ttl(self) -> int:
-        """How long a negative answer may be cached (RFC 2308 section 3)."""
+        """How long a negative answer may be cached, in seconds (RFC 2308 section 3)."""
         return min(self.ttl, self.minimum)
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A zone of ours, without its serial, which depends on the digests of earlier contents."""
+    """One of our zones, without its serial, which depends on the digests of its earlier contents."""
 
     name: str
     soa: Soa
@@ -54,7 +54,7 @@ class Zone:
 
     @property
     def digest(self) -> str:
-        """A hash of the content, in hex. The order of the records does not change it, and so no serial."""
+        """A SHA-256 of the content, in hex. The order of records does not matter, so reordering changes no serial."""
         return hashlib.sha256("\n".join(sorted(self.text(0).splitlines())).encode()).hexdigest()
 
     def text(self, serial: int) -> str:
@@ -76,12 +76,12 @@ def apex_of(name: str, apexes: Mapping[str, object]) -> str | None:
 
 
 def parent_of(name: str) -> str:
-    """Return *name* without its first label; "" above the last."""
+    """Return *name* without its first label; "" for a name of one label."""
     return name.partition(".")[2]
 
 
 def _canonical_order(name: str) -> tuple[str, ...]:
-    # By the last label first, so that a name is followed by those below it (RFC 4034 section 6.1).
+    # The last label first, so that a name is followed by the names below it (RFC 4034 section 6.1).
     return tuple(reversed(name.split(".")))
 
 

@@ -1,1 +1,1 @@
-"""What the appliance has to know of OpenShift's own files: `ignition.inspect`, and the certificates inside (`x509`)."""
+"""What the appliance has to know about OpenShift: its Ignition files (`ignition`, `x509`) and its names (`names`)."""

@@ -1,6 +1,6 @@
 """What an Ignition file says about itself: version, cluster, and when its first certificate expires.
 
-`inspect` never raises: whatever is wrong with a file is in the result, in words
+`inspect` never raises: everything that is wrong with a file is in the result, worded
 for the operator. It reads specification 2.x (OpenShift up to 4.5 writes 2.2.0)
 and 3.x.
 """
@@ -15,15 +15,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from appliance.openshift.names import api_int
 from appliance.openshift.x509 import Validity, validities
 
-# bootstrap.ign has some hundred kB. A disk image under its name must not fill the memory, where these files are kept.
+# bootstrap.ign has a few hundred kB. A disk image with its name must not fill the memory, where these files are kept.
 MAX_IGNITION_BYTES = 64 << 20
-# For all embedded files together. bootstrap.ign has a few hundred of some kB, so this stops only a gzip bomb.
+# For all embedded files together. bootstrap.ign has a few hundred, of some kB each, so this stops only a gzip bomb.
 MAX_DECODED_BYTES = 64 << 20
 
-# OpenShift's manual: an installation that begins later than 12 h after the files were made may be interrupted
-# by the first rotation of their certificates, which are valid for 24 h. So this is what must be left of them.
+# OpenShift's manual: the certificates are valid for 24 h, and an installation that begins more than 12 h after the
+# files were made may be interrupted by their first rotation. So this much of their time must be left.
 WARNING_SECONDS = 12 * 3600.0
 REMEDY = (
     "create new files in an empty directory with `openshift-install create ignition-configs`, and copy all of "
@@ -32,7 +33,7 @@ REMEDY = (
 
 _API_INT = re.compile(rb"https://(api-int\.[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)[:/\"'\s]")
 _VERSION = re.compile(r"(?:2\.[0-9]+|3\.[0-9]+)\.[0-9]+(?:-experimental)?", re.ASCII)
-# Placeholders of templates and instructions that nobody filled in: <ssh key>, {{ name }}, ${NAME}, CHANGE_ME.
+# Placeholders in templates and instructions that were never filled in: <ssh key>, {{ name }}, ${NAME}, CHANGE_ME.
 _PLACEHOLDER = re.compile(
     r"<[A-Za-z][\w .-]*>|\{\{.*?\}\}|\$\{\w+\}|%[A-Z_]{3,}%|@[A-Z_]{3,}@|\b(?:REPLACE|CHANGE)[ _-]?ME\b|\bFIXME\b",
     re.IGNORECASE,
@@ -54,7 +55,7 @@ class IgnitionFacts:
 
 def misfit(facts: IgnitionFacts, cluster_domain: str) -> str | None:
     """Return why a file with *facts* is not for the cluster *cluster_domain* (<name>.<base domain>), or None."""
-    expected = f"api-int.{cluster_domain}"
+    expected = api_int(cluster_domain)
     if facts.api_int is None or facts.api_int == expected:
         return None
     return f"belongs to another cluster: it contains {facts.api_int}, expected {expected}"
@@ -102,7 +103,8 @@ class _Budget:
     def decode(self, source: str, compression: object) -> bytes:
         """Return the contents of a data URL (RFC 2397), decompressed, or b"" for any other URL.
 
-        Raises ValueError, with words that follow the file's name, if it cannot be decoded or is too large.
+        Raises ValueError, with a message that follows the file's name, if it cannot be
+        decoded or is too large.
         """
         if not source.startswith("data:"):
             return b""
@@ -125,7 +127,7 @@ class _Budget:
     def _unpack(self, packed: bytes) -> bytes:
         unpacker = zlib.decompressobj(wbits=31)  # gzip
         try:
-            # A byte more than is left, so that decode() sees that it is too much.
+            # One byte more than is left, so that decode() notices contents that are too large.
             content = unpacker.decompress(packed, self.left_bytes + 1)
         except zlib.error as error:
             raise ValueError(f"its contents are not gzip: {error}") from error
@@ -175,7 +177,7 @@ def _embedded(document: dict[str, object]) -> Iterator[tuple[str, str, object]]:
 
 
 def _hosts_of_sources(document: dict[str, object]) -> Iterator[str]:
-    """Yield the api-int names among the hosts of the configurations that this one includes.
+    """Yield the api-int names among the hosts of the configurations that *document* includes.
 
     master.ign and worker.ign are pointers: each only includes https://api-int…:22623/config/<role>.
     """

@@ -2,25 +2,25 @@
 
 
 def api(domain: str) -> str:
-    """Return the name of the API, for everybody."""
+    """Return the name of the API for the cluster's users."""
     return f"api.{domain}"
 
 
 def api_int(domain: str) -> str:
-    """Return the name of the API inside the cluster, where nodes also get their machine configuration."""
+    """Return the name of the API for nodes, from which they also get their machine configuration."""
     return f"api-int.{domain}"
 
 
 def apps(domain: str) -> str:
-    """Return the wildcard of the routes."""
+    """Return the wildcard for the names of applications."""
     return f"*.apps.{domain}"
 
 
 def etcd_member(index: int, domain: str) -> str:
-    """Return the name of a member of etcd, as releases before 4.4 need it; *index* counts the masters from 0."""
+    """Return the name of an etcd member, which releases before 4.4 need; *index* counts the masters from 0."""
     return f"etcd-{index}.{domain}"
 
 
 def etcd_service(domain: str) -> str:
-    """Return the name whose SRV records are the members of etcd, as releases before 4.4 need it."""
+    """Return the name whose SRV records list the etcd members, which releases before 4.4 need."""
     return f"_etcd-server-ssl._tcp.{domain}"

@@ -1,4 +1,5 @@
-"""What is remembered across a restart.
+"""What is remembered across a restart: installations, events, unknown machines and SOA serials.
 
-`Store` is what any store offers, `FallbackStore` the one on disk, and `Journal` what the registry writes it through.
+`Store` is the interface of every store, `FallbackStore` the one on disk, and `Journal`
+what the registry writes through.
 """

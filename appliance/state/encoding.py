@@ -1,4 +1,4 @@
-"""An installation as the text that a store keeps, and back; and events, back from their facts."""
+"""An installation as the text that a store keeps, and back; and events, restored from their facts."""
 
 import json
 import logging
@@ -16,8 +16,7 @@ logger = logging.getLogger(__name__)
 _NAMES = tuple(field.name for field in fields(Installation))
 _PLAIN = tuple(name for name in _NAMES if name not in {"reached", "complaint", "condition", "repeats"})
 
-
-# What `decoded` raises for text that is no installation.
+# The errors that `decoded` raises for text that is not an installation.
 UNREADABLE = (ValueError, TypeError, AttributeError)
 
 
@@ -33,9 +32,9 @@ def encoded(installation: Installation) -> str:
 
 
 def decoded(text: str) -> Installation:
-    """Return the installation in *text*; missing fields get their default, unknown fields are dropped.
+    """Return the installation in *text*; missing fields get their defaults, and unknown fields are dropped.
 
-    Raises ValueError, TypeError or AttributeError when *text* is not an installation.
+    Raises ValueError, TypeError or AttributeError if *text* is not an installation.
     """
     document = json.loads(text)
     if not isinstance(document, dict) or not isinstance(document.get("host"), str):
@@ -53,16 +52,16 @@ def decoded(text: str) -> Installation:
 
 
 def decoded_or_held(host: str, number: int, text: str) -> Installation:
-    """Return the installation in *text*, or, when it cannot be read, one that is held.
+    """Return the installation in *text*, or, if it cannot be read, an installation that is held.
 
-    A host whose record is lost must not install again by accident, for that would wipe a disk.
+    A host whose record is lost must not install again by accident: that would wipe its disk.
     """
     try:
         return decoded(text)
     except UNREADABLE:
         logger.critical(
             "state.unreadable host=%s: the record of its installation cannot be read, so the host is held. To install "
-            "it again run `ocp-appliance reinstall` and then `ocp-appliance release`; otherwise leave it held",
+            "it again, run `ocp-appliance reinstall` and then `ocp-appliance release`; otherwise leave it held",
             host,
         )
         return Installation(host, number, is_held=True, order=Order.HOLD)
@@ -77,11 +76,11 @@ def _condition(document: Mapping[str, object], name: str) -> Condition | None:
 
 
 def event_of(kind: str, host: str, facts: Mapping[str, object]) -> AnyEvent | None:
-    """Return the event of this *kind* that has these *facts*, as `Event.facts` gave them and JSON brought them back.
+    """Return the event of this *kind* with these *facts*, which are what `Event.facts` returned, through JSON.
 
-    A fact that an older version did not keep has its default, or is empty or 0;
-    one that this version does not know is dropped. None comes back for a kind
-    that this version does not know, and for facts of other types than it keeps.
+    A fact that is missing, because an older version did not keep it, gets its default,
+    or else is "" or 0; an unknown fact is dropped. Returns None for an unknown kind, and
+    for facts of unexpected types.
     """
     event_type = _event_types().get(kind)
     if event_type is None:
@@ -107,10 +106,10 @@ def _event_types() -> dict[str, type[AnyEvent]]:
 
 @cache
 def _fields_of(kind: str) -> dict[str, tuple[type, object]]:
-    """Return each fact that events of this *kind* have: its type, and what it is where it is missing.
+    """Return the facts that events of this *kind* have: the type of each, and its value if it is missing.
 
-    `Event.facts` leaves out what is empty, so a missing text is "". A missing
-    name of an enumeration has no such value, and is MISSING.
+    `Event.facts` leaves out empty text, so a missing text is "". A member of an
+    enumeration has no empty value, so there it is MISSING.
     """
     event_type = _event_types()[kind]
     types = get_type_hints(event_type)
@@ -124,10 +123,10 @@ def _fields_of(kind: str) -> dict[str, tuple[type, object]]:
 
 
 def _typed(value: object, value_type: type) -> object:
-    """Return *value* as *value_type*; raises ValueError or TypeError when JSON brought something else."""
+    """Return *value* as *value_type*; raises ValueError or TypeError if JSON had something else."""
     if issubclass(value_type, StrEnum):
         return value_type(str(value))
-    # Another JSON writer may spell 2.0 as 2. And True is an int in Python, but no number of ours.
+    # Another JSON writer may spell 2.0 as 2. The exact type is compared below because True is an int in Python.
     if value_type is float and type(value) is int:
         return float(value)
     if type(value) is not value_type:

@@ -8,7 +8,7 @@ from appliance.events import Stamped
 
 @dataclass(slots=True)
 class Row:
-    """An event as it is kept. One that repeats before it is written is counted instead of written again."""
+    """An event as it is kept. An event that repeats before it is written is counted instead of written again."""
 
     at: float  # when it first happened, seconds UTC
     host: str
@@ -17,12 +17,12 @@ class Row:
     facts: str  # JSON
     times: int
     last_at: float  # when it last happened, seconds UTC
-    id: int = 0  # given by the store, and rising; 0 until then
+    id: int = 0  # assigned by the store, in rising order; 0 until then
 
 
 def row_of(stamped: Stamped) -> Row:
-    """Return an event as it is kept."""
+    """Return *stamped* as it is kept, with a count of 1."""
     event = stamped.event
     facts = event.facts()
-    facts.pop("host", None)  # a column of its own
+    facts.pop("host", None)  # it has a field of its own
     return Row(stamped.at, event.host, stamped.number, event.kind, json.dumps(facts), 1, stamped.at)

@@ -1,7 +1,7 @@
-"""A store on disk that goes on in memory while the disk refuses.
+"""A store on disk that continues in memory while the disk refuses writes.
 
-A change is whole in one of the two when `save` returns, and what is in memory
-goes to the disk as soon as that can be written again.
+When `save` returns, a change is completely in one of the two. What is in memory is
+written to the disk as soon as the disk accepts writes again.
 """
 
 import logging
@@ -25,17 +25,17 @@ T = TypeVar("T")
 
 
 class FallbackStore:
-    """A `Store` in the file `path`, or in memory while that cannot be written, which `trouble` then says."""
+    """A `Store` in the file `path`, or in memory while that cannot be written; `trouble` then states why."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Open the state in *data_dir*, which is created when it is missing.
+        """Open the state in *data_dir*, which is created if it does not exist.
 
-        Raises StateError when another appliance has it open.
+        Raises StateError if another appliance has it open.
         """
         self.path = data_dir / FILE_NAME
         self.trouble: str | None = None
         self._lock = threading.RLock()
-        self._copied_events = 0  # the id of the last event that memory took over from the disk
+        self._copied_events = 0  # the id of the last event that was copied from the disk to memory
         self._store: SqliteStore
         try:
             self._store = SqliteStore.on_disk(self.path)
@@ -62,7 +62,7 @@ class FallbackStore:
             return self._store.records(host)
 
     def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
-        """Change installations and append events: on disk, or in memory when the disk refuses."""
+        """Change installations and append events: on disk, or in memory if the disk refuses."""
         with self._lock:
             try:
                 return self._store.save(changes, rows)
@@ -111,7 +111,7 @@ class FallbackStore:
                     self._fall_back(error)
 
     def retry(self, installations: Iterable[Installation]) -> None:
-        """While in trouble: put everything on disk, with the current *installations*, if it can be written now."""
+        """While in trouble: write everything to disk, with the current *installations*, if the disk accepts it now."""
         with self._lock:
             if self.trouble is None:
                 return
@@ -127,32 +127,32 @@ class FallbackStore:
             self._store.close()
             self._store, self.trouble = disk, None
             self.notice = disk.notice or self.notice
-        logger.warning("state.recovered: %s can be written again and has everything", self.path)
+        logger.warning("state.recovered: %s can be written again, and contains the whole state", self.path)
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._store.close()
 
-    # The lock is held in these.
+    # The caller of the methods below holds the lock.
 
     def _fall_back(self, error: StoreError) -> None:
-        """Go on in memory. Raises *error* if that is where it happened: memory does not refuse, so this is our bug."""
+        """Continue in memory. Raises *error* if it happened there: memory refuses no writes, so it is a bug of ours."""
         if self.trouble is not None:
             raise error
         secret = self._store.secret
         try:
             self._store = self._store.copied()
         except StoreError:
-            # Tokens that are out must stay valid, even if the file's secret cannot be read any more.
+            # Tokens that hosts already have must stay valid, even if the file's secret can no longer be read.
             self._store = SqliteStore.read_from(self.path, secret)
         self._enter_trouble(error)
 
     def _in_memory(self, work: Callable[[SqliteStore], T]) -> T:
-        """Do *work*, which the disk has refused."""
+        """Return the result of *work*, which the disk has refused, on the store in memory."""
         with suppress(StoreError):
             return work(self._store)
-        # What was copied from the disk is damaged. The registry still knows what matters, and saves it again.
+        # The copy from the disk is damaged. The registry still has the installations, and `retry` saves them again.
         secret = self._store.secret
         self._store.close()
         self._store, self._copied_events = SqliteStore.in_memory(secret), 0
@@ -161,7 +161,7 @@ class FallbackStore:
     def _enter_trouble(self, error: StoreError) -> None:
         self._copied_events = self._store.last_event_id()
         self.trouble = (
-            f"cannot write {self.path}: {error}. The appliance goes on, but keeps its state in memory, and a restart "
-            "would lose it: free space on the disk, or make the directory writable"
+            f"cannot write {self.path}: {error}. The appliance keeps running with its state in memory, which a restart "
+            "would lose: free space on the disk, or make the directory writable"
         )
         logger.critical("state.trouble: %s", self.trouble)

@@ -1,12 +1,12 @@
 """What the registry writes to its store, and when.
 
-A change of an installation, with the event that made it, is in the store when
-`save` returns. What decides nothing, an event that changed nothing or how often
-a host repeated itself, is buffered, and written with the next change or by
-`flush`. Whatever is buffered can be lost, so no reply may depend on it.
+A change to an installation, and the event that caused it, are in the store when
+`save` returns. Events that changed nothing, and counts of what a host repeated,
+decide nothing: they are buffered, and written with the next change or by `flush`. A
+crash loses what is buffered, so no reply may depend on it.
 
 The journal also knows which revision of each host's installation the registry
-has: the one that it loaded, saved or was given in a `Conflict`.
+has: the revision that it loaded, saved or got with a `Conflict`.
 """
 
 import threading
@@ -19,32 +19,32 @@ from appliance.state.events import Row, row_of
 from appliance.state.serials import serials
 from appliance.state.store import Change, Conflict, Saved, Store
 
-BUFFERED_EVENTS = 4096  # different ones, within a second; writing them takes some 20 ms
+BUFFERED_EVENTS = 4096  # different events, at most; writing that many takes some 20 ms
 _NEVER_SAVED = Saved(0)
 
 
 class Journal:
-    """Writes to *store*, partly behind. Any thread may call it."""
+    """Writes to *store*: changes at once, everything else a little later. Any thread may call it."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._lock = threading.RLock()
-        self._events: dict[tuple[Event, int], Row] = {}  # by the event and its installation's number
-        self._repeated: dict[str, Installation] = {}  # by host: those of which only counts have changed
+        self._events: dict[tuple[Event, int], Row] = {}  # not written yet, by event and number of the installation
+        self._repeated: dict[str, Installation] = {}  # not written yet, by host: only their counts have changed
         self._saved: dict[str, Saved] = {}  # by host: the revision that the registry has
 
     @property
     def trouble(self) -> str | None:
-        """Why changes are not durable at present, in the operator's words; None while they are."""
+        """Why changes are not durable at present, for the operator; None while they are."""
         return self.store.trouble
 
     @property
     def notice(self) -> str | None:
-        """What the operator must know of how the store was opened; or None."""
+        """What the operator must know about how the store was opened; or None."""
         return self.store.notice
 
     def load(self) -> dict[str, Installation]:
-        """Return every host's latest installation, also of hosts that no cluster.yaml names any more."""
+        """Return the latest installation of every host, including hosts that are no longer in any cluster.yaml."""
         with self._lock:
             kept = self.store.load()
             self._saved = {host: Saved(revision) for host, (_, revision) in kept.items()}
@@ -61,22 +61,22 @@ class Journal:
         return self.store.events(host, number, limit)
 
     def save(self, installation: Installation, stamped: Stamped | None = None) -> Saved | Conflict:
-        """Store an installation that was made from the one that the registry has, and the event that changed it.
+        """Store *installation*, made from the revision that the registry has, and the event that changed it.
 
-        On a conflict nothing is stored, and from now on the registry has the installation in it.
+        On a conflict nothing is stored, and the registry must go on from the installation in it.
         """
         host, number = installation.host, installation.number
         with self._lock:
             buffered: Row | None = None
             added: tuple[Row, ...] = ()
             if stamped is not None:
-                # Looked up only where it may be: hashing an event takes longer than all else here.
+                # Not looked up in an empty buffer: hashing an event takes longer than everything else here.
                 buffered = self._events.get((stamped.event, number)) if self._events else None
                 if buffered is None:
                     added = (row_of(Stamped(stamped.at, stamped.event, number)),)
                 else:
                     _repeat(buffered, stamped.at)
-            self._repeated.pop(host, None)  # its counts are in this one too
+            self._repeated.pop(host, None)  # *installation* has these counts too
             outcome = self._write((Change(host, self._revision(host), installation),), added)
             if buffered is not None and isinstance(outcome, Conflict):
                 buffered.times -= 1
@@ -85,7 +85,7 @@ class Journal:
     def note(self, stamped: Stamped, number: int, repeated: Installation | None = None) -> None:
         """Keep an event that changed nothing that matters; *number* is that of its host's installation, or 0.
 
-        *repeated* is the installation, when the event changed how often something in it was repeated.
+        *repeated* is the installation if the event changed a count in it.
         """
         with self._lock:
             self._note(stamped, number)
@@ -95,7 +95,7 @@ class Journal:
                 self._write()
 
     def move(self, left: Iterable[str], moved: Iterable[Installation]) -> Saved | Conflict:
-        """Forget all records under the names *left* and store *moved*: all of it, or nothing and a conflict."""
+        """Forget all records under the names *left*, and store *moved*: either all of it, or nothing and a conflict."""
         forgotten = set(left)
         with self._lock:
             self.flush()
@@ -108,7 +108,10 @@ class Journal:
             return self._write(changes)
 
     async def written(self, host: str) -> None:
-        """Return when all that `save` stored of *host* survives the death of this process; may raise StoreError."""
+        """Return when everything that `save` stored for *host* would survive a crash of this process.
+
+        Raises StoreError if it never will.
+        """
         await self._saved.get(host, _NEVER_SAVED).written
 
     def flush(self) -> None:
@@ -118,11 +121,11 @@ class Journal:
                 self._write()
 
     def serials(self, clusters: Iterable[Cluster]) -> Callable[[str, str], int]:
-        """Return what gives the SOA serial for a zone of *clusters* and the digest of its content."""
+        """Return a function that returns the SOA serial of a zone of *clusters*, from the digest of its content."""
         return serials(self.store.serial_of, clusters)
 
     def retry(self, installations: Iterable[Installation]) -> None:
-        """While in trouble: write everything, with the current *installations*, where it belongs, if that works now."""
+        """While in trouble: try to write everything, with the current *installations*, to the disk."""
         if self.trouble is not None:
             self.flush()
             self.store.retry(installations)
@@ -133,7 +136,7 @@ class Journal:
             self.flush()
             self.store.close()
 
-    # The lock is held in these.
+    # The caller of the methods below holds the lock.
 
     def _revision(self, host: str) -> int:
         return self._saved.get(host, _NEVER_SAVED).revision
@@ -147,7 +150,8 @@ class Journal:
             _repeat(row, stamped.at)
 
     def _write(self, changes: Sequence[Change] = (), added: Sequence[Row] = ()) -> Saved | Conflict:
-        """Write *changes*, and all that is buffered and *added*, unless one of the changes is in conflict."""
+        """Write *changes*, everything buffered, and *added*, unless one of the changes is in conflict."""
+        # Each turn after the first has one host less in _repeated, so the loop ends.
         while True:
             batch = list(changes)
             batch += [Change(host, self._revision(host), after) for host, after in self._repeated.items()]
@@ -157,8 +161,8 @@ class Journal:
             if self._repeated.pop(outcome.host, None) is None:
                 self._saved[outcome.host] = Saved(outcome.revision)
                 return outcome
-            # Somebody else changed that host, so our counts of it are void. Its revision stays as it is here, so
-            # that the registry's next change of it is in conflict too, and the registry learns what is current.
+            # Another writer changed that host, so the counts for it are void. Its revision here stays as it is, so that
+            # the registry's next change to it is in conflict too, and the registry gets the current installation.
         for host, _, installation, _ in batch:
             if installation is None:
                 self._saved.pop(host, None)

@@ -1,17 +1,18 @@
-"""What a store of the state can do, in the words of the domain: the one interface between the registry and a disk.
+"""The interface of a store, in the words of the domain: the only way from the registry to a disk.
 
 Two rules hold for every store:
 
-- **A host's installation changes by compare-and-set on (host, revision).** Whoever
-  changes it names the revision that the change was made from. If the host has
-  another revision by then, nothing is written, and the caller gets what is
-  current as a value (`Conflict`) to start again from. Revisions only rise.
-- **A call that changes something returns when every reader of the store sees it.**
-  When it is also safe from the death of this process, `Saved.written` completes.
+- **A host's installation changes by compare-and-set on (host, revision).** A change
+  names the revision that it was made from. If the host has another revision by
+  then, nothing is written, and the caller gets the current installation as a value
+  (`Conflict`), to start again from. Revisions only rise.
+- **A call that changes something returns when every reader of the store sees the
+  change.** `Saved.written` completes when the change would also survive a crash of
+  this process.
 
-SQLite (`sqlite.py`) has one writer, so it never conflicts unless its file was
-lost, and is written when the call returns. A store that several appliances share
-goes beside it: it implements `Store`, and passes tests/unit/state/test_store.py.
+SQLite (`sqlite.py`) has a single writer, so it has no conflicts unless its file was
+lost, and a change is written when the call returns. A store that several appliances
+share goes beside it: it implements `Store`, and passes tests/unit/state/test_store.py.
 """
 
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
@@ -20,14 +21,14 @@ from typing import NamedTuple, Protocol
 from appliance.install.installation import Installation
 from appliance.state.events import Row
 
-MAX_EVENTS = 200_000  # a whole installation of 1,000 hosts is about 40,000; 50 MB on disk
-KEPT_RECORDS = 10  # installations of each host
+MAX_EVENTS = 200_000  # installing 1,000 hosts causes about 40,000; 50 MB on disk
+KEPT_RECORDS = 10  # the last installations of each host
 
 Facts = Mapping[str, object]
 
 
 class _AtOnce:
-    """Awaiting it costs nothing and does not suspend."""
+    """An awaitable that is complete: awaiting it does not suspend."""
 
     def __await__(self) -> Generator[None, None, None]:
         return
@@ -48,25 +49,25 @@ class Change(NamedTuple):
     """What a host's installation becomes, made from its *revision*."""
 
     host: str
-    revision: int  # 0 where the store has none of this host
-    installation: Installation | None  # None: the host is forgotten
-    forgets: bool = False  # drop its earlier records too: they are of another machine that had this name
+    revision: int  # 0 if the store has no installation of this host
+    installation: Installation | None  # None to forget the host
+    forgets: bool = False  # whether to drop its earlier records too, which are of another machine that had this name
 
 
 class Saved(NamedTuple):
     """All changes are in the store."""
 
     revision: int  # of every host that changed
-    # Completes when the changes survive the death of this process; raises StoreError if they never will.
+    # Completes when the changes would survive a crash of this process; raises StoreError if they never will.
     written: Awaitable[None] = AT_ONCE
 
 
 class Conflict(NamedTuple):
-    """Nothing was changed, since *host* has another revision than the change named."""
+    """Nothing was changed, because *host* has another revision than the change named."""
 
     host: str
-    installation: Installation | None  # that is current; None where the store has none
-    revision: int  # that is current; 0 where the store has none
+    installation: Installation | None  # the current one; None if the store has none
+    revision: int  # the current one; 0 if the store has none
 
 
 class Store(Protocol):
@@ -74,27 +75,28 @@ class Store(Protocol):
 
     @property
     def secret(self) -> bytes:
-        """32 random bytes that tokens are made from: the same for as long as the store exists."""
+        """32 random bytes, from which tokens are made: the same for as long as the store exists."""
 
     @property
     def trouble(self) -> str | None:
-        """Why changes are not durable at present, in the operator's words; None while they are."""
+        """Why changes are not durable at present, for the operator; None while they are."""
 
     @property
     def notice(self) -> str | None:
-        """What the operator must know of how the store was opened, such as a file that was set aside; or None."""
+        """What the operator must know about how the store was opened, such as a file that was set aside; or None."""
 
     def load(self) -> dict[str, Kept]:
-        """Return the latest installation of every host, also of hosts that no cluster.yaml names any more.
+        """Return the latest installation of every host, including hosts that are no longer in any cluster.yaml.
 
-        A record that cannot be read comes back as one that is held, so that its host does not install by accident.
+        A record that cannot be read is returned as an installation that is held, so that its host does not install by
+        accident.
         """
 
     def records(self, host: str) -> list[Installation]:
         """Return the kept installations of *host*, oldest first, without those that cannot be read."""
 
     def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
-        """Change installations and append events: all of it, or nothing and the first conflict.
+        """Change installations and append events: either all of it, or nothing and the first conflict.
 
         The last KEPT_RECORDS installations of each host and about MAX_EVENTS events are kept.
         """
@@ -118,10 +120,10 @@ class Store(Protocol):
         """Make what was saved survive a loss of power; blocks for as long as the disk takes."""
 
     def retry(self, installations: Iterable[Installation]) -> None:
-        """While there is `trouble`, try to write everything, and the hosts' current *installations*, where it belongs.
+        """While there is `trouble`, try to write everything, with the hosts' current *installations*, to the disk.
 
-        When it works, `trouble` is None.
+        `trouble` is None after it has worked.
         """
 
     def close(self) -> None:
-        """End. No other call may follow."""
+        """Close the store. No other call may follow."""

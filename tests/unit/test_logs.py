@@ -64,6 +64,32 @@ def test_lines_past_what_is_held_are_counted(monkeypatch: pytest.MonkeyPatch) ->
     assert came[len(kept) :] == [f"lines={2000 - len(kept)}:"]
 
 
+class SlowReader:
+    """Accepts more only after 0.6 s, each time; the clock of the log is its own."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def poll(self, milliseconds: float) -> bool:
+        self.now += min(milliseconds / 1000, 0.6)
+        return milliseconds >= 600
+
+
+def test_flush_gives_a_slow_reader_a_second_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = SlowReader()
+    monkeypatch.setattr(logs, "time", reader)
+    reading, writing = os.pipe()
+    with open(reading, "rb"), open(writing, "wb"):
+        log = logs.LogHandler(writing, is_json=False, is_verbose=False)
+        monkeypatch.setattr(log, "_room", reader)
+        monkeypatch.setattr(log, "_held", bytearray(50_000))
+        log.flush()
+    assert reader.now == pytest.approx(logs.FLUSH_SECONDS)
+
+
 OFFER = Stamped(1_700_000_000.25, DhcpOffered("m1.example", "52:54:00:12:34:56", "192.0.2.1", Program.PXE, "bios"))
 
 

@@ -13,12 +13,12 @@ def _parse(text: str, _full_name: FullName) -> str:
     except ValueError:
         pass
     if "/" in text:
-        raise RecordDataError(f"has a prefix length; expected the address alone, as {EXAMPLE}")
+        raise RecordDataError(f"has a prefix length; expected an address without one, such as {EXAMPLE}")
     if ":" in text:
         raise RecordDataError(f"is not an IPv4 address; expected one such as {EXAMPLE}, or type AAAA for IPv6")
-    # Leading zeros are refused because some programs read 010 as octal 8 and others as 10.
+    # Leading zeros are rejected because some programs read 010 as octal 8 and others as 10.
     raise RecordDataError(
-        f"is not an IPv4 address; expected four numbers up to 255 without leading zeros, as {EXAMPLE}"
+        f"is not an IPv4 address; expected four numbers up to 255 without leading zeros, such as {EXAMPLE}"
     )
 
 

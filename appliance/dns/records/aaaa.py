@@ -13,9 +13,9 @@ def _parse(text: str, _full_name: FullName) -> str:
     except ValueError:
         hint = "" if ":" in text else ", or type A for IPv4"
         raise RecordDataError(f"is not an IPv6 address; expected one such as {EXAMPLE}{hint}") from None
-    # A zone index (RFC 4007 section 11) means an interface of one machine, and has no place in 16 octets.
+    # A zone index (RFC 4007 section 11) is an interface of one machine, and the 16 octets have no room for it.
     if address.scope_id is not None:
-        raise RecordDataError(f"names an interface after %; expected the address alone, as {EXAMPLE}")
+        raise RecordDataError(f"has an interface after %; expected an address without one, such as {EXAMPLE}")
     return str(address)
 
 

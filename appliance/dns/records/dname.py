@@ -1,7 +1,7 @@
-"""DNAME: the tree of names that this one is an alias of (RFC 6672).
+"""DNAME: the tree of names that the tree below its owner is an alias of (RFC 6672).
 
-No zone of ours has one. It is here for forwarded answers: RFC 6672 section 2.5
-forbids servers to compress its target, and old servers do it all the same.
+Our zones have none. The type is known for forwarded answers: RFC 6672 section 2.5
+forbids servers to compress the target, but old servers do it nevertheless.
 """
 
 from appliance.dns.rdata import Name, record_of_words

@@ -1,4 +1,4 @@
-"""MX: which host takes mail for a domain (RFC 1035 section 3.3.9)."""
+"""MX: the host that accepts mail for a domain (RFC 1035 section 3.3.9)."""
 
 from appliance.dns.rdata import Name, Number, record_of_words
 

@@ -1,6 +1,6 @@
 """NS: a name server of a zone (RFC 1035 section 3.3.11).
 
-cluster.yaml has no such record: `dns.nameServers` makes those of our zones.
+cluster.yaml cannot have this type: our zones get their NS records from `dns.nameServers`.
 """
 
 from appliance.dns.rdata import Name, record_of_words

@@ -1,4 +1,4 @@
-"""PTR: the name of an address (RFC 1035 section 3.3.12)."""
+"""PTR: the name that belongs to an address (RFC 1035 section 3.3.12)."""
 
 from appliance.dns.rdata import Name, record_of_words
 

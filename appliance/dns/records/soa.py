@@ -1,6 +1,6 @@
-"""SOA: where a zone begins, and how long its data may be kept (RFC 1035 section 3.3.13).
+"""SOA: the start of a zone, and how long its data may be cached (RFC 1035 section 3.3.13).
 
-cluster.yaml has no such record: every zone of ours makes its own.
+cluster.yaml cannot have this type: each of our zones makes its own.
 """
 
 from appliance.dns.rdata import Name, Number, record_of_words

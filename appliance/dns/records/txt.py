@@ -1,8 +1,8 @@
 r"""TXT: strings of octets (RFC 1035 section 3.3.14).
 
-One grammar for what people write and for what zones hold: character-strings as
-RFC 1035 section 5.1 has them, quoted or without blanks, with \X for a character
-and \DDD for an octet in decimal. A value made here has every string in quotes.
+The same grammar is for what people write and for what zones contain: the
+character-strings of RFC 1035 section 5.1, quoted or without blanks, with \X for a
+character and \DDD for an octet in decimal. A value made here has all strings in quotes.
 """
 
 import re
@@ -11,17 +11,17 @@ from collections.abc import Iterator
 from appliance.dns.rdata import FullName, RecordDataError, RecordType
 
 MAX_STRING_BYTES = 255  # RFC 1035 section 3.3: a string follows one octet with its length
-# A message has at most 65,535 octets (RFC 1035 section 4.2.2), and this leaves 535 for what else is in it: a header of
+# A message has at most 65,535 octets (RFC 1035 section 4.2.2). This leaves 535 for everything else in it: a header of
 # 12, a question of at most 259, a compressed owner name and fixed fields of 12, an OPT record of 11.
 MAX_TXT_BYTES = 65_000
 
-# The inner group of each form takes an escape whole, so that \" does not end a quoted string.
+# The inner group of each form matches an escape as a whole, so \" does not end a quoted string.
 _CHARACTER_STRING = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|((?:[^\s"\\]|\\.)+))\s*', re.ASCII | re.DOTALL)
 _ESCAPE = re.compile(rb"\\([0-9]{1,3}|.)", re.DOTALL)
 
 
 def strings(value: str) -> Iterator[bytes]:
-    """Yield the strings that *value* holds. Raises RecordDataError."""
+    """Yield the strings in *value*, with escapes resolved. Raises RecordDataError for text that is not well formed."""
     at = 0
     while at < len(value):
         found = _CHARACTER_STRING.match(value, at)
@@ -46,10 +46,11 @@ def _octet(escape: re.Match[bytes]) -> bytes:
 
 
 def _parse(text: str, _full_name: FullName) -> str:
-    # Most people write plain text, with blanks and single quotes in it; a quote at the beginning means a master file.
+    # Most people write plain text, which may contain blanks and quotes; text that begins with a quote is taken as it
+    # would be in a master file.
     found = list(strings(text)) if text.startswith('"') else [text.encode()]
-    # An SPF or DKIM record is one text in several strings, joined by its readers (RFC 7208 section 3.3), so a
-    # longer text is cut and not refused.
+    # An SPF or DKIM record is a single text in several strings, which its readers join (RFC 7208 section 3.3), so a
+    # longer text is split instead of rejected.
     pieces = [
         string[at : at + MAX_STRING_BYTES] for string in found for at in range(0, len(string) or 1, MAX_STRING_BYTES)
     ]

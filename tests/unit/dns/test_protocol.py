@@ -330,6 +330,17 @@ def test_host_that_asks_for_api_int_is_watched() -> None:
     )
 
 
+@pytest.mark.parametrize("spelling", [f"::ffff:{NODE}", f"::FFFF:{NODE}"])
+def test_host_is_recognised_however_its_address_is_spelled(spelling: str) -> None:
+    assert isinstance(answer(TABLE, query("api-int.ocp45.example.localdomain"), spelling), Watched)
+
+
+def test_client_whose_address_cannot_be_read_is_refused_recursion() -> None:
+    reply = answer(FORWARDING, query("quay.io"), "not an address")
+    assert isinstance(reply, bytes)
+    assert dns.message.from_wire(reply).rcode() == dns.rcode.REFUSED
+
+
 def test_stranger_that_asks_for_api_int_is_not_watched() -> None:
     assert isinstance(answer(TABLE, query("api-int.ocp45.example.localdomain"), OUTSIDER), bytes)
 

@@ -19,7 +19,7 @@ import appliance
 from appliance.dns.compile import encoded_value
 from appliance.dns.message import MessageError, question_end, records
 from appliance.dns.rdata import RecordDataError, RecordType
-from appliance.dns.records import BY_NAME, BY_NUMBER, FILE_TYPES, may_share_a_name, record_type
+from appliance.dns.records import BY_NAME, BY_NUMBER, FILE_TYPES, record_type
 from appliance.dns.records.txt import strings
 
 # Data of each type as a person writes it. A type that is not here fails the tests below.
@@ -124,21 +124,16 @@ def test_cluster_yaml_takes_no_records_that_the_zone_makes_itself() -> None:
     assert FILE_TYPES == ("A", "AAAA", "CNAME", "MX", "PTR", "SRV", "TXT")
 
 
-@pytest.mark.parametrize(("one", "other", "may"), [("CNAME", "A", False), ("A", "CNAME", False), ("MX", "A", True)])
-def test_an_alias_is_alone_at_its_name(one: str, other: str, may: bool) -> None:
-    assert may_share_a_name(one, other) is may
-
-
 REFUSED = [
-    ("A", "192.0.2.1/24", "has a prefix length; expected the address alone, as 192.0.2.40"),
+    ("A", "192.0.2.1/24", "has a prefix length; expected an address without one, such as 192.0.2.40"),
     ("A", "::1", "is not an IPv4 address; expected one such as 192.0.2.40, or type AAAA for IPv6"),
     (
         "A",
         "192.0.2.010",
-        "is not an IPv4 address; expected four numbers up to 255 without leading zeros, as 192.0.2.40",
+        "is not an IPv4 address; expected four numbers up to 255 without leading zeros, such as 192.0.2.40",
     ),
     ("AAAA", "192.0.2.1", "is not an IPv6 address; expected one such as 2001:db8::40, or type A for IPv4"),
-    ("AAAA", "fe80::1%eno1", "names an interface after %; expected the address alone, as 2001:db8::40"),
+    ("AAAA", "fe80::1%eno1", "has an interface after %; expected an address without one, such as 2001:db8::40"),
     ("AAAA", "2001:db8::g", "is not an IPv6 address; expected one such as 2001:db8::40"),
     ("CNAME", "192.0.2.9", 'has an address as its target; expected a name, as in "lb1"'),
     ("SRV", "0 10 389 2001:db8::1", 'has an address as its target; expected a name, as in "0 10 389 ldap"'),

@@ -77,3 +77,8 @@ def test_damaged_certificate_is_refused_or_read(data):
         validity(damaged[: data.draw(st.integers(0, len(damaged)))])
     except ValueError:
         return
+
+
+@pytest.mark.timeout(10)  # it takes milliseconds; with time that grows quadratically, a day
+def test_blanks_without_an_end_are_read_in_linear_time() -> None:
+    assert validities(b"-----BEGIN CERTIFICATE-----" + b" " * 1_000_000) == ()

@@ -157,8 +157,8 @@ def refused(quick_path):
 
 def test_trouble_names_the_file_the_reason_and_the_remedy(refused):
     assert refused.trouble == (
-        f"cannot write {refused.path}: attempt to write a readonly database. The appliance goes on, but keeps its "
-        "state in memory, and a restart would lose it: free space on the disk, or make the directory writable"
+        f"cannot write {refused.path}: attempt to write a readonly database. The appliance keeps running with its "
+        "state in memory, which a restart would lose: free space on the disk, or make the directory writable"
     )
 
 
