@@ -5,7 +5,7 @@ RFC 2131 (messages), 2132 (options), 3396 (long options), 4578 (PXE).
 """
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address
 from uuid import NAMESPACE_OID, uuid5
@@ -19,7 +19,7 @@ HEADER = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 NO_ADDRESS = IPv4Address(0)
 
 OPT_PAD, OPT_END = 0, 255
-OPT_MASK, OPT_ROUTER, OPT_DNS, OPT_HOST_NAME, OPT_DOMAIN, OPT_MTU = 1, 3, 6, 12, 15, 26
+OPT_MASK, OPT_ROUTER, OPT_DNS, OPT_HOST_NAME, OPT_DOMAIN = 1, 3, 6, 12, 15
 OPT_VENDOR_SPECIFIC = 43
 OPT_REQUESTED_ADDRESS, OPT_LEASE_SECONDS, OPT_OVERLOAD, OPT_MESSAGE_TYPE, OPT_SERVER_ID = 50, 51, 52, 53, 54
 OPT_PARAMETERS, OPT_MESSAGE, OPT_MAX_SIZE, OPT_VENDOR_CLASS, OPT_CLIENT_ID = 55, 56, 57, 60, 61
@@ -67,7 +67,6 @@ class Reply:
     giaddr: IPv4Address
     file: str
     options: dict[int, bytes]
-    raw_size: int = field(default=0, compare=False)  # bytes, from op to the end of the options
 
     def address(self, code: int) -> IPv4Address | None:
         """Return the first address in option *code*, or None."""
@@ -237,7 +236,6 @@ def parse_reply(datagram: bytes) -> Reply:
         IPv4Address(giaddr),
         file.partition(b"\0")[0].decode("ascii", "replace"),
         options,
-        len(datagram),
     )
 
 
