@@ -106,6 +106,12 @@ def test_machines_of_another_subnet_come_through_a_relay_on_loopback_too(tmp_pat
     assert "up as worker-0.racks.example.com, 127.16.2.141" in output
 
 
+def test_the_demo_runs_where_tmpdir_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    directory = tmp_path / ("long" * 25)
+    directory.mkdir()
+    assert_all_installed(run([*DEMO, "--network", "lab"], directory))
+
+
 @needs_user_namespaces
 def test_the_demo_needs_no_privilege(tmp_path: Path) -> None:
     command = [*UNSHARE_USER, "--map-user=1000", "--map-group=1000", *DEMO, "--network", "lab"]
@@ -126,7 +132,9 @@ def test_a_lab_that_is_insisted_on_and_forbidden_is_an_error(tmp_path: Path) -> 
     command = [*UNSHARE_USER, "--map-root-user", "sh", "-c", FORBIDS_NETWORKS, "sh", *DEMO, "--network", "lab"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert done.returncode == 1
-    assert done.stderr == "cannot create the lab: this machine forbids network namespaces; use --network loopback\n"
+    assert (
+        done.stderr == "cannot create the lab: this machine does not allow network namespaces; use --network loopback\n"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
