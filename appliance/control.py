@@ -34,7 +34,7 @@ MAX_CONNECTIONS = 32  # a few operators, each with a few terminals
 REQUEST_SECONDS = 10.0  # for a client to send its line; programs do so at once, and a person with socat may type
 FOLLOWED_EVENTS = 1000  # kept for a client that reads slowly; past it, it loses the oldest
 CAPTURE_CHUNK_BYTES = 48 << 10  # 64 KiB a line as base64, so that no line is as long as a capture
-ANSWER_SECONDS = 30.0  # how long a command waits for each line, so that an appliance that hangs does not hang it
+ANSWER_SECONDS = 30.0  # how long a command waits for each line, so that a hung appliance does not hang the command
 
 Json = Mapping[str, object]
 Request = Mapping[str, object]
@@ -124,8 +124,8 @@ class ControlServer:
             await _send(writer, {"error": f"unknown verb {name!r}; valid verbs: {', '.join(self._verbs)}"})
             return
         answering = asyncio.ensure_future(_send_all(writer, verb(request)))
-        # A client that follows never gets an end, so its closing is what ends the conversation. A client that closes
-        # only its sending side (as `socat` does) after any other request still gets its whole answer.
+        # The answer to a client that follows has no end, so it stops when the client closes the connection. After any
+        # other request, a client that closes only its sending side (as `socat` does) still gets its whole answer.
         waiting = {answering, asyncio.ensure_future(_at_end(reader))} if request.get("follow") else {answering}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -134,7 +134,7 @@ class ControlServer:
                 task.cancel()
             results = await asyncio.gather(*waiting, return_exceptions=True)
         for failure in results:
-            if isinstance(failure, Exception):  # a bug of ours, which must not look like the end of the answer
+            if isinstance(failure, Exception):  # a bug in the appliance, which must not look like the end of the answer
                 logger.error("control.failed verb=%s", name, exc_info=failure)
                 await _send(writer, {"error": f"{name} failed because of a bug; see the appliance's log"})
 
@@ -216,7 +216,7 @@ class ControlServer:
         for start in range(0, len(packets), CAPTURE_CHUNK_BYTES):
             yield {"pcapng": base64.b64encode(packets[start : start + CAPTURE_CHUNK_BYTES]).decode()}
 
-    # What a request names
+    # The hosts that a request names
 
     def _host(self, request: Request) -> Host:
         name = request.get("host")
