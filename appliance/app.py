@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 # Long enough for a rootfs of 1 GiB to seven hosts on a 1 Gbit/s link; systemd's own limit is set above it.
 DRAIN_SECONDS = 75.0
-# A thread that computes, such as one that compiles tables or writes metrics, holds the interpreter for this long each
-# time the loop wants to run: the loop waits 0.7 ms instead of 5.2 ms, for a tenth more of the thread's time.
+# A thread that computes, such as one that compiles tables or writes metrics, keeps the interpreter for this long
+# each time the loop wants to run: the loop waits 0.7 ms instead of 5.2 ms, for a tenth more of the thread's time.
 SWITCH_SECONDS = 0.0005
 # New objects between two runs of the garbage collector. With Python's 700 it took 4 % of the time of a server busy with
 # DHCP, and found nothing: the objects of a datagram are in no reference cycle, and are freed at once.
@@ -43,7 +43,7 @@ COLLECT_OBJECTS = 10_000
 
 @dataclass(slots=True)
 class Live:
-    """The tables that are served now; a reload stores others."""
+    """The tables that are served now; a reload replaces them."""
 
     tables: Tables
 
@@ -61,13 +61,13 @@ class App:
         self._reload_wanted = asyncio.Event()
 
     async def serve(self) -> None:
-        """Serve until SIGTERM or SIGINT; a second signal ends it without waiting for transfers.
+        """Serve until SIGTERM or SIGINT; a second signal stops it without waiting for transfers.
 
         Raises ConfigError, ListenError or StateError before anything is served, and
         after that the exception that ended a server.
         """
         sys.setswitchinterval(SWITCH_SECONDS)
-        # Before all else, because until then a signal kills the process at once.
+        # First of all, because until then a signal kills the process at once.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
@@ -78,7 +78,7 @@ class App:
         try:
             await self._serve(clusters, state_dir, journal)
         except BaseExceptionGroup as group:
-            # The first one is the reason: the task group then ended all other tasks.
+            # The first exception is the reason: the task group then cancelled all other tasks.
             raise group.exceptions[0] from None
         finally:
             journal.close()
@@ -86,7 +86,7 @@ class App:
     async def _serve(self, clusters: tuple[Cluster, ...], state_dir: Path, journal: Journal) -> None:
         tables = await asyncio.to_thread(compile_tables, clusters, journal.serials(clusters))
         parts = self._parts(tables, state_dir, journal)
-        # What exists by now lives as long as the process, so the garbage collector need not visit it.
+        # All objects so far live as long as the process, so the garbage collector need not visit them.
         gc.collect()
         gc.freeze()
         gc.set_threshold(COLLECT_OBJECTS)
@@ -173,7 +173,7 @@ class App:
                     logger.log(logging.WARNING if problem.is_warning else logging.ERROR, "%s", _spelled(problem))
                 bus.publish(ReloadRefused("", version=live.tables.version, why=_in_short(error)))
             except Exception as error:
-                # A bug of ours, not a mistake of the operator's; the old tables still work.
+                # A bug, and not a mistake of the operator; the old tables still work.
                 logger.exception("reload failed unexpectedly; please report this")
                 bus.publish(ReloadRefused("", version=live.tables.version, why=f"unexpected: {error!r}"))
             else:

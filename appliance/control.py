@@ -121,8 +121,8 @@ class ControlServer:
             await _send(writer, {"error": f"unknown verb {name!r}; valid verbs: {', '.join(self._verbs)}"})
             return
         answering = asyncio.ensure_future(_send_all(writer, verb(request)))
-        # A client that follows never gets an end, so its closing is what ends the conversation. A client that closes
-        # only its sending side (as `socat` does) after any other request still gets its whole answer.
+        # The answer to a client that follows has no end, so it stops when the client closes the connection. After any
+        # other request, a client that closes only its sending side (as `socat` does) still gets its whole answer.
         waiting = {answering, asyncio.ensure_future(_at_end(reader))} if request.get("follow") else {answering}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -131,7 +131,7 @@ class ControlServer:
                 task.cancel()
             results = await asyncio.gather(*waiting, return_exceptions=True)
         for failure in results:
-            if isinstance(failure, Exception):  # a bug of ours, which must not look like the end of the answer
+            if isinstance(failure, Exception):  # a bug in the appliance, which must not look like the end of the answer
                 logger.error("control.failed verb=%s", name, exc_info=failure)
                 await _send(writer, {"error": f"{name} failed because of a bug; see the appliance's log"})
 
@@ -213,7 +213,7 @@ class ControlServer:
         for start in range(0, len(packets), CAPTURE_CHUNK_BYTES):
             yield {"pcapng": base64.b64encode(packets[start : start + CAPTURE_CHUNK_BYTES]).decode()}
 
-    # What a request names
+    # The hosts that a request names
 
     def _host(self, request: Request) -> Host:
         name = request.get("host")

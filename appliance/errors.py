@@ -1,17 +1,17 @@
 """The errors that the appliance reports to its operator, and the exit code of each.
 
     ApplianceError                    1   something the operator can fix; shown as one line, without a traceback
-    ├── ConfigError                  78   cluster.yaml is not valid (EX_CONFIG); carries every problem
+    ├── ConfigError                  78   cluster.yaml is not valid (EX_CONFIG); with every problem in it
     ├── ListenError                  71   a socket could not be opened (EX_OSERR)
     ├── ControlError                 69   the running appliance could not be reached (EX_UNAVAILABLE)
     ├── StateError                   74   the state on disk cannot be used (EX_IOERR)
     └── SimulationError               1   a simulated machine failed
 
-Any other exception that reaches the top is a bug of ours and shows its traceback.
+Any other exception that reaches the top is a bug and is shown with its traceback.
 
-Internal errors are caught by a caller and never reach the operator as they are:
+Internal errors are always caught, and never reach the operator as they are:
 
-    StoreError             the state cannot be read or written; state/, caught by the registry and by web/
+    StoreError             the state cannot be read or written; raised in state/, caught by the registry and in web/
     UnservableError        files.py: a file cannot be served, with HTTP status and reason
     BrokenTransferError    web/transfer.py: a file changed or ended while it was sent
     MessageError           dns/message.py: the bytes are not a DNS message

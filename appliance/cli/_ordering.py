@@ -28,7 +28,7 @@ def give_order(
 ) -> None:
     """Ask the operator unless *is_agreed*, then give the order *what* for the selected hosts.
 
-    Raises ControlError, once all others have it, when the appliance refuses the order for some hosts.
+    Raises ControlError if the appliance refuses the order for some hosts, after all others have got it.
     """
     from appliance.control_client import ask
 

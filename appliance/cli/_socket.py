@@ -1,4 +1,4 @@
-"""The control socket of the appliance that a command talks to: its two options, and its place without them."""
+"""The control socket of the appliance that a command talks to: its two options, and the defaults."""
 
 import os
 from collections.abc import Callable

@@ -1,6 +1,7 @@
 """ocp-appliance demo."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
     from appliance.model import Endpoint
     from appliance.simulate.machine import BootStep
-    from appliance.simulate.rehearsal import Rehearsal, Report, Way
+    from appliance.simulate.rehearsal import Entry, Rehearsal, Report
 
-# All others are UEFI and boot by TFTP: of the reference cluster one machine is a BIOS, and one boots by HTTP.
+# In the reference cluster one machine has BIOS firmware and one boots by HTTP; all others are UEFI and boot by TFTP.
 OTHER_FIRMWARE = {"m3": "bios", "w3": "http"}
 DASHBOARD_PORT = 8080
+DIRECTORY_PREFIX = "ocp-appliance-demo-"
 INTERRUPTED = 130  # a shell's exit code for SIGINT: 128 + 2
 
 
@@ -48,7 +50,7 @@ def command(file: Path | None, seed: int, network: str, *, keep_open: bool) -> N
     # Opened before the lab is entered, because the user's browser is in the network outside.
     with _dashboard_socket() as outside:
         in_lab = network != "loopback" and _enter_lab(is_wanted=network == "lab")
-        with tempfile.TemporaryDirectory(prefix="ocp-appliance-demo-") as directory:
+        with tempfile.TemporaryDirectory(prefix=DIRECTORY_PREFIX, dir=_parent_directory()) as directory:
             code = asyncio.run(_demo(file, Path(directory), seed, outside, in_lab=in_lab, keep_open=keep_open))
     sys.exit(code)
 
@@ -58,6 +60,16 @@ def _dashboard_socket() -> socket.socket:
         return socket.create_server(("127.0.0.1", DASHBOARD_PORT))
     except OSError:  # the port is taken, perhaps by another demo
         return socket.create_server(("127.0.0.1", 0))
+
+
+def _parent_directory() -> str:
+    """Return where to create the demo's directory: TMPDIR or its default, unless that is too long for sockets."""
+    from appliance.control import MAX_PATH_BYTES, SOCKET_NAME
+
+    usual = tempfile.gettempdir()
+    # tempfile appends eight characters to the prefix.
+    longest = Path(usual) / f"{DIRECTORY_PREFIX}{'x' * 8}" / SOCKET_NAME
+    return usual if len(os.fsencode(longest)) <= MAX_PATH_BYTES else "/tmp"  # noqa: S108 - a directory is made in it
 
 
 def _enter_lab(*, is_wanted: bool) -> bool:
@@ -93,7 +105,7 @@ class _Interrupt:
             asyncio.get_running_loop().add_signal_handler(number, self._take)
 
     def _take(self) -> None:
-        # After a --keep-open demo the signal is its normal end, and the exit code is the demo's own.
+        # While --keep-open waits, a signal is the normal end, and the exit code is that of the demo.
         if self._lingers:
             self._lingers.set()
         elif self._task:
@@ -111,7 +123,7 @@ async def _demo(
     """Return the exit code."""
     from rich.console import Console
 
-    # Rich takes 80 columns for a pipe, which would break the lines of the summary.
+    # Rich assumes 80 columns for a pipe, which would break the lines of the summary.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     interrupt = _Interrupt()
     rehearsal = _rehearsal(file, directory, seed, in_lab=in_lab)
@@ -179,7 +191,7 @@ async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     except OSError:
-        return  # one side is gone; closing the other side lets it know
+        return  # one side is gone; closing the other side signals that
     finally:
         writer.close()
 
@@ -190,11 +202,11 @@ async def _show(console: "Console", rehearsal: "Rehearsal", interrupt: _Interrup
 
     linger = None
     if not console.is_terminal:
-        longest = max(len(way.host.short_name) for way in rehearsal.ways)
+        longest = max(len(entry.host.short_name) for entry in rehearsal.entries)
 
-        def print_step(way: "Way", step: "BootStep") -> None:
+        def print_step(entry: "Entry", step: "BootStep") -> None:
             console.print(
-                f"{step.seconds:7.2f}s  {way.host.short_name:<{longest}} {step.phase:<10} {step.text}", soft_wrap=True
+                f"{step.seconds:7.2f}s  {entry.host.short_name:<{longest}} {step.phase:<10} {step.text}", soft_wrap=True
             )
 
         rehearsal.tell = print_step
@@ -202,7 +214,7 @@ async def _show(console: "Console", rehearsal: "Rehearsal", interrupt: _Interrup
             linger = interrupt.linger
         return await rehearsal.run(console.print, linger)
 
-    with Live(console=console, refresh_per_second=8, get_renderable=lambda: _table(rehearsal.ways)) as live:
+    with Live(console=console, refresh_per_second=8, get_renderable=lambda: _table(rehearsal.entries)) as live:
 
         def announce(text: str) -> None:
             live.console.print(f"[bold]{text}[/bold]")
@@ -219,26 +231,26 @@ async def _show(console: "Console", rehearsal: "Rehearsal", interrupt: _Interrup
 PHASE_STYLES = {"firmware": "cyan", "iPXE": "cyan", "installed": "green", "disk": "green", "system": "bold green"}
 
 
-def _table(ways: "list[Way]") -> "Table":
+def _table(entries: "list[Entry]") -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(expand=True, show_edge=False)
     # Fixed widths, so that the columns do not move while their contents change.
-    longest = max(4, *(len(way.host.short_name) for way in ways))
+    longest = max(4, *(len(entry.host.short_name) for entry in entries))
     for name, width in (("host", longest), ("role", 9), ("address", 15), ("time", 7), ("stage", 10), ("", 10)):
         table.add_column(name, width=width, no_wrap=True)
     table.add_column("last step", ratio=1, no_wrap=True, overflow="ellipsis")
-    for way in ways:
-        style = "bold red" if way.error else PHASE_STYLES.get(way.phase, "yellow" if way.seconds else "dim")
+    for entry in entries:
+        style = "bold red" if entry.error else PHASE_STYLES.get(entry.phase, "yellow" if entry.seconds else "dim")
         table.add_row(
-            way.host.short_name,
-            way.host.role,
-            str(way.host.address),
-            f"{way.seconds:6.1f}s" if way.seconds else "",
-            f"[{style}]{way.phase}[/{style}]",
-            _bar(way.done_bytes, way.all_bytes),
-            escape(way.error.splitlines()[0] if way.error else way.text),
+            entry.host.short_name,
+            entry.host.role,
+            str(entry.host.address),
+            f"{entry.seconds:6.1f}s" if entry.seconds else "",
+            f"[{style}]{entry.phase}[/{style}]",
+            _bar(entry.done_bytes, entry.all_bytes),
+            escape(entry.error.splitlines()[0] if entry.error else entry.text),
         )
     return table
 
@@ -255,21 +267,21 @@ def _summarise(console: "Console", report: "Report") -> None:
     table = Table(title="result", title_justify="left", show_edge=False)
     for name in ("host", "role", "first power-on", "seconds", "MB", "second power-on", "seconds"):
         table.add_column(name, justify="right" if name in ("seconds", "MB") else "left")
-    for way in report.ways:
-        row = [way.host.short_name, way.host.role.value]
-        if way.first:
-            row += [way.first.result, f"{way.first.seconds:.1f}", f"{way.first.bytes / 1e6:.1f}"]
+    for entry in report.entries:
+        row = [entry.host.short_name, entry.host.role.value]
+        if entry.first:
+            row += [entry.first.result, f"{entry.first.seconds:.1f}", f"{entry.first.bytes / 1e6:.1f}"]
         else:
             row += ["not installed", "", ""]
-        row += [way.second.result, f"{way.second.seconds:.1f}"] if way.second else ["did not boot", ""]
+        row += [entry.second.result, f"{entry.second.seconds:.1f}"] if entry.second else ["did not boot", ""]
         table.add_row(*row)
     console.print(table)
-    for way in report.ways:
-        if way.error:
-            console.print(f"[bold red]{way.host.short_name}[/bold red]: {escape(way.error)}")
+    for entry in report.entries:
+        if entry.error:
+            console.print(f"[bold red]{entry.host.short_name}[/bold red]: {escape(entry.error)}")
     if report.is_right:
         console.print(
-            f"{len(report.ways)} machines installed in {report.install_seconds:.1f} s"
+            f"{len(report.entries)} machines installed in {report.install_seconds:.1f} s"
             f" and booted from disk in {report.reboot_seconds:.1f} s"
         )
     else:

@@ -69,7 +69,7 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     type=click.FloatRange(min=1),
     default=120.0,
     show_default=True,
-    help="How many seconds the machine waits for an offer, or obeys when told to wait.",
+    help="How many seconds the machine waits for an offer, and in total when it is told to wait.",
 )
 def command(
     host: str,

@@ -1,6 +1,6 @@
 """cluster.yaml becomes a frozen Cluster, or a ConfigError with every problem and its line.
 
-The way of a value: `reading` (text to tree) → `validation` (tree to the values of `vocabulary`, a problem for
+The path of a value: `reading` (text to tree) → `validation` (tree to the values of `vocabulary`, a problem for
 each that is refused) → `draft` (what follows from them, each with its place; partial if the file has mistakes)
 → `checks` (what must hold between values) → `build` (a complete draft to the Cluster).
 
@@ -11,7 +11,7 @@ To add a key:
 2. `build`: the field of the Cluster. If a check needs the value, or others follow from it, derive it in `draft`
    and take it from there; nothing else may derive it again.
 3. `checks/`: what must hold, compared in the draft and reported at a place of the draft.
-4. docs/cluster-yaml.md and data/ocp45/cluster.yaml. Tests fail as long as one of them lacks the key.
+4. docs/cluster-yaml.md and data/ocp45/cluster.yaml. Tests fail until both have the key.
 """
 
 from appliance.config.build import state_dir_of

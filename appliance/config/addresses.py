@@ -1,4 +1,4 @@
-"""How addresses are spelled in cluster.yaml: of Ethernet, of IP, of networks and of ports.
+"""The spelling of addresses in cluster.yaml: Ethernet and IP addresses, networks and endpoints.
 
 As in fields.py, parsers raise ValueError with a complete message.
 """
@@ -50,6 +50,7 @@ def parse_ipv4(text: str) -> IPv4Address:
                 text, "is not an IPv4 address, and only IPv4 is supported here; for example 192.0.2.21"
             ) from None
         if _DOTTED.fullmatch(text.strip()):
+            # Nine digits decide it, and int() refuses texts of more than 4,300 digits.
             is_large = any(int(part[:9]) > 255 for part in text.split("."))
             reason = "has a part above 255" if is_large else "has leading zeros"
             raise wrong(text, f"{reason}; for example 192.0.2.21") from None
@@ -57,7 +58,7 @@ def parse_ipv4(text: str) -> IPv4Address:
 
 
 def parse_ipv6(text: str) -> IPv6Address:
-    """Return the IPv6 address that *text* spells, which has no zone."""
+    """Return the IPv6 address that *text* spells; an address with a zone, such as fe80::1%eth0, is refused."""
     try:
         address = IPv6Address(text.strip())
     except ValueError:
@@ -89,7 +90,7 @@ def parse_cidr4(text: str) -> IPv4Network:
 
 
 def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
-    """Return the parser of addresses with an optional port."""
+    """Return the parser of an address with an optional port, which is *default_port* if the text has none."""
 
     def parse(text: str) -> Endpoint:
         spelled = text.strip()
@@ -110,7 +111,7 @@ def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
 
 
 def _bracketed(text: str, spelled: str, default_port: int) -> tuple[Address, str]:
-    """Return the IPv6 address in brackets, and the text of the port behind it."""
+    """Return the IPv6 address in brackets, and the text of the port after it."""
     inner, bracket, rest = spelled[1:].partition("]")
     if not bracket or (rest and not rest.startswith(":")):
         raise wrong(text, f"is not an address and port; for example [2001:db8::1]:{default_port}")
@@ -120,9 +121,10 @@ def _bracketed(text: str, spelled: str, default_port: int) -> tuple[Address, str
 
 
 def _endpoint_address(text: str, host: str, port_text: str, default_port: int) -> IPv4Address:
-    """Return the IPv4 address that *host* spells, which is all of the endpoint *text* but its port."""
+    """Return the IPv4 address *host*, the part of the endpoint *text* before its port."""
     if _DOTTED.fullmatch(host) or "/" in host:
         return parse_ipv4(host)
+    # Either "53" or ":53".
     if _PORT.fullmatch(port := host or port_text) and not (host and port_text):
         raise wrong(text, f"is only a port; write 192.0.2.5:{port}, or 0.0.0.0:{port} for every address")
     port = port_text if _PORT.fullmatch(port_text) else str(default_port)

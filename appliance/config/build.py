@@ -1,4 +1,4 @@
-"""A complete draft becomes a Cluster in wire types, with the defaults of values that no check needs."""
+"""Build a Cluster in wire types from a complete draft. Values that no check needs get their defaults here."""
 
 import os
 from collections.abc import Sequence
@@ -27,7 +27,8 @@ from appliance.model import (
 
 DEFAULT_DISK = "/dev/sda"
 DEFAULT_DATA_DIR = Path("/var/lib/ocp-appliance")
-DEFAULT_LEASE_SECONDS = 7 * 86400  # a long weekend without the appliance
+# A node renews its lease after half of this time, so the appliance can be down for a long weekend.
+DEFAULT_LEASE_SECONDS = 7 * 86400
 
 
 def build(draft: Draft, source: Path, digest: str) -> Cluster:
@@ -64,13 +65,13 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
     )
 
 
-def data_dir_of(said: str | None, source: Path, override: Path | None, name: str, cluster_count: int) -> Path:
-    """Return a cluster's data directory: from the command line, the file, systemd, or the default.
+def data_dir_of(written: str | None, source: Path, override: Path | None, name: str, cluster_count: int) -> Path:
+    """Return a cluster's data directory: the command line's *override*, the file's *written*, systemd's or the default.
 
-    Several clusters without a dataDir have one directory each in a common one.
+    Several clusters without a dataDir each get a directory of their own in a common one.
     """
-    if override is None and said is not None:
-        return source.parent / said
+    if override is None and written is not None:
+        return source.parent / written
     common = _common_dir(override)
     return common / name if cluster_count > 1 else common
 
@@ -78,8 +79,8 @@ def data_dir_of(said: str | None, source: Path, override: Path | None, name: str
 def state_dir_of(clusters: Sequence[Cluster], override: Path | None) -> Path:
     """Return the directory of the appliance's state and its control socket.
 
-    It is the same whether a cluster is served alone or with others. Otherwise a second
-    file would make the appliance forget its hosts, and reinstall them.
+    It is the same whether a cluster is served alone or with others. Otherwise
+    adding a second file would make the appliance forget its hosts and reinstall them.
     """
     first, common = clusters[0], _common_dir(override)
     return common if len(clusters) > 1 and first.data_dir == common / first.name else first.data_dir
@@ -92,7 +93,7 @@ def _common_dir(override: Path | None) -> Path:
 
 def _network(network: NetworkDraft, draft: Draft) -> Network:
     if not network.ranges4:
-        # An IPv6 network is there for DNS; its hosts reach the appliance over IPv4, which they boot with.
+        # An IPv6 network is only used for DNS: its hosts boot over IPv4 and reach the appliance with it.
         return Network(known(network.cidr).value, known(draft.appliance).value)
     entry, dhcp, cidr = network.entry, draft.file.dhcp, network.ranges4[0]
     server = entry.server_address or known(draft.appliance).value

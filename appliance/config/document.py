@@ -21,7 +21,9 @@ Value: TypeAlias = "str | Block | Items | None"
 
 
 class Block(dict[str, "Value"]):
-    """A mapping; `lines` has the line of each key, including keys without a value, which are not in the mapping."""
+    """A mapping. `lines` has the line of each key, including keys without a value, which are not in the mapping.
+
+    `weight` is the number of values in it, as which each alias of it counts."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -31,7 +33,7 @@ class Block(dict[str, "Value"]):
 
 
 class Items(list["Value"]):
-    """A list; `lines` has the line of each item."""
+    """A list. `lines` has the line of each item, and `weight` is as in Block."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -90,13 +92,13 @@ class Document:
         return Placed(None, path, self)
 
     def at(self, value: T | None, *path: str | int, owner: str = "") -> "Placed[T] | None":
-        """Return *value* with its place; None where it is None, which says that it is missing or unreadable."""
+        """Return *value* with its place; None where *value* is None, that is, missing or unreadable."""
         return None if value is None else Placed(value, path, self, owner or spell_path(path))
 
     def all_at(self, values: Iterable[T | None] | None, *path: str | int, owner: str = "") -> "list[Placed[T]]":
-        """Return each of *values*, less what is unreadable, with its place in the list at *path*.
+        """Return the readable ones of *values*, each with its place in the list at *path*.
 
-        Where the file has a single value instead of a list, that is the place.
+        Where the file has a single value instead of a list, its place is *path* itself.
         """
         if values is None:
             return []
@@ -109,7 +111,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Placed(Generic[V_co]):
-    """A value and its place in a file. *owner* says whose it is, for a message about something else."""
+    """A value and its place in a file. *owner* names it in messages about other values, such as "the gateway"."""
 
     value: V_co
     path: Path_
@@ -139,7 +141,7 @@ def _child(here: Value, part: str | int) -> Value:
 
 
 def spell_path(path: Path_) -> str:
-    """Return *path* as people write it: hosts[2].macAddress."""
+    """Return *path* in its usual notation, such as hosts[2].macAddress."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{_spell_key(part)}" for part in path)
     return text.removeprefix(".")
 
@@ -149,7 +151,7 @@ def _spell_key(key: str) -> str:
 
 
 def describe(value: object) -> str:
-    """Return a value as messages show it: a text in quotes, or the kind of value."""
+    """Return a value as messages show it: a text in quotes, shortened to 60 characters, or the kind of value."""
     match value:
         case None:
             return "nothing"

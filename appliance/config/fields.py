@@ -1,4 +1,4 @@
-"""How each type of value is spelled in cluster.yaml.
+"""The spelling of each type of value in cluster.yaml.
 
 Every parser takes the text of a value and raises ValueError with a complete
 message: what was found and what would be right.
@@ -27,7 +27,7 @@ _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def wrong(text: str, why: str) -> ValueError:
-    """Return the error about the value *text*, which *why* explains."""
+    """Return the error for the value *text*; its message is *text* in quotes, then *why*."""
     return ValueError(f"{describe(text)} {why}")
 
 
@@ -39,7 +39,7 @@ def parse_domain(text: str) -> str:
 def parse_record_name(text: str) -> str:
     """Return an owner name: a domain name, which may have underscores and begin with `*.`; or `@`, or an address.
 
-    A trailing dot is kept: it says that the name is full.
+    A trailing dot is kept: it marks a full name.
     """
     if text.strip() == "@":
         return "@"
@@ -83,7 +83,7 @@ def parse_label(text: str) -> str:
 
 
 def parse_release(text: str) -> Release:
-    """Return the release that *text* names, as 4.5, 4.16.3 or 4.15.0-0.okd-2024-03-10-010116."""
+    """Return the release that *text* names, such as 4.5, 4.16.3 or 4.15.0-0.okd-2024-03-10-010116."""
     form = _RELEASE.fullmatch(text.strip())
     if not form:
         raise wrong(text, "is not a release; for example 4.16 or 4.16.3")
@@ -117,7 +117,7 @@ def parse_truth(text: str) -> bool:
 
 
 def parse_duration(least: int, most: int) -> Callable[[str], int]:
-    """Return the parser of durations, as 600, 90s, 30m, 12h, 7d or 2w, in seconds."""
+    """Return the parser of durations in seconds, spelled as 600, 90s, 30m, 12h, 7d or 2w."""
 
     def parse(text: str) -> int:
         form = _DURATION.fullmatch(text.strip().lower())
@@ -181,13 +181,14 @@ def parse_kernel_argument(text: str) -> str:
     argument = text.strip()
     if re.search(r"\s", argument):
         raise wrong(text, "contains a space; write each argument as a list item of its own")
+    # In a script iPXE expands ${…}, runs || && ; as operators, drops what follows # and joins lines at a backslash.
     if not re.fullmatch(r"[!-~]{1,1000}", argument) or re.search(r"[\"'\\]|\$\{|^(\|\||&&|;|#.*)$", argument):
         raise wrong(text, "cannot be passed through iPXE; remove quotes, backslashes, ${ and && || ; #")
     return argument
 
 
 def parse_one_of(names: Iterable[str], hints: dict[str, str] | None = None) -> Callable[[str], str]:
-    """Return the parser of the words *names*; *hints* explains some common wrong ones."""
+    """Return the parser of the words *names*; *hints* has an explanation for some common wrong words."""
     known = tuple(names)
 
     def parse(text: str) -> str:
@@ -208,7 +209,7 @@ def parse_enum(enum: type[E], hints: dict[str, str] | None = None) -> Callable[[
 
 
 def parse_mailbox(text: str) -> str:
-    """Return a mailbox as the SOA has it: the part before the @ as the first label (RFC 1035 section 8)."""
+    """Return a mailbox as the SOA record holds it: the part before the @ as the first label (RFC 1035 section 8)."""
     local, at, domain = text.strip().partition("@")
     if not at:
         return parse_domain(local)
@@ -223,7 +224,7 @@ def parse_mailbox(text: str) -> str:
 
 
 def parse_image_release(text: str) -> str:
-    """Return the release that image names begin with, as 4.5.6 or 416.94.202405291527-0, as it is spelled."""
+    """Return the release that image names begin with, such as 4.5.6 or 416.94.202405291527-0, as it is spelled."""
     name = text.strip()
     if not re.fullmatch(r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?", name, re.ASCII):
         raise wrong(text, "is not an RHCOS release; write it as in the names of the images, for example 4.16.3")

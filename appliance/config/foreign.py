@@ -1,7 +1,7 @@
-"""Keys that files of install-config.yaml and agent-config.yaml bring along, and that the appliance does not use.
+"""Keys of install-config.yaml and agent-config.yaml that the appliance accepts and does not use.
 
-They are accepted, so that a section can be pasted as it is. A key that the
-user should know about is answered with a warning; the others are passed over in silence.
+They allow a section to be pasted as it is. A key that the user should know about
+causes a warning; the others are accepted silently.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from appliance.config.document import Block, Document, Items, Path_, Value
 _INSTALL_CONFIG = "not used here; it belongs in install-config.yaml"
 _VIPS = "not used here; write {key} at the top level of this file"
 
-# Path → the warning, or None for none. `[]` stands for every entry of a list and `*` for any one key. What is
-# below a key of this table is foreign as well; a longer path has its own warning.
+# Path → the warning, or None for no warning. `[]` means every entry of a list and `*` any key. What is below a key
+# of this table is foreign as well; a longer path has its own warning.
 FOREIGN: dict[str, str | None] = {
     "pullSecret": "not used here; it belongs in install-config.yaml only. Remove this secret from the file",
     "sshKey": "not used here; it belongs in install-config.yaml, which puts it into the Ignition files",
@@ -35,14 +35,14 @@ FOREIGN: dict[str, str | None] = {
     "metadata.creationTimestamp": None,
     "networking.clusterNetwork[].hostPrefix": None,
     "hosts[].interfaces[].name": None,
-    # Interfaces keep the kernel's names, so their MAC addresses decide nothing.
+    # Interfaces keep the kernel's names, so their MAC addresses have no effect.
     "hosts[].networkConfig.interfaces[].mac-address": None,
     # The kernel command line has no argument for these two.
     "hosts[].networkConfig.routes.config[].metric": None,
     "hosts[].networkConfig.dns-resolver.config.search": None,
 }  # fmt: skip
 
-# The same, as steps: "a[].b" is ("a", "[]", "b").
+# The same with each path split into steps: "a[].b" is ("a", "[]", "b").
 _STEPS = {tuple(path.replace("[]", ".[]").split(".")): warning for path, warning in FOREIGN.items()}
 
 
@@ -59,7 +59,7 @@ def is_foreign(path: Path_) -> bool:
 
 
 def silent_keys() -> Iterator[tuple[str, ...]]:
-    """Yield the steps to each key that is passed over in silence."""
+    """Yield the steps to each key that is accepted without a warning."""
     yield from (steps for steps, warning in _STEPS.items() if warning is None)
 
 

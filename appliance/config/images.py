@@ -26,7 +26,7 @@ class ImageDraft:
 def image_drafts(
     section: ImagesSection, document: Document, arch: Arch, release: Release, spelled_release: Placed[str]
 ) -> Iterator[ImageDraft]:
-    """Yield what *arch* boots: the files that *section* names, and the rest with the names of its release.
+    """Yield the files that *arch* boots: those that *section* names, and the others by the names of the release.
 
     A name that cannot be read is left out.
     """
@@ -36,7 +36,7 @@ def image_drafts(
     by_release = of_arch or of_images or spelled_release
     built = names_of_release(by_release.value, release, arch)
     places: list[tuple[ImageSet, Path_]] = [(own, ("images", arch.value))]
-    # The keys beside the architectures' are x86_64's, which most clusters have alone.
+    # The keys directly below images are for x86_64, which is the only architecture of most clusters.
     if arch is Arch.X86_64:
         places.append((section, ("images",)))
     for kind in KINDS:
@@ -52,7 +52,7 @@ def image_drafts(
 
 
 def boot_images(drafts: Sequence[ImageDraft]) -> Images:
-    """Return what an architecture boots, from *drafts* that are complete."""
+    """Return the images of an architecture; *drafts* are complete."""
     found = {draft.kind: Image(draft.name.value, draft.sha256.value if draft.sha256 else None) for draft in drafts}
     return Images(found["kernel"], found["initramfs"], found.get("rootfs"), found.get("metal"))
 
@@ -60,9 +60,9 @@ def boot_images(drafts: Sequence[ImageDraft]) -> Images:
 def names_of_release(release: str, cluster_release: Release, arch: Arch) -> dict[str, str]:
     """Return the file names by kind that the mirror gives the images of *release*.
 
-    A release of two parts, as 4.16, gives the names without a version, which the
-    mirror's `latest` directory has too. A build's number gives the names that
-    `openshift-install coreos print-stream-json` says.
+    A release of two parts, such as 4.16, gives the names without a version, which the
+    mirror's `latest` directory has too. A build number gives the names that
+    `openshift-install coreos print-stream-json` prints.
     """
     version = f"-{release}-{arch}" if release.count(".") > 1 else ""
     if _BUILD.fullmatch(release):
@@ -76,6 +76,7 @@ def names_of_release(release: str, cluster_release: Release, arch: Arch) -> dict
             "rootfs": f"rhcos{version}-live-rootfs.{arch}.img",
         }
     if has_old_names(release, cluster_release):
+        # 4.1 and 4.2 have one disk image for BIOS and one for UEFI; the default is the one for UEFI.
         return {
             "kernel": f"rhcos{version}-installer-kernel",
             "initramfs": f"rhcos{version}-installer-initramfs.img",

@@ -43,6 +43,7 @@ def unknown_key(path: Path_, document: Document) -> Unknown:
     """Return what to report about the unknown key at *path*."""
     parent, key = path[:-1], str(path[-1])
     known = known_keys(parent)
+    # Without a space after the colon, `key:value` is a single word to YAML.
     head, _, rest = key.partition(":")
     if rest and (meant := _nearest(head, known)):
         return Unknown(f"has no space after its colon; write `{meant}: {describe(rest)[1:-1]}`", (*parent, meant))
@@ -67,7 +68,7 @@ def is_misspelled(path: Path_, document: Document) -> bool:
 
 
 def unread_keys(document: Document) -> Iterator[Path_]:
-    """Yield the place of each unknown key without a value: validation is handed values alone."""
+    """Yield the place of each unknown key without a value; pydantic gets only keys with values and cannot report it."""
     waiting: deque[tuple[Path_, Value, Path_]] = deque([((), document.root, ())])
     while waiting:
         path, here, pattern = waiting.popleft()
@@ -84,7 +85,7 @@ def unread_keys(document: Document) -> Iterator[Path_]:
 
 
 def known_keys(path: Path_) -> list[str]:
-    """Return the keys that the mapping at *path* may have; none where it may have any."""
+    """Return the keys that the mapping at *path* may have; [] where it may have any."""
     keys = _keys_at(tuple(0 if isinstance(part, int) else part for part in path))
     return [key for key in keys if not is_foreign((*path, key))]
 
@@ -96,7 +97,7 @@ def _keys_at(pattern: Path_) -> tuple[str, ...]:
 
 
 def _section_above(path: Path_, document: Document) -> str | None:
-    """Return the key above *path*'s that has no value, if it is a section with a key of this name."""
+    """Return the nearest key without a value above *path*, if it is a section that has a key of this name."""
     block = document.value_at(path[:-1])
     if not isinstance(block, Block):
         return None

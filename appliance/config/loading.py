@@ -1,4 +1,4 @@
-"""The way from paths to clusters: read, validate, check, build."""
+"""From paths to clusters: read, validate, check, build."""
 
 import hashlib
 import time

@@ -7,7 +7,7 @@ from appliance.config.schema import schema_at
 
 
 def invalid(detail: ErrorDetails, path: Path_, document: Document) -> str:
-    """Return what is wrong with the value at *path*, which pydantic refuses with *detail*."""
+    """Return what is wrong with the value at *path*, which pydantic rejects with *detail*."""
     found = describe(document.value_at(path))
     match detail["type"]:
         case "value_error":
@@ -25,7 +25,7 @@ def invalid(detail: ErrorDetails, path: Path_, document: Document) -> str:
 
 
 def lacking(path: Path_, document: Document) -> str:
-    """Return what is wrong with the key at *path*, which has no value or is not there."""
+    """Return what is wrong with the key at *path*, which is missing or has no value."""
     empty = "has no value" if document.has_key(path) else "is missing"
     return f"{empty}; {_example(path)}"
 

@@ -138,6 +138,7 @@ def dracut_arguments(config: NetworkConfig, name: str, dns_servers: tuple[IPv4Ad
     *dns_servers* are used if *config* has none and an address is static.
     """
     addresses = [argument for interface in config.interfaces for argument in _ip_arguments(interface, config, name)]
+    # A static ip= has an empty field for the peer after its address (dracut.cmdline(7)); ip=<interface>:dhcp has none.
     is_static = any("::" in argument for argument in addresses)
     servers = config.dns_resolver.config.server or (dns_servers if is_static else ())
     return (
@@ -157,7 +158,7 @@ def _ip_arguments(interface: NmstateInterface, config: NetworkConfig, name: str)
         for entry in interface.ipv4.address:
             mask = IPv4Address((0xFFFFFFFF << (32 - known(entry.prefix_length))) & 0xFFFFFFFF)
             arguments.append(f"ip={entry.ip}::{gateway}:{mask}:{name}:{interface.name}:none{mtu}")
-            gateway = ""  # once an interface
+            gateway = ""  # only in the first argument of an interface
         if interface.ipv4.dhcp:
             arguments.append(f"ip={interface.name}:dhcp{mtu}")
     if interface.ipv6 and interface.ipv6.enabled:
@@ -195,8 +196,8 @@ def _is_default(route: NmstateRoute) -> bool:
 def _route_argument(route: NmstateRoute) -> str:
     interface = f":{route.next_hop_interface}" if route.next_hop_interface else ""
     network, router = route.destination, route.next_hop_address
-    assert network is not None, "a file without errors has it"
-    assert router is not None, "and this one too"
+    assert network is not None, "a file without a destination has an error"
+    assert router is not None, "a file without a next-hop-address has an error"
     destination = f"[{network}]" if network.version == 6 else str(network)
     return f"rd.route={destination}:{_bracketed(router)}{interface}"
 

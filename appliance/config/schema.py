@@ -14,7 +14,7 @@ DIALECT = "http://json-schema.org/draft-07/schema#"  # the version that editors 
 
 @cache
 def json_schema() -> dict[str, Any]:
-    """Return the schema as JSON data. One object for all callers: do not change it."""
+    """Return the schema as JSON data. All callers get the same object: do not change it."""
     schema = vocabulary.ClusterFile.model_json_schema(by_alias=True)
     for module in (vocabulary, networkconfig):
         for title, documented in _documented(inspect.getsource(module)).items():
@@ -34,7 +34,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def schema_at(path: tuple[str | int, ...]) -> dict[str, Any]:
-    """Return the part of the schema for the value at *path*; {} if there can be none."""
+    """Return the part of the schema for the value at *path*; {} if that path is not allowed."""
     here: dict[str, Any] = json_schema()
     for part in path:
         here = schema_below(here, part)
@@ -92,7 +92,7 @@ def _documented(source: str) -> dict[str, dict[str, str]]:
 
 
 def _tidy(node: Any) -> Any:
-    """Return *node* without pydantic's additions that nobody needs: titles of fields, and null beside a type."""
+    """Return *node* without pydantic's superfluous additions: titles of fields, and null beside a type."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):
@@ -102,8 +102,8 @@ def _tidy(node: Any) -> Any:
         del tidied["default"]
     if "anyOf" in tidied:
         choices = [choice for choice in tidied["anyOf"] if choice != {"type": "null"}]
-        # An array of arrays of choices: what OneOrMany makes of an optional list.
         tidied["anyOf"] = choices
+        # Without null, a single choice may be left.
         if len(choices) == 1:
             del tidied["anyOf"]
             tidied = choices[0] | tidied

@@ -1,8 +1,8 @@
-"""What the mappings of cluster.yaml have in common: only known keys, and some that every file needs.
+"""What all mappings of cluster.yaml have in common: they accept only known keys, some of which every file needs.
 
-A needed key has a default all the same, so that a file with mistakes can be
-read too: what is left out or cannot be read is None, or empty. `missing` says
-which keys those are, and the JSON Schema lists them as `required`.
+A needed key nevertheless has a default, None or an empty value, so that a file with
+mistakes can be read as well. `missing` finds the needed keys that a file lacks, and
+the JSON Schema lists needed keys as `required`.
 """
 
 from collections.abc import Callable, Iterator
@@ -55,9 +55,9 @@ class BaseSection(BaseModel):
 
 def missing(section: BaseModel, path: Path_ = ()) -> Iterator[Path_]:
     """Yield the places of the needed keys that the file lacks in *section*, which is at *path*, and below it."""
-    said = section.model_fields_set
+    given = section.model_fields_set
     for name, key, is_needed in _keys(type(section)):
-        if name in said:
+        if name in given:
             value = getattr(section, name)
             if isinstance(value, BaseModel):
                 yield from missing(value, (*path, key))

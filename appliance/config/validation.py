@@ -1,7 +1,7 @@
-"""A document's values by the vocabulary: what can be read, and a problem for everything else.
+"""A document validated against the vocabulary: the values that can be read, and a problem for everything else.
 
-pydantic gives either all values or none, so it runs a second time where it
-found errors, on the same tree without the values that it refused. Needed keys
+pydantic returns either all values or none, so it runs a second time where it
+found errors, on the same tree without the values that it rejected. Needed keys
 have defaults (see `sections`), so the second run always succeeds.
 """
 
@@ -62,7 +62,7 @@ def _problems(details: Iterable[ErrorDetails], file: ClusterFile, document: Docu
         return Problem(document.file, document.line_of(path), spell_path(path), message)
 
     extra = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
-    # pydantic is handed values alone, and so does not see unknown keys without one.
+    # pydantic gets only keys with values, so it does not report unknown keys without one.
     unknown = {path: unknown_key(path, document) for path in (*unread_keys(document), *extra)}
     for path, key in unknown.items():
         yield problem(path, key.message)
@@ -74,7 +74,7 @@ def _problems(details: Iterable[ErrorDetails], file: ClusterFile, document: Docu
             yield problem(path, invalid(detail, path, document))
     meant = {key.meant for key in unknown.values()}
     for path in missing(file):
-        # What was refused is not missing, and neither is a key that is only misspelled.
+        # A value that was rejected is not missing, nor is a key that is only misspelled.
         is_reported = path in meant or any(path[:length] in refused for length in range(1, len(path) + 1))
         if not is_reported:
             yield problem(path, lacking(path, document))

@@ -32,7 +32,7 @@ class RouteEntry(Section):
 
 
 class DhcpOptions(Section):
-    """What DHCP tells hosts: in dhcp for every network, in an entry of machineNetwork for that network alone."""
+    """What DHCP sends to hosts: in dhcp for every network, in an entry of machineNetwork only for that network."""
 
     gateway: words.Ipv4 | None = None
     """The default gateway (DHCP option 3). In dhcp it is used by the machine network that contains it."""
@@ -91,7 +91,7 @@ class HostInterface(Section):
 
 
 class HostDefaults(Section):
-    """What a role or a host can set."""
+    """Settings of a role or of a host."""
 
     arch: words.ArchWord | None = None
     """The machine's architecture. Default: x86_64."""

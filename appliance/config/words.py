@@ -116,7 +116,7 @@ PrefixLength = Annotated[int, _whole(0, 128, 64)]
 TableId = Annotated[int, _whole(0, 0xFFFFFFFF, 254)]
 VlanId = Annotated[int, _whole(1, 4094, 40)]
 Mtu = Annotated[int, _whole(576, 65535, 1500, "bytes")]
-# The boot server's port, which lies above it as 4011 does above 67, must exist too.
+# The boot server's port is as far above it as 4011 is above 67, and must be a valid port too.
 DhcpPort = Annotated[int, _whole(1, 65535 - BOOT_SERVER_DISTANCE, DHCP_PORT)]
 Serial = Annotated[int, _whole(1, 0xFFFFFFFF, 2026010100)]
 DnsSeconds = Annotated[int, _duration(0, 0x7FFFFFFF)]

@@ -25,9 +25,9 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".s
 MAX_READERS = 64  # browsers that follow the stream; each costs a few messages a second
 # A browser opens at most 6 connections to a server, so 64 browsers have 384; the rest is for Prometheus and scripts.
 MAX_CONNECTIONS = 512
-# A browser that takes no message for so long, as on a sleeping laptop, loses its place among MAX_READERS.
+# A browser that accepts no message for this long, as on a sleeping laptop, loses its place among MAX_READERS.
 WRITE_SECONDS = 30.0
-SHUTDOWN_SECONDS = 0.2  # the streams never end by themselves, so waiting longer for them is useless
+SHUTDOWN_SECONDS = 0.2  # the streams never end by themselves, so a longer wait for them would be useless
 
 HEADERS = {
     # The page loads nothing from other servers, and no other page has a reason to show it in a frame.

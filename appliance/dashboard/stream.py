@@ -19,9 +19,10 @@ from appliance.status import view
 from appliance.status.stanza import seen
 
 BEAT_SECONDS = 0.25  # a progress bar that moves four times a second looks alive
-# How often a browser hears of what changes by time alone, as expiry. Also a sign of life: the page expects one in 15 s.
+# How often a browser gets what changes with time alone, such as expiry. The page takes 15 s of silence for a failure.
 REST_SECONDS = 5.0
-REST_GAP_SECONDS = 1.0  # at least, between two lists of refusals and unknown machines: anybody can make these change
+# The least time between two lists of refusals and unknown machines, which any client can change.
+REST_GAP_SECONDS = 1.0
 RATE_SECONDS = 1.0  # throughput is the mean over this time
 SHOWN_STRANGERS = 100  # only the latest unknown machines, so that a flood of invented MACs does not reach browsers
 
@@ -107,8 +108,8 @@ class Stream:
             browser.wake.set()
 
     def _look_for_silence(self, now: float) -> None:
-        """Find the hosts whose condition changed by time alone, as for a host that has fallen silent."""
-        # Each browser calls this every REST_SECONDS; one look serves them all.
+        """Find the hosts whose condition changed with time alone, such as a host that has fallen silent."""
+        # Each browser calls this every REST_SECONDS; one check serves all of them.
         if now - self._conditions_at < REST_SECONDS / 2:
             return
         self._conditions_at = now

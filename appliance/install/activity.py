@@ -1,4 +1,4 @@
-"""What a host does at this moment, from its events; lost at a restart."""
+"""What a host is doing at this moment, from its events; lost at a restart."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ _OURS = frozenset({events.InstallSettled, events.StageReached, events.ConditionR
 
 @dataclass(slots=True)
 class Activity:
-    """A host's latest transfer, and when it was last heard. Times in seconds UTC."""
+    """A host's latest transfer, and when it was last heard from. Times in seconds UTC."""
 
     seen_at: float = 0.0
     what: str = ""  # the kind of file of the latest transfer: loader, kernel, rootfs …
@@ -48,7 +48,7 @@ class Activity:
 
 
 def sent_by(event: Event) -> tuple[str, int]:
-    """Return the kind of file of a transfer that ended, and how many bytes of it went out; 0 for other events."""
+    """Return the kind of file of a transfer that ended and the bytes sent; ("", 0) for any other event."""
     match event:
         case events.WebFinished() | events.WebBroken():
             return event.what.value, event.sent

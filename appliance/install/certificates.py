@@ -1,4 +1,4 @@
-"""When the certificates in Ignition files expire, and when the operator is warned of it."""
+"""When the certificates in Ignition files expire, and when to warn the operator."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +28,7 @@ class CertificateClock:
         self._warned: dict[str, int] = {}  # path → 1 once the first warning went out, 2 once it has expired
 
     def hear(self, event: Event) -> None:
-        """Record a file that was read, or could not be."""
+        """Record that a file was read, or why it could not be."""
         if isinstance(event, IgnitionLoaded):
             expires_at = datetime.fromisoformat(event.expires_at).timestamp() if event.expires_at else None
             self._states[event.path] = IgnitionState(event.path, event.version, expires_at, "")

@@ -1,8 +1,8 @@
 """Why a host makes no progress: its loops and its silence, each with a name, the likely cause and the remedy.
 
-Pure. A loop is found from what happened again since the last new stage, from the
-tries that ended early, and from single events that complain; a silence from the
-clock. The hints are what an operator reads when a machine is stuck: the cause in a
+Pure. A loop is recognised by repetitions since the last new stage, by tries that
+ended early, or by a single event that reports a problem; a silence is recognised by
+the clock. The hints are what an operator reads when a machine is stuck: the cause in a
 sentence, then what to do.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from appliance.install.installation import Condition, Installation, Order, Stage
 
 # Firmware asks four times in about a minute before it gives up (PXE 2.1 section 2.2.7), and once more from each
-# of its boot entries. Two full rounds of offers without one REQUEST are no accident.
+# of its boot entries. Two full rounds of offers without a single REQUEST are not chance.
 UNHEARD_OFFERS = 8
 UNUSED_ACKS = 4
 SAME_LOADER = 3
@@ -50,7 +50,7 @@ BROKEN_HINT = (
     "or resets."
 )
 _SEE_CONSOLE = "Check the machine's console"
-# By the stage at which a try ended, or at which the script is fetched again and again.
+# By the stage at which a try ended, or at which the script is fetched repeatedly.
 TRY_HINTS = {
     Stage.SCRIPT: f"The script fails before it loads the kernel. {_SEE_CONSOLE} for iPXE's error.",
     Stage.KERNEL: "The kernel or initramfs does not load completely. Check that the machine has at least 4 GiB of "
@@ -62,7 +62,7 @@ TRY_HINTS = {
     Stage.IGNITION: "The disk is not written. Check that `rootDeviceHints.deviceName` is the machine's disk.",
 }
 
-# How long a host may be silent at a stage before somebody should look at it.
+# How long a host may be silent at a stage before an operator should look at it.
 SILENCE_SECONDS = {
     Stage.FIRMWARE: 300.0,  # firmware that gives up tries its other entries first
     Stage.LOADER: 120.0,
@@ -98,7 +98,7 @@ class _Loop(NamedTuple):
     hint: str
 
 
-# In the order in which they are looked for: the first that fits is the most specific.
+# In the order in which they are checked: the first that matches is the most specific.
 _LOOPS = (
     _Loop("broken", BROKEN_TRANSFERS, None, "download-stalled", BROKEN_HINT),
     _Loop("loader-failed", FAILED_LOADERS, None, "loader-stalled", STALLED_HINT),
@@ -109,7 +109,7 @@ _LOOPS = (
 
 
 def judged(installation: Installation, at: float) -> Installation:
-    """Return the installation with its condition at *at*, seconds UTC; itself when the condition is the same."""
+    """Return the installation with its condition at *at*, seconds UTC; the same object if the condition is the same."""
     found = _judge(installation)
     if found is None:
         return installation if installation.condition is None else replace(installation, condition=None)
@@ -127,10 +127,10 @@ def judged(installation: Installation, at: float) -> Installation:
 def silence(installation: Installation, seen_at: float, now: float) -> Condition | None:
     """Return the condition of a host that has been silent for too long at *now*, or None.
 
-    Times are seconds UTC; *seen_at* is when the host was last heard, 0.0 where that is not known.
+    Times are seconds UTC; *seen_at* is when the host was last heard, 0.0 if that is not known.
     """
     limit_seconds = SILENCE_SECONDS.get(installation.stage)
-    if limit_seconds is None or installation.is_told_to_wait:  # its polls are no events
+    if limit_seconds is None or installation.is_told_to_wait:  # its polls are not events
         return None
     if installation.order is Order.HOLD or (installation.order is Order.LOCAL and not installation.is_settled):
         return None

@@ -1,10 +1,10 @@
 """What each transition does to a record, beyond naming the next stage.
 
 The one rule: an effect returns the same object that it was given when the evidence
-is no news. The registry writes nothing to disk then.
+changes nothing. The registry then writes nothing to disk.
 
-An effect leads to the stage of its move or leaves the stage as it is; no effect
-names a stage of its own.
+The stage after an effect is that of its move, or the stage before; an effect does
+not choose another.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ from appliance.install.installation import (
 )
 from appliance.install.installation import count as counted
 
-# A machine that finds nothing to boot goes through its self-test and its other boot entries, and asks again
-# within this time. Two requests that are further apart are two starts of a machine whose system boots, and
-# whose system we never hear.
+# A machine that finds nothing to boot goes through its self-test and its other boot entries, and requests an
+# address again within this time. Requests that are further apart are separate starts of a machine whose system
+# does boot, but never contacts the appliance.
 KNOCKING_GAP_SECONDS = 900.0
 
 Effect = Callable[[Installation, "Move", Finding, float, Rules], Installation]
@@ -55,7 +55,7 @@ def complain(installation: Installation, move: Move, finding: Finding, at: float
     return replace(installation, complaint=Condition(move.name, finding.hint, at))
 
 
-# How a try ends, and the next one begins
+# The end of a try, and the beginning of the next
 
 
 def start_again(installation: Installation, move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
@@ -69,7 +69,7 @@ def finish(installation: Installation, move: Move, _finding: Finding, at: float,
 
 
 def knock(installation: Installation, _move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
-    """Note that the firmware of an installed host asks: it boots over the network although it has a system."""
+    """Note that the firmware of an installed host requests an address: it boots over the network despite its system."""
     goes_on = installation.knocked_at is not None and at - installation.knocked_at < KNOCKING_GAP_SECONDS
     return replace(installation, knocking_since=installation.knocking_since if goes_on else at, knocked_at=at)
 
@@ -79,16 +79,16 @@ def start_system(installation: Installation, move: Move, _finding: Finding, at: 
     to = installation.stage if move.to is None else move.to
     if installation.stage >= to and installation.knocking_since is None:
         return installation
-    # It was installed before it booted, though nothing showed that; `explain` lists both.
+    # It was installed before it booted, although no event showed that; `explain` lists both.
     installed = reach(reach(installation, Stage.INSTALLED, at), to, at)
     return replace(installed, knocking_since=None, knocked_at=None, tries=0, early_returns=0)
 
 
 def find_running(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
-    """Count a host of which nothing is known as installed: it runs a system of this cluster already.
+    """Count a host without a history as installed, because it runs a system of this cluster already.
 
-    The second record of a host and any later one begin with a reset or with `reinstall`.
-    There the old system may still run, and it must not undo the operator's order.
+    This holds for a host's first record only. All later ones begin with a reset or with
+    `reinstall`; there the old system may still run and must not undo the operator's order.
     """
     return start_system(installation, move, finding, at, rules) if installation.number == 1 else installation
 
@@ -108,8 +108,8 @@ def settle(installation: Installation, _move: Move, finding: Finding, _at: float
 def send_script(installation: Installation, move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
     """Open the window for Ignition; begin a new record if this one has had its Ignition or is installed.
 
-    A machine that fetches its script after its Ignition was reset, though no DHCP of ours showed that:
-    another server may give it its addresses.
+    A machine that fetches its script after its Ignition was reset, even if no DHCP message showed that:
+    another server may assign its addresses.
     """
     if installation.is_told_to_wait:
         repeats = {name: times for name, times in installation.repeats.items() if name != TOLD_TO_WAIT}
@@ -125,14 +125,14 @@ def send_script(installation: Installation, move: Move, _finding: Finding, at: f
 
 
 def tell_to_wait(installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
-    """Note once that the host was told to wait for the machine config server; it asks every few seconds."""
+    """Note once that the host was told to wait for the machine config server; it polls every few seconds."""
     if installation.is_held or installation.is_told_to_wait:
         return installation
     return counted(installation, move.name)
 
 
 def begin_rootfs(installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
-    """Note the size of the rootfs, from which follows how long writing the disk takes."""
+    """Note the size of the rootfs, which determines how long writing the disk takes."""
     if installation.image_bytes != finding.total:
         installation = replace(installation, image_bytes=finding.total)
     return reach(installation, move.to, at)
@@ -141,8 +141,8 @@ def begin_rootfs(installation: Installation, move: Move, finding: Finding, at: f
 def begin_disk_image(
     installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules
 ) -> Installation:
-    """Note that the host writes this image, and lacks it until its last byte is out."""
-    # A live installer may be told to write an image of its own, too, and is not ready before it has that.
+    """Note that the host writes this image, and lacks it until the last byte has been sent."""
+    # A live installer may also be told to write a separate image, and is not ready before it has that.
     lacking = replace(installation, lacks_image=True, ready_at=None, is_settled=False, image_bytes=finding.total)
     return reach(lacking, move.to, at)
 
@@ -150,7 +150,7 @@ def begin_disk_image(
 def complete_disk_image(
     installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules
 ) -> Installation:
-    """Note that the whole disk image is out; with Ignition, the host has everything."""
+    """Note that the whole disk image has been sent; with Ignition, the host has everything."""
     if not installation.lacks_image:
         return installation
     return _ready(replace(installation, lacks_image=False), move, at)
@@ -162,7 +162,7 @@ def deliver_ignition(
     """Note when Ignition first went out; with its image, the host has everything."""
     if installation.delivered_at is not None:
         return installation
-    # The time counts as the stage's even where the stage comes later, with the legacy installer's image.
+    # This is the time of the stage IGNITION even if the stage comes later, with the legacy installer's image.
     reached = {**installation.reached, Stage.IGNITION: installation.reached.get(Stage.IGNITION, at)}
     return _ready(replace(installation, delivered_at=at, reached=reached, complaint=None), move, at)
 
@@ -178,7 +178,7 @@ def _ready(installation: Installation, move: Move, at: float) -> Installation:
 def withdraw_ignition(
     installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules
 ) -> Installation:
-    """Take back that Ignition went out, because it broke off, and count the break."""
+    """Undo the delivery of Ignition, which broke off, and count the break."""
     without = replace(installation, delivered_at=None, ready_at=None, is_settled=False)
     return counted(without, move.name)
 
@@ -188,7 +188,7 @@ def postpone_ignition(
 ) -> Installation:
     """Raise a condition, and keep the window for Ignition open while the host waits.
 
-    The guard answers 503 only to the host itself, on its own path, so that nobody else can hold it open.
+    The guard sends a 503 only to the host itself, on its own path, so that no other client can keep it open.
     """
     if installation.delivered_at is not None:
         return installation
@@ -196,11 +196,11 @@ def postpone_ignition(
 
 
 def refuse_ignition(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
-    """Raise a condition, unless the host has its Ignition and somebody merely looks at the file again."""
+    """Raise a condition, unless the host has its Ignition already and the file was merely requested again."""
     return installation if installation.delivered_at is not None else complain(installation, move, finding, at, rules)
 
 
-# What the operator orders
+# The operator's orders
 
 
 def reinstall(installation: Installation, _move: Move, _finding: Finding, _at: float, rules: Rules) -> Installation:
@@ -210,10 +210,10 @@ def reinstall(installation: Installation, _move: Move, _finding: Finding, _at: f
 
 
 def hold(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
-    """Hold the host in iPXE; what it repeats from here on is waiting and no loop."""
+    """Hold the host in iPXE; its repetitions from here on are polls, not a loop."""
     return installation if installation.is_held else replace(installation, is_held=True, repeats={})
 
 
 def release(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
-    """Let a held host go on."""
+    """Let a held host continue."""
     return replace(installation, is_held=False, repeats={}) if installation.is_held else installation

@@ -60,9 +60,9 @@ class Finding(NamedTuple):  # DHCP waits for it, and a frozen dataclass takes fo
     hint: str = ""  # the cause and the remedy, for the operator
 
 
-# TFTP's reasons (appliance.tftp.protocol.Refusal) that mean that there is no such file to be had.
+# TFTP's reasons (appliance.tftp.protocol.Refusal) that mean that this file cannot be served.
 _NO_FILE = frozenset({"not-found", "forbidden"})
-# The ones that mean that the request was not a boot at all.
+# Those that mean that the request did not come from booting firmware.
 _BAD_REQUESTS = frozenset({"malformed", "mode", "write"})
 _NOT_SERVED = (403, 404)
 
@@ -78,8 +78,8 @@ _IMAGES = {
     WebKind.ROOTFS: Evidence.ROOTFS_BEGUN,
     WebKind.METAL: Evidence.DISK_IMAGE_BEGUN,
 }
-# Ignition counts from its first byte, and no longer if it breaks off: should the appliance die while it goes
-# out, the host most likely has all of it (it is one write), and asks for it again otherwise.
+# Ignition counts as delivered from its first byte, unless the transfer breaks off. If the appliance dies while
+# sending it, the host most likely has the whole file (it is a single write), and otherwise requests it again.
 _BEGUN = _SCRIPTS | _IMAGES | {WebKind.IGNITION: Evidence.IGNITION_DELIVERED}
 _COMPLETE = {
     WebKind.LOADER: Evidence.LOADER_FETCHED_BY_HTTP,
@@ -90,7 +90,7 @@ _ORDERS = {"reinstall": Evidence.REINSTALL_ORDERED, "hold": Evidence.HOLD_ORDERE
 
 
 def finding_of(event: Event) -> Finding | None:
-    """Return what *event* proves about the installation of its host, or None when that is nothing."""
+    """Return what *event* proves about the installation of its host, or None if it proves nothing."""
     match event:
         case events.DhcpOffered() | events.DhcpPassed():
             return _of_offer(event)
@@ -163,7 +163,7 @@ def _of_web_refusal(event: events.WebRefused) -> Finding | None:
         return None
     if event.what in _IMAGES:
         return Finding(Evidence.IMAGE_MISSING, hint=f"The image {event.path} cannot be served: {event.why}")
-    # A missing boot file is of no kind that the web server knows, so its name has to do.
+    # The web server knows no kind for a missing boot file, so it is recognised by its name.
     if is_loader_path(event.path):
         return Finding(Evidence.LOADER_MISSING_ON_HTTP, hint=_no_loader(event.path.lstrip("/")))
     return None

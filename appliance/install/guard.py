@@ -7,7 +7,7 @@ An Ignition file contains the cluster's secrets, so there are three answers:
 403  for everybody else, and for the host once nothing but a new boot helps.
 
 coreos-installer gives up at 403 and 404, which leaves the machine at an emergency
-shell, and repeats a request for ever at 503.
+shell, and repeats a request indefinitely at 503.
 """
 
 import hmac
@@ -54,8 +54,8 @@ def ignition_verdict(
 
     *expires_at* is when the file's certificates expire and *now* the time, both in
     seconds UTC. The identity of the client is checked before the state of the
-    installation: only the host itself can see a 503, so nobody else learns how far
-    it is.
+    installation: only the host itself can see a 503, so no other client learns how
+    far it has come.
     """
     if host is None:
         return Verdict(403, "the client's address is not a host's")

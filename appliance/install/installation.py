@@ -1,8 +1,8 @@
-"""The record of one installation of one host: how far it is, and what its next network boot does.
+"""The record of one installation of one host: how far it has come, and what its next network boot does.
 
 A record is one try. A machine that starts again from the network before it is
-installed has lost what it had in memory, so that its firmware's DHCP begins a new
-record with a new token. The operator's `reinstall` does the same.
+installed has lost what it had in memory, so its firmware's DHCP request begins a
+new record with a new token. The operator's `reinstall` does the same.
 `appliance.install.lifecycle` has the transitions.
 """
 
@@ -12,7 +12,7 @@ from enum import IntEnum, StrEnum
 
 from appliance.model import Install
 
-# No installer unpacks more download than this in a second: gzip and xz manage less on any machine.
+# No installer unpacks more downloaded bytes than this in a second: gzip and xz are slower on any machine.
 WRITE_BYTES_PER_SECOND = 100e6
 # Firmware takes longer than this to start, so a shorter write needs no clock.
 LEAST_WRITE_SECONDS = 1.0
@@ -21,7 +21,7 @@ TOLD_TO_WAIT = "wait"
 
 
 class Stage(IntEnum):
-    """How far an installation is; within one record it never goes back. The numbers are on disk."""
+    """How far an installation has come; within one record it never goes back. The numbers are on disk."""
 
     WAITING = 0  # nothing seen yet
     FIRMWARE = 1  # DHCP as a PXE or HTTP client
@@ -73,7 +73,7 @@ class Installation:
     image_bytes: int = 0  # size of the whole rootfs or disk image
     lacks_image: bool = True  # a disk image that it needs is not complete yet
     ready_at: float | None = None  # when it had everything to write its disk
-    is_settled: bool = False  # has had the time to write it, too
+    is_settled: bool = False  # has also had the time to write its disk
     early_returns: int = 0  # tries in a row that were ready and came back before they were settled
     tries: int = 0  # records before this one that ended before the host was installed
     ended_at: Stage = Stage.WAITING  # the stage at which the last of them ended
@@ -92,7 +92,7 @@ class Installation:
     def write_seconds(self) -> float:
         """The least time that writing the disk takes, in seconds; 0 where no clock is needed."""
         seconds = self.image_bytes / WRITE_BYTES_PER_SECOND
-        # A host that came back early once before is either this fast, or breaks at this point every time.
+        # A host that came back early once before is either this fast, or fails at this point every time.
         # In both cases another wait would only make it install once more.
         return 0.0 if seconds < LEAST_WRITE_SECONDS or self.early_returns else seconds
 
@@ -113,7 +113,7 @@ def begin(host: str, rules: Rules, number: int = 1) -> Installation:
         number,
         token=rules.token_of(host, number),
         boots_live=rules.boots_live,
-        # A live system is the image. Only a disk image that it then asks for makes it lack one.
+        # A live system is itself the image. It lacks one only if it then requests a disk image.
         lacks_image=not rules.boots_live,
     )
     return replace(fresh, order=order_of(fresh, rules.install))
@@ -133,7 +133,7 @@ def again(installation: Installation, rules: Rules) -> Installation:
     """Return the record of a new try, which ends *installation*."""
     was_installed = installation.stage >= Stage.INSTALLED
     fresh = begin(installation.host, rules, installation.number + 1)
-    # A host that was held went round on the operator's word, so that its tries prove nothing.
+    # A held host was kept waiting by the operator, so its tries prove nothing.
     starts_over = was_installed or installation.is_held
     return replace(
         fresh,
@@ -147,13 +147,13 @@ def again(installation: Installation, rules: Rules) -> Installation:
 
 
 def reach(installation: Installation, stage: Stage | None, at: float, repeat: str = "") -> Installation:
-    """Return the installation at *stage*; as it is where it is that far already, or for None.
+    """Return the installation at *stage*; unchanged if it has come that far already, or if *stage* is None.
 
-    A new stage forgets what was counted and complained of before it, and counts *repeat* once.
+    A new stage clears all counts and the complaint, and counts *repeat* once.
     """
     if stage is None or installation.stage >= stage:
         return installation
-    # Ignition has its time already where a legacy installer fetched it before the image.
+    # IGNITION already has a time if a legacy installer fetched the file before the image.
     reached = installation.reached if stage in installation.reached else {**installation.reached, stage: at}
     return replace(installation, stage=stage, reached=reached, repeats={repeat: 1} if repeat else {}, complaint=None)
 

@@ -1,8 +1,8 @@
-"""The life of an installation: its stages, and the one table of transitions that moves it.
+"""The life of an installation: its stages, and the table of transitions that moves it.
 
 `advance` takes the record of one host and one event, and returns the record after
-it. It is pure: the time is an argument, and no event concerns two hosts, so that a
-fleet is a dict of records. Three steps:
+it. It is pure: the time is an argument, and no event concerns two hosts, so a fleet is
+a dict of records. Three steps:
 
     event -> evidence.finding_of -> Finding          one word, and a few facts
     (evidence, state) -> TABLES                      the table below
@@ -32,16 +32,16 @@ The stages (installation.Stage), from the network to the running system:
     Ignition was sent  ---- the script is fetched again ------------+--> a new record
     any stage ------------- `reinstall` ----------------------------+
 
-A machine may enter late: firmware that is an iPXE itself begins at IPXE, and one
-that has its loader from a disk begins at SCRIPT. A stage that is skipped has no
-time in `reached`, and nothing else depends on it.
+A machine may enter late: firmware that is itself an iPXE begins at IPXE, and a
+machine that has its loader on a disk begins at SCRIPT. A stage that is skipped has
+no time in `reached`, and nothing else depends on it.
 
-**SETTLED** is a state of this machine and no stage: the record is at IGNITION with
-`is_settled` set. Nobody can see a disk from the network. A machine that wrote its
-disk and one that was reset while it wrote both come back to their firmware, and
-time tells them apart. No installer unpacks its image faster than
+**SETTLED** is a state of this table and not a stage: the record is at IGNITION with
+`is_settled` set. A disk cannot be seen from the network. A machine that wrote its
+disk and one that was reset while it wrote both come back to their firmware;
+only the time distinguishes them. No installer unpacks its image faster than
 WRITE_BYTES_PER_SECOND of download, so a host that is back sooner did not finish
-and installs again; one that is back later counts as installed and boots its disk.
+and installs again; a host that is back later counts as installed and boots its disk.
 For 900 MB that is 9 seconds; real machines take half a minute and more. The
 registry's clock sends InstallSettled when the time has passed, before the host is
 back, so that its first OFFER has no boot file already.
@@ -52,8 +52,8 @@ that really was faster installs once more, and is believed the second time
 (`early_returns`).
 
 **In doubt, no disk is wiped.** From INSTALLED on, only the operator's `reinstall`
-(or `install: always`) begins a new record. A host of which nothing is known, and
-which asks for api-int without having booted from the network, runs a system of
+(or `install: always`) begins a new record. A host without a history that
+looks up api-int without having booted from the network runs a system of
 this cluster already, because the state was lost or the appliance is new: it counts
 as installed (`find_running`). A DHCP request without network boot options proves
 little, because the live installer renews its lease too; a DISCOVER proves a new
@@ -115,10 +115,10 @@ class Transition(NamedTuple):
     name: str = ""  # what it counts or complains of, see effects.Move
 
 
-# For each piece of evidence its rows, which hold every state once.
+# The rows of each piece of evidence, which together cover every state exactly once.
 TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
-    # DHCP. Firmware tries its boot entries in turn, so that it may ask again until its script is out. A script may
-    # ask DHCP again too (iPXE's `dhcp`), until it fetches the kernel.
+    # DHCP. Firmware tries its boot entries in turn, so it may request an address again until its script is sent. A
+    # script may do so too (iPXE's `dhcp`), until it fetches the kernel.
     Evidence.FIRMWARE_OFFERED: (
         Transition(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-offer"),
         Transition(FIRMWARE, IPXE, effects.count, None, "firmware-offer"),
@@ -158,7 +158,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(BOOTED, JOINING, effects.start_system),
     ),
     Evidence.ADDRESS_DECLINED: (Transition(WAITING, JOINING, effects.complain, None, "address-conflict"),),
-    # Boot files. Only TFTP counts at WAITING: nobody but firmware fetches them that way.
+    # Boot files. Only TFTP counts at WAITING: nothing but firmware fetches them that way.
     Evidence.LOADER_FETCHED_BY_TFTP: (
         Transition(WAITING, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
         Transition(LOADER, SETTLED, effects.count, None, "loader"),
@@ -183,7 +183,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(FIRMWARE, LOADER, effects.complain, None, "file-missing"),
         Transition(IPXE, JOINING),
     ),
-    # Scripts. From SCRIPT on another one is a repetition, and a reset once Ignition is out.
+    # Scripts. From SCRIPT on, another script is a repetition, and once Ignition was sent it is a reset.
     Evidence.SCRIPT_SENT: (
         Transition(WAITING, IGNITION, effects.send_script, Stage.SCRIPT, "script"),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
@@ -239,7 +239,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(FIRMWARE, SETTLED, effects.complain, None, "file-missing"),
         Transition(INSTALLED, JOINING),
     ),
-    # Ignition. The guard gives it at the right stage only; the record takes it as it comes.
+    # Ignition. The guard sends it at the right stage only; the record accepts it at any stage.
     Evidence.IGNITION_DELIVERED: (
         Transition(WAITING, WAITING),
         Transition(FIRMWARE, IMAGE, effects.deliver_ignition, Stage.IGNITION),
@@ -327,7 +327,7 @@ def _moves(rows: tuple[Transition, ...]) -> tuple[Move | None, ...]:
     )
 
 
-# The same tables as they are looked up, which DHCP waits for: a dict and a tuple, 0.1 µs.
+# The same tables in the form for lookups, because DHCP waits for them: a dict and a tuple, 0.1 µs.
 _MOVES = {install: {evidence: _moves(rows) for evidence, rows in table.items()} for install, table in TABLES.items()}
 _STATE_OF_STAGE = tuple(State[stage.name] for stage in Stage)
 
@@ -355,7 +355,7 @@ def advance(installation: Installation, stamped: Stamped, rules: Rules) -> Insta
 
 
 def _identified(installation: Installation, finding: Finding) -> Installation:
-    """Return the installation with the machine that boots; only DHCP by a network boot has a MAC address."""
+    """Return the installation with the machine that boots; only the DHCP of a network boot has a MAC address."""
     if not finding.mac:
         return installation
     arch = finding.arch or installation.arch

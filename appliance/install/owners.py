@@ -1,8 +1,8 @@
-"""Which record belongs to which host after cluster.yaml changed: pure.
+"""Which record belongs to which host after cluster.yaml has changed; pure.
 
 The one rule: a record belongs to a machine, and a machine is its MAC address. A
 name can be given to another machine. Going by names alone would wipe the disk of a
-machine that runs, or boot the empty disk of a new one.
+running machine, or boot the empty disk of a new one.
 """
 
 from collections.abc import Iterable, Mapping

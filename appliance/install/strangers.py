@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 
 from appliance.events import DhcpUnknown
 
-# A /22 full of machines that nobody entered yet. A flood of invented MAC addresses pushes out the oldest.
+# As many machines as a /22 network can have, before any of them is in cluster.yaml. A flood of invented MAC
+# addresses drops the oldest.
 MAX_STRANGERS = 1024
 
 
@@ -42,7 +43,7 @@ class Strangers:
         return len(self._by_mac)
 
     def see(self, event: DhcpUnknown, at: float) -> bool:
-        """Record a machine; return whether it is new and there was room for it without dropping another."""
+        """Record a machine; return whether it is new and no other machine was dropped for it."""
         self.has_changed = True
         before = self._by_mac.pop(event.mac, None)
         self._by_mac[event.mac] = Stranger(
@@ -63,7 +64,7 @@ class Strangers:
         return before is None
 
     def forget(self, macs: Iterable[str]) -> None:
-        """Drop machines that are in a cluster.yaml by now."""
+        """Drop the machines with *macs*, which are in a cluster.yaml by now."""
         for mac in macs:
             self.has_changed |= self._by_mac.pop(mac, None) is not None
 
@@ -72,7 +73,7 @@ class Strangers:
         return list(reversed(self._by_mac.values()))
 
     def rows(self) -> list[tuple[str, float, dict[str, object]]]:
-        """Return what the journal keeps of each."""
+        """Return what the journal keeps of each: its MAC address, when it was last seen, and all facts."""
         return [(stranger.mac, stranger.last_at, asdict(stranger)) for stranger in self._by_mac.values()]
 
 

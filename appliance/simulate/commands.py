@@ -1,4 +1,9 @@
-"""The iPXE commands that boot scripts use, as in Debian's build of iPXE."""
+"""The iPXE commands that boot scripts use, as in Debian's build of iPXE.
+
+Each command is a function that gets the state, its options and its other words, and
+raises CommandError when the command fails. A script comes from the network: whatever
+it contains, a command raises nothing else (but EndedSignal).
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -74,8 +79,12 @@ async def boot(state: ScriptState, options: dict[str, str], rest: list[str]) -> 
 async def _fetch(state: ScriptState, options: dict[str, str], rest: list[str], part: Part) -> IpxeImage:
     if not rest:
         raise CommandError("no file given")
-    url = urljoin(state.url, rest[0])
-    patience = int(options["timeout"]) / 1000 if options.get("timeout", "").isdigit() else None
+    try:
+        url = urljoin(state.url, rest[0])
+    except ValueError as error:
+        raise CommandError(f"{rest[0]!r} is not a valid URL") from error
+    timeout = _number(options.get("timeout", ""))
+    patience = timeout / 1000 if timeout is not None else None
     image = await state.around.fetch(url, part, patience)
     name = options.get("name") or url.partition("?")[0].rpartition("/")[2]
     return IpxeImage(name, image.url, image.size, image.body, " ".join(rest[1:]))
@@ -112,9 +121,9 @@ async def inc(state: ScriptState, _options: dict[str, str], rest: list[str]) -> 
     try:
         step = int(rest[1], 0) if len(rest) > 1 else 1
         total = int(state.settings.text(rest[0]) or "0", 0) + step
+        state.settings.store_text(f"{rest[0].partition(':')[0]}:int32", str(total))
     except (ValueError, IndexError) as error:
         raise CommandError("expected a setting that holds a number") from error
-    state.settings.store_text(f"{rest[0].partition(':')[0]}:int32", str(total))
 
 
 async def isset(_state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
@@ -150,9 +159,10 @@ async def echo(state: ScriptState, options: dict[str, str], rest: list[str]) -> 
 
 
 async def sleep(state: ScriptState, _options: dict[str, str], rest: list[str]) -> None:
-    if len(rest) != 1 or not rest[0].isdigit():
+    seconds = _number(rest[0]) if len(rest) == 1 else None
+    if seconds is None:
         raise CommandError("expected a number of seconds")
-    await state.around.pause(int(rest[0]))
+    await state.around.pause(seconds)
 
 
 async def dhcp(state: ScriptState, _options: dict[str, str], _rest: list[str]) -> None:
@@ -181,10 +191,11 @@ async def choose(state: ScriptState, options: dict[str, str], rest: list[str]) -
         raise CommandError("expected a setting, and a menu with items")
     taken = state.choice
     if not taken:
-        if not options.get("timeout", "").isdigit() or options["timeout"] == "0":
+        timeout = _number(options.get("timeout", ""))
+        if not timeout:
             _waits(f"at the menu {menu.title!r}, which has no timeout")
         taken = options.get("default") or menu.default or next(iter(menu.items))
-        state.around.show(f"menu {menu.title!r}: nobody there, {taken!r} after {int(options['timeout']) / 1000:g} s")
+        state.around.show(f"menu {menu.title!r}: nobody there, {taken!r} after {timeout / 1000:g} s")
     if taken not in menu.items:
         raise CommandError(f"{taken!r} is not in the menu, which has {', '.join(menu.items)}")
     state.choice = ""  # a key is pressed once
@@ -194,7 +205,7 @@ async def choose(state: ScriptState, options: dict[str, str], rest: list[str]) -
 
 
 async def prompt(_state: ScriptState, options: dict[str, str], rest: list[str]) -> None:
-    if not options.get("timeout", "").isdigit():
+    if _number(options.get("timeout", "")) is None:
         _waits(f"for a key: {' '.join(rest)}")
     raise CommandError("nobody pressed a key")
 
@@ -219,6 +230,11 @@ async def poweroff(_state: ScriptState, _options: dict[str, str], _rest: list[st
 
 async def nothing(_state: ScriptState, _options: dict[str, str], _rest: list[str]) -> None:
     """Succeed: its effect is not visible on the network."""
+
+
+def _number(text: str) -> int | None:
+    """Return the number of at most nine digits that *text* is, or None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
 
 
 def _menu(state: ScriptState, options: dict[str, str]) -> Menu:

@@ -45,9 +45,8 @@ async def _fetch_by_tftp(run: Run, lease: Lease) -> None:
             lease.boot_file,
             machine.patience,
             block_bytes=tftp.UEFI_BLOCK_BYTES if is_uefi else tftp.BIOS_BLOCK_BYTES,
-            window_blocks=4
-            if is_uefi
-            else 1,  # edk2 has requested windows of four blocks since 2020; PXE ROMs request none
+            # edk2 has requested windows of four blocks since 2020; PXE ROMs request none.
+            window_blocks=4 if is_uefi else 1,
             hashes=machine.verifies,
         )
     except tftp.TransferError as error:

@@ -22,6 +22,7 @@ HEAD_BYTES = 64 << 10  # of a response's header; ours are about 400
 KEEP_BYTES = 64 << 20  # of a body that is kept: a script or an Ignition file
 CHUNK_BYTES = 1 << 20
 TURN_BYTES = 8 << 20  # read before the next machine's turn
+DATED_RETRY_SECONDS = 5  # where Retry-After is a date, which the appliance does not send
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})  # coreos-installer and curl retry these
 
 _scratch = bytearray(CHUNK_BYTES)  # discarded bodies are read into this buffer, shared by all clients
@@ -45,14 +46,16 @@ class Response:
     @property
     def length(self) -> int | None:
         """Content-Length, or None."""
-        value = self.headers.get("content-length", "")
-        return int(value) if value.isdigit() else None
+        return _whole(self.headers.get("content-length", ""))
 
     @property
     def retry_seconds(self) -> int | None:
         """Retry-After in seconds; None when the server sent none."""
         value = self.headers.get("retry-after")
-        return None if value is None else int(value) if value.isdigit() else 5
+        if value is None:
+            return None
+        seconds = _whole(value)
+        return DATED_RETRY_SECONDS if seconds is None else seconds
 
 
 class Http:
@@ -96,13 +99,18 @@ class Http:
         return await self._request("GET", url, keeps=keeps, hashes=hashes)
 
     async def _request(self, method: str, url: str, *, keeps: bool, hashes: bool) -> Response:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 80
+        except ValueError as error:
+            raise HttpError(f"{url!r} is not a valid URL: {error}") from error
         if parts.scheme != "http" or not parts.hostname:
             raise HttpError(f"{url!r} is not an http:// URL with a host")
         try:
-            peer = (str(IPv4Address(parts.hostname)), parts.port or 80)
+            address = IPv4Address(parts.hostname)
         except ValueError:
-            peer = (str(await self._lookup(parts.hostname)), parts.port or 80)
+            address = await self._lookup(parts.hostname)
+        peer = (str(address), port)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         agent = f"User-Agent: {self._agent}\r\n" if self._agent else ""
         request = f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n{agent}Accept: */*\r\n\r\n".encode()
@@ -164,12 +172,13 @@ class Http:
             data += more
         lines = data[:end].decode("latin-1").split("\r\n")
         words = lines[0].split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
+        status = _whole(words[1]) if len(words) > 1 and words[0].startswith("HTTP/1.") else None
+        if status is None:
             raise HttpError(f"{lines[0][:80]!r}, which is not HTTP")
         headers = {
             name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
         }
-        return int(words[1]), headers, data[end + 4 :]
+        return status, headers, data[end + 4 :]
 
     async def _some(self, sock: socket.socket) -> bytes:
         while True:
@@ -204,10 +213,15 @@ def _length(status: int, headers: Mapping[str, str]) -> int:
     """Return Content-Length. Raises HttpError where firmware would not know the length of the body."""
     if "transfer-encoding" in headers:
         raise HttpError("a chunked response; firmware requires Content-Length")
-    length = headers.get("content-length", "")
-    if not length.isdigit() and status not in (204, 304):
+    length = _whole(headers.get("content-length", ""))
+    if length is None and status not in (204, 304):
         raise HttpError(f"status {status} without Content-Length")
-    return int(length or 0)
+    return length or 0
+
+
+def _whole(text: str) -> int | None:
+    """Return the number of at most 18 digits that *text* is, or None; any of these is within 64 bits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 class _Body:

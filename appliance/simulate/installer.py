@@ -132,7 +132,7 @@ def check_ignition(run: Run, answer: Response, url: str) -> str:
         if body[:2] == b"\x1f\x8b":
             body = gzip.decompress(body)
         version = json.loads(body)["ignition"]["version"]
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, OSError, EOFError, RecursionError, zlib.error) as error:
         raise StepError(
             Phase.IGNITION,
             "the file is not an Ignition configuration",

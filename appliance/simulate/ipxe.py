@@ -105,7 +105,7 @@ class _Console:
         phase = PHASES[part]
         try:
             async with asyncio.timeout(seconds):
-                if urlsplit(url).scheme == "tftp":
+                if url.startswith("tftp:"):
                     return await self._fetch_by_tftp(url, part)
                 answer = await self._get(url, phase, keeps=part is Part.SCRIPT)
         except HttpError as error:
@@ -113,8 +113,8 @@ class _Console:
         except TimeoutError as error:
             raise self._trouble(phase, f"{url}: no response within {seconds} s") from error
         if answer.status != 200:
-            # iPXE itself cannot verify a checksum, and its script could go on: a wrong one ends the simulation.
             raise self._trouble(phase, f"{url}: {status_text(answer)}")
+        # A wrong checksum ends the simulation: iPXE itself could not notice it, and its script would continue.
         self.run.check(answer, phase, part)
         name = url.partition("?")[0].rpartition("/")[2]
         self.run.tell(phase, f"HTTP: {name}, {answer.size:,} bytes")
@@ -138,8 +138,8 @@ class _Console:
     async def _fetch_by_tftp(self, url: str, part: Part) -> IpxeImage:
         if part is Part.SCRIPT:
             raise CommandError(f"{url}: the simulation runs only scripts fetched over HTTP")
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             server = (str(IPv4Address(parts.hostname or "")), parts.port or self.run.machine.ports.tftp)
             path = parts.path.lstrip("/")
             machine = self.run.machine

@@ -130,7 +130,7 @@ class Bridge:
 def free_base_port() -> int:
     """Return a port P where P, P+1 and P+3944 are free for UDP on every address: DHCP's three, moved up."""
     for step in range(1000):
-        # Start at a random port: two searches at the same moment would otherwise find the same ones.
+        # Start at a port that depends on the process: two processes at once would otherwise find the same ports.
         port = 26700 + (os.getpid() + step) % 1000 * 10
         with ExitStack() as held, suppress(OSError):
             for needed in (port, port + 1, port + 3944):

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -150,7 +151,9 @@ class _Exchange:
                 extra=_boot_item(source),
             )
             for wait in self.machine.patience.dhcp_waits:
-                sock.sendto(message, (str(to), ports.pxe))
+                # A message that cannot be sent is as good as lost; the error below names the address.
+                with suppress(OSError):
+                    sock.sendto(message, (str(to), ports.pxe))
                 deadline = self.loop.time() + wait
                 while await readable(sock, deadline - self.loop.time()):
                     try:

@@ -96,9 +96,8 @@ class Disk:
 
     device: str = ""  # "" for a disk that was written before this simulation
     domain: str = ""  # the cluster's, from the Ignition on it
-    arguments: str = (
-        ""  # the installer's kernel command line, whose network configuration the installed system inherits
-    )
+    # The installer's kernel command line, whose network configuration the installed system inherits.
+    arguments: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from appliance.simulate.link import Link, readable
 
 A, PTR = 1, 12
 IN = 1
+MAX_LABEL_BYTES = 63  # RFC 1035 section 2.3.4
 TRIES = 3
 WAIT_SECONDS = 1.0
 
@@ -64,6 +65,9 @@ class StubResolver:
 
 
 def _question(ident: int, name: str, kind: int) -> bytes:
+    """Return a query for *name*. Raises NameLookupError."""
+    if any(len(label.encode()) > MAX_LABEL_BYTES for label in name.split(".")):
+        raise NameLookupError(f"{name!r} is not a domain name")
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".") if label)
     return struct.pack("!6H", ident, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", kind, IN)
 
@@ -83,6 +87,8 @@ def _answers(message: bytes, ident: int, kind: int) -> list[bytes]:
         at = _name(message, at)[1]
         record_kind, _, _, size = struct.unpack_from("!HHIH", message, at)
         at += 10
+        if record_kind == A and size != 4:
+            raise NameLookupError(f"an A record of {size} bytes")
         if record_kind == kind:  # CNAMEs on the way are skipped
             found.append(message[at : at + size] if kind == A else _name(message, at)[0].encode())
         at += size

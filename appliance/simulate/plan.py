@@ -1,4 +1,4 @@
-"""What one simulated machine is, where it is plugged in, and what cluster.yaml promises it."""
+"""Preparing one simulated machine: its hardware, its link, and what cluster.yaml says of it."""
 
 import asyncio
 import hashlib
@@ -26,11 +26,11 @@ HASH_CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The machine to be, and what is known about it."""
+    """The machine to simulate, and what is known about it."""
 
     mac: MacAddress
     cluster: Cluster | None
-    host: Host | None  # None for a machine that is in no file
+    host: Host | None  # None for a machine that is not in cluster.yaml
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Target:
 
     @property
     def server(self) -> IPv4Address | None:
-        """The appliance, as the host reaches it."""
+        """The appliance's address in the host's network."""
         if self.cluster is None:
             return None
         network = self.cluster.network_of(self.host.address) if self.host else None
@@ -48,9 +48,9 @@ class Target:
 
 
 def find_target(host: str, config: Path | None) -> Target:
-    """Return the machine that *host* names: a full or short name in *config*, or a MAC address.
+    """Return the machine *host*: a full or short name in *config*, or a MAC address.
 
-    Raises ConfigError, or SimulationError where there is no such host.
+    Raises ConfigError, or SimulationError when there is no such host.
     """
     path = config or DEFAULT_CONFIG
     clusters = load([path]) if config or path.exists() else ()
@@ -59,19 +59,19 @@ def find_target(host: str, config: Path | None) -> Target:
     except ValueError:
         mac = None
     for cluster in clusters:
-        for one in cluster.hosts:
-            if mac in one.macs or host.lower() in (one.name, one.short_name):
-                return Target(mac or one.macs[0], cluster, one)
+        for known in cluster.hosts:
+            if mac in known.macs or host.lower() in (known.name, known.short_name):
+                return Target(mac or known.macs[0], cluster, known)
     if mac:
         return Target(mac, clusters[0] if clusters else None, None)
     if not clusters:
-        raise SimulationError(f"{host!r} is no MAC address, and there is no {path}; give --config")
-    names = ", ".join(one.short_name for cluster in clusters for one in cluster.hosts[:20])
-    raise SimulationError(f"{path} has no host {host!r}; it has {names}")
+        raise SimulationError(f"{host!r} is not a MAC address, and {path} does not exist; use --config")
+    names = ", ".join(known.short_name for cluster in clusters for known in cluster.hosts[:20])
+    raise SimulationError(f"{path} has no host {host!r}; its hosts are {names}")
 
 
 def ports_of(cluster: Cluster | None) -> Ports:
-    """Return where *cluster*'s appliance listens."""
+    """Return the ports of *cluster*'s appliance."""
     if cluster is None:
         return Ports()
     listen = cluster.listen
@@ -83,7 +83,7 @@ def ports_of(cluster: Cluster | None) -> Ports:
 
 
 def image_sums(cluster: Cluster | None, images: Path | None) -> dict[str, str]:
-    """Return the sha256 that each image should have: what cluster.yaml says, then what lies in *images*."""
+    """Return the expected sha256 of each image: from cluster.yaml, else of the file in *images*."""
     sums = {}
     for of_arch in cluster.images.values() if cluster else ():
         for image in (of_arch.kernel, of_arch.initramfs, of_arch.rootfs, of_arch.metal):
@@ -108,7 +108,7 @@ def native_hardware(host: Host) -> Hardware:
 
 
 def machine_for(target: Target, hardware: Hardware | None, images: Path | None, hold_seconds: float) -> Machine:
-    """Return the machine, with a disk that may have been written before, and patience for *hold_seconds*."""
+    """Return the machine, with a disk that may have been written before; it waits *hold_seconds* at most."""
     host = target.host
     sums = image_sums(target.cluster, images)
     return Machine(
@@ -123,7 +123,7 @@ def machine_for(target: Target, hardware: Hardware | None, images: Path | None, 
 
 
 def _waits_within(seconds: float) -> tuple[float, ...]:
-    """Return as many of the waits for an offer as take no longer than *seconds*; one at least."""
+    """Return as many of the waits for an offer as fit in *seconds*, but at least one."""
     waits = Patience().dhcp_waits
     return tuple(wait for number, wait in enumerate(waits) if number == 0 or sum(waits[: number + 1]) <= seconds)
 
@@ -132,20 +132,20 @@ def _waits_within(seconds: float) -> tuple[float, ...]:
 def plugged_in(
     target: Target, server: IPv4Address | None, via: IPv4Address | None, interface: str | None
 ) -> Iterator[tuple[Link, str]]:
-    """Give the machine its link, and say in words what it is. Raises SimulationError.
+    """Connect the machine; yield its link and a description of it. Raises SimulationError.
 
     Without *via* and *interface*: the interface that leads to the server, or a
     relay address where the server is on the loopback network.
     """
     server, ports = server or target.server, ports_of(target.cluster)
     if server is None:
-        raise SimulationError("which appliance? give --config cluster.yaml, or --server ADDRESS")
+        raise SimulationError("the appliance is not known; use --config cluster.yaml or --server ADDRESS")
     with ExitStack() as stack:
         if via is None and interface is None:
             if server.is_loopback:
                 network = target.cluster.network_of(server) if target.cluster else None
                 if network is None:
-                    raise SimulationError(f"{server} is on the loopback network; give --via, a second address there")
+                    raise SimulationError(f"{server} is on the loopback network; use --via with a second address there")
                 via = relay_address(network)
             else:
                 interface = interface_to(server)
@@ -166,39 +166,39 @@ def plugged_in(
 
 
 def relay_address(network: Network) -> IPv4Address:
-    """Return the address that a relay has in *network*: the gateway's, or the last."""
+    """Return the address of a relay in *network*: the gateway's, or the last."""
     # Machines boot by IPv4 alone, and are plugged into such networks only.
     assert isinstance(network.cidr, IPv4Network)
     return network.gateway or network.cidr.broadcast_address - 1
 
 
 def interface_to(server: IPv4Address) -> str:
-    """Return the interface that leads to *server*. Raises SimulationError where none does."""
+    """Return the interface of the route to *server*. Raises SimulationError when there is none."""
     routes = ip_json("route", "get", str(server))
     route = routes[0] if routes else {}
     if route.get("type") != "local":
         if not route.get("dev"):
-            raise SimulationError(f"this computer has no route to {server}; give --interface, on the node network")
+            raise SimulationError(f"no route to {server}; use --interface with an interface on the node network")
         if route.get("gateway"):
             raise SimulationError(
-                f"{server} is behind the router {route['gateway']}; run this on the node network, or give --interface"
+                f"{server} is behind the router {route['gateway']}; run this on the node network, or use --interface"
             )
         return str(route["dev"])
-    # The appliance is on this very computer. A frame that leaves by its interface never comes back to it,
-    # but a bridge has room for one more port.
+    # The appliance runs on this computer. A frame that leaves by an interface does not come back to it,
+    # but the machine can be one more port of a bridge.
     for link in ip_json("addr", "show", "to", str(server)):
         if _link_kind(str(link["ifname"])) == "bridge":
             return str(link["ifname"])
     raise SimulationError(
-        f"{server} is this computer, and a broadcast that it sends does not come back to it; run this on another"
-        " machine of the node network, or give the appliance's address to a bridge"
+        f"{server} is this computer, which does not receive its own broadcasts; run this on another machine of"
+        " the node network, or move the appliance's address to a bridge"
     )
 
 
 def _link_kind(interface: str) -> str:
     links = ip_json("-details", "link", "show", "dev", interface)
     if not links:
-        raise SimulationError(f"there is no interface {interface!r} here")
+        raise SimulationError(f"interface {interface!r} not found")
     info = links[0].get("linkinfo")
     return str(info.get("info_kind", "")) if isinstance(info, dict) else ""
 
@@ -206,7 +206,7 @@ def _link_kind(interface: str) -> str:
 async def run_machine(
     machine: Machine, link: Link, report: Callable[[BootStep], None], *, choice: str, network_first: bool
 ) -> BootSummary:
-    """Power *machine* on; a signal breaks it off. Raises StepError, or CancelledError after a signal."""
+    """Switch *machine* on; a signal stops it. Raises StepError, or CancelledError after a signal."""
     machine.report = report
     task = asyncio.current_task()
     assert task is not None

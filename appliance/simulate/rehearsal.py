@@ -7,16 +7,17 @@ import asyncio
 import random
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from appliance.errors import SimulationError
 from appliance.model import Cluster, Host, Role
 from appliance.simulate.child import Appliance
 from appliance.simulate.fabric import Fabric
 from appliance.simulate.link import Link
-from appliance.simulate.machine import BootStep, Expected, Hardware, Machine, Patience, Phase, StepError
+from appliance.simulate.machine import BootStep, Expected, Hardware, Machine, Patience, Phase
 from appliance.simulate.plan import native_hardware, ports_of
 from appliance.simulate.power import power_on
 from appliance.simulate.run import BootSummary, Result
@@ -30,8 +31,8 @@ PATIENCE = Patience(longest_pause=1.0, hold=60.0)
 
 
 @dataclass(slots=True)
-class Way:
-    """The progress of one machine."""
+class Entry:
+    """One machine of the rehearsal, and its progress."""
 
     host: Host
     phase: Phase = Phase.OFF
@@ -48,7 +49,7 @@ class Way:
 class Report:
     """The result of a rehearsal."""
 
-    ways: Sequence[Way]
+    entries: Sequence[Entry]
     install_seconds: float
     reboot_seconds: float
 
@@ -56,10 +57,10 @@ class Report:
     def is_right(self) -> bool:
         """Whether every machine installed once, then booted from its disk."""
         return all(
-            way.first is not None
-            and way.second is not None
-            and (way.first.result, way.second.result) == (Result.INSTALLED, Result.BOOTED)
-            for way in self.ways
+            entry.first is not None
+            and entry.second is not None
+            and (entry.first.result, entry.second.result) == (Result.INSTALLED, Result.BOOTED)
+            for entry in self.entries
         )
 
 
@@ -74,12 +75,12 @@ class Rehearsal:
     in_lab: bool  # whether this process is in a network of its own
     seed: int = 0
     hardware: Mapping[str, Hardware] = field(default_factory=dict)  # by host name; x64 is the default
-    tell: Callable[[Way, BootStep], None] = lambda _way, _step: None
-    ways: list[Way] = field(init=False)
+    tell: Callable[[Entry, BootStep], None] = lambda _entry, _step: None
+    entries: list[Entry] = field(init=False)
     _machines: dict[str, tuple[Machine, Link]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.ways = [Way(host) for host in self.cluster.hosts]
+        self.entries = [Entry(host) for host in self.cluster.hosts]
 
     async def run(self, announce: Callable[[str], None], linger: Callable[[], Awaitable[None]] | None = None) -> Report:
         """Install every machine, power each on again, and return the result. Raises ApplianceError.
@@ -92,17 +93,17 @@ class Rehearsal:
                 self._assemble(fabric)
                 machine_config = MachineConfigStandIn(fabric.api_int, self._masters())
                 services.push_async_callback(machine_config.close)
-                announce(f"first power-on of {len(self.ways)} machines: each installs")
+                announce(f"first power-on of {len(self.entries)} machines: each installs")
                 install_seconds = await self._power_on_all(1, machine_config.master_is_up)
                 reboot_seconds = 0.0
-                if all(way.first for way in self.ways):
+                if all(entry.first for entry in self.entries):
                     announce("second power-on: each boots from its own disk")
                     reboot_seconds = await self._power_on_all(2, machine_config.master_is_up)
                 if not appliance.is_running:
-                    self.ways[0].error = f"the appliance exited:\n{appliance.last_lines()}"
+                    self.entries[0].error = f"the appliance exited:\n{appliance.last_lines()}"
                 if linger:
                     await linger()
-        return Report(self.ways, install_seconds, reboot_seconds)
+        return Report(self.entries, install_seconds, reboot_seconds)
 
     def _masters(self) -> frozenset[str]:
         return frozenset(host.name for host in self.cluster.hosts if host.role is Role.MASTER)
@@ -111,8 +112,8 @@ class Rehearsal:
         """Assemble every machine and connect it."""
         dice = random.Random(self.seed)  # noqa: S311 - for repeatable runs, not for secrets
         links = fabric.plug_all(self.cluster.hosts)
-        for way in self.ways:
-            host = way.host
+        for entry in self.entries:
+            host = entry.host
             machine = Machine(
                 name=host.short_name,
                 mac=host.macs[0],
@@ -121,50 +122,51 @@ class Rehearsal:
                 patience=PATIENCE,
                 expected=Expected(host.name, host.ipv4, host.role.ignition, self.sums),
                 dice=random.Random(dice.random()),  # noqa: S311 - as above
-                report=self._hear(way),
-                progress=_progress(way),
+                report=self._hear(entry),
+                progress=_progress(entry),
             )
             self._machines[host.name] = (machine, links[host.name])
 
-    def _hear(self, way: Way) -> Callable[[BootStep], None]:
+    def _hear(self, entry: Entry) -> Callable[[BootStep], None]:
         def hear(step: BootStep) -> None:
-            way.phase, way.text, way.seconds = step.phase, step.text, step.seconds
-            way.done_bytes = way.all_bytes = 0
-            self.tell(way, step)
+            entry.phase, entry.text, entry.seconds = step.phase, step.text, step.seconds
+            entry.done_bytes = entry.all_bytes = 0
+            self.tell(entry, step)
 
         return hear
 
-    async def _power_on_all(self, time: int, came_up: Callable[[str], None]) -> float:
-        """Return the number of seconds until the last machine was up."""
+    async def _power_on_all(self, turn: int, came_up: Callable[[str], None]) -> float:
+        """Power every machine on for the first or second *turn*; return the seconds until the last was up."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with asyncio.TaskGroup() as machines:
-            for number, way in enumerate(self.ways):
-                machines.create_task(self._one(way, time, number * STAGGER_SECONDS, came_up))
+            for number, entry in enumerate(self.entries):
+                machines.create_task(self._power_on(entry, turn, number * STAGGER_SECONDS, came_up))
         return loop.time() - began
 
-    async def _one(self, way: Way, time: int, delay: float, came_up: Callable[[str], None]) -> None:
-        machine, link = self._machines[way.host.name]
+    async def _power_on(self, entry: Entry, turn: int, delay: float, came_up: Callable[[str], None]) -> None:
+        machine, link = self._machines[entry.host.name]
         await asyncio.sleep(delay)
         try:
             async with asyncio.timeout(POWER_ON_SECONDS):
                 outcome = await power_on(machine, link)
-        except StepError as error:
-            way.error = str(error)
+            came_up(entry.host.name)
+        # A machine that fails must not end the others, which an exception in this task would.
+        except SimulationError as error:
+            entry.error = str(error)
             return
         except TimeoutError:
-            way.error = f"not up after {POWER_ON_SECONDS:g} s; last seen: {way.phase}: {way.text}"
+            entry.error = f"not up after {POWER_ON_SECONDS:g} s; last seen: {entry.phase}: {entry.text}"
             return
-        if time == 1:
-            way.first = outcome
+        if turn == 1:
+            entry.first = outcome
         else:
-            way.second = outcome
-        came_up(way.host.name)
+            entry.second = outcome
 
 
-def _progress(way: Way) -> Callable[[int, int], None]:
+def _progress(entry: Entry) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
-        way.done_bytes, way.all_bytes = done, total
+        entry.done_bytes, entry.all_bytes = done, total
 
     return progress
 
@@ -178,16 +180,21 @@ class MachineConfigStandIn:
         self._listeners: list[socket.socket] = []
 
     def master_is_up(self, host: str) -> None:
-        """Note that *host* is up; start listening once all masters are. Raises OSError."""
+        """Note that *host* is up; start listening once all masters are. Raises SimulationError."""
         self._missing.discard(host)
         if self._missing or self._listeners:
             return
         for address in self._addresses:
             # The backlog accepts clients that only check whether the port is open.
-            self._listeners.append(socket.create_server((str(address), MACHINE_CONFIG_PORT), backlog=64))
+            try:
+                self._listeners.append(socket.create_server((str(address), MACHINE_CONFIG_PORT), backlog=64))
+            except OSError as error:
+                raise SimulationError(
+                    f"cannot listen on {address}:{MACHINE_CONFIG_PORT} in place of the machine config server:"
+                    f" {error.strerror}; is another demo running on the loopback interface?"
+                ) from error
 
     async def close(self) -> None:
         """Stop listening."""
         for listener in self._listeners:
-            with closing(listener):
-                pass
+            listener.close()

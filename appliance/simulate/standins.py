@@ -1,6 +1,6 @@
-"""Stand-ins for what an installation needs and a demonstration has not: images, Ignition files, boot programs.
+"""Stand-ins for files that a demonstration does not have: images, Ignition files, boot programs.
 
-Each says in its first bytes what it stands in for; none of them boots anything.
+The first bytes of each say what it stands in for; none of them boots anything.
 """
 
 import base64
@@ -19,7 +19,7 @@ KERNEL_BYTES, INITRAMFS_BYTES, IMAGE_BYTES = 2 << 20, 4 << 20, 8 << 20
 
 def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]:
     """Write stand-ins for every file of *cluster* that *data_dir* lacks; return the images' sha256 by name."""
-    dice = random.Random(seed)  # noqa: S311 - filling, and the same for the same seed
+    dice = random.Random(seed)  # noqa: S311 - filler, reproducible by its seed
     images = data_dir / "images"
     images.mkdir(parents=True, exist_ok=True)
     sums = {}
@@ -59,7 +59,7 @@ def _ignition(cluster: Cluster, pool: str) -> dict[str, object]:
     note = {"path": "/etc/motd.d/stand-in", "mode": 0o644, "contents": {"source": "data:,stand-in"}}
     if pool == "bootstrap":
         files = [note, *_certificate_file()]
-        # Before spec 3 a file names its file system (Ignition's migration guide).
+        # Before spec 3, a file names its file system (Ignition's migration guide).
         if version.startswith("2"):
             files = [{"filesystem": "root", **file} for file in files]
         return {"ignition": {"version": version}, "storage": {"files": files}}
@@ -69,7 +69,7 @@ def _ignition(cluster: Cluster, pool: str) -> dict[str, object]:
 
 
 def _certificate_file() -> list[dict[str, object]]:
-    """Return a certificate that lives for a day, as openshift-install's do; nothing where none can be made."""
+    """Return a certificate valid for a day, as openshift-install's are; [] if the cryptography package is missing."""
     try:
         from cryptography import x509
         from cryptography.hazmat.primitives.asymmetric import ec

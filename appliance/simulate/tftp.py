@@ -143,7 +143,8 @@ class _Transfer:
         fields = datagram[2:].rstrip(b"\0").decode("ascii", "replace").split("\0")
         for name, value in zip(fields[::2], fields[1::2], strict=False):
             lowered = name.lower()
-            if lowered not in self.asked or not value.isdigit():
+            # More digits than a file size needs would make int() raise.
+            if lowered not in self.asked or not value.isdigit() or len(value) > 20:
                 self._fail(f"an OACK with {name}={value}, which was not requested (RFC 2347)")
                 return
             if lowered == "tsize":
@@ -194,6 +195,8 @@ class _Transfer:
             self.sock.sendto(datagram, to or self.server)
         except BlockingIOError:
             return  # like a loss on the wire; the timer expires
+        except OSError as error:  # such as a network that is unreachable
+            self._fail(f"{error.strerror} at {self.server[0]}")
 
     def _finish(self) -> None:
         if not self.done.done():

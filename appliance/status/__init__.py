@@ -1,5 +1,5 @@
-"""What is reported about machines: `view` and its `shapes`, a boot's `timeline`, and how things are spelled.
+"""What is reported about machines: `view` and its `shapes`, a boot's `timeline`, and the `spelling` of values.
 
-The dashboard, the control socket and every command report from here, so that
-they say the same. `install/` and `state/` import nothing from here.
+The dashboard, the control socket and every command report from here, so they
+agree. `install/` and `state/` import nothing from here.
 """

@@ -11,19 +11,19 @@ from functools import lru_cache
 from appliance.model import MacAddress
 
 _LOCALLY_ADMINISTERED = 0x02  # IEEE 802, in the first octet
-# The IEEE holds the blocks itself that it hands out in smaller parts.
+# The IEEE itself holds the blocks that it assigns in smaller parts.
 _SUBDIVIDED = "IEEE Registration Authority"
 
 
 # Each lookup opens netaddr's list, some 50 µs, and the dashboard repeats the latest 100 unknown machines every second.
-# Anybody can invent addresses, hence the bound.
+# Bounded, because a client can invent addresses.
 @lru_cache(maxsize=1024)
 def vendor_of(mac: MacAddress) -> str:
     """Return the vendor of *mac*'s card, or "" when it is not in the registry.
 
     The first call in a process loads the registry's index, which takes about 0.2 s.
     """
-    # Imported here: no other command and no server needs it.
+    # Imported here, because it takes long to load and nothing else needs it.
     from netaddr import EUI
     from netaddr.core import NotRegisteredError
 

@@ -1,4 +1,4 @@
-"""A host's boot as a story: what the machine did, what it got, how long each step took, and what has to happen next.
+"""A host's boot step by step: what the machine did, what it got, how long it took, and what has to happen next.
 
 The words are written for the classes of `appliance.events`. Each match on them
 ends in assert_never, so that mypy reports an event that has no words yet.
@@ -21,7 +21,7 @@ from appliance.web.waits import LONGEST_WAIT_SECONDS
 Words = tuple[str, str]  # what the machine did, what the appliance did; either may be ""
 
 _FIRMWARE = (Program.PXE, Program.HTTP)
-_CLIENTS = {
+_PROGRAMS = {
     Program.PXE: "firmware (PXE)",
     Program.HTTP: "firmware (UEFI HTTP Boot)",
     Program.IPXE: "iPXE",
@@ -48,7 +48,7 @@ def last_boot(rows: Sequence[Row]) -> list[Row]:
     """Return the events since the machine's firmware last sent its first DHCP message, or all if it never did."""
     start, was_firmware = 0, False
     for index, row in enumerate(rows):
-        # What the appliance itself concludes falls between a firmware's DHCP messages, and separates no boots.
+        # Conclusions of the appliance occur between a firmware's DHCP messages, and do not separate boots.
         if row.kind.startswith("install."):
             continue
         is_firmware = _is_of_firmware(_event(row))
@@ -128,14 +128,14 @@ def words(event: AnyEvent) -> Words:
 
 
 def _address_words(event: events.DhcpOffered | events.DhcpAcknowledged | events.DhcpPassed) -> Words:
-    client, via = _CLIENTS[event.program], _via(event.relay)
+    program, via = _PROGRAMS[event.program], _via(event.relay)
     match event:
         case events.DhcpPassed():
-            return f"{client} looks for a DHCP server{via}", "left to the other DHCP server; nothing to boot"
+            return f"{program} looks for a DHCP server{via}", "left to the other DHCP server; nothing to boot"
         case events.DhcpOffered():
-            return f"{client} looks for a DHCP server{via}", f"offered {event.address}{_boot_file(event)}"
+            return f"{program} looks for a DHCP server{via}", f"offered {event.address}{_boot_file(event)}"
         case events.DhcpAcknowledged():
-            return f"{client} requests an address{via}", f"assigned {event.address}{_boot_file(event)}"
+            return f"{program} requests an address{via}", f"assigned {event.address}{_boot_file(event)}"
         case _:
             assert_never(event)
 
@@ -214,7 +214,7 @@ def _appliance_words(
     | events.Reloaded
     | events.ReloadRefused,
 ) -> Words:
-    """Return the words of an event that concerns no host of ours, and so occurs in no host's boot."""
+    """Return the words of an event that concerns none of the hosts, and so is not part of a boot."""
     match event:
         case events.DhcpUnknown():
             return f"unknown machine {event.mac} looks for a DHCP server{_via(event.relay)}", ""
@@ -245,7 +245,7 @@ def _event(row: Row) -> AnyEvent | None:
 
 
 def _unknown(row: Row) -> Words:
-    """Return an event of another version, of which this one knows no words."""
+    """Return the kind and facts of an event of another version, for which this version has no words."""
     facts = json.loads(row.facts)
     return row.kind, ", ".join(f"{name} {value}" for name, value in facts.items())
 
@@ -263,7 +263,7 @@ def _via(relay: str) -> str:
 
 
 def _boot_file(event: events.DhcpOffered | events.DhcpAcknowledged) -> str:
-    # An operating system boots nothing from the network, and is not told what to.
+    # An operating system does not boot from the network, and gets no boot file.
     if event.program is Program.OS:
         return ""
     return f", boot file {event.boot}" if event.boot else ", no boot file"

@@ -1,4 +1,4 @@
-"""What each client may fetch by TFTP, and the error datagrams, made from the clusters."""
+"""Clusters → the TFTP server's table: the files that each client may fetch, and the error datagrams."""
 
 import os
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class NetworkFiles:
 
 @dataclass(frozen=True, slots=True)
 class TftpTable:
-    """All that the TFTP server serves."""
+    """Everything that the TFTP server serves."""
 
     networks: tuple[NetworkFiles, ...]
     hosts: Mapping[Address, tuple[str, NetworkFiles]]  # full name, and the network that it is in
@@ -96,7 +96,7 @@ def _files_of(data_dir: Path) -> dict[str, ServedFile]:
             path = find_below(root, relative)
             if path is not None:
                 folded = normalised(relative)
-                # Names that differ in case only share one normalised name, and find_below says whose it is.
+                # Names that differ in case only share one normalised name, and find_below decides which file has it.
                 preferred = find_below(root, folded) or path
                 files[folded] = ServedFile(root, str(preferred.relative_to(real_root)))
                 files[relative] = ServedFile(root, str(path.relative_to(real_root)))

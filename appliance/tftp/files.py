@@ -1,4 +1,4 @@
-"""The files under transfer: opened when a transfer starts, shared by all that send the same version."""
+"""The files under transfer: opened when a transfer starts, shared by all transfers of the same version."""
 
 import errno
 import os
@@ -15,10 +15,10 @@ from appliance.tftp.protocol import BLOCK_BYTES, Refusal, data_datagram
 # Up to this size a file is read at once, so that a change on disk cannot reach a transfer under way. Copying it takes
 # 1 ms at most; every loader that we know has less than 1.5 MiB.
 MEMORY_FILE_BYTES = 4 << 20
-# Each size is another copy of the file. There are a few kinds of clients, and each kind asks for the same size.
+# Each size is another copy of the file. There are few kinds of clients, and all of a kind ask for the same size.
 MAX_FRAMED_SIZES = 4
 
-# What the client is told of a file that cannot be opened; "file not found" for everything else.
+# The faults that a client sees as "access violation"; all others are "file not found".
 _FORBIDDEN = frozenset({Fault.DIRECTORY, Fault.SPECIAL, Fault.UNREADABLE})
 
 
@@ -93,7 +93,7 @@ class Cut(Sequence[bytes]):
 
 
 class Files:
-    """The contents that some transfer holds. Nothing is kept longer than that."""
+    """The contents that some transfer holds. A content is dropped with its last transfer."""
 
     def __init__(self) -> None:
         self._open: WeakValueDictionary[Identity, Content] = WeakValueDictionary()
@@ -126,7 +126,7 @@ class Files:
             content = self._open.get(identity)
             if content is None:
                 content = self._open[identity] = _load(descriptor, identity.size)
-        except OSError:  # the disk does not give its bytes, or there is no second descriptor
+        except OSError:  # the disk cannot be read, or there is no second descriptor
             return Refusal.FORBIDDEN
         else:
             return content

@@ -26,7 +26,7 @@ _OPTIONS = (b"blksize", b"timeout", b"tsize", b"windowsize")
 
 
 class ErrorCode(IntEnum):
-    """Those of RFC 1350's error codes that a server which is only read from has a use for."""
+    """The error codes of RFC 1350 that a read-only server uses."""
 
     UNDEFINED = 0
     NOT_FOUND = 1
@@ -80,8 +80,8 @@ class Terms:
 
     block_bytes: int = BLOCK_BYTES
     window_blocks: int = 1
-    timeout_seconds: int = 0  # the client's own; 0 when it left that to us
-    oack: bytes = b""  # empty when the client asked for nothing that we grant
+    timeout_seconds: int = 0  # the client's own; 0 if it did not ask for one
+    oack: bytes = b""  # empty if the client asked for no option that is granted
 
 
 def is_read_request(datagram: bytes) -> bool:
@@ -101,7 +101,7 @@ def parse_request(datagram: bytes, *, is_broadcast: bool = False) -> ReadRequest
     # The last field is what follows the last NUL: nothing, or the padding of some PXE ROMs.
     if len(fields) < 3 or not fields[0]:
         return Refusal.MALFORMED
-    # "netascii" would change line ends, and no loader survives that.
+    # "netascii" would change line ends, which would corrupt a loader.
     if fields[1].lower() != b"octet":
         return Refusal.MODE
     return ReadRequest(fields[0].decode("utf-8", "surrogateescape"), _options(fields[2:-1]))

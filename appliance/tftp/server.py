@@ -1,8 +1,8 @@
 """The TFTP sockets: one for requests at each address, and one for each transfer.
 
 Nothing is decided here: protocol.py and transfer.py say what a datagram means and what
-happens next. Each wake-up reads a bounded burst, so that neither one client nor TFTP as
-a whole keeps the others waiting.
+happens next. Each wake-up reads a bounded burst, so that neither a single client nor
+TFTP as a whole keeps other clients and services waiting.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from appliance.tftp.transfer import Outcome, ignore_reason
 
 logger = logging.getLogger(__name__)
 
-ANSWER_BYTES = 256  # an ACK has 4; of an ERROR the beginning is enough
+ANSWER_BYTES = 256  # an ACK has 4; the beginning of an ERROR is enough
 REQUESTS_A_WAKE = 32
 ANSWERS_A_WAKE = 64  # under 1 ms
 TICK_SECONDS = 0.02  # how late a deadline may be noticed; looking at 1,000 transfers takes 0.1 ms
@@ -37,7 +37,7 @@ Tap = Callable[[bytes, Peer, Peer], None]
 
 
 class TftpServer:
-    """Serves the current table; `tap` hears every datagram, but for the plain steps of a transfer in lock step.
+    """Serves the current table; `tap` gets every datagram, except the expected ACKs and the blocks that answer them.
 
     *counts* has ("started",), ("finished",), ("aborted",), ("failed",), ("refused", why),
     ("silent", why), ("resent",) in blocks and ("bytes",) of the files that arrived.
@@ -131,11 +131,11 @@ class TftpServer:
             else:
                 self._begin(arrival, request, host, served.mtu, content)
         except (OSError, ListenError):
-            # No descriptor left. The client asks again, and by then some transfer will have ended.
+            # No descriptor is left. The client retries, and by then some transfer will have ended.
             self._note_silence(IgnoreReason.BUSY, arrival)
 
     def _ignore_reason(self, arrival: Arrival) -> IgnoreReason | None:
-        """Return why a request begins no transfer, or None; a repeated one may get its first answer again."""
+        """Return why a request begins no transfer, or None; a repeated request may get its first answer again."""
         now = self._loop.time()
         latest = self._sessions.latest(arrival.peer)
         reason = ignore_reason(
@@ -157,7 +157,7 @@ class TftpServer:
 
     def _refuse(self, arrival: Arrival, refusal: Refusal, host: str, name: str) -> None:
         datagram = self._table().errors[refusal]
-        with suppress(OSError):  # the client has gone, or the buffer is full; it asks again
+        with suppress(OSError):  # the client has gone, or the buffer is full; it retries
             arrival.reply(datagram)
         self.counts["refused", refusal] += 1
         if self.tap:
@@ -168,7 +168,7 @@ class TftpServer:
         now = self._loop.time()
         latest = self._sessions.latest(arrival.peer)
         if latest and self._is_single_port:
-            self._end(latest, Outcome.ABORTED, "client began anew")
+            self._end(latest, Outcome.ABORTED, "client began a new transfer")
         session = Session.open(
             arrival, request, host=host, mtu=mtu, content=content, now=now, is_single_port=self._is_single_port
         )
@@ -181,12 +181,12 @@ class TftpServer:
 
     def _read_answers(self) -> None:
         left, sessions = ANSWERS_A_WAKE, self._sessions
-        # Ask again while answers come in: a turn of the event loop costs as much as two blocks.
+        # Poll again while answers arrive: a turn of the event loop costs as much as two blocks.
         while left > 0 and (ready := sessions.epoll.poll(0, left)):
             left -= len(ready)
             now = self._loop.time()
             for descriptor, _ in ready:
-                # One datagram a turn: epoll hands the sockets out in turn, so that all go on equally fast.
+                # One datagram per turn: epoll returns the sockets in turn, so that all progress equally fast.
                 self._read_answer(sessions.by_number[descriptor], now)
 
     def _read_answer(self, session: Session, now: float) -> None:

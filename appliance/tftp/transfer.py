@@ -1,6 +1,6 @@
 """One file on its way to one client: what to send, what an answer means, and when to send again.
 
-`Transfer` has four verbs and neither socket nor clock: `take` a datagram, list the
+`Transfer` has four verbs, and no socket or clock: `take` a datagram, list the
 `datagrams` to send, name the `deadline`, `expire` when it has passed. `ignore_reason`
 says whether a request begins a transfer at all.
 """
@@ -14,7 +14,7 @@ from appliance.tftp.protocol import ACK, BLOCK_NUMBERS, ERROR, HEAD, IgnoreReaso
 # A thousand hosts that power on in the same second, twice: UEFI asks for the size first, and the ERROR that
 # ends this probe may still wait in the probe's socket when the true request is read.
 MAX_TRANSFERS = 2048
-# Of one address: six racks behind a router that translates addresses, and three quarters are left for others.
+# For one address: six racks behind a router that translates addresses. Three quarters are left for others.
 MAX_CLIENT_TRANSFERS = 512
 # A client that sent an ACK this lately has not started anew, whatever the repeated request suggests.
 LIVELY_SECONDS = 1.0
@@ -40,8 +40,8 @@ class Outcome(StrEnum):
 class Transfer:
     """The sender's side of one read request (RFC 1350, 7440).
 
-    *blocks* are the DATA datagrams of the file at the index of their block; index 0
-    is not used. All times are seconds of the same clock.
+    *blocks* are the DATA datagrams of the file, each at the index of its block; index
+    0 is not used. All times are seconds of the same clock.
     """
 
     __slots__ = (
@@ -130,7 +130,7 @@ class Transfer:
         return self._blocks[block]
 
     def take(self, datagram: bytes, now: float) -> None:
-        """Take what the client sent; anything but an ACK or an ERROR changes nothing."""
+        """Process a datagram from the client; anything but an ACK or an ERROR changes nothing."""
         if len(datagram) < HEAD.size or self.outcome:
             return
         opcode, number = HEAD.unpack_from(datagram)
@@ -147,17 +147,17 @@ class Transfer:
             # and a window many times: EDK2 acknowledges each block of it that it has already.
             return
         if ahead > self._sent - self._acked:
-            return  # of a block that was not sent yet: an old duplicate, or not from this transfer
+            return  # of a block that was not sent yet: an old duplicate, or from another transfer
         self._acked += ahead
         self._unacked_oack = b""
         self.progress_at = now
         if self._acked == self._last:
             self.outcome = Outcome.FINISHED
             return
-        if not self._resent:  # otherwise nobody knows which of the two is acknowledged (Karn)
+        if not self._resent:  # otherwise it is unknown which of the two copies is acknowledged (Karn)
             self._measure(now - self._sent_at)
         elif self._acked < self._sent:
-            self._reset_wait()  # a gap in the window: the line is lossy, not longer than thought
+            self._reset_wait()  # a gap in the window: the path loses packets, and is not slower than estimated
         if self._recover < self._acked < self._sent:
             self._go_back(now)  # a block of the window is missing (RFC 7440 section 4)
         else:
@@ -192,7 +192,7 @@ class Transfer:
         self._go_back(now)
 
     def repeat(self, now: float) -> bool:
-        """Note that the client sent its request again; return whether the first answer goes out once more."""
+        """Note that the client sent its request again; return whether to send the first answer once more."""
         if self.outcome or self.has_progressed:
             return False
         self._go_back(now)
@@ -201,20 +201,20 @@ class Transfer:
     def fail(self, error: OSError) -> None:
         """Note an error of the transfer's socket or file; it may end the transfer."""
         if isinstance(error, ConnectionRefusedError):
-            # The client's port is closed. Many close it with their last ACK, and that one can get lost.
+            # The client's port is closed. Many close it with their last ACK, which can get lost.
             self.outcome = Outcome.FINISHED if self.sends_last else Outcome.ABORTED
             self.why = "client closed its port"
         elif error.errno == errno.ESTALE:
-            # Part of what the client has is of another version; an ERROR keeps it from using that.
+            # The client has parts of two versions; an ERROR keeps it from using them.
             self.outcome, self.parting = Outcome.FAILED, Refusal.CHANGED
             self.why = "the file changed while it was sent"
         # Any other error may pass, such as an unreachable host while ARP takes longer than a try: the deadline decides.
 
     def _go_back(self, now: float) -> None:
-        """Send again what is not acknowledged.
+        """Send everything again that is not acknowledged.
 
-        What then comes back for blocks up to `_recover` may be answers to either
-        copy, and is no reason to go back once more (as in RFC 6582, for TCP).
+        ACKs of blocks up to `_recover` may then be for either copy, and are not a
+        reason to go back once more (as in RFC 6582, for TCP).
         """
         self.resent_blocks += max(self._sent - self._acked, 1)
         self._recover = self._sent

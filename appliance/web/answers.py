@@ -1,4 +1,4 @@
-"""What the judge of requests is given and what it can answer, as values."""
+"""The inputs and the results of `protocol.judge`, as values."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -63,7 +63,7 @@ class IgnitionFinding:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the server has found out for one request so far; None is what nobody has asked for yet."""
+    """What the server has found out for one request so far; None where the judge has not asked for it."""
 
     machine_config: MachineConfigFinding | None = None
     ignition: IgnitionFinding | None = None
@@ -89,7 +89,7 @@ class ErrorResponse:
 
 @dataclass(frozen=True, slots=True)
 class SendScript:
-    """A script, whole."""
+    """A complete script."""
 
     content: bytes
     kind: WebKind
@@ -99,7 +99,7 @@ class SendScript:
 
 @dataclass(frozen=True, slots=True)
 class SendIgnition:
-    """An Ignition file, which this client may have now."""
+    """An Ignition file that this client may have now."""
 
     site: Site
     name: str
@@ -110,7 +110,7 @@ class SendIgnition:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a file may be: among the boot loaders of *site*, unless *is_image*, and else among its images."""
+    """Where a file may be: among the images of *site* and, unless *is_image*, before that among its boot loaders."""
 
     site: Site
     is_image: bool

@@ -47,7 +47,7 @@ class WebHost:
     site: Site
     menu: bytes
     autoexec: bytes
-    install: tuple[bytes, ...]  # joined by the installation's token
+    install: tuple[bytes, ...]  # the parts of the script between which the installation's token is inserted
     local: bytes
     hold: bytes
     wait: bytes | None  # until the machine config server answers; None for a host that does not wait for it
@@ -123,7 +123,7 @@ def _site(cluster: Cluster) -> Site:
 
 
 def _network_menus(cluster: Cluster, cidr: Cidr) -> tuple[Cidr, bytes, bytes]:
-    client = cidr.network_address  # any client in the network will do: all of them get the same URLs
+    client = cidr.network_address  # any address in the network: all its clients get the same URLs
     return cidr, _bytes(ipxe.menu(cluster, client)), _bytes(ipxe.autoexec(cluster, client))
 
 

@@ -1,4 +1,4 @@
-"""aiohttp's server with bounds on connections and idle time, and our own answer to malformed requests."""
+"""aiohttp's server with bounds on connections and idle time, and its own response to malformed requests."""
 
 import asyncio
 import logging
@@ -11,9 +11,9 @@ from aiohttp.http_parser import RawRequestMessage
 
 logger = logging.getLogger(__name__)
 
-# As nginx. UEFI and iPXE keep one connection for a whole boot and pause for seconds between two files.
+# The same as nginx. UEFI and iPXE keep one connection for a whole boot and pause for seconds between two files.
 IDLE_SECONDS = 75.0
-# 1,000 hosts that boot at once, each with a second connection that it is about to close, and as many again.
+# 1,000 hosts that boot at once, each with a second connection that is about to close: 2,000, and twice that.
 MAX_CONNECTIONS = 4096
 # A connection that receives an image has its socket twice and the file open. As many descriptors again are left for
 # TFTP transfers and everything else in this process.
@@ -95,7 +95,7 @@ class _Connection(web.RequestHandler):
             self._connections.open -= 1
             super().connection_lost(exc)
 
-    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's says None, asyncio's protocol a truth
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's says None, asyncio's protocol returns a bool
         """Return whether the connection stays open, which it does while requests wait for their responses."""
         # aiohttp would close it at once, so that a client that sends its request and then shuts down its side, as
         # RFC 9293 section 3.6 allows, would get no response.
@@ -120,7 +120,7 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         if status != 400:
             return super().handle_error(request, status, exc, message)
-        # aiohttp would log a traceback, and the mistake is the client's.
+        # aiohttp would log a traceback, but the mistake is the client's.
         response = self._connections.malformed(request, (message or "malformed request").splitlines()[0])
         response.force_close()
         return response

@@ -1,4 +1,4 @@
-"""One request and its answer: what is sent, counted and published."""
+"""One request and its response: what is sent, counted and published."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ from appliance.web.transfer import STALL_SECONDS, BrokenTransferError, Sender
 
 # Never empty: OVMF's HTTP Boot hangs on a response without it (edk2 issue 7443).
 SERVER = "ocp-appliance"
-MAX_TOLD = 200  # characters of a path or a User-Agent in an event
+MAX_EVENT_TEXT = 200  # characters of a path or a User-Agent in an event
 # Events a second for errors sent to hosts. They explain to the operator why a host is stuck; 1,000 hosts that poll
 # every half second fit.
 HOSTS_REFUSALS = 2000.0
@@ -30,12 +30,12 @@ STRANGERS_AT_ONCE = 20.0  # a port scan or crawler sends more requests than that
 # served and counted, but must not push other hosts' events out of the journal.
 HOST_TRANSFERS_A_SECOND = 10.0
 HOST_TRANSFERS_AT_ONCE = 50.0
-# Files that clients ask for and do without, so that a 404 is no news: iPXE asks for autoexec.ipxe, coreos-installer
-# for a signature.
+# Files that clients ask for but can do without, so a 404 is not worth an event: iPXE asks for autoexec.ipxe, and
+# coreos-installer for a signature.
 OPTIONAL = (".sig", AUTOEXEC)
 # The token of an installation as a segment of a path. It is a secret even in a path that is answered with an error.
 _TOKEN = re.compile(r"(?<=/)[0-9A-Fa-f]{16,}(?=[/?#]|$)")
-UNWRITTEN_SECONDS = 10  # until a host asks again when its state could not be written; the store is tried as often
+UNWRITTEN_SECONDS = 10  # until a host retries when its state could not be written; the store is tried as often
 CLIENT_LEFT = "the client closed the connection"
 CLIENT_STUCK = f"the client accepted no data for {STALL_SECONDS:g} s"
 
@@ -57,31 +57,31 @@ class ExchangeContext:
 
 
 class Exchange:
-    """A request, until its answer has been sent."""
+    """A request, until its response has been sent."""
 
     def __init__(self, context: ExchangeContext, request: web.BaseRequest, host: str) -> None:
         self.request = request
         self.method = request.method
         self.client = request.remote or ""
         self.host = host  # full name, or ""
-        self.path = _TOKEN.sub("…", request.raw_path)[:MAX_TOLD]
+        self.path = _TOKEN.sub("…", request.raw_path)[:MAX_EVENT_TEXT]
         self.kind = WebKind.OTHER
         self.is_quiet = False  # one of many requests that mean the same, of which the first was published
         self._context = context
         self._sent = 0  # bytes of the body
-        self._is_told = False  # its start was published, so its end must be too
+        self._is_published = False  # its start was published, so its end must be too
         self._is_out = False  # all of it was sent
         self._first = 0  # offset of the first byte
         self._began = 0.0  # monotonic
 
     def start(self, total: int, first: int = 0) -> None:
-        """Publish that a GET for something of *total* bytes, from offset *first*, is about to be answered."""
+        """Publish that a response of *total* bytes begins at offset *first*; do nothing for HEAD or a quiet poll."""
         self._began = time.monotonic()
         self._first = first
         if self.method != "GET" or self.is_quiet:
             return
         if self._context.transfers.take(self.host, self._began, self.kind):
-            self._is_told = True
+            self._is_published = True
             self._context.publish(WebStarted(self.host, self.client, self.path, self.kind, first, total))
 
     async def send_text(self, content: bytes, changed_at: int) -> web.StreamResponse:
@@ -107,9 +107,9 @@ class Exchange:
         return response
 
     async def _wait_until_written(self, total: int) -> None:
-        """Wait until a crash would not forget what start() published and the answer depends on; raises StoreError."""
+        """Wait until what start() published, on which the response depends, survives a crash; raises StoreError."""
         if not self.host:
-            return  # there is no state of strangers that an answer depends on
+            return  # no response to a stranger depends on its state
         try:
             await self._context.written(self.host)
         except asyncio.CancelledError:
@@ -139,14 +139,14 @@ class Exchange:
 
     async def refuse(self, error: ErrorResponse) -> web.StreamResponse:
         """Answer with an error."""
-        self._is_told = False  # the event of the error is the end of this request
+        self._is_published = False  # the event of the error is the end of this request
         self._publish_error(error)
         answer = http_response(error, self.method)
         response, _ = await self._send(answer, _in_memory(answer, b""), {})
         return response
 
     def malformed(self, why: str) -> web.StreamResponse:
-        """Return the answer to bytes that are not a request; aiohttp sends it and closes the connection."""
+        """Return the response to bytes that are not a request; aiohttp sends it and closes the connection."""
         error = ErrorResponse(400, why)
         self._publish_error(error)
         self._count(error.status)
@@ -198,7 +198,7 @@ class Exchange:
             self._sent = before + sent
             if sent == part.size and status_at_end is not None:
                 self._finish(status_at_end, total)
-            elif sent < part.size and self._is_told:
+            elif sent < part.size and self._is_published:
                 self._context.publish(
                     WebProgress(self.host, self.client, self.path, self.kind, part.first + sent, total)
                 )
@@ -224,7 +224,7 @@ class Exchange:
         if self._is_out:
             return
         self._is_out = True
-        if not self._is_told:
+        if not self._is_published:
             return
         self._context.publish(
             WebFinished(
@@ -236,7 +236,7 @@ class Exchange:
                 self._sent,
                 total,
                 seconds=time.monotonic() - self._began,
-                agent=self.request.headers.get("User-Agent", "")[:MAX_TOLD],
+                agent=self.request.headers.get("User-Agent", "")[:MAX_EVENT_TEXT],
                 first=self._first,
             )
         )
@@ -245,12 +245,12 @@ class Exchange:
         if self._is_out:
             return  # a client that has received everything may leave before this task runs again
         self._context.counts["broken", self.kind.value] += 1
-        if not self._is_told:
+        if not self._is_published:
             return
         self._context.publish(WebBroken(self.host, self.client, self.path, self.kind, self._sent, total, why))
 
     def _cut(self, response: web.StreamResponse) -> None:
-        """Close the connection, so that the client does not take the part that it has for the whole."""
+        """Close the connection, so that the client does not mistake the part that it has for the whole."""
         response.force_close()
         if self.request.transport is not None:
             self.request.transport.abort()

@@ -31,7 +31,7 @@ class Reading:
 
 
 def read_ignition(path: Path, domain: str) -> Reading:
-    """Read and check the Ignition file *path* of the cluster *domain*; may take some ms."""
+    """Read and check the Ignition file *path* of the cluster *domain*. Blocks on the disk, for some milliseconds."""
     try:
         fd, identity = open_below(path.parent, path.name)
     except UnservableError as error:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 CONNECT_SECONDS = 2.0
 # A load balancer without backends accepts a connection and closes it; a TLS server waits for the client to begin.
 SETTLE_SECONDS = 0.5
-KEEP_SECONDS = 5.0  # how long a result is used, so that 1,000 workers cause one probe
+KEEP_SECONDS = 5.0  # how long a result is reused, so that 1,000 workers cause a single probe
 
 
 class MachineConfigProbe:

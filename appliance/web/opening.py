@@ -1,4 +1,4 @@
-"""The file of an answer, opened: the first of its places that has it."""
+"""Opens the file of a response, at the first of its places that has it."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Sha256Of = Callable[[Path, Identity], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file that is open, and that the caller closes."""
+    """An open file, which the caller closes."""
 
     fd: int
     entity: Entity
@@ -39,7 +39,7 @@ def open_first(file: SendFile, sha256_of: Sha256Of) -> Opened | ErrorResponse:
 
 
 def entity_of(identity: Identity, content_type: str) -> Entity:
-    """Return a file on disk as the headers of its answer describe it."""
+    """Return a file on disk as the headers of a response describe it."""
     return Entity(identity.size, identity.etag, identity.modified_ns // 1_000_000_000, content_type)
 
 
@@ -49,7 +49,7 @@ def _open_at(place: Place, file: SendFile, sha256_of: Sha256Of) -> Opened | Erro
     kind = file.kind if loader is None else WebKind.LOADER
     try:
         if loader is not None:
-            # Debian's packages link from /usr/lib/ipxe to /boot, which open_below would call a way out.
+            # Debian's packages link from /usr/lib/ipxe to /boot; open_below refuses links that leave the directory.
             real = loader.resolve()
             fd, identity = open_below(real.parent, real.name)
             return Opened(fd, entity_of(identity, file.content_type), kind)

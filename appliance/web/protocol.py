@@ -1,8 +1,8 @@
-"""Which answer a request gets: pure decisions over the table, without socket, file or clock.
+"""Which response a request gets: pure decisions over the table, without socket, file or clock.
 
-One rule: `judge` is the only place that decides. Where it lacks a fact, it says
+One rule: `judge` is the only place that decides. Where it lacks a fact, it returns
 which; the server finds that out and has the request judged again, so that a
-reload or an event in the meantime counts.
+reload or an event in the meantime is taken into account.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,8 +36,8 @@ from appliance.web.target import content_type, normal_path
 from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 METHODS = ("GET", "HEAD")
-BEGUN_SECONDS = 5  # until a client asks again for a script whose installation is about to begin
-NO_FILE_SECONDS = 30  # until a host asks again for a file that the operator has not put in place, or has to replace
+BEGUN_SECONDS = 5  # until a client asks again for its script, when its installation is about to begin
+NO_FILE_SECONDS = 30  # until a host asks again for a file that the operator has yet to add or to replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def judge(
 
 
 def ignition_files(table: WebTable) -> list[ReadFirst]:
-    """Return the Ignition files that are kept in memory, so that no client waits for the first read of one."""
+    """Return the Ignition files that are kept in memory, so that no client waits for the first read of a file."""
     return [ReadFirst(site, name) for site in table.sites for name in IGNITION_FILES]
 
 
@@ -128,7 +128,7 @@ def damage(site: Site, path: str, sha256: str | None) -> ErrorResponse | None:
 
 
 def most_telling(failures: Sequence[ErrorResponse]) -> ErrorResponse:
-    """Return the one of several *failures*, a place each, that says most: a file that exists and cannot be served."""
+    """Return the most informative of *failures*, one a place: that of a file that exists but cannot be served."""
     return next((failure for failure in failures if failure.status != 404), failures[0])
 
 
@@ -154,7 +154,7 @@ def _own_script(case: _Case, name: str) -> Judgement:
         return ErrorResponse(404, "scripts are named by MAC address, as 52-54-00-12-34-56.ipxe", WebKind.SCRIPT)
     if owner is None:
         return ErrorResponse(404, "no host in cluster.yaml has this MAC address", WebKind.SCRIPT)
-    # The script names the path of the host's Ignition file, so nobody else gets it.
+    # The script contains the secret path of the host's Ignition file, so no other client gets it.
     if owner is not case.host:
         why = f"this script is served to {owner.host.address} only; `ocp-appliance render script` prints it"
         return ErrorResponse(403, why, WebKind.SCRIPT)
@@ -212,7 +212,7 @@ def _order(host: WebHost, installation: Installation | None) -> Order:
 
 
 def _plain_ignition(case: _Case, name: str) -> Judgement:
-    """Judge a path without token, which an operator checks with HEAD and no machine uses."""
+    """Judge a path without a token, which no machine uses and operators check with HEAD."""
     if case.request.method != "HEAD":
         why = "Ignition is served only at the path that a host's own script names; this one answers HEAD"
         return ErrorResponse(403, why, WebKind.IGNITION)
@@ -235,7 +235,7 @@ def _ignition(case: _Case, name: str, token: str) -> Judgement:
     )
     if verdict.status != 200:
         return ErrorResponse(verdict.status, verdict.why, WebKind.IGNITION, verdict.retry_seconds, shown_path)
-    # coreos-installer gives up for good at 404 and repeats 503, and the operator may still bring the file.
+    # coreos-installer gives up for good at 404 but repeats 503, and the operator may still add the file.
     return _from_disk(case, name, missing_status=503, shown_path=shown_path)
 
 

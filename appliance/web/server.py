@@ -1,4 +1,4 @@
-"""The web server's sockets, and the reads, probes and answers that `protocol.judge` asks for. It decides nothing."""
+"""The web server's sockets, and the reads, probes and responses that `protocol.judge` asks for. It decides nothing."""
 
 import asyncio
 import os
@@ -45,7 +45,7 @@ Written = Callable[[str], Awaitable[None]]
 
 
 async def already_written(_host: str) -> None:
-    """Return at once: the state was on disk before its event's listener returned."""
+    """Return at once: the state was on disk before the subscriber of its event returned."""
 
 
 class WebServer:
@@ -117,7 +117,7 @@ class WebServer:
             return
 
     async def _watch(self, connections: HttpConnections) -> None:
-        """Look at the files that cluster.yaml names, again and again."""
+        """Check the files that cluster.yaml names every WATCH_SECONDS."""
         while True:
             table = self._table()
             for wanted in ignition_files(table):
@@ -144,12 +144,12 @@ class WebServer:
                 self._idle.set()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Find out what the judge lacks until it has an answer, and send that.
+        """Collect what the judge asks for until it returns a response, and send that.
 
-        Ends: each finding is asked for once, or once more after a reload.
+        This ends, because each finding is asked for once, or once more after a reload.
         """
         asked = HttpRequest(request.method, request.raw_path, request.remote or "")
-        # Events name the host that the client's address belonged to when its request came.
+        # Events name the host that the client's address belonged to when its request arrived.
         host = self._table().host(asked.client)
         exchange = Exchange(self._context, request, host.host.name if host else "")
         found = NO_FINDINGS

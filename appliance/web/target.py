@@ -1,7 +1,7 @@
 """A request target as the path of a file (RFC 9112 section 3.2): pure and total.
 
-One rule: a path is decoded once and judged whole, and a path that two programs
-could read in two ways is refused.
+One rule: a path is decoded once and judged as a whole, and a path that two programs
+could read differently is refused.
 """
 
 import re

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from appliance.events import WebKind
 from appliance.install.installation import Installation, Order
 
-# A bootstrap's own machine config server answers within some ten minutes. A worker that installs before it does
-# retries by itself, so after this we let it: the server may be reachable for the nodes and not for us.
+# A bootstrap's own machine config server answers within some ten minutes. A worker that is installed before that
+# retries by itself. So after this time it may install: the nodes may reach the server even if the appliance does not.
 LONGEST_WAIT_SECONDS = 20 * 60.0
 
 
@@ -31,14 +31,14 @@ class Waits:
         number = installation.number if installation else 0
         known_number, since = self._since.get(host, (-1, now))
         if known_number != number:
-            # A new installation waits anew: whatever kept the last one from going on may be gone.
+            # A new installation starts a new wait: the cause of the last wait may be gone.
             self._since[host] = number, now
             return 0.0
         return now - since
 
 
 class Polls:
-    """Which hosts were told to wait by the last script that they got.
+    """Which hosts were told to wait by the last script sent to them.
 
     iPXE polls every few seconds for as long as a host is held, and the journal
     needs the first poll of a series alone.

@@ -27,7 +27,7 @@ class ImageWatch:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Abandon a hash that is being computed."""
+        """Abort a hash that is being computed."""
         self._stopping.set()
 
     def sha256(self, path: Path, identity: Identity) -> str | None:

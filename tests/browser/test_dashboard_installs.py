@@ -54,7 +54,7 @@ class Site:
             await self.rehearsal._power_on_all(time, stand_in.master_is_up)
         finally:
             await stand_in.close()
-        assert [way.error for way in self.rehearsal.ways if way.error] == []
+        assert [entry.error for entry in self.rehearsal.entries if entry.error] == []
 
     async def events(self) -> list[dict[str, Any]]:
         """Return the journal, as `ocp-appliance events` tells it."""
@@ -143,7 +143,7 @@ async def test_a_restart_of_the_appliance_loses_nothing_on_the_page(site: Site) 
                 machine, _ = site.rehearsal._machines[name]
                 site.rehearsal._machines[name] = (machine, link)
             await site.power_on_all(2)
-        assert {way.second and way.second.result for way in site.rehearsal.ways} == {Result.BOOTED}
+        assert {entry.second and entry.second.result for entry in site.rehearsal.entries} == {Result.BOOTED}
         assert await site.page.text("#installed") == "7 of 7"
     # Of the connections that were refused while it was away, and of nothing else.
     assert all("ERR_" in complaint for complaint in site.page.complaints), site.page.complaints

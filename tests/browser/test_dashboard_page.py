@@ -158,6 +158,7 @@ async def test_a_host_opens_and_closes_by_keyboard_and_gives_focus_back(dashboar
         await page.wait_for_selector("#detail[open]")
         assert await one.text("#detail-title") == f"{M1}: loader"
         assert "efi/ipxe.efi by TFTP" in await one.text("#detail-steps")
+        assert "offered" in await one.text("#detail-steps")
         assert await page.evaluate("document.activeElement.closest('dialog')?.id") == "detail"
         await one.keep("detail", is_whole=False)
         await page.keyboard.press("Escape")

@@ -106,6 +106,12 @@ def test_machines_of_another_subnet_come_through_a_relay_on_loopback_too(tmp_pat
     assert "up as worker-0.racks.example.com, 127.16.2.141" in output
 
 
+def test_the_demo_runs_where_tmpdir_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    directory = tmp_path / ("long" * 25)
+    directory.mkdir()
+    assert_all_installed(run([*DEMO, "--network", "lab"], directory))
+
+
 @needs_user_namespaces
 def test_the_demo_needs_no_privilege(tmp_path: Path) -> None:
     command = [*UNSHARE_USER, "--map-user=1000", "--map-group=1000", *DEMO, "--network", "lab"]

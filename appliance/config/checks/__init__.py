@@ -1,4 +1,4 @@
-"""What must hold between the values of one file, and between files. Checks yield problems in any order."""
+"""Checks between the values of one file, and between files. They yield problems in any order; `loading` sorts them."""
 
 from collections.abc import Iterator, Sequence
 

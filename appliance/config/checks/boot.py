@@ -25,12 +25,12 @@ GENERATED_ARGUMENTS = {
     "initrd": "images.initramfs",
 }
 
-# Made from networkConfig; without it only ip=dhcp, and that not for every host.
+# Made from networkConfig. Without it only ip=dhcp is made, and not for every host.
 NETWORK_ARGUMENTS = {"ip", "nameserver", "bond", "vlan"}
 
 
 def problems_in(draft: Draft) -> Iterator[Problem]:
-    """Yield what is wrong with what one file's machines boot."""
+    """Yield the problems with the images, loaders and kernel arguments of one file."""
     for defaults in _defaults(draft):
         yield from _arguments(defaults)
         if defaults.install and defaults.install.value is Install.ALWAYS:
@@ -82,22 +82,23 @@ def _mixed_releases(draft: Draft) -> Iterator[Problem]:
     if release is None:
         return
     own = [(arch, getattr(images, arch.value)) for arch in Arch]
-    for said in (
+    for written in (
         at(images.release, "images", "release"),
         *(at(section.release, "images", arch.value, "release") for arch, section in own if section),
     ):
-        of_images = _release_of(said) if said else None
-        if said and of_images and of_images.boots_live is not release.boots_live:
-            yield said.error(
-                f"images of {said.value} boot {_way(of_images)}, but release {release} installs with {_way(release)}; "
-                "use images of 4.6 or later with release 4.6 or later, and older ones with older releases"
+        of_images = _release_of(written) if written else None
+        if written and of_images and of_images.boots_live is not release.boots_live:
+            yield written.error(
+                f"images of {written.value} boot {_way(of_images)}, but release {release} installs with "
+                f"{_way(release)}; use images of 4.6 or later with release 4.6 or later, and older ones with older "
+                "releases"
             )
 
 
-def _release_of(said: Placed[str]) -> Release | None:
-    """Return the release that images are of; None for a build's number, as 416.94.202405291527-0."""
+def _release_of(written: Placed[str]) -> Release | None:
+    """Return the release of images; None for a build number such as 416.94.202405291527-0."""
     try:
-        return fields.parse_release(said.value)
+        return fields.parse_release(written.value)
     except ValueError:
         return None
 
@@ -164,7 +165,7 @@ def file_fault(path: Path, remedy: str) -> str | None:
 
 
 def _other_spelling(path: Path) -> str:
-    # RHCOS 4.19 changed live-kernel-x86_64 to live-kernel.x86_64 in some build, so a directory may have either.
+    # A build of RHCOS 4.19 changed live-kernel-x86_64 to live-kernel.x86_64, so a directory may have either name.
     for old, new in (("-kernel-", "-kernel."), ("-kernel.", "-kernel-")):
         other = path.with_name(path.name.replace(old, new))
         if other != path and other.is_file():

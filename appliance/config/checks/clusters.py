@@ -14,7 +14,7 @@ from appliance.errors import Problem
 
 
 def problems_between(files: Sequence[Draft]) -> Iterator[Problem]:
-    """Yield the conflicts between each two of the files."""
+    """Yield the conflicts between each pair of files."""
     for first, second in combinations(files, 2):
         if _same_file(first, second):
             yield Problem(second.document.file, 0, "", "is given twice on the command line; give it once")
@@ -57,29 +57,29 @@ def _names(first: Draft, second: Draft) -> Iterator[Problem]:
         )
 
 
-def _aliases(one: Draft, other: Draft) -> Iterator[Problem]:
-    """Yield the CNAMEs of *one* where *other* has records; the zones need not be the same, one may hold the other."""
-    if not (one.is_domain_known and other.is_domain_known):
+def _aliases(draft: Draft, other: Draft) -> Iterator[Problem]:
+    """Yield the CNAMEs of *draft* at names for which *other* has records, even if its zone is another one."""
+    if not (draft.is_domain_known and other.is_domain_known):
         return
-    own, given = names_given(one), names_given(other)
-    said = {record.owner: record.name for record in other.records if record.kind != "CNAME"}
-    for record in one.records:
+    own, given = names_given(draft), names_given(other)
+    written = {record.owner: record.name for record in other.records if record.kind != "CNAME"}
+    for record in draft.records:
         owner, name = record.owner, record.name
         if record.kind != "CNAME" or owner in own:
-            continue  # or reported already
+            continue  # checks/names.py reports a CNAME at a name of the same file
         if giver := given.get(owner):
             yield name.error(
                 f"{owner} already has records from {giver} in {other.document.file}, and {ONLY_CNAME}; remove this one"
             )
-        elif there := said.get(owner):
+        elif there := written.get(owner):
             yield name.error(f"{owner} has a CNAME and another record ({there.place(name.document)}); {ONLY_CNAME}")
 
 
 def _aliases_of_one_name(first: Draft, second: Draft) -> Iterator[Problem]:
-    """Yield the CNAMEs of *second* that lead elsewhere than those of *first* of the same name."""
-    said = {record.owner: record for record in first.records if record.kind == "CNAME"}
+    """Yield the CNAMEs of *second* that have another target than those of the same name in *first*."""
+    aliases = {record.owner: record for record in first.records if record.kind == "CNAME"}
     for record in second.records:
-        there = said.get(record.owner)
+        there = aliases.get(record.owner)
         if record.kind != "CNAME" or there is None or _target(record) == _target(there):
             continue
         place = there.name.place(record.name.document)
@@ -87,25 +87,26 @@ def _aliases_of_one_name(first: Draft, second: Draft) -> Iterator[Problem]:
 
 
 def _target(record: RecordDraft) -> str:
-    return record.data or ""  # what cannot be read is reported already
+    return record.data or ""  # data that cannot be read is reported by checks/names.py
 
 
 def _networks(first: Draft, second: Draft) -> Iterator[Problem]:
-    for one in first.cidrs:
-        for two in second.cidrs:
-            if not (isinstance(one.value, IPv4Network) and isinstance(two.value, IPv4Network)):
+    for own in second.cidrs:
+        for other in first.cidrs:
+            if not (isinstance(own.value, IPv4Network) and isinstance(other.value, IPv4Network)):
                 continue
-            if one.value != two.value and one.value.overlaps(two.value):
-                where = one.place(two.document)
-                yield two.error(
-                    f"{two.value} overlaps {one.value} ({where}); clusters must have the same network or separate ones"
+            if own.value != other.value and own.value.overlaps(other.value):
+                where = other.place(own.document)
+                yield own.error(
+                    f"{own.value} overlaps {other.value} ({where});"
+                    " clusters must have the same network or separate ones"
                 )
 
 
 def _addresses(holder: Draft, other: Draft) -> Iterator[Problem]:
     taken: dict[IPv4Address, Placed[IPv4Address]] = {}
-    for fact in [*holder.appliance_addresses, *holder.gateways]:
-        taken.setdefault(fact.value, fact)
+    for address in [*holder.appliance_addresses, *holder.gateways]:
+        taken.setdefault(address.value, address)
     for vips in holder.vips.values():
         for vip in vips:
             if isinstance(vip.value, IPv4Address) and not holder.may_be_single_node:
@@ -117,10 +118,10 @@ def _addresses(holder: Draft, other: Draft) -> Iterator[Problem]:
 
 
 def _data_directories(first: Draft, second: Draft) -> Iterator[Problem]:
-    one, two = first.data_dir, second.data_dir
-    if one is None or two is None or _real(one) != _real(two):
+    own, other = second.data_dir, first.data_dir
+    if own is None or other is None or _real(own) != _real(other):
         return
     where = (
         second.document.here("dataDir") if second.document.has("dataDir") else second.document.here("metadata", "name")
     )
-    yield where.error(f"{two} is also the data directory of {first.document.file}; give each cluster its own dataDir")
+    yield where.error(f"{own} is also the data directory of {first.document.file}; give each cluster its own dataDir")

@@ -14,7 +14,7 @@ from appliance.model import Address, Role
 
 T = TypeVar("T", bound=Hashable)
 
-MAX_HOST_NAME = 63  # Linux takes 64 characters, of which RHCOS cuts the last
+MAX_HOST_NAME = 63  # Linux allows 64 characters; RHCOS cuts off the last
 
 
 def problems_in(draft: Draft) -> Iterator[Problem]:
@@ -55,7 +55,7 @@ def _twice(claims: Sequence[Placed[T]], rule: str) -> Iterator[Problem]:
 
 def _roles(draft: Draft) -> Iterator[Problem]:
     if not draft.hosts or any(host.role is None for host in draft.hosts):
-        return  # who is what cannot be known yet
+        return  # the checks below need the role of every host
     roles = [host.role for host in draft.hosts if host.role]
     bootstraps = [role for role in roles if role.value is Role.BOOTSTRAP]
     masters = [role for role in roles if role.value is Role.MASTER]
@@ -108,12 +108,12 @@ def _name(host: HostDraft, draft: Draft) -> Iterator[Problem]:
 def _taken_addresses(draft: Draft) -> dict[Address, list[Placed[Address]]]:
     """Return the addresses that no host can have, each with its holders."""
     holders: list[Placed[Address]] = [*draft.appliance_addresses, *draft.gateways]
-    held = {fact.value for host in draft.hosts for fact in (host.address, host.address6) if fact}
+    held = {claim.value for host in draft.hosts for claim in (host.address, host.address6) if claim}
     has_unreadable = any(host.address is None for host in draft.hosts)
     for key, vips in draft.vips.items():
-        # Several addresses that are all hosts' are round robin by intent: the routers of a compact cluster.
-        said = draft.document.value_at((key,))
-        is_several = isinstance(said, list) and len(said) > 1
+        # Several addresses that all belong to hosts are intentional round robin: the routers of a compact cluster.
+        written = draft.document.value_at((key,))
+        is_several = isinstance(written, list) and len(written) > 1
         is_round_robin = is_several and (has_unreadable or all(vip.value in held for vip in vips))
         # And a single node is its own load balancer.
         if not is_round_robin and not draft.may_be_single_node:

@@ -83,6 +83,6 @@ def spell_time(moment: float) -> str:
 
 
 def spell_hours(seconds: float) -> str:
-    """Return a length of time in hours and minutes, as 23 h 05 min."""
+    """Return a length of time in hours and minutes, such as 23 h 05 min."""
     minutes = int(seconds // 60)
     return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -14,7 +14,7 @@ from appliance.model import Cidr, Role
 from appliance.openshift import names as openshift
 
 ONLY_CNAME = "a CNAME must be the only record of its name"  # RFC 1034 section 3.6.2
-WIDEST_PREFIX = 8  # wider than the widest private network, 10.0.0.0/8, is the internet
+WIDEST_PREFIX = 8  # of 10.0.0.0/8, the widest private network; a wider one includes public addresses
 
 
 def problems_in(draft: Draft) -> Iterator[Problem]:
@@ -22,7 +22,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     yield from _search(draft)
     yield from _recursion(draft)
     if not draft.is_domain_known:
-        return  # nothing can be said of names in a domain that is not known
+        return  # without the domain, no full name is known
     longest = max(_derived_names(draft), key=len)
     if len(longest) > MAX_NAME:
         yield draft.document.here("baseDomain").error(too_long(longest, "shorten baseDomain or metadata.name"))
@@ -122,7 +122,7 @@ class _Zone:
     """What the zone contains so far, to compare each record with it."""
 
     draft: Draft
-    owners: dict[str, str] = field(default_factory=dict)  # name → what gives it records
+    owners: dict[str, str] = field(default_factory=dict)  # name → the key that its records come from
     reverse: dict[str, str] = field(default_factory=dict)
 
     def problems(self) -> Iterator[Problem]:

@@ -61,9 +61,9 @@ def _addresses(host: HostDraft, config: NetworkConfig, path: Path_, document: Do
         return
     uses_dhcp = any(interface.ipv4 and interface.ipv4.dhcp for interface in config.interfaces)
     if host.address.value not in static and not uses_dhcp:
-        said = f"{host.address.value} ({host.address.place(document)})"
+        wanted = f"{host.address.value} ({host.address.place(document)})"
         first = next(iter(static.values()))
-        yield first.error(f"{first.value} is configured here, but the host's address is {said}; use the same address")
+        yield first.error(f"{first.value} is configured here, but the host's address is {wanted}; use the same address")
     # A destination that cannot be read may be the default route.
     destinations = [route.destination for route in config.routes.config]
     if None not in destinations and IPv4Network("0.0.0.0/0") not in destinations:
@@ -77,7 +77,7 @@ def _routes(config: NetworkConfig, path: Path_, document: Document) -> Iterator[
     for index, route in enumerate(config.routes.config):
         here = (*path, "routes", "config", index)
         interface = document.at(route.next_hop_interface, *here, "next-hop-interface")
-        # Without every name nothing is known to be no interface.
+        # If a name cannot be read, it may be the one that the route means.
         if interface and interface.value not in names and None not in names:
             known = " or ".join(sorted(filter(None, names)))
             yield interface.error(f'"{interface.value}" is not an interface of this host; expected {known}')

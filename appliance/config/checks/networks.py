@@ -18,7 +18,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     """Yield what is wrong with the networks of one file."""
     yield from _overlaps(draft)
     for network in draft.cidrs:
-        # It would also be the default of allowRecursion, which would make an open resolver.
+        # It would also be the default of allowRecursion, and make the appliance an open resolver.
         if network.value.prefixlen == 0:
             example = "192.0.2.0/24" if network.value.version == 4 else "2001:db8::/64"
             yield network.error(
@@ -37,7 +37,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
 
 
 def unusable(address: IPv4Address, network: IPv4Network) -> str | None:
-    """Return why no machine can have *address* in *network*; None when one can."""
+    """Return why no machine can have *address* in *network*; None if one can."""
     # A /31 has neither of the two (RFC 3021).
     if network.prefixlen < 31 and address == network.network_address:
         return f"is the network address of {network}"
@@ -55,12 +55,14 @@ def _overlaps(draft: Draft) -> Iterator[Problem]:
     services = draft.document.all_at(networking.service_network, "networking", "serviceNetwork")
     ranges = [*draft.cidrs, *(cidr for cidr in pods if cidr), *services]
     for first, second in combinations(ranges, 2):
-        one, two = first.value, second.value
-        if (isinstance(one, IPv4Network) and isinstance(two, IPv4Network) and one.overlaps(two)) or (
-            isinstance(one, IPv6Network) and isinstance(two, IPv6Network) and one.overlaps(two)
+        other, own = first.value, second.value
+        if (isinstance(other, IPv4Network) and isinstance(own, IPv4Network) and other.overlaps(own)) or (
+            isinstance(other, IPv6Network) and isinstance(own, IPv6Network) and other.overlaps(own)
         ):
             where = f"{first.owner} ({first.place(second.document)})"
-            yield second.error(f"{two} overlaps {one}, {where}; machine, cluster and service networks must not overlap")
+            yield second.error(
+                f"{own} overlaps {other}, {where}; machine, cluster and service networks must not overlap"
+            )
 
 
 def _gateways(draft: Draft) -> Iterator[Problem]:
@@ -85,7 +87,7 @@ def _routes(draft: Draft) -> Iterator[Problem]:
 def _by_network(
     draft: Draft, addresses_of: Callable[[OptionsDraft], list[Placed[IPv4Address]]]
 ) -> Iterator[tuple[Placed[IPv4Address], list[IPv4Network]]]:
-    """Yield each address that DHCP options name, with the networks in one of which it must be."""
+    """Yield each address that DHCP options name, with the networks of which one must contain it."""
     for network in draft.networks:
         yield from ((address, network.ranges4) for address in addresses_of(network.options))
     yield from ((address, draft.ranges4) for address in addresses_of(draft.dhcp))

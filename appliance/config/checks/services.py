@@ -15,19 +15,19 @@ DATAGRAMS = ("dns", "tftp")
 
 def problems_between(drafts: Sequence[Draft]) -> Iterator[Problem]:
     """Yield what is wrong with `listen` in *drafts*, whose endpoints one appliance opens together."""
-    # Defaults come first, so that a conflict is reported at a value that somebody wrote.
+    # Defaults come first, so that a conflict is reported at a value in a file.
     defaults = [
         (key, endpoint)
         for draft in drafts
         for key in DEFAULT_PORTS
-        if not _is_said(draft, key)
+        if not _is_written(draft, key)
         for endpoint in draft.endpoints(key)
     ]
-    said = [(key, endpoint) for draft in drafts for key in DEFAULT_PORTS for endpoint in _said(draft, key)]
+    written = [(key, endpoint) for draft in drafts for key in DEFAULT_PORTS for endpoint in _written(draft, key)]
     reported: list[Placed[Endpoint]] = []
     for keys, protocol in ((STREAMS, "TCP"), (DATAGRAMS, "UDP")):
         taken: list[tuple[str, Placed[Endpoint]]] = []
-        for key, endpoint in (each for each in [*defaults, *said] if each[0] in keys):
+        for key, endpoint in (each for each in [*defaults, *written] if each[0] in keys):
             other = _clash(key, endpoint.value, taken)
             if other and endpoint not in reported:  # DNS can conflict with itself in both protocols
                 reported.append(endpoint)
@@ -41,12 +41,12 @@ def problems_between(drafts: Sequence[Draft]) -> Iterator[Problem]:
         yield from _one_appliance(drafts[0], draft)
 
 
-def _is_said(draft: Draft, key: str) -> bool:
+def _is_written(draft: Draft, key: str) -> bool:
     return draft.document.has("listen", key)
 
 
-def _said(draft: Draft, key: str) -> list[Placed[Endpoint]]:
-    return draft.endpoints(key) if _is_said(draft, key) else []
+def _written(draft: Draft, key: str) -> list[Placed[Endpoint]]:
+    return draft.endpoints(key) if _is_written(draft, key) else []
 
 
 def _clash(key: str, endpoint: Endpoint, taken: list[tuple[str, Placed[Endpoint]]]) -> Placed[Endpoint] | None:
@@ -58,10 +58,10 @@ def _clash(key: str, endpoint: Endpoint, taken: list[tuple[str, Placed[Endpoint]
     return None
 
 
-def _collide(one: Endpoint, other: Endpoint) -> bool:
-    if one.port != other.port or one.address.version != other.address.version:
+def _collide(endpoint: Endpoint, other: Endpoint) -> bool:
+    if endpoint.port != other.port or endpoint.address.version != other.address.version:
         return False
-    return one.address == other.address or one.address.is_unspecified or other.address.is_unspecified
+    return endpoint.address == other.address or endpoint.address.is_unspecified or other.address.is_unspecified
 
 
 def _dhcp_ports(draft: Draft) -> Iterator[Problem]:
@@ -71,16 +71,16 @@ def _dhcp_ports(draft: Draft) -> Iterator[Problem]:
         server + 1: "DHCP clients",
         server + BOOT_SERVER_DISTANCE: "the proxy DHCP server",
     }
-    for endpoint in (endpoint for key in DATAGRAMS for endpoint in _said(draft, key)):
+    for endpoint in (endpoint for key in DATAGRAMS for endpoint in _written(draft, key)):
         if use := uses.get(endpoint.value.port):
             yield endpoint.error(f"{endpoint.value} is the UDP port of {use}; choose another port")
 
 
 def _without_web_server(draft: Draft) -> Iterator[Problem]:
     """Yield the appliance's addresses that URLs for machines contain, but that listen.http does not cover."""
-    endpoints = [endpoint.value for endpoint in _said(draft, "http")]
-    written = draft.document.value_at(("listen", "http"))
-    if not endpoints or (isinstance(written, list) and len(endpoints) < len(written)):
+    endpoints = [endpoint.value for endpoint in _written(draft, "http")]
+    entries = draft.document.value_at(("listen", "http"))
+    if not endpoints or (isinstance(entries, list) and len(endpoints) < len(entries)):
         return  # the default covers every address, and an unreadable entry has an error of its own
     for address, server in {server.value: server for server in draft.appliance_addresses}.items():
         if endpoint_of(address, endpoints) is None:
@@ -95,8 +95,8 @@ def _one_appliance(first: Draft, other: Draft) -> Iterator[Problem]:
     for key, attribute in (("dhcpPort", "dhcp_port"), ("tftpSinglePort", "tftp_single_port")):
         own, others = (_setting(draft, key, attribute) for draft in (other, first))
         if own is not None and others is not None and own != others:
-            is_said = other.document.has("listen", key)
-            where = other.document.here("listen", key) if is_said else other.document.here("listen")
+            is_written = other.document.has("listen", key)
+            where = other.document.here("listen", key) if is_written else other.document.here("listen")
             yield where.error(
                 f"is {own} here and {others} in {first.document.file}; one appliance "
                 "has one value: write the same in both"
@@ -104,7 +104,7 @@ def _one_appliance(first: Draft, other: Draft) -> Iterator[Problem]:
 
 
 def _setting(draft: Draft, key: str, attribute: str) -> str | None:
-    """Return the value of `listen.<key>`, by default too, as it is spelled; None when it cannot be read."""
+    """Return the value of `listen.<key>`, or its default, as it is spelled; None if it cannot be read."""
     listen = draft.file.listen
     is_unreadable = draft.document.has("listen", key) and attribute not in listen.model_fields_set
     return None if is_unreadable else str(getattr(listen, attribute)).lower()

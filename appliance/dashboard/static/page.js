@@ -1,4 +1,4 @@
-// The state of the appliance: all of it when the stream opens, then each host as it changes. The page changes nothing.
+// The state of the appliance: all of it when the stream opens, then each host as it changes. The page is read-only.
 
 import { showClock, showRest } from "./tables.js";
 import { showWaterfall } from "./waterfall.js";
@@ -156,7 +156,7 @@ function showDetail(explanation) {
   at("detail-steps").replaceChildren(...steps.map((step) => element("li", {},
     element("span", { classes: "number", text: clock(step.at) }),
     element("span", { text: step.times > 1 ? `${step.asked} (${step.times} times)` : step.asked }),
-    element("span", { text: step.explanation }),
+    element("span", { text: step.told }),
     element("span", { classes: "number faint", text: duration(step.seconds) }))));
   const earlier = records.filter((record) => record.number !== host.number && record.began_at);
   at("detail-earlier").replaceChildren(...(earlier.length ? [element("h3", { text: "Earlier installations" }), element("ul", {}, ...earlier.map((record) => element("li", { text: `No. ${record.number}: started ${clock(record.began_at)}, reached ${record.stage} in ${duration(record.ended_at - record.began_at)}` })))] : []));

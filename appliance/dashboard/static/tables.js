@@ -2,7 +2,7 @@
 
 import { age, clock, element, say } from "./words.js";
 
-const EXPIRY_WARNING_SECONDS = 12 * 3600; // as WARNING_SECONDS in install/certificates.py, which says why
+const EXPIRY_WARNING_SECONDS = 12 * 3600; // as WARNING_SECONDS in openshift/ignition.py, which explains it
 
 const strangers = new Map(); // MAC → its row and cells, which are kept so that opened details and selected text stay
 const at = (id) => document.getElementById(id);

@@ -9,7 +9,7 @@ const TICKS = 6; // at most; the labels of more would touch on a phone
 const lanes = new Map(); // host → { lane, name, track, words, bars: stage → bar }
 const at = (id) => document.getElementById(id);
 
-// `now` is the appliance's time, and `settled` the step from which on a host waits for nothing.
+// `now` is the appliance's time, and `settled` the number of the stage from which on a host waits for nothing.
 export function showWaterfall(hosts, now, settled) {
   const times = hosts.flatMap((host) => Object.values(host.reached)).sort((a, b) => a - b);
   at("waterfall").hidden = at("legend").hidden = !times.length;

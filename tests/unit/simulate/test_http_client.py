@@ -146,6 +146,9 @@ async def test_a_retry_after_that_is_no_number_means_five_seconds_as_in_ipxe() -
         (b"", "the connection ended"),
         (b"HTTP/1.1 200 OK\r\nContent-", "before the header did"),
         (b"SSH-2.0-OpenSSH\r\n\r\n", "which is not HTTP"),
+        (b"HTTP/1.1 \xb2\xb9 OK\r\n\r\n", "which is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: \xb2\r\n\r\n", "without Content-Length"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", "without Content-Length"),
     ],
 )
 async def test_a_fault_of_the_server_is_named(answer: bytes, says: str) -> None:
@@ -174,4 +177,11 @@ async def test_a_port_where_nobody_listens_is_named() -> None:
 async def test_what_is_no_http_url_is_refused(url: str) -> None:
     async with client() as http:
         with pytest.raises(HttpError, match="not an http:// URL"):
+            await http.get(url)
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://192.0.2.1:99999/x", "http://192.0.2.1:x/"])
+async def test_a_url_that_cannot_be_parsed_is_refused(url: str) -> None:
+    async with client() as http:
+        with pytest.raises(HttpError, match="is not a valid URL"):
             await http.get(url)

@@ -330,3 +330,15 @@ def test_quotes_are_letters_like_others() -> None:
 
 def test_windows_line_ends_are_line_ends() -> None:
     assert logical_lines("#!ipxe\r\necho\r\n") == ["#!ipxe", "echo", ""]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["sleep \u00b2", f"sleep {'9' * 5000}", "chain http://[", "kernel http://192.0.2.1:x]/k", f"inc n 0x{'f' * 5000}"],
+)
+async def test_a_command_with_absurd_words_fails_like_any_other(line: str) -> None:
+    assert await shown(f"{line} || echo failed") == ["failed"]
+
+
+async def test_a_timeout_that_is_no_number_is_none() -> None:
+    assert (await run("menu m\nitem a\nchoose --timeout \u00b2 x")).how is How.WAITS

@@ -179,6 +179,16 @@ async def test_an_option_that_was_not_asked_for_is_refused() -> None:
         await fetch(Answering([struct.pack("!H", tftp.OACK) + b"windowsize\x004\x00"]))
 
 
+async def test_a_size_of_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(TransferError, match="tsize=999"):
+        await fetch(Answering([struct.pack("!H", tftp.OACK) + b"tsize\0" + b"9" * 5000 + b"\0"]))
+
+
+async def test_a_server_that_cannot_be_reached_is_an_error() -> None:
+    with pytest.raises(TransferError, match=r"at 192\.0\.2\.1"):
+        await tftp.fetch(Loopback(), LOOPBACK, ("192.0.2.1", 69), "efi/x.efi", QUICK)
+
+
 async def test_a_larger_block_than_was_asked_for_is_refused() -> None:
     with pytest.raises(TransferError, match="blksize 1468, but 512 was requested"):
         await fetch(Answering([struct.pack("!H", tftp.OACK) + b"blksize\x001468\x00"]))
