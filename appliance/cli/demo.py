@@ -64,7 +64,8 @@ def _dashboard_socket() -> socket.socket:
 
 def _parent_directory() -> str:
     """Return where to create the demo's directory: TMPDIR or its default, unless that is too long for sockets."""
-    from appliance.control import MAX_PATH_BYTES, SOCKET_NAME
+    from appliance.control import MAX_PATH_BYTES
+    from appliance.control_client import SOCKET_NAME
 
     usual = tempfile.gettempdir()
     # tempfile appends eight characters to the prefix.
