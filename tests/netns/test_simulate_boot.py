@@ -112,7 +112,7 @@ def test_a_host_that_no_file_has_is_an_error_that_lists_the_hosts(appliance: tup
     made, _ = appliance
     done = made.simulate("m9")
     assert done.returncode == 1
-    assert done.stderr == f"{made.config} has no host 'm9'; it has bs, m1, m2, m3, w1, w2, w3\n"
+    assert done.stderr == f"{made.config} has no host 'm9'; its hosts are bs, m1, m2, m3, w1, w2, w3\n"
 
 
 def test_a_simulation_leaves_the_segment_as_it_was(appliance: tuple[Segment, Path]) -> None:

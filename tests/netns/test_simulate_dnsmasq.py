@@ -165,10 +165,10 @@ WITHOUT_DNS = "port=0"
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (f"{REVERSE}other.ocp45.example.localdomain", "its address has another name"),
+        (f"{REVERSE}other.ocp45.example.localdomain", "its address resolves to a different name"),
         (
             f"{REVERSE}m1.ocp45.example.localdomain\nhost-record=m1.ocp45.example.localdomain,172.16.0.99",
-            "another address",
+            "its name resolves to a different address",
         ),
         ("bogus-priv", "the node calls itself localhost"),
         (WITHOUT_DNS, "received: Connection refused from 172.16.0.101"),

@@ -37,7 +37,7 @@ def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Segmen
 
 
 @pytest.mark.parametrize("hardware", ["x64", "bios"])
-@pytest.mark.parametrize(("host", "end"), [("m2", "leaves for the disk"), ("m3", "boots the disk itself")])
+@pytest.mark.parametrize(("host", "end"), [("m2", "exits to the disk"), ("m3", "boots the disk itself")])
 def test_an_installed_machine_leaves_ipxe_for_its_disk(
     appliance: tuple[Segment, Path], host: str, end: str, hardware: str
 ) -> None:
@@ -88,7 +88,7 @@ def test_an_appliance_on_this_computer_without_a_bridge_is_explained() -> None:
         )
         done = made.simulate("m1")
     assert done.returncode == 1
-    assert "172.16.0.101 is this computer, and a broadcast that it sends does not come back" in done.stderr
+    assert "172.16.0.101 is this computer, which does not receive its own broadcasts" in done.stderr
 
 
 def test_an_appliance_behind_a_router_is_explained() -> None:
@@ -110,14 +110,14 @@ def test_no_route_to_the_appliance_is_explained() -> None:
         ip("addr del 172.16.0.101/24 dev br0", place=made.place)
         done = made.simulate("m1")
     assert done.returncode == 1
-    assert "this computer has no route to 172.16.0.101; give --interface" in done.stderr
+    assert "no route to 172.16.0.101; use --interface" in done.stderr
 
 
 def test_an_interface_that_is_not_there_is_named() -> None:
     with segment() as made:
         done = made.simulate("m1", "--interface", "eth9")
     assert done.returncode == 1
-    assert "there is no interface 'eth9' here" in done.stderr
+    assert "interface 'eth9' not found" in done.stderr
 
 
 def test_without_privilege_frames_cannot_be_sent_and_it_says_what_is_needed(tmp_path: Path) -> None:
@@ -135,4 +135,4 @@ def test_without_privilege_frames_cannot_be_sent_and_it_says_what_is_needed(tmp_
                 check=False,
             )
     assert done.returncode == 1
-    assert "cannot send frames on up0: Operation not permitted; it needs root or CAP_NET_RAW" in done.stderr
+    assert "cannot send frames on up0: Operation not permitted; root or CAP_NET_RAW is required" in done.stderr
