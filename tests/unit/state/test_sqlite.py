@@ -248,8 +248,9 @@ def test_state_that_cannot_be_read_holds_its_host(tmp_path):
 def test_empty_file_is_begun_anew(tmp_path):
     (tmp_path / "state.db").touch()
     kept = opened(tmp_path)
-    assert kept.load() == {}
+    assert (kept.notice, kept.load()) == (None, {})
     kept.close()
+    assert not list(tmp_path.glob("*aside*"))
 
 
 def test_notice_names_the_file_the_reason_and_how_many_hosts_were_kept(tmp_path):

@@ -99,7 +99,9 @@ def test_host_gets_the_menu_with_its_own_role() -> None:
 
 @pytest.mark.parametrize("name", ["00-50-56-96-37-c8", "00:50:56:96:37:C8", "00-50-56-96-37-C8", "0050569637c8"])
 def test_script_is_found_by_any_spelling_of_the_mac(name: str) -> None:
-    assert script(judged(f"/ipxe/{name}.ipxe", record=installation())).kind is WebKind.SCRIPT
+    answer = script(judged(f"/ipxe/{name}.ipxe", record=installation()))
+    assert answer.kind is WebKind.SCRIPT
+    assert answer == judged(M1_SCRIPT, record=installation())
 
 
 @pytest.mark.parametrize(
