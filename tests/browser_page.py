@@ -83,14 +83,14 @@ async def opened(
         width, height = size
         page = await browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
         page.set_default_timeout(20_000)
-        shown = Opened(page)
-        page.on("console", lambda message: shown.complaints.append(message.text))
-        page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+        view = Opened(page)
+        page.on("console", lambda message: view.complaints.append(message.text))
+        page.on("pageerror", lambda error: view.complaints.append(str(error)))
         await page.add_init_script(WITNESS)
         await page.goto(url)
         await page.wait_for_selector("button[data-host]")
         try:
-            yield shown
+            yield view
             assert await page.evaluate("window.violations") == []
         finally:
             await browser.close()

@@ -1,4 +1,4 @@
-"""No bytes from the network raise out of the DHCP protocol, or make it speak to a stranger."""
+"""No bytes from the network raise out of the DHCP protocol, or get a reply for an unknown machine."""
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -41,7 +41,7 @@ options = st.lists(
 
 @st.composite
 def messages(draw: st.DrawFn) -> bytes:
-    """Draw a message that gets past the first checks, or nearly."""
+    """Draw a message that passes the first checks, or almost."""
     head = b"\1\1\6" + draw(st.binary(min_size=1, max_size=1))
     addresses = b"".join(
         draw(st.sampled_from([bytes(4), b"\xac\x10\x00\x0b", b"\xac\x10\x09\x27", b"\xff" * 4])) for _ in range(4)

@@ -1,4 +1,4 @@
-"""`ocp-appliance demo` as an operator runs it: in a lab as root and as nobody, on loopback, and interrupted."""
+"""`ocp-appliance demo`: in a lab, with and without root, on loopback, and interrupted."""
 
 import os
 import re
@@ -20,7 +20,7 @@ FORBIDS_NETWORKS = 'echo 0 > /proc/sys/user/max_net_namespaces && exec "$@"'
 
 
 def may(*command: str) -> bool:
-    """Whether this machine lets us do *command*."""
+    """Whether *command* succeeds on this machine."""
     try:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
@@ -66,7 +66,7 @@ def processes_in(directory: Path) -> list[int]:
 
 @pytest.fixture(scope="module")
 def lab_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """What a demo in a lab printed, and the directory that it was told to use."""
+    """The output of a demo in a lab, and the directory for its temporary files."""
     directory = tmp_path_factory.mktemp("demo")
     return run([*DEMO, "--network", "lab"], directory), directory
 
@@ -152,20 +152,20 @@ def test_a_demo_that_is_killed_takes_its_appliance_along(tmp_path: Path) -> None
 
 
 def wait_until_gone(pid: int) -> None:
-    """Wait until the process *pid* has ended (pidfd_open(2))."""
+    """Wait until the process *pid* has exited (pidfd_open(2))."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
         readable, _, _ = select.select([descriptor], [], [], 30)
-        assert readable, f"process {pid} goes on"
+        assert readable, f"process {pid} is still running"
     finally:
         os.close(descriptor)
 
 
 def demo_under_way(directory: Path) -> "subprocess.Popen[str]":
-    """Start a demo, and return it once its first machine has fetched a kernel."""
+    """Start a demo; return it when the first machine has downloaded its kernel."""
     process = subprocess.Popen(
         [*DEMO, "--network", "lab"],
         stdout=subprocess.PIPE,
@@ -178,4 +178,4 @@ def demo_under_way(directory: Path) -> "subprocess.Popen[str]":
     for line in process.stdout:
         if "kernel     HTTP" in line:
             return process
-    raise AssertionError("the demo ended before a machine fetched its kernel")
+    raise AssertionError("the demo exited before a machine had downloaded its kernel")

@@ -1,4 +1,4 @@
-"""A test that cannot run here is skipped with its name and reason; under APPLIANCE_NO_SKIPS that fails the run."""
+"""A test that cannot run is skipped with its name and a reason; with APPLIANCE_NO_SKIPS the run then fails."""
 
 import os
 import subprocess

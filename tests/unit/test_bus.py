@@ -1,4 +1,4 @@
-"""The bus: who is told of an event, in which order, and with which number."""
+"""The bus: who gets an event, in which order, and with which number."""
 
 import logging
 
@@ -17,7 +17,7 @@ def bus():
 
 
 def subscribed(bus: Bus) -> list[Stamped]:
-    """Return a list that what a new subscriber is told is appended to."""
+    """Add a subscriber; return the list to which it appends its events."""
     heard: list[Stamped] = []
     bus.subscribers.append(heard.append)
     return heard

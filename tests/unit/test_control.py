@@ -1,4 +1,4 @@
-"""The control socket, and the commands that speak over it, as an operator runs them."""
+"""The control socket, and the commands that use it, as an operator runs them."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from tests.clusters import reference_cluster
 
 
 class Appliance(Fleet):
-    """A fleet behind a control socket."""
+    """A fleet with a control socket."""
 
     def __init__(self, data_dir, cluster=LIVE):
         super().__init__(data_dir, cluster, now=time.time())
@@ -46,13 +46,13 @@ class Appliance(Fleet):
         return await asyncio.to_thread(lambda: list(ask(self.server.path, verb, **details)))
 
     async def run(self, *arguments, said=""):
-        """Run a command in a thread; return its exit code, output and errors."""
+        """Run a command in a thread; return its exit code, output and error output."""
 
         def invoke():
             return CliRunner().invoke(cli, [*arguments, "--data-dir", str(self.data_dir)], input=said)
 
         result = await asyncio.to_thread(invoke)
-        if isinstance(result.exception, ApplianceError):  # which main() makes a line and an exit code of
+        if isinstance(result.exception, ApplianceError):  # main() prints the error and exits with its code
             return result.exception.exit_code, result.stdout, f"{result.exception}\n"
         return result.exit_code, result.stdout, result.stderr
 
@@ -200,11 +200,12 @@ async def test_silent_host_gets_a_hint_in_the_status(appliance):
 
 async def test_orders_reach_hosts_by_name_by_role_and_all(appliance):
     await appliance.ask("order", what="hold", hosts=["m1", "m1"], role="worker")
-    held = [one.host[:2] for one in appliance.registry.installations.values() if one.order is Order.HOLD]
+    installations = appliance.registry.installations
+    held = [host[:2] for host, installation in installations.items() if installation.order is Order.HOLD]
     assert held == ["m1", "w1", "w2", "w3"]
     answers = await appliance.ask("order", what="release", all=True)
     assert len(answers) == 7
-    assert {one.order for one in appliance.registry.installations.values()} == {Order.INSTALL}
+    assert {installation.order for installation in installations.values()} == {Order.INSTALL}
 
 
 async def test_reload_is_passed_on(appliance):
@@ -253,9 +254,9 @@ async def test_thousand_hosts_status_takes_less_than_a_tenth_of_a_second(tmp_pat
     for index in range(1000):
         appliance.happen(appliance.boot(index).to_initramfs(), 0)
     await appliance.ask("status")
-    # A tenth of a second is the bound on an idle machine. One that is slow or busy is as slow at writing
-    # and reading the same JSON, which is half of what an answer takes. They take turns, so that a pause
-    # spoils one take only.
+    # The goal is 0.1 s on an idle machine. A slow or busy machine is just as slow at writing and
+    # reading the same JSON, which is half of the work for an answer. They run in turn, so that a
+    # pause spoils only one run.
     asking, coding = [], []
     for _ in range(7):
         started = time.perf_counter()
@@ -355,7 +356,7 @@ async def test_explain_says_what_comes_next(appliance, events, missing):
 
 async def test_host_that_is_told_to_wait_is_not_called_silent(appliance):
     m1 = appliance.boot(1)
-    # Of its polls the first is told, here 15 minutes ago.
+    # Only the first of its polls is published, here 15 minutes ago.
     appliance.clock.now -= 900
     appliance.happen([*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], 0)
     row = (await appliance.ask("status"))[0]["status"]["hosts"][1]

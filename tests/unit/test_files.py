@@ -1,4 +1,4 @@
-"""Files on disk: which are opened, and why the others are not."""
+"""Files on disk: which of them are opened, and why others are not."""
 
 import os
 import resource
@@ -116,7 +116,7 @@ def test_refused_file_leaves_no_descriptor_open(root: Path) -> None:
 
 
 def as_nobody(root: Path, path: str) -> str:
-    """Return what an unprivileged process is told that opens *path* below *root*."""
+    """Return the result of opening *path* below *root* as the user nobody: "opened", or status and error."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -210,7 +210,7 @@ def test_process_without_a_descriptor_left_says_so(root: Path) -> None:
 def test_link_that_is_swapped_all_the_time_never_gives_the_file_outside(
     what: str, in_any_case: bool, root: Path, tmp_path: Path
 ) -> None:
-    """The name is looked up, judged and opened; a link may change between any two of these."""
+    """The name is looked up, checked and opened, and a link can change between any two of these steps."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "b.img").write_bytes(b"secret")

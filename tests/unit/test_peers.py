@@ -1,4 +1,4 @@
-"""Addresses of peers, from what sockets call them."""
+"""Addresses of peers, from the names that sockets give them."""
 
 from ipaddress import IPv4Address, IPv6Address
 

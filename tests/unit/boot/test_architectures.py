@@ -1,4 +1,4 @@
-"""The codes of option 93, and which RHCOS runs where."""
+"""The codes of option 93, and the architecture of RHCOS for each."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""URLs that machines are given, and the names that the web server keeps for itself."""
+"""URLs that machines get, and names that are reserved for the web server."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
@@ -20,7 +20,7 @@ def listening(*http: Endpoint) -> Cluster:
 
 
 def test_port_is_that_of_the_endpoint_at_the_servers_address() -> None:
-    """A loopback endpoint in front gave every script its port."""
+    """A loopback endpoint that comes first does not give the scripts its port."""
     endpoints = (Endpoint(IPv4Address("127.0.0.1"), 8088), Endpoint(APPLIANCE, 80))
     assert urls.server_url(APPLIANCE, endpoints) == "http://172.16.0.101"
 

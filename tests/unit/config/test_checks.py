@@ -1,4 +1,4 @@
-"""How the checks of cluster.yaml act together, and where something is right that looks wrong."""
+"""How the checks of cluster.yaml work together, and files that look wrong but are right."""
 
 import os
 import re

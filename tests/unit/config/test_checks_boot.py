@@ -1,4 +1,4 @@
-"""What machines boot: one flaw in a clean file, and what is told."""
+"""What machines boot: a correct file with one mistake, and the resulting problem."""
 
 from pathlib import Path
 

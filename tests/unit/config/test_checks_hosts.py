@@ -1,4 +1,4 @@
-"""Names, MAC addresses, addresses and roles of hosts: one flaw in a clean file, and what is told."""
+"""Names, MAC addresses, addresses and roles of hosts: a correct file with one mistake, and the resulting problem."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Unknown, missing and doubled keys, and values of the wrong kind: one flaw in a clean file, and what is told."""
+"""Unknown, missing and duplicate keys, and values of the wrong kind, each in an otherwise correct file."""
 
 import re
 from pathlib import Path

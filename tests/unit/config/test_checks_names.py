@@ -1,4 +1,4 @@
-"""The zone, its records, and who may ask: one flaw in a clean file, and what is told."""
+"""The zone, its records, and its clients: a correct file with one mistake, and the resulting problem."""
 
 import re
 from pathlib import Path
@@ -194,7 +194,7 @@ def test_longest_names_and_text_that_pass_can_be_served(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("release", ["4.3.8", "4.16.3"])
 def test_names_that_are_taken_are_those_that_the_zone_has(tmp_path: Path, release: str) -> None:
-    """The checks list the names that need no entry in dns.records; the zone is made elsewhere."""
+    """The checks have their own list of names that need no entry in dns.records."""
     path = tmp_path / "cluster.yaml"
     path.write_text(edited(("4.16.3", release), text=with_dns("  nameServers: [{name: ns1, address: 192.0.2.53}]\n")))
     document = read(path)

@@ -1,4 +1,4 @@
-"""Networks, gateways and the load balancer: one flaw in a clean file, and what is told."""
+"""Networks, gateways and the load balancer: a correct file with one mistake, and the resulting problem."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where services listen: one flaw in a clean file, and what is told."""
+"""Where services listen: a correct file with one mistake, and the resulting problem."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Several clusters on one appliance: what two files cannot both say."""
+"""Several clusters on one appliance: conflicts between two files."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from tests.config_files import CLEAN, check_texts, edited
 
 
 def other(*changes: tuple[str, str]) -> str:
-    """Return a second cluster, which has nothing in common with the clean one, after *changes*."""
+    """Return a second cluster, without conflicts with CLEAN unless *changes* cause them."""
     text = CLEAN.replace("name: prod", "name: test").replace("192.0.2.", "203.0.113.").replace("52:54:00", "52:54:01")
     return edited(*changes, text=text)
 
 
 def told(tmp_path: Path, *texts: str) -> list[str]:
-    """Return what is told of *texts*, missing files left out."""
+    """Return the problems of *texts*, without missing files."""
     return [line for line in check_texts(tmp_path, texts) if "not found" not in line]
 
 
@@ -90,7 +90,7 @@ def test_shared_zone_is_a_warning(tmp_path: Path) -> None:
 
 
 def wider(text: str, *records: str) -> str:
-    """Return *text* with the whole base domain as its zone, which holds *records*, the first of them on line 42."""
+    """Return *text* with the base domain as its zone, and with *records* beginning on line 42."""
     lines = "".join(f"    - {{{record}}}\n" for record in records)
     return edited(("dns:\n", "dns:\n  zone: example.com\n"), text=text) + f"  records:\n{lines}"
 
@@ -128,9 +128,9 @@ def test_alias_at_a_record_of_the_other_s_is_told(tmp_path: Path) -> None:
 
 
 def test_aliases_of_one_name_lead_to_the_same_place(tmp_path: Path) -> None:
-    one = wider(CLEAN, "name: www, type: CNAME, value: lb", "name: ftp, type: CNAME, value: lb")
-    two = wider(other(), "name: www, type: CNAME, value: lb.example.com", "name: ftp, type: CNAME, value: lb2")
-    lines = told(tmp_path, one, two)
+    first = wider(CLEAN, "name: www, type: CNAME, value: lb", "name: ftp, type: CNAME, value: lb")
+    second = wider(other(), "name: www, type: CNAME, value: lb.example.com", "name: ftp, type: CNAME, value: lb2")
+    lines = told(tmp_path, first, second)
 
     assert [line for line in lines if "warning" not in line] == [
         (

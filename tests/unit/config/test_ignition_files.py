@@ -1,4 +1,4 @@
-"""The Ignition files that a cluster's machines will get: there, of this cluster, and alive."""
+"""The Ignition files of a cluster: whether they exist, belong to this cluster, and have not expired."""
 
 import json
 from datetime import UTC, datetime
@@ -23,14 +23,14 @@ def pointer_ign(domain: str) -> str:
 
 @pytest.fixture
 def ignition(tmp_path: Path) -> Path:
-    """Return the directory of the Ignition files, which are all good."""
+    """Return the directory of the Ignition files, none of which has a problem."""
     directory = make_data_dir(tmp_path) / "ignition"
     (directory / "bootstrap.ign").write_text(bootstrap_ign(DIES_AT))
     return directory
 
 
 def told_now(tmp_path: Path, now: float) -> list[str]:
-    """Return what is told of the clean file at *now*, the Ignition files left as they are."""
+    """Return the problems of CLEAN at the time *now*, with the present Ignition files."""
     (tmp_path / "cluster.yaml").write_text(CLEAN)
     checked = check([tmp_path / "cluster.yaml"], tmp_path / "data", now)
     assert checked.errors == ()
@@ -102,7 +102,7 @@ def test_file_that_is_too_large_is_told(ignition: Path, tmp_path: Path) -> None:
 
 
 def test_largest_file_that_is_served_is_no_problem(ignition: Path, tmp_path: Path) -> None:
-    """validate and serve have one bound."""
+    """validate and serve have the same limit."""
     text = b'{"ignition": {"version": "3.2.0"}}'
     (ignition / "worker.ign").write_bytes(text + b" " * (MAX_IGNITION_BYTES - len(text)))
 

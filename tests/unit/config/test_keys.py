@@ -1,4 +1,4 @@
-"""Keys that may not stand where they do: one in a clean file, and what is told."""
+"""Keys in the wrong place: one in an otherwise correct file, and the resulting problem."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.config_files import CLEAN, edited, flaw_id, told
 
 
 def flow_host(*pairs: str) -> str:
-    """Return the clean file with one more host on line 38, in flow style and of *pairs*."""
+    """Return CLEAN with another host on line 38, in flow style with *pairs*."""
     return edited(("dns:\n", f"  - {{{', '.join(pairs)}, role: worker, address: 192.0.2.32}}\ndns:\n"))
 
 

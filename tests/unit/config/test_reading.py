@@ -1,4 +1,4 @@
-"""YAML read as text, and files that are no YAML, or no file."""
+"""Reading YAML as text, and files that are not YAML, or not files."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.config_files import CLEAN, check_text, edited, nobodys_directory, tol
 
 
 def value_of(tmp_path: Path, text: str) -> object:
-    """Return what *text* is read as."""
+    """Return the value that is read from *text*."""
     (tmp_path / "x.yaml").write_text(text)
     document = read(tmp_path / "x.yaml")
     assert document.problems == ()
@@ -165,7 +165,7 @@ def test_text_that_is_no_cluster_gets_one_line(tmp_path: Path, text: str, expect
 
 
 def only_problem(path: Path) -> str:
-    """Return the one problem of the file at *path*, without the path."""
+    """Return the only problem of the file at *path*, without the path."""
     (problem,) = check([path]).problems
     return str(problem).removeprefix(str(path))
 

@@ -1,4 +1,4 @@
-"""The dashboard's listener over real sockets: what it answers, to whom, and that it changes nothing."""
+"""The dashboard over real sockets: what it answers, to whom, and that it changes nothing."""
 
 import asyncio
 import json
@@ -127,7 +127,7 @@ async def test_a_browser_that_leaves_gives_its_place_back(dashboard, monkeypatch
     monkeypatch.setattr(servers, "MAX_READERS", 1)
     for _ in range(3):
         async with asyncio.timeout(5):
-            while True:  # the server hears of the end when it hears of it
+            while True:  # until the server notices that the client has gone
                 async with dashboard.session.get("/stream") as answer:
                     if answer.status == 200:
                         assert await answer.content.readline() == b"event: status\n"
@@ -149,7 +149,7 @@ async def test_a_browser_that_takes_nothing_is_let_go(dashboard, monkeypatch):
 
 
 async def endless(_stream):
-    """A stream that has always more to tell."""
+    """A stream that never ends."""
     try:
         while True:
             yield b":" + b" " * 100_000 + b"\n\n"

@@ -1,4 +1,4 @@
-"""What a client gets that asks the same again; tests/fuzz/ compares all of it with what it would get anew."""
+"""Answers to repeated requests; tests/fuzz/ compares them with answers that are made anew."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -22,7 +22,7 @@ def table() -> DhcpTable:
 
 
 def told(answers: Answers, table: DhcpTable, order: Order = Order.INSTALL, xid: int = 1, padding: int = 0) -> Read:
-    """Return what bs's firmware is offered."""
+    """Return the offer to the firmware of bs."""
     asked = request("discover", *FIRMWARE, xid=xid) + bytes(padding)
     reply = answers.answer(table, asked, NODE_NETWORK, {BS: Installation(BS, order=order)})
     assert isinstance(reply, Reply)

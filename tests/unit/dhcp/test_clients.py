@@ -1,4 +1,4 @@
-"""What firmware says of itself, in the spellings that are known."""
+"""How clients identify themselves, in all known forms."""
 
 import pytest
 

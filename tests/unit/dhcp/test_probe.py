@@ -1,4 +1,4 @@
-"""The search for other servers: what is asked, and which answers count."""
+"""The search for other servers: what is sent, and which answers count."""
 
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, UDP
@@ -12,7 +12,7 @@ MAC = bytes.fromhex("525400123456")
 
 
 def offer(message: str = "offer", xid: int = 0x12345678, **fields: object) -> bytes:
-    """Return another server's answer as a frame."""
+    """Return the frame with an answer of another server."""
     options = [("message-type", message), ("server_id", "192.0.2.66"), "end"]
     return bytes(
         Ether(dst="ff:ff:ff:ff:ff:ff")

@@ -1,4 +1,4 @@
-"""Who gets which answer: RFC 2131's decisions for hosts that are pinned."""
+"""Which client gets which reply: the decisions of RFC 2131, for hosts with reserved addresses."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -313,7 +313,7 @@ def test_host_behind_a_relay_of_somebody_elses_network_is_not_refused(table: Dhc
 
 
 def test_link_selection_goes_before_giaddr(table: DhcpTable) -> None:
-    """RFC 3527: the relay's own address may lie outside the client's network."""
+    """RFC 3527: the relay's own address may be outside the client's network."""
     asked = request("discover", (82, b"\x05\x04\xac\x10\x09\x01"), mac=W9_MAC, giaddr="192.0.2.1")
     assert ask(table, asked).address == "192.0.2.1"
 
@@ -323,7 +323,7 @@ def test_broken_link_selection_is_ignored(table: DhcpTable) -> None:
 
 
 def test_relay_may_stand_in_as_the_server(table: DhcpTable) -> None:
-    """RFC 5107: what the relay overrides is in the reply, and comes back in the REQUEST."""
+    """RFC 5107: the reply has the relay's server identifier, and the REQUEST returns it."""
     agent = b"\x0b\x04\xac\x10\x09\x01"
     offer = read(ask(table, request("discover", (82, agent), mac=W9_MAC, giaddr="172.16.9.1")).payload)
     assert offer["server_id"] == "172.16.9.1"
@@ -351,7 +351,7 @@ def test_second_cluster_in_the_same_process_is_answered_too() -> None:
 
 
 def boot_of(reply: Reply) -> str:
-    """Return the boot file that the event tells, once header, option 67 and siaddr agree with it."""
+    """Return the boot file in the event; fail unless header, option 67 and siaddr agree with it."""
     assert isinstance(reply.event, DhcpOffered | DhcpAcknowledged)
     got = read(reply.payload)
     if not reply.event.boot:
@@ -384,7 +384,7 @@ def test_http_boot_gets_a_url_and_its_vendor_class(table: DhcpTable) -> None:
 def test_ipxe_boots_the_script(table: DhcpTable) -> None:
     reply = ask(table, request("discover", *IPXE))
     assert boot_of(reply) == "http://172.16.0.101/pxeboot.ipxe"
-    # Without no-pxedhcp iPXE waits for a proxyDHCP server.
+    # Without the option no-pxedhcp, iPXE waits for a proxyDHCP server.
     assert read(reply.payload)[175] == b"\xb0\x01\x01"
 
 
@@ -446,7 +446,7 @@ def test_installed_host_gets_its_address_and_no_boot_file(table: DhcpTable, spea
 def test_installed_hosts_firmware_is_told_to_boot_its_disk_at_once(
     table: DhcpTable, speaker: list[tuple[int, bytes]]
 ) -> None:
-    """Firmware that gets an address and nothing else asks for a minute; tests/vm/ saw edk2 do it."""
+    """Firmware that only gets an address keeps asking for a minute, as edk2 did in tests/vm/."""
     got = read(ask(table, request("discover", *speaker), installations=INSTALLED).payload)
     control, menu, prompt = b"\6\1\3", b"\x09\x0d\0\0\x0aLocal boot", b"\x0a\x0b\0Local boot"
     assert (got["vendor_class_id"], got["vendor_specific"]) == (b"PXEClient", control + menu + prompt + b"\xff")
@@ -487,7 +487,7 @@ def test_proxy_offers_a_boot_file_and_no_address(proxy: DhcpTable) -> None:
 
 
 def test_proxy_lets_uefi_come_to_port_4011(proxy: DhcpTable) -> None:
-    """Some UEFI ignores a proxy's offer with option 43; all come to 4011 without it."""
+    """Some UEFI firmware ignores a proxy offer with option 43; all of it uses port 4011 without that option."""
     assert "vendor_specific" not in read(ask(proxy, request("discover", *FIRMWARE)).payload)
 
 

@@ -1,4 +1,4 @@
-"""The sockets, on loopback: relays at addresses of 127/8, ports of the kernel's choice."""
+"""The sockets on loopback, with relays at addresses in 127.0.0.0/8 and ports chosen by the kernel."""
 
 import asyncio
 import socket
@@ -27,7 +27,7 @@ RELAY = "127.16.0.2"
 
 @pytest.fixture
 def port() -> int:
-    """Return a port P where P, P + 1 and P + 3944 are likely free."""
+    """Return a port P where P, P + 1 and P + 3944 are probably free."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         return 20000 + int(sock.getsockname()[1]) % 20000
@@ -47,7 +47,7 @@ def server_of(cluster: Cluster, publish: Callable[[Event], None] = lambda _event
 
 
 class Running:
-    """A server that runs, and what it published."""
+    """A running server, and the events that it has published."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.events: list[Event] = []
@@ -58,7 +58,7 @@ class Running:
 async def running(cluster: Cluster) -> AsyncIterator[Running]:
     it = Running(cluster)
     task = asyncio.create_task(it.server.run())
-    await asyncio.sleep(0)  # let it begin
+    await asyncio.sleep(0)  # so that the server's task starts
     try:
         yield it
     finally:
@@ -68,7 +68,7 @@ async def running(cluster: Cluster) -> AsyncIterator[Running]:
 
 @pytest.fixture
 def relay(port: int) -> Iterator[socket.socket]:
-    """Return a relay's socket: the server's port, at an address of its own."""
+    """Return the socket of a relay, with the server's port and another address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setblocking(False)
@@ -146,7 +146,7 @@ async def test_flood_of_strangers_is_counted_but_not_told_without_end(
         loop = asyncio.get_running_loop()
         for _ in range(20):
             await loop.sock_sendto(relay, request("discover", mac=STRANGER_MAC, giaddr=RELAY), ("127.16.0.101", port))
-        # The answer to this one comes after all of them.
+        # This is answered after all of them.
         await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
         assert it.server.counts["silence", "unknown-mac"] == 20
         assert sum(isinstance(event, DhcpUnknown) for event in it.events) == 5

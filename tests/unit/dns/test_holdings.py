@@ -15,7 +15,7 @@ DOMAIN = "ocp45.example.localdomain"
 
 
 def first_reasons(cluster: Cluster) -> dict[str, str]:
-    """Return the reason to name in a message, by name."""
+    """Return the reason that a message would give for each name."""
     reasons: dict[str, str] = {}
     for name, _, why in names_held(cluster):
         reasons.setdefault(name, why)
@@ -24,7 +24,7 @@ def first_reasons(cluster: Cluster) -> dict[str, str]:
 
 @pytest.mark.parametrize("cluster", [reference_cluster(), rich_cluster()], ids=["reference", "rich"])
 def test_names_that_are_held_are_those_of_the_zones(cluster: Cluster) -> None:
-    """But for what small networks add by RFC 2317, and for the zones' own SOA and NS records, both know the same."""
+    """Except for RFC 2317 records of small networks, and the SOA and NS records of the zones themselves."""
     plain = replace(cluster, dns=replace(cluster.dns, rfc2317=False))
     zones = zones_of((plain,))
     in_zones = {

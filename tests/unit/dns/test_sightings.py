@@ -1,4 +1,4 @@
-"""When a host that asks for api-int is news."""
+"""Which queries for api-int are reported."""
 
 from appliance.dns.message import wire_name
 from appliance.dns.protocol import Watched

@@ -1,4 +1,4 @@
-"""Each loop gets its name and its hint, and a machine that gets on gets none."""
+"""Each boot loop has a condition with a hint, and a machine that makes progress has none."""
 
 import pytest
 
@@ -133,7 +133,7 @@ def test_host_that_boots_after_its_firmware_knocked_has_no_condition(live):
 
 
 def test_two_starts_far_apart_are_no_knocking(live):
-    """A system with an address of its own and another name server is never heard."""
+    """A system with a static address and another name server never sends anything to the appliance."""
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(60)
@@ -155,7 +155,7 @@ def test_held_host_is_not_said_to_have_lost_its_disk(live):
 
 @pytest.mark.parametrize(("seconds", "names"), [(890, []), (910, ["silent"])])
 def test_host_that_counts_as_installed_and_is_not_heard_again_is_seen(live, seconds, names):
-    """Firmware that finds no boot device asks once and stops."""
+    """Firmware without a boot device asks once, and then stops."""
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(60)

@@ -1,4 +1,4 @@
-"""The whole table of who may have which Ignition file, and when."""
+"""The complete table of who may have which Ignition file, and when."""
 
 from dataclasses import replace
 

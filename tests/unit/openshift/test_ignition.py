@@ -1,4 +1,4 @@
-"""What an Ignition file says about itself, in both specifications, and every way in which it can be bad."""
+"""Facts in Ignition files of both specifications, and every kind of bad file."""
 
 import base64
 import gzip
@@ -24,7 +24,7 @@ API_INT = "api-int.ocp45.example.localdomain"
 
 
 def certificate(life: timedelta, made_at: datetime = MADE_AT) -> bytes:
-    one = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(NAME)
         .issuer_name(NAME)
@@ -34,7 +34,7 @@ def certificate(life: timedelta, made_at: datetime = MADE_AT) -> bytes:
         .not_valid_after(made_at + life)
         .sign(KEY, hashes.SHA256())
     )
-    return one.public_bytes(serialization.Encoding.PEM)
+    return signed.public_bytes(serialization.Encoding.PEM)
 
 
 def base64_url(content: bytes) -> str:

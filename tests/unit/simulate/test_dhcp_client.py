@@ -1,4 +1,4 @@
-"""What simulated machines send and read, judged by scapy."""
+"""DHCP messages of simulated machines, checked by scapy."""
 
 from ipaddress import IPv4Address
 

@@ -1,4 +1,4 @@
-"""What the simulated installer and firmware refuse, with what they say."""
+"""What the simulated installer and firmware refuse, and the errors."""
 
 import json
 from ipaddress import IPv4Address

@@ -1,4 +1,4 @@
-"""iPXE's script language, as its manual (ipxe.org/cmd, ipxe.org/scripting) and its source have it."""
+"""iPXE's script language, according to its manual (ipxe.org/cmd, ipxe.org/scripting) and its source."""
 
 import pytest
 
@@ -22,7 +22,7 @@ BASE = "http://192.0.2.101"
 
 
 class Files:
-    """A web server's files, and a console that is read back."""
+    """The files of a web server, and a console whose output can be read."""
 
     def __init__(self, **files: str) -> None:
         self.files = {f"{BASE}/{name.replace('_', '.')}": text for name, text in files.items()}

@@ -1,4 +1,4 @@
-"""An installation as text, and back."""
+"""Encoding an installation as text, and decoding it."""
 
 from dataclasses import fields
 

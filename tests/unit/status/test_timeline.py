@@ -1,4 +1,4 @@
-"""The words that a boot is told in."""
+"""The descriptions of events in the history of a boot."""
 
 import json
 

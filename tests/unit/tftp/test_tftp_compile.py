@@ -1,4 +1,4 @@
-"""What the table holds for each client."""
+"""The contents of the table for each client."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network

@@ -1,4 +1,4 @@
-"""Which file a name leads to, and that a transfer keeps the version it began with."""
+"""Which file is opened for a name, and that a transfer keeps the version with which it began."""
 
 import errno
 import gc
@@ -80,7 +80,7 @@ def test_fifo_in_place_of_a_file_is_forbidden(served: NetworkFiles, root: Path) 
 def test_directory_swapped_for_a_link_all_the_time_never_gives_the_file_outside(
     directory: str, served: NetworkFiles, root: Path, tmp_path: Path
 ) -> None:
-    """The table knows the way to efi/own.efi, and by now that way may lead elsewhere."""
+    """The table has the path of efi/own.efi, which may have been replaced by a link since."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "own.efi").write_bytes(b"secret")
@@ -150,7 +150,7 @@ def test_large_file_changed_in_place_is_not_given_to_its_end(change: str, tmp_pa
     blocks = Content(descriptor=os.open(path, os.O_RDONLY)).blocks(1468)
     with path.open("r+b") as file:
         file.truncate(1000) if change == "shorten" else file.write(b"new")
-    os.utime(path, ns=(0, 0))  # the clock of file systems ticks slower than this test
+    os.utime(path, ns=(0, 0))  # the timestamps of file systems are coarser than this test is fast
     with pytest.raises(OSError, match="changed") as caught:
         blocks[len(blocks) - 1]
     assert caught.value.errno == errno.ESTALE

@@ -1,4 +1,4 @@
-"""The file of an answer, opened."""
+"""Opening the file for an answer."""
 
 import os
 from dataclasses import replace
@@ -30,7 +30,7 @@ def sites(tmp_path: Path) -> tuple[Site, Site]:
 
 
 def opened(path: str, *sites: Site, is_image: bool = False) -> tuple[bytes, WebKind] | int:
-    """Return the content and kind of what is opened, or the status of the error."""
+    """Return the contents and kind of the opened file, or the status of the error."""
     file = SendFile(path, WebKind.KERNEL, "x/y", tuple(Place(site, is_image) for site in sites))
     match open_first(file, no_sum):
         case Opened(fd, entity, kind):

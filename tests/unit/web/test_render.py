@@ -1,4 +1,4 @@
-"""ocp-appliance render script and menu: what an operator reads before the first power-on."""
+"""`ocp-appliance render script` and `render menu`: what an operator reads before the first power-on."""
 
 from pathlib import Path
 

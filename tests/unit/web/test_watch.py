@@ -1,4 +1,4 @@
-"""Images looked at before a node does."""
+"""Checking images before a node downloads them."""
 
 import hashlib
 import os
