@@ -1,10 +1,11 @@
-"""The sockets on loopback, with relays at addresses in 127.0.0.0/8 and ports chosen by the kernel."""
+"""The sockets on loopback, with relays at addresses in 127.0.0.0/8 and unprivileged ports."""
 
 import asyncio
+import random
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
@@ -27,10 +28,20 @@ RELAY = "127.16.0.2"
 
 @pytest.fixture
 def port() -> int:
-    """Return a port P where P, P + 1 and P + 3944 are probably free."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return 20000 + int(sock.getsockname()[1]) % 20000
+    """Return a port P where P, P + 1 and P + 3944 are free, as 67, 68 and 4011 would be.
+
+    All three are below 32768, where the kernel does not choose ports for other sockets (ip_local_port_range).
+    """
+    while True:
+        chosen = random.randrange(20000, 28000)
+        with ExitStack() as stack:
+            try:
+                for wanted in (chosen, chosen + 1, chosen + 3944):
+                    sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    sock.bind(("0.0.0.0", wanted))
+            except OSError:
+                continue  # another process uses it
+            return chosen
 
 
 def loopback_cluster(port: int, mode: DhcpMode = DhcpMode.FULL) -> Cluster:
