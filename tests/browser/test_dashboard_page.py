@@ -211,7 +211,7 @@ async def test_every_control_and_region_has_a_name(dashboard):
                 assert named or role == "list", await found.evaluate("one => one.outerHTML")
 
 
-async def test_a_lost_link_is_told_and_the_page_recovers_with_the_right_picture(dashboard):
+async def test_a_lost_link_is_reported_and_the_page_recovers_with_the_right_picture(dashboard):
     async with opened(dashboard.url) as view:
         await view.wait_for_text("#link", "live")
         await dashboard.stop()

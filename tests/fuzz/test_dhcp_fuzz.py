@@ -78,7 +78,7 @@ def test_same_datagram_gets_the_same_result(table: DhcpTable, datagram: bytes, w
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_what_is_remembered_is_what_would_be_answered(data: st.DataObject) -> None:
+def test_remembered_answer_equals_a_new_answer(data: st.DataObject) -> None:
     answers = Answers()
     asked = data.draw(st.lists(messages(), min_size=1, max_size=3))
     asked += [request("discover", *FIRMWARE), request("discover", *FIRMWARE, giaddr="172.16.0.254")]

@@ -23,7 +23,7 @@ def said() -> str:
         os.chdir(here)
 
 
-def test_every_mistake_is_told_at_once_in_the_order_of_the_file() -> None:
+def test_every_mistake_is_reported_at_once_in_the_order_of_the_file() -> None:
     assert said() == (GOLDEN / "mistakes.txt").read_text()
 
 

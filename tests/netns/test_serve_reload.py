@@ -61,7 +61,7 @@ def test_a_host_that_was_taken_out_is_silent_after_a_reload(here: Site, serving:
     assert "w3" not in serving.rows()
 
 
-def test_a_bad_reload_keeps_the_old_answers_and_tells_every_problem(here: Site, serving: Serving) -> None:
+def test_a_bad_reload_keeps_the_old_answers_and_reports_every_problem(here: Site, serving: Serving) -> None:
     here.config.write_text(
         with_host(REFERENCE_TEXT).replace("role: bootstrap", "role: boss").replace("172.16.0.22", "172.16.0.21")
     )

@@ -34,7 +34,7 @@ def here(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
-def test_a_port_that_is_taken_is_told_with_what_to_do(here: Site) -> None:
+def test_a_port_that_is_taken_is_reported_with_what_to_do(here: Site) -> None:
     with here.place, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("0.0.0.0", 67))
         assert here.refused() == (
@@ -73,7 +73,7 @@ def test_nothing_is_served_by_one_that_could_not_have_every_port(here: Site) -> 
                     assert not isinstance(answer, bytes), "it answered"
 
 
-def test_an_address_that_is_not_on_this_machine_is_told(here: Site) -> None:
+def test_an_address_that_is_not_on_this_machine_is_reported(here: Site) -> None:
     run("ip", "addr", "del", "172.16.0.101/24", "dev", "br0", place=here.place)
     assert here.refused() == (
         71,
@@ -84,7 +84,7 @@ def test_an_address_that_is_not_on_this_machine_is_told(here: Site) -> None:
     )
 
 
-def test_an_interface_that_is_not_there_is_told(here: Site) -> None:
+def test_a_missing_interface_is_reported(here: Site) -> None:
     here.config.write_text(REFERENCE_TEXT + "listen: {dhcp: [eno9]}\n")
     code, said = here.refused()
     assert (code, said.count("\n")) == (71, 1)
@@ -92,14 +92,14 @@ def test_an_interface_that_is_not_there_is_told(here: Site) -> None:
     assert said.endswith("the interface does not exist; create it, or set listen.dhcp\n")
 
 
-def test_a_file_that_is_not_there_is_told(here: Site) -> None:
+def test_a_missing_file_is_reported(here: Site) -> None:
     here.config.unlink()
     code, said = here.refused()
     assert (code, said.count("\n")) == (78, 1)
     assert said.startswith(f"{here.config}: not found")
 
 
-def test_every_mistake_in_the_file_is_told_with_its_line(here: Site) -> None:
+def test_every_mistake_in_the_file_is_reported_with_its_line(here: Site) -> None:
     here.config.write_text(
         REFERENCE_TEXT.replace("172.16.0.21", "172.16.0.22").replace("role: bootstrap", "role: boss")
     )
@@ -118,7 +118,7 @@ def test_a_second_appliance_on_the_same_state_is_refused(here: Site) -> None:
     assert said.startswith(f"{here.data_dir}/state.db is in use: another appliance runs")
 
 
-def test_a_state_that_cannot_be_written_is_told_loudly_and_serves(here: Site) -> None:
+def test_a_state_that_cannot_be_written_is_reported_loudly_and_the_appliance_serves(here: Site) -> None:
     (here.data_dir / "state.db").mkdir()
     with here.serve() as appliance:
         assert "critical: state.trouble" in appliance.text
@@ -133,13 +133,13 @@ def test_the_service_manager_is_told_when_everything_answers(here: Site) -> None
     assert "STATUS=serving 7 hosts, version " in message
 
 
-def test_the_service_manager_hears_that_it_lives(here: Site) -> None:
+def test_the_service_manager_gets_watchdog_messages(here: Site) -> None:
     with here.serve(environment={"WATCHDOG_USEC": "400000"}) as appliance:
         for _ in range(3):
             appliance.notified("WATCHDOG=1")
 
 
-def test_what_is_odd_in_the_file_is_logged_at_the_start(here: Site) -> None:
+def test_warnings_about_the_file_are_logged_at_the_start(here: Site) -> None:
     (here.data_dir / "ignition" / "bootstrap.ign").unlink()
     with here.serve() as appliance:
         assert "warning: config.odd" in appliance.said("bootstrap.ign not found")
@@ -199,7 +199,7 @@ def test_it_serves_several_files_in_one_process(here: Site, tmp_path: Path) -> N
     ],
     ids=["both", "bind-service", "none"],
 )
-def test_who_is_not_root_needs_capabilities(here: Site, capabilities: str, code: int, said: str) -> None:
+def test_user_other_than_root_needs_capabilities(here: Site, capabilities: str, code: int, said: str) -> None:
     wrapper = (*AS_USER, MAKE_BRIDGE + SETPRIV.format(capabilities), "sh")
     with here.serve(wrapper=wrapper, is_awaited=code == 0) as appliance:
         assert (appliance.end() if code == 0 else appliance.process.wait(30)) == code
@@ -208,7 +208,7 @@ def test_who_is_not_root_needs_capabilities(here: Site, capabilities: str, code:
 
 
 @may_be_another_user
-def test_who_is_not_root_installs_machines_with_the_two_capabilities(here: Site) -> None:
+def test_user_with_the_two_capabilities_installs_machines(here: Site) -> None:
     wrapper = (*AS_USER, MAKE_BRIDGE + SETPRIV.format(",+net_bind_service,+net_raw"), "sh")
     with here.serve(wrapper=wrapper) as appliance:
         enter = ("nsenter", "-t", str(appliance.process.pid), "-n")
@@ -219,7 +219,7 @@ def test_who_is_not_root_installs_machines_with_the_two_capabilities(here: Site)
 
 
 @may_be_another_user
-def test_who_may_nothing_serves_on_loopback_and_high_ports(tmp_path: Path) -> None:
+def test_user_without_privileges_serves_on_loopback_and_high_ports(tmp_path: Path) -> None:
     config, data_dir = tmp_path / "cluster.yaml", tmp_path / "data"
     moved_to_loopback(REFERENCE, config)
     fill(config, data_dir)

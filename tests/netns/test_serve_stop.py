@@ -97,7 +97,7 @@ def test_a_tftp_transfer_under_way_is_finished(here: Site, serving: Serving) -> 
     assert serving.text.index("serve.stopping") < serving.text.index("tftp.done") < serving.text.index("serve.stopped")
 
 
-def test_who_comes_while_it_stops_is_turned_away(here: Site, serving: Serving) -> None:
+def test_client_that_connects_during_the_stop_is_turned_away(here: Site, serving: Serving) -> None:
     with download(here):
         serving.process.send_signal(signal.SIGTERM)
         serving.notified("STOPPING=1")

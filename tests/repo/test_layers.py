@@ -250,7 +250,7 @@ def test_decision_in_a_server_is_found(line: str) -> None:
         "for site in table.sites: pass",
     ],
 )
-def test_moving_values_in_a_server_is_no_decision(line: str) -> None:
+def test_moving_values_in_a_server_is_not_a_decision(line: str) -> None:
     assert server_decisions(line, "web") == []
 
 

@@ -121,7 +121,7 @@ def test_program_that_is_run_is_read_from_calls_and_lists() -> None:
     assert programs_run('lab.run(["socat", "-u"]); start(path); f("no")', has_lab=True) == {"socat"}
 
 
-def test_missing_program_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_program_is_reported_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert why_missing("dig") == "dig is not installed; install the package bind9-dnsutils"
 

@@ -22,7 +22,7 @@ def validate(root: Path, text: str, *options: str) -> Result:
     return CliRunner().invoke(cli, arguments, catch_exceptions=False)
 
 
-def test_clean_file_is_told_in_one_line(tmp_path: Path) -> None:
+def test_clean_file_is_reported_in_one_line(tmp_path: Path) -> None:
     result = validate(tmp_path, CLEAN)
 
     assert result.exit_code == 0
@@ -46,7 +46,7 @@ def test_warnings_alone_end_with_0(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1].endswith("; 1 warning")
 
 
-def test_json_tells_the_same(tmp_path: Path) -> None:
+def test_json_has_the_same_problems(tmp_path: Path) -> None:
     result = validate(tmp_path, edited(("4.16.3", "x")) + "sshKey: x\n", "-o", "json")
     told = json.loads(result.stdout)
 
@@ -61,7 +61,7 @@ def test_json_tells_the_same(tmp_path: Path) -> None:
     assert told["problems"][1]["severity"] == "warning"
 
 
-def test_json_of_a_clean_file_tells_the_cluster(tmp_path: Path) -> None:
+def test_json_of_a_correct_file_has_the_cluster(tmp_path: Path) -> None:
     (told,) = json.loads(validate(tmp_path, CLEAN, "-o", "json").stdout)["clusters"]
 
     assert told == {
@@ -102,7 +102,7 @@ def test_image_that_is_not_what_its_sha256_says_is_an_error(tmp_path: Path) -> N
     assert result.exit_code == 78
 
 
-def test_image_that_is_what_its_sha256_says_is_no_problem(tmp_path: Path) -> None:
+def test_image_that_is_what_its_sha256_says_is_not_a_problem(tmp_path: Path) -> None:
     kernel = make_data_dir(tmp_path) / "images" / IMAGES[0]
     digest = hashlib.sha256(kernel.read_bytes()).hexdigest()
 

@@ -92,7 +92,7 @@ async def test_second_appliance_is_refused(appliance):
         ControlServer(appliance.data_dir, appliance.registry, appliance.bus, appliance.registry.order, lambda: None)
 
 
-async def test_path_that_no_socket_can_have_is_told(appliance, tmp_path):
+async def test_path_that_no_socket_can_have_is_reported(appliance, tmp_path):
     with pytest.raises(ListenError, match="longer than 107 bytes"):
         ControlServer(tmp_path / ("x" * 120), appliance.registry, appliance.bus, appliance.registry.order, lambda: None)
 
@@ -102,7 +102,7 @@ def test_socket_is_in_systemds_directory(monkeypatch):
     assert socket_path(Path("/var/lib/x")) == Path("/run/ocp-appliance/control.sock")
 
 
-def test_nobody_there_is_told_in_one_line(tmp_path):
+def test_missing_appliance_is_an_error_of_one_line(tmp_path):
     with pytest.raises(ControlError, match="no appliance is listening on"):
         list(ask(tmp_path / "control.sock", "status"))
 
@@ -222,7 +222,7 @@ async def test_capture_comes_whole(appliance):
     assert b"".join(base64.b64decode(answer["pcapng"]) for answer in answers) == packets
 
 
-async def test_follower_hears_what_was_and_what_comes_until_it_leaves(appliance):
+async def test_follower_gets_past_and_new_events_until_it_leaves(appliance):
     m1 = appliance.boot(1)
     subscribers = len(appliance.bus.subscribers)
     appliance.happen(m1.dhcp(Program.PXE), 0)
@@ -311,7 +311,7 @@ async def test_text_off_the_wire_cannot_steer_the_terminal(appliance):
         assert "\nforged" not in output
 
 
-async def test_explain_tells_the_last_boot_and_what_is_missing(appliance):
+async def test_explain_shows_the_last_boot_and_what_comes_next(appliance):
     m1 = appliance.boot(1)
     appliance.happen([*m1.to_initramfs(), *m1.to_script()], 0)
     code, output, _ = await appliance.run("explain", "m1")
@@ -329,7 +329,7 @@ async def test_explain_says_what_to_do_about_a_host_in_the_wrong_network(applian
     assert "connect it to the VLAN of that address, or correct its address in cluster.yaml" in output
 
 
-async def test_explain_tells_the_whole_installation_when_asked(appliance):
+async def test_explain_shows_the_whole_installation_when_asked(appliance):
     m1 = appliance.boot(1)
     appliance.happen(m1.live(rootfs=MB), 0)
     appliance.happen(m1.dhcp(Program.PXE), 0)
@@ -384,7 +384,7 @@ async def test_seen_gives_lines_for_the_file(appliance):
     assert (stanza["macAddress"], stanza["role"], stanza["arch"]) == ("00:50:56:00:00:09", "worker", "aarch64")
 
 
-async def test_seen_says_when_nobody_was(appliance):
+async def test_seen_says_that_no_machine_was_seen(appliance):
     assert (await appliance.run("seen"))[1] == "No unknown machines have asked for an address.\n"
 
 
@@ -432,7 +432,7 @@ async def test_hold_and_release_take_a_role(appliance):
         (("explain", "m9"), 69, "host 'm9' not found"),
     ],
 )
-async def test_wrong_command_is_told_in_words(appliance, arguments, code, said):
+async def test_wrong_command_gets_a_readable_error(appliance, arguments, code, said):
     found, _, errors = await appliance.run(*arguments)
     assert found == code
     assert said in errors

@@ -135,7 +135,7 @@ def as_nobody(root: Path, path: str) -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_unreadable_file_tells_its_mode_and_the_remedy(root: Path) -> None:
+def test_error_for_an_unreadable_file_has_its_mode_and_the_remedy(root: Path) -> None:
     for parent in [root, *root.parents][:-2]:
         parent.chmod(0o755)
     (root / "a.img").chmod(0o600)
@@ -238,7 +238,7 @@ def test_every_spelling_of_a_boot_file_is_one_name(name: str) -> None:
     assert normalised(name) == "efi/ipxe.efi"
 
 
-def test_exact_spelling_goes_before_another_case(tmp_path: Path) -> None:
+def test_exact_spelling_takes_precedence_over_another_case(tmp_path: Path) -> None:
     (tmp_path / "LOADER.efi").write_bytes(b"upper")
     (tmp_path / "loader.efi").write_bytes(b"lower")
     assert find_below(tmp_path, "loader.efi") == tmp_path / "loader.efi"

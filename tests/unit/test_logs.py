@@ -90,7 +90,9 @@ def test_event_is_one_object_of_json(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("is_verbose", "lines"), [(False, 0), (True, 1)])
-def test_progress_is_told_to_who_asks_for_it(capfd: pytest.CaptureFixture[str], is_verbose: bool, lines: int) -> None:
+def test_progress_is_logged_when_it_is_asked_for(
+    capfd: pytest.CaptureFixture[str], is_verbose: bool, lines: int
+) -> None:
     progress = Stamped(OFFER.at, WebProgress("m1.example", "192.0.2.1", "/rootfs", WebKind.ROOTFS, 1, 2))
     assert len(events_logged(capfd, "text", progress, is_verbose=is_verbose)) == lines
 

@@ -146,7 +146,7 @@ def test_durations_are_of_stages_and_of_whole_installations(scraped):
     assert count == 1
 
 
-def test_certificate_tells_when_it_dies(scraped, tmp_path):
+def test_certificate_has_the_time_when_it_expires(scraped, tmp_path):
     path = tmp_path / "bootstrap.ign"
     path.write_text("{}")
     scraped.bus.publish(IgnitionLoaded("", str(path), "3.2.0", "2023-11-15T00:00:00+00:00"))

@@ -191,7 +191,7 @@ def test_names_are_full_or_short_and_in_any_case(live):
     assert full is short
 
 
-def test_name_that_no_host_has_is_told(live):
+def test_name_of_no_host_is_an_error(live):
     with pytest.raises(ControlError, match="host 'm9' not found"):
         live.registry.named(["m9"])
 
@@ -292,12 +292,12 @@ def test_refusal_of_a_stranger_is_kept_too(live):
     assert [event.client for _, event in live.registry.refusals] == ["192.0.2.9"]
 
 
-def test_event_of_no_host_stands_in_the_history(live):
+def test_event_without_a_host_is_in_the_history(live):
     live.happen(RogueDhcp("", "192.0.2.9", "eth0", "192.0.2.10"))
     assert [row.kind for row in live.journal.events()] == ["dhcp.rogue"]
 
 
-def test_number_of_the_installation_is_told_to_subscribers(live):
+def test_subscribers_get_the_number_of_the_installation(live):
     told = []
     live.bus.subscribers.append(told.append)
     m1 = live.boot(1)
@@ -545,7 +545,7 @@ async def test_host_that_was_due_while_the_appliance_was_down_settles_at_the_sta
         assert fleet[m1].order is Order.LOCAL
 
 
-async def test_trouble_is_told_once_and_ends_when_the_disk_comes_back(tmp_path, monkeypatch):
+async def test_trouble_is_reported_once_and_ends_when_the_disk_comes_back(tmp_path, monkeypatch):
     monkeypatch.setattr("appliance.registry.TICK_SECONDS", 0.01)
     monkeypatch.setattr("appliance.registry.RETRY_SECONDS", 0.01)
     async with RunningFleet(tmp_path, LIVE) as fleet:

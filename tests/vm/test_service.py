@@ -87,7 +87,7 @@ def test_service_starts(found: dict[str, str]) -> None:
     assert found["started"] == "active"
 
 
-def test_service_tells_systemd_what_it_serves(found: dict[str, str]) -> None:
+def test_service_reports_to_systemd_what_it_serves(found: dict[str, str]) -> None:
     assert found["status-text"].startswith("serving 7 hosts")
 
 

@@ -71,7 +71,7 @@ def test_loader_is_chosen_by_firmware_and_the_hosts_architecture(
     assert default_loader(program, architecture, arch) == loader
 
 
-def test_hosts_own_loader_goes_before_the_firmwares() -> None:
+def test_hosts_own_loader_takes_precedence_over_the_firmwares() -> None:
     for architecture in (BIOS, X64, RISCV):
         steps = chain(*parts(loader="efi/snponly.efi"), Program.PXE, architecture, starts_disk=False)
         assert boot_file(steps) == "efi/snponly.efi"

@@ -66,7 +66,7 @@ def test_no_placeholder_is_left_in_a_script() -> None:
     assert not any("@{" in script for script in every_script())
 
 
-def test_token_stands_once_in_an_install_script() -> None:
+def test_token_is_in_an_install_script_once() -> None:
     cluster = reference_cluster()
     assert all(ipxe.install_script(cluster, host).count(ipxe.MARK) == 1 for host in cluster.hosts)
 

@@ -106,7 +106,7 @@ def test_every_known_loader_is_told_from_a_script() -> None:
 
 
 @pytest.mark.parametrize("path", ["autoexec.ipxe", "/ipxe/52-54-00-12-34-56.ipxe", "EFI/AUTOEXEC.IPXE"])
-def test_script_is_no_loader(path: str) -> None:
+def test_script_is_not_a_loader(path: str) -> None:
     assert urls.is_script_path(path)
     assert not urls.is_loader_path(path)
 

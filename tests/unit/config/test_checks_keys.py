@@ -101,5 +101,5 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
-def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
+def test_flaw_is_reported_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]

@@ -77,11 +77,11 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
-def test_unknown_key_is_told_once_and_alone(tmp_path: Path, text: str, expected: str) -> None:
+def test_unknown_key_is_reported_once_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]
 
 
-def test_unknown_key_in_an_alias_is_told_at_each_place(tmp_path: Path) -> None:
+def test_unknown_key_in_an_alias_is_reported_at_each_place(tmp_path: Path) -> None:
     text = f"{CLEAN}roles:\n  master: &m {{instal: }}\n  worker: *m\n"
 
     assert told(tmp_path, text) == [
@@ -99,5 +99,5 @@ def test_any_key_may_stand_empty_among_a_bond_s_options(tmp_path: Path) -> None:
     assert told(tmp_path, text) == []
 
 
-def test_known_key_with_nothing_behind_it_is_not_told(tmp_path: Path) -> None:
+def test_known_key_without_a_value_is_not_reported(tmp_path: Path) -> None:
     assert told(tmp_path, f"{CLEAN}serveExpired:\nmenu:\n  timeout:\n") == []

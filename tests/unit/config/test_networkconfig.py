@@ -212,5 +212,5 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("config", "expected"), FLAWS, ids=flaw_id)
-def test_flaw_is_told_with_its_line(tmp_path: Path, config: str, expected: str) -> None:
+def test_flaw_is_reported_with_its_line(tmp_path: Path, config: str, expected: str) -> None:
     assert expected in told(tmp_path, with_network(config))

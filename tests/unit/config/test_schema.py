@@ -163,7 +163,7 @@ def test_least_file_of_the_manual_is_right(tmp_path: Path) -> None:
     assert check_text(tmp_path, manual_file()).problems == ()
 
 
-def test_problems_that_the_manual_shows_are_those_that_are_told(tmp_path: Path) -> None:
+def test_problems_that_the_manual_shows_are_those_that_are_reported(tmp_path: Path) -> None:
     text = edited(
         ("52:54:00:10:00:21", "52:54:00:10:00"),
         ("192.0.2.22", "192.0.3.22"),

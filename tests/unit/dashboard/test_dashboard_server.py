@@ -70,7 +70,7 @@ async def test_status_is_the_view(dashboard):
     assert told == json.loads(json.dumps(view.status(dashboard.registry, told["at"])))
 
 
-async def test_a_hosts_last_boot_is_told(dashboard):
+async def test_a_hosts_last_boot_is_reported(dashboard):
     dashboard.happen(dashboard.boot(1).to_script())
     async with dashboard.session.get("/hosts/m1.ocp45.example.localdomain") as answer:
         steps = (await answer.json())["steps"]
@@ -78,7 +78,7 @@ async def test_a_hosts_last_boot_is_told(dashboard):
 
 
 @pytest.mark.parametrize("path", ["/hosts/nobody", "/hosts/", "/page.txt", "/server.py", "/%2e%2e/server.py"])
-async def test_what_is_not_there_is_404(dashboard, path):
+async def test_unknown_path_is_404(dashboard, path):
     async with dashboard.session.get(path) as answer:
         assert answer.status == 404
 

@@ -81,7 +81,7 @@ def test_options_come_in_the_order_of_the_requested_list() -> None:
     assert got.order[3:7] == ["domain", "name_server", "subnet_mask", "router"]
 
 
-def test_mask_goes_before_the_router_whatever_was_asked_first() -> None:
+def test_mask_comes_before_the_router_whatever_was_asked_first() -> None:
     assert told(bytes([3, 6, 1])).order[3:6] == ["subnet_mask", "router", "name_server"]
 
 
@@ -110,11 +110,11 @@ def test_arm_host_whose_firmware_claims_to_be_bios_boots_arm() -> None:
     assert read(ask(table_of(Arch.AARCH64), asked).payload).file == "arm64-efi/snponly.efi"
 
 
-def test_firmware_that_tells_no_architecture_boots_as_bios() -> None:
+def test_firmware_without_an_architecture_boots_as_bios() -> None:
     assert read(ask(table_of(Arch.X86_64), request("discover", (60, b"PXEClient"))).payload).file == "undionly.kpxe"
 
 
-def test_http_boot_that_tells_no_architecture_boots_as_uefi() -> None:
+def test_http_boot_without_an_architecture_boots_as_uefi() -> None:
     got = read(ask(table_of(Arch.X86_64), request("discover", (60, b"HTTPClient"))).payload)
     assert got.file == "http://172.16.0.101/efi/ipxe.efi"
 

@@ -48,7 +48,7 @@ LOOPS = {
 
 
 @pytest.mark.parametrize("by", ["tftp", "http"])
-def test_missing_boot_file_is_told_with_its_package(live, by):
+def test_missing_boot_file_is_reported_with_its_package(live, by):
     m1 = live.boot(1)
     refused = {
         "tftp": TftpFailed(m1.host, m1.address, "efi/ipxe.efi", "not-found"),
@@ -165,7 +165,7 @@ def test_host_that_counts_as_installed_and_is_not_heard_again_is_seen(live, seco
     assert [condition.name for condition in (found,) if condition] == names
 
 
-def test_silence_is_told_once_until_the_host_is_heard_again(live):
+def test_silence_is_reported_once_until_the_host_is_heard_again(live):
     m1 = live.boot(1)
     live.happen(m1.to_initramfs())
     for _ in range(3):

@@ -322,7 +322,7 @@ def test_running_node_that_looks_at_a_kernel_installs_nothing(live):
     assert live[m1].stage is Stage.WAITING
 
 
-def test_size_probe_of_uefi_is_no_loader(live):
+def test_size_probe_of_uefi_is_not_a_loader(live):
     m1 = live.boot(1)
     live.happen([*m1.dhcp(Program.PXE), m1.loader()[0]])
     assert live[m1].stage is Stage.FIRMWARE

@@ -115,7 +115,7 @@ def test_bootstrap_names_its_cluster_by_what_its_files_say_most():
 @pytest.mark.parametrize(
     ("domain", "fits"), [("ocp45.example.localdomain", True), ("ocp46.example.localdomain", False)]
 )
-def test_file_of_another_cluster_is_told(domain, fits):
+def test_file_of_another_cluster_is_reported(domain, fits):
     assert (misfit(inspect(pointer()), domain) is None) == fits
 
 
@@ -166,7 +166,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_file_is_told_in_words(name):
+def test_bad_file_is_reported_in_words(name):
     data, said = BAD[name]
     assert any(said in problem for problem in inspect(data).problems)
 

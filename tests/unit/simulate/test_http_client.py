@@ -133,7 +133,7 @@ async def test_a_server_that_is_told_to_wait_for_says_how_long() -> None:
     assert (answer.status, answer.retry_seconds, answer.body) == (503, 10, b"not yet")
 
 
-async def test_a_retry_after_that_is_no_number_means_five_seconds_as_in_ipxe() -> None:
+async def test_a_retry_after_that_is_not_a_number_means_five_seconds_as_in_ipxe() -> None:
     refusal = web.Response(status=503, headers={"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"})
     async with aiohttp_server(lambda _: refusal) as url, client() as http:
         assert (await http.get(url)).retry_seconds == 5
@@ -174,7 +174,7 @@ async def test_a_port_where_nobody_listens_is_named() -> None:
 
 
 @pytest.mark.parametrize("url", ["https://192.0.2.1/x", "/x", "http:///x", "ftp://192.0.2.1/x"])
-async def test_what_is_no_http_url_is_refused(url: str) -> None:
+async def test_url_that_is_not_http_is_refused(url: str) -> None:
     async with client() as http:
         with pytest.raises(HttpError, match="not an http:// URL"):
             await http.get(url)

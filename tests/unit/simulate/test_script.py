@@ -171,7 +171,7 @@ async def test_a_missing_file_can_be_caught() -> None:
     assert await shown("chain missing.ipxe || goto failed\nexit\n:failed\necho caught") == ["caught"]
 
 
-async def test_what_is_no_script_is_not_run() -> None:
+async def test_file_that_is_not_a_script_is_not_run() -> None:
     with pytest.raises(ScriptError, match="does not begin with #!ipxe"):
         await Interpreter(Settings(), Files()).run(Image("x", f"{BASE}/x", 6, b"<html>"))
 
@@ -312,7 +312,7 @@ def test_a_word_of_echo_that_begins_with_a_hyphen_is_an_unknown_option(words: li
         options_of("echo", words)
 
 
-async def test_echo_shows_what_stands_after_two_hyphens() -> None:
+async def test_echo_shows_the_text_after_two_hyphens() -> None:
     assert await shown("echo -- - {a: b}") == ["- {a: b}"]
 
 

@@ -164,7 +164,7 @@ async def test_the_size_probe_is_broken_off_with_error_8() -> None:
     assert server.heard[1][:4] == struct.pack("!HH", tftp.ERROR, 8)
 
 
-async def test_an_error_is_told_in_the_servers_words() -> None:
+async def test_an_error_is_reported_in_the_servers_words() -> None:
     with pytest.raises(TransferError, match="error 1: File not found"):
         await fetch(Answering([struct.pack("!HH", tftp.ERROR, 1) + b"File not found\0"]))
 

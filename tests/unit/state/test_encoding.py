@@ -67,7 +67,7 @@ def test_whole_number_of_seconds_is_a_time(seconds):
 
 
 @pytest.mark.parametrize("total", [True, 1.5, "1", None])
-def test_what_is_no_number_of_bytes_is_no_event(total):
+def test_event_with_a_wrong_number_of_bytes_is_none(total):
     assert event_of("web.start", "m1", {"what": "kernel", "total": total}) is None
 
 

@@ -85,7 +85,7 @@ ENDLESS = """
 
 
 @pytest.mark.parametrize("lines", [1, 100, 1000])
-def test_kill_in_the_middle_of_writing_loses_nothing_that_was_told(tmp_path, lines):
+def test_kill_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(tmp_path, lines):
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(ENDLESS), str(tmp_path)],
         stdout=subprocess.PIPE,

@@ -31,5 +31,5 @@ def test_prefix_that_nobody_registered_has_no_vendor():
 
 
 @pytest.mark.parametrize("mac", ["00:55:da:10:00:01", "00:1b:c5:00:01:23"])  # of blocks of 2^20 and 2^12
-def test_registration_authority_is_no_vendor(mac):
+def test_registration_authority_is_not_a_vendor(mac):
     assert vendor_of(MacAddress.parse(mac)) == ""

@@ -100,7 +100,7 @@ def test_autoexec_is_found_beside_every_loader(name: str, served: NetworkFiles) 
     assert opened(Files(), served, name).read(0, 9999) == served.autoexec
 
 
-def test_operators_autoexec_goes_before_ours(served: NetworkFiles, root: Path) -> None:
+def test_operators_autoexec_takes_precedence_over_ours(served: NetworkFiles, root: Path) -> None:
     (root / "autoexec.ipxe").write_bytes(b"#!ipxe\nshell\n")
     assert opened(Files(), served, "autoexec.ipxe").read(0, 99) == b"#!ipxe\nshell\n"
 
@@ -164,7 +164,7 @@ def test_many_block_sizes_do_not_multiply_the_memory() -> None:
 
 
 @pytest.mark.parametrize("name", ["menu", "Menu", "/MENU", "\\Menu", "./menu"])
-def test_the_exact_name_goes_before_those_that_differ_in_case(tmp_path: Path, name: str) -> None:
+def test_the_exact_name_takes_precedence_over_those_that_differ_in_case(tmp_path: Path, name: str) -> None:
     (tmp_path / "tftp").mkdir()
     for spelled in ("menu", "Menu", "MENU"):
         (tmp_path / "tftp" / spelled).write_text(spelled)

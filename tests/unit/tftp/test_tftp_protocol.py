@@ -33,7 +33,7 @@ def test_request_that_is_cut_short_is_malformed(datagram: bytes) -> None:
 @pytest.mark.parametrize(
     "datagram", [b"", b"\0", b"\0\3\0\1x", b"\0\4\0\1", b"\0\5\0\0stop\0", b"\0\6", b"\1\1x\0octet\0"]
 )
-def test_what_is_no_request_gets_silence(datagram: bytes) -> None:
+def test_datagram_that_is_not_a_read_request_gets_silence(datagram: bytes) -> None:
     """Two servers that answer an ERROR with an ERROR would never stop."""
     assert parse_request(datagram) is IgnoreReason.NO_REQUEST
 

@@ -85,7 +85,7 @@ def test_ack_of_a_block_not_sent_yet_is_ignored() -> None:
     assert transfer.outcome is None
 
 
-def test_empty_datagram_is_no_ack() -> None:
+def test_empty_datagram_is_not_an_ack() -> None:
     transfer = transfer_of(80, oack=OACK)
     transfer.datagrams()
     assert transfer.follow(b"", 0.0) is None

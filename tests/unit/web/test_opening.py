@@ -78,6 +78,6 @@ def test_damaged_image_leaves_no_descriptor_open(sites: tuple[Site, Site]) -> No
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_time_of_a_file_is_told_in_whole_seconds() -> None:
+def test_time_of_a_file_is_reported_in_whole_seconds() -> None:
     """Last-Modified has no fractions (RFC 9110 section 5.6.7)."""
     assert entity_of(Identity(0, 1, 2, 1_700_000_000_999_999_999), "x/y").modified == 1_700_000_000

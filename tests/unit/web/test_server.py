@@ -233,7 +233,7 @@ async def test_other_methods_are_refused(web: Running, method: str) -> None:
     "request_bytes",
     [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n"],
 )
-async def test_what_is_no_request_gets_400_and_the_end(
+async def test_bytes_that_are_not_a_request_get_400_and_the_end(
     web: Running, request_bytes: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with connection(web) as (reader, writer):
@@ -270,7 +270,7 @@ async def test_transfer_is_told_from_start_to_end(web: Running) -> None:
     assert (finished.status, finished.sent, finished.total, finished.agent) == (200, size, size, "curl/7.88")
 
 
-async def test_progress_is_told_of_a_long_transfer(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_progress_is_reported_of_a_long_transfer(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "PROGRESS_SECONDS", 0.0)
     os.truncate(web.data_dir / "images" / METAL[1:], 32 << 20)
     await fetch(web, METAL, client=M1)
@@ -280,7 +280,7 @@ async def test_progress_is_told_of_a_long_transfer(web: Running, monkeypatch: py
     assert 0 < progress[0] < progress[-1] < 32 << 20
 
 
-async def test_client_that_leaves_is_told_as_broken(web: Running) -> None:
+async def test_client_that_leaves_is_reported_as_broken(web: Running) -> None:
     os.truncate(web.data_dir / "images" / METAL[1:], 64 << 20)
     async with connection(web, M1) as (reader, writer):
         writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -376,7 +376,7 @@ async def test_token_is_in_no_event(web: Running) -> None:
 
 
 @pytest.mark.parametrize("path", ["/ignition/{}/m.ign", "/ignition/{}/", "/ignition/{}", "/./ignition//{}/worker.txt?"])
-async def test_token_in_a_path_that_is_refused_is_not_told(web: Running, path: str) -> None:
+async def test_token_in_a_path_that_is_refused_is_not_reported(web: Running, path: str) -> None:
     web.install("m1", Stage.INITRAMFS)
     await fetch(web, path.format(TOKEN), client=M1)
     await until(web, "web.refuse")
@@ -421,7 +421,7 @@ async def test_host_that_fetches_without_end_is_served_and_leaves_room_in_the_jo
 
 
 @pytest.mark.parametrize(("content", "why"), [(None, "not found"), (b"{", "is not JSON")])
-async def test_host_whose_ignition_cannot_be_given_is_told_of_why(
+async def test_host_whose_ignition_cannot_be_served_gets_the_reason(
     web: Running, content: bytes | None, why: str
 ) -> None:
     web.install("m1", Stage.INITRAMFS)
@@ -488,7 +488,7 @@ async def test_answer_that_depends_on_the_state_goes_out_once_that_is_written(tm
     assert disk.asked == ["m1.ocp45.example.localdomain"]
 
 
-async def test_client_that_leaves_before_the_state_is_written_is_told_as_broken(tmp_path: Path) -> None:
+async def test_client_that_leaves_before_the_state_is_written_is_reported_as_broken(tmp_path: Path) -> None:
     fill(tmp_path)
     disk = SlowDisk()
     async with running(tmp_path, written=disk.written) as web:
@@ -535,7 +535,7 @@ async def test_order_decides_what_the_menus_path_gives(web: Running, order: Orde
     assert told in (await fetch(web, "/pxeboot.ipxe", client=M1)).body
 
 
-async def test_polls_of_a_held_host_are_told_once(web: Running) -> None:
+async def test_polls_of_a_held_host_are_reported_once(web: Running) -> None:
     web.install("m1", Stage.WAITING, order=Order.HOLD)
     for _ in range(3):
         await fetch(web, M1_SCRIPT, client=M1)
@@ -560,7 +560,7 @@ async def test_client_that_leaves_with_its_answers_last_byte_leaves_no_connectio
     assert stays_open == [False]
 
 
-async def test_a_poll_is_told_again_after_an_order_in_between(web: Running) -> None:
+async def test_a_poll_is_reported_again_after_an_order_in_between(web: Running) -> None:
     for order, number in ((Order.HOLD, 1), (Order.INSTALL, 1), (Order.HOLD, 1), (Order.HOLD, 2)):
         web.install("m1", Stage.WAITING, order=order, number=number)
         for _ in range(2):

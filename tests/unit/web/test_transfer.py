@@ -101,7 +101,7 @@ async def test_a_file_that_the_disk_has_yet_to_bring_arrives_whole() -> None:
     assert told[-1] == part.size
 
 
-async def test_the_last_byte_is_told_in_the_turn_that_sends_it() -> None:
+async def test_the_last_byte_is_reported_in_the_turn_that_sends_it() -> None:
     """A machine that has its image may send a DISCOVER that is read in the same turn of the loop."""
     sender = Sender()
     with pairs(1) as [(server, client)], tempfile.TemporaryFile() as file:
