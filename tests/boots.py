@@ -1,4 +1,4 @@
-"""The events of one machine's network boots, as the servers publish them, for tests of what follows from them."""
+"""The events that the servers publish while a machine boots from the network, and a fleet to publish them to."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ LIVE = reference_cluster(release=Release(4, 16), images={"x86_64": LIVE_IMAGES})
 
 
 class Boot:
-    """What one host does, as events; each method is one exchange."""
+    """What one host does, as events: each method returns the events of one exchange, or of several in a row."""
 
     def __init__(self, host: Host) -> None:
         self.host = host.name
@@ -71,7 +71,7 @@ class Boot:
         return WebBroken(self.host, self.address, f"/{what.value}", what, sent, total, "the client closed")
 
     def to_script(self) -> list[Event]:
-        """From power-on to its own script, by UEFI PXE."""
+        """Return the events from power-on to the host's own script, with UEFI PXE."""
         return [
             *self.dhcp(Program.PXE, "efi/ipxe.efi"),
             *self.loader(),
@@ -84,7 +84,7 @@ class Boot:
         return [*self.to_script(), *self.get(WebKind.KERNEL, 14 * MB), *self.get(WebKind.INITRAMFS, 80 * MB)]
 
     def live(self, rootfs: int = 900 * MB) -> list[Event]:
-        """From power-on until it has all that a live installer needs (openshift.md 4.1)."""
+        """Return the events from power-on until the live installer has everything it needs (openshift.md 4.1)."""
         return [
             *self.to_initramfs(),
             *self.dhcp(Program.OS),
@@ -93,7 +93,7 @@ class Boot:
         ]
 
     def legacy(self, image: int = 900 * MB) -> list[Event]:
-        """From power-on until it has all that the legacy installer needs (openshift.md 4.4)."""
+        """Return the events from power-on until the legacy installer has everything it needs (openshift.md 4.4)."""
         return [
             *self.to_initramfs(),
             *self.dhcp(Program.OS),
@@ -106,7 +106,7 @@ class Boot:
 
 
 def refuse_writes(journal: Journal) -> None:
-    """Make the disk refuse every change, as a file system does that was remounted read-only."""
+    """Make the disk refuse every change, like a file system that was remounted read-only."""
     assert isinstance(journal.store, FallbackStore)
     refuse_writes_of(journal.store)
 
@@ -117,14 +117,14 @@ def refuse_writes_of(store: FallbackStore) -> None:
 
 
 class Clock:
-    """A time that a test moves."""
+    """A clock that only moves when a test sets it."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
 
 
 class Fleet:
-    """A registry over a journal, and a clock that moves one second with each event."""
+    """A registry with a journal and a bus, and a clock that advances by a second with each event."""
 
     def __init__(self, data_dir: Path, cluster: Cluster = LEGACY, now: float = NOW) -> None:
         self.clock = Clock(now)
@@ -138,7 +138,7 @@ class Fleet:
 
     def publish(self, event: Event) -> None:
         self.bus.publish(event)
-        assert not self.bus.failures, "see what the bus has logged"
+        assert not self.bus.failures, "a subscriber failed; see the log of the bus"
 
     def happen(self, events: Event | Iterable[Event], seconds: float = 1.0) -> None:
         for event in [events] if isinstance(events, Event) else events:

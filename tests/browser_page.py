@@ -1,4 +1,4 @@
-"""Debian's headless Chromium with the dashboard open, and what it complained of."""
+"""The dashboard in Debian's headless Chromium, and the errors that Chromium reported."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ ARTIFACTS = Path(__file__).parent / "artifacts" / "browser"
 DESKTOP = (1240, 900)
 PHONE = (390, 844)
 
-# Remembers every stage and every progress that a card ever showed, and what the security policy stopped.
+# Records every stage and all progress that each card has shown, and violations of the Content-Security-Policy.
 WITNESS = """
 window.seen = {}; window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => window.violations.push(event.violatedDirective));
@@ -36,7 +36,7 @@ document.addEventListener("DOMContentLoaded", () => new MutationObserver(() => {
 
 @dataclass
 class Opened:
-    """A page, and what Chromium said about it."""
+    """An open page, and the errors that Chromium reported about it."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Opened:
         return stages
 
     async def keep(self, name: str, *, is_whole: bool = True) -> Path:
-        """Keep a screenshot as an artifact."""
+        """Save a screenshot as an artifact; return its path."""
         ARTIFACTS.mkdir(parents=True, exist_ok=True)
         path = ARTIFACTS / f"{name}.png"
         await self.page.screenshot(path=path, full_page=is_whole)
@@ -63,7 +63,7 @@ class Opened:
 
 
 def chromium_in(place: Namespace, directory: Path) -> Path:
-    """Write a program into *directory* that starts Chromium in *place*, and return its path."""
+    """Write a script to *directory* that runs Chromium in the namespace *place*; return its path."""
     program = directory / "chromium"
     program.write_text(f'#!/bin/sh\nexec nsenter --net={place.path} {CHROMIUM} "$@"\n')
     program.chmod(0o755)
@@ -77,20 +77,20 @@ async def opened(
     scheme: Literal["light", "dark"] = "light",
     executable: str | Path = CHROMIUM,
 ) -> AsyncIterator[Opened]:
-    """Open *url* in a browser of its own, and wait until it shows hosts."""
+    """Open *url* in a new browser, and wait until the page shows hosts. Policy violations fail the test at the end."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=FLAGS)
         width, height = size
         page = await browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
         page.set_default_timeout(20_000)
-        one = Opened(page)
-        page.on("console", lambda message: one.complaints.append(message.text))
-        page.on("pageerror", lambda error: one.complaints.append(str(error)))
+        view = Opened(page)
+        page.on("console", lambda message: view.complaints.append(message.text))
+        page.on("pageerror", lambda error: view.complaints.append(str(error)))
         await page.add_init_script(WITNESS)
         await page.goto(url)
         await page.wait_for_selector("button[data-host]")
         try:
-            yield one
+            yield view
             assert await page.evaluate("window.violations") == []
         finally:
             await browser.close()

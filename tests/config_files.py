@@ -1,4 +1,4 @@
-"""A cluster.yaml without a flaw and the files that it names, to put flaws into."""
+"""A correct cluster.yaml with all files that it names, and ways to put mistakes into it."""
 
 import base64
 import json
@@ -76,7 +76,7 @@ IMAGES = (
 
 
 def make_data_dir(root: Path) -> Path:
-    """Return a data directory below *root* that holds everything that CLEAN names."""
+    """Return a data directory below *root* with every file that CLEAN names."""
     files = [f"images/{name}" for name in IMAGES]
     files += [f"ignition/{role}.ign" for role in ("bootstrap", "master", "worker")]
     files += ["tftp/efi/ipxe.efi", "tftp/undionly.kpxe", "tftp/efi/snponly.efi", "tftp/arm64-efi/snponly.efi"]
@@ -88,7 +88,7 @@ def make_data_dir(root: Path) -> Path:
 
 
 def edited(*changes: tuple[str, str], text: str = CLEAN) -> str:
-    """Return *text* with each of *changes*, a passage and its replacement, made once."""
+    """Return *text* with *changes*: pairs of a passage and the replacement of its first occurrence."""
     for passage, replacement in changes:
         if text.count(passage) < 1:
             raise ValueError(f"{passage!r} is not in the text")
@@ -97,24 +97,24 @@ def edited(*changes: tuple[str, str], text: str = CLEAN) -> str:
 
 
 def check_text(root: Path, text: str, now: float = 0.0) -> Checked:
-    """Return what comes of *text* as a file in *root*, everything that CLEAN names being there."""
+    """Write *text* to a file in *root*, with every file that CLEAN names; return the result of its check."""
     path = root / "cluster.yaml"
     path.write_text(text)
     return config.check([path], make_data_dir(root), now)
 
 
 def told(root: Path, text: str, now: float = 0.0) -> list[str]:
-    """Return the problems of *text* as they are printed, from the line number on."""
+    """Return the problems of *text* as printed, without the name of the file."""
     return [line.removeprefix("cluster.yaml:") for line in spelled(root, check_text(root, text, now))]
 
 
 def spelled(root: Path, checked: Checked) -> list[str]:
-    """Return the problems as they are printed, with the place of the test left out."""
+    """Return the problems as printed, without the directory of the test."""
     return [str(problem).replace(f"{root}/", "") for problem in checked.problems]
 
 
 def check_texts(root: Path, texts: Sequence[str]) -> list[str]:
-    """Return the problems of several files a.yaml, b.yaml … of one appliance."""
+    """Return the problems of several clusters on one appliance, written to a.yaml, b.yaml and so on."""
     paths = [root / f"{chr(97 + index)}.yaml" for index in range(len(texts))]
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text)
@@ -122,25 +122,25 @@ def check_texts(root: Path, texts: Sequence[str]) -> list[str]:
 
 
 def with_host(*changes: tuple[str, str]) -> str:
-    """Return the clean file with one more worker, which begins on line 38, after *changes* to it."""
+    """Return CLEAN with another worker, w2, that begins on line 38 and has *changes*."""
     return edited(("dns:\n", edited(*changes, text=HOST) + "dns:\n"))
 
 
 def with_dns(lines: str) -> str:
-    """Return the clean file with *lines* below dns, the first of them on line 40."""
+    """Return CLEAN with *lines* added below dns, beginning on line 40."""
     return f"{CLEAN}{lines}"
 
 
 def flaw_id(value: str) -> str:
-    """Return the name of a case: what is told, not the file."""
+    """Return the id of a test case: "file" for the file with the mistake, else words of the message."""
     return "file" if "\n" in value else re.sub(r"\W+", "-", value[:60])
 
 
-def bootstrap_ign(dies_at: datetime) -> str:
-    """Return a bootstrap.ign whose certificate dies at *dies_at*."""
+def bootstrap_ign(expires_at: datetime) -> str:
+    """Return a bootstrap.ign whose certificate expires at *expires_at*."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, dies_at - timedelta(days=1), dies_at)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, expires_at - timedelta(days=1), expires_at)
     pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     url = f"data:text/plain;charset=utf-8;base64,{base64.b64encode(pem).decode()}"
     file = {"path": "/opt/openshift/tls/kubelet-signer.crt", "contents": {"source": url}}
@@ -149,8 +149,11 @@ def bootstrap_ign(dies_at: datetime) -> str:
 
 @contextmanager
 def nobodys_directory() -> Iterator[Path]:
-    """Yield a new directory, as a user whom file modes bind: root reads everything, and becomes nobody meanwhile."""
-    with tempfile.TemporaryDirectory() as name:  # not below tmp_path, which nobody may enter
+    """Yield a new directory, owned by the user of the process, to whom file modes apply.
+
+    Root can read every file, whatever its mode, so root becomes nobody until the end of the block.
+    """
+    with tempfile.TemporaryDirectory() as name:  # not below tmp_path, which the user nobody cannot enter
         if os.getuid() == 0:
             os.chown(name, NOBODY, NOBODY)
             os.seteuid(NOBODY)

@@ -16,7 +16,7 @@ from tests.boots import LIVE, Fleet
 
 
 class Dashboard(Fleet):
-    """A fleet, whose clock starts now, behind a dashboard on loopback."""
+    """A fleet with a dashboard on loopback; its clock starts at the current time."""
 
     def __init__(self, data_dir: Path, cluster: Cluster = LIVE) -> None:
         super().__init__(data_dir, cluster, now=time.time())
@@ -27,7 +27,7 @@ class Dashboard(Fleet):
         self.listen = replace(cluster.listen, dashboard=(Endpoint(IPv4Address("127.0.0.1"), self.port),))
 
     def open(self) -> DashboardServer:
-        """Open the sockets."""
+        """Return a dashboard server with open sockets."""
         return DashboardServer(self.listen, self.registry, self.bus, Metrics(self.registry, self.bus, {}, time.time))
 
     async def start(self) -> None:
@@ -37,12 +37,12 @@ class Dashboard(Fleet):
         await asyncio.sleep(0)
 
     async def stop(self) -> None:
-        """Stop serving; the fleet goes on."""
+        """Stop serving; the fleet keeps running."""
         await self.session.close()
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
 
     async def close(self) -> None:
-        """End everything."""
+        """Stop serving and close the journal."""
         await self.stop()
         self.journal.close()

@@ -1,6 +1,6 @@
-"""Whole DHCP exchanges as files under tests/golden/dhcp/: what was asked, what was answered, and how scapy reads it.
+"""Complete DHCP exchanges as files in tests/golden/dhcp/: request, reply, and both as scapy reads them.
 
-`python -m tests.dhcp_golden` writes them anew; look at the difference before you keep it.
+`python -m tests.dhcp_golden` writes the files again; read the diff before you commit it.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ Exchange = tuple[DhcpMode, list[tuple[bytes, Arrival]]]
 
 
 def four_way(speaker: Options, *more: tuple[int | str, object], giaddr: str = "0.0.0.0") -> Exchange:
-    """Return a DISCOVER and the REQUEST that follows its offer."""
+    """Return a DISCOVER and the REQUEST that answers its offer, from a client that sends the options *speaker*."""
     return DhcpMode.FULL, [
         (request("discover", *speaker, *more, giaddr=giaddr), NODE_NETWORK),
         (request("request", *speaker, *CHOSEN, *more, giaddr=giaddr), NODE_NETWORK),
@@ -64,7 +64,7 @@ EXCHANGES: dict[str, Exchange] = {
 
 
 def render(name: str) -> str:
-    """Return the exchange *name* as its file holds it."""
+    """Return the contents of the file for the exchange *name*."""
     mode, asked = EXCHANGES[name]
     table = compile_dhcp((reference_cluster(dhcp=mode),))
     parts = [f"# {name}, dhcp mode {mode}\n"]
@@ -99,7 +99,7 @@ def _readable(payload: bytes) -> str:
 
 
 def main() -> None:
-    """Write every file."""
+    """Write the file of every exchange."""
     DIRECTORY.mkdir(exist_ok=True)
     for name in EXCHANGES:
         (DIRECTORY / f"{name}.txt").write_text(render(name))

@@ -1,8 +1,8 @@
-"""Network namespaces in which the DHCP server meets the field's own clients.
+"""Network namespaces in which common DHCP clients talk to the DHCP server.
 
     client (any MAC) ── veth ── [bridge br0 172.16.0.101/24] appliance
 
-Run as a program (in the appliance's namespace) it is the server alone, writing each event as a line of JSON.
+As a program, in the appliance's namespace, it runs only the server, and prints each event as a line of JSON.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ READY = "ready"
 
 
 def rich_cluster() -> Cluster:
-    """Return the reference cluster with a value for each option, and a second network that a relay leads to."""
+    """Return the reference cluster with a value for every option, and a second network behind a relay."""
     cluster = reference_cluster()
     first = replace(
         cluster.networks[0],
@@ -67,7 +67,7 @@ def ip(*commands: str) -> None:
 
 
 class Lab:
-    """Namespaces by name, all removed at the end."""
+    """Named network namespaces; all of them, and their processes, are removed at the end of the block."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -88,24 +88,24 @@ class Lab:
             subprocess.run(["ip", "netns", "del", namespace], check=False, capture_output=True)
 
     def namespace(self, name: str) -> str:
-        """Make a namespace with its loopback up; return its name."""
+        """Make a namespace with its loopback interface up; return its name."""
         subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
         ip(f"netns add {name}")
         self._namespaces.append(name)
         ip(f"-n {name} link set lo up")
         return name
 
-    def cable(self, one: str, one_name: str, other: str, other_name: str, mac: str = "") -> None:
-        """Join two namespaces by a veth pair; *mac* is the first end's."""
+    def cable(self, first: str, first_name: str, second: str, second_name: str, mac: str = "") -> None:
+        """Connect two namespaces by a veth pair; *mac* is the MAC address of the first end."""
         address = f"address {mac} " if mac else ""
         ip(
-            f"link add {one_name} netns {one} {address}type veth peer name {other_name} netns {other}",
-            f"-n {one} link set {one_name} up",
-            f"-n {other} link set {other_name} up",
+            f"link add {first_name} netns {first} {address}type veth peer name {second_name} netns {second}",
+            f"-n {first} link set {first_name} up",
+            f"-n {second} link set {second_name} up",
         )
 
     def run(self, namespace: str, *command: str, seconds: float = 30) -> str:
-        """Run a command to its end; return what it wrote."""
+        """Run a command that must succeed; return its output and errors."""
         done = subprocess.run(
             ["ip", "netns", "exec", namespace, *command],
             check=False,
@@ -118,7 +118,7 @@ class Lab:
         return done.stdout + done.stderr
 
     def start(self, namespace: str, *command: str, **options: object) -> "subprocess.Popen[str]":
-        """Start a command, to be killed at the end."""
+        """Start a command, which is killed at the end of the block."""
         process = subprocess.Popen(
             ["ip", "netns", "exec", namespace, *command],
             stdout=subprocess.PIPE,
@@ -133,7 +133,7 @@ class Lab:
     def serve(
         self, cluster: str = "rich", namespace: str = APPLIANCE_NAMESPACE, wrapper: tuple[str, ...] = ()
     ) -> "Served":
-        """Start the server in its namespace, by *wrapper* if any; return when it serves."""
+        """Start the server in *namespace*, run by the command *wrapper* if given; return when it is ready."""
         root = str(Path(__file__).resolve().parent.parent)
         process = self.start(
             namespace, *wrapper, sys.executable, "-m", "tests.dhcp_lab", cluster, env={**os.environ, "PYTHONPATH": root}
@@ -143,7 +143,7 @@ class Lab:
         return served
 
     def node_network(self) -> None:
-        """Make the appliance's namespace with the bridge br0."""
+        """Make the appliance's namespace, with the bridge br0."""
         self.namespace(APPLIANCE_NAMESPACE)
         ip(
             f"-n {APPLIANCE_NAMESPACE} link add br0 address 02:00:ac:10:00:65 type bridge",
@@ -160,7 +160,7 @@ class Lab:
 
 
 class Served:
-    """A running server, as the test sees it."""
+    """A running server, observed through its output."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -168,25 +168,25 @@ class Served:
         self._out: IO[str] = process.stdout
 
     def next_line(self) -> str:
-        """Return the next line that the server wrote."""
+        """Return the next line that the server prints."""
         line = self._out.readline().strip()
         assert line, "the server ended"
         return line
 
     def event(self, kind: str) -> dict[str, str]:
-        """Return the next event of *kind*, past others."""
+        """Return the next event of *kind*; skip others."""
         while True:
             line = self.next_line()
             if line.startswith("{") and json.loads(line)["kind"] == kind:
                 return cast("dict[str, str]", json.loads(line))
 
     def counts(self) -> dict[str, int]:
-        """Return what the server has counted so far; "reply ack" and the like."""
-        self._process.send_signal(signal.SIGUSR1)  # ip-netns(8) and setpriv(1) become the server
+        """Return the server's counters by name, such as "reply ack"."""
+        self._process.send_signal(signal.SIGUSR1)  # ip-netns(8) and setpriv(1) exec the server, so this is its process
         return cast("dict[str, int]", json.loads(self.next_line_with("counts "))["counts"])
 
     def next_line_with(self, mark: str) -> str:
-        """Return the rest of the next line that begins with *mark*."""
+        """Return the next line that begins with *mark*, without it; skip others."""
         while True:
             line = self.next_line()
             if line.startswith(mark):
@@ -194,7 +194,7 @@ class Served:
 
 
 def can_make_namespaces() -> bool:
-    """Whether the tests of this lab can run: root, with ip(8)."""
+    """Whether this lab works here: as root, with ip(8), where network namespaces are allowed."""
     return os.geteuid() == 0 and shutil.which("ip") is not None and _namespace_works()
 
 

@@ -1,4 +1,4 @@
-"""DHCP messages for tests: requests built by scapy as the field's clients send them, and replies read back by scapy."""
+"""DHCP messages for tests: requests as common clients send them, built by scapy, and replies parsed by scapy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ UUID = b"\0" + bytes(range(16))
 
 Options = Sequence[tuple[int | str, object]]
 
-# What OVMF 2022.11, Debian 12's iPXE, and NetworkManager send beside the message type.
+# The options that OVMF 2022.11, Debian 12's iPXE and NetworkManager send, without the message type.
 FIRMWARE: Options = (
     (57, b"\x05\xc0"),
     (55, bytes([1, 2, 3, 4, 5, 6, 12, 13, 15, 17, 18, 22, 23, 28, 40, 41, 42, 43, 50, 51, 54, 58, 59, 60, 66, 67, 97])),
@@ -71,7 +71,7 @@ def request(
     giaddr: str = "0.0.0.0",
     xid: int = XID,
 ) -> bytes:
-    """Return a client's message as scapy builds it; *message* is discover, request …, or "" for none."""
+    """Return a client's message, built by scapy; *message* is its type (discover, request …), or "" for no type."""
     chaddr = bytes.fromhex(mac.replace(":", "")) + bytes(10)
     kind = [("message-type", message)] if message else []
     packet = BOOTP(op=1, htype=1, hlen=6, xid=xid, flags=flags, ciaddr=ciaddr, giaddr=giaddr, chaddr=chaddr)
@@ -79,7 +79,7 @@ def request(
 
 
 def arrival(*addresses: str, source: str = "0.0.0.0", source_port: int = 68, is_boot_server: bool = False) -> Arrival:
-    """Return an arrival on an interface that has *addresses*; the reference cluster's appliance without any."""
+    """Return an arrival at an interface with *addresses*, by default that of the reference cluster's appliance."""
     return Arrival(
         interface="node0",
         addresses=tuple(int(IPv4Address(address)) for address in addresses or ("172.16.0.101",)),
@@ -98,7 +98,7 @@ def ask(
     where: Arrival = NODE_NETWORK,
     installations: dict[str, Installation] | None = None,
 ) -> Reply:
-    """Return the reply to *datagram*; fails the test where there is none."""
+    """Return the reply to *datagram*; fail the test if there is none."""
     result = answer(table, datagram, where, installations or {})
     assert isinstance(result, Reply), result
     return result
@@ -110,7 +110,7 @@ def silence(
     where: Arrival = NODE_NETWORK,
     installations: dict[str, Installation] | None = None,
 ) -> Silence:
-    """Return the silence that *datagram* meets; fails the test where there is a reply."""
+    """Return the reason why *datagram* gets no reply; fail the test if it gets one."""
     result = answer(table, datagram, where, installations or {})
     assert isinstance(result, Silence), result
     return result
@@ -118,7 +118,7 @@ def silence(
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A reply as scapy reads it."""
+    """A reply, parsed by scapy."""
 
     header: BOOTP
     options: dict[str | int, object]  # by scapy's name
@@ -132,12 +132,12 @@ class Read:
 
     @property
     def file(self) -> str:
-        """The header's boot file."""
+        """The boot file in the header."""
         return bytes(self.header.file).rstrip(b"\0").decode()
 
 
 def read(payload: bytes) -> Read:
-    """Return *payload* as scapy understands it."""
+    """Return *payload*, parsed by scapy."""
     packet = BOOTP(payload)
     options: dict[str | int, object] = {}
     order: list[str | int] = []
@@ -160,7 +160,7 @@ def scapy_reply(
     giaddr: str = "0.0.0.0",
     file: bytes = b"",
 ) -> bytes:
-    """Return a reply that scapy builds, padded to BOOTP's 300 bytes."""
+    """Return a reply built by scapy, padded to the 300 bytes of BOOTP (RFC 1542 section 2.1)."""
     packet = BOOTP(
         op=2,
         htype=1,

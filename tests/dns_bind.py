@@ -1,4 +1,4 @@
-"""A BIND on loopback with our zones, and the comparison of its answers with ours."""
+"""BIND on loopback with the appliance's zones, and answers in a form that can be compared."""
 
 import contextlib
 import subprocess
@@ -20,7 +20,7 @@ START_SECONDS = 20.0
 
 @contextlib.contextmanager
 def bind(folder: Path, zones: tuple[Zone, ...], serial: int) -> Iterator[int]:
-    """Run BIND with *zones*, recursion allowed but leading nowhere; yield its port on 127.0.0.1."""
+    """Run BIND with *zones*; yield its port on 127.0.0.1. It allows recursion, but its forwarder does not exist."""
     port = free_port()
     clauses = []
     for number, zone in enumerate(zones):
@@ -47,18 +47,18 @@ def bind(folder: Path, zones: tuple[Zone, ...], serial: int) -> Iterator[int]:
 
 
 def ask(port: int, query: bytes) -> dns.message.Message:
-    """Return the answer of the server on 127.0.0.1."""
+    """Return the answer of the server on this port of 127.0.0.1."""
     return dns.query.udp(dns.message.from_wire(query), "127.0.0.1", timeout=5, port=port)
 
 
 def comparable(message: dns.message.Message) -> tuple[object, ...]:
-    """Return rcode, flags and the records of each section, in no order."""
+    """Return the rcode, the flags, and a set of the records in each section."""
     sections = (message.answer, message.authority, message.additional)
     return (message.rcode(), dns.flags.to_text(message.flags), *(_records(section) for section in sections))
 
 
 def _records(section: list[dns.rrset.RRset]) -> set[str]:
-    # The case of an owner below a wildcard is as it was asked with us, and lower with BIND.
+    # For a name below a wildcard the appliance returns the spelling of the query, and BIND lower case.
     return {f"{rrset.name} {rrset.ttl} {rrset.rdtype}".lower() + f" {rdata}" for rrset in section for rdata in rrset}
 
 

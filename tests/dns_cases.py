@@ -1,4 +1,4 @@
-"""DNS for tests: tables of the reference cluster and of one with every kind of record, and queries by dnspython."""
+"""DNS for tests: tables of the reference cluster and of a cluster with all record types, and queries by dnspython."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -17,12 +17,12 @@ OUTSIDER = "192.0.2.99"
 
 
 def table(*clusters: Cluster) -> DnsTable:
-    """Return the table of *clusters*, or of the reference cluster."""
+    """Return the table of *clusters*, by default of the reference cluster."""
     return compile_dns(clusters or (reference_cluster(),), lambda _zone, _digest: SERIAL)
 
 
 def forwarding_cluster(*forwarders: Endpoint, records: tuple[Record, ...] = ()) -> Cluster:
-    """Return the reference cluster with forwarders, for itself and for clients on loopback."""
+    """Return the reference cluster with forwarders, which its machines and clients on loopback may use."""
     cluster = reference_cluster()
     allowed = (*cluster.dns.allow_recursion, IPv4Network("127.0.0.0/8"))
     settings = replace(cluster.dns, forwarders=forwarders, allow_recursion=allowed, records=records)
@@ -78,7 +78,7 @@ def rich_cluster() -> Cluster:
 def query(
     name: str, kind: str = "A", *, recursion_desired: bool = True, edns: bool = False, payload: int = 1232
 ) -> bytes:
-    """Return a query as dnspython writes it."""
+    """Return a query in wire form, built by dnspython."""
     message = dns.message.make_query(name, kind, use_edns=0 if edns else -1, payload=payload)
     if not recursion_desired:
         message.flags &= ~dns.flags.RD

@@ -1,4 +1,4 @@
-"""A DNS server of ours on loopback, for tests."""
+"""The appliance's DNS server on loopback."""
 
 import contextlib
 import socket
@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass
 class Served:
-    """A running server, and the events that it published."""
+    """A running server, the state that it reads, and the events that it has published."""
 
     table: DnsTable
     port: int
@@ -38,7 +38,7 @@ class Served:
 
 
 def free_port() -> int:
-    """Return a port that is free for both transports."""
+    """Return a port that is free for UDP and TCP."""
     while True:
         with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             tcp.bind((LOOPBACK, 0))
@@ -46,7 +46,7 @@ def free_port() -> int:
             try:
                 udp.bind((LOOPBACK, port))
             except OSError:
-                continue  # another UDP socket has this port
+                continue  # another UDP socket uses this port
             return port
 
 

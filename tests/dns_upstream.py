@@ -19,14 +19,14 @@ Answering = Callable[[dns.message.Message], dns.message.Message | None]
 
 
 def address_of(query: dns.message.Message, address: str = "203.0.113.7", ttl: int = 300) -> dns.message.Message:
-    """Return an answer with one address, the question's case as it came."""
+    """Return an answer to *query* with one address, and with the question spelled as in the query."""
     reply = dns.message.make_response(query, recursion_available=True)
     reply.answer.append(dns.rrset.from_text(query.question[0].name, ttl, "IN", "A", address))
     return reply
 
 
 class Upstream(asyncio.DatagramProtocol):
-    """A forwarder over UDP and TCP that answers with *answering*, and keeps the queries that it got."""
+    """A forwarder over UDP and TCP that answers what *answering* returns, and keeps the queries."""
 
     def __init__(self, answering: Answering, answering_tcp: Answering | None = None) -> None:
         self.answering = answering
@@ -61,7 +61,7 @@ class Upstream(asyncio.DatagramProtocol):
 
 @contextlib.asynccontextmanager
 async def running(upstream: Upstream) -> AsyncIterator[Endpoint]:
-    """Let *upstream* listen on one port for both transports."""
+    """Run *upstream* on one port for UDP and TCP; yield its endpoint."""
     loop = asyncio.get_running_loop()
     port = free_port()
     server = await asyncio.start_server(upstream.serve_tcp, "127.0.0.1", port)

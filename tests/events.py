@@ -1,4 +1,4 @@
-"""An event of every class, with a value for every fact."""
+"""Examples of every class of event."""
 
 from dataclasses import fields
 from enum import StrEnum
@@ -10,7 +10,7 @@ CLASSES: tuple[type[AnyEvent], ...] = get_args(AnyEvent)
 
 
 def example(event_type: type[AnyEvent]) -> AnyEvent:
-    """Return an event of *event_type* whose facts all differ from their defaults."""
+    """Return an event of *event_type* in which no fact has its default value."""
     types = get_type_hints(event_type)
     return event_type(**{field.name: _value(field.name, types[field.name]) for field in fields(event_type)})
 

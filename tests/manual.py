@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md")
 PROGRAM = "ocp-appliance"
-# Programs that run another one: the rest of the segment is its command line.
+# Programs that run another program: the words after them are its command line.
 WRAPPERS = {"sudo", "systemd-run"}
 OPERATORS = {"|", "||", "&&", ";", ">", ">>", "<", "&"}
 

@@ -1,4 +1,4 @@
-"""tests/packages.txt, read: which Debian package brings a program, and which make targets install it."""
+"""The contents of tests/packages.txt: which Debian package has a program, and which make targets install it."""
 
 import shutil
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Package:
 
 @cache
 def packages() -> tuple[Package, ...]:
-    """Return the packages in the order of the list."""
+    """Return the packages in the list, in its order."""
     found = []
     for line in LIST.read_text().splitlines():
         if line.startswith("#"):
@@ -31,12 +31,12 @@ def packages() -> tuple[Package, ...]:
 
 
 def package_of(program: str) -> Package | None:
-    """Return the package in the list that brings *program*, or None."""
+    """Return the package in the list that has *program*, or None."""
     return next((package for package in packages() if program in package.brings), None)
 
 
 def why_missing(program: str) -> str:
-    """Return "" when *program* can run here; else a sentence that names it and its package."""
+    """Return "" if *program* is installed, otherwise a sentence that names it and its package."""
     if shutil.which(program):
         return ""
     package = package_of(program)

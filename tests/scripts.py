@@ -1,4 +1,4 @@
-"""Python run in a process of its own, for tests that kill it or take its disk away."""
+"""Python scripts in a separate process, for tests that kill it or limit its disk."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def run(script: str, *arguments: str) -> str:
-    """Return what *script* prints."""
+    """Run *script*, which must succeed; return its output."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), *arguments],
         capture_output=True,

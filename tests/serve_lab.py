@@ -1,4 +1,4 @@
-"""`ocp-appliance serve` as its operator runs it: on a segment of its own, with a service manager that listens.
+"""`ocp-appliance serve` as an operator runs it: on a separate segment, and with a service manager to notify.
 
 hosts and neighbours ── veth ── [bridge br0 172.16.0.101/24] ocp-appliance serve
 """
@@ -28,7 +28,7 @@ from tests.simulate_segment import REFERENCE, ROOT, Segment, segment
 APPLIANCE = "172.16.0.101"
 PROGRAM = (sys.executable, "-m", "appliance")
 PATIENCE_SECONDS = 30.0
-# A worker's script waits for a control plane, and most tests have none.
+# By default a worker's script waits for a control plane, which most tests do not have.
 REFERENCE_TEXT = REFERENCE.read_text() + "\nholdUntil: {worker: none}\n"
 I1 = """\
   - hostname: i1
@@ -41,12 +41,12 @@ Found = TypeVar("Found")
 
 
 def with_host(text: str, host: str = I1) -> str:
-    """Return the cluster.yaml *text* with one more host, first in its list."""
+    """Return the cluster.yaml *text* with another host at the beginning of its list."""
     return text.replace("\nhosts:\n", f"\nhosts:\n{host}")
 
 
 def until(claim: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS) -> Found:
-    """Return what *claim* says, as soon as it says something."""
+    """Call *claim* until it returns something true; return that. Fail with *what* after *seconds*."""
     deadline = time.monotonic() + seconds
     while not (said := claim()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
@@ -55,7 +55,7 @@ def until(claim: Callable[[], Found | None], what: str, seconds: float = PATIENC
 
 
 def fill(config: Path, data_dir: Path) -> None:
-    """Put stand-ins for all files of the cluster in *config* into *data_dir*."""
+    """Write a stand-in for each file that *config* needs to *data_dir*."""
     (cluster,) = load([config], data_dir)
     make_standins(cluster, data_dir, seed=0)
 
@@ -68,57 +68,57 @@ class Serving:
 
     @property
     def text(self) -> str:
-        """Everything that it has written."""
+        """The log so far."""
         return self.log.read_text()
 
     def notified(self, word: str) -> str:
-        """Return the next message to the service manager that has *word*."""
+        """Wait for the next message to the service manager that contains *word*; return it."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             while not select.select([self.notify], [], [], 0.1)[0]:
                 is_alive = self.process.poll() is None
-                assert is_alive, f"it ended: {self.text}"
+                assert is_alive, f"the appliance exited: {self.text}"
                 assert time.monotonic() < deadline, f"no {word}: {self.text}"
             message = self.notify.recv(4096).decode()
             if word in message:
                 return message
 
     def said(self, pattern: str) -> str:
-        """Return the first line of the log that matches *pattern*, once there is one."""
+        """Wait for a line of the log that matches *pattern*; return the first."""
         found = until(
             lambda: re.search(rf"^.*{pattern}.*$", self.text, re.MULTILINE), f"{pattern!r} in the log of {self.log}"
         )
         return found[0]
 
     def reload(self) -> None:
-        """Let it read its files again, and return when it has."""
+        """Send SIGHUP; return when the reload is complete."""
         self.process.send_signal(signal.SIGHUP)
         self.notified("RELOADING=1")
         self.notified("READY=1")
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End it by a signal, and return its exit code."""
+        """Send the signal *number* and wait for the end; return the exit code."""
         self.process.send_signal(number)
         return self.process.wait(PATIENCE_SECONDS)
 
     def command(self, *words: str) -> str:
-        """Run `ocp-appliance` against it; return what it prints."""
+        """Run `ocp-appliance` with *words* against this appliance; return its output."""
         done = run(*PROGRAM, *words, "--data-dir", self._data_dir)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """Return what `status` says of each host, by its short name."""
+        """Return the hosts in the output of `status`, by short name."""
         rows = json.loads(self.command("status", "-o", "json"))["hosts"]
         return {row["name"]: row for row in rows}
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the journal."""
+        """Return the events in the journal."""
         return [json.loads(line) for line in self.command("events", "-n", "100000", "-o", "json").splitlines()]
 
 
 def run(*command: str | Path, place: AbstractContextManager[None] | None = None) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end, in *place*."""
+    """Run a command in the namespace *place*; return it when it has exited."""
     with place or nullcontext():
         return subprocess.run(
             [str(word) for word in command], capture_output=True, text=True, timeout=60, cwd=ROOT, check=False
@@ -136,7 +136,10 @@ def serving(
     is_awaited: bool = True,
     name: str = "serve",
 ) -> Iterator[Serving]:
-    """Serve *files* for as long as the block lasts; it begins when the service manager is told READY=1."""
+    """Serve *files* during the block, which begins after READY=1 unless *is_awaited* is false.
+
+    *wrapper* is a command that runs its arguments, which are the command line of the appliance.
+    """
     data_dir.mkdir(exist_ok=True)
     notify_path, log = data_dir.parent / f"{name}.notify", data_dir.parent / f"{name}.log"
     notify_path.unlink(missing_ok=True)
@@ -153,17 +156,17 @@ def serving(
                 env={**os.environ, "NOTIFY_SOCKET": str(notify_path), **(environment or {})},
             )
         try:
-            one = Serving(process, notify, log, data_dir)
+            appliance = Serving(process, notify, log, data_dir)
             if is_awaited:
-                one.notified("READY=1")
-            yield one
+                appliance.notified("READY=1")
+            yield appliance
         finally:
             process.kill()
             process.wait()
 
 
 class Site:
-    """A segment, a cluster.yaml and a data directory with stand-ins."""
+    """A segment, a cluster.yaml, and a data directory with stand-in files."""
 
     def __init__(self, on: Segment, data_dir: Path) -> None:
         self.place, self.config, self.data_dir = on.place, on.config, data_dir
@@ -175,14 +178,14 @@ class Site:
         return serving([self.config], self.data_dir, *options, **{"place": self.place, **settings})
 
     def refused(self, *options: str, **settings: Any) -> tuple[int, str]:
-        """Try to serve; return the exit code, and what it wrote besides warnings."""
+        """Run `serve`, which must exit; return its exit code and its log without warnings about the file."""
         with self.serve(*options, is_awaited=False, **settings) as tried:
             code = tried.process.wait(PATIENCE_SECONDS)
             return code, "".join(line for line in tried.text.splitlines(True) if "config.odd" not in line)
 
     @contextmanager
     def neighbour(self, address: str, mac: str = "52:54:00:00:00:99") -> Iterator[Namespace]:
-        """Plug in a machine of its own with *address*, whose interface is eth0."""
+        """Connect a new namespace with *address* on its interface eth0 to the bridge."""
         self._ports += 1
         port = f"n{self._ports}"
         machine = Namespace()
@@ -204,19 +207,19 @@ class Site:
             machine.close()
 
     def ask(self, name: str, kind: str = "A") -> dns.message.Message:
-        """Return the appliance's answer over UDP."""
+        """Ask the appliance over UDP; return its answer."""
         query = dns.message.make_query(name, kind)
         with self.place:
             return dns.query.udp(query, APPLIANCE, timeout=5)
 
     def addresses(self, name: str) -> list[str]:
-        """Return the addresses of *name* in the appliance's answer."""
+        """Return the addresses that the appliance answers for *name*."""
         return [rdata.to_text() for rrset in self.ask(name).answer for rdata in rrset]
 
 
 @contextmanager
 def site(directory: Path, text: str = REFERENCE_TEXT) -> Iterator[Site]:
-    """Make a site in *directory*; skip the test where no namespace may be made."""
+    """Make a site in *directory*; skip the test where network namespaces are not allowed."""
     config, data_dir = directory / "cluster.yaml", directory / "data"
     config.write_text(text)
     fill(config, data_dir)
@@ -225,7 +228,7 @@ def site(directory: Path, text: str = REFERENCE_TEXT) -> Iterator[Site]:
 
 
 def status_of(place: AbstractContextManager[None], path: str, *options: str) -> str:
-    """Return the status that curl gets for *path* from a machine in *place*."""
+    """Return the HTTP status that curl in the namespace *place* gets for *path*."""
     done = run(
         "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", *options, f"http://{APPLIANCE}{path}", place=place
     )

@@ -1,4 +1,4 @@
-"""A simulated machine's link for tests of one protocol: this computer's loopback interface."""
+"""The loopback interface as the link of a simulated machine, for tests of a single protocol."""
 
 import socket
 from ipaddress import IPv4Address
@@ -8,7 +8,7 @@ from appliance.simulate.link import DhcpPort, bound_socket
 
 
 class Loopback:
-    """The loopback interface as a link."""
+    """A link over loopback, for every protocol but DHCP."""
 
     giaddr = IPv4Address(0)
 

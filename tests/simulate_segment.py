@@ -1,4 +1,4 @@
-"""A network segment of a test's own, with the real appliance (or a peer) on it, and machines to power on."""
+"""A separate network segment with the real appliance, or another server, and simulated machines."""
 
 import os
 import select
@@ -22,13 +22,13 @@ READY_SECONDS = 30.0
 
 
 class Segment:
-    """A bridge that has the appliance's address, in a namespace without a name."""
+    """A bridge with the appliance's address, in an unnamed network namespace."""
 
     def __init__(self, place: Namespace, config: Path) -> None:
         self.place, self.config = place, config
         ip(
             "link set lo up",
-            # One of its own: else it is the lowest of its ports, and changes when a machine goes.
+            # With a fixed MAC address. Otherwise it is the lowest of the ports', and changes when a machine goes.
             "link add br0 address 02:00:ac:10:00:65 type bridge stp_state 0 forward_delay 0",
             "link set br0 up",
             "addr add 172.16.0.101/24 dev br0",
@@ -36,7 +36,7 @@ class Segment:
         )
 
     def simulate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `ocp-appliance simulate` with a port of the bridge."""
+        """Run `ocp-appliance simulate` on this segment; return it when it has exited."""
         command = [sys.executable, "-m", "appliance", "simulate", "--config", str(self.config), *arguments]
         with self.place:
             return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
@@ -50,7 +50,7 @@ class Segment:
         place: AbstractContextManager[None] | None = None,
         **environment: str,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run *command* for as long as the block lasts, where the appliance's address is or in *place*."""
+        """Run *command* during the block, in the segment's namespace or in *place*."""
         with log.open("wb") as output, place or self.place:
             process = subprocess.Popen(
                 command, stdout=output, stderr=output, cwd=ROOT, env={**os.environ, **environment}
@@ -76,7 +76,7 @@ class Segment:
         raise TimeoutError(f"nothing listens on port {port}")
 
     def wait_for_socket(self, port: int, place: AbstractContextManager[None] | None = None) -> None:
-        """Wait until a process has a UDP socket on *port*, where the appliance's address is or in *place*."""
+        """Wait until a process in the segment's namespace, or in *place*, has a UDP socket on *port*."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             with place or self.place:
@@ -84,11 +84,11 @@ class Segment:
             if f":{port} " in found:
                 return
             time.sleep(0.02)
-        raise TimeoutError(f"nothing has UDP port {port}")
+        raise TimeoutError(f"no process has a socket on UDP port {port}")
 
     @contextmanager
     def appliance(self, data_dir: Path) -> Iterator[Path]:
-        """Serve the segment's cluster with stand-in files; give the path of its log."""
+        """Serve the segment's cluster with stand-in files; yield the path of the log."""
         (cluster,) = load([self.config], data_dir)
         make_standins(cluster, data_dir, seed=0)
         notify_path, log = data_dir / "notify.sock", data_dir / "serve.log"
@@ -104,11 +104,11 @@ class Segment:
 
 @contextmanager
 def segment(config: Path = REFERENCE) -> Iterator[Segment]:
-    """Make a segment; skip the test where no namespace may be made."""
+    """Make a segment; skip the test where network namespaces are not allowed."""
     try:
         place = Namespace()
     except OSError as error:
-        pytest.skip(f"no network namespace can be made here: {error.strerror}")
+        pytest.skip(f"cannot create a network namespace: {error.strerror}")
     try:
         yield Segment(place, config)
     finally:

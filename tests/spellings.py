@@ -1,4 +1,4 @@
-"""Sizes, ages and durations as they are written, for the command line's spelling and for the dashboard's."""
+"""Sizes, ages and durations, and how both the command line and the dashboard write them."""
 
 SIZES = {
     0: "0 B",
@@ -6,8 +6,8 @@ SIZES = {
     999: "999 B",
     1000: "1.0 kB",
     1049: "1.0 kB",
-    1050: "1.1 kB",  # halves go up
-    12_250: "12.3 kB",  # where Python would round to even
+    1050: "1.1 kB",  # halves are rounded up
+    12_250: "12.3 kB",  # Python would round this half to even
     99_949: "99.9 kB",
     99_950: "100 kB",
     900_500: "901 kB",

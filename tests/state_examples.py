@@ -1,4 +1,4 @@
-"""An installation and an event that tests keep."""
+"""An installation with a value in every field, and an event, for tests of the state."""
 
 from appliance.events import DhcpOffered, Program, Stamped
 from appliance.install.installation import Condition, Installation, Order, Stage

@@ -1,4 +1,4 @@
-"""A link that leads to one place after another, as fast as may be, for tests of who follows it."""
+"""A symbolic link that changes its target all the time, for tests of races between looking up and opening."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def swapping(link: Path, *targets: Path) -> Iterator[None]:
-    """Let *link*, which is there at every moment, lead to each of *targets* in turn."""
+    """Point *link* to each of *targets* in turn during the block, as fast as possible. It always exists."""
     stopping = threading.Event()
     spare = link.with_name("spare")
 
@@ -30,9 +30,9 @@ def swapping(link: Path, *targets: Path) -> Iterator[None]:
 
 
 def met(look: Callable[[], object], *wanted: object, times: int = 2000, seconds: float = 60.0) -> set[object]:
-    """Return what *look* met in *times* looks, and in as many more as it takes to meet all that is *wanted*.
+    """Return the set of results of *times* calls of *look*, or of more until it contains all of *wanted*.
 
-    On a busy machine one thread may look for long while the other does not swap.
+    On a busy machine one thread may call *look* for a long time while the other has no chance to swap.
     """
     seen: set[object] = set()
     looks, deadline = 0, time.monotonic() + seconds

@@ -1,8 +1,8 @@
-"""A namespace with the TFTP server and one with a client, joined by a cable.
+"""Two network namespaces joined by a veth pair: one for the TFTP server, one for a client.
 
     client eth0 172.16.0.21/24 ── veth ── eth0 172.16.0.101/24 server
 
-Run as a program it is the server alone, writing each event as a line of JSON.
+As a program it runs only the server, and prints each event as a line of JSON.
 """
 
 import argparse
@@ -28,7 +28,7 @@ READY = "ready"
 
 
 def build(lab: Lab, mtu: int = 1500) -> None:
-    """Make both namespaces and the cable between them."""
+    """Make both namespaces and the veth pair between them."""
     lab.namespace(SERVER)
     lab.namespace(CLIENT)
     lab.cable(CLIENT, "eth0", SERVER, "eth0")
@@ -37,7 +37,7 @@ def build(lab: Lab, mtu: int = 1500) -> None:
 
 
 def serve(lab: Lab, data_dir: Path, *options: str) -> Served:
-    """Start the server at its address and port 69; return when it serves."""
+    """Start the server on port 69 of its address; return when it is ready."""
     root = str(Path(__file__).resolve().parent.parent)
     command = (sys.executable, "-m", "tests.tftp_lab", str(data_dir), *options)
     served = Served(lab.start(SERVER, *command, env={**os.environ, "PYTHONPATH": root}))
@@ -62,7 +62,7 @@ def _print(event: Event) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve as the command line says."""
+    """Serve according to the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--address", default=ADDRESS)

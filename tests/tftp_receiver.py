@@ -1,4 +1,4 @@
-"""A TFTP client as the RFCs have it, and a link that loses, doubles and delays what goes over it."""
+"""A TFTP client that follows the RFCs, and a link that loses, duplicates and delays datagrams."""
 
 import heapq
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ PASS, DROP, DOUBLE, LATE = "pass", "drop", "double", "late"
 
 @dataclass
 class Receiver:
-    """The client's side of a transfer (RFC 1350, 7440); it never sends anything of its own accord.
+    """The client's side of a transfer (RFC 1350, 7440); it only sends ACKs, and has no timeouts.
 
-    An *eager* one answers each block that it does not expect, as EDK2's does; the
-    other tells of a gap once, and of a window that it has already after its last block.
+    An *eager* client acknowledges every block that it does not expect, as EDK2 does. Other clients report
+    a gap once, and acknowledge a window that they already have after its last block.
     """
 
     block_bytes: int
@@ -29,7 +29,7 @@ class Receiver:
     is_whole: bool = False
 
     def take(self, datagram: bytes) -> bytes | None:
-        """Return what the client answers."""
+        """Return the client's answer to *datagram*, or None."""
         opcode, number = HEAD.unpack_from(datagram)
         if opcode == OACK:
             return HEAD.pack(ACK, 0) if not self.received else None
@@ -42,9 +42,9 @@ class Receiver:
             self.in_gap = False
             self.is_whole = len(datagram) - 4 < self.block_bytes
             return self._ack() if self.is_whole or self.in_window == self.window_blocks else None
-        if ahead == 0 or self.is_eager:  # the last block again: our ACK was lost
+        if ahead == 0 or self.is_eager:  # the last block again: the client's ACK was lost
             return self._ack()
-        if ahead < BLOCK_NUMBERS // 2 and not self.in_gap:  # a block is missing; say so once
+        if ahead < BLOCK_NUMBERS // 2 and not self.in_gap:  # a block is missing: report the gap once
             self.in_gap = True
             return self._ack()
         return None
@@ -55,7 +55,7 @@ class Receiver:
 
 
 class LossyLink:
-    """Carries datagrams both ways, doing to each what *faults* says next."""
+    """Carries datagrams in both directions; the next of *faults* is what happens to each."""
 
     def __init__(self, faults: Iterator[str]) -> None:
         self._faults = faults
@@ -63,7 +63,7 @@ class LossyLink:
         self._count = 0
 
     def send(self, now: float, datagram: bytes, to: Callable[[bytes], None]) -> None:
-        """Put a datagram on its way; *to* is called when it arrives."""
+        """Send a datagram; *to* is called with it when it arrives."""
         fault = next(self._faults)
         delays = {PASS: [1.0], DROP: [], DOUBLE: [1.0, 1.5], LATE: [40.0]}[fault]
         for delay in delays:
@@ -72,17 +72,17 @@ class LossyLink:
 
     @property
     def next_arrival(self) -> float:
-        """When the next datagram arrives."""
+        """When the next datagram will arrive; infinity if there is none."""
         return self._flying[0][0] if self._flying else float("inf")
 
     def deliver(self) -> None:
-        """Let the next datagram arrive."""
+        """Deliver the next datagram."""
         _, _, to, datagram = heapq.heappop(self._flying)
         to(datagram)
 
 
 def run(transfer: Transfer, receiver: Receiver, link: LossyLink) -> float:
-    """Carry *transfer* to its end, using the server's fast path as the server does; return the time it took."""
+    """Run *transfer* to its end, with the fast path as in the server; return how long it took, in seconds."""
     now = 0.0
 
     def to_receiver(datagram: bytes) -> None:

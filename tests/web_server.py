@@ -1,4 +1,4 @@
-"""A running web server on loopback for tests, with a data directory of its own and what it told."""
+"""A running web server on loopback, with its own data directory and the events that it has published."""
 
 import contextlib
 import socket
@@ -21,7 +21,7 @@ IGNITION = b'{"ignition":{"version":"3.2.0"}}'
 
 @dataclass(slots=True)
 class Running:
-    """A web server, where it listens, and what it has told."""
+    """A running web server, the state that it reads, and the events that it has published."""
 
     server: WebServer
     installations: dict[str, Installation]
@@ -31,23 +31,23 @@ class Running:
 
     @property
     def url(self) -> str:
-        """The root of the server."""
+        """The URL of the server, without a path."""
         return f"http://127.0.0.1:{self.port}"
 
     def kinds(self) -> list[str]:
-        """What was told, by kind, in order."""
+        """Return the kinds of the published events, in order."""
         return [event.kind for event in self.events]
 
     def install(self, host: str, stage: Stage, token: str = "0123456789abcdef", **changes: object) -> None:
-        """Let the host named *host* be at *stage*."""
+        """Set the installation of the host with the short name *host* to *stage*, with *changes*."""
         name = f"{host}.ocp45.example.localdomain"
-        reached = {one: 0.0 for one in Stage if one <= stage}
+        reached = {earlier: 0.0 for earlier in Stage if earlier <= stage}
         installation = Installation(name, token=token, stage=stage, reached=reached)
         self.installations[name] = replace(installation, **changes)  # type: ignore[arg-type]
 
 
 def loopback_cluster(data_dir: Path, port: int, **changes: object) -> Cluster:
-    """Return the reference cluster with its hosts in 127.16.0.0/24 and its web server at 127.0.0.1."""
+    """Return the reference cluster with its hosts in 127.16.0.0/24 and its web server on 127.0.0.1."""
     cluster = reference_cluster(data_dir)
     network = replace(cluster.networks[0], cidr=IPv4Network("127.16.0.0/24"), server=LOOPBACK, gateway=None)
     hosts = tuple(
@@ -65,7 +65,7 @@ def loopback_cluster(data_dir: Path, port: int, **changes: object) -> Cluster:
 
 
 def fill(data_dir: Path) -> None:
-    """Put small images and Ignition files into *data_dir*."""
+    """Write small images and Ignition files to *data_dir*."""
     for name in ("images", "ignition", "tftp/efi"):
         (data_dir / name).mkdir(parents=True, exist_ok=True)
     for role in ("bootstrap", "master", "worker"):
@@ -78,7 +78,7 @@ def fill(data_dir: Path) -> None:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    """Return a TCP port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -86,7 +86,10 @@ def free_port() -> int:
 
 @contextlib.asynccontextmanager
 async def running(data_dir: Path, *, written: Written = already_written, **changes: object) -> AsyncIterator[Running]:
-    """Serve the loopback cluster with *changes* until the block ends; *written* is the server's."""
+    """Serve the loopback cluster with *changes* during the block.
+
+    *written* is what the server awaits before it sends a reply that depends on the state.
+    """
     port = free_port()
     cluster = loopback_cluster(data_dir, port, **changes)
     table = compile_web((cluster,))

@@ -1,4 +1,4 @@
-"""The wheel, built and installed as an operator would: into an empty virtual environment."""
+"""The wheel, built, and installed in an empty virtual environment as an operator would."""
 
 import atexit
 import shutil
@@ -13,16 +13,16 @@ PROJECT = Path(__file__).parents[1]
 
 @cache
 def installed_wheel() -> Path:
-    """Return a virtual environment that holds the wheel and what it depends on, once for the whole run."""
+    """Return a virtual environment with the wheel and its dependencies; it is made once for the whole run."""
     directory = Path(tempfile.mkdtemp(prefix="appliance-wheel-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    # A service's user has to reach it, and mkdtemp lets nobody in.
+    # mkdtemp makes directories that only their owner can enter; the service's user must be able to.
     directory.chmod(0o755)
     dist = directory / "dist"
     _run(sys.executable, "-m", "build", "--wheel", "--outdir", dist, PROJECT)
     (wheel,) = dist.glob("*.whl")
     environment = directory / "venv"
-    # Without a pip of its own, which Debian's Python cannot put there unless python3-venv is installed.
+    # Without pip: Debian's Python can only install it when the package python3-venv is there.
     _run(_interpreter(), "-m", "venv", "--without-pip", environment)
     python = environment / "bin" / "python"
     _run(sys.executable, "-m", "pip", "--python", python, "--quiet", "--disable-pip-version-check", "install", wheel)
@@ -30,7 +30,7 @@ def installed_wheel() -> Path:
 
 
 def _interpreter() -> Path:
-    """Return a Python that any user can run: ours, or the system's where ours lies in a home directory (as pyenv's)."""
+    """Return a Python that every user can run: this one, or the system's if this one is in a home directory."""
     ours = Path(sys.executable).resolve()
     return Path("/usr/bin/python3") if ours.is_relative_to(Path.home()) else ours
 

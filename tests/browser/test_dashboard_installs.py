@@ -1,4 +1,4 @@
-"""Seven simulated machines install while the dashboard is open in Chromium, and the page agrees with the journal."""
+"""Seven simulated machines are installed while Chromium shows the dashboard, and the page agrees with the journal."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @dataclass
 class Site:
-    """The reference cluster on loopback: its machines are simulated, its appliance is the real one."""
+    """The reference cluster on loopback, with simulated machines and the real appliance."""
 
     directory: Path
     file: Path
@@ -48,7 +48,7 @@ class Site:
         return url_of(self.cluster)
 
     async def power_on_all(self, time: int = 1) -> None:
-        """Power on every machine, and wait until each is up."""
+        """Power on every machine; return when all are up."""
         stand_in = MachineConfigStandIn(self.fabric.api_int, self.rehearsal._masters())
         try:
             await self.rehearsal._power_on_all(time, stand_in.master_is_up)
@@ -57,7 +57,7 @@ class Site:
         assert [entry.error for entry in self.rehearsal.entries if entry.error] == []
 
     async def events(self) -> list[dict[str, Any]]:
-        """Return the journal, as `ocp-appliance events` tells it."""
+        """Return the events in the output of `ocp-appliance events`."""
         command = [sys.executable, "-m", "appliance", "events", "-o", "json", "--data-dir", str(self.directory)]
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, "COLUMNS": "200"}
@@ -91,16 +91,16 @@ async def test_a_whole_installation_is_seen_live_and_agrees_with_status_and_jour
     await site.page.wait_for_text("#installed", "7 of 7")
     for name in names:
         await site.page.page.wait_for_selector(f"[data-host='{name}'][data-stage=joining]")
-    # The waterfall is drawn after the cards, and not for each of them.
+    # The waterfall is drawn after the cards, once for several changes.
     await site.page.page.wait_for_function(
         "count => document.querySelectorAll('#lanes .bar.stage-joining').length === count", arg=len(names)
     )
 
     seen = await site.page.page.evaluate("window.seen")
-    for name in names:  # each went forward only, and none jumped from nothing to the end
+    for name in names:  # each only moved forward, and none jumped from the first stage to the last
         steps = [STAGES.index(stage) for stage in seen[name]["stages"]]
         assert steps == sorted(steps)
-    assert sum(len(one["stages"]) for one in seen.values()) > 3 * len(names)
+    assert sum(len(card["stages"]) for card in seen.values()) > 3 * len(names)
 
     async with aiohttp.ClientSession() as session, session.get(f"{site.url}/status") as answer:
         rows = {row["host"]: row for row in (await answer.json())["hosts"]}
@@ -119,9 +119,9 @@ async def test_a_whole_installation_is_seen_live_and_agrees_with_status_and_jour
     for name, stages in told.items():
         reached = rows[name]["reached"]
         assert sorted(reached, key=STAGES.index) == list(stages)
-        # This release's Ignition goes out before the image, and the stage is told when the image is whole.
+        # This release downloads Ignition before the image, but the stage is reached when the image is complete.
         assert reached["ignition"] == ignition_at[name]
-        # Every other stage is told as soon as it is reached, and so before the next one is.
+        # Every other stage is published when it is reached, and so before the next one.
         times = [at for stage in stages if stage != "ignition" for at in (reached[stage], stages[stage])]
         assert times == sorted(times), name
     await site.page.keep("installed-light")
@@ -134,7 +134,7 @@ async def test_a_restart_of_the_appliance_loses_nothing_on_the_page(site: Site) 
     await site.appliance.stop()
     await site.page.page.wait_for_selector("body.lost")
     (site.directory / "notify.sock").unlink()
-    site.fabric.__exit__(None, None, None)  # whose relay holds the appliance's port
+    site.fabric.__exit__(None, None, None)  # the relay of this link uses the appliance's port
     async with Appliance(site.file, site.directory):
         await site.page.wait_for_text("#link", "live")
         assert await site.page.text("#installed") == "7 of 7"
@@ -145,5 +145,5 @@ async def test_a_restart_of_the_appliance_loses_nothing_on_the_page(site: Site) 
             await site.power_on_all(2)
         assert {entry.second and entry.second.result for entry in site.rehearsal.entries} == {Result.BOOTED}
         assert await site.page.text("#installed") == "7 of 7"
-    # Of the connections that were refused while it was away, and of nothing else.
+    # Only about the connections that were refused while the appliance was down.
     assert all("ERR_" in complaint for complaint in site.page.complaints), site.page.complaints

@@ -1,4 +1,4 @@
-"""The dashboard's page in headless Chromium, over a registry that tests feed with the events of boots."""
+"""The dashboard's page in headless Chromium, with a registry that gets the events of boots from the tests."""
 
 import asyncio
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tests.clusters import host as new_host
 from tests.dashboards import Dashboard
 
 M1 = "m1.ocp45.example.localdomain"
-# WCAG 2.2 section 1.4.3: the contrast of every text that is shown, with the background that lies under it.
+# Texts whose contrast with the background behind them is below 4.5 (WCAG 2.2 section 1.4.3).
 CONTRASTS = """() => {
   const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
   const brush = canvas.getContext("2d", { willReadFrequently: true });
@@ -26,20 +26,22 @@ CONTRASTS = """() => {
   const linear = (value) => value <= 10.31 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4;
   const luminance = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
   const found = [];
-  for (const one of document.querySelectorAll("body *")) {
-    const isText = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    if (!isText || !one.checkVisibility()) continue;
+  for (const node of document.querySelectorAll("body *")) {
+    const isText = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+    if (!isText || !node.checkVisibility()) continue;
     const behind = [];
-    for (let under = one; under; under = under.parentElement) behind.unshift(getComputedStyle(under).backgroundColor);
-    const [text, ground] = [luminance(paint(...behind, getComputedStyle(one).color)), luminance(paint(...behind))];
+    for (let under = node; under; under = under.parentElement) behind.unshift(getComputedStyle(under).backgroundColor);
+    const [text, ground] = [luminance(paint(...behind, getComputedStyle(node).color)), luminance(paint(...behind))];
     const contrast = (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
-    if (contrast < 4.5) found.push(`${one.className} ${one.textContent.slice(0, 30)} ${contrast.toFixed(2)}`);
+    if (contrast < 4.5) found.push(`${node.className} ${node.textContent.slice(0, 30)} ${contrast.toFixed(2)}`);
   }
   return found;
 }"""
-NAMED = "one => one.ariaLabel || one.getAttribute('aria-labelledby') || one.labels?.length || one.textContent.trim()"
+NAMED = (
+    "node => node.ariaLabel || node.getAttribute('aria-labelledby') || node.labels?.length || node.textContent.trim()"
+)
 LONGEST_TASK = """() => {
-  let longest = 0; // milliseconds in which the page answered nobody
+  let longest = 0; // milliseconds in which the page did not react
   const note = (entries) => { for (const entry of entries) longest = Math.max(longest, entry.duration); };
   const observer = new PerformanceObserver((list) => note(list.getEntries()));
   observer.observe({ entryTypes: ["longtask"] });
@@ -61,12 +63,12 @@ async def dashboard(tmp_path):
 
 
 def everything(dashboard: Dashboard) -> None:
-    """Let something happen for every part of the page."""
+    """Publish events that fill every part of the page."""
     loader, downloading, script = dashboard.boot(1), dashboard.boot(2), dashboard.boot(4)
     dashboard.happen(dashboard.boot(0).live(), 0.1)
     dashboard.wait(1000)
     dashboard.happen([*dashboard.boot(0).dhcp(Program.OS), dashboard.boot(0).api_int()], 0.1)
-    for _ in range(6):  # round and round
+    for _ in range(6):  # a boot loop
         dashboard.happen([*loader.dhcp(Program.PXE, "efi/ipxe.efi"), *loader.loader()], 0.1)
     dashboard.happen([*downloading.to_initramfs(), *downloading.dhcp(Program.OS)], 0.3)
     dashboard.happen(downloading.started(WebKind.ROOTFS, 900 * MB))
@@ -82,9 +84,9 @@ def everything(dashboard: Dashboard) -> None:
 
 
 async def test_hosts_stand_as_cards_under_their_roles(dashboard):
-    async with opened(dashboard.url) as one:
+    async with opened(dashboard.url) as view:
         counted = "all => all.map((one) => [one.firstElementChild.textContent, one.querySelectorAll('.card').length])"
-        groups = await one.page.eval_on_selector_all("#hosts section", counted)
+        groups = await view.page.eval_on_selector_all("#hosts section", counted)
     assert groups == [
         ["bootstrap, 0 of 1 installed", 1],
         ["master, 0 of 3 installed", 3],
@@ -94,177 +96,177 @@ async def test_hosts_stand_as_cards_under_their_roles(dashboard):
 
 async def test_a_download_shows_its_progress(dashboard):
     boot = dashboard.boot(1)
-    async with opened(dashboard.url) as one:
+    async with opened(dashboard.url) as view:
         dashboard.happen([*boot.to_initramfs(), *boot.dhcp(Program.OS), boot.started(WebKind.ROOTFS, 900 * MB)], 0.0)
         dashboard.happen(boot.progress(WebKind.ROOTFS, 450 * MB, 900 * MB))
-        await one.wait_for_text(f"[data-host='{M1}'] .facts", "rootfs: 450 MB of 900 MB")
-        bar = await one.page.eval_on_selector(f"[data-host='{M1}'] progress", "bar => bar.value / bar.max")
+        await view.wait_for_text(f"[data-host='{M1}'] .facts", "rootfs: 450 MB of 900 MB")
+        bar = await view.page.eval_on_selector(f"[data-host='{M1}'] progress", "bar => bar.value / bar.max")
     assert bar == pytest.approx(0.5)
 
 
 async def test_what_keeps_a_host_is_listed_with_its_hint(dashboard):
-    async with opened(dashboard.url) as one:
-        assert not await one.page.is_visible("#attention")
+    async with opened(dashboard.url) as view:
+        assert not await view.page.is_visible("#attention")
         everything(dashboard)
-        await one.page.wait_for_selector("#attention", state="visible")
-        assert "snponly" in await one.text("#troubled")
-        assert await one.text("#trouble") == "1"
+        await view.page.wait_for_selector("#attention", state="visible")
+        assert "snponly" in await view.text("#troubled")
+        assert await view.text("#trouble") == "1"
 
 
 async def test_an_unknown_machine_has_lines_for_cluster_yaml_to_copy(dashboard):
     everything(dashboard)
-    async with opened(dashboard.url) as one:
-        await one.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        await one.page.click("#unknown summary")
-        await one.page.click("#unknown .copy")
-        await one.wait_for_text("#unknown .copy", "copied")
-        (copied,) = yaml.safe_load(await one.page.evaluate("navigator.clipboard.readText()"))
-        assert "VMware" in await one.text("#unknown")
+    async with opened(dashboard.url) as view:
+        await view.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await view.page.click("#unknown summary")
+        await view.page.click("#unknown .copy")
+        await view.wait_for_text("#unknown .copy", "copied")
+        (copied,) = yaml.safe_load(await view.page.evaluate("navigator.clipboard.readText()"))
+        assert "VMware" in await view.text("#unknown")
     assert (copied["macAddress"], copied["arch"]) == ("00:50:56:00:00:09", "aarch64")
 
 
 async def test_opened_lines_stay_open_when_the_machine_asks_again(dashboard):
     everything(dashboard)
-    async with opened(dashboard.url) as one:
-        await one.page.click("#unknown summary")
+    async with opened(dashboard.url) as view:
+        await view.page.click("#unknown summary")
         dashboard.happen(DhcpUnknown("", "00:50:56:00:00:09", Program.PXE))
-        await one.page.wait_for_selector("#unknown >> text=2 times")
-        assert await one.page.is_visible("#unknown pre")
+        await view.page.wait_for_selector("#unknown >> text=2 times")
+        assert await view.page.is_visible("#unknown pre")
 
 
 async def test_the_certificate_clock_shows_what_dies_first(dashboard):
     everything(dashboard)
-    async with opened(dashboard.url) as one:
-        assert await one.text("#clock-name") == "bootstrap.ign expires in"
-        assert (await one.text("#clock")).endswith(" days")
+    async with opened(dashboard.url) as view:
+        assert await view.text("#clock-name") == "bootstrap.ign expires in"
+        assert (await view.text("#clock")).endswith(" days")
 
 
 async def test_trouble_of_the_appliance_itself_is_announced(dashboard):
     dashboard.journal.store.trouble = "the disk is full"
-    async with opened(dashboard.url) as one:
-        assert await one.text("#notices li") == "the disk is full"
-        assert await one.page.get_attribute("#notices", "aria-live") == "polite"
+    async with opened(dashboard.url) as view:
+        assert await view.text("#notices li") == "the disk is full"
+        assert await view.page.get_attribute("#notices", "aria-live") == "polite"
 
 
 async def test_a_host_opens_and_closes_by_keyboard_and_gives_focus_back(dashboard):
     everything(dashboard)
-    async with opened(dashboard.url) as one:
-        page = one.page
+    async with opened(dashboard.url) as view:
+        page = view.page
         for _ in range(20):
             await page.keyboard.press("Tab")
             if await page.evaluate("document.activeElement.dataset.host") == M1:
                 break
         await page.keyboard.press("Enter")
         await page.wait_for_selector("#detail[open]")
-        assert await one.text("#detail-title") == f"{M1}: loader"
-        assert "efi/ipxe.efi by TFTP" in await one.text("#detail-steps")
-        assert "offered" in await one.text("#detail-steps")
+        assert await view.text("#detail-title") == f"{M1}: loader"
+        assert "efi/ipxe.efi by TFTP" in await view.text("#detail-steps")
+        assert "offered" in await view.text("#detail-steps")
         assert await page.evaluate("document.activeElement.closest('dialog')?.id") == "detail"
-        await one.keep("detail", is_whole=False)
+        await view.keep("detail", is_whole=False)
         await page.keyboard.press("Escape")
         await page.wait_for_selector("#detail", state="hidden")
         assert await page.evaluate("document.activeElement.dataset.host") == M1
-    assert one.complaints == []
+    assert view.complaints == []
 
 
 async def test_an_open_host_follows_what_happens(dashboard):
     boot = dashboard.boot(1)
-    async with opened(dashboard.url) as one:
-        await one.page.click(f"[data-host='{M1}']")
-        await one.page.wait_for_selector("#detail[open]")
+    async with opened(dashboard.url) as view:
+        await view.page.click(f"[data-host='{M1}']")
+        await view.page.wait_for_selector("#detail[open]")
         dashboard.happen(boot.to_script())
-        await one.wait_for_text("#detail-title", f"{M1}: script")
+        await view.wait_for_text("#detail-title", f"{M1}: script")
 
 
 @pytest.mark.parametrize("size", [PHONE, (1240, 900)], ids=["phone", "desktop"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_text_can_be_read_and_nothing_is_wider_than_the_screen(dashboard, size, scheme):
     everything(dashboard)
-    async with opened(dashboard.url, size, scheme) as one:
-        await one.page.wait_for_selector(".bar")
-        await one.page.click("#unknown summary")
-        await one.keep(f"page-{'phone' if size == PHONE else 'desktop'}-{scheme}")
-        assert await one.page.evaluate("document.documentElement.scrollWidth") <= size[0]
-        assert await one.page.evaluate(CONTRASTS) == []
+    async with opened(dashboard.url, size, scheme) as view:
+        await view.page.wait_for_selector(".bar")
+        await view.page.click("#unknown summary")
+        await view.keep(f"page-{'phone' if size == PHONE else 'desktop'}-{scheme}")
+        assert await view.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        assert await view.page.evaluate(CONTRASTS) == []
         smallest = "names => Math.min(...names.map((name) => parseFloat(getComputedStyle(name).fontSize)))"
-        assert await one.page.eval_on_selector_all(".lane", smallest) >= 12
-    assert one.complaints == []
+        assert await view.page.eval_on_selector_all(".lane", smallest) >= 12
+    assert view.complaints == []
 
 
 async def test_a_phones_detail_fits_its_screen(dashboard):
     everything(dashboard)
-    async with opened(dashboard.url, PHONE) as one:
-        await one.page.click(f"[data-host='{M1}']")
-        await one.page.wait_for_selector("#detail-steps li")
-        await one.keep("detail-phone", is_whole=False)
+    async with opened(dashboard.url, PHONE) as view:
+        await view.page.click(f"[data-host='{M1}']")
+        await view.page.wait_for_selector("#detail-steps li")
+        await view.keep("detail-phone", is_whole=False)
         fits = "document.querySelector('#detail').scrollWidth <= document.querySelector('#detail').clientWidth"
-        assert await one.page.evaluate(fits)
+        assert await view.page.evaluate(fits)
 
 
 async def test_every_control_and_region_has_a_name(dashboard):
     everything(dashboard)
-    async with opened(dashboard.url) as one:
+    async with opened(dashboard.url) as view:
         for role in ("button", "progressbar", "region", "list", "searchbox", "dialog"):
-            for found in await one.page.get_by_role(role).all():  # type: ignore[arg-type] # roles of the loop
+            for found in await view.page.get_by_role(role).all():  # type: ignore[arg-type] # roles of the loop
                 named = await found.evaluate(NAMED)
                 assert named or role == "list", await found.evaluate("one => one.outerHTML")
 
 
-async def test_a_lost_link_is_told_and_the_page_recovers_with_the_right_picture(dashboard):
-    async with opened(dashboard.url) as one:
-        await one.wait_for_text("#link", "live")
+async def test_a_lost_link_is_reported_and_the_page_recovers_with_the_right_picture(dashboard):
+    async with opened(dashboard.url) as view:
+        await view.wait_for_text("#link", "live")
         await dashboard.stop()
-        await one.page.wait_for_selector("body.lost")
-        assert "no answer" in await one.text("#link")
-        dashboard.happen(dashboard.boot(1).to_script())  # of which this page heard nothing
+        await view.page.wait_for_selector("body.lost")
+        assert "no answer" in await view.text("#link")
+        dashboard.happen(dashboard.boot(1).to_script())  # an event that the page has missed
         await dashboard.start()
-        await one.wait_for_text("#link", "live")
-        assert (await one.stages())[M1] == "script"
-        assert not await one.page.is_visible("body.lost")
-    assert all("ERR_" in complaint for complaint in one.complaints), one.complaints  # the refused connections
+        await view.wait_for_text("#link", "live")
+        assert (await view.stages())[M1] == "script"
+        assert not await view.page.is_visible("body.lost")
+    assert all("ERR_" in complaint for complaint in view.complaints), view.complaints  # the refused connections
 
 
 async def test_a_reload_brings_new_hosts_and_takes_old_ones_away(dashboard):
-    async with opened(dashboard.url) as one:
+    async with opened(dashboard.url) as view:
         new = new_host("w9", Role.WORKER, "172.16.0.39", "00:50:56:96:00:39")
         dashboard.registry.update([replace(LIVE, hosts=(*LIVE.hosts[1:], new))])
         dashboard.happen(Reloaded("", "1234567"))
-        await one.page.wait_for_selector("[data-host='w9.ocp45.example.localdomain']")
-        assert "bs.ocp45.example.localdomain" not in await one.stages()
-        assert await one.page.query_selector("#group-ocp45-bootstrap") is None
-    assert one.complaints == []
+        await view.page.wait_for_selector("[data-host='w9.ocp45.example.localdomain']")
+        assert "bs.ocp45.example.localdomain" not in await view.stages()
+        assert await view.page.query_selector("#group-ocp45-bootstrap") is None
+    assert view.complaints == []
 
 
 async def test_a_host_that_a_reload_gives_another_role_moves_there(dashboard):
-    async with opened(dashboard.url) as one:
-        assert await one.page.query_selector(f"#group-ocp45-master [data-host='{M1}']")
+    async with opened(dashboard.url) as view:
+        assert await view.page.query_selector(f"#group-ocp45-master [data-host='{M1}']")
         infra = replace(LIVE.hosts[1], role=Role.INFRA)
         dashboard.registry.update([replace(LIVE, hosts=(LIVE.hosts[0], infra, *LIVE.hosts[2:]))])
         dashboard.happen(Reloaded("", "1234567"))
-        await one.page.wait_for_selector(f"#group-ocp45-infra [data-host='{M1}']")
-        assert await one.text("#group-ocp45-infra-title") == "infra, 0 of 1 installed"
-        assert await one.text("#group-ocp45-master-title") == "master, 0 of 2 installed"
-    assert one.complaints == []
+        await view.page.wait_for_selector(f"#group-ocp45-infra [data-host='{M1}']")
+        assert await view.text("#group-ocp45-infra-title") == "infra, 0 of 1 installed"
+        assert await view.text("#group-ocp45-master-title") == "master, 0 of 2 installed"
+    assert view.complaints == []
 
 
 async def test_a_host_that_cannot_be_asked_for_opens_no_other(dashboard):
-    async with opened(dashboard.url) as one:
-        await one.page.click(f"[data-host='{M1}']")
-        await one.page.wait_for_selector("#detail[open]")
-        await one.page.keyboard.press("Escape")
+    async with opened(dashboard.url) as view:
+        await view.page.click(f"[data-host='{M1}']")
+        await view.page.wait_for_selector("#detail[open]")
+        await view.page.keyboard.press("Escape")
         await dashboard.stop()
-        async with one.page.expect_event("requestfailed", lambda request: "/hosts/" in request.url):
-            await one.page.click(f"[data-host='{LIVE.hosts[2].name}']")
-        assert not await one.page.is_visible("#detail")
+        async with view.page.expect_event("requestfailed", lambda request: "/hosts/" in request.url):
+            await view.page.click(f"[data-host='{LIVE.hosts[2].name}']")
+        assert not await view.page.is_visible("#detail")
         await dashboard.start()
 
 
 async def test_text_off_the_wire_stays_text(dashboard):
     path = "/<img src=x onerror=alert(1)>"
     dashboard.happen(WebRefused("", "172.16.0.66", path, WebKind.OTHER, 404, "nothing is there"))
-    async with opened(dashboard.url) as one:
-        assert path in await one.text("#refusals")
-        assert await one.page.query_selector("main img") is None
+    async with opened(dashboard.url) as view:
+        assert path in await view.text("#refusals")
+        assert await view.page.query_selector("main img") is None
 
 
 @pytest.fixture
@@ -278,7 +280,7 @@ async def crowd(tmp_path: Path):
 
 
 def begin_downloads(dashboard: Dashboard) -> None:
-    """Let every host begin to load its rootfs."""
+    """Publish that every host has begun to download its rootfs."""
     for index in range(len(dashboard.cluster.hosts)):
         boot = dashboard.boot(index)
         dashboard.happen([*boot.to_initramfs(), *boot.dhcp(Program.OS), boot.started(WebKind.ROOTFS, 900 * MB)], 0.002)
@@ -286,26 +288,26 @@ def begin_downloads(dashboard: Dashboard) -> None:
 
 async def test_250_hosts_that_load_at_once_keep_the_page_quick(crowd):
     begin_downloads(crowd)
-    async with opened(crowd.url) as one:
-        await one.page.wait_for_selector(".bar")
-        await one.page.evaluate(LONGEST_TASK)
+    async with opened(crowd.url) as view:
+        await view.page.wait_for_selector(".bar")
+        await view.page.evaluate(LONGEST_TASK)
         longest = []
         for share in range(1, 61):
             for index in range(250):
                 crowd.happen(crowd.boot(index).progress(WebKind.ROOTFS, share * 15 * MB, 900 * MB), 0.0)
-            await asyncio.sleep(0.1)  # the pace of progress, as the web server tells it
+            await asyncio.sleep(0.1)  # as often as the web server publishes progress
             if share % 20 == 0:
                 facts = f"rootfs: {share * 15} MB of 900 MB"
-                await one.wait_for_text("[data-host='w246.ocp45.example.localdomain'] .facts", facts)
-                longest.append(await one.page.evaluate("window.takeLongest()"))
-        # A page that is not quick is so each time; another program that has the core spoils one of the three.
+                await view.wait_for_text("[data-host='w246.ocp45.example.localdomain'] .facts", facts)
+                longest.append(await view.page.evaluate("window.takeLongest()"))
+        # A slow page is slow each time; another program on the core spoils at most one of the three.
         assert min(longest) < 500, longest
-        await one.keep("page-250")
-    assert one.complaints == []
+        await view.keep("page-250")
+    assert view.complaints == []
 
 
 async def test_among_250_hosts_a_field_finds_those_meant(crowd):
-    async with opened(crowd.url) as one:
-        await one.page.get_by_label("Filter hosts").fill("w24 waiting")
-        shown = await one.page.locator("button[data-host]:visible .name").all_text_contents()
+    async with opened(crowd.url) as view:
+        await view.page.get_by_label("Filter hosts").fill("w24 waiting")
+        shown = await view.page.locator("button[data-host]:visible .name").all_text_contents()
     assert shown == ["w24", *(f"w{n}" for n in range(240, 247))]

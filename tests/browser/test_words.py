@@ -14,7 +14,7 @@ async def test_page_writes_as_the_command_line_does(tmp_path, name, table):
     dashboard = Dashboard(tmp_path)
     await dashboard.start()
     try:
-        async with opened(dashboard.url) as one:
-            assert await one.page.evaluate(WRITTEN, [name, list(table)]) == list(table.values())
+        async with opened(dashboard.url) as view:
+            assert await view.page.evaluate(WRITTEN, [name, list(table)]) == list(table.values())
     finally:
         await dashboard.close()

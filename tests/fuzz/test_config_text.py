@@ -1,4 +1,4 @@
-"""No text makes reading a cluster.yaml raise anything but ConfigError, and every problem has a line of the file."""
+"""Reading a cluster.yaml raises nothing but ConfigError for any text, and every problem has a line of the file."""
 
 import random
 import tempfile
@@ -26,7 +26,7 @@ MAKERS = {
     "parse_duration",
     "parse_one_of",
     "parse_enum",
-}  # make parsers, parse nothing
+}  # these return parsers, and parse nothing themselves
 PARSERS = [
     value
     for name, value in (vars(fields) | vars(addresses)).items()
@@ -51,7 +51,7 @@ trees = st.recursive(
 
 
 def survives(content: bytes) -> None:
-    """Load *content*, which may only succeed or raise a ConfigError whose problems all stand in the file."""
+    """Load *content*; fail unless that succeeds or raises a ConfigError whose problems are all in the file."""
     problems: Sequence[Problem] = ()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "cluster.yaml"
@@ -60,7 +60,7 @@ def survives(content: bytes) -> None:
             config.load([path], Path(directory))
         except ConfigError as error:
             problems = error.problems
-    # Python and YAML know more line ends than one: this is the most that there can be.
+    # Python and YAML have several line ends; this is the largest possible number of lines.
     last = len(content.decode(errors="replace").splitlines()) + content.count(b"\r") + 1
     for problem in problems:
         assert 0 <= problem.line <= last
@@ -68,7 +68,7 @@ def survives(content: bytes) -> None:
 
 
 def refusal(parse: Callable[[str], object], text: str) -> str:
-    """Return what *parse* says against *text*; "" when it takes it."""
+    """Return the error of *parse* for *text*, or "" if it accepts it."""
     try:
         parse(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""No bytes from the network raise out of the DHCP protocol, or make it speak to a stranger."""
+"""No bytes from the network raise out of the DHCP protocol, or get a reply for an unknown machine."""
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -41,7 +41,7 @@ options = st.lists(
 
 @st.composite
 def messages(draw: st.DrawFn) -> bytes:
-    """Draw a message that gets past the first checks, or nearly."""
+    """Draw a message that passes the first checks, or almost."""
     head = b"\1\1\6" + draw(st.binary(min_size=1, max_size=1))
     addresses = b"".join(
         draw(st.sampled_from([bytes(4), b"\xac\x10\x00\x0b", b"\xac\x10\x09\x27", b"\xff" * 4])) for _ in range(4)
@@ -78,7 +78,7 @@ def test_same_datagram_gets_the_same_result(table: DhcpTable, datagram: bytes, w
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_what_is_remembered_is_what_would_be_answered(data: st.DataObject) -> None:
+def test_remembered_answer_equals_a_new_answer(data: st.DataObject) -> None:
     answers = Answers()
     asked = data.draw(st.lists(messages(), min_size=1, max_size=3))
     asked += [request("discover", *FIRMWARE), request("discover", *FIRMWARE, giaddr="172.16.0.254")]

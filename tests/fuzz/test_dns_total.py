@@ -1,4 +1,4 @@
-"""No bytes raise out of the DNS protocol, whoever sends them."""
+"""No bytes raise out of the DNS protocol, from any client or server."""
 
 import contextlib
 from ipaddress import IPv4Address
@@ -46,7 +46,7 @@ def forwarded(wire: bytes) -> Forward:
 
 
 def mutated(seeds: list[bytes]) -> st.SearchStrategy[bytes]:
-    """Return seeds with some bytes changed, cut off or put in."""
+    """Return seeds with some bytes changed, cut off or inserted."""
 
     def change(seed: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
         wire = bytearray(seed)

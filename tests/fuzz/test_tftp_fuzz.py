@@ -1,4 +1,4 @@
-"""No datagram raises out of the protocol functions, and none makes them send without end."""
+"""No datagram raises out of the TFTP protocol, or makes it send without end."""
 
 from hypothesis import given
 from hypothesis import strategies as st

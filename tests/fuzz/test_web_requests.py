@@ -1,4 +1,4 @@
-"""Whatever comes over the wire, the server answers or hangs up, and serves the next client."""
+"""The web server answers any bytes or closes the connection, and then serves the next client."""
 
 import asyncio
 import random
@@ -65,7 +65,7 @@ def test_every_request_is_answered_after_a_few_findings(
     installations = {} if installation is None else dict.fromkeys(HOSTS, installation)
     for path in (target, "/" + target, f"/ipxe/{target}.ipxe", f"/ignition/{target}/master.ign", *OWN_PATHS):
         found = Findings()
-        for _ in range(4):  # one for each kind of finding, and the answer
+        for _ in range(4):  # the three kinds of findings, and then the answer
             judgement = judge(HttpRequest(method, path, client), TABLE, installations, NOW, found)
             match judgement:
                 case ProbeFirst():
@@ -87,11 +87,11 @@ def test_every_request_is_answered_after_a_few_findings(
 
 
 async def first_answer(port: int, data: bytes) -> bytes:
-    """Return how the server's answer to *data* begins; b"" when it waits for more, or hangs up."""
+    """Return the beginning of the server's answer to *data*; b"" if it waits for more or closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(data)
-        async with asyncio.timeout(10.0):  # these seeds leave it waiting for nothing
+        async with asyncio.timeout(10.0):  # not reached with these seeds
             return await reader.read(4096)
     except (TimeoutError, ConnectionError):
         return b""

@@ -1,6 +1,6 @@
-"""What `validate` says of a file with many mistakes, word for word.
+"""The output of `validate` for a file with many mistakes, word for word.
 
-Make config/mistakes.txt anew with `python -m tests.golden.test_config_mistakes` and read what has changed.
+`python -m tests.golden.test_config_mistakes` writes config/mistakes.txt again; read the diff before you commit it.
 """
 
 import os
@@ -14,7 +14,7 @@ GOLDEN = Path(__file__).parent / "config"
 
 
 def said() -> str:
-    """Return what validate prints, from the directory of the file."""
+    """Return the output of validate, run in the directory of the file."""
     here = Path.cwd()
     os.chdir(GOLDEN)
     try:
@@ -23,7 +23,7 @@ def said() -> str:
         os.chdir(here)
 
 
-def test_every_mistake_is_told_at_once_in_the_order_of_the_file() -> None:
+def test_every_mistake_is_reported_at_once_in_the_order_of_the_file() -> None:
     assert said() == (GOLDEN / "mistakes.txt").read_text()
 
 

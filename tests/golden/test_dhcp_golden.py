@@ -1,4 +1,4 @@
-"""Whole exchanges stay as they were looked at; tests/dhcp_golden.py writes them anew."""
+"""DHCP exchanges stay as they were reviewed; tests/dhcp_golden.py writes the files again."""
 
 import pytest
 

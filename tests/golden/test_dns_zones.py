@@ -1,4 +1,4 @@
-"""The master files of the reference cluster, which a person has read and found right."""
+"""The master files of the reference cluster stay as they were reviewed."""
 
 from pathlib import Path
 

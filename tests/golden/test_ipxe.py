@@ -1,4 +1,4 @@
-"""Every iPXE script as it goes out, byte for byte. APPLIANCE_GOLDEN=write makes the files anew."""
+"""Every iPXE script as it is sent, byte for byte. APPLIANCE_GOLDEN=write writes the files again."""
 
 import os
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def high_port() -> Cluster:
 
 
 def named(cluster: Cluster, name: str, **changes: object) -> Host:
-    found = next(one for one in cluster.hosts if one.short_name == name)
+    found = next(host for host in cluster.hosts if host.short_name == name)
     return replace(found, **changes)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The demo's dashboard as its user sees it: from outside the lab that the appliance runs in."""
+"""The demo's dashboard as its user sees it, from outside the lab in which the appliance runs."""
 
 import json
 import os
@@ -34,21 +34,21 @@ def get(url: str) -> bytes:
 
 
 def wait_for(claim: Callable[[], object], seconds: float = 60.0) -> None:
-    """Ask again and again, as the appliance starts and its machines boot."""
+    """Return when *claim* returns something true, while the appliance starts and its machines boot."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             if claim():
                 return
         except (OSError, ControlError):
-            pass  # nothing listens there yet
-        assert time.monotonic() < deadline, "it did not come to that"
+            pass  # nothing is listening yet
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
         time.sleep(0.05)
 
 
 @contextmanager
 def demo(directory: Path, prefix: Sequence[str] = ()) -> Iterator[str]:
-    """Run a demo that stays open, and yield the address that it prints first."""
+    """Run a demo that stays open; yield the URL of the dashboard, which it prints first."""
     process = subprocess.Popen(
         [*prefix, *APPLIANCE, "demo", "--network", "lab", "--keep-open"],
         stdout=subprocess.PIPE,
@@ -59,7 +59,7 @@ def demo(directory: Path, prefix: Sequence[str] = ()) -> Iterator[str]:
     try:
         assert process.stdout is not None
         found = re.fullmatch(r"dashboard: (http://127\.0\.0\.1:\d+/)\n", process.stdout.readline())
-        assert found, "the demo opens with the dashboard's address"
+        assert found, "the first line is not the URL of the dashboard"
         yield found[1]
     finally:
         process.send_signal(signal.SIGINT)
@@ -85,9 +85,9 @@ def test_a_browser_outside_the_lab_sees_seven_machines_install(tmp_path: Path, p
 
 
 def test_two_demos_at_once_have_a_dashboard_each(tmp_path: Path) -> None:
-    with demo(tmp_path) as one, demo(tmp_path) as other:
-        assert one != other
-        for url in (one, other):
+    with demo(tmp_path) as first, demo(tmp_path) as second:
+        assert first != second
+        for url in (first, second):
             wait_for(lambda url=url: stages(url).total() == 7)
 
 
@@ -101,8 +101,8 @@ def test_a_capture_holds_a_machines_boot_by_dhcp_tftp_and_http(short_path: Path)
             events = [answer["event"] for answer in ask(control(), "events", host="w1")]
             return any(event["kind"] == "web.done" and event["facts"]["path"] == W1_SCRIPT for event in events)
 
-        # Until the control plane is up a worker waits with its script, and its next boot would begin the capture
-        # anew. Masters that are held, before their first boot or their second, give it all the time that it takes.
+        # A worker waits in its script until the control plane is up, and its next boot would begin a new capture.
+        # Hold the masters, before their first or second boot, so that the worker keeps waiting during the test.
         wait_for(lambda: list(ask(control(), "order", what="hold", role="master")))
         wait_for(has_its_script)
         data_dir = control().parent
@@ -117,7 +117,7 @@ def test_a_capture_holds_a_machines_boot_by_dhcp_tftp_and_http(short_path: Path)
     read = ["tshark", "-n", "-r", str(file), "-T", "fields", "-e", "dhcp.option.dhcp", "-e", "tftp.source_file"]
     rows = subprocess.run([*read, "-e", "http.request.uri"], capture_output=True, text=True, check=True).stdout
     steps = [row.strip() for row in rows.splitlines() if row.strip()]
-    # DISCOVER, OFFER, REQUEST, ACK as firmware, its boot file, the same as iPXE, and its script.
+    # DISCOVER, OFFER, REQUEST and ACK of the firmware, its boot file, the same of iPXE, and the host's script.
     assert steps[:4] == ["1", "2", "3", "5"]
     assert "efi/ipxe.efi" in steps
     assert steps.index("/pxeboot.ipxe") > steps.index("efi/ipxe.efi")

@@ -1,4 +1,4 @@
-"""The field's own DHCP clients, servers and relay against ours, in namespaces."""
+"""Common DHCP clients, servers and a relay with the appliance's DHCP server, in namespaces."""
 
 import subprocess
 import time
@@ -47,7 +47,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def script(lab: Lab) -> str:
-    """Write the script that a client runs on each change; it keeps its environment."""
+    """Write the script that a client runs on each change of its lease; it saves its environment."""
     path = lab.directory / "script.sh"
     path.write_text(f'#!/bin/sh\n{{ echo "event=${{1:-$reason}}"; env; }} >> {lab.directory}/env\n')
     path.chmod(0o755)
@@ -55,20 +55,20 @@ def script(lab: Lab) -> str:
 
 
 def environment(lab: Lab) -> dict[str, str]:
-    """Return what the client told its script, the last value of each name."""
+    """Return the variables that the client has set for its script, with their last values."""
     lines = (lab.directory / "env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def udhcpc(lab: Lab, namespace: str, *more: str) -> dict[str, str]:
-    """Run BusyBox's client until it has a lease; return what it got."""
+    """Run the client of BusyBox until it has a lease; return the variables of its script."""
     asks = [part for name in ("ntpsrv", "mtu", "search", "lease") for part in ("-O", name)]
     lab.run(namespace, "udhcpc", "-i", "eth0", "-f", "-n", "-q", *asks, "-s", script(lab), *more)
     return environment(lab)
 
 
 def dhclient(lab: Lab, namespace: str, leases: str = "") -> dict[str, str]:
-    """Run ISC's client until it has a lease; return what it got."""
+    """Run the client of ISC until it has a lease; return the variables of its script."""
     conf, lease_file = lab.directory / "dhclient.conf", lab.directory / "leases"
     conf.write_text(DHCLIENT_CONF)
     lease_file.write_text(leases)
@@ -83,7 +83,7 @@ def dhclient(lab: Lab, namespace: str, leases: str = "") -> dict[str, str]:
 
 
 def start_daemon(lab: Lab, namespace: str, *command: str) -> None:
-    """Start another's DHCP server or relay, and return when it has its UDP socket."""
+    """Start another DHCP server or a relay; return when it has its UDP socket."""
     daemon = lab.start(namespace, *command)
     deadline = time.monotonic() + 30
     while ":67 " not in lab.run(namespace, "ss", "-Hlnu"):
@@ -94,7 +94,7 @@ def start_daemon(lab: Lab, namespace: str, *command: str) -> None:
 
 
 def far_network(lab: Lab) -> str:
-    """Add a network behind ISC's relay, which inserts option 82; return its only machine, w9."""
+    """Add a network behind the relay of ISC, which adds option 82; return its only machine, w9."""
     relay = lab.node("relay", "52:54:00:00:00:02")
     far = lab.namespace("dhcp-far")
     lab.cable(far, "eth0", relay, "eth1", W9_MAC)
@@ -210,7 +210,7 @@ def test_client_that_finds_its_address_taken_declines_it_and_is_reported(lab: La
 def test_release_is_reported(lab: Lab) -> None:
     node = lab.node("bs", BS_MAC)
     served = lab.serve()
-    # A RELEASE is sent in unicast, so the client needs the address that it gives back.
+    # A RELEASE is sent by unicast, so the client needs the address that it releases.
     ip(f"-n {node} addr add 172.16.0.11/24 dev eth0")
     lease_file = lab.directory / "leases"
     lease_file.write_text(STALE_LEASE.replace("172.16.0.99", "172.16.0.11"))
@@ -225,7 +225,7 @@ def test_client_behind_a_real_relay_gets_the_address_of_its_network(lab: Lab) ->
     served = lab.serve()
     got = dhclient(lab, far)
     assert (got["new_ip_address"], got["new_routers"]) == ("172.16.9.39", "172.16.9.1")
-    # 10.20.0.0/16 by 172.16.9.2, and the default route, which option 3 no longer gives to who takes 121.
+    # 10.20.0.0/16 via 172.16.9.2, and the default route: a client that uses option 121 ignores option 3.
     assert got["new_classless"] == "16 10 20 172 16 9 2 0 172 16 9 1"
     assert served.event("dhcp.ack")["relay"] == "172.16.9.1"
 
@@ -262,11 +262,11 @@ def test_another_dhcp_server_on_the_segment_is_reported(lab: Lab) -> None:
     event = served.event("dhcp.rogue")
     assert (event["server"], event["interface"]) == ("172.16.0.66", "br0")
     assert event["offered"].startswith("172.16.0.2")
-    assert leases.read_text() == ""  # nothing was taken from its pool
+    assert leases.read_text() == ""  # no address of its pool was used
 
 
 def test_search_for_other_servers_reports_nothing_where_there_are_none(lab: Lab) -> None:
-    """A second appliance's search reaches ours: no answer, no event of a stranger."""
+    """The search of a second appliance reaches the first, which must not answer or report an unknown machine."""
     node = lab.node("second", "52:54:00:00:00:04")
     ip(f"-n {node} addr add 172.16.0.105/24 dev eth0")
     first = lab.serve()

@@ -1,4 +1,4 @@
-"""Real UEFI firmware beside somebody else's DHCP server: address from there, boot file from our port 4011."""
+"""Real UEFI firmware with another DHCP server: it gets its address there, and its boot file from port 4011."""
 
 import select
 import shutil
@@ -49,12 +49,12 @@ def test_uefi_firmware_reaches_the_script_through_our_proxy(tmp_path: Path) -> N
         printed = boot(lab, tmp_path)
         assert "script reached with 172.16.0.2" in printed
         assert "by http://172.16.0.101/pxeboot.ipxe, end of script" in printed
-        # The firmware's: an ACK comes from nowhere but port 4011.
+        # From the firmware: in this mode only port 4011 sends an ACK.
         assert served.event("dhcp.ack")["boot"] == "efi/ipxe.efi"
 
 
 def boot(lab: Lab, directory: Path) -> str:
-    """Power on the machine bs; return what its serial port printed until the script ran."""
+    """Power on the machine bs; return the output of its serial port until the script runs."""
     shutil.copy(OVMF_VARS, directory / "vars.fd")
     machine = lab.start(
         APPLIANCE_NAMESPACE,

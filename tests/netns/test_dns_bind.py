@@ -1,4 +1,4 @@
-"""Our answers beside BIND's for the same zones: every name, every type, with and without recursion desired."""
+"""The appliance's answers and BIND's for the same zones: every name and type, with and without RD."""
 
 import shutil
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ CLUSTERS = {"reference": reference_cluster, "rich": rich_cluster}
 
 
 def names_to_ask(zones: tuple[Zone, ...]) -> Iterator[str]:
-    """Yield every name that exists, and below each one that may not, at two depths, in odd case."""
+    """Yield every name that exists, and names below each that may not exist, at two depths and in mixed case."""
     for name in Tree(zones, {zone.name: SERIAL for zone in zones}).names:
         yield name
         yield f"Nowhere.{name}"
@@ -34,7 +34,7 @@ def names_to_ask(zones: tuple[Zone, ...]) -> Iterator[str]:
 @pytest.fixture(scope="module", params=list(CLUSTERS))
 def cluster(request: pytest.FixtureRequest) -> Cluster:
     cluster = CLUSTERS[request.param]()
-    # Forwarders, so that both say that recursion is available.
+    # With forwarders, so that both servers set RA.
     return replace(cluster, dns=replace(cluster.dns, forwarders=(Endpoint(IPv4Address("127.0.0.1"), 9),)))
 
 
@@ -45,11 +45,11 @@ def bind_port(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def is_meant_to_differ(name: str, kind: str, expected: tuple[object, ...], recursion_desired: bool) -> bool:
-    # What lies outside is forwarded by us; this BIND has nowhere to forward to, and refers to the root servers.
-    # A DS record belongs to the zone above, which for the uppermost of our zones is outside too.
+    # The appliance forwards queries for names outside its zones; this BIND cannot, and refers to the root servers.
+    # A DS record belongs to the parent zone, which is outside for the topmost zones.
     if name.lower().startswith("out.") or kind == "DS":
         return True
-    # Without recursion BIND follows no CNAME into another zone, though RFC 1034 section 4.3.2 has it do so.
+    # Without recursion BIND does not follow a CNAME into another zone, although RFC 1034 section 4.3.2 says so.
     return not recursion_desired and "64/26" in str(expected[2])
 
 

@@ -1,4 +1,4 @@
-"""The usual tools: named-checkzone reads the zones that we print, and dig the answers that we give."""
+"""The usual tools: named-checkzone reads the appliance's zones, and dig its answers."""
 
 import asyncio
 import re
@@ -42,7 +42,7 @@ def check_zone(name: str, text: str, folder: Path) -> None:
         text=True,
         check=False,
     )
-    # It says OK even after a warning, so its output must be nothing else.
+    # It prints OK even after a warning, so there must be no other output.
     assert re.fullmatch(r"zone \S+: loaded serial \d+\nOK\n", checked.stdout), checked.stdout
 
 

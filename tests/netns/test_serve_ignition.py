@@ -1,6 +1,6 @@
-"""Who gets Ignition over the wire: each host its own, in its own installation, and nobody else anything.
+"""Who gets Ignition files: each host its own file during its own installation, and no other client.
 
-Each asker is a machine in a namespace of its own, with a MAC address and an IPv4 address of its own, and curl.
+Each client is curl in its own namespace, with its own MAC address and IPv4 address.
 """
 
 import base64
@@ -37,7 +37,7 @@ STRANGER = ("172.16.0.200", "52:54:00:00:00:99")
 
 
 class Wire:
-    """The appliance, and the machines that ask it."""
+    """The appliance, and the machines that send it requests."""
 
     def __init__(self, at: Site, serving: Serving, stack: ExitStack) -> None:
         self.at, self.serving = at, serving
@@ -50,24 +50,24 @@ class Wire:
         return self._places[name]
 
     def get(self, name: str, path: str) -> str:
-        """Return what machine *name* gets for *path*, by curl from its own namespace."""
+        """Return the output of curl for *path*, run in the namespace of machine *name*."""
         done = run("curl", "-sf", f"http://{APPLIANCE}{path}", place=self.place(name))
         assert done.returncode == 0, (path, done, self.serving.text)
         return done.stdout
 
     def status(self, name: str, path: str, *options: str) -> str:
-        """Return the status that machine *name* gets."""
+        """Return the HTTP status that machine *name* gets."""
         return status_of(self.place(name), path, *options)
 
     def ignition_path(self, name: str) -> str:
-        """Return the path that the host's own script names, which machine *name* fetches."""
+        """Return the path of Ignition in the host's script, which machine *name* downloads."""
         mac = HOSTS[name][1].replace(":", "-")
         found = re.search(r"/ignition/[0-9a-f]{16,}/\w+\.ign", self.get(name, f"/ipxe/{mac}.ipxe"))
         assert found
         return found[0]
 
     def boot(self, name: str) -> str:
-        """Take machine *name* to where its installer asks for Ignition, and return the path of it."""
+        """Boot machine *name* until its installer would ask for Ignition; return the path of its file."""
         path = self.ignition_path(name)
         for image in (KERNEL, INITRAMFS):
             assert self.status(name, image) == "200"
@@ -75,7 +75,7 @@ class Wire:
 
 
 def bootstrap_ign(expires_at: datetime) -> str:
-    """Return a bootstrap.ign with a secret, whose certificates die at *expires_at*."""
+    """Return a bootstrap.ign with a secret, whose certificates expire at *expires_at*."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubelet-signer")])
     certificate = (
@@ -158,7 +158,7 @@ def test_before_its_initramfs_a_host_is_told_to_wait(wire: Wire) -> None:
 def test_once_it_is_installed_a_host_is_refused(wire: Wire) -> None:
     done = wire.at.simulate("m3")
     assert "m3.ocp45.example.localdomain: installed" in done.stdout, done.stdout + done.stderr
-    # It has shown the path to nobody; the state knows it.
+    # The path has not been shown to any client, so take it from the state.
     with closing(sqlite3.connect(f"file:{wire.at.data_dir}/state.db?mode=ro", uri=True)) as state:
         ((row,),) = state.execute("SELECT state FROM installations WHERE host LIKE 'm3.%'").fetchall()
     path = f"/ignition/{json.loads(row)['token']}/master.ign"
@@ -220,7 +220,7 @@ def test_no_secret_reaches_log_journal_or_status(wire: Wire) -> None:
     paths = [wire.boot(name) for name in ("bs", "m1", "w1")]
     for name, path in zip(("bs", "m1", "w1"), paths, strict=True):
         assert wire.status(name, path) == "200"
-        # With the right token and a wrong name, a wrong verb, or more behind it.
+        # With the right token, but another file name, another method, or a longer path.
         for odd in (path + ".sig", path + "/", path.replace(".ign", ".json"), path.rsplit("/", 1)[0], path + "?x=1"):
             wire.status(name, odd)
         wire.status(name, path, "--request", "POST")

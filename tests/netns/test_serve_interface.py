@@ -1,4 +1,4 @@
-"""An interface that goes away under a running appliance, and comes back."""
+"""An interface that disappears while the appliance is running, and comes back."""
 
 import re
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ pytestmark = pytest.mark.netns
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path) as one:
-        yield one
+    with site(tmp_path) as made:
+        yield made
 
 
 def away_and_back(here: Site) -> None:
-    """Take the node network's interface away with its address, and bring both back under another index."""
+    """Remove the interface of the node network, and add it again with the same address and another index."""
     ip(
         "link del br0",
         "link add br0 address 02:00:ac:10:00:65 type bridge stp_state 0 forward_delay 0",
@@ -32,9 +32,9 @@ def away_and_back(here: Site) -> None:
 @pytest.mark.parametrize("listen", ["", "listen: {dhcp: [br0]}\n"], ids=["everywhere", "named"])
 def test_machines_install_after_the_interface_was_away(here: Site, listen: str) -> None:
     here.config.write_text(REFERENCE_TEXT + listen)
-    with here.serve() as one:
+    with here.serve() as appliance:
         away_and_back(here)
         if listen:
-            one.said("dhcp.interface name=br0")
+            appliance.said("dhcp.interface name=br0")
         done = here.simulate("m1")
-        assert re.search(r"m1\.ocp45\.example\.localdomain: installed", done.stdout), done.stdout + one.text
+        assert re.search(r"m1\.ocp45\.example\.localdomain: installed", done.stdout), done.stdout + appliance.text

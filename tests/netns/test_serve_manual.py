@@ -1,4 +1,4 @@
-"""The output of dig and curl in docs/ is what the appliance of the reference cluster answers."""
+"""The output of dig and curl in docs/ equals the answers of the appliance for the reference cluster."""
 
 from collections.abc import Iterator
 

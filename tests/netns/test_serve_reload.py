@@ -1,4 +1,4 @@
-"""SIGHUP: new hosts are served at once, a bad file changes nothing, and nobody waits meanwhile."""
+"""SIGHUP: new hosts are served at once, a bad file changes nothing, and no client has to wait."""
 
 import re
 import select
@@ -19,14 +19,14 @@ NEW_HOST = "i1.ocp45.example.localdomain"
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path) as one:
-        yield one
+    with site(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
 def serving(here: Site) -> Iterator[Serving]:
-    with here.serve() as one:
-        yield one
+    with here.serve() as appliance:
+        yield appliance
 
 
 def serial(here: Site) -> int:
@@ -38,7 +38,7 @@ def test_a_new_host_is_served_by_every_service_after_a_reload(here: Site, servin
     assert here.addresses(NEW_HOST) == []
     here.config.write_text(with_host(REFERENCE_TEXT))
     serving.reload()
-    # From DISCOVER through TFTP and its own script to its Ignition, checking its name and PTR at the end.
+    # From DISCOVER to Ignition, by TFTP and its own script; at the end it checks its name and PTR record.
     done = here.simulate("i1")
     assert f"{NEW_HOST}: installed" in done.stdout, done.stdout + done.stderr + serving.text
 
@@ -61,7 +61,7 @@ def test_a_host_that_was_taken_out_is_silent_after_a_reload(here: Site, serving:
     assert "w3" not in serving.rows()
 
 
-def test_a_bad_reload_keeps_the_old_answers_and_tells_every_problem(here: Site, serving: Serving) -> None:
+def test_a_bad_reload_keeps_the_old_answers_and_reports_every_problem(here: Site, serving: Serving) -> None:
     here.config.write_text(
         with_host(REFERENCE_TEXT).replace("role: bootstrap", "role: boss").replace("172.16.0.22", "172.16.0.21")
     )
@@ -72,7 +72,7 @@ def test_a_bad_reload_keeps_the_old_answers_and_tells_every_problem(here: Site, 
     assert re.search(rf"error: {here.config}:\d+: hosts\[3\]\.address: .*172\.16\.0\.21", serving.text)
     assert here.addresses(NEW_HOST) == []
     assert here.addresses("m2.ocp45.example.localdomain") == ["172.16.0.22"]
-    here.config.write_text(REFERENCE_TEXT)  # what a machine is told by simulate's own reading of the file
+    here.config.write_text(REFERENCE_TEXT)  # simulate checks each answer against its own reading of the file
     assert here.simulate("m1").returncode == 0
 
 
@@ -102,7 +102,7 @@ def test_what_needs_a_restart_is_refused_and_says_so(here: Site, serving: Servin
 
 
 def test_no_query_is_lost_while_the_files_are_read(here: Site, serving: Serving) -> None:
-    """Asked one after the other, without a second try, through ten reloads."""
+    """Queries are sent one after the other, without retries, during ten reloads."""
     asked = 0
     with here.place, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(5)

@@ -1,4 +1,4 @@
-"""The whole reference cluster at once: seven machines on seven cables, watched, and through a kill of the appliance."""
+"""The whole reference cluster at once: seven machines on seven cables, also while the appliance is killed."""
 
 import asyncio
 import json
@@ -30,15 +30,15 @@ DASHBOARD = "http://127.0.0.1:8080/"
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Site]:
-    # Unchanged: the workers wait for what answers on api-int.
-    with site(tmp_path, REFERENCE.read_text()) as one:
-        ip(f"addr add {API_INT}/32 dev br0", place=one.place)
-        yield one
+    # With the original holdUntil: the workers wait until api-int answers.
+    with site(tmp_path, REFERENCE.read_text()) as made:
+        ip(f"addr add {API_INT}/32 dev br0", place=made.place)
+        yield made
 
 
 @contextmanager
 def powered_on(here: Site, directory: Path) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
-    """Power on all seven; each has a namespace of its own, and a port of the bridge."""
+    """Power on all seven machines, each in its own namespace and at its own port of the bridge."""
     with ExitStack() as stack:
         machines = {}
         for name in NAMES:
@@ -57,13 +57,13 @@ def powered_on(here: Site, directory: Path) -> Iterator[dict[str, "subprocess.Po
 
 @contextmanager
 def control_plane(here: Site) -> Iterator[None]:
-    """Something that answers on api-int:22623."""
+    """Accept connections on api-int:22623 during the block."""
     with here.place, socket.create_server((API_INT, 22623)):
         yield
 
 
 def stages_of(events: list[dict[str, Any]], name: str) -> list[Stage]:
-    """Return the stages that the journal says a host has reached, in their order."""
+    """Return the stages of the host *name* in *events*, in their order."""
     return [
         Stage[event["facts"]["stage"].upper()]
         for event in events
@@ -72,7 +72,7 @@ def stages_of(events: list[dict[str, Any]], name: str) -> list[Stage]:
 
 
 def on_disk(here: Site) -> dict[str, Installation]:
-    """Return every host's latest installation as the state has it, by its short name."""
+    """Return the latest installation of every host in the state on disk, by short name."""
     with closing(sqlite3.connect(f"file:{here.data_dir}/state.db?mode=ro", uri=True)) as state:
         rows = state.execute("SELECT host, max(number), state FROM installations GROUP BY host").fetchall()
     kept = {host.partition(".")[0]: decoded(text) for host, _, text in rows}
@@ -86,9 +86,9 @@ def told(directory: Path) -> str:
 async def test_seven_machines_install_at_once_and_every_picture_agrees_with_the_journal(
     here: Site, tmp_path: Path
 ) -> None:
-    """The dashboard is open in Chromium meanwhile, and `status --watch` runs."""
+    """Meanwhile the dashboard is open in Chromium, and `status --watch` is running."""
     async with AsyncExitStack() as stack:
-        one = stack.enter_context(here.serve())
+        appliance = stack.enter_context(here.serve())
         pictures = stack.enter_context((tmp_path / "pictures").open("w+"))
         watching = subprocess.Popen(
             [*PROGRAM, "status", "--watch", "-o", "json", "--data-dir", str(here.data_dir)],
@@ -102,7 +102,7 @@ async def test_seven_machines_install_at_once_and_every_picture_agrees_with_the_
         with powered_on(here, tmp_path) as machines:
             for name, machine in machines.items():
                 assert await asyncio.to_thread(machine.wait, 120) == 0, f"{name}: {told(tmp_path)}"
-        rows, events = one.rows(), one.events()
+        rows, events = appliance.rows(), appliance.events()
         last = len((tmp_path / "pictures").read_text().splitlines())
         until(lambda: len((tmp_path / "pictures").read_text().splitlines()) > last + 1, "one more picture")
         await page.wait_for_text("#installed", "7 of 7")
@@ -113,7 +113,7 @@ async def test_seven_machines_install_at_once_and_every_picture_agrees_with_the_
 
     for name in NAMES:
         reached = stages_of(events, name)
-        # Each stage once, in order, and the row shows the last one.
+        # Each stage once, in order; the row shows the last of them.
         assert reached == sorted(set(reached)), name
         assert {Stage.SCRIPT, Stage.KERNEL, Stage.INITRAMFS, Stage.IGNITION, Stage.INSTALLED} <= set(reached), name
         assert Stage[rows[name]["stage"].upper()] is reached[-1] >= Stage.BOOTED, name
@@ -129,39 +129,43 @@ async def test_seven_machines_install_at_once_and_every_picture_agrees_with_the_
 
 def test_a_kill_in_the_middle_loses_no_stage_and_the_machines_go_on(here: Site, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        with here.serve(name="first") as one:
+        with here.serve(name="first") as appliance:
             machines = stack.enter_context(powered_on(here, tmp_path))
-            # The workers wait at iPXE then, and the others are anywhere.
-            until(lambda: sum(row["step"] >= Stage.KERNEL for row in one.rows().values()) >= 2, "two have a kernel", 60)
-            shown = one.rows()
-            one.process.kill()
-            one.process.wait()
+
+            def two_have_a_kernel() -> bool:
+                return sum(row["step"] >= Stage.KERNEL for row in appliance.rows().values()) >= 2
+
+            # The workers wait in iPXE by then; the others may be at any stage.
+            until(two_have_a_kernel, "two hosts have a kernel", 60)
+            shown = appliance.rows()
+            appliance.process.kill()
+            appliance.process.wait()
         before = on_disk(here)
         for name, row in shown.items():
             assert (before[name].number, before[name].stage) >= (row["number"], row["step"])
-        with here.serve(name="second") as one:
-            rows, after = one.rows(), on_disk(here)
+        with here.serve(name="second") as appliance:
+            rows, after = appliance.rows(), on_disk(here)
             for name, row in rows.items():
                 assert (row["number"], row["step"]) >= (before[name].number, before[name].stage)
-                # The machines go on meanwhile: one that has all it needs by now boots from its disk next.
+                # The machines continue meanwhile: a host that has everything it needs will boot from its disk.
                 is_done = after[name].is_settled or after[name].stage >= Stage.INSTALLED
                 assert row["order"] == before[name].order or (row["order"] == "local" and is_done)
             stack.enter_context(control_plane(here))
             for name, machine in machines.items():
                 machine.wait(120)
-                # One whose download the kill broke stands still, as a real one may; powered on again it installs.
+                # A machine whose download was broken by the kill stops, as a real one may. Power it on again.
                 if machine.returncode:
                     again = here.simulate(name)
                     assert again.returncode == 0, again.stdout + again.stderr
-            assert all(Stage[row["stage"].upper()] >= Stage.INSTALLED for row in one.rows().values())
+            assert all(Stage[row["stage"].upper()] >= Stage.INSTALLED for row in appliance.rows().values())
 
 
 def test_installed_machines_stay_installed_through_a_kill(here: Site, tmp_path: Path) -> None:
-    with here.serve(name="first") as one:
+    with here.serve(name="first") as appliance:
         assert here.simulate("m1").returncode == 0
-        one.process.kill()
-        one.process.wait()
-    with here.serve(name="second") as one:
-        assert one.rows()["m1"]["order"] == "local"
+        appliance.process.kill()
+        appliance.process.wait()
+    with here.serve(name="second") as appliance:
+        assert appliance.rows()["m1"]["order"] == "local"
         done = here.simulate("m1")
         assert re.search(r"m1\.ocp45\.example\.localdomain: booted from its disk", done.stdout), done.stdout

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: what is under way is finished, for a bounded time; and a server that dies ends it all."""
+"""SIGTERM and SIGINT: what has begun is finished, within a bounded time, and a second signal ends it at once."""
 
 import hashlib
 import http.client
@@ -25,21 +25,21 @@ M1 = "172.16.0.21"
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path) as one:
-        # More than the kernel's buffers take, so that a client that reads no further keeps the appliance at work.
-        os.truncate(one.data_dir / "images" / METAL, 64 << 20)
-        yield one
+    with site(tmp_path) as made:
+        # More than the kernel buffers, so that a client that stops reading keeps the appliance busy.
+        os.truncate(made.data_dir / "images" / METAL, 64 << 20)
+        yield made
 
 
 @pytest.fixture
 def serving(here: Site) -> Iterator[Serving]:
-    with here.serve() as one:
-        yield one
+    with here.serve() as appliance:
+        yield appliance
 
 
 @contextmanager
 def download(here: Site) -> Iterator[http.client.HTTPResponse]:
-    """Begin to download the image; nothing of its body is read yet."""
+    """Begin to download the image; return before any of its body is read."""
     with here.place, closing(http.client.HTTPConnection(APPLIANCE, timeout=30)) as client:
         client.request("GET", f"/{METAL}")
         with client.getresponse() as response:
@@ -64,7 +64,7 @@ def test_a_download_under_way_is_finished(here: Site, serving: Serving) -> None:
     with download(here) as response:
         serving.process.send_signal(signal.SIGTERM)
         serving.notified("STOPPING=1")
-        # Longer than what is under way has when a server is cancelled without having drained.
+        # Longer than the time that a server has to finish its work after it was cancelled.
         with pytest.raises(subprocess.TimeoutExpired):
             serving.process.wait(10 * SHUTDOWN_SECONDS)
         got = response.read()
@@ -88,7 +88,7 @@ def test_a_tftp_transfer_under_way_is_finished(here: Site, serving: Serving) -> 
         while len(block) == 4 + 512:
             client.sendto(b"\0\4" + number.to_bytes(2), server)
             number += 1
-            while int.from_bytes(block[2:4]) != number:  # one that came too late to be acknowledged comes again
+            while int.from_bytes(block[2:4]) != number:  # a request that is too late to be acknowledged is repeated
                 block, server = client.recvfrom(1024)
             got += block[4:]
         client.sendto(b"\0\4" + number.to_bytes(2), server)
@@ -97,13 +97,13 @@ def test_a_tftp_transfer_under_way_is_finished(here: Site, serving: Serving) -> 
     assert serving.text.index("serve.stopping") < serving.text.index("tftp.done") < serving.text.index("serve.stopped")
 
 
-def test_who_comes_while_it_stops_is_turned_away(here: Site, serving: Serving) -> None:
+def test_client_that_connects_during_the_stop_is_turned_away(here: Site, serving: Serving) -> None:
     with download(here):
         serving.process.send_signal(signal.SIGTERM)
         serving.notified("STOPPING=1")
         other = run("curl", "-s", "-m", "5", f"http://{APPLIANCE}/pxeboot.ipxe", place=here.place)
         assert other.returncode == 7  # could not connect
-        # Names are still resolved, for the machines that are being finished.
+        # DNS still answers, for the machines whose downloads are being finished.
         assert here.addresses("m1.ocp45.example.localdomain") == [M1]
 
 
@@ -120,18 +120,18 @@ def test_a_second_signal_does_not_wait_for_transfers(here: Site, serving: Servin
 
 
 def test_a_restart_takes_over_at_once(here: Site) -> None:
-    """No port is left in TIME_WAIT, no socket file, no lock."""
+    """No port in TIME_WAIT, no socket file and no lock is left over."""
     for _ in range(2):
-        with here.serve() as one:
+        with here.serve() as appliance:
             assert run("curl", "-sf", f"http://{APPLIANCE}/pxeboot.ipxe", place=here.place).returncode == 0
-            assert one.end() == 0
+            assert appliance.end() == 0
     assert not (here.data_dir / "control.sock").exists()
 
 
 def test_a_start_after_a_kill_takes_over_the_control_socket(here: Site) -> None:
-    with here.serve() as one:
-        one.process.kill()
-        one.process.wait()
+    with here.serve() as appliance:
+        appliance.process.kill()
+        appliance.process.wait()
     assert (here.data_dir / "control.sock").exists()
-    with here.serve() as one:
-        assert "m1" in one.rows()
+    with here.serve() as appliance:
+        assert "m1" in appliance.rows()

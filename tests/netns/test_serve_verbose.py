@@ -1,4 +1,4 @@
-"""What `ocp-appliance serve` writes about datagrams that get no reply."""
+"""The log of `ocp-appliance serve` about datagrams that get no reply."""
 
 import socket
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.serve_lab import APPLIANCE, Site, site
 
 pytestmark = pytest.mark.netns
 
-TFTP_ERROR = b"\0\5\0\0\0"  # nobody answers an error with an error
+TFTP_ERROR = b"\0\5\0\0\0"  # an ERROR is never answered by an ERROR
 READ_REQUEST = b"\0\1nonesuch\0octet\0"
 
 
@@ -27,7 +27,7 @@ def test_silence_is_logged_when_the_operator_asks_for_it(here: Site, options: tu
         with here.place, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.sendto(b"short", (APPLIANCE, 67))
             client.sendto(TFTP_ERROR, (APPLIANCE, 69))
-            # These have events, so that what came before them was judged too.
+            # These cause events, so that the datagrams before them have been handled too.
             client.sendto(request("discover", *FIRMWARE, mac=STRANGER_MAC), (APPLIANCE, 67))
             client.sendto(READ_REQUEST, (APPLIANCE, 69))
             serve.said(r"dhcp\.unknown")

@@ -1,4 +1,4 @@
-"""Simulated machines against the real appliance, on a segment of their own."""
+"""Simulated machines with the real appliance, on a separate segment."""
 
 import hashlib
 import re
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.netns
 @pytest.fixture(scope="module")
 def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Segment, Path]]:
     data_dir = tmp_path_factory.mktemp("simulate")
-    # One worker becomes a master: masters are not held.
+    # Make a worker a master: masters do not wait.
     config = data_dir / "cluster.yaml"
     text, changes = re.subn(r"(hostname: w1\W+role:) worker", r"\1 master", REFERENCE.read_text())
     assert changes == 1
@@ -60,7 +60,7 @@ def test_a_mac_address_names_its_host(appliance: tuple[Segment, Path]) -> None:
 
 def test_a_loader_that_is_not_there_is_named_with_what_to_do(appliance: tuple[Segment, Path]) -> None:
     made, data_dir = appliance
-    if find_loader("arm64-efi/snponly.efi", data_dir):  # Debian has none; Fedora's package does
+    if find_loader("arm64-efi/snponly.efi", data_dir):  # Debian does not have it; Fedora's package does
         pytest.skip("this machine has iPXE for arm64")
     done = made.simulate("w2", "--arch", "arm64", "--patience", "1")
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Simulated machines against dnsmasq: they speak the field's protocols, and not only our appliance's."""
+"""Simulated machines with dnsmasq: they follow the standards, and do not depend on the appliance."""
 
 import shutil
 import sys
@@ -47,8 +47,8 @@ dhcp-boot=tag:http,tag:!ipxe,http://172.16.0.101/ipxe.efi
 dhcp-option-force=tag:http,60,HTTPClient
 """
 
-# The first server gives addresses only; this one only adds where to boot from, on port 4011.
-# One server gives addresses only; the other adds where to boot from, and is asked on port 4011.
+# The other server only gives addresses; this one only adds the boot file, on port 4011.
+# One server only gives addresses; the other adds the boot file, and is asked on port 4011.
 ADDRESSES_ONLY = """
 interface=eth0
 dhcp-range=172.16.0.0,static,255.255.255.0
@@ -77,7 +77,7 @@ boot
 
 @pytest.fixture
 def peers(tmp_path: Path) -> Iterator[tuple[Segment, Path]]:
-    """A segment with Python's own web server on it, and the files that it serves."""
+    """A segment with the web server of Python, and the directory that it serves."""
     for name, content in {
         "efi/ipxe.efi": b"MZ" + b"x" * 300_000,
         "undionly.kpxe": b"x" * 70_000,
@@ -105,7 +105,7 @@ def dnsmasq(
     place: AbstractContextManager[None] | None = None,
     ports: Sequence[int] = (67,),
 ) -> Iterator[None]:
-    """Run dnsmasq with a configuration of *parts*; the block begins when it has its sockets."""
+    """Run dnsmasq with the configuration *parts*; the block begins when it has its sockets."""
     made, directory = peers
     text = "\n".join(parts).format(root=directory / "root")
     (directory / f"{name}.conf").write_text(f"{text}\ndhcp-leasefile={directory}/{name}.leases\n")
@@ -178,7 +178,7 @@ WITHOUT_DNS = "port=0"
 )
 def test_a_system_whose_names_do_not_hold_says_how(peers: tuple[Segment, Path], names: str, says: str) -> None:
     made, _ = peers
-    # No name in dhcp-host: dnsmasq would answer for it whatever the records say.
+    # Without a name in dhcp-host, for which dnsmasq would answer regardless of the records.
     addresses = ADDRESSES_ONLY.replace("interface=eth0", "").replace("172.16.0.21,m1", "172.16.0.21")
     common = "no-daemon\nno-resolv\nno-hosts\nuser=root\ninterface=br0\nexcept-interface=lo\nbind-interfaces"
     with dnsmasq(peers, "names", common, addresses, names):

@@ -1,4 +1,4 @@
-"""The storm's load generator, against its echo and against the real appliance, on loopback."""
+"""The load generator of the boot storm, with its echo and with the real appliance, on loopback."""
 
 import os
 import socket
@@ -46,7 +46,7 @@ def test_every_host_of_a_storm_is_played_once(cluster_file: Path) -> None:
         report = storm(cluster_file, VIA, within=0.1)
     assert report.is_clean, str(report)
     assert (report.hosts, report.installed, len(report.seconds)) == (7, 7, 7)
-    # The loader, the three files, a script and Ignition for each.
+    # The loader, three files, a script and Ignition for each host.
     assert 7 * 1_450_000 < report.bytes < 7 * 1_453_000
 
 
@@ -77,8 +77,8 @@ def test_a_relay_address_that_is_none_is_refused(cluster_file: Path) -> None:
 
 
 def test_reports_of_several_processes_add_up() -> None:
-    one = Report(hosts=2, installed=2, seconds_to_last=3.0, seconds=[1.0, 3.0], retries=1, errors={"x": 1})
-    one.add(Report(hosts=1, installed=1, seconds_to_last=2.0, seconds=[2.0], errors={"x": 1, "y": 2}, busiest=0.5))
-    assert (one.hosts, one.installed, one.seconds_to_last, one.seconds) == (3, 3, 3.0, [1.0, 2.0, 3.0])
-    assert (one.retries, one.errors, one.busiest) == (1, {"x": 2, "y": 2}, 0.5)
-    assert not one.is_clean
+    total = Report(hosts=2, installed=2, seconds_to_last=3.0, seconds=[1.0, 3.0], retries=1, errors={"x": 1})
+    total.add(Report(hosts=1, installed=1, seconds_to_last=2.0, seconds=[2.0], errors={"x": 1, "y": 2}, busiest=0.5))
+    assert (total.hosts, total.installed, total.seconds_to_last, total.seconds) == (3, 3, 3.0, [1.0, 2.0, 3.0])
+    assert (total.retries, total.errors, total.busiest) == (1, {"x": 2, "y": 2}, 0.5)
+    assert not total.is_clean

@@ -1,4 +1,4 @@
-"""The other ways that a simulated machine reaches an appliance, and the other ways that it boots its disk."""
+"""Other ways in which a simulated machine reaches an appliance, and in which it boots from its disk."""
 
 import os
 import re
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.netns
 
 
 def with_local_boot(host: str, way: str, text: str) -> str:
-    """Return cluster.yaml's *text* with localBoot set for *host*."""
+    """Return the cluster.yaml *text* with localBoot set for *host*."""
     changed, changes = re.subn(rf"(?m)^(\s+)- hostname: {host}$", rf"\1- hostname: {host}\n\1  localBoot: {way}", text)
     assert changes == 1
     return changed
@@ -46,7 +46,7 @@ def test_an_installed_machine_leaves_ipxe_for_its_disk(
     done = made.simulate(host, "--arch", hardware)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{host}.ocp45.example.localdomain is installed: starting it from its own disk" in done.stdout
-    # The first build of iPXE with SAN boot on EFI came in 2024; on BIOS both end in a SAN boot.
+    # iPXE supports SAN boot on EFI since 2024; on BIOS both ways end in a SAN boot.
     assert end in done.stdout or "boots the disk itself (sanboot)" in done.stdout
     assert "booted from its disk" in done.stdout
 

@@ -1,4 +1,4 @@
-"""The field's own TFTP clients against ours, in namespaces."""
+"""Common TFTP clients with the appliance's TFTP server, in namespaces."""
 
 import random
 import sys
@@ -19,7 +19,7 @@ pytestmark = [
 LOADER = random.Random(1).randbytes(850_528)  # as large as Debian's ipxe.efi
 HOST = "m1.ocp45.example.localdomain"
 
-# Sends a request from the client's namespace and shows the answer, as hex.
+# Sends a request from the client's namespace, and prints the answer in hexadecimal.
 ASK = """
 import socket, sys
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -44,7 +44,7 @@ def server(lab: Lab) -> Served:
 
 
 Fetch = Callable[..., str]
-HANG_SECONDS = 30.0  # no client takes so long for the loader
+HANG_SECONDS = 30.0  # every client gets the loader in less time
 
 
 def tftp_hpa(lab: Lab, name: str) -> str:
@@ -52,7 +52,7 @@ def tftp_hpa(lab: Lab, name: str) -> str:
 
 
 def tftp_hpa_of_old(lab: Lab, name: str) -> str:
-    """Literal mode, and no options at all."""
+    """The client in literal mode, and without options."""
     return lab.run(CLIENT, "tftp", "-l", "-m", "octet", ADDRESS, "-c", "get", name, "got")
 
 
@@ -109,7 +109,7 @@ def test_client_gets_the_loader(fetch: Fetch, options: tuple[str, ...], lab: Lab
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 1468, 2936])
 def test_file_of_any_length_arrives_whole(size: int, lab: Lab, server: Served) -> None:
     (lab.directory / "tftp" / "sized").write_bytes(LOADER[:size])
-    # curl takes an OACK with tsize 0 for an error, so it asks without options.
+    # curl treats an OACK with tsize 0 as an error, so it asks without options.
     for fetch in (tftp_hpa_of_old, atftp_with_window, curl_without_options):
         (lab.directory / "got").unlink(missing_ok=True)
         fetch(lab, "sized")
@@ -124,7 +124,7 @@ def test_block_numbers_roll_over_in_a_large_file(fetch: Fetch, lab: Lab, server:
     with large.open("wb") as file:
         for number in range(65_537 + 3):
             file.write(number.to_bytes(4, "big") * (per_block // 4))
-    # In lock step these are 65,540 turns of both programs, eight seconds where nothing else runs.
+    # In lock step these are 65,540 round trips, which take eight seconds on an idle machine.
     fetch(lab, "large", seconds=120)
     assert (lab.directory / "got").read_bytes() == large.read_bytes()
 
@@ -164,7 +164,7 @@ def test_block_size_is_bounded_by_the_route_without_a_setting(tmp_path: Path) ->
 
 
 def test_blocks_larger_than_the_route_carries_arrive_in_fragments(lab: Lab) -> None:
-    """A window of them cannot be cut by the kernel: each block goes out by itself then."""
+    """The kernel cannot segment a window of them, so each block is sent by itself."""
     serve(lab, lab.directory, "--single-port", "--mtu", "4000")
     options = ("--option", "blksize 3968", "--option", "windowsize 8")
     lab.run(CLIENT, "atftp", *options, "--get", "--remote-file", "efi/own.efi", "--local-file", "got", ADDRESS)

@@ -1,4 +1,4 @@
-"""The field's own clients against the running server: curl, wget, and firmware's and iPXE's requests."""
+"""Common clients with the running web server: curl, wget, and the requests of firmware and iPXE."""
 
 import asyncio
 import hashlib
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl
 async def web(tmp_path: Path) -> AsyncIterator[Running]:
     fill(tmp_path)
     (tmp_path / "images" / METAL[1:]).write_bytes(os.urandom(5_000_000))
-    async with running(tmp_path) as one:
-        yield one
+    async with running(tmp_path) as server:
+        yield server
 
 
 async def run(*command: str) -> tuple[int, bytes]:
@@ -115,14 +115,14 @@ async def test_tricks_with_the_path_get_nothing(web: Running, path: str) -> None
 
 
 async def test_live_initramfs_asks_by_head_first_and_then_streams(web: Running) -> None:
-    """coreos-livepxe-rootfs.sh: curl --head until anything answers, then --fail --retry 5 piped on."""
+    """coreos-livepxe-rootfs.sh runs curl --head until there is an answer, and then --fail --retry 5 into a pipe."""
     assert await status("--head", "--insecure", web.url + METAL) == "200"
     streamed = await curl("--fail", "--location", "--insecure", "--retry", "5", web.url + METAL)
     assert hashlib.sha256(streamed).digest() == hashlib.sha256(content(web)).digest()
 
 
 async def test_legacy_initramfs_reads_the_length_from_a_head(web: Running) -> None:
-    """The installer of 4.5: curl -LsIf, and Content-Length out of it."""
+    """The installer of 4.5 reads Content-Length from the output of curl -LsIf."""
     head = (await curl("-LsIf", web.url + METAL)).decode()
     lengths = [line.split()[1] for line in head.splitlines() if line.lower().startswith("content-length")]
     assert lengths == [str(len(content(web)))]
@@ -154,7 +154,7 @@ async def test_wget_takes_up_a_broken_download(web: Running, tmp_path: Path) -> 
 
 
 async def exchange(web: Running, *requests: bytes) -> list[bytes]:
-    """Send each request when the answer before it is whole, on one connection; return heads and bodies."""
+    """Send each request after the complete answer to the last, on one connection; return heads and bodies."""
     reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
     answers = []
     for request in requests:
@@ -169,7 +169,7 @@ async def exchange(web: Running, *requests: bytes) -> list[bytes]:
 
 
 async def test_uefi_http_boot_gets_the_size_and_then_the_loader_on_one_connection(web: Running) -> None:
-    """edk2 HttpBootDxe: HEAD, then GET, no closing between them (edk2 issue 9920), no redirect, no chunks."""
+    """edk2 HttpBootDxe sends HEAD and GET on one connection (edk2 issue 9920), without redirects or chunks."""
     (web.data_dir / "tftp" / "efi" / "ipxe.efi").write_bytes(b"MZ" * 1000)
     fields = b"Host: 127.0.0.1\r\nAccept: */*\r\nUser-Agent: UefiHttpBoot/1.0\r\n\r\n"
     head, got = await exchange(

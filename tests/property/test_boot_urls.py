@@ -1,4 +1,4 @@
-"""DHCP and every script name one web server, wherever it listens."""
+"""DHCP and every script name the same web server, wherever it listens."""
 
 import re
 from dataclasses import replace
@@ -21,7 +21,7 @@ ENDPOINTS = st.lists(st.builds(Endpoint, LISTENING, st.sampled_from((80, 8080, 8
 
 
 def cluster_of(http: tuple[Endpoint, ...]) -> Cluster:
-    """Return the reference cluster with a host in a second network, and a web server at *http*."""
+    """Return the reference cluster with a host in a second network, and the web server at the endpoints *http*."""
     cluster = reference_cluster()
     second = replace(cluster.networks[0], cidr=IPv4Network("172.16.1.0/24"), server=SECOND)
     hosts = (cluster.hosts[0], replace(cluster.hosts[1], addresses=(IPv4Address("172.16.1.21"),)))

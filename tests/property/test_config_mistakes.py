@@ -1,4 +1,4 @@
-"""One unreadable value hides none of a file's other problems, and invents none."""
+"""An unreadable value neither hides another problem of the file nor causes a false one."""
 
 import re
 import tempfile
@@ -12,21 +12,21 @@ from appliance import config
 from appliance.share import share
 from tests.config_files import edited
 
-# Each of these problems is of a single value, and so must survive a mistake in any other.
+# Each of these problems concerns a single value, so it must be found whatever the other values are.
 FLAWED = edited(("role: worker", "role: wroker"), ("52:54:00:00:00:23", "52:54:00:00:00")) + (
     "  ttl: soon\npullSecret: x\nserveExpird: true\ndhcp:\n  leaseTime: 10m\nlisten:\n  tftp: 192.0.2.5:67\n"
 )
 EXAMPLES = [path.read_text() for path in sorted(share("data").glob("*/cluster.yaml"))]
-# No key of cluster.yaml takes this text.
+# No key of cluster.yaml accepts this text.
 UNREADABLE = "'{}'"
 
 Told = set[tuple[int, str, bool]]
 
 
 def problems(text: str) -> Told:
-    """Return the line, path and severity of each problem of *text*, missing files left out.
+    """Return line, path and severity of each problem of *text*, without missing files.
 
-    A missing Ignition file is told at the first host that needs it, so it moves when that host's role is unreadable.
+    A missing Ignition file is reported at the first host that needs it, and so elsewhere when its role is unreadable.
     """
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "cluster.yaml"
@@ -36,7 +36,7 @@ def problems(text: str) -> Told:
 
 
 def broken(text: str, data: st.DataObject) -> tuple[int, str]:
-    """Return *text* with one value made unreadable, and before it the number of its line."""
+    """Return the number of a line, and *text* with the value on that line made unreadable."""
     lines = text.splitlines()
     values = [number for number, line in enumerate(lines) if re.match(r"[ -]*\w[\w-]*: [^#&*{\[|>]", line)]
     number = data.draw(st.sampled_from(values))

@@ -1,4 +1,4 @@
-"""However a cluster is spelled in YAML, it is the same cluster."""
+"""A cluster is the same however its YAML is written."""
 
 import tempfile
 from dataclasses import replace
@@ -25,7 +25,7 @@ plain_text = st.text(st.characters(codec="ascii", min_codepoint=0x20, max_codepo
 
 @st.composite
 def spellings(draw: st.DrawFn) -> str:
-    """Return the clean file as PyYAML might write it: in other styles, widths and orders."""
+    """Return CLEAN as PyYAML might write it, with other styles, widths and orders."""
     document = yaml.load(CLEAN, yaml.BaseLoader)
     keys = draw(st.permutations(list(document)))
     return yaml.dump(
@@ -41,7 +41,7 @@ def spellings(draw: st.DrawFn) -> str:
 
 
 def loaded(text: str) -> Cluster:
-    """Return the cluster that *text* describes, with what depends on the file itself left out."""
+    """Return the cluster in *text*, without the fields that depend on the file itself."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "cluster.yaml"
         path.write_text(text)

@@ -1,4 +1,4 @@
-"""What holds for every network, host and client, with scapy as the judge."""
+"""Properties of replies for all networks, hosts and clients, checked by scapy."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -23,7 +23,7 @@ label = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 domain = st.lists(label, min_size=1, max_size=4).map(".".join)
 address = st.integers(1, 2**32 - 2).map(IPv4Address)
 
-HOME = IPv4Address("172.16.0.11").packed  # in every network that is drawn
+HOME = IPv4Address("172.16.0.11").packed  # in every network that the strategy draws
 
 
 def suboption(code: int, value: bytes) -> bytes:
@@ -31,7 +31,7 @@ def suboption(code: int, value: bytes) -> bytes:
 
 
 def names_no_other_network(agent: bytes) -> bool:
-    """Whether option 82 leaves the client where giaddr says, or says so itself (RFC 3527)."""
+    """Whether option 82 selects no network, or the one of HOME, as giaddr does (RFC 3527)."""
     found: dict[int, bytes] = {}
     scan_options(agent, 0, len(agent), found)
     link = found.get(LINK_SELECTION, b"")
@@ -45,7 +45,7 @@ agents = (st.binary(max_size=120) | st.lists(suboptions, max_size=4).map(b"".joi
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    """Draw a network around 172.16.0.11, with anything that it may tell."""
+    """Draw a network that contains 172.16.0.11, with any settings."""
     prefix = draw(st.integers(8, 28))
     return Network(
         cidr=IPv4Network(("172.16.0.11", prefix), strict=False),
@@ -65,13 +65,13 @@ def networks(draw: st.DrawFn) -> Network:
 
 
 def table_of(network: Network) -> DhcpTable:
-    """Return the table of a cluster with this one network and the host bs."""
+    """Return the table of a cluster with this network and the host bs."""
     cluster = reference_cluster()
     return compile_dhcp((replace(cluster, networks=(network,), hosts=cluster.hosts[:1]),))
 
 
 def meant(network: Network) -> dict[int, bytes]:
-    """Return what a host of *network* shall read, as option values built by scapy or by the RFC's own words."""
+    """Return the options that a host of *network* must get, built by scapy or as the RFC says."""
     packed = [
         ("subnet_mask", str(network.cidr.netmask)),
         ("broadcast_address", str(network.cidr.broadcast_address)),

@@ -1,4 +1,4 @@
-"""What holds for every query: the fast path equals the slow path, and dnspython and dnslib read what we write."""
+"""Properties of all queries: both paths give the same reply, and dnspython and dnslib can read it."""
 
 from ipaddress import IPv4Address
 
@@ -47,7 +47,7 @@ opt = st.one_of(
 
 @st.composite
 def queries(draw: st.DrawFn) -> bytes:
-    """Draw a query that may be malformed in one way or another, but is mostly not."""
+    """Draw a query that is usually well-formed."""
     additional = draw(opt)
     flags = draw(st.sampled_from([b"\1\0", b"\0\0", b"\1\x10", b"\1\x20", b"\3\0", b"\x81\0", b"\x29\0"]))
     counts = b"\0\1\0\0\0\0" + bytes([0, bool(additional)])

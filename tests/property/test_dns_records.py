@@ -1,4 +1,4 @@
-"""What holds for the data of every record type that cluster.yaml can have, and for RDATA from the network."""
+"""Properties of the data of every record type in cluster.yaml, and of RDATA from the network."""
 
 import contextlib
 
@@ -39,7 +39,7 @@ def typed_data(draw: st.DrawFn) -> tuple[RecordType, str]:
 
 
 def value_of(kind: RecordType, text: str) -> str | None:
-    """Return the value that the zone holds, or None where cluster.yaml is refused."""
+    """Return the value in the zone, or None if cluster.yaml is refused."""
     with contextlib.suppress(ValueError):
         return rdata(kind.name, text, "example.com")
     return None

@@ -1,4 +1,4 @@
-"""Whatever a machine does, in whatever order: stages only rise, and a restart changes nothing."""
+"""For any events in any order: stages only rise, and a restart changes nothing."""
 
 import shutil
 import tempfile
@@ -46,7 +46,7 @@ EVENTS = [
     M1.api_int(),
     *[Ordered(M1.host, what) for what in ("reinstall", "hold", "release")],
 ]
-# A wait longer than any disk takes, so that random walks also come to INSTALLED.
+# Longer than any disk takes to be written, so that random walks also reach INSTALLED.
 WAIT = None
 WALKS = st.lists(
     st.sampled_from([*EVENTS, WAIT])
@@ -130,9 +130,9 @@ def test_reducer_is_a_function(walk, install, boots_live):
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, len(EVENTS) - 1)), max_size=40), st.data(), st.booleans())
 def test_state_after_a_restart_is_the_state_before_at_any_cut(walk, data, has_ticked):
-    """The files are copied as they are, which is what a kill leaves, and opened again.
+    """Copies of the files, which are what a kill leaves, are opened again.
 
-    What the last second repeated may be lost: its counts, and by how little the window opened later.
+    Repetitions of the last second may be lost: their counts, and that the window opened again a little later.
     """
     cut = data.draw(st.integers(0, len(walk)))
     memory = Path("/dev/shm")

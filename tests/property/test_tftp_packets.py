@@ -1,4 +1,4 @@
-"""What is read and made off the wire is what tftpy reads and makes."""
+"""Packets are parsed and built as tftpy parses and builds them."""
 
 from hypothesis import given
 from hypothesis import strategies as st

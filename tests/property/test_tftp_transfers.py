@@ -1,4 +1,4 @@
-"""Whatever the network does, a file arrives whole or the transfer ends in bounded time."""
+"""On any network, a file arrives complete or the transfer ends within a bounded time."""
 
 from itertools import chain, count, cycle, repeat
 
@@ -37,25 +37,25 @@ def test_transfer_ends_in_bounded_time_when_the_line_goes_dead(size: int, window
     transfer, receiver = transfer_of(bytes(size), window), Receiver(8, window)
     seconds = run(transfer, receiver, LossyLink(chain(faults, repeat(DROP))))
     assert transfer.outcome in (Outcome.FINISHED, Outcome.FAILED)
-    # Each fault can cost one wait, and then comes the patience.
+    # Each fault can cost one timeout; after the last comes the whole patience.
     assert seconds <= PATIENCE_SECONDS + 4.0 * (len(faults) + 1)
 
 
 @given(st.integers(1, 300), st.sampled_from((1, 4)), st.integers(2, 30), st.booleans())
 def test_doubled_datagrams_do_not_double_the_traffic(blocks: int, window: int, every: int, is_eager: bool) -> None:
-    """The sorcerer's apprentice: one doubled datagram must not double every later block."""
+    """The sorcerer's apprentice (RFC 1123 section 4.2.3.1): a duplicated datagram must not duplicate later blocks."""
     sent = count()
     transfer, receiver = transfer_of(bytes(8 * blocks), window), Receiver(8, window, is_eager)
     faults = cycle([DOUBLE] + [PASS] * every)
     run(transfer, receiver, LossyLink(fault for fault in faults if next(sent) >= 0))
     assert receiver.is_whole
-    # There and back, and the doubled ones with their answers.
+    # Each block and its ACK, and the duplicated datagrams with their answers.
     assert next(sent) <= (2 * blocks + 4) * (1 + 2 / every) + 4
 
 
 @given(st.integers(0, 5 * MEASURED_BLOCKS), st.integers(0, BLOCK_NUMBERS - 1))
 def test_following_an_ack_equals_taking_it(followed: int, number: int) -> None:
-    """The fast path is the slow path: same datagrams, same state."""
+    """The fast path and the slow path send the same datagrams, and lead to the same state."""
     blocks = Content(bytes(range(256)) * 20).blocks(32)
     fast, slow = (Transfer(blocks, Terms(32), 0.0) for _ in range(2))
     assert fast.datagrams() == slow.datagrams()

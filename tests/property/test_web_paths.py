@@ -1,4 +1,4 @@
-"""Paths: whatever a client writes, what is opened lies below the images."""
+"""For any path in a request, only files below images/ are opened."""
 
 from urllib.parse import quote
 

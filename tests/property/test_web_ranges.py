@@ -1,4 +1,4 @@
-"""Ranges against plain slices: what a client puts together is the file."""
+"""Byte ranges equal slices of the file, and together they are the file."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ SPECS = st.one_of(
 
 
 def oracle(spec: str, content: bytes) -> bytes:
-    """Return what a byte-range-spec takes of *content*, by Python's own slices."""
+    """Return the part of *content* that a byte-range-spec selects, by slices of Python."""
     first, _, last = spec.partition("-")
     if not first:
         return content[-int(last) :] if int(last) else b""
@@ -52,7 +52,7 @@ def test_ranges_are_pythons_slices_in_the_order_asked(specs: list[str], size: in
         assert found is None
     else:
         assert found is not None
-        assert [content[one.first : one.first + one.size] for one in found] == expected
+        assert [content[part.first : part.first + part.size] for part in found] == expected
 
 
 @given(header=st.text(max_size=60), size=SIZES, method=st.sampled_from(["GET", "HEAD"]))

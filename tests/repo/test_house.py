@@ -1,4 +1,4 @@
-"""The house's rules about text: what no file may say, and what every command answers."""
+"""House rules about text: what no file may contain, and what every command prints."""
 
 import re
 import subprocess
@@ -13,12 +13,12 @@ from appliance.cli import COMMANDS, cli
 PROJECT = Path(__file__).parents[2]
 FOLDERS = ("appliance", "data", "docs", "ipxe", "systemd", "tests", ".ci")
 SUFFIXES = {".py", ".md", ".yaml", ".toml", ".ipxe", ".service", ".sh", ".js", ".css", ".html", ".txt", ""}
-# A directory of whoever wrote it, or of the machine that it was written on.
+# A home directory, or a directory of the machine on which the file was written.
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|Users|home/[a-z]\w*|root/(?!\.(?:docker|ssh)))(?:/|\b(?=['\"`]))")
 
 
 def written() -> list[Path]:
-    """Return every file of the project that somebody wrote."""
+    """Return every file of the project that is not generated."""
     found = [path for path in PROJECT.iterdir() if path.is_file()]
     for folder in FOLDERS:
         found += [path for path in (PROJECT / folder).rglob("*") if path.is_file()]
@@ -30,7 +30,7 @@ TEXTS = {path.relative_to(PROJECT): path.read_text() for path in written() if pa
 
 
 def matches(pattern: "re.Pattern[str]") -> list[str]:
-    """Return each place where *pattern* stands, as file:line: what."""
+    """Return each match of *pattern* as "file:line: match"."""
     return [
         f"{path}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
         for path, text in TEXTS.items()

@@ -1,4 +1,4 @@
-"""The house's rules (ARCHITECTURE.md) that a machine can judge."""
+"""The rules of ARCHITECTURE.md that a program can check."""
 
 import ast
 import importlib
@@ -17,12 +17,12 @@ from appliance.cli import COMMANDS
 PROJECT = Path(__file__).parents[2]
 PACKAGE = PROJECT / "appliance"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-# The simulated machines are the other end of the wire, with rules of their own.
+# The simulated machines are the other end of the wire, and have their own rules.
 SERVICE = [path for path in MODULES if PACKAGE / "simulate" not in path.parents]
 PROTOCOLS = ("dns", "dhcp", "tftp", "web")
 
 PACKET_LIBRARIES = {"dnslib", "scapy", "tftpy"}
-# What protocol.py may not know: the network, the time, the log, the file.
+# What protocol.py must not use: the network, the clock, the log and the files.
 BLIND_TO = PACKET_LIBRARIES | {
     "aiohttp",
     "asyncio",
@@ -42,7 +42,7 @@ def _name(path: Path) -> str:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Yield the modules that *path* imports, also inside its functions."""
+    """Yield the modules that *path* imports, including imports inside functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -111,12 +111,12 @@ def floors(text: str) -> list[set[str]]:
 
 FLOORS = floors((PROJECT / "ARCHITECTURE.md").read_text())
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-# The commands are the way to the lab, and each is imported when it is called.
+# The commands start the simulated machines; each command is imported when it is called.
 SIDEWAYS = {("cli", "simulate")}
 
 
 def _room(module: str) -> str:
-    """Return the room of appliance.<room>…, or "" for the package itself, which holds the version alone."""
+    """Return the room of appliance.<room>…, or "" for the package itself, which only has the version."""
     return module.removeprefix("appliance").removeprefix(".").partition(".")[0]
 
 
@@ -153,7 +153,7 @@ def test_imports_lead_down_the_floors() -> None:
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "install").glob("*.py")), ids=lambda path: path.stem)
 def test_install_is_pure_throughout(path: Path) -> None:
-    """A date can be spelled without a clock, so that datetime is allowed and asking it for the time is not."""
+    """datetime is allowed, because formatting a date needs no clock, but reading the time from it is not."""
     assert {_top(module) for module in _imports(path)} & (BLIND_TO - {"datetime"}) == set()
     asked = [node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
     assert {"now", "utcnow", "today"} & set(asked) == set()
@@ -163,7 +163,7 @@ def test_sql_is_in_one_file() -> None:
     assert [_name(path) for path in MODULES if "sqlite3" in path.read_text()] == ["appliance/state/sqlite.py"]
 
 
-# What a server.py may import besides its own folder, and why: it moves bytes and decides nothing.
+# What a server.py, which moves bytes and decides nothing, may import besides its own folder, and why.
 SERVER_IMPORTS = {
     "appliance": {"sockets"},
     "appliance.allowance": {"Allowance", "Allowances"},  # how many events clients may cause
@@ -178,7 +178,7 @@ SERVER_IMPORTS = {
 
 
 def server_decisions(source: str, protocol: str) -> list[str]:
-    """Return what the server.py of *protocol* with that *source* imports, or looks at, to decide by."""
+    """Return what *source*, the server.py of *protocol*, imports or reads in order to decide something."""
     tree = ast.parse(source)
     found: list[tuple[int, str]] = []
     events_used: set[str] = set()
@@ -205,7 +205,7 @@ def _not_for_servers(module: str, names: set[str], protocol: str) -> list[str]:
 
 
 def _handed_on(tree: ast.AST) -> set[ast.AST]:
-    """Return the lookups installations.get that are an argument as they are: who is handed the result decides."""
+    """Return the calls of installations.get whose result is passed on as an argument: the callee decides."""
     arguments = [
         argument
         for node in ast.walk(tree)
@@ -217,7 +217,7 @@ def _handed_on(tree: ast.AST) -> set[ast.AST]:
 
 
 def _looked_at(node: ast.AST, event_names: set[str]) -> Iterator[tuple[int, str]]:
-    """Yield what *node* looks into: installations and tables are for handing on, events for making and publishing."""
+    """Yield what *node* reads: servers may pass on installations and tables, and make and publish events."""
     if isinstance(node, ast.Attribute | ast.Subscript):
         inner = [node.value]
     elif isinstance(node, ast.Compare):
@@ -234,7 +234,7 @@ def _looked_at(node: ast.AST, event_names: set[str]) -> Iterator[tuple[int, str]
         name = value.attr if isinstance(value, ast.Attribute) else value.id if isinstance(value, ast.Name) else ""
         if name.endswith("installations") or name in event_names:
             yield value.lineno, name
-        # What a table has is for its server to read, as the names of its files; which table it is, is not.
+        # A server may read values of its table, such as names of files, but not compare tables.
         if name == "table" and isinstance(node, ast.Compare):
             yield value.lineno, name
 
@@ -273,7 +273,7 @@ def test_decision_in_a_server_is_found(line: str) -> None:
         "for site in table.sites: pass",
     ],
 )
-def test_moving_values_in_a_server_is_no_decision(line: str) -> None:
+def test_moving_values_in_a_server_is_not_a_decision(line: str) -> None:
     assert server_decisions(line, "web") == []
 
 
@@ -287,7 +287,7 @@ def test_packet_libraries_are_for_compiling() -> None:
 
 
 def test_scapy_is_for_tests_alone() -> None:
-    """scapy is GPL-2.0-only and this project Apache-2.0: what is installed and served may not rest on it."""
+    """scapy is GPL-2.0-only and this project Apache-2.0, so the installed program must not depend on it."""
     assert [_name(path) for path in MODULES if any(_top(module) == "scapy" for module in _imports(path))] == []
     runtime = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert [line for line in runtime if line.startswith("scapy")] == []
@@ -317,7 +317,7 @@ def test_modules_are_named_after_what_they_hold() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    """`ocp-appliance --help` answers before an operator wonders."""
+    """`ocp-appliance --help` must appear without a noticeable delay."""
     heavy = ["aiohttp", "asyncio", "dnslib", "netaddr", "prometheus_client", "pydantic", "rich", "sqlite3", "yaml"]
     script = f"import sys, appliance.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Figures and keys in docs/ against the code."""
+"""Figures and keys in docs/ agree with the code."""
 
 import re
 from pathlib import Path

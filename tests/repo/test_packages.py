@@ -1,7 +1,7 @@
 """Every program that the tests and the bench run is in tests/packages.txt, for the make target that runs it.
 
-A developer's machine has more programs than a fresh image. A package that is not marked
-for a target is therefore missed only by those who start with a fresh image.
+A developer's machine has more programs than a fresh image, so a package that is not
+listed for a target would only be missed on a fresh image.
 """
 
 import ast
@@ -13,18 +13,18 @@ from tests.packages import package_of, packages, why_missing
 
 TESTS = Path(__file__).parents[1]
 TARGETS = {"demo", "check", "test", "bench", "venv"}
-# What `make check` runs. A program that only a slow test needs is not needed there.
+# The tests of `make check`, which excludes slow tests and the programs that only these need.
 QUICK = ("unit", "property", "golden", "fuzz", "repo")
-# Every Debian has these: they come with essential packages, python3 or make.
+# Every Debian machine has these: they are in essential packages, or come with python3 or make.
 EVERYWHERE = {"bash", "cat", "env", "make", "nsenter", "python3", "setpriv", "sh", "taskset", "true", "unshare"}
-# Functions whose first argument is the program to run, or a command that begins with it: the standard
-# library's anywhere, and those of the labs' own in the folders that have labs.
+# Functions whose first argument is the program to run, or a command that begins with it: functions of the
+# standard library anywhere, and functions of the labs in the folders that have labs.
 STANDARD_RUNNERS = {"subprocess.run", "subprocess.Popen", "subprocess.check_output", "shutil.which"}
 LAB_RUNNERS = {"run", "start", "load", "load_command", "wait_until"}
 LABS = {"bench", "netns", "vm"}
-# A protocol's name that is a program's too: in these targets it is the protocol.
+# Names of protocols that are also names of programs: in these targets the protocol is meant.
 PROTOCOLS = {"check": {"tftp"}, "bench": {"tftp"}}
-# This file's own examples.
+# The examples in this file.
 UNREAD = {Path(__file__).name}
 
 
@@ -41,7 +41,7 @@ def sources() -> list[tuple[str, Path]]:
 
 
 def texts(text: str) -> set[str]:
-    """Return every string literal of a Python file: a program may be anywhere in a command."""
+    """Return every string literal of a Python file, since a program can be anywhere in a command."""
     return {
         node.value
         for node in ast.walk(ast.parse(text))
@@ -50,7 +50,7 @@ def texts(text: str) -> set[str]:
 
 
 def programs_run(text: str, *, has_lab: bool = False) -> set[str]:
-    """Return the literals that a Python file hands to a runner as the program."""
+    """Return the string literals that a Python file passes as the program to a function that runs it."""
     found = set()
     for node in ast.walk(ast.parse(text)):
         if not (isinstance(node, ast.Call) and node.args):
@@ -66,7 +66,7 @@ def programs_run(text: str, *, has_lab: bool = False) -> set[str]:
 
 
 def unmarked(target: str, text: str) -> set[str]:
-    """Return the programs that *text* names and that the list does not mark for *target*."""
+    """Return the programs in *text* that the list does not have for *target*."""
     named = texts(text) - PROTOCOLS.get(target, set())
     return {name for name in named if (package := package_of(name)) and target not in package.targets}
 
@@ -97,7 +97,7 @@ def test_every_program_that_is_run_is_in_some_package_or_everywhere() -> None:
 
 def test_every_program_of_the_list_is_used() -> None:
     used = {name for _, path in sources() for name in texts(path.read_text())}
-    # A path may be written in parts, as a directory and the rest.
+    # A path can be written in parts, such as a directory and a file name.
     files = {name for name in used if "/" in name}
     unused = {
         brought
@@ -121,7 +121,7 @@ def test_program_that_is_run_is_read_from_calls_and_lists() -> None:
     assert programs_run('lab.run(["socat", "-u"]); start(path); f("no")', has_lab=True) == {"socat"}
 
 
-def test_missing_program_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_program_is_reported_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert why_missing("dig") == "dig is not installed; install the package bind9-dnsutils"
 

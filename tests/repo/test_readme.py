@@ -1,4 +1,4 @@
-"""README.md and docs/ against the program: their clusters can be served, their commands and options exist."""
+"""README.md and docs/ agree with the program: clusters can be served, and commands and options exist."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ def where(block: Block) -> str:
 
 def understood(arguments: list[str], directory: Path) -> None:
     """Raise UsageError unless `ocp-appliance` accepts *arguments*."""
-    # The files and directories that the calls name must exist.
+    # Files and directories in a call must exist.
     (directory / "cluster.yaml").write_text(CLUSTERS[0].text)
     (directory / "images").mkdir()
     if arguments[0].startswith("-"):
@@ -41,7 +41,7 @@ def understood(arguments: list[str], directory: Path) -> None:
     context = click.Context(cli)
     command = cli.get_command(context, arguments[0])
     assert command is not None
-    if len(arguments) > 1:  # alone, it is only the name of a command in a sentence
+    if len(arguments) > 1:  # a single word is the name of a command in a sentence
         command.make_context(arguments[0], arguments[1:], parent=context)
 
 
@@ -64,7 +64,7 @@ def test_cluster_can_be_served(block: Block, tmp_path: Path) -> None:
     path.write_text(block.text)
     checked = check([path], tmp_path / "data")
     assert [str(problem) for problem in checked.errors] == []
-    # The only warnings are about images and Ignition files, which are missing in this directory.
+    # Only images and Ignition files may cause warnings, because they are missing in this directory.
     assert [str(odd) for odd in checked.warnings if " not found" not in odd.message] == []
 
 

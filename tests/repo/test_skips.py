@@ -1,4 +1,4 @@
-"""A test that cannot run here is skipped with its name and reason; under APPLIANCE_NO_SKIPS that fails the run."""
+"""A test that cannot run is skipped with its name and a reason; with APPLIANCE_NO_SKIPS the run then fails."""
 
 import os
 import subprocess
@@ -42,11 +42,11 @@ def test_a_skip_is_reported_with_name_and_reason_and_passes(tmp_path: Path) -> N
     assert "::test_that_cannot - Skipped: no such thing here\n" in done.stdout
 
 
-@pytest.mark.parametrize("text", [SKIPPED, SKIPPED_WHOLE], ids=["one", "whole-file"])
+@pytest.mark.parametrize("text", [SKIPPED, SKIPPED_WHOLE], ids=["one-test", "whole-file"])
 def test_a_skip_fails_where_everything_must_run(tmp_path: Path, text: str) -> None:
     done = run(tmp_path, text, APPLIANCE_NO_SKIPS="1")
     assert done.returncode == (1 if text == SKIPPED else 5), done.stdout
-    assert "1 skipped: everything is meant to run here" in done.stdout
+    assert "1 skipped: all tests must run here, so this run fails" in done.stdout
 
 
 def test_a_run_without_skips_passes_there(tmp_path: Path) -> None:

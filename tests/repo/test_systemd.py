@@ -1,4 +1,4 @@
-"""The systemd unit, judged by systemd itself."""
+"""The systemd unit, checked by systemd."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ def _settings(name: str) -> list[str]:
 
 
 def test_unit_is_clean(tmp_path: Path) -> None:
-    # verify wants the program to be there; where it is installed is not what is judged.
+    # verify requires the program to exist; where it is installed does not matter here.
     unit = tmp_path / UNIT.name
     unit.write_text(UNIT.read_text().replace(PROGRAM, sys.executable))
     done = subprocess.run(
@@ -52,7 +52,7 @@ def test_unit_has_the_two_capabilities_and_no_other() -> None:
 
 
 def test_unit_leaves_the_data_directory_to_the_file() -> None:
-    # A variable comes before dataDir; STATE_DIRECTORY, which systemd sets by itself, is the default behind it.
+    # Another variable would have priority over dataDir; STATE_DIRECTORY, which systemd sets, is only its default.
     assert (_settings("Environment"), _settings("StateDirectory")) == ([], ["ocp-appliance"])
 
 

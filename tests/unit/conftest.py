@@ -1,4 +1,4 @@
-"""A fleet for each test."""
+"""Fixtures with a fleet."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ from tests.boots import LEGACY, LIVE, Fleet
 
 @pytest.fixture
 def quick_path(tmp_path) -> Iterator[Path]:
-    """A directory in memory where there is one: SQLite syncs a new file, and many tests make one."""
+    """A directory in memory, if there is one: SQLite syncs each new file, and many tests make files."""
     memory = Path("/dev/shm")
     if not memory.is_dir() or not os.access(memory, os.W_OK):
         yield tmp_path

@@ -1,4 +1,4 @@
-"""What `App` makes of a server that dies, in a process of its own on loopback."""
+"""How `App` handles a server that fails, in a separate process on loopback."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from tests.simulate_segment import REFERENCE, ROOT
 
 pytestmark = pytest.mark.slow
 
-# The real program, but for one server whose socket fails while it serves.
+# The real program, except for one server whose socket fails while it is running.
 WITH_A_DYING_SERVER = """
 import asyncio, sys
 from appliance import app
@@ -47,7 +47,7 @@ def test_a_server_that_dies_ends_the_process_with_its_reason(config: Path, serve
     done = ended(config, server, "raise OSError(100, 'Network is down')")
     assert done.returncode == 1
     assert f"critical: serve.failed part={part} why=[Errno 100] Network is down" in done.stderr
-    assert done.stderr.count("Traceback") == 1  # ours to mend, so it is shown; once
+    assert done.stderr.count("Traceback") == 1  # a bug, so there is a traceback, but only one
 
 
 def test_a_server_that_ends_without_a_reason_ends_the_process_too(config: Path) -> None:

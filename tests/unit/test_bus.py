@@ -1,4 +1,4 @@
-"""The bus: who is told of an event, in which order, and with which number."""
+"""The bus: who gets an event, in which order, and with which number."""
 
 import logging
 
@@ -18,7 +18,7 @@ def bus():
 
 
 def subscribed(bus: Bus) -> list[Stamped]:
-    """Return a list that what a new subscriber is told is appended to."""
+    """Add a subscriber; return the list to which it appends its events."""
     heard: list[Stamped] = []
     bus.subscribers.append(heard.append)
     return heard
@@ -37,7 +37,7 @@ def test_event_without_a_registry_has_no_number(bus):
     assert heard == [Stamped(NOW, OFFER, 0)]
 
 
-def test_first_hears_before_every_subscriber(bus):
+def test_first_gets_an_event_before_every_subscriber(bus):
     order = []
     bus.subscribers.append(lambda _: order.append("subscriber"))
     bus.first = lambda _: order.append("first") or 0
@@ -45,7 +45,7 @@ def test_first_hears_before_every_subscriber(bus):
     assert order == ["first", "subscriber"]
 
 
-def test_what_first_publishes_itself_is_told_after_the_event_and_numbered_too(bus):
+def test_event_that_first_publishes_comes_after_its_cause_and_is_numbered_too(bus):
     stage = StageReached(M1.host, 3, "firmware")
 
     def first(stamped: Stamped) -> int:
@@ -59,7 +59,7 @@ def test_what_first_publishes_itself_is_told_after_the_event_and_numbered_too(bu
     assert heard == [Stamped(NOW, OFFER, 3), Stamped(NOW, stage, 3)]
 
 
-def test_what_a_subscriber_publishes_itself_is_told_to_all_after_the_event(bus):
+def test_event_that_a_subscriber_publishes_reaches_all_after_its_cause(bus):
     def reply(stamped: Stamped) -> None:
         if stamped.event is OFFER:
             bus.publish(ACK)
@@ -74,7 +74,7 @@ def broken(_stamped: Stamped) -> int:
     raise ValueError("broken")
 
 
-def test_subscriber_that_raises_is_logged_and_counted_and_the_next_one_is_told(bus, caplog):
+def test_subscriber_that_raises_is_logged_and_counted_and_the_next_gets_the_event(bus, caplog):
     bus.subscribers.append(broken)
     heard = subscribed(bus)
     with caplog.at_level(logging.ERROR):
@@ -84,14 +84,14 @@ def test_subscriber_that_raises_is_logged_and_counted_and_the_next_one_is_told(b
     assert "ValueError: broken" in caplog.text
 
 
-def test_all_are_told_when_first_raises(bus):
+def test_all_subscribers_get_an_event_when_first_raises(bus):
     bus.first = broken
     heard = subscribed(bus)
     bus.publish(OFFER)
     assert (heard, dict(bus.failures)) == ([Stamped(NOW, OFFER, 0)], {"broken": 1})
 
 
-def test_one_that_unsubscribed_is_told_nothing(bus):
+def test_subscriber_that_has_left_gets_no_event(bus):
     heard: list[Event] = []
 
     def hear(stamped: Stamped) -> None:

@@ -16,13 +16,13 @@ from tests.takes import quickest
 
 
 def validate(root: Path, text: str, *options: str) -> Result:
-    """Return what validate says of *text*, everything that it names being there."""
+    """Return the result of validate for *text*, with every file that CLEAN names."""
     (root / "cluster.yaml").write_text(text)
     arguments = ["validate", str(root / "cluster.yaml"), "--data-dir", str(make_data_dir(root)), *options]
     return CliRunner().invoke(cli, arguments, catch_exceptions=False)
 
 
-def test_clean_file_is_told_in_one_line(tmp_path: Path) -> None:
+def test_clean_file_is_reported_in_one_line(tmp_path: Path) -> None:
     result = validate(tmp_path, CLEAN)
 
     assert result.exit_code == 0
@@ -46,7 +46,7 @@ def test_warnings_alone_end_with_0(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1].endswith("; 1 warning")
 
 
-def test_json_tells_the_same(tmp_path: Path) -> None:
+def test_json_has_the_same_problems(tmp_path: Path) -> None:
     result = validate(tmp_path, edited(("4.16.3", "x")) + "sshKey: x\n", "-o", "json")
     told = json.loads(result.stdout)
 
@@ -61,7 +61,7 @@ def test_json_tells_the_same(tmp_path: Path) -> None:
     assert told["problems"][1]["severity"] == "warning"
 
 
-def test_json_of_a_clean_file_tells_the_cluster(tmp_path: Path) -> None:
+def test_json_of_a_correct_file_has_the_cluster(tmp_path: Path) -> None:
     (told,) = json.loads(validate(tmp_path, CLEAN, "-o", "json").stdout)["clusters"]
 
     assert told == {
@@ -102,7 +102,7 @@ def test_image_that_is_not_what_its_sha256_says_is_an_error(tmp_path: Path) -> N
     assert result.exit_code == 78
 
 
-def test_image_that_is_what_its_sha256_says_is_no_problem(tmp_path: Path) -> None:
+def test_image_that_is_what_its_sha256_says_is_not_a_problem(tmp_path: Path) -> None:
     kernel = make_data_dir(tmp_path) / "images" / IMAGES[0]
     digest = hashlib.sha256(kernel.read_bytes()).hexdigest()
 
@@ -129,7 +129,7 @@ def test_schema_prints_the_schema() -> None:
 
 
 def thousand_hosts() -> str:
-    """Return a file of 1,000 workers beside the clean one's hosts."""
+    """Return CLEAN with 1,000 more workers."""
     hosts = "".join(
         f"  - hostname: node-{number}\n"
         "    role: worker\n"
@@ -144,8 +144,8 @@ def thousand_hosts() -> str:
 
 
 def test_thousand_hosts_are_validated_in_a_moment(tmp_path: Path) -> None:
-    # The bound is two seconds on an idle machine. This one may be busy: the unit is what it takes
-    # to hash 64 MiB here and now, a tenth of a second or less where nothing else runs.
+    # The goal is two seconds on an idle machine. This machine may be busy, so the unit is the time
+    # for hashing 64 MiB in the same run, which takes 0.1 s or less on an idle machine.
     text = thousand_hosts()
     block = bytes(64 << 20)
     taken, hashing = quickest(lambda: validate(tmp_path, text), lambda: hashlib.sha256(block))

@@ -1,4 +1,4 @@
-"""The control socket, and the commands that speak over it, as an operator runs them."""
+"""The control socket, and the commands that use it, as an operator runs them."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from tests.clusters import reference_cluster
 
 
 class Appliance(Fleet):
-    """A fleet behind a control socket."""
+    """A fleet with a control socket."""
 
     def __init__(self, data_dir, cluster=LIVE):
         super().__init__(data_dir, cluster, now=time.time())
@@ -47,13 +47,13 @@ class Appliance(Fleet):
         return await asyncio.to_thread(lambda: list(ask(self.server.path, verb, **details)))
 
     async def run(self, *arguments, said=""):
-        """Run a command in a thread; return its exit code, output and errors."""
+        """Run a command in a thread; return its exit code, output and error output."""
 
         def invoke():
             return CliRunner().invoke(cli, [*arguments, "--data-dir", str(self.data_dir)], input=said)
 
         result = await asyncio.to_thread(invoke)
-        if isinstance(result.exception, ApplianceError):  # which main() makes a line and an exit code of
+        if isinstance(result.exception, ApplianceError):  # main() prints the error and exits with its code
             return result.exception.exit_code, result.stdout, f"{result.exception}\n"
         return result.exit_code, result.stdout, result.stderr
 
@@ -93,7 +93,7 @@ async def test_second_appliance_is_refused(appliance):
         ControlServer(appliance.data_dir, appliance.registry, appliance.bus, appliance.registry.order, lambda: None)
 
 
-async def test_path_that_no_socket_can_have_is_told(appliance, tmp_path):
+async def test_path_that_no_socket_can_have_is_reported(appliance, tmp_path):
     with pytest.raises(ListenError, match="longer than 107 bytes"):
         ControlServer(tmp_path / ("x" * 120), appliance.registry, appliance.bus, appliance.registry.order, lambda: None)
 
@@ -103,7 +103,7 @@ def test_socket_is_in_systemds_directory(monkeypatch):
     assert socket_path(Path("/var/lib/x")) == Path("/run/ocp-appliance/control.sock")
 
 
-def test_nobody_there_is_told_in_one_line(tmp_path):
+def test_missing_appliance_is_an_error_of_one_line(tmp_path):
     with pytest.raises(ControlError, match="no appliance is listening on"):
         list(ask(tmp_path / "control.sock", "status"))
 
@@ -201,11 +201,12 @@ async def test_silent_host_gets_a_hint_in_the_status(appliance):
 
 async def test_orders_reach_hosts_by_name_by_role_and_all(appliance):
     await appliance.ask("order", what="hold", hosts=["m1", "m1"], role="worker")
-    held = [one.host[:2] for one in appliance.registry.installations.values() if one.order is Order.HOLD]
+    installations = appliance.registry.installations
+    held = [host[:2] for host, installation in installations.items() if installation.order is Order.HOLD]
     assert held == ["m1", "w1", "w2", "w3"]
     answers = await appliance.ask("order", what="release", all=True)
     assert len(answers) == 7
-    assert {one.order for one in appliance.registry.installations.values()} == {Order.INSTALL}
+    assert {installation.order for installation in installations.values()} == {Order.INSTALL}
 
 
 async def test_reload_is_passed_on(appliance):
@@ -222,7 +223,7 @@ async def test_capture_comes_whole(appliance):
     assert b"".join(base64.b64decode(answer["pcapng"]) for answer in answers) == packets
 
 
-async def test_follower_hears_what_was_and_what_comes_until_it_leaves(appliance):
+async def test_follower_gets_past_and_new_events_until_it_leaves(appliance):
     m1 = appliance.boot(1)
     subscribers = len(appliance.bus.subscribers)
     appliance.happen(m1.dhcp(Program.PXE), 0)
@@ -254,9 +255,9 @@ async def test_thousand_hosts_status_takes_less_than_a_tenth_of_a_second(tmp_pat
     for index in range(1000):
         appliance.happen(appliance.boot(index).to_initramfs(), 0)
     await appliance.ask("status")
-    # A tenth of a second is the bound on an idle machine. One that is slow or busy is as slow at writing
-    # and reading the same JSON, which is half of what an answer takes. They take turns, so that a pause
-    # spoils one take only.
+    # The goal is 0.1 s on an idle machine. A slow or busy machine is just as slow at writing and
+    # reading the same JSON, which is half of the work for an answer. They run in turn, so that a
+    # pause spoils only one run.
     asking, coding = [], []
     for _ in range(7):
         started = time.perf_counter()
@@ -311,7 +312,7 @@ async def test_text_off_the_wire_cannot_steer_the_terminal(appliance):
         assert "\nforged" not in output
 
 
-async def test_explain_tells_the_last_boot_and_what_is_missing(appliance):
+async def test_explain_shows_the_last_boot_and_what_comes_next(appliance):
     m1 = appliance.boot(1)
     appliance.happen([*m1.to_initramfs(), *m1.to_script()], 0)
     code, output, _ = await appliance.run("explain", "m1")
@@ -329,7 +330,7 @@ async def test_explain_says_what_to_do_about_a_host_in_the_wrong_network(applian
     assert "connect it to the VLAN of that address, or correct its address in cluster.yaml" in output
 
 
-async def test_explain_tells_the_whole_installation_when_asked(appliance):
+async def test_explain_shows_the_whole_installation_when_asked(appliance):
     m1 = appliance.boot(1)
     appliance.happen(m1.live(rootfs=MB), 0)
     appliance.happen(m1.dhcp(Program.PXE), 0)
@@ -356,7 +357,7 @@ async def test_explain_says_what_comes_next(appliance, events, missing):
 
 async def test_host_that_is_told_to_wait_is_not_called_silent(appliance):
     m1 = appliance.boot(1)
-    # Of its polls the first is told, here 15 minutes ago.
+    # Only the first of its polls is published, here 15 minutes ago.
     appliance.clock.now -= 900
     appliance.happen([*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], 0)
     row = (await appliance.ask("status"))[0]["status"]["hosts"][1]
@@ -384,7 +385,7 @@ async def test_seen_gives_lines_for_the_file(appliance):
     assert (stanza["macAddress"], stanza["role"], stanza["arch"]) == ("00:50:56:00:00:09", "worker", "aarch64")
 
 
-async def test_seen_says_when_nobody_was(appliance):
+async def test_seen_says_that_no_machine_was_seen(appliance):
     assert (await appliance.run("seen"))[1] == "No unknown machines have asked for an address.\n"
 
 
@@ -432,7 +433,7 @@ async def test_hold_and_release_take_a_role(appliance):
         (("explain", "m9"), 69, "host 'm9' not found"),
     ],
 )
-async def test_wrong_command_is_told_in_words(appliance, arguments, code, said):
+async def test_wrong_command_gets_a_readable_error(appliance, arguments, code, said):
     found, _, errors = await appliance.run(*arguments)
     assert found == code
     assert said in errors

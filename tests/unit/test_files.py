@@ -1,4 +1,4 @@
-"""Files on disk: which are opened, and why the others are not."""
+"""Files on disk: which of them are opened, and why others are not."""
 
 import os
 import resource
@@ -116,7 +116,7 @@ def test_refused_file_leaves_no_descriptor_open(root: Path) -> None:
 
 
 def as_nobody(root: Path, path: str) -> str:
-    """Return what an unprivileged process is told that opens *path* below *root*."""
+    """Return the result of opening *path* below *root* as the user nobody: "opened", or status and error."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -135,7 +135,7 @@ def as_nobody(root: Path, path: str) -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_unreadable_file_tells_its_mode_and_the_remedy(root: Path) -> None:
+def test_error_for_an_unreadable_file_has_its_mode_and_the_remedy(root: Path) -> None:
     for parent in [root, *root.parents][:-2]:
         parent.chmod(0o755)
     (root / "a.img").chmod(0o600)
@@ -210,7 +210,7 @@ def test_process_without_a_descriptor_left_says_so(root: Path) -> None:
 def test_link_that_is_swapped_all_the_time_never_gives_the_file_outside(
     what: str, in_any_case: bool, root: Path, tmp_path: Path
 ) -> None:
-    """The name is looked up, judged and opened; a link may change between any two of these."""
+    """The name is looked up, checked and opened, and a link can change between any two of these steps."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "b.img").write_bytes(b"secret")
@@ -238,7 +238,7 @@ def test_every_spelling_of_a_boot_file_is_one_name(name: str) -> None:
     assert normalised(name) == "efi/ipxe.efi"
 
 
-def test_exact_spelling_goes_before_another_case(tmp_path: Path) -> None:
+def test_exact_spelling_takes_precedence_over_another_case(tmp_path: Path) -> None:
     (tmp_path / "LOADER.efi").write_bytes(b"upper")
     (tmp_path / "loader.efi").write_bytes(b"lower")
     assert find_below(tmp_path, "loader.efi") == tmp_path / "loader.efi"

@@ -1,4 +1,4 @@
-"""The log: whose lines are in it."""
+"""The log: which lines it contains, and in which form."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def test_log_has_our_lines_and_no_librarys(
 
 
 def logged_to_a_reader_that_sleeps(monkeypatch: pytest.MonkeyPatch, lines: int) -> list[str]:
-    """Log so many lines to a pipe that nobody reads until then; return what can be read afterwards."""
+    """Log so many lines to a pipe that is not read meanwhile; return what can be read afterwards."""
     reading, writing = os.pipe()
     with open(reading, "rb") as reader, open(writing, "w") as writer:
         monkeypatch.setattr(sys, "stderr", writer)
@@ -52,7 +52,7 @@ def logged_to_a_reader_that_sleeps(monkeypatch: pytest.MonkeyPatch, lines: int) 
 
 
 def test_a_reader_that_sleeps_keeps_nobody_waiting_and_misses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = 2000  # three times what a pipe holds
+    lines = 2000  # three times the capacity of a pipe
     assert logged_to_a_reader_that_sleeps(monkeypatch, lines) == [f"number={number}" for number in range(lines)]
 
 
@@ -95,8 +95,8 @@ OFFER = Stamped(1_700_000_000.25, DhcpOffered("m1.example", "52:54:00:12:34:56",
 
 def events_logged(capfd: pytest.CaptureFixture[str], log_format: str, *stamped: Stamped, is_verbose: bool) -> list[str]:
     log = logs.configure(log_format, is_verbose=is_verbose)
-    for one in stamped:
-        log.listen(one)
+    for event in stamped:
+        log.listen(event)
     return capfd.readouterr().err.splitlines()
 
 
@@ -116,26 +116,28 @@ def test_event_is_one_object_of_json(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("is_verbose", "lines"), [(False, 0), (True, 1)])
-def test_progress_is_told_to_who_asks_for_it(capfd: pytest.CaptureFixture[str], is_verbose: bool, lines: int) -> None:
+def test_progress_is_logged_when_it_is_asked_for(
+    capfd: pytest.CaptureFixture[str], is_verbose: bool, lines: int
+) -> None:
     progress = Stamped(OFFER.at, WebProgress("m1.example", "192.0.2.1", "/rootfs", WebKind.ROOTFS, 1, 2))
     assert len(events_logged(capfd, "text", progress, is_verbose=is_verbose)) == lines
 
 
 @pytest.mark.parametrize("arch", ["two\nlines", "a b", 'a"b', "a=b", "\x1b[31m"])
 def test_what_comes_off_the_wire_stays_one_word(capfd: pytest.CaptureFixture[str], arch: str) -> None:
-    one = Stamped(OFFER.at, DhcpOffered("m1.example", "52:54:00:12:34:56", "192.0.2.1", Program.PXE, arch))
-    (line,) = events_logged(capfd, "text", one, is_verbose=False)
+    offer = Stamped(OFFER.at, DhcpOffered("m1.example", "52:54:00:12:34:56", "192.0.2.1", Program.PXE, arch))
+    (line,) = events_logged(capfd, "text", offer, is_verbose=False)
     assert line.endswith(f" program=pxe arch={arch!r}")
 
 
 async def read_while_running(capfd: pytest.CaptureFixture[str], *told: Stamped | str) -> list[str]:
     """Log events and records in one turn of the loop; return the first word of each line that is out before its end."""
     log = logs.configure("text", is_verbose=False)
-    for one in told:
-        if isinstance(one, str):
-            logging.getLogger("appliance.test").info(one)
+    for item in told:
+        if isinstance(item, str):
+            logging.getLogger("appliance.test").info(item)
         else:
-            log.listen(one)
+            log.listen(item)
     return [line.split()[1] for line in capfd.readouterr().err.splitlines()]
 
 

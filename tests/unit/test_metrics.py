@@ -1,4 +1,4 @@
-"""The metrics: what Prometheus' own parser reads of them, and that the manual lists the same names."""
+"""The metrics, read by the parser of Prometheus, and the list of metrics in the manual."""
 
 import re
 from collections import Counter
@@ -78,22 +78,22 @@ def test_a_host_that_fell_silent_has_its_condition(scraped):
 
 def test_every_described_metric_is_exposed_and_no_other(scraped):
     families = text_string_to_metric_families(scraped.metrics.exposition().decode())
-    # The parser takes a counter's _total off.
+    # The parser removes the suffix _total of counters.
     kinds = {family.name: family.type for family in families if family.name.startswith(PREFIX)}
-    described = {PREFIX + one.name.removesuffix("_total"): one.kind for one in METRICS.values()}
+    described = {PREFIX + metric.name.removesuffix("_total"): metric.kind for metric in METRICS.values()}
     assert kinds == described
 
 
 def test_manual_lists_each_metric_with_its_kind_and_labels():
     listed = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (.*?) \|$", DOCS.read_text(), re.MULTILINE)
     described = [
-        (one.name, one.kind, ", ".join(f"`{label}`" for label in one.labels) or "–", one.help)
-        for one in METRICS.values()
+        (metric.name, metric.kind, ", ".join(f"`{label}`" for label in metric.labels) or "–", metric.help)
+        for metric in METRICS.values()
     ]
     assert listed == described
 
 
-@pytest.mark.parametrize("described", METRICS.values(), ids=lambda one: one.name)
+@pytest.mark.parametrize("described", METRICS.values(), ids=lambda metric: metric.name)
 def test_name_follows_the_conventions(described):
     assert re.fullmatch(r"[a-z][a-z0-9_]*", described.name)
     assert described.name.endswith("_total") == (described.kind == "counter")
@@ -147,7 +147,7 @@ def test_durations_are_of_stages_and_of_whole_installations(scraped):
     assert count == 1
 
 
-def test_certificate_tells_when_it_dies(scraped, tmp_path):
+def test_certificate_has_the_time_when_it_expires(scraped, tmp_path):
     path = tmp_path / "bootstrap.ign"
     path.write_text("{}")
     scraped.bus.publish(IgnitionLoaded("", str(path), "3.2.0", "2023-11-15T00:00:00+00:00"))
@@ -190,8 +190,8 @@ def test_thousand_hosts_are_scraped_within_a_second(tmp_path):
         for event in Boot(host).to_initramfs():
             scraped.registry.listen(Stamped(NOW, event))
     text = scraped.metrics.exposition().decode()
-    # The bound is a second on an idle machine. One that is slow or busy is as slow for Prometheus' own
-    # parser, which takes two to three times as long for this text as it takes to make it.
+    # The goal is one second on an idle machine. On a slow or busy machine the parser of Prometheus is slow
+    # too; parsing this text takes two to three times as long as making it.
     making, parsing = quickest(scraped.metrics.exposition, lambda: list(text_string_to_metric_families(text)), takes=3)
     assert making < max(1.0, 5 * parsing)
     scraped.journal.close()

@@ -1,4 +1,4 @@
-"""Addresses of peers, from what sockets call them."""
+"""Addresses of peers, from the names that sockets give them."""
 
 from ipaddress import IPv4Address, IPv6Address
 
@@ -21,7 +21,7 @@ def test_ipv4_peer_of_an_ipv6_socket_has_its_ipv4_address() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "unix:", "192.0.2", "192.0.2.021", "x" * 5000, "::1::", "\ud800"])
-def test_text_that_is_no_address_is_none(text: str) -> None:
+def test_text_that_is_not_an_address_is_none(text: str) -> None:
     assert peer_address(text) is None
 
 

@@ -1,4 +1,4 @@
-"""The flight recorder, judged by tshark and capinfos."""
+"""The packet recorder, checked by tshark and capinfos."""
 
 import json
 import subprocess
@@ -15,12 +15,12 @@ from tests.clusters import host as new_host
 from tests.clusters import reference_cluster
 
 SERVER = ("172.16.0.101", 67)
-NOBODY, EVERYBODY = ("0.0.0.0", 68), ("255.255.255.255", 67)  # as a machine without an address sends
+NOBODY, EVERYBODY = ("0.0.0.0", 68), ("255.255.255.255", 67)  # like a machine without an address
 FIRMWARE, IPXE, SYSTEM = b"\x3c\x09PXEClient", b"\x3c\x09PXEClient\x4d\x04iPXE", b""
 
 
 class Tape:
-    """A recorder of the reference cluster, and what one machine says near it."""
+    """A recorder for the reference cluster, and packets of one of its machines."""
 
     def __init__(self, directory: Path, hosts: int = 0) -> None:
         cluster = reference_cluster(directory)
@@ -63,7 +63,7 @@ class Tape:
         self.recorder.listen(Stamped(self.clock.now, event))
 
     def packets(self, *fields: str) -> list[list[str]]:
-        """Return these fields of every packet, as tshark reads them."""
+        """Return these fields of every packet, read by tshark."""
         capture = self.recorder.capture(self.host.name)
         assert capture is not None
         self.file.write_bytes(capture)
@@ -134,7 +134,7 @@ def test_a_refusal_is_kept_with_its_reason(tape):
 
 
 def test_http_exchanges_are_no_retransmissions_of_each_other(tape):
-    for _ in range(1000):  # past the bound, where the number of packets stands still
+    for _ in range(1000):  # past the limit, after which the number of packets stays the same
         tape.http()
     assert not any(row[0] for row in tape.packets("tcp.analysis.flags"))
 

@@ -1,4 +1,4 @@
-"""The registry: what a reload keeps, what its clock does, and what it tells others."""
+"""The registry: what a reload keeps, what its clock does, and which events it publishes."""
 
 import asyncio
 import sqlite3
@@ -53,7 +53,7 @@ def installed(fleet, index=1):
 
 
 def test_every_host_has_an_installation_with_a_token_of_its_own(live):
-    tokens = {one.token for one in live.registry.installations.values()}
+    tokens = {installation.token for installation in live.registry.installations.values()}
     assert len(tokens) == 7
     assert min(map(len, tokens)) == 32
 
@@ -87,8 +87,8 @@ NEW_MACHINE = (MacAddress.parse("52:54:00:00:00:09"),)
 
 
 def with_macs_exchanged():
-    one, two = LIVE.hosts[1], LIVE.hosts[2]
-    return with_host(with_host(LIVE, 1, macs=two.macs), 2, macs=one.macs)
+    first, second = LIVE.hosts[1], LIVE.hosts[2]
+    return with_host(with_host(LIVE, 1, macs=second.macs), 2, macs=first.macs)
 
 
 def again(fleet):
@@ -191,7 +191,7 @@ def test_names_are_full_or_short_and_in_any_case(live):
     assert full is short
 
 
-def test_name_that_no_host_has_is_told(live):
+def test_name_of_no_host_is_an_error(live):
     with pytest.raises(ControlError, match="host 'm9' not found"):
         live.registry.named(["m9"])
 
@@ -238,7 +238,7 @@ def test_what_a_host_repeats_is_written_by_the_next_tick(live):
     assert on_disk(live, m1).repeats == {"script": 1}
     live.registry._write_behind()
     assert on_disk(live, m1) == live[m1]
-    assert live[m1].repeats == {"script": 3}  # the menu, and its own twice
+    assert live[m1].repeats == {"script": 3}  # the menu once, and its own script twice
 
 
 def test_window_that_opens_again_late_is_written_at_once(live):
@@ -292,12 +292,12 @@ def test_refusal_of_a_stranger_is_kept_too(live):
     assert [event.client for _, event in live.registry.refusals] == ["192.0.2.9"]
 
 
-def test_event_of_no_host_stands_in_the_history(live):
+def test_event_without_a_host_is_in_the_history(live):
     live.happen(RogueDhcp("", "192.0.2.9", "eth0", "192.0.2.10"))
     assert [row.kind for row in live.journal.events()] == ["dhcp.rogue"]
 
 
-def test_number_of_the_installation_is_told_to_subscribers(live):
+def test_subscribers_get_the_number_of_the_installation(live):
     told = []
     live.bus.subscribers.append(told.append)
     m1 = live.boot(1)
@@ -310,7 +310,7 @@ def test_number_of_the_installation_is_told_to_subscribers(live):
 
 
 class Pair:
-    """Two appliances on one store, neither of which is told what the other does."""
+    """Two appliances with the same store, neither of which is notified of the other's changes."""
 
     def __init__(self):
         self.store = SqliteStore.in_memory()
@@ -340,7 +340,7 @@ def test_event_in_conflict_is_advanced_again_on_what_is_current(pair):
     told = []
     pair.buses[1].subscribers.append(told.append)
     offer, _ = m1.dhcp(Program.PXE)
-    pair.happen(1, offer)  # to this one the machine is new; in truth it has started again
+    pair.happen(1, offer)  # this appliance takes the machine for new, but it has been restarted
     after = pair.registries[1].installations[m1.host]
     assert (after.number, after.stage, after.tries) == (2, Stage.FIRMWARE, 1)
     assert pair.store.load()[m1.host].installation == after
@@ -370,7 +370,7 @@ def test_reload_that_renames_starts_from_what_is_current(pair):
 
 
 class BusyStore(SqliteStore):
-    """A store in which another writer is faster, `rivals` times."""
+    """A store in which another writer saves first, `rivals` times."""
 
     rivals = 0
 
@@ -401,7 +401,7 @@ def test_tries_to_save_are_bounded(rivals, failures):
 
 
 class LateStore(SqliteStore):
-    """A store whose changes are durable later than `save` returns."""
+    """A store whose changes become durable after `save` has returned."""
 
     def save(self, changes, rows=()):
         outcome = super().save(changes, rows)
@@ -437,7 +437,7 @@ async def test_written_raises_when_the_change_will_not_be_durable():
 async def test_written_does_not_wait_for_sqlite(live):
     live.happen(live.boot(1).to_script())
     waiting = live.registry.written(M1)
-    with pytest.raises(StopIteration):  # at the first step, so without a turn of the loop
+    with pytest.raises(StopIteration):  # at its first step, which means without a turn of the loop
         waiting.send(None)
 
 
@@ -505,7 +505,7 @@ def test_file_that_is_gone_is_not_shown(live, bootstrap_ign):
 
 
 class RunningFleet(Fleet):
-    """A fleet with its registry's clock running, over the true time."""
+    """A fleet whose registry runs its periodic work in real time."""
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self.registry.run())
@@ -529,7 +529,7 @@ async def test_host_settles_by_the_clock_when_its_disk_can_be_written(tmp_path):
         fleet.happen(m1.live(rootfs=120 * MB), 0.0)
         assert fleet[m1].order is Order.INSTALL
         await until(lambda: fleet[m1].order is Order.LOCAL)
-        # By the fleet's clock, which stood still when the machine had everything: 120 MB at 100 MB/s.
+        # By the clock of the fleet, which has stopped when the machine had everything: 120 MB at 100 MB/s.
         assert time.time() >= fleet.clock.now + 1.2
         assert list(fleet.of(InstallSettled))
 
@@ -545,7 +545,7 @@ async def test_host_that_was_due_while_the_appliance_was_down_settles_at_the_sta
         assert fleet[m1].order is Order.LOCAL
 
 
-async def test_trouble_is_told_once_and_ends_when_the_disk_comes_back(tmp_path, monkeypatch):
+async def test_trouble_is_reported_once_and_ends_when_the_disk_comes_back(tmp_path, monkeypatch):
     monkeypatch.setattr("appliance.registry.TICK_SECONDS", 0.01)
     monkeypatch.setattr("appliance.registry.RETRY_SECONDS", 0.01)
     async with RunningFleet(tmp_path, LIVE) as fleet:

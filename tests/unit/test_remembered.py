@@ -1,4 +1,4 @@
-"""Replies kept by request: for one table, and within a bound."""
+"""Replies remembered by request: only for the present table, and within a limit."""
 
 from appliance.remembered import Remembered
 
@@ -11,7 +11,7 @@ def test_what_was_added_is_there_the_next_time() -> None:
 
 def test_a_new_table_begins_an_empty_memory() -> None:
     remembered: Remembered[bytes, bytes] = Remembered(10)
-    old, new = [1], [1]  # equal and not the same, as tables are after a reload without changes
+    old, new = [1], [1]  # equal but not identical, like the tables before and after a reload without changes
     remembered.of(old)[b"query"] = b"reply"
     assert not remembered.of(new)
 

@@ -1,4 +1,4 @@
-"""What sends a reply from the address that was asked (ip(7), RFC 3542 section 6)."""
+"""Control messages that send a reply from the address of the request (ip(7), RFC 3542 section 6)."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""What the tests with virtual machines share: the payload, and a machine that has installed itself."""
+"""Fixtures of the tests with virtual machines: the payload, and a machine that has been installed."""
 
 import shutil
 from collections.abc import Generator, Iterator
@@ -37,12 +37,12 @@ NEEDS = (
 
 @pytest.fixture(scope="session")
 def payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
-    """The kernel, the stand-in installer and the disk image."""
+    """The kernel, the stand-in installer and the disk image, built once for the whole run."""
     for path, package in NEEDS:
         if shutil.which(path) is None and not Path(path).exists():
-            pytest.skip(f"{path} is not here, and so no virtual machine can boot; install {package}")
+            pytest.skip(f"{path} not found, and virtual machines need it; install {package}")
     if not Path("/dev/net/tun").exists():
-        pytest.skip("/dev/net/tun is not here; load the kernel module tun")
+        pytest.skip("/dev/net/tun not found; load the kernel module tun")
     return build_payload(tmp_path_factory.mktemp("payload"))
 
 
@@ -50,7 +50,10 @@ def payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
 def installed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, payload: Payload
 ) -> Iterator[Installed]:
-    """A machine, by its firmware and release, that was powered on with an empty disk and has come up from it."""
+    """A machine that was powered on with an empty disk, was installed, and has booted from it.
+
+    The parameter is its firmware and the release.
+    """
     firmware: Firmware
     firmware, release = request.param
     mac = "52:54:00:00:00:21"
@@ -66,7 +69,7 @@ def installed(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep the serial ports' and the appliance's logs of a test that failed."""
+    """Keep the logs of the serial ports and of the appliance if a test fails."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
         for value in item.funcargs.values():

@@ -1,10 +1,10 @@
 #!/bin/busybox sh
 # The stand-in installer: /init of an initramfs. It reads coreos.inst.* and
-# coreos.live.* from the kernel's command line and asks the web server for what
-# RHCOS' own installers ask for, in their order (openshift-docs; coreos-installer):
-#   live form (4.6+)    HEAD rootfs until it answers, GET rootfs, GET Ignition
-#   legacy form (4.5)   HEAD image, GET Ignition, GET image
-# The stand-in rootfs is the disk image itself, since that is what the real one holds.
+# coreos.live.* from the kernel command line, and sends the web server the requests
+# of the RHCOS installers, in the same order (openshift-docs; coreos-installer):
+#   live (4.6+)    HEAD rootfs until there is an answer, GET rootfs, GET Ignition
+#   legacy (4.5)   HEAD image, GET Ignition, GET image
+# The stand-in rootfs is the disk image itself, which a real rootfs contains.
 
 /bin/busybox mkdir -p /proc /sys /dev /tmp /etc
 /bin/busybox mount -t devtmpfs devtmpfs /dev
@@ -17,7 +17,7 @@ mount -t sysfs sysfs /sys
 say() { echo "installer: $*"; }
 stop() { say "EMERGENCY: $*"; sleep 86400; }
 
-# Where the Ignition configuration goes: past the image, so that the test finds it.
+# Where to write the Ignition configuration: after the image, where the test looks for it.
 IGNITION_OFFSET_KIB=32768
 
 say "command line: $(cat /proc/cmdline)"
@@ -48,10 +48,10 @@ ip link set eth0 up
 udhcpc -q -n -t 20 -T 1 -i eth0 -s /udhcpc.sh || stop "no address"
 . /tmp/lease
 say "address $ip router $router dns $dns hostname $hostname"
-# BusyBox' nslookup prints "11.0.16.172.in-addr.arpa name = bs.example."
+# nslookup of BusyBox prints "11.0.16.172.in-addr.arpa name = bs.example."
 say "reverse name $(nslookup "$ip" | sed -n 's/.*name = //p')"
 
-# fetch URL FILE: as coreos-installer, try again for ever on 503 and on no connection; 4xx is the end.
+# fetch URL FILE: like coreos-installer, retry forever after 5xx or without a connection, and stop after 4xx.
 fetch() {
     until wget -q -O "$2" "$1" 2>/tmp/why; do
         why=$(cat /tmp/why)
@@ -62,14 +62,14 @@ fetch() {
     say "GET $1: $(wc -c <"$2") bytes"
 }
 
-# HEAD by hand: BusyBox' wget knows GET and POST only. Fails when nothing answers.
+# Send HEAD with nc, because wget of BusyBox only supports GET and POST. Fails without an answer.
 head_of() {
     hostport=${1#http://}
     path=/${hostport#*/}
     hostport=${hostport%%/*}
     port=80
     case "$hostport" in *:*) port=${hostport#*:} ;; esac
-    # The pipe stays open until the server has closed: asyncio drops a client that half-closes.
+    # Keep the pipe open until the server closes: asyncio drops a client that half-closes the connection.
     rm -f /tmp/request
     mkfifo /tmp/request
     nc -w 10 "${hostport%%:*}" "$port" </tmp/request >/tmp/answer &

@@ -1,4 +1,4 @@
-"""A network of virtual machines and the appliance, in a network namespace of its own.
+"""A network of virtual machines and the appliance, in a separate network namespace.
 
 namespace   br0 172.16.0.101/24 ── appliance (ocp-appliance serve)
              ├── tap0 ── machine m1
@@ -30,7 +30,7 @@ class Appliance:
             notify_path = data_dir / "notify"
             notify_path.unlink(missing_ok=True)
             notify.bind(str(notify_path))
-            notify.settimeout(0.2)  # between two looks at whether it still runs
+            notify.settimeout(0.2)  # how often to check that it is still running
             self._process = subprocess.Popen(
                 namespace.command(*_program("serve", cluster_yaml, "--data-dir", data_dir)),
                 stdin=subprocess.DEVNULL,
@@ -49,14 +49,14 @@ class Appliance:
                 if b"READY=1" in notify.recv(4096):
                     return
         self.stop()
-        raise StuckError(f"the appliance ended or was not ready within {READY_SECONDS} s:\n{self.output.tail}")
+        raise StuckError(f"the appliance exited, or was not ready within {READY_SECONDS} s:\n{self.output.tail}")
 
     def command(self, *words: str) -> str:
-        """Run `ocp-appliance` with *words* against this appliance, and return what it prints."""
+        """Run `ocp-appliance` with *words* against this appliance; return its output."""
         return self._namespace.run(*_program(*words, "--data-dir", self._data_dir))
 
     def stop(self) -> None:
-        """End it as systemd would."""
+        """Stop it with SIGTERM, and with SIGKILL if it is still running after 30 s."""
         self._process.terminate()
         try:
             self._process.wait(30)
@@ -84,7 +84,7 @@ class Lab:
         self._router = self._announce_ipv6() if has_ipv6_router else None
 
     def _announce_ipv6(self) -> subprocess.Popen[bytes]:
-        """Return what answers router solicitations: iPXE waits 13 s for it, where there is none."""
+        """Start a dnsmasq that answers router solicitations: without an answer iPXE waits for 13 s."""
         self.namespace.run("ip", "-6", "addr", "add", "fd00::101/64", "dev", "br0", "nodad")
         with (self.logs / "ipv6-router.log").open("wb") as log:
             return subprocess.Popen(
@@ -97,13 +97,13 @@ class Lab:
             )  # fmt: skip
 
     def serve(self, cluster_yaml: Path, data_dir: Path) -> Appliance:
-        """Start the appliance and return it once it serves."""
+        """Start the appliance; return it when it is ready."""
         self._starts += 1
         self.appliance = Appliance(self.namespace, cluster_yaml, data_dir, self.logs / f"appliance-{self._starts}.log")
         return self.appliance
 
     def machine(self, name: str, mac: str, firmware: Firmware) -> Machine:
-        """Return a new machine with an empty disk, the network first in its boot order and the disk second."""
+        """Return a new machine, powered off and with an empty disk; see new_machine for its boot order."""
         machine = new_machine(
             name,
             mac,
@@ -118,7 +118,7 @@ class Lab:
 
     @property
     def appliance_tail(self) -> str:
-        """The appliance's last lines."""
+        """The last lines of the appliance's log."""
         return self.appliance.output.tail if self.appliance else "(not started)"
 
     def keep_logs(self, target: Path) -> None:
@@ -126,7 +126,7 @@ class Lab:
         shutil.copytree(self.logs, target, dirs_exist_ok=True)
 
     def close(self) -> None:
-        """End everything."""
+        """Power off the machines, stop the appliance, and remove the namespace."""
         with contextlib.ExitStack() as stack:
             stack.callback(self.namespace.close)
             if self._router:

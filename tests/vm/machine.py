@@ -13,25 +13,26 @@ from tests.vm.processes import Namespace, Output, StuckError
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 LKRN = Path("/boot/ipxe.lkrn")
-# What a PXE ROM does: an address, the boot file by TFTP, and into it. The stack that undionly.kpxe
-# drives the card by is this iPXE's.
+# What a PXE ROM does: get an address, download the boot file by TFTP, and run it. undionly.kpxe then
+# uses the card through the PXE stack of this iPXE.
 ROM_SCRIPT = """#!ipxe
 dhcp net0 || exit
 chain tftp://${net0/dhcp-server}/undionly.kpxe
 """
-MEMORY_MIB = 512  # the legacy form keeps the whole compressed image in memory
+MEMORY_MIB = 512  # the legacy installer keeps the whole compressed image in memory
 DISK_BYTES = 64 << 20
 NIC, DISK = 2, 3  # PCI device numbers
-EMERGENCY = "installer: EMERGENCY"  # installer.sh says why, and stands still
+EMERGENCY = "installer: EMERGENCY"  # installer.sh prints it with a reason, and stops
 
 
 class Firmware(Enum):
     """How a machine boots from the network."""
 
-    UEFI_PXE = auto()  # OVMF: DHCP, and iPXE by TFTP
-    UEFI_HTTP = auto()  # OVMF: DHCP, and iPXE by HTTP; after the disk, for it waits a minute where nothing is offered
-    BIOS = auto()  # SeaBIOS with QEMU's own ROM for the card, which is an iPXE
-    BIOS_ROM = auto()  # SeaBIOS and a stand-in for a maker's PXE ROM: it fetches undionly.kpxe by TFTP, and runs it
+    UEFI_PXE = auto()  # OVMF: DHCP, then iPXE by TFTP
+    # OVMF: DHCP, then iPXE by HTTP. It comes after the disk in the boot order, because it waits a minute for an offer.
+    UEFI_HTTP = auto()
+    BIOS = auto()  # SeaBIOS with QEMU's own ROM for the card, which is iPXE
+    BIOS_ROM = auto()  # SeaBIOS with a stand-in for a vendor's PXE ROM, which runs undionly.kpxe from TFTP
 
 
 @dataclass(slots=True)
@@ -42,18 +43,18 @@ class Machine:
     mac: str
     firmware: Firmware
     namespace: Namespace
-    logs: Path  # the directory for what its serial port says
-    appliance_tail: Callable[[], str]  # the appliance's last lines
+    logs: Path  # the directory for the output of its serial port
+    appliance_tail: Callable[[], str]  # returns the last lines of the appliance's log
     tap: str
     disk: Path
     nvram: Path
-    rom: tuple[Path, Path] | None = None  # BIOS_ROM: an iPXE as a kernel, and its script as the initrd
+    rom: tuple[Path, Path] | None = None  # BIOS_ROM: iPXE as a kernel, and its script as the initrd
     console: Output | None = None
     _process: subprocess.Popen[bytes] | None = None
     _powered: int = 0
 
     def power_on(self) -> None:
-        """Start it."""
+        """Start the machine."""
         self._powered += 1
         self._process = subprocess.Popen(
             self.namespace.command(*self._qemu()),
@@ -65,7 +66,7 @@ class Machine:
         self.console = Output(self._process.stdout, self.logs / f"{self.name}-{self._powered}.serial.log")
 
     def power_off(self) -> None:
-        """Pull its plug."""
+        """Cut the power."""
         if self._process is not None and self.console is not None:
             self._process.kill()
             self._process.wait()
@@ -73,7 +74,10 @@ class Machine:
             self._process = None
 
     def wait_for(self, text: str, seconds: float) -> None:
-        """Return when it has printed *text*. Raises StuckError with its last lines and the appliance's."""
+        """Return when the machine has printed *text*.
+
+        Raises StuckError, with the last lines of the machine and of the appliance, after *seconds*.
+        """
         assert self.console is not None
         started_at = time.monotonic()
         if not self.console.wait_for(text, seconds, unless=EMERGENCY):
@@ -85,8 +89,8 @@ class Machine:
 
     def _qemu(self) -> list[str | Path]:
         drive = f"file={self.disk},format=raw,if=none,id=disk,cache=unsafe"
-        # Plain emulation: it is quick enough, and /dev/kvm may be there and still not work.
-        # Without graphics SeaBIOS and its ROMs write to the serial port.
+        # Plain emulation is fast enough, and /dev/kvm can exist without working.
+        # Without graphics, SeaBIOS and its ROMs write to the serial port.
         words: list[str | Path] = [
             "qemu-system-x86_64", "-machine", "q35,accel=tcg,graphics=off", "-m", str(MEMORY_MIB),
             "-nodefaults", "-display", "none", "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
@@ -100,7 +104,7 @@ class Machine:
         elif self.firmware is Firmware.BIOS_ROM:
             words += ["-device", f"{nic},romfile=", "-device", storage, "-no-reboot"]
         else:
-            # An empty romfile, or QEMU's iPXE would answer instead of the firmware's own client.
+            # Without an empty romfile, QEMU's iPXE would replace the firmware's own PXE client.
             words += ["-device", f"{nic},romfile=", "-device", storage]
             words += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}"]
             words += ["-drive", f"if=pflash,format=raw,file={self.nvram}"]
@@ -119,7 +123,10 @@ def new_machine(
     logs: Path,
     appliance_tail: Callable[[], str],
 ) -> Machine:
-    """Return a machine with an empty disk in *directory*; it boots from the network first and from the disk second."""
+    """Return a machine with an empty disk in *directory*.
+
+    It boots from the network first and from the disk second; with UEFI_HTTP it is the other way round.
+    """
     disk = directory / f"{name}.raw"
     with disk.open("wb") as file:
         file.truncate(DISK_BYTES)

@@ -1,4 +1,4 @@
-"""What the machines are given: a kernel, the stand-in installer, and a disk image for BIOS and UEFI."""
+"""The files that the machines boot: a kernel, the stand-in installer, and a disk image for BIOS and UEFI."""
 
 import gzip
 import lzma
@@ -13,17 +13,17 @@ from pathlib import Path
 HERE = Path(__file__).parent
 GRUB = Path("/usr/lib/grub")
 
-# In this order: each needs those before it.
+# In the order of loading: each module needs those before it.
 VIRTIO_MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci")
 INSTALLER_MODULES = ("failover", "net_failover", "virtio_net", "virtio_blk")
 
-# What a machine prints on its serial port once it runs from its own disk.
+# What a machine prints on its serial port when it boots from its disk.
 DISK_LINE = "STAND-IN DISK: booted under {firmware}"
 
 IMAGE_BYTES = 6 << 20
 ESP_FIRST_SECTOR = 2048
 SECTOR_BYTES = 512
-IGNITION_OFFSET_BYTES = 32 << 20  # where installer.sh puts it on the disk
+IGNITION_OFFSET_BYTES = 32 << 20  # where installer.sh writes it on the disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,12 @@ class Payload:
 
     kernel: Path
     initramfs: Path
-    image: Path  # the raw disk, gzipped; serves as rootfs too
+    image: Path  # the raw disk, compressed by gzip; also used as the rootfs
     raw_image: bytes
 
 
 def build_payload(directory: Path) -> Payload:
-    """Build all of it in *directory*."""
+    """Build all files in *directory*."""
     raw = _disk_image(directory)
     image = directory / "disk.raw.gz"
     image.write_bytes(gzip.compress(raw, 6))
@@ -60,9 +60,9 @@ def newest_kernel() -> Path:
 
 
 def build_initramfs(target: Path, kernel: Path, modules: Sequence[str], files: Mapping[str, Path]) -> Path:
-    """Write an initramfs for *kernel* to *target*: BusyBox, *modules* with their order in /modules, and *files*.
+    """Write an initramfs for *kernel* to *target*; return *target*.
 
-    *files* are executable, by their names in the root directory.
+    It contains BusyBox, *modules*, their order in /modules, and *files*: executables, by name in the root directory.
     """
     release = kernel.name.removeprefix("vmlinuz-")
     tree = Path("/lib/modules", release, "kernel")
@@ -88,7 +88,7 @@ def build_initramfs(target: Path, kernel: Path, modules: Sequence[str], files: M
 
 
 def _disk_image(directory: Path) -> bytes:
-    """Return a raw disk: GRUB's boot sector and core for BIOS, and an EFI system partition with GRUB for UEFI."""
+    """Return a raw disk with GRUB: a boot sector and core image for BIOS, and an EFI system partition for UEFI."""
     core = _grub(directory, "i386-pc", "BIOS", ("biosdisk",))
     loader = _grub(directory, "x86_64-efi", "UEFI", ())
     sectors = IMAGE_BYTES // SECTOR_BYTES - ESP_FIRST_SECTOR
@@ -102,7 +102,7 @@ def _disk_image(directory: Path) -> bytes:
     # One partition: not active, type EF (EFI system), no CHS addresses.
     entry = struct.pack("<B3sB3sII", 0, b"\xff\xff\xff", 0xEF, b"\xff\xff\xff", ESP_FIRST_SECTOR, sectors)
     boot_sector[446:510] = entry.ljust(64, b"\0")
-    # boot.img loads sector 1, and that sector the ones after it: where core.img begins.
+    # boot.img loads sector 1, the first of core.img, and that loads the sectors after it.
     gap = bytes(boot_sector) + core.read_bytes()
     if len(gap) > ESP_FIRST_SECTOR * SECTOR_BYTES:
         raise ValueError(f"GRUB's core image of {len(gap)} bytes does not fit before the partition")

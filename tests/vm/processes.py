@@ -1,4 +1,4 @@
-"""A network namespace, and the output of what runs in it."""
+"""A network namespace, and the output of the processes in it."""
 
 import os
 import subprocess
@@ -12,16 +12,16 @@ TAIL_LINES = 40
 
 
 class StuckError(AssertionError):
-    """A machine or the appliance did not get to where it should be; the message tells its last words."""
+    """A machine or the appliance did not do in time what it should; the message has its last lines."""
 
 
 class Namespace:
-    """A network namespace, as long as this process lives, with a bridge that holds the appliance's address."""
+    """A network namespace that lasts as long as this process, with a bridge that has the appliance's address."""
 
     def __init__(self) -> None:
         as_root = os.geteuid() == 0
         unshare = ["unshare", "--net"] if as_root else ["unshare", "--user", "--map-root-user", "--net"]
-        # cat ends with this process, and the namespace with it.
+        # cat exits when this process does, and the namespace disappears with it.
         self._holder = subprocess.Popen(
             [*unshare, "sh", "-c", "echo ready; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -40,11 +40,11 @@ class Namespace:
         self._taps = 0
 
     def command(self, *words: str | Path) -> list[str]:
-        """Return *words* as a command that runs in the namespace, and ends with this process."""
+        """Return a command line that runs *words* in the namespace, and is killed when this process exits."""
         return [*self._prefix, "setpriv", "--pdeathsig", "KILL", "--", *map(str, words)]
 
     def run(self, *words: str | Path) -> str:
-        """Run *words* in the namespace and return what they print. Raises StuckError when they fail."""
+        """Run *words* in the namespace; return the output. Raises StuckError if the command fails."""
         done = subprocess.run(self.command(*words), capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise StuckError(f"{' '.join(map(str, words))}: exit {done.returncode}: {done.stderr or done.stdout}")
@@ -59,12 +59,12 @@ class Namespace:
         return name
 
     def close(self) -> None:
-        """Let the namespace go."""
+        """Remove the namespace."""
         self._holder.communicate()
 
 
 class Output:
-    """What a process prints, kept in a file and watched line by line."""
+    """The output of a process, which is written to a file and can be waited for."""
 
     def __init__(self, stream: IO[bytes], log: Path) -> None:
         self._stream = stream
@@ -88,7 +88,10 @@ class Output:
             self._changed.notify_all()
 
     def wait_for(self, text: str, seconds: float, unless: str = "\0") -> bool:
-        """Return whether *text* was printed within *seconds*, before *unless* and before the process ended."""
+        """Wait for *text*; return whether it was printed.
+
+        The wait ends after *seconds*, when *unless* is printed, or when the process exits.
+        """
         wanted, unwanted = text.encode(), unless.encode()
         with self._changed:
             self._changed.wait_for(lambda: wanted in self._seen or unwanted in self._seen or self._ended, seconds)
@@ -96,17 +99,17 @@ class Output:
 
     @property
     def text(self) -> str:
-        """All of it, with what is not printable left out: firmware moves the cursor about."""
+        """The output so far, without control sequences: firmware moves the cursor about."""
         printable = self._seen.decode("ascii", "replace").replace("\r", "\n")
         return "".join(char for char in printable if char == "\n" or char.isprintable())
 
     @property
     def tail(self) -> str:
-        """The last lines."""
+        """The last TAIL_LINES lines that are not blank."""
         lines = [line for line in self.text.splitlines() if line.strip()]
         return "\n".join(lines[-TAIL_LINES:])
 
     def close(self) -> None:
-        """Wait for the end, and close."""
+        """Wait for the end of the output, and close the stream."""
         self._reader.join()
         self._stream.close()

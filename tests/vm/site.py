@@ -1,4 +1,4 @@
-"""A cluster of one machine, or a few, served in a lab."""
+"""A cluster of one or a few machines, served in a lab."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from tests.vm.processes import ADDRESS, PREFIX
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts" / "vm"
 
-# Under plain emulation on an idle core an installation takes 30 to 60 s, and a boot from disk 10 to 30 s.
+# With plain emulation on an idle core, an installation takes 30 to 60 s, and a boot from disk 10 to 30 s.
 INSTALL_SECONDS = 300.0
 DISK_SECONDS = 180.0
 
@@ -60,21 +60,21 @@ class Site:
     data_dir: Path
 
     def status(self, host: str) -> dict[str, object]:
-        """Return what `ocp-appliance status` says of *host*."""
+        """Return the row of *host*, a short name, in the output of `ocp-appliance status`."""
         rows: list[dict[str, object]] = json.loads(self.appliance.command("status", "-o", "json"))["hosts"]
         return next(row for row in rows if str(row["host"]).startswith(f"{host}."))
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A machine that went from power-on to its own disk."""
+    """A machine that has been installed and has booted from its disk."""
 
     site: Site
     machine: Machine
 
 
 def open_site(directory: Path, payload: Payload, release: str, hosts: str, *, has_ipv6_router: bool = True) -> Site:
-    """Make a lab in *directory* and serve *hosts* (lines of YAML) there. Close its lab afterwards."""
+    """Make a lab in *directory*, and serve a cluster with *hosts* (lines of YAML) in it. The caller closes the lab."""
     data_dir = directory / "data"
     images = data_dir / "images"
     images.mkdir(parents=True)
@@ -103,7 +103,7 @@ def open_site(directory: Path, payload: Payload, release: str, hosts: str, *, ha
 
 @contextmanager
 def logs_kept(site: Site, name: str) -> Iterator[None]:
-    """Keep all logs under *name* when what is done inside fails, and close the lab in any case."""
+    """Keep all logs as artifacts under *name* if the block fails; close the lab in any case."""
     try:
         yield
     except BaseException:
@@ -114,12 +114,12 @@ def logs_kept(site: Site, name: str) -> Iterator[None]:
 
 
 def ignition_of(role: str) -> str:
-    """Return a pointer configuration as openshift-install makes it for *role*."""
+    """Return a pointer configuration for *role*, as made by openshift-install."""
     source = f"https://api-int.ocp45.example.localdomain:22623/config/{role}"
     return json.dumps({"ignition": {"version": "3.2.0", "config": {"merge": [{"source": source}]}}})
 
 
 def disk_line(firmware: Firmware) -> str:
-    """Return what the disk's own system prints when *firmware* has started it."""
+    """Return the line that the system on the disk prints when *firmware* has started it."""
     is_uefi = firmware in (Firmware.UEFI_PXE, Firmware.UEFI_HTTP)
     return DISK_LINE.format(firmware="UEFI" if is_uefi else "BIOS")

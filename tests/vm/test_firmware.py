@@ -1,4 +1,4 @@
-"""Machines with real firmware, from power-on to their own disk, against the real `ocp-appliance serve`."""
+"""Machines with real firmware, from power-on to a boot from disk, with the real `ocp-appliance serve`."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Installed machines that do boot iPXE, because localBoot says so: each reaches its own disk."""
+"""Installed machines that boot iPXE because of localBoot: each reaches its own disk."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,8 +10,8 @@ from tests.vm.site import DISK_SECONDS, Site, disk_line, logs_kept, open_site
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
 
-# By name: firmware, and what cluster.yaml says. `exit 1` ends Debian's ipxe.efi at a prompt of its
-# own; snponly.efi goes on to the next boot entry.
+# By name: the firmware, and the host's keys in cluster.yaml. After `exit 1` Debian's ipxe.efi stops at a
+# prompt, while snponly.efi continues with the next boot entry.
 WAYS = {
     "bios-sanboot": (Firmware.BIOS, "localBoot: sanboot"),
     "bios-exit": (Firmware.BIOS, "localBoot: exit"),
@@ -26,7 +26,7 @@ def _mac(number: int) -> str:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, payload: Payload) -> Iterator[Site]:
-    """A cluster with a host a way; `install: never` counts as installed."""
+    """A cluster with a host for each way of local boot; with `install: never` they count as installed."""
     hosts = "".join(
         f"  - {{hostname: {name}, role: master, macAddress: {_mac(number)}, address: 172.16.0.{number},"
         f" install: never, {said}}}\n"
@@ -39,7 +39,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, payload: Payload) -> Iterator
 
 @pytest.fixture(scope="module")
 def machines(site: Site, payload: Payload) -> Mapping[str, Machine]:
-    """The hosts, with the image on their disks, all powered on at once."""
+    """The hosts, with the image on their disks, powered on at the same time."""
     found = {}
     for number, (name, (firmware, _)) in enumerate(WAYS.items(), 21):
         machine = site.lab.machine(name, _mac(number), firmware)

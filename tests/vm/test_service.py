@@ -1,4 +1,4 @@
-"""The unit under a real systemd, in a machine of its own: hardening that breaks the appliance shows here only."""
+"""The unit under a real systemd, in a virtual machine: only here would hardening that breaks the appliance show."""
 
 import os
 import re
@@ -26,7 +26,7 @@ CAP_NET_BIND_SERVICE, CAP_NET_RAW = 10, 13  # linux/capability.h
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """What service/probe.sh found, by name."""
+    """The results of service/probe.sh, by name."""
     daemon = next(filter(shutil.which, VIRTIOFSD), None)
     if shutil.which("qemu-system-x86_64") is None or daemon is None:
         pytest.skip("qemu-system-x86_64 or virtiofsd is not here; install qemu-system-x86")
@@ -37,7 +37,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        # Listening before either side starts, so that neither waits for the other.
+        # Listen before either side starts, so that neither has to wait for the other.
         listener.bind(f"{directory}/share")
         listener.listen()
         share = subprocess.Popen(
@@ -87,7 +87,7 @@ def test_service_starts(found: dict[str, str]) -> None:
     assert found["started"] == "active"
 
 
-def test_service_tells_systemd_what_it_serves(found: dict[str, str]) -> None:
+def test_service_reports_to_systemd_what_it_serves(found: dict[str, str]) -> None:
     assert found["status-text"].startswith("serving 7 hosts")
 
 

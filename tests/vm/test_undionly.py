@@ -1,4 +1,4 @@
-"""A BIOS worker behind a PXE ROM: undionly.kpxe by TFTP, the wait for the control plane, then the installation."""
+"""A BIOS worker with a PXE ROM: undionly.kpxe by TFTP, the wait for the control plane, and the installation."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ WAITS = "waits:"
 
 
 def _machine_config_server(namespace: Namespace) -> subprocess.Popen[bytes]:
-    """Return something that takes connections on api-int:22623 and does not speak first, as a TLS server does not."""
+    """Start a server that accepts connections on api-int:22623 and, like a TLS server, does not speak first."""
     namespace.run("ip", "addr", "add", f"{API_INT}/24", "dev", "br0")
     return subprocess.Popen(
         namespace.command(sys.executable, "-m", "http.server", "--bind", API_INT, "22623"),
@@ -43,8 +43,8 @@ def _machine_config_server(namespace: Namespace) -> subprocess.Popen[bytes]:
 
 @pytest.fixture(scope="module")
 def chained(tmp_path_factory: pytest.TempPathFactory, payload: Payload) -> Iterator[Installed]:
-    """A worker that waited, was let go, installed itself, and was then started from its disk."""
-    # As the reference network is: without IPv6.
+    """A worker that has waited for the control plane, has been installed, and has booted from its disk."""
+    # The reference network has no IPv6.
     site = open_site(tmp_path_factory.mktemp("undionly"), payload, "4.16", HOSTS, has_ipv6_router=False)
     machine = site.lab.machine("w1", MAC, Firmware.BIOS_ROM)
     with logs_kept(site, "undionly"):

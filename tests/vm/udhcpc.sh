@@ -1,5 +1,5 @@
 #!/bin/sh
-# What udhcpc runs when it has a lease: sets eth0 up and keeps the options for the installer.
+# udhcpc runs this with each lease: it configures eth0 and saves the options for the installer.
 case "$1" in
     bound | renew)
         ip addr flush dev eth0

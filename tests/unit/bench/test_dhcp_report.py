@@ -1,4 +1,4 @@
-"""perfdhcp's report, as the bench reads it."""
+"""The report of perfdhcp, as the bench parses it."""
 
 import pytest
 

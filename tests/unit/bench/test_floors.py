@@ -1,7 +1,7 @@
-"""What an answer costs, as a multiple of a plain Python loop timed in the same run.
+"""The cost of an answer, relative to a plain Python loop in the same run.
 
-A machine that is slow or busy slows both, so that only a lost fast path fails here: the floors are some three
-times what was measured, and a library in the path of a datagram costs ten times that and more.
+A slow or busy machine slows down both, so these tests only fail when a fast path is lost: the limits are about
+three times what was measured, and a library in the path of a datagram costs at least ten times as much.
 """
 
 import time
@@ -24,26 +24,26 @@ from tests.clusters import APPLIANCE, reference_cluster
 
 CLUSTER = (reference_cluster(),)
 REFERENCE_TURNS = 2000
-TAKES = 15  # the quickest of so many is what it costs when nobody else has the core
+TAKES = 15  # runs; the shortest shows the cost when no other program uses the core
 MAC, MASTER = "00:50:56:96:37:c8", "172.16.0.21"
 
 DATAGRAM = bytes(range(256)) * 2
 
 
 def reference() -> None:
-    """Do what every fast path does: cut some bytes, look them up, put some together."""
+    """Do what every fast path does: slice some bytes, look them up, and join others."""
     known = {DATAGRAM[at : at + 8]: DATAGRAM[at : at + 30] for at in range(256)}
     for number in range(REFERENCE_TURNS):
         at = number & 0xFF
         found = known.get(DATAGRAM[at : at + 8])
         if found is not None:
-            DATAGRAM[:2] + found + DATAGRAM[at : at + 12]  # as a reply is made
+            DATAGRAM[:2] + found + DATAGRAM[at : at + 12]  # as in making a reply
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """Return how long this thread computes for *work*.
+    """Return the processor time of *work*, in seconds.
 
-    None of it waits for anything, so that whatever the clock on the wall says more is other programs' time.
+    Nothing in it waits, so any additional time on a clock would belong to other programs.
     """
     began = time.thread_time()
     work()
@@ -51,14 +51,14 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def turns_for(work: Callable[[], object], calls: int) -> float:
-    """Return what one of the *calls* in *work* costs, in turns of the reference loop."""
+    """Return the cost of each of the *calls* in *work*, in turns of the reference loop."""
     pairs = [(seconds_of(reference), seconds_of(work)) for _ in range(TAKES)]
     turn = min(pair[0] for pair in pairs) / REFERENCE_TURNS
     return min(pair[1] for pair in pairs) / calls / turn
 
 
 def dns_turns(question: bytes) -> float:
-    """Return what an answer to *question* costs."""
+    """Return the cost of an answer to *question*, in turns of the reference loop."""
     table = compile_dns(CLUSTER, lambda _zone, _digest: 1)
     assert own_answer(table, question)
     return turns_for(lambda: [own_answer(table, question) for _ in range(500)], 500)

@@ -1,4 +1,4 @@
-"""A contestant that cannot run: its rows say why, and the others have their figures."""
+"""A contestant that cannot run: its rows give the reason, and the other contestants have figures."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ REASON = "no-such-server is not installed"
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    """A lab without its namespaces: what is tested here ends before them."""
+    """A lab without namespaces, which these tests do not reach."""
     lab = Lab("unit")
     yield lab
     lab.directory.rmdir()

@@ -1,4 +1,4 @@
-"""What a machine loads next, from each program to the installer or the disk."""
+"""What a machine loads next, from its firmware to the installer or the disk."""
 
 from dataclasses import replace
 
@@ -71,7 +71,7 @@ def test_loader_is_chosen_by_firmware_and_the_hosts_architecture(
     assert default_loader(program, architecture, arch) == loader
 
 
-def test_hosts_own_loader_goes_before_the_firmwares() -> None:
+def test_hosts_own_loader_takes_precedence_over_the_firmwares() -> None:
     for architecture in (BIOS, X64, RISCV):
         steps = chain(*parts(loader="efi/snponly.efi"), Program.PXE, architecture, starts_disk=False)
         assert boot_file(steps) == "efi/snponly.efi"
@@ -104,7 +104,7 @@ def test_usual_loaders_are_those_that_most_firmware_asks_for() -> None:
 
 
 def test_scripts_lead_along_the_chain() -> None:
-    """Each script names the step behind it, so that the data and the text say the same."""
+    """Each script names the next step of the chain, so the data and the text agree."""
     cluster, host = parts()
     script, kernel, initramfs = installer(cluster, host, BASE)
     assert f"chain --replace --autofree {script.target} " in ipxe.host_menu(cluster, host)

@@ -1,4 +1,4 @@
-"""iPXE scripts: what they may hold, and where they lead."""
+"""iPXE scripts: what they may contain, and what they load next."""
 
 import re
 from dataclasses import replace
@@ -10,7 +10,7 @@ from appliance.model import Arch, Cluster, Image, LocalBoot, Release
 from appliance.share import share
 from tests.clusters import LIVE_IMAGES, reference_cluster
 
-# What the builds of Debian 12 and RHEL 9 have in any case.
+# Commands that are in the builds of both Debian 12 and RHEL 9.
 COMMANDS = {
     "boot", "chain", "choose", "config", "dhcp", "echo", "exit", "goto", "imgfree", "initrd", "iseq", "isset",
     "item", "kernel", "menu", "reboot", "sanboot", "set", "shell", "sleep",
@@ -66,7 +66,7 @@ def test_no_placeholder_is_left_in_a_script() -> None:
     assert not any("@{" in script for script in every_script())
 
 
-def test_token_stands_once_in_an_install_script() -> None:
+def test_token_is_in_an_install_script_once() -> None:
     cluster = reference_cluster()
     assert all(ipxe.install_script(cluster, host).count(ipxe.MARK) == 1 for host in cluster.hosts)
 
@@ -79,7 +79,7 @@ def test_every_line_that_fetches_says_what_happens_when_it_fails() -> None:
 
 
 def test_legacy_initramfs_is_named_as_the_last_part_of_its_url() -> None:
-    """Bug 1741922: iPXE knows the image by that name, not by its URL."""
+    """iPXE passes the image to the kernel under this name, not its URL (Red Hat bug 1741922)."""
     cluster = reference_cluster()
     script = ipxe.install_script(cluster, cluster.hosts[0])
     named = re.search(r" initrd=(\S+)", script)
@@ -112,7 +112,7 @@ def test_menu_of_a_host_takes_its_own_role_after_a_short_time() -> None:
 
 
 def test_menu_that_waits_no_time_is_skipped() -> None:
-    """iPXE takes --timeout 0 for ever."""
+    """For iPXE, --timeout 0 means no timeout."""
     cluster = reference_cluster(known_menu_seconds=0)
     script = ipxe.host_menu(cluster, cluster.hosts[4])
     assert script.index("goto worker\n") < script.index(":menu")
@@ -135,5 +135,5 @@ def test_host_without_an_image_that_its_release_needs_is_told_so(release: Releas
 
 
 def test_templates_are_ascii() -> None:
-    """Consoles of firmware show nothing else."""
+    """Firmware consoles cannot show other characters."""
     assert all(file.read_bytes().isascii() for file in share("ipxe").glob("*.ipxe"))

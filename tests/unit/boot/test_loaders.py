@@ -14,7 +14,7 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_file_in_the_data_directory_goes_before_the_packages(data_dir: Path) -> None:
+def test_file_in_the_data_directory_takes_precedence_over_the_packages(data_dir: Path) -> None:
     own = data_dir / "tftp" / "efi" / "ipxe.efi"
     own.write_bytes(b"own build")
     assert find_loader("efi\\IPXE.efi", data_dir) == own

@@ -1,4 +1,4 @@
-"""URLs that machines are given, and the names that the web server keeps for itself."""
+"""URLs that machines get, and names that are reserved for the web server."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
@@ -20,7 +20,7 @@ def listening(*http: Endpoint) -> Cluster:
 
 
 def test_port_is_that_of_the_endpoint_at_the_servers_address() -> None:
-    """A loopback endpoint in front gave every script its port."""
+    """A loopback endpoint that comes first does not give the scripts its port."""
     endpoints = (Endpoint(IPv4Address("127.0.0.1"), 8088), Endpoint(APPLIANCE, 80))
     assert urls.server_url(APPLIANCE, endpoints) == "http://172.16.0.101"
 
@@ -106,7 +106,7 @@ def test_every_known_loader_is_told_from_a_script() -> None:
 
 
 @pytest.mark.parametrize("path", ["autoexec.ipxe", "/ipxe/52-54-00-12-34-56.ipxe", "EFI/AUTOEXEC.IPXE"])
-def test_script_is_no_loader(path: str) -> None:
+def test_script_is_not_a_loader(path: str) -> None:
     assert urls.is_script_path(path)
     assert not urls.is_loader_path(path)
 

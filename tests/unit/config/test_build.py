@@ -1,4 +1,4 @@
-"""What a file leaves out, and what it says once for many."""
+"""Defaults for missing keys, and values that apply to several hosts or networks."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.config_files import CLEAN, check_text, edited, with_dns, with_host
 
 
 def cluster_of(tmp_path: Path, text: str) -> Cluster:
-    """Return the cluster that *text* describes."""
+    """Return the cluster in *text*."""
     checked = check_text(tmp_path, text)
     assert checked.errors == ()
     return checked.clusters[0]
@@ -31,7 +31,7 @@ def cluster_of(tmp_path: Path, text: str) -> Cluster:
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Cluster:
-    """Return the cluster of the clean file."""
+    """Return the cluster in CLEAN."""
     return cluster_of(tmp_path, CLEAN)
 
 
@@ -203,7 +203,7 @@ def test_long_text_record_is_cut_into_strings_of_255_octets(tmp_path: Path) -> N
 
 
 def test_quoted_string_that_is_too_long_is_cut_too(tmp_path: Path) -> None:
-    """A DKIM key is pasted in quotes, as the tool that made it prints it."""
+    """A DKIM key is pasted with quotes, as the tool that made it prints it."""
     text = with_dns(f'  records: [{{name: a, type: TXT, value: \'"{"x" * 300}" "\\061\\."\'}}]\n')
     (record,) = cluster_of(tmp_path, text).dns.records
 
@@ -245,9 +245,9 @@ def test_state_stays_where_it_is_when_a_second_cluster_comes(tmp_path: Path) -> 
     (tmp_path / "a.yaml").write_text(CLEAN)
     other = CLEAN.replace("name: prod", "name: test").replace("192.0.2.", "203.0.113.").replace("52:54:00", "52:54:01")
     (tmp_path / "b.yaml").write_text(other)
-    one, two = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
 
-    for files in ([one], [one, two], [two, one]):
+    for files in ([first], [first, second], [second, first]):
         assert config.state_dir_of(config.load(files, tmp_path), tmp_path) == tmp_path
 
 

@@ -1,4 +1,4 @@
-"""How the checks of cluster.yaml act together, and where something is right that looks wrong."""
+"""How the checks of cluster.yaml work together, and files that look wrong but are right."""
 
 import os
 import re
@@ -77,7 +77,7 @@ def test_missing_kernel_of_the_other_spelling_is_pointed_at(tmp_path: Path) -> N
     ]
 
 
-def test_directory_in_an_image_place_is_told(tmp_path: Path) -> None:
+def test_directory_in_an_image_place_is_reported(tmp_path: Path) -> None:
     (make_data_dir(tmp_path) / "images" / "k").mkdir()
 
     assert told(tmp_path, f"{CLEAN}images: {{kernel: k}}\n") == [
@@ -85,7 +85,7 @@ def test_directory_in_an_image_place_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_empty_image_is_told(tmp_path: Path) -> None:
+def test_empty_image_is_reported(tmp_path: Path) -> None:
     (make_data_dir(tmp_path) / "images" / "k").touch()
 
     assert told(tmp_path, f"{CLEAN}images: {{kernel: k}}\n") == [
@@ -99,7 +99,7 @@ def test_warnings_alone_still_give_the_cluster(tmp_path: Path) -> None:
     assert (len(checked.clusters), len(checked.warnings), checked.errors) == (1, 1, ())
 
 
-def test_fifo_in_an_image_place_is_told(tmp_path: Path) -> None:
+def test_fifo_in_an_image_place_is_reported(tmp_path: Path) -> None:
     os.mkfifo(make_data_dir(tmp_path) / "images" / "k")
 
     assert told(tmp_path, f"{CLEAN}images: {{kernel: k}}\n") == [
@@ -125,7 +125,7 @@ def test_missing_boot_file_names_the_package(tmp_path: Path) -> None:
     ]
 
 
-def test_image_that_may_not_be_read_is_told() -> None:
+def test_image_that_may_not_be_read_is_reported() -> None:
     with nobodys_directory() as directory:
         (make_data_dir(directory) / "images" / "k").touch(0)
         (line,) = told(directory, f"{CLEAN}images: {{kernel: k}}\n")

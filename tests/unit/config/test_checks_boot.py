@@ -1,4 +1,4 @@
-"""What machines boot: one flaw in a clean file, and what is told."""
+"""What machines boot: a correct file with one mistake, and the resulting problem."""
 
 from pathlib import Path
 
@@ -105,7 +105,7 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
-def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
+def test_flaw_is_reported_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]
 
 
@@ -119,7 +119,7 @@ def test_network_arguments_alone_set_up_a_live_installer(tmp_path: Path, argumen
     assert told(tmp_path, text) == []
 
 
-def test_network_argument_beside_network_config_is_told(tmp_path: Path) -> None:
+def test_network_argument_beside_network_config_is_reported(tmp_path: Path) -> None:
     text = with_host(("32\n    address", f"32\n    kernelArguments: [ip=dhcp]\n    {NETWORK}\n    address"))
 
     assert told(tmp_path, text) == [
@@ -130,7 +130,7 @@ def test_network_argument_beside_network_config_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_role_s_network_argument_is_told_once_for_hosts_with_network_config(tmp_path: Path) -> None:
+def test_role_s_network_argument_is_reported_once_for_hosts_with_network_config(tmp_path: Path) -> None:
     text = with_host(("32\n    address", f"32\n    {NETWORK}\n    address")).replace(
         "    address: 192.0.2.31", f"    address: 192.0.2.31\n    {NETWORK}"
     )
@@ -139,7 +139,7 @@ def test_role_s_network_argument_is_told_once_for_hosts_with_network_config(tmp_
     assert [line.split(":")[2] for line in lines] == [" roles.worker.kernelArguments[0]"]
 
 
-def test_ip_argument_of_a_host_with_two_interfaces_is_told(tmp_path: Path) -> None:
+def test_ip_argument_of_a_host_with_two_interfaces_is_reported(tmp_path: Path) -> None:
     change = ("52:54:00:00:00:32\n", "[52:54:00:00:00:32, 52:54:00:00:01:32]\n    kernelArguments: [ip=dhcp]\n")
 
     assert told(tmp_path, with_host(change)) == [
@@ -150,7 +150,7 @@ def test_ip_argument_of_a_host_with_two_interfaces_is_told(tmp_path: Path) -> No
     ]
 
 
-def test_ip_argument_of_a_legacy_installer_is_told(tmp_path: Path) -> None:
+def test_ip_argument_of_a_legacy_installer_is_reported(tmp_path: Path) -> None:
     text = with_host(("32\n    address", "32\n    kernelArguments: [ip=dhcp, nameserver=192.0.2.5]\n    address"))
     lines = told(tmp_path, edited(("4.16.3", "4.5.6"), text=text))
 

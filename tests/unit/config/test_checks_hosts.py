@@ -1,4 +1,4 @@
-"""Names, MAC addresses, addresses and roles of hosts: one flaw in a clean file, and what is told."""
+"""Names, MAC addresses, addresses and roles of hosts: a correct file with one mistake, and the resulting problem."""
 
 from pathlib import Path
 
@@ -223,5 +223,5 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
-def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
+def test_flaw_is_reported_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]

@@ -1,4 +1,4 @@
-"""Unknown, missing and doubled keys, and values of the wrong kind: one flaw in a clean file, and what is told."""
+"""Unknown, missing and duplicate keys, and values of the wrong kind, each in an otherwise correct file."""
 
 import re
 from pathlib import Path
@@ -101,5 +101,5 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
-def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
+def test_flaw_is_reported_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]

@@ -1,4 +1,4 @@
-"""The zone, its records, and who may ask: one flaw in a clean file, and what is told."""
+"""The zone, its records, and its clients: a correct file with one mistake, and the resulting problem."""
 
 import re
 from pathlib import Path
@@ -124,7 +124,7 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
-def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
+def test_flaw_is_reported_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]
 
 
@@ -132,7 +132,7 @@ def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expecte
     ("name", "giver"),
     [("etcd-0", "hosts[1], an etcd member"), ("_etcd-server-ssl._tcp", "the etcd members")],
 )
-def test_alias_at_a_name_of_etcd_s_is_told_where_there_are_such(tmp_path: Path, name: str, giver: str) -> None:
+def test_alias_at_a_name_of_etcd_s_is_reported_where_there_are_such(tmp_path: Path, name: str, giver: str) -> None:
     new = with_dns(f"  records:\n    - {{name: {name}, type: CNAME, value: m2}}\n")
     lines = told(tmp_path, edited(("4.16.3", "4.3"), text=new))
 
@@ -166,14 +166,14 @@ TOO_LONG = [
 
 
 @pytest.mark.parametrize(("change", "expected"), TOO_LONG)
-def test_full_name_that_is_too_long_is_told(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
+def test_full_name_that_is_too_long_is_reported(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
     lines = told(tmp_path, edited(change).replace("example.com", LONGEST))
 
     (line,) = (re.sub('".*"', "{}", line) for line in lines if "warning" not in line and "253" in line)
     assert line == expected.replace("…", "characters; a full name has at most 253")
 
 
-def test_text_that_no_message_has_room_for_is_told(tmp_path: Path) -> None:
+def test_text_that_no_message_has_room_for_is_reported(tmp_path: Path) -> None:
     assert told(tmp_path, with_dns(f"  records:\n    - {{name: a, type: TXT, value: {'x' * 65_000}}}\n")) == [
         f'41: dns.records[0].value: "{"x" * 57}..." takes 65255 octets; a TXT record has room for 65000'
     ]
@@ -194,7 +194,7 @@ def test_longest_names_and_text_that_pass_can_be_served(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("release", ["4.3.8", "4.16.3"])
 def test_names_that_are_taken_are_those_that_the_zone_has(tmp_path: Path, release: str) -> None:
-    """The checks list the names that need no entry in dns.records; the zone is made elsewhere."""
+    """The checks have their own list of names that need no entry in dns.records."""
     path = tmp_path / "cluster.yaml"
     path.write_text(edited(("4.16.3", release), text=with_dns("  nameServers: [{name: ns1, address: 192.0.2.53}]\n")))
     document = read(path)

@@ -1,4 +1,4 @@
-"""Where services listen: one flaw in a clean file, and what is told."""
+"""Where services listen: a correct file with one mistake, and the resulting problem."""
 
 from pathlib import Path
 
@@ -70,10 +70,10 @@ FLAWS = [
 
 
 @pytest.mark.parametrize("http", ["192.0.2.5:8081", "0.0.0.0:8081", "['127.0.0.1:8088', '192.0.2.5']"])
-def test_web_server_that_listens_where_machines_are_sent_is_no_problem(tmp_path: Path, http: str) -> None:
+def test_web_server_that_listens_where_machines_are_sent_is_not_a_problem(tmp_path: Path, http: str) -> None:
     assert told(tmp_path, f"{CLEAN}listen: {{http: {http}}}\n") == []
 
 
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
-def test_flaw_is_told_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
+def test_flaw_is_reported_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]

@@ -1,4 +1,4 @@
-"""Several clusters on one appliance: what two files cannot both say."""
+"""Several clusters on one appliance: conflicts between two files."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from tests.config_files import CLEAN, check_texts, edited
 
 
 def other(*changes: tuple[str, str]) -> str:
-    """Return a second cluster, which has nothing in common with the clean one, after *changes*."""
+    """Return a second cluster, without conflicts with CLEAN unless *changes* cause them."""
     text = CLEAN.replace("name: prod", "name: test").replace("192.0.2.", "203.0.113.").replace("52:54:00", "52:54:01")
     return edited(*changes, text=text)
 
 
 def told(tmp_path: Path, *texts: str) -> list[str]:
-    """Return what is told of *texts*, missing files left out."""
+    """Return the problems of *texts*, without missing files."""
     return [line for line in check_texts(tmp_path, texts) if "not found" not in line]
 
 
@@ -31,7 +31,7 @@ def test_two_clusters_may_share_a_network(tmp_path: Path) -> None:
     assert told(tmp_path, CLEAN, shared) == []
 
 
-def test_mac_of_both_is_told_in_the_second(tmp_path: Path) -> None:
+def test_mac_of_both_is_reported_in_the_second(tmp_path: Path) -> None:
     (line,) = told(tmp_path, CLEAN, other(("52:54:01:00:00:21", "52:54:00:00:00:21")))
 
     assert line == (
@@ -40,7 +40,7 @@ def test_mac_of_both_is_told_in_the_second(tmp_path: Path) -> None:
     )
 
 
-def test_address_of_both_is_told_in_the_second(tmp_path: Path) -> None:
+def test_address_of_both_is_reported_in_the_second(tmp_path: Path) -> None:
     second = other(("203.0.113.0/24", "192.0.2.0/24"), ("gateway: 203.0.113.1", "gateway: 192.0.2.1"))
     second = second.replace("203.0.113.", "192.0.2.1").replace("192.0.2.121", "192.0.2.21")
 
@@ -49,7 +49,7 @@ def test_address_of_both_is_told_in_the_second(tmp_path: Path) -> None:
     ]
 
 
-def test_host_on_the_other_cluster_s_load_balancer_is_told(tmp_path: Path) -> None:
+def test_host_on_the_other_cluster_s_load_balancer_is_reported(tmp_path: Path) -> None:
     second = other(("203.0.113.0/24", "192.0.2.0/24"), ("gateway: 203.0.113.1", "gateway: 192.0.2.1"))
     second = second.replace("203.0.113.", "192.0.2.1").replace("192.0.2.121", "192.0.2.8")
 
@@ -58,7 +58,7 @@ def test_host_on_the_other_cluster_s_load_balancer_is_told(tmp_path: Path) -> No
     ]
 
 
-def test_same_name_is_told_at_the_name(tmp_path: Path) -> None:
+def test_same_name_is_reported_at_the_name(tmp_path: Path) -> None:
     lines = told(tmp_path, CLEAN, other(("name: test", "name: prod")))
 
     assert lines[0] == "b.yaml:3: metadata.name: prod.example.com is also the cluster in a.yaml; choose another name"
@@ -67,7 +67,7 @@ def test_same_name_is_told_at_the_name(tmp_path: Path) -> None:
     )
 
 
-def test_overlapping_networks_are_told(tmp_path: Path) -> None:
+def test_overlapping_networks_are_reported(tmp_path: Path) -> None:
     second = other(("203.0.113.0/24", "192.0.2.0/23"), ("gateway: 203.0.113.1", "gateway: 192.0.3.1"))
 
     assert told(tmp_path, CLEAN, second.replace("203.0.113.", "192.0.3.")) == [
@@ -90,7 +90,7 @@ def test_shared_zone_is_a_warning(tmp_path: Path) -> None:
 
 
 def wider(text: str, *records: str) -> str:
-    """Return *text* with the whole base domain as its zone, which holds *records*, the first of them on line 42."""
+    """Return *text* with the base domain as its zone, and with *records* beginning on line 42."""
     lines = "".join(f"    - {{{record}}}\n" for record in records)
     return edited(("dns:\n", "dns:\n  zone: example.com\n"), text=text) + f"  records:\n{lines}"
 
@@ -107,7 +107,7 @@ def test_alias_at_the_name_of_the_other_s_host_is_told(tmp_path: Path, second: s
     ]
 
 
-def test_alias_at_the_other_s_zone_is_told(tmp_path: Path) -> None:
+def test_alias_at_the_other_s_zone_is_reported(tmp_path: Path) -> None:
     assert told(tmp_path, other(), wider(CLEAN, "name: test, type: CNAME, value: lb")) == [
         (
             "b.yaml:42: dns.records[0].name: test.example.com already has records from the zone itself in a.yaml, "
@@ -116,7 +116,7 @@ def test_alias_at_the_other_s_zone_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_alias_at_a_record_of_the_other_s_is_told(tmp_path: Path) -> None:
+def test_alias_at_a_record_of_the_other_s_is_reported(tmp_path: Path) -> None:
     records = "  records:\n    - {name: www, type: A, value: 203.0.113.9}\n"
 
     assert told(tmp_path, wider(CLEAN, "name: www.test, type: CNAME, value: lb"), other() + records) == [
@@ -128,9 +128,9 @@ def test_alias_at_a_record_of_the_other_s_is_told(tmp_path: Path) -> None:
 
 
 def test_aliases_of_one_name_lead_to_the_same_place(tmp_path: Path) -> None:
-    one = wider(CLEAN, "name: www, type: CNAME, value: lb", "name: ftp, type: CNAME, value: lb")
-    two = wider(other(), "name: www, type: CNAME, value: lb.example.com", "name: ftp, type: CNAME, value: lb2")
-    lines = told(tmp_path, one, two)
+    first = wider(CLEAN, "name: www, type: CNAME, value: lb", "name: ftp, type: CNAME, value: lb")
+    second = wider(other(), "name: www, type: CNAME, value: lb.example.com", "name: ftp, type: CNAME, value: lb2")
+    lines = told(tmp_path, first, second)
 
     assert [line for line in lines if "warning" not in line] == [
         (
@@ -140,7 +140,7 @@ def test_aliases_of_one_name_lead_to_the_same_place(tmp_path: Path) -> None:
     ]
 
 
-def test_shared_data_directory_is_told(tmp_path: Path) -> None:
+def test_shared_data_directory_is_reported(tmp_path: Path) -> None:
     lines = told(tmp_path, f"{CLEAN}dataDir: /srv/boot\n", other() + "dataDir: /srv/../srv/boot\n")
 
     assert lines == [
@@ -148,7 +148,7 @@ def test_shared_data_directory_is_told(tmp_path: Path) -> None:
     ]
 
 
-def test_data_directories_of_one_name_are_told_at_the_name(tmp_path: Path) -> None:
+def test_data_directories_of_one_name_are_reported_at_the_name(tmp_path: Path) -> None:
     lines = told(tmp_path, CLEAN, other(("name: test", "name: prod"), ("example.com", "example.org")))
 
     assert lines == [
@@ -176,13 +176,13 @@ def test_everywhere_in_one_file_takes_the_other_s_ports_too(tmp_path: Path) -> N
     ]
 
 
-def test_two_dhcp_ports_are_told(tmp_path: Path) -> None:
+def test_two_dhcp_ports_are_reported(tmp_path: Path) -> None:
     assert told(tmp_path, CLEAN, other() + "listen: {dhcpPort: 6767}\n") == [
         "b.yaml:40: listen.dhcpPort: is 6767 here and 67 in a.yaml; one appliance has one value: write the same in both"
     ]
 
 
-def test_file_named_twice_is_told_once(tmp_path: Path) -> None:
+def test_file_named_twice_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(CLEAN)
     errors = check([tmp_path / "a.yaml", tmp_path / ".." / tmp_path.name / "a.yaml"]).errors
 

@@ -1,4 +1,4 @@
-"""The examples in data/: each loads without an error, passes the schema, and shows what it says."""
+"""The examples in data/: each loads without errors, is valid for the schema, and shows what its comments say."""
 
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -21,7 +21,7 @@ MODELINE = "# yaml-language-server: $schema=../cluster.schema.json"
 
 
 class EditorLoader(yaml.SafeLoader):
-    """Reads scalars as YAML 1.2's core schema does, which editors follow."""
+    """Reads scalars by the core schema of YAML 1.2, as editors do."""
 
 
 EditorLoader.yaml_implicit_resolvers = {}
@@ -35,13 +35,13 @@ for tag, form, first in (
 
 
 def example(name: str) -> Cluster:
-    """Return the cluster of the example *name*."""
+    """Return the cluster in the example *name*."""
     (cluster,) = config.load([share("data") / name / "cluster.yaml"])
     return cluster
 
 
 def uncommented(text: str, keys: list[str]) -> str:
-    """Return *text* with the commented-out sections *keys*, which begin in the first column, made real."""
+    """Return *text* without the comment signs of the sections *keys*, which begin in the first column."""
     lines, is_inside = [], False
     for line in text.splitlines():
         is_inside = line.startswith("# ") and (
@@ -52,7 +52,7 @@ def uncommented(text: str, keys: list[str]) -> str:
 
 
 def errors_of(tmp_path: Path, text: str) -> list[str]:
-    """Return the errors of *text*, warnings left out."""
+    """Return the errors of *text*, without warnings."""
     (tmp_path / "cluster.yaml").write_text(text)
     checked = config.check([tmp_path / "cluster.yaml"])
     return [line for line in spelled(tmp_path, checked) if ": warning: " not in line]
@@ -154,7 +154,7 @@ def test_commented_records_of_the_reference_are_right(tmp_path: Path) -> None:
 
 
 def keys_of(schema: dict[str, Any], names: set[str]) -> set[str]:
-    """Return the keys of the definitions *names*, and of the whole."""
+    """Return the keys at the top level and in the definitions *names*."""
     parts = [schema, *(schema["$defs"][name] for name in names)]
     return {key for part in parts for key in part["properties"]}
 

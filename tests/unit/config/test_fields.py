@@ -1,4 +1,4 @@
-"""How single values are spelled: what is taken, and what is said of the rest."""
+"""Single values: what is accepted, and the errors for everything else."""
 
 import re
 from collections.abc import Callable

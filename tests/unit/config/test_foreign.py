@@ -1,4 +1,4 @@
-"""Keys of install-config.yaml and agent-config.yaml: accepted where they are pasted, and what is told of them."""
+"""Keys of install-config.yaml and agent-config.yaml: where they are accepted, and what is reported about them."""
 
 from dataclasses import replace
 from pathlib import Path

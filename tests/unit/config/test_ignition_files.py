@@ -1,4 +1,4 @@
-"""The Ignition files that a cluster's machines will get: there, of this cluster, and alive."""
+"""The Ignition files of a cluster: whether they exist, belong to this cluster, and have not expired."""
 
 import json
 from datetime import UTC, datetime
@@ -23,14 +23,14 @@ def pointer_ign(domain: str) -> str:
 
 @pytest.fixture
 def ignition(tmp_path: Path) -> Path:
-    """Return the directory of the Ignition files, which are all good."""
+    """Return the directory of the Ignition files, none of which has a problem."""
     directory = make_data_dir(tmp_path) / "ignition"
     (directory / "bootstrap.ign").write_text(bootstrap_ign(DIES_AT))
     return directory
 
 
 def told_now(tmp_path: Path, now: float) -> list[str]:
-    """Return what is told of the clean file at *now*, the Ignition files left as they are."""
+    """Return the problems of CLEAN at the time *now*, with the present Ignition files."""
     (tmp_path / "cluster.yaml").write_text(CLEAN)
     checked = check([tmp_path / "cluster.yaml"], tmp_path / "data", now)
     assert checked.errors == ()
@@ -41,7 +41,7 @@ def test_live_certificates_are_no_problem(ignition: Path, tmp_path: Path) -> Non
     assert told_now(tmp_path, DIES_AT.timestamp() - 13 * HOUR) == []
 
 
-def test_certificates_that_die_within_twelve_hours_are_told(ignition: Path, tmp_path: Path) -> None:
+def test_certificates_that_expire_within_twelve_hours_are_reported(ignition: Path, tmp_path: Path) -> None:
     assert told_now(tmp_path, DIES_AT.timestamp() - 3.5 * HOUR) == [
         (
             "19: warning: hosts[0].role: data/ignition/bootstrap.ign expires in 3 h 30 min, at 2026-11-24 06:30 UTC; "
@@ -51,7 +51,7 @@ def test_certificates_that_die_within_twelve_hours_are_told(ignition: Path, tmp_
     ]
 
 
-def test_dead_certificates_are_told(ignition: Path, tmp_path: Path) -> None:
+def test_expired_certificates_are_reported(ignition: Path, tmp_path: Path) -> None:
     assert told_now(tmp_path, DIES_AT.timestamp()) == [
         (
             "19: warning: hosts[0].role: data/ignition/bootstrap.ign expired "
@@ -62,14 +62,14 @@ def test_dead_certificates_are_told(ignition: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_dead_certificates_that_are_served_all_the_same_are_told_so(ignition: Path, tmp_path: Path) -> None:
+def test_expired_certificates_that_are_served_anyway_are_reported_as_such(ignition: Path, tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text(f"{CLEAN}serveExpired: true\n")
     checked = check([tmp_path / "cluster.yaml"], tmp_path / "data", DIES_AT.timestamp())
 
     assert "expired at 2026-11-24 06:30 UTC and is served anyway (serveExpired)" in checked.warnings[0].message
 
 
-def test_file_of_another_cluster_is_told(ignition: Path, tmp_path: Path) -> None:
+def test_file_of_another_cluster_is_reported(ignition: Path, tmp_path: Path) -> None:
     (ignition / "master.ign").write_text(pointer_ign("test.example.com"))
 
     assert told_now(tmp_path, 0) == [
@@ -80,20 +80,20 @@ def test_file_of_another_cluster_is_told(ignition: Path, tmp_path: Path) -> None
     ]
 
 
-def test_file_of_this_cluster_is_no_problem(ignition: Path, tmp_path: Path) -> None:
+def test_file_of_this_cluster_is_not_a_problem(ignition: Path, tmp_path: Path) -> None:
     (ignition / "master.ign").write_text(pointer_ign("prod.example.com"))
 
     assert told_now(tmp_path, 0) == []
 
 
-def test_file_that_is_no_json_is_told(ignition: Path, tmp_path: Path) -> None:
+def test_file_that_is_not_json_is_reported(ignition: Path, tmp_path: Path) -> None:
     (ignition / "worker.ign").write_text("<html>404</html>")
     (line,) = told_now(tmp_path, 0)
 
     assert line.startswith("35: warning: hosts[4].role: data/ignition/worker.ign: is not JSON")
 
 
-def test_file_that_is_too_large_is_told(ignition: Path, tmp_path: Path) -> None:
+def test_file_that_is_too_large_is_reported(ignition: Path, tmp_path: Path) -> None:
     (ignition / "worker.ign").write_bytes(bytes(MAX_IGNITION_BYTES + 1))
 
     assert told_now(tmp_path, 0) == [
@@ -101,8 +101,8 @@ def test_file_that_is_too_large_is_told(ignition: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_largest_file_that_is_served_is_no_problem(ignition: Path, tmp_path: Path) -> None:
-    """validate and serve have one bound."""
+def test_largest_file_that_is_served_is_not_a_problem(ignition: Path, tmp_path: Path) -> None:
+    """validate and serve have the same limit."""
     text = b'{"ignition": {"version": "3.2.0"}}'
     (ignition / "worker.ign").write_bytes(text + b" " * (MAX_IGNITION_BYTES - len(text)))
 
@@ -110,7 +110,7 @@ def test_largest_file_that_is_served_is_no_problem(ignition: Path, tmp_path: Pat
     assert read_ignition(ignition / "worker.ign", "prod.example.com").file is not None
 
 
-def test_missing_file_is_told_once_for_its_role(ignition: Path, tmp_path: Path) -> None:
+def test_missing_file_is_reported_once_for_its_role(ignition: Path, tmp_path: Path) -> None:
     (ignition / "master.ign").unlink()
 
     assert told_now(tmp_path, 0) == [

@@ -1,4 +1,4 @@
-"""The file names that images have by release, against those on the mirror."""
+"""The names of image files for each release agree with those on the mirror."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_third_file_is_a_disk_image_or_a_root_file_system(release: str, expected
 
 
 def images_of(tmp_path: Path, lines: str, arch: Arch = Arch.X86_64) -> list[Image | None]:
-    """Return kernel, initramfs, rootfs and metal of the clean file with *lines*."""
+    """Return the names of kernel, initramfs, rootfs and metal for CLEAN with *lines* added."""
     checked = check_text(tmp_path, CLEAN + lines)
     assert checked.errors == ()
     found = checked.clusters[0].images[arch]

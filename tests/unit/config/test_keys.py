@@ -1,4 +1,4 @@
-"""Keys that may not stand where they do: one in a clean file, and what is told."""
+"""Keys in the wrong place: one in an otherwise correct file, and the resulting problem."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.config_files import CLEAN, edited, flaw_id, told
 
 
 def flow_host(*pairs: str) -> str:
-    """Return the clean file with one more host on line 38, in flow style and of *pairs*."""
+    """Return CLEAN with another host on line 38, in flow style with *pairs*."""
     return edited(("dns:\n", f"  - {{{', '.join(pairs)}, role: worker, address: 192.0.2.32}}\ndns:\n"))
 
 
@@ -77,11 +77,11 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
-def test_unknown_key_is_told_once_and_alone(tmp_path: Path, text: str, expected: str) -> None:
+def test_unknown_key_is_reported_once_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]
 
 
-def test_unknown_key_in_an_alias_is_told_at_each_place(tmp_path: Path) -> None:
+def test_unknown_key_in_an_alias_is_reported_at_each_place(tmp_path: Path) -> None:
     text = f"{CLEAN}roles:\n  master: &m {{instal: }}\n  worker: *m\n"
 
     assert told(tmp_path, text) == [
@@ -99,5 +99,5 @@ def test_any_key_may_stand_empty_among_a_bond_s_options(tmp_path: Path) -> None:
     assert told(tmp_path, text) == []
 
 
-def test_known_key_with_nothing_behind_it_is_not_told(tmp_path: Path) -> None:
+def test_known_key_without_a_value_is_not_reported(tmp_path: Path) -> None:
     assert told(tmp_path, f"{CLEAN}serveExpired:\nmenu:\n  timeout:\n") == []

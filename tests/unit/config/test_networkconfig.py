@@ -1,4 +1,4 @@
-"""networkConfig, from nmstate's form to dracut.cmdline(7), and what cannot be set up so."""
+"""networkConfig: from nmstate to dracut.cmdline(7), and what dracut cannot configure."""
 
 import re
 from pathlib import Path
@@ -21,12 +21,12 @@ STATIC = """\
 
 
 def with_network(config: str) -> str:
-    """Return the clean file with a worker w2 that has *config*, which begins on line 41."""
+    """Return CLEAN with a worker w2 that has *config*, beginning on line 41."""
     return with_host(("    address:", f"{config}    address:"))
 
 
 def arguments(tmp_path: Path, config: str) -> list[str]:
-    """Return the dracut arguments that *config* makes for w2."""
+    """Return the dracut arguments of w2 with *config*."""
     (cluster,) = check_text(tmp_path, with_network(config)).clusters
     return list(cluster.hosts[-1].network_arguments)
 
@@ -212,5 +212,5 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("config", "expected"), FLAWS, ids=flaw_id)
-def test_flaw_is_told_with_its_line(tmp_path: Path, config: str, expected: str) -> None:
+def test_flaw_is_reported_with_its_line(tmp_path: Path, config: str, expected: str) -> None:
     assert expected in told(tmp_path, with_network(config))

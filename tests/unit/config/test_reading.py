@@ -1,4 +1,4 @@
-"""YAML read as text, and files that are no YAML, or no file."""
+"""Reading YAML as text, and files that are not YAML, or not files."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.config_files import CLEAN, check_text, edited, nobodys_directory, tol
 
 
 def value_of(tmp_path: Path, text: str) -> object:
-    """Return what *text* is read as."""
+    """Return the value that is read from *text*."""
     (tmp_path / "x.yaml").write_text(text)
     document = read(tmp_path / "x.yaml")
     assert document.problems == ()
@@ -43,7 +43,7 @@ def test_comments_and_flow_style_and_block_text_are_read(tmp_path: Path) -> None
     assert value_of(tmp_path, text) == {"a": {"b": ["1", "2"]}, "d": "e f\n"}
 
 
-def test_alias_stands_for_its_anchor(tmp_path: Path) -> None:
+def test_alias_has_the_value_of_its_anchor(tmp_path: Path) -> None:
     assert value_of(tmp_path, "a: &x {b: c}\nd: *x\n") == {"a": {"b": "c"}, "d": {"b": "c"}}
 
 
@@ -57,13 +57,13 @@ def test_merge_key_gives_what_is_not_said(tmp_path: Path) -> None:
     }
 
 
-def test_merge_key_with_something_else_than_a_mapping_is_told(tmp_path: Path) -> None:
+def test_merge_key_with_something_else_than_a_mapping_is_reported(tmp_path: Path) -> None:
     assert told(tmp_path, f"{CLEAN}menu: {{<<: x}}\n") == [
         '40: menu."<<": << merges the keys of a mapping; write `<<: *name`, and &name before a mapping above'
     ]
 
 
-def test_problem_in_a_merged_value_has_the_line_where_it_stands(tmp_path: Path) -> None:
+def test_problem_in_a_merged_value_has_the_line_of_that_value(tmp_path: Path) -> None:
     text = edited(("hosts:\n", "hosts:\n"), ("    role: worker\n", "    <<: &w {role: wroker}\n"))
 
     assert told(tmp_path, text) == [
@@ -158,14 +158,14 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("text", "expected"), UNUSABLE.values(), ids=UNUSABLE)
-def test_text_that_is_no_cluster_gets_one_line(tmp_path: Path, text: str, expected: str) -> None:
+def test_text_that_is_not_a_cluster_gets_one_line(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "x.yaml").write_text(text)
 
     assert [str(p).replace(f"{tmp_path}/", "") for p in check([tmp_path / "x.yaml"]).problems] == [expected]
 
 
 def only_problem(path: Path) -> str:
-    """Return the one problem of the file at *path*, without the path."""
+    """Return the only problem of the file at *path*, without the path."""
     (problem,) = check([path]).problems
     return str(problem).removeprefix(str(path))
 
@@ -257,7 +257,7 @@ def test_duplicate_key_is_found_at_any_depth(tmp_path: Path) -> None:
     assert told(tmp_path, text) == ["40: dns.records[0].name: duplicate key (first on line 40); keep one of them"]
 
 
-def test_key_that_is_no_word_is_told(tmp_path: Path) -> None:
+def test_key_that_is_not_a_word_is_reported(tmp_path: Path) -> None:
     assert told(tmp_path, f"{CLEAN}? [a]\n: b\n") == ["40: expected a key, got a list; a key is a word"]
 
 

@@ -1,4 +1,4 @@
-"""data/ocp45/cluster.yaml against the same cluster written in Python."""
+"""data/ocp45/cluster.yaml equals the same cluster in Python."""
 
 from dataclasses import replace
 from pathlib import Path

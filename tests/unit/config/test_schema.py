@@ -1,4 +1,4 @@
-"""The JSON Schema of cluster.yaml, and docs/cluster-yaml.md against it."""
+"""The JSON Schema of cluster.yaml, and docs/cluster-yaml.md, which agrees with it."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ MANUAL = (Path(__file__).parents[3] / "docs" / "cluster-yaml.md").read_text()
 
 
 def properties(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield the way to each property, its key and its schema."""
+    """Yield the path of each property, its key and its schema."""
     for name, part in [("", schema), *schema.get("$defs", {}).items()]:
         for key, value in part.get("properties", {}).items():
             yield f"{name}.{key}".removeprefix("."), key, value
@@ -80,7 +80,7 @@ def test_pattern_of_macs_takes_every_spelling(mac: str) -> None:
 
 
 def lists_of_values(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[tuple[type[BaseModel], str]]:
-    """Yield the model and name of each field below *model* that is a list of texts, not of mappings."""
+    """Yield the model and name of each field below *model* that is a list of strings."""
     if model in seen:
         return
     seen.add(model)
@@ -123,7 +123,7 @@ def test_one_value_is_read_as_a_list_of_it(tmp_path: Path, lines: str) -> None:
 
 
 def test_one_value_is_what_a_list_of_it_is(tmp_path: Path) -> None:
-    one = edited(
+    single = edited(
         ("forwarders: [198.51.100.53]", "forwarders: 198.51.100.53\n  allowRecursion: 192.0.2.0/24"),
         ("    - 172.30.0.0/16\n", ""),
         ("serviceNetwork:", "serviceNetwork: 172.30.0.0/16"),
@@ -133,7 +133,7 @@ def test_one_value_is_what_a_list_of_it_is(tmp_path: Path) -> None:
         ("53]", "53]\n  allowRecursion: [192.0.2.0/24]"),
         ("gateway: 192.0.2.1\n", "gateway: 192.0.2.1\n      dnsServers: [192.0.2.7]\n      ntp: [192.0.2.8]\n"),
     )
-    (first,), (second,) = check_text(tmp_path, one).clusters, check_text(tmp_path, several).clusters
+    (first,), (second,) = check_text(tmp_path, single).clusters, check_text(tmp_path, several).clusters
 
     assert replace(first, digest="") == replace(second, digest="")
 
@@ -154,7 +154,7 @@ def test_manual_has_no_key_that_is_not_there() -> None:
 
 
 def manual_file() -> str:
-    """Return the first whole file that the manual shows."""
+    """Return the first complete file in the manual."""
     blocks: list[str] = re.findall(r"```yaml\n(.*?)```", MANUAL, re.DOTALL)
     return next(block for block in blocks if "hosts:" in block)
 
@@ -163,7 +163,7 @@ def test_least_file_of_the_manual_is_right(tmp_path: Path) -> None:
     assert check_text(tmp_path, manual_file()).problems == ()
 
 
-def test_problems_that_the_manual_shows_are_those_that_are_told(tmp_path: Path) -> None:
+def test_problems_that_the_manual_shows_are_those_that_are_reported(tmp_path: Path) -> None:
     text = edited(
         ("52:54:00:10:00:21", "52:54:00:10:00"),
         ("192.0.2.22", "192.0.3.22"),

@@ -1,4 +1,4 @@
-"""The dashboard's listener over real sockets: what it answers, to whom, and that it changes nothing."""
+"""The dashboard over real sockets: what it answers, to whom, and that it changes nothing."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ async def test_status_is_the_view(dashboard):
     assert told == json.loads(json.dumps(view.status(dashboard.registry, told["at"])))
 
 
-async def test_a_hosts_last_boot_is_told(dashboard):
+async def test_a_hosts_last_boot_is_reported(dashboard):
     dashboard.happen(dashboard.boot(1).to_script())
     async with dashboard.session.get("/hosts/m1.ocp45.example.localdomain") as answer:
         steps = (await answer.json())["steps"]
@@ -78,7 +78,7 @@ async def test_a_hosts_last_boot_is_told(dashboard):
 
 
 @pytest.mark.parametrize("path", ["/hosts/nobody", "/hosts/", "/page.txt", "/server.py", "/%2e%2e/server.py"])
-async def test_what_is_not_there_is_404(dashboard, path):
+async def test_unknown_path_is_404(dashboard, path):
     async with dashboard.session.get(path) as answer:
         assert answer.status == 404
 
@@ -127,7 +127,7 @@ async def test_a_browser_that_leaves_gives_its_place_back(dashboard, monkeypatch
     monkeypatch.setattr(servers, "MAX_READERS", 1)
     for _ in range(3):
         async with asyncio.timeout(5):
-            while True:  # the server hears of the end when it hears of it
+            while True:  # until the server notices that the client has gone
                 async with dashboard.session.get("/stream") as answer:
                     if answer.status == 200:
                         assert await answer.content.readline() == b"event: status\n"
@@ -149,7 +149,7 @@ async def test_a_browser_that_takes_nothing_is_let_go(dashboard, monkeypatch):
 
 
 async def endless(_stream):
-    """A stream that has always more to tell."""
+    """A stream that never ends."""
     try:
         while True:
             yield b":" + b" " * 100_000 + b"\n\n"

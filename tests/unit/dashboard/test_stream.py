@@ -1,4 +1,4 @@
-"""What a browser is told: parsed as server-sent events, from a registry that real events feed."""
+"""The messages to a browser, parsed as server-sent events, from a registry that gets real events."""
 
 import asyncio
 import json
@@ -12,11 +12,11 @@ from appliance.dashboard.stream import Stream
 from appliance.events import DhcpUnknown, Program, Reloaded, WebKind, WebRefused
 from tests.boots import LIVE, MB, Fleet
 
-WAITED_SECONDS = 10.0  # far above what a message takes
+WAITED_SECONDS = 10.0  # much longer than any message takes
 
 
 class Browser:
-    """One reader of a stream."""
+    """A reader of a stream."""
 
     def __init__(self, stream: Stream) -> None:
         self.messages = stream.messages()
@@ -48,7 +48,7 @@ def fleet(tmp_path):
 
 @pytest.fixture
 async def stream(fleet, monkeypatch):
-    # The order of messages is what is tested, not how long they wait for company.
+    # The tests are about the order of messages, not how long they are held back to be sent together.
     monkeypatch.setattr(streams, "BEAT_SECONDS", 0.0)
     monkeypatch.setattr(streams, "REST_GAP_SECONDS", 0.0)
     return Stream(fleet.registry, fleet.bus)
@@ -68,14 +68,14 @@ async def test_the_first_message_is_the_whole_picture(fleet, browser):
     assert stages == {**dict.fromkeys(("bs", "m1", "m2", "m3", "w1", "w2", "w3"), "waiting"), "m1": "script"}
 
 
-async def test_a_host_that_gets_on_is_told_alone(fleet, browser):
+async def test_a_host_that_makes_progress_is_sent_alone(fleet, browser):
     await browser.next("status")
     fleet.happen(fleet.boot(1).to_script())
     (row,) = await browser.next("hosts")
     assert (row["name"], row["stage"]) == ("m1", "script")
 
 
-async def test_a_host_that_was_told_before_is_told_anew(fleet, browser):
+async def test_a_host_that_was_sent_before_is_sent_anew(fleet, browser):
     boot = fleet.boot(1)
     await browser.next("status")
     fleet.happen(boot.to_script())
@@ -84,7 +84,7 @@ async def test_a_host_that_was_told_before_is_told_anew(fleet, browser):
     assert (await browser.row(boot.host))["stage"] == "kernel"
 
 
-async def test_progress_of_a_download_is_told(fleet, browser):
+async def test_progress_of_a_download_is_reported(fleet, browser):
     boot = fleet.boot(1)
     fleet.happen([*boot.to_initramfs(), *boot.dhcp(Program.OS), boot.started(WebKind.ROOTFS, 900 * MB)])
     await browser.next("status")
@@ -139,10 +139,10 @@ async def test_an_event_of_a_host_that_a_reload_removed_is_no_row(fleet, browser
     assert [row["name"] for row in await browser.next("hosts")] == ["m2"]
 
 
-async def test_a_host_that_falls_silent_is_told_though_nothing_happens(fleet, browser, monkeypatch):
+async def test_a_host_that_falls_silent_is_sent_without_any_event(fleet, browser, monkeypatch):
     monkeypatch.setattr(streams, "REST_SECONDS", 0.0)
     boot = fleet.boot(1)
-    fleet.happen(boot.dhcp(Program.PXE, "efi/ipxe.efi"))  # long ago by the real clock
+    fleet.happen(boot.dhcp(Program.PXE, "efi/ipxe.efi"))  # long ago by the clock of this computer
     await browser.next("status")
     row = await browser.row(boot.host)
     assert row["condition"]["name"] == "silent"
@@ -152,27 +152,27 @@ async def test_an_unknown_machine_comes_with_its_maker_and_its_lines(fleet, brow
     await browser.next("status")
     fleet.happen(DhcpUnknown("", "00:50:56:00:00:09", Program.PXE, "arm64-uefi", "PXEClient", "", "eth1"))
     rest = await browser.next("rest")
-    (one,) = rest["strangers"]
+    (stranger,) = rest["strangers"]
     assert rest["unknown"] == 1
-    assert one["vendor"].startswith("VMware")
-    assert 'macAddress: "00:50:56:00:00:09"' in one["stanza"]
+    assert stranger["vendor"].startswith("VMware")
+    assert 'macAddress: "00:50:56:00:00:09"' in stranger["stanza"]
 
 
-async def test_a_flood_of_invented_machines_is_told_in_part(fleet, browser):
+async def test_a_flood_of_invented_machines_is_reported_in_part(fleet, browser):
     await browser.next("status")
     for number in range(1000):
         fleet.happen(DhcpUnknown("", f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}", Program.PXE))
     rest = await browser.next("rest")
     assert rest["unknown"] == 1000
-    assert [one["mac"] for one in rest["strangers"]][:1] == ["02:00:00:00:03:e7"]
+    assert [stranger["mac"] for stranger in rest["strangers"]][:1] == ["02:00:00:00:03:e7"]
     assert len(rest["strangers"]) == streams.SHOWN_STRANGERS
 
 
-async def test_a_refusal_is_told(fleet, browser):
+async def test_a_refusal_is_reported(fleet, browser):
     await browser.next("status")
     boot = fleet.boot(1)
     fleet.happen(WebRefused(boot.host, boot.address, "/bootstrap.ign", WebKind.IGNITION, 403, "not its own"))
-    assert [one["why"] for one in (await browser.next("rest"))["refusals"]] == ["not its own"]
+    assert [refusal["why"] for refusal in (await browser.next("rest"))["refusals"]] == ["not its own"]
 
 
 async def test_throughput_is_that_of_the_last_second(fleet, browser, monkeypatch):

@@ -1,4 +1,4 @@
-"""What a client gets that asks the same again; tests/fuzz/ compares all of it with what it would get anew."""
+"""Answers to repeated requests; tests/fuzz/ compares them with answers that are made anew."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -22,14 +22,14 @@ def table() -> DhcpTable:
 
 
 def told(answers: Answers, table: DhcpTable, order: Order = Order.INSTALL, xid: int = 1, padding: int = 0) -> Read:
-    """Return what bs's firmware is offered."""
+    """Return the offer to the firmware of bs."""
     asked = request("discover", *FIRMWARE, xid=xid) + bytes(padding)
     reply = answers.answer(table, asked, NODE_NETWORK, {BS: Installation(BS, order=order)})
     assert isinstance(reply, Reply)
     return read(reply.payload)
 
 
-def test_who_asks_again_is_answered_by_the_new_id(table: DhcpTable) -> None:
+def test_client_that_asks_again_is_answered_with_its_new_xid(table: DhcpTable) -> None:
     answers = Answers()
     assert [told(answers, table, xid=xid).header.xid for xid in (7, 8, 7)] == [7, 8, 7]
     assert len(answers._remembered) == 1
@@ -51,7 +51,7 @@ def test_new_tables_change_what_a_host_gets_that_asked_before(table: DhcpTable) 
     assert addresses == ["172.16.0.11", "172.16.0.12", "172.16.0.11"]
 
 
-def test_what_is_remembered_has_a_bound(table: DhcpTable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remembered_answers_have_a_bound(table: DhcpTable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers_module, "MAX_KNOWN", 10)
     answers = Answers()
     for padding in range(100):

@@ -1,4 +1,4 @@
-"""What firmware says of itself, in the spellings that are known."""
+"""How clients identify themselves, in all known forms."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_unknown_code_is_named_by_its_number() -> None:
     assert identify(b"PXEClient", b"\x77\x77", b"", None).arch == "arch-30583"
 
 
-def test_vendor_class_tells_the_architecture_where_option_93_is_missing() -> None:
+def test_vendor_class_gives_the_architecture_where_option_93_is_missing() -> None:
     assert identify(b"PXEClient:Arch:00011:UNDI:003000", b"", b"", None).arch == "arm64-uefi"
     assert identify(b"HTTPClient:Arch:00016:UNDI:003000", b"", b"", None).arch == "x64-uefi-http"
 

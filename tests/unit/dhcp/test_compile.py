@@ -1,4 +1,4 @@
-"""What hosts are told, as scapy reads it."""
+"""The options that hosts get, parsed by scapy."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -15,7 +15,7 @@ EVERYTHING = bytes(range(1, 255))
 
 
 def told(parameters: bytes = EVERYTHING, **changes: object) -> Read:
-    """Return an offer in the reference network with *changes*, to a client that asks for *parameters*."""
+    """Return an offer in the reference network with *changes*, to a client that requests *parameters*."""
     cluster = reference_cluster()
     network: Network = replace(cluster.networks[0], **changes)  # type: ignore[arg-type]
     table = compile_dhcp((replace(cluster, networks=(network,)),))
@@ -81,7 +81,7 @@ def test_options_come_in_the_order_of_the_requested_list() -> None:
     assert got.order[3:7] == ["domain", "name_server", "subnet_mask", "router"]
 
 
-def test_mask_goes_before_the_router_whatever_was_asked_first() -> None:
+def test_mask_comes_before_the_router_whatever_was_asked_first() -> None:
     assert told(bytes([3, 6, 1])).order[3:6] == ["subnet_mask", "router", "name_server"]
 
 
@@ -105,16 +105,16 @@ def table_of(arch: Arch) -> DhcpTable:
 
 
 def test_arm_host_whose_firmware_claims_to_be_bios_boots_arm() -> None:
-    """Raspberry Pis send 0 (raspberrypi/firmware #1928)."""
+    """Raspberry Pi firmware sends code 0 (raspberrypi/firmware #1928)."""
     asked = request("discover", (60, b"PXEClient:Arch:00000:UNDI:002001"), (93, b"\0\0"))
     assert read(ask(table_of(Arch.AARCH64), asked).payload).file == "arm64-efi/snponly.efi"
 
 
-def test_firmware_that_tells_no_architecture_boots_as_bios() -> None:
+def test_firmware_without_an_architecture_boots_as_bios() -> None:
     assert read(ask(table_of(Arch.X86_64), request("discover", (60, b"PXEClient"))).payload).file == "undionly.kpxe"
 
 
-def test_http_boot_that_tells_no_architecture_boots_as_uefi() -> None:
+def test_http_boot_without_an_architecture_boots_as_uefi() -> None:
     got = read(ask(table_of(Arch.X86_64), request("discover", (60, b"HTTPClient"))).payload)
     assert got.file == "http://172.16.0.101/efi/ipxe.efi"
 
@@ -126,9 +126,9 @@ def test_architecture_without_a_loader_gets_its_address_and_no_boot_file() -> No
 
 
 def test_first_file_keeps_a_mac_that_two_claim() -> None:
-    one, other = reference_cluster(), reference_cluster()
-    moved = replace(other, hosts=(replace(other.hosts[0], addresses=(IPv4Address("172.16.0.12"),)),))
-    table = compile_dhcp((one, moved))
+    first, second = reference_cluster(), reference_cluster()
+    moved = replace(second, hosts=(replace(second.hosts[0], addresses=(IPv4Address("172.16.0.12"),)),))
+    table = compile_dhcp((first, moved))
     assert read(ask(table, request("discover")).payload).header.yiaddr == "172.16.0.11"
 
 

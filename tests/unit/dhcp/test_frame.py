@@ -1,4 +1,4 @@
-"""Frames equal scapy's."""
+"""Frames equal those of scapy."""
 
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
@@ -9,7 +9,7 @@ MAC, OURS = bytes.fromhex("0050569611c2"), bytes.fromhex("525400000001")
 
 
 def frames(payload: bytes) -> tuple[bytes, bytes]:
-    """Return our frame and scapy's."""
+    """Return the frame under test, and the same frame built by scapy."""
     ours = ethernet_frame(
         payload,
         source_mac=OURS,
@@ -39,7 +39,7 @@ def test_frame_of_odd_length_equals_scapys() -> None:
 
 
 def test_udp_checksum_that_comes_out_zero_is_sent_as_ones() -> None:
-    """Zero would mean that there is none (RFC 768)."""
+    """Zero would mean that there is no checksum (RFC 768)."""
     base, _ = frames(b"\0\0")
     spoilt = int.from_bytes(base[40:42], "big")
     ours, scapys = frames(spoilt.to_bytes(2, "big"))

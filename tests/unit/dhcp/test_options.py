@@ -1,4 +1,4 @@
-"""Options read, split and laid out."""
+"""Reading, splitting and placing options."""
 
 from dataclasses import replace
 
@@ -81,7 +81,7 @@ def test_option_that_does_not_fit_even_in_pieces_is_left_out_whole() -> None:
 
 
 def crowded() -> Cluster:
-    """Return a cluster whose search list alone is longer than an option."""
+    """Return a cluster whose search list is longer than an option can be."""
     cluster = reference_cluster()
     search = tuple(f"{'x' * 40}{number}.example.localdomain" for number in range(5))
     return replace(cluster, networks=(replace(cluster.networks[0], search=search),))
@@ -92,7 +92,7 @@ def crowded_table() -> DhcpTable:
 
 
 def scapy_options(payload: bytes) -> dict[object, object]:
-    """Return the options as scapy reads them, those in file and sname too."""
+    """Return the options, also those in file and sname, parsed by scapy."""
     packet = BOOTP(payload)
     areas = (packet[DHCP], DHCP(bytes(packet.file)), DHCP(bytes(packet.sname)))
     return {option[0]: option[1:] for area in areas for option in area.options if isinstance(option, tuple)}

@@ -1,4 +1,4 @@
-"""The search for other servers: what is asked, and which answers count."""
+"""The search for other servers: what is sent, and which answers count."""
 
 from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.inet import IP, UDP
@@ -12,7 +12,7 @@ MAC = bytes.fromhex("525400123456")
 
 
 def offer(message: str = "offer", xid: int = 0x12345678, **fields: object) -> bytes:
-    """Return another server's answer as a frame."""
+    """Return the frame with an answer of another server."""
     options = [("message-type", message), ("server_id", "192.0.2.66"), "end"]
     return bytes(
         Ether(dst="ff:ff:ff:ff:ff:ff")
@@ -37,7 +37,7 @@ def test_made_up_machine_has_a_local_address_of_its_own() -> None:
         assert probe_mac(mac) != mac
 
 
-def test_offer_tells_server_and_address() -> None:
+def test_offer_has_server_and_address() -> None:
     assert read_offer(offer(), XID) == Offer("192.0.2.66", "192.0.2.50")
 
 
@@ -45,7 +45,7 @@ def test_answer_to_another_question_does_not_count() -> None:
     assert read_offer(offer(xid=1), XID) is None
 
 
-def test_nak_is_no_offer() -> None:
+def test_nak_is_not_an_offer() -> None:
     assert read_offer(offer("nak"), XID) is None
 
 

@@ -1,4 +1,4 @@
-"""Who gets which answer: RFC 2131's decisions for hosts that are pinned."""
+"""Which client gets which reply: the decisions of RFC 2131, for hosts with reserved addresses."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -188,7 +188,7 @@ def test_vendor_class_that_is_not_text_is_reported_as_escapes(table: DhcpTable) 
     assert event.vendor == "PXEClient\\xff\n"
 
 
-def test_unknown_mac_in_somebody_elses_network_is_not_reported(table: DhcpTable) -> None:
+def test_unknown_mac_in_another_servers_network_is_not_reported(table: DhcpTable) -> None:
     result = silence(table, request("discover", mac=STRANGER_MAC), ELSEWHERE)
     assert (result.why, result.event) == ("other-network", None)
 
@@ -292,7 +292,7 @@ def test_host_that_remembers_its_address_in_a_wrong_network_gets_a_nak(table: Dh
     assert ask(table, asked).message == "nak"
 
 
-def test_host_in_somebody_elses_network_is_not_refused(table: DhcpTable) -> None:
+def test_host_in_another_servers_network_is_not_refused(table: DhcpTable) -> None:
     assert silence(table, request("request", ("requested_addr", "172.16.0.11")), ELSEWHERE).why == "wrong-network"
 
 
@@ -307,13 +307,13 @@ def test_host_in_somebody_elses_network_is_not_refused(table: DhcpTable) -> None
         ),
     ],
 )
-def test_host_behind_a_relay_of_somebody_elses_network_is_not_refused(table: DhcpTable, asked: bytes) -> None:
+def test_host_behind_a_relay_of_another_servers_network_is_not_refused(table: DhcpTable, asked: bytes) -> None:
     result = silence(table, asked)
     assert (result.why, type(result.event)) == ("wrong-network", DhcpMisplaced)
 
 
-def test_link_selection_goes_before_giaddr(table: DhcpTable) -> None:
-    """RFC 3527: the relay's own address may lie outside the client's network."""
+def test_link_selection_takes_precedence_over_giaddr(table: DhcpTable) -> None:
+    """RFC 3527: the relay's own address may be outside the client's network."""
     asked = request("discover", (82, b"\x05\x04\xac\x10\x09\x01"), mac=W9_MAC, giaddr="192.0.2.1")
     assert ask(table, asked).address == "192.0.2.1"
 
@@ -323,7 +323,7 @@ def test_broken_link_selection_is_ignored(table: DhcpTable) -> None:
 
 
 def test_relay_may_stand_in_as_the_server(table: DhcpTable) -> None:
-    """RFC 5107: what the relay overrides is in the reply, and comes back in the REQUEST."""
+    """RFC 5107: the reply has the relay's server identifier, and the REQUEST returns it."""
     agent = b"\x0b\x04\xac\x10\x09\x01"
     offer = read(ask(table, request("discover", (82, agent), mac=W9_MAC, giaddr="172.16.9.1")).payload)
     assert offer["server_id"] == "172.16.9.1"
@@ -351,7 +351,7 @@ def test_second_cluster_in_the_same_process_is_answered_too() -> None:
 
 
 def boot_of(reply: Reply) -> str:
-    """Return the boot file that the event tells, once header, option 67 and siaddr agree with it."""
+    """Return the boot file in the event; fail unless header, option 67 and siaddr agree with it."""
     assert isinstance(reply.event, DhcpOffered | DhcpAcknowledged)
     got = read(reply.payload)
     if not reply.event.boot:
@@ -384,7 +384,7 @@ def test_http_boot_gets_a_url_and_its_vendor_class(table: DhcpTable) -> None:
 def test_ipxe_boots_the_script(table: DhcpTable) -> None:
     reply = ask(table, request("discover", *IPXE))
     assert boot_of(reply) == "http://172.16.0.101/pxeboot.ipxe"
-    # Without no-pxedhcp iPXE waits for a proxyDHCP server.
+    # Without the option no-pxedhcp, iPXE waits for a proxyDHCP server.
     assert read(reply.payload)[175] == b"\xb0\x01\x01"
 
 
@@ -400,14 +400,14 @@ def test_system_gets_no_boot_file(table: DhcpTable) -> None:
     assert boot_of(ask(table, request("discover", *SYSTEM))) == ""
 
 
-def test_hosts_own_loader_goes_before_the_architectures() -> None:
+def test_hosts_own_loader_takes_precedence_over_the_architectures() -> None:
     own = table_with(loader="efi/snponly.efi")
     assert boot_of(ask(own, request("discover", *FIRMWARE))) == "efi/snponly.efi"
     assert boot_of(ask(own, request("discover", *HTTP_BOOT))) == "http://172.16.0.101/efi/snponly.efi"
     assert boot_of(ask(own, request("discover", *IPXE))) == "http://172.16.0.101/pxeboot.ipxe"
 
 
-def test_boot_file_longer_than_the_headers_field_stands_in_option_67_alone() -> None:
+def test_boot_file_longer_than_the_headers_field_is_only_in_option_67() -> None:
     name = "efi/" + "x" * 200 + ".efi"
     got = read(ask(table_with(loader=name), request("discover", *FIRMWARE)).payload)
     assert (got.file, got["boot-file-name"]) == ("", name.encode())
@@ -446,7 +446,7 @@ def test_installed_host_gets_its_address_and_no_boot_file(table: DhcpTable, spea
 def test_installed_hosts_firmware_is_told_to_boot_its_disk_at_once(
     table: DhcpTable, speaker: list[tuple[int, bytes]]
 ) -> None:
-    """Firmware that gets an address and nothing else asks for a minute; tests/vm/ saw edk2 do it."""
+    """Firmware that only gets an address keeps asking for a minute, as edk2 did in tests/vm/."""
     got = read(ask(table, request("discover", *speaker), installations=INSTALLED).payload)
     control, menu, prompt = b"\6\1\3", b"\x09\x0d\0\0\x0aLocal boot", b"\x0a\x0b\0Local boot"
     assert (got["vendor_class_id"], got["vendor_specific"]) == (b"PXEClient", control + menu + prompt + b"\xff")
@@ -487,7 +487,7 @@ def test_proxy_offers_a_boot_file_and_no_address(proxy: DhcpTable) -> None:
 
 
 def test_proxy_lets_uefi_come_to_port_4011(proxy: DhcpTable) -> None:
-    """Some UEFI ignores a proxy's offer with option 43; all come to 4011 without it."""
+    """Some UEFI firmware ignores a proxy offer with option 43; all of it uses port 4011 without that option."""
     assert "vendor_specific" not in read(ask(proxy, request("discover", *FIRMWARE)).payload)
 
 
@@ -500,13 +500,13 @@ def test_proxy_offers_the_script_to_ipxe(proxy: DhcpTable) -> None:
     assert (got.file, got["vendor_class_id"]) == ("http://172.16.0.101/pxeboot.ipxe", b"PXEClient")
 
 
-def test_proxy_is_silent_to_systems_and_tells_of_them(proxy: DhcpTable) -> None:
+def test_proxy_is_silent_to_systems_and_reports_them(proxy: DhcpTable) -> None:
     found = silence(proxy, request("discover", *SYSTEM))
     assert found.why == "nothing-to-boot"
     assert found.event == DhcpPassed(BS, BS_MAC, "172.16.0.11", Program.OS)
 
 
-def test_proxy_is_silent_to_an_installed_hosts_firmware_and_tells_of_it(proxy: DhcpTable) -> None:
+def test_proxy_is_silent_to_an_installed_hosts_firmware_and_reports_it(proxy: DhcpTable) -> None:
     found = silence(proxy, request("discover", *FIRMWARE), installations=INSTALLED)
     assert found.event == DhcpPassed(BS, BS_MAC, "172.16.0.11", Program.PXE, "x64-uefi")
 
@@ -525,7 +525,7 @@ BOOT_SERVER = arrival(source="172.16.0.77", source_port=4011, is_boot_server=Tru
 
 @pytest.mark.parametrize("mode", [DhcpMode.FULL, DhcpMode.PROXY])
 @pytest.mark.parametrize(("speaker", "loader"), [(FIRMWARE, "efi/ipxe.efi"), (BIOS, "undionly.kpxe")])
-def test_port_4011_gives_the_boot_file_to_who_asks(
+def test_port_4011_gives_the_boot_file_to_a_client_that_asks(
     mode: DhcpMode, speaker: list[tuple[int, bytes]], loader: str
 ) -> None:
     reply = ask(

@@ -1,4 +1,4 @@
-"""What we patch equals what scapy would have built, byte for byte."""
+"""Patched replies equal those that scapy builds, byte for byte."""
 
 import pytest
 

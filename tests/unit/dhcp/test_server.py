@@ -1,10 +1,11 @@
-"""The sockets, on loopback: relays at addresses of 127/8, ports of the kernel's choice."""
+"""The sockets on loopback, with relays at addresses in 127.0.0.0/8 and unprivileged ports."""
 
 import asyncio
+import random
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
@@ -28,10 +29,20 @@ RELAY = "127.16.0.2"
 
 @pytest.fixture
 def port() -> int:
-    """Return a port P where P, P + 1 and P + 3944 are likely free."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return 20000 + int(sock.getsockname()[1]) % 20000
+    """Return a port P where P, P + 1 and P + 3944 are free, as 67, 68 and 4011 would be.
+
+    All three are below 32768, where the kernel does not choose ports for other sockets (ip_local_port_range).
+    """
+    while True:
+        chosen = random.randrange(20000, 28000)
+        with ExitStack() as stack:
+            try:
+                for wanted in (chosen, chosen + 1, chosen + 3944):
+                    sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    sock.bind(("0.0.0.0", wanted))
+            except OSError:
+                continue  # another process uses it
+            return chosen
 
 
 def loopback_cluster(port: int, mode: DhcpMode = DhcpMode.FULL) -> Cluster:
@@ -48,7 +59,7 @@ def server_of(cluster: Cluster, publish: Callable[[Event], None] = lambda _event
 
 
 class Running:
-    """A server that runs, and what it published."""
+    """A running server, and the events that it has published."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.events: list[Event] = []
@@ -64,7 +75,7 @@ async def running(cluster: Cluster) -> AsyncIterator[Running]:
 
 @pytest.fixture
 def relay(port: int) -> Iterator[socket.socket]:
-    """Return a relay's socket: the server's port, at an address of its own."""
+    """Return the socket of a relay, with the server's port and another address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setblocking(False)
@@ -140,7 +151,7 @@ async def test_flood_of_strangers_is_counted_but_not_told_without_end(
         loop = asyncio.get_running_loop()
         for _ in range(20):
             await loop.sock_sendto(relay, request("discover", mac=STRANGER_MAC, giaddr=RELAY), ("127.16.0.101", port))
-        # The answer to this one comes after all of them.
+        # This is answered after all of them.
         await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
         assert it.server.counts["silence", "unknown-mac"] == 20
         assert sum(isinstance(event, DhcpUnknown) for event in it.events) == 5

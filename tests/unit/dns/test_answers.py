@@ -1,4 +1,4 @@
-"""What a query that came before gets: what it would get anew."""
+"""A repeated query gets the same reply as if it were answered anew."""
 
 from appliance.dns.answers import MAX_KNOWN_BYTES, new_tail
 from appliance.dns.protocol import own_answer

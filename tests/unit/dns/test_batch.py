@@ -1,4 +1,4 @@
-"""Many datagrams received and answered at once."""
+"""Receiving and answering many datagrams at once."""
 
 import socket
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def test_every_reply_goes_to_its_sender_and_gaps_stay_silent(
 ) -> None:
     server, clients = sockets
     batch = Batch(server)
-    for _ in range(2):  # lengths of the first round must not show in the second
+    for _ in range(2):  # lengths from the first round must have no effect in the second
         for client in clients:
             client.send(b"query")
         assert batch.receive() == 3
@@ -94,7 +94,7 @@ def test_reply_that_the_system_refuses_does_not_hold_up_the_others() -> None:
         client.send(b"one")
         client.send(b"two")
         batch.receive()
-        batch._addresses[2:4] = b"\0\0"  # port 0, as only a raw socket can send from
+        batch._addresses[2:4] = b"\0\0"  # port 0, from which only a raw socket can send
         for index in range(2):
             reply(batch, index, b"reply")
         assert batch.send(0, 2) == 1

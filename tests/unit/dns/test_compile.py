@@ -1,4 +1,4 @@
-"""The finished answers, which dnspython compares with the zones that they were made from."""
+"""Compiled answers, which dnspython compares with the zones that they are made from."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -24,7 +24,7 @@ RRSETS = [
     rrset
     for zone in ZONES
     for name, rrsets in zone.rrsets.items()
-    if name == zone.name or name not in {other.name for other in ZONES}  # the zone below answers
+    if name == zone.name or name not in {other.name for other in ZONES}  # these are answered from the delegated zone
     for rrset in rrsets.values()
 ] + [zone.soa.rrset(zone.name, SERIAL) for zone in ZONES]
 
@@ -68,7 +68,7 @@ def test_every_answer_reads_the_same_under_a_longer_question() -> None:
 
 
 def as_renamed(rrset: dns.rrset.RRset, name: str, longer: str) -> dns.rrset.RRset:
-    """Return *rrset* with the other owner, if its owner is the question's name."""
+    """Return *rrset* with the other owner, if its owner is the name in the question."""
     if rrset.name != dns.name.from_text(name):
         return rrset
     return dns.rrset.from_rdata_list(dns.name.from_text(longer), rrset.ttl, list(rrset))

@@ -1,4 +1,4 @@
-"""What forwarders are asked, and which of their answers are cached."""
+"""Queries to forwarders, and which of their answers are cached."""
 
 import tracemalloc
 from ipaddress import IPv4Address
@@ -42,7 +42,7 @@ def forward(name: str = "quay.io", kind: str = "A", *, edns: bool = False) -> Fo
 def response(
     wire: bytes, *records: str, authority: tuple[str, ...] = (), rcode: str = "NOERROR"
 ) -> dns.message.Message:
-    """Return an answer to the query *wire*; records as "name ttl type value"."""
+    """Return an answer to the query *wire*; records are written "name ttl type value"."""
     message = dns.message.make_response(dns.message.from_wire(wire), recursion_available=True)
     message.set_rcode(dns.rcode.from_text(rcode))
     for section, texts in ((message.answer, records), (message.authority, authority)):
@@ -258,7 +258,7 @@ def test_cache_is_bounded_and_gives_up_the_least_used() -> None:
 
 def test_cache_takes_no_more_than_it_says_for_answers_of_many_records() -> None:
     fields = upstream_query(question_of(forward()), 0x1234, 0, with_edns=False)
-    smallest = bytes.fromhex("00 0001 0001 0000003c 0000")  # a record of the root, without data
+    smallest = bytes.fromhex("00 0001 0001 0000003c 0000")  # a record of the root, without RDATA
     message = fields[:2] + bytes.fromhex("8180 0001 0174 0000 0000") + fields[12:] + 372 * smallest
     tracemalloc.start()
     cache = AnswerCache()

@@ -1,4 +1,4 @@
-"""Which reply each query and client gets, read by dnspython."""
+"""The reply to each query and client, parsed by dnspython."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -74,7 +74,7 @@ def test_unknown_name_does_not_exist_and_the_soa_says_for_how_long() -> None:
 
 
 def test_https_query_is_not_answered_as_type_97() -> None:
-    """Type 65 is the byte "A", which must not be lowered with the name."""
+    """Type 65 is the byte "A", which must not become lower case with the name."""
     wire = query("m1.ocp45.example.localdomain", "HTTPS")
     reply = answer(TABLE, wire, OUTSIDER)
     assert isinstance(reply, bytes)
@@ -92,7 +92,7 @@ def test_private_reverse_zone_that_is_not_ours_is_answered_here() -> None:
     assert dns.message.from_wire(reply).rcode() == dns.rcode.NXDOMAIN
 
 
-# What is refused
+# Refused queries
 
 
 def test_other_names_are_refused_without_forwarders() -> None:
@@ -253,7 +253,7 @@ def big_table(records: int) -> object:
         (100, query("many.example.localdomain", edns=True, payload=4096), False, True),
         (100, query("many.example.localdomain"), True, False),
     ],
-    # A question's id is random, and a test's name must not be.
+    # The id of a query is random, but the id of a test must not be.
     ids=["plain", "512 bytes", "100 bytes", "1232 bytes", "4096 bytes", "tcp"],
 )
 def test_answer_past_the_clients_size_is_truncated(
@@ -318,7 +318,7 @@ def test_aliases_in_a_loop_are_answered_with_the_aliases_alone() -> None:
     assert {rrset.rdtype for rrset in dns.message.from_wire(reply).answer} == {dns.rdatatype.CNAME}
 
 
-# What shows how far a host is
+# Queries that show the progress of a host
 
 
 def test_host_that_asks_for_api_int_is_watched() -> None:

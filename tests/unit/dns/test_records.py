@@ -1,4 +1,4 @@
-"""Every record type: from the text that a person writes to the wire and back, judged by dnspython and dnslib."""
+"""Every record type: from cluster.yaml to the wire and back, checked by dnspython and dnslib."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ from appliance.dns.rdata import RecordDataError, RecordType
 from appliance.dns.records import BY_NAME, BY_NUMBER, FILE_TYPES, record_type
 from appliance.dns.records.txt import strings
 
-# Data of each type as a person writes it. A type that is not here fails the tests below.
+# Data of each type as in cluster.yaml. The tests below fail for types without an example here.
 WRITTEN = {
     "A": "192.0.2.40",
     "AAAA": "2001:DB8:0::40",
@@ -47,7 +47,7 @@ def full(name: str) -> str:
 
 
 def value_of(kind: RecordType) -> str:
-    """Return the value that the zone holds for WRITTEN."""
+    """Return the value in the zone for the example in WRITTEN."""
     return kind.parse(WRITTEN[kind.name], full)
 
 
@@ -56,7 +56,7 @@ def as_dnspython_reads(kind: RecordType) -> dns.rdata.Rdata:
 
 
 def compressed(kind: RecordType) -> bytes:
-    """Return a message with one record, whose names dnspython has compressed if it may."""
+    """Return a message with one record, in which dnspython has compressed names where that is allowed."""
     message = dns.message.make_query("mail.example.com", kind.name)
     owner = dns.name.from_text("mail.example.com")
     message.answer.append(dns.rrset.from_rdata(owner, 60, as_dnspython_reads(kind)))
@@ -208,13 +208,13 @@ print(own_answer(table, bytes.fromhex("{query}")).hex())
 
 
 def test_a_new_type_is_one_new_file(tmp_path: Path) -> None:
-    """From cluster.yaml's list of types to the reply, nothing else has to know it."""
+    """Nothing else has to change, from the types in cluster.yaml to the reply."""
     package = Path(appliance.__file__).parent
     shutil.copytree(package, tmp_path / "appliance", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "appliance/dns/records/caa.py").write_text(CAA)
     wire = dns.message.make_query("example.localdomain", "CAA", flags=0).to_wire()
     script = SERVE_CAA.replace("{query}", wire.hex())
-    path = f"{tmp_path}:{package.parent}"  # our copy first, and the tests from where they are
+    path = f"{tmp_path}:{package.parent}"  # the copy of the package first, and the tests from their original place
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,

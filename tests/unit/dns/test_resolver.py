@@ -1,4 +1,4 @@
-"""What the resolver remembers, how long it waits, and that no query or answer ends the server."""
+"""What the resolver caches, how long it waits, and that no query or answer stops the server."""
 
 import asyncio
 
@@ -15,14 +15,14 @@ from tests.dns_upstream import Upstream, address_of, running
 
 
 class CacheThatCannotPut(AnswerCache):
-    """A cache with a mistake, met where an answer comes in."""
+    """A cache with a bug that an answer triggers."""
 
     def put(self, question: Question, kept: CachedAnswer) -> None:
         raise OverflowError
 
 
 class CacheThatCannotGet(AnswerCache):
-    """A cache with a mistake, met where a question comes in."""
+    """A cache with a bug that a query triggers."""
 
     def get(self, question: Question, now: float) -> CachedAnswer | None:
         raise OverflowError
@@ -74,7 +74,7 @@ def test_waits_for_one_forwarder_fill_up_the_time_that_a_client_waits() -> None:
 
 
 def swap_forwarder(served: Served, endpoint: Endpoint) -> None:
-    """Let *served* have *endpoint* as its one forwarder, as a reload does."""
+    """Make *endpoint* the only forwarder of *served*, as a reload does."""
     served.table = table(forwarding_cluster(endpoint))
 
 

@@ -1,4 +1,4 @@
-"""The DNS server on loopback, with its forwarders on loopback too."""
+"""The DNS server and its forwarders on loopback."""
 
 import asyncio
 import logging
@@ -55,7 +55,7 @@ async def test_new_tables_are_served_at_once() -> None:
 async def test_a_socket_on_all_addresses_answers_from_the_one_that_was_asked() -> None:
     async with serving(reference_cluster(), "0.0.0.0") as served:
         asked = dns.message.from_wire(query("m1.ocp45.example.localdomain"))
-        # dnspython takes an answer from no other address than it asked.
+        # dnspython only accepts an answer from the address that it asked.
         for name in ("m1", "m1", "m2"):
             asked = dns.message.from_wire(query(f"{name}.ocp45.example.localdomain"))
             reply = await dns.asyncquery.udp(asked, "127.0.0.9", timeout=5, port=served.port)
@@ -75,7 +75,7 @@ async def test_known_replies_are_bounded() -> None:
 
 
 async def send_short_datagram(served: Served) -> None:
-    """Send what gets no reply, and return once it was read."""
+    """Send a datagram that gets no reply; return when the server has read it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect((LOOPBACK, served.port))
         client.send(b"short")
@@ -116,7 +116,7 @@ async def test_replies_are_counted_by_transport_and_rcode() -> None:
 
 
 async def test_host_that_asks_for_api_int_is_reported_once_until_something_happens_to_it() -> None:
-    """A node that has joined asks every few seconds for the rest of its life."""
+    """A node that has joined the cluster keeps asking every few seconds."""
     m1, api_int = "m1.ocp45.example.localdomain", "api-int.ocp45.example.localdomain"
     async with serving(node_on_loopback()) as served:
         for number in (1, 2):
@@ -241,7 +241,7 @@ async def test_one_connection_too_many_closes_the_quietest(monkeypatch: pytest.M
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up soon; for where no forwarder is to answer."""
+    """Shorten the timeouts, for tests in which no forwarder answers."""
     give_up_soon(monkeypatch)
 
 

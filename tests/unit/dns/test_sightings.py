@@ -1,4 +1,4 @@
-"""When a host that asks for api-int is news."""
+"""Which queries for api-int are reported."""
 
 from appliance.dns.message import wire_name
 from appliance.dns.protocol import Watched
@@ -21,7 +21,7 @@ def test_host_without_a_state_is_news_once_only() -> None:
     assert sightings.event(WATCHED, "192.0.2.21", None) is None
 
 
-def test_state_that_the_event_itself_led_to_is_no_news() -> None:
+def test_state_that_the_event_itself_led_to_is_not_news() -> None:
     sightings, after = Sightings(), Installation(M1, 1)
     sightings.reported(M1, after)
     assert sightings.event(WATCHED, "192.0.2.21", after) is None

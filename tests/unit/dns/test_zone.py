@@ -1,4 +1,4 @@
-"""Which zones and records follow from clusters."""
+"""The zones and records of clusters."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network

@@ -1,4 +1,4 @@
-"""Each loop gets its name and its hint, and a machine that gets on gets none."""
+"""Each boot loop has a condition with a hint, and a machine that makes progress has none."""
 
 import pytest
 
@@ -48,7 +48,7 @@ LOOPS = {
 
 
 @pytest.mark.parametrize("by", ["tftp", "http"])
-def test_missing_boot_file_is_told_with_its_package(live, by):
+def test_missing_boot_file_is_reported_with_its_package(live, by):
     m1 = live.boot(1)
     refused = {
         "tftp": TftpFailed(m1.host, m1.address, "efi/ipxe.efi", "not-found"),
@@ -133,7 +133,7 @@ def test_host_that_boots_after_its_firmware_knocked_has_no_condition(live):
 
 
 def test_two_starts_far_apart_are_no_knocking(live):
-    """A system with an address of its own and another name server is never heard."""
+    """A system with a static address and another name server never sends anything to the appliance."""
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(60)
@@ -155,7 +155,7 @@ def test_held_host_is_not_said_to_have_lost_its_disk(live):
 
 @pytest.mark.parametrize(("seconds", "names"), [(890, []), (910, ["silent"])])
 def test_host_that_counts_as_installed_and_is_not_heard_again_is_seen(live, seconds, names):
-    """Firmware that finds no boot device asks once and stops."""
+    """Firmware without a boot device asks once, and then stops."""
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(60)
@@ -165,7 +165,7 @@ def test_host_that_counts_as_installed_and_is_not_heard_again_is_seen(live, seco
     assert [condition.name for condition in (found,) if condition] == names
 
 
-def test_silence_is_told_once_until_the_host_is_heard_again(live):
+def test_silence_is_reported_once_until_the_host_is_heard_again(live):
     m1 = live.boot(1)
     live.happen(m1.to_initramfs())
     for _ in range(3):

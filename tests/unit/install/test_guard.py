@@ -1,4 +1,4 @@
-"""The whole table of who may have which Ignition file, and when."""
+"""The complete table of who may have which Ignition file, and when."""
 
 from dataclasses import replace
 
@@ -64,7 +64,7 @@ def test_infra_host_gets_the_workers_file():
     ],
     ids=["no host", "no token, none given", "no token", "empty", "short", "long", "not ASCII"],
 )
-def test_whoever_cannot_name_the_installation_is_refused(host, installation, token):
+def test_client_with_another_token_is_refused(host, installation, token):
     refused = ignition_verdict(host, installation, "master.ign", token, expires_at=None, now=NOW, serve_expired=False)
     assert (refused.status, refused.retry_seconds) == (403, 0)
     assert refused.why

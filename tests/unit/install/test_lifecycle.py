@@ -1,4 +1,4 @@
-"""Traces of both forms of installation, and what each proves."""
+"""Traces of live and legacy installations, and the stages that they prove."""
 
 from dataclasses import replace
 
@@ -260,7 +260,7 @@ def test_host_that_always_installs_is_armed_again_by_its_next_boot(tmp_path):
 
 
 def test_host_that_always_installs_does_so_where_others_give_addresses(tmp_path):
-    """With dhcp.mode: off its own script is the first that is heard of it."""
+    """With dhcp.mode off, the request for its script is the first that the appliance gets from a host."""
     fleet = Fleet(tmp_path, with_install(LIVE, Install.ALWAYS))
     m1 = fleet.boot(1)
     files = (WebKind.MENU, WebKind.SCRIPT, WebKind.KERNEL, WebKind.INITRAMFS, WebKind.ROOTFS, WebKind.IGNITION)
@@ -285,7 +285,7 @@ def test_host_that_begins_again_with_its_script_has_its_ignition_yet_to_come(leg
 
 
 def test_host_beside_another_dhcp_server_is_installed_and_booted(live):
-    """In proxy mode the firmware of an installed host, and every system, has its address from elsewhere."""
+    """In proxy mode, systems and the firmware of installed hosts get their addresses from another server."""
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(60)
@@ -322,7 +322,7 @@ def test_running_node_that_looks_at_a_kernel_installs_nothing(live):
     assert live[m1].stage is Stage.WAITING
 
 
-def test_size_probe_of_uefi_is_no_loader(live):
+def test_size_probe_of_uefi_is_not_a_loader(live):
     m1 = live.boot(1)
     live.happen([*m1.dhcp(Program.PXE), m1.loader()[0]])
     assert live[m1].stage is Stage.FIRMWARE

@@ -1,4 +1,4 @@
-"""The table of transitions: it says something about every pair, the code obeys it, and the manual shows it."""
+"""The table of transitions: it covers every state and event, the code follows it, and the manual shows it."""
 
 import ast
 from itertools import chain
@@ -17,15 +17,15 @@ PROJECT = Path(__file__).parents[3]
 INSTALL = PROJECT / "appliance" / "install"
 MANUAL = PROJECT / "docs" / "lifecycle.md"
 
-# What says nothing about how far an installation is: they report what the appliance itself did or concluded,
-# they concern files or strangers, or something that leads to an event of its own.
+# Events that prove nothing about the progress of an installation: they report what the appliance has done or
+# concluded, concern files or unknown machines, or lead to another event.
 PROVES_NOTHING = {
     events.DhcpRefused,
     events.DhcpReleased,
     events.DhcpUnknown,
     events.DhcpMisplaced,
     events.RogueDhcp,
-    events.TftpStarted,  # UEFI begins a transfer only to learn the size
+    events.TftpStarted,  # UEFI begins a first transfer only for the size of the file
     events.TftpAborted,
     events.WebProgress,
     events.WaitEnded,

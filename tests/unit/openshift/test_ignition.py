@@ -1,4 +1,4 @@
-"""What an Ignition file says about itself, in both specifications, and every way in which it can be bad."""
+"""Facts in Ignition files of both specifications, and every kind of bad file."""
 
 import base64
 import gzip
@@ -24,7 +24,7 @@ API_INT = "api-int.ocp45.example.localdomain"
 
 
 def certificate(life: timedelta, made_at: datetime = MADE_AT) -> bytes:
-    one = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(NAME)
         .issuer_name(NAME)
@@ -34,7 +34,7 @@ def certificate(life: timedelta, made_at: datetime = MADE_AT) -> bytes:
         .not_valid_after(made_at + life)
         .sign(KEY, hashes.SHA256())
     )
-    return one.public_bytes(serialization.Encoding.PEM)
+    return signed.public_bytes(serialization.Encoding.PEM)
 
 
 def base64_url(content: bytes) -> str:
@@ -115,7 +115,7 @@ def test_bootstrap_names_its_cluster_by_what_its_files_say_most():
 @pytest.mark.parametrize(
     ("domain", "fits"), [("ocp45.example.localdomain", True), ("ocp46.example.localdomain", False)]
 )
-def test_file_of_another_cluster_is_told(domain, fits):
+def test_file_of_another_cluster_is_reported(domain, fits):
     assert (misfit(inspect(pointer()), domain) is None) == fits
 
 
@@ -166,7 +166,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_file_is_told_in_words(name):
+def test_bad_file_is_reported_in_words(name):
     data, said = BAD[name]
     assert any(said in problem for problem in inspect(data).problems)
 

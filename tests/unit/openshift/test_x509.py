@@ -1,4 +1,4 @@
-"""The dates of a certificate, as the cryptography package reads them."""
+"""The dates of certificates equal those that the cryptography package reads."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -29,16 +29,16 @@ def certificate(not_before: datetime, not_after: datetime, serial: int = 1) -> x
     )
 
 
-def der(one: x509.Certificate) -> bytes:
-    return one.public_bytes(serialization.Encoding.DER)
+def der(cert: x509.Certificate) -> bytes:
+    return cert.public_bytes(serialization.Encoding.DER)
 
 
-def pem(one: x509.Certificate) -> bytes:
-    return one.public_bytes(serialization.Encoding.PEM)
+def pem(cert: x509.Certificate) -> bytes:
+    return cert.public_bytes(serialization.Encoding.PEM)
 
 
 WHOLE = der(certificate(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)))
-# Both spellings of a date: two digits of year up to 2049, four from 2050 on.
+# Both forms of dates: years have two digits until 2049, and four from 2050 on (RFC 5280 section 4.1.2.5).
 DATES = st.integers(-631152000, 7258118400).map(
     lambda seconds: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 )
@@ -46,17 +46,17 @@ DATES = st.integers(-631152000, 7258118400).map(
 
 @given(DATES, st.integers(1, 3650 * 86400), st.integers(1, 2**159 - 1))
 def test_dates_are_those_that_cryptography_reads(not_before, seconds, serial):
-    one = certificate(not_before, not_before + timedelta(seconds=seconds), serial)
-    found = validity(der(one))
-    assert found.not_before == one.not_valid_before_utc.timestamp()
-    assert found.not_after == one.not_valid_after_utc.timestamp()
+    cert = certificate(not_before, not_before + timedelta(seconds=seconds), serial)
+    found = validity(der(cert))
+    assert found.not_before == cert.not_valid_before_utc.timestamp()
+    assert found.not_after == cert.not_valid_after_utc.timestamp()
 
 
 def test_bundle_gives_every_certificate():
     start = datetime(2024, 5, 1, tzinfo=UTC)
     bundle = [certificate(start, start + timedelta(days=days)) for days in (1, 365, 3650)]
     text = b"a comment\n" + b"".join(map(pem, bundle))
-    assert [one.not_after for one in validities(text)] == [one.not_valid_after_utc.timestamp() for one in bundle]
+    assert [cert.not_after for cert in validities(text)] == [cert.not_valid_after_utc.timestamp() for cert in bundle]
 
 
 def test_text_without_certificates_gives_none():

@@ -1,4 +1,4 @@
-"""What simulated machines send and read, judged by scapy."""
+"""DHCP messages of simulated machines, checked by scapy."""
 
 from ipaddress import IPv4Address
 
@@ -70,7 +70,7 @@ def test_a_reply_is_read_as_scapy_wrote_it() -> None:
     assert got.boot_file == "a.efi"
 
 
-def test_option_67_goes_before_the_file_field() -> None:
+def test_option_67_takes_precedence_over_the_file_field() -> None:
     assert parse_reply(reply(("boot-file-name", b"b.efi"), file=b"a.efi")).boot_file == "b.efi"
 
 

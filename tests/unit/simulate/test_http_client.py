@@ -1,4 +1,4 @@
-"""The machines' HTTP, against aiohttp and against servers with faults."""
+"""The HTTP client of simulated machines, with aiohttp and with faulty servers."""
 
 import asyncio
 import hashlib
@@ -45,7 +45,10 @@ async def aiohttp_server(handler: Callable[[web.Request], web.Response]) -> Asyn
 
 @asynccontextmanager
 async def raw_server(*answers: bytes) -> AsyncIterator[str]:
-    """A server that sends one answer to each connection, whatever was asked, and hangs up; then it says nothing."""
+    """Run a server that sends an answer to each connection, regardless of the request, and closes it.
+
+    After the last answer it is silent.
+    """
     left = list(answers)
     served: list[asyncio.Task[None]] = []
 
@@ -59,14 +62,14 @@ async def raw_server(*answers: bytes) -> AsyncIterator[str]:
                 writer.write(left.pop(0))
                 await writer.drain()
             else:
-                await reader.read()  # until the client hangs up
+                await reader.read()  # until the client closes
         finally:
             writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         await asyncio.gather(*served)
-        # A closed transport lets go of its socket on the next turn of the loop.
+        # A closed transport closes its socket in the next turn of the loop.
         await asyncio.sleep(0)
 
 
@@ -109,8 +112,8 @@ async def test_several_requests_use_one_connection() -> None:
 
 
 async def test_a_kept_connection_that_was_closed_meanwhile_is_made_anew() -> None:
-    one = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
-    async with raw_server(one, one) as url, client() as http:
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+    async with raw_server(reply, reply) as url, client() as http:
         await http.get(url)
         assert (await http.get(url)).size == 1
 
@@ -130,7 +133,7 @@ async def test_a_server_that_is_told_to_wait_for_says_how_long() -> None:
     assert (answer.status, answer.retry_seconds, answer.body) == (503, 10, b"not yet")
 
 
-async def test_a_retry_after_that_is_no_number_means_five_seconds_as_in_ipxe() -> None:
+async def test_a_retry_after_that_is_not_a_number_means_five_seconds_as_in_ipxe() -> None:
     refusal = web.Response(status=503, headers={"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"})
     async with aiohttp_server(lambda _: refusal) as url, client() as http:
         assert (await http.get(url)).retry_seconds == 5
@@ -158,7 +161,7 @@ async def test_a_fault_of_the_server_is_named(answer: bytes, says: str) -> None:
 
 
 async def test_a_server_that_falls_silent_is_given_up() -> None:
-    # Which bounds the connect too, so that it must be longer than a pause of this process.
+    # This limits connecting too, so it must be longer than a pause of this process.
     async with raw_server() as url, client(idle=1.0) as http:
         with pytest.raises(HttpError, match="no data for 1 s"):
             await http.get(url)
@@ -174,7 +177,7 @@ async def test_a_port_where_nobody_listens_is_named() -> None:
 
 
 @pytest.mark.parametrize("url", ["https://192.0.2.1/x", "/x", "http:///x", "ftp://192.0.2.1/x"])
-async def test_what_is_no_http_url_is_refused(url: str) -> None:
+async def test_url_that_is_not_http_is_refused(url: str) -> None:
     async with client() as http:
         with pytest.raises(HttpError, match="not an http:// URL"):
             await http.get(url)

@@ -1,4 +1,4 @@
-"""What the simulated installer and firmware refuse, with what they say."""
+"""What the simulated installer and firmware refuse, and the errors."""
 
 import json
 from ipaddress import IPv4Address
@@ -88,7 +88,7 @@ async def test_ignition_of_another_role_is_refused() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>404</html>", b"[]", b"{}", b'{"ignition": 1}', b"\x1f\x8bnot gzip"])
-async def test_what_is_no_ignition_is_refused(body: bytes) -> None:
+async def test_body_that_is_not_ignition_is_refused(body: bytes) -> None:
     with pytest.raises(StepError, match="not an Ignition configuration"):
         check_ignition(run_of(), answer(body), URL)
 

@@ -1,4 +1,4 @@
-"""The stand-in for the machine config server, which tells workers that they may go on."""
+"""The stand-in for the machine config server, for which workers wait."""
 
 import socket
 from ipaddress import IPv4Address

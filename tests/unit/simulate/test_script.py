@@ -1,4 +1,4 @@
-"""iPXE's script language, as its manual (ipxe.org/cmd, ipxe.org/scripting) and its source have it."""
+"""iPXE's script language, according to its manual (ipxe.org/cmd, ipxe.org/scripting) and its source."""
 
 import pytest
 
@@ -22,7 +22,7 @@ BASE = "http://192.0.2.101"
 
 
 class Files:
-    """A web server's files, and a console that is read back."""
+    """The files of a web server, and a console whose output can be read."""
 
     def __init__(self, **files: str) -> None:
         self.files = {f"{BASE}/{name.replace('_', '.')}": text for name, text in files.items()}
@@ -171,7 +171,7 @@ async def test_a_missing_file_can_be_caught() -> None:
     assert await shown("chain missing.ipxe || goto failed\nexit\n:failed\necho caught") == ["caught"]
 
 
-async def test_what_is_no_script_is_not_run() -> None:
+async def test_file_that_is_not_a_script_is_not_run() -> None:
     with pytest.raises(ScriptError, match="does not begin with #!ipxe"):
         await Interpreter(Settings(), Files()).run(IpxeImage("x", f"{BASE}/x", 6, b"<html>"))
 
@@ -312,7 +312,7 @@ def test_a_word_of_echo_that_begins_with_a_hyphen_is_an_unknown_option(words: li
         options_of("echo", words)
 
 
-async def test_echo_shows_what_stands_after_two_hyphens() -> None:
+async def test_echo_shows_the_text_after_two_hyphens() -> None:
     assert await shown("echo -- - {a: b}") == ["- {a: b}"]
 
 

@@ -1,4 +1,4 @@
-"""Properties of the tokenizer and of ${…}, for any text."""
+"""Properties of the tokenizer and of the expansion of ${…}, for any text."""
 
 from hypothesis import given
 from hypothesis import strategies as st

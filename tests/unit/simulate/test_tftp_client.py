@@ -1,4 +1,4 @@
-"""The machines' TFTP, against a server with the faults of a network."""
+"""The TFTP client of simulated machines, with a server that loses datagrams like a network."""
 
 import asyncio
 import hashlib
@@ -52,7 +52,7 @@ class Server(asyncio.DatagramProtocol):
 
     def _send_window(self, acknowledged: int, peer: tuple[str, int]) -> None:
         blocks = len(self.body) // self.block_bytes + 1
-        # The client's number has 16 bits; a block after the wrap is the nearest one that ends so.
+        # The client's number has 16 bits; after a rollover it means the nearest block with these bits.
         sent = getattr(self, "highest", 0)
         acknowledged += (sent - acknowledged + 0x8000) // 0x10000 * 0x10000
         for block in range(acknowledged + 1, min(acknowledged + self.window, blocks) + 1):
@@ -116,7 +116,7 @@ async def test_any_lost_datagram_is_made_good(lost: int, window_blocks: int) -> 
 
 
 class Impatient(Server):
-    """A server that does not hear the first ACK of *deaf_to*, and at once sends the end of the window again."""
+    """A server that loses the first ACK of *deaf_to*, and sends the end of the window again at once."""
 
     def __init__(self, deaf_to: int) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ async def test_an_ack_that_was_lost_is_sent_again_when_the_block_comes_again() -
 @pytest.mark.timeout(55)  # less than one wait
 @pytest.mark.parametrize("lost", [7, 65_540])
 async def test_a_lost_block_is_asked_for_before_any_wait_runs_out(lost: int) -> None:
-    """Also after the block numbers have rolled over."""
+    """This also holds after the block numbers have rolled over."""
     server = Server(b"x" * (65_600 * 8 + 3), loses=lambda sent: sent == lost)
     async with listening(server) as address:
         fetched = await tftp.fetch(Loopback(), LOOPBACK, address, "x", LONG, block_bytes=8, window_blocks=16)
@@ -164,7 +164,7 @@ async def test_the_size_probe_is_broken_off_with_error_8() -> None:
     assert server.heard[1][:4] == struct.pack("!HH", tftp.ERROR, 8)
 
 
-async def test_an_error_is_told_in_the_servers_words() -> None:
+async def test_an_error_is_reported_in_the_servers_words() -> None:
     with pytest.raises(TransferError, match="error 1: File not found"):
         await fetch(Answering([struct.pack("!HH", tftp.ERROR, 1) + b"File not found\0"]))
 

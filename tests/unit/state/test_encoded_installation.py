@@ -1,4 +1,4 @@
-"""An installation as text, and back."""
+"""Encoding an installation as text, and decoding it."""
 
 from dataclasses import fields
 
@@ -26,7 +26,7 @@ def test_installation_of_a_newer_appliance_is_read_as_far_as_it_is_known():
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"host": 1}', '{"host": "a", "stage": 99}', '{"host": "a", "reached": 7}']
 )
-def test_text_that_is_no_installation_is_refused(text):
+def test_text_that_is_not_an_installation_is_refused(text):
     with pytest.raises((ValueError, TypeError, AttributeError)):
         decoded(text)
 

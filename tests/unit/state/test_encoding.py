@@ -1,4 +1,4 @@
-"""Events come back from the facts that the journal keeps, also from those of other versions."""
+"""Events are restored from the facts in the journal, also from those of other versions."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.events import CLASSES, example
 
 
 def kept(event):
-    """Return the facts of *event* as the journal has them."""
+    """Return the facts of *event* as stored in the journal."""
     facts = event.facts()
     facts.pop("host", None)
     return json.loads(json.dumps(facts))
@@ -22,7 +22,7 @@ def test_the_closed_type_has_every_class_of_events():
         below = [kind for kind in waiting.pop().__subclasses__() if kind.__module__ == "appliance.events"]
         found.update(below)
         waiting += below
-    # dataclass(slots=True) leaves the class without slots behind, under the same name.
+    # dataclass(slots=True) makes a second class; the first, without slots, still exists under the same name.
     assert {kind.__name__ for kind in found} == {kind.__name__ for kind in CLASSES}
 
 
@@ -67,7 +67,7 @@ def test_whole_number_of_seconds_is_a_time(seconds):
 
 
 @pytest.mark.parametrize("total", [True, 1.5, "1", None])
-def test_what_is_no_number_of_bytes_is_no_event(total):
+def test_event_with_a_wrong_number_of_bytes_is_none(total):
     assert event_of("web.start", "m1", {"what": "kernel", "total": total}) is None
 
 

@@ -1,4 +1,4 @@
-"""A disk that refuses: the fleet goes on in memory, loudly, and all of it is on disk once that can be written."""
+"""A disk that refuses writes: the state stays in memory, with a warning, and is written when the disk works again."""
 
 import os
 from dataclasses import replace
@@ -82,7 +82,7 @@ READ_ONLY = """
 
 @pytest.fixture
 def public_path(tmp_path_factory):
-    """A directory that another user can come to."""
+    """A directory that other users can reach."""
     path = tmp_path_factory.mktemp("public")
     for parent in (path, *path.parents):
         if parent == Path("/tmp"):
@@ -97,7 +97,7 @@ def test_read_only_directory_is_loud_and_its_state_is_known(public_path):
     kept.save(replace(FULL, host="m1.example", stage=Stage.BOOTED))
     copy = public_path / "killed"
     copy.mkdir()
-    for path in public_path.glob("state.db*"):  # as a kill leaves them: the last change only in the log
+    for path in public_path.glob("state.db*"):  # as after a kill: the last change is only in the log
         (copy / path.name).write_bytes(path.read_bytes())
         (copy / path.name).chmod(0o444)
     kept.close()
@@ -145,7 +145,7 @@ def test_damage_found_while_running_goes_to_memory(tmp_path):
 
 @pytest.fixture
 def refused(quick_path):
-    """A store with an installation on disk, in trouble since."""
+    """A store with an installation on disk that can no longer be written."""
     store = FallbackStore(quick_path)
     store.save([Change(FULL.host, 0, FULL)])
     refuse_writes_of(store)

@@ -1,4 +1,4 @@
-"""The journal: what is written at once, what a second behind, and how it gets on with other writers."""
+"""The journal: what it writes at once, what it writes a second later, and how it handles other writers."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def stored(journal):
 
 
 def changed_by_another(journal, installation):
-    """Save *installation* as another appliance on the same store would."""
+    """Save *installation* like another appliance that uses the same store."""
     kept = journal.store.load().get(installation.host)
     outcome = journal.store.save([Change(installation.host, kept.revision if kept else 0, installation)])
     assert isinstance(outcome, Saved)
@@ -118,7 +118,7 @@ def test_counts_of_a_host_that_another_changed_give_way_and_stop_nobody(kept):
     other = replace(FULL, host="m2.example")
     assert isinstance(kept.save(other), Saved)
     assert stored(kept) == {HOST: replace(FULL, tries=7), "m2.example": other}
-    assert isinstance(kept.save(replace(FULL, tries=3)), Conflict)  # so the registry learns of it
+    assert isinstance(kept.save(replace(FULL, tries=3)), Conflict)  # this tells the registry
 
 
 def test_move_forgets_old_names_and_stores_new_ones(kept):

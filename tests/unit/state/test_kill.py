@@ -58,8 +58,8 @@ def test_kill_at_each_stage_boundary_of_seven_nodes_changes_nothing(quick_path, 
     said: dict[str, dict[str, Installation]] = {}
     for line in run(KILLED, str(quick_path), "live" if cluster is LIVE else "legacy").splitlines():
         boundary, _, state = line.partition(" ")
-        one = decoded(state)
-        said.setdefault(boundary, {})[one.host] = one
+        installation = decoded(state)
+        said.setdefault(boundary, {})[installation.host] = installation
     assert len(said) == 7 * (len(Stage) - 1)
     for boundary, before in said.items():
         fleet = Fleet(quick_path / boundary, cluster)
@@ -85,7 +85,7 @@ ENDLESS = """
 
 
 @pytest.mark.parametrize("lines", [1, 100, 1000])
-def test_kill_in_the_middle_of_writing_loses_nothing_that_was_told(tmp_path, lines):
+def test_kill_in_the_middle_of_writing_loses_nothing_that_was_acknowledged(tmp_path, lines):
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(ENDLESS), str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -97,8 +97,8 @@ def test_kill_in_the_middle_of_writing_loses_nothing_that_was_told(tmp_path, lin
         writer.kill()
         said += writer.stdout.readlines()
     fleet = Fleet(tmp_path, LIVE)
-    for line in said[:-1]:  # the last may be cut
+    for line in said[:-1]:  # the last line may be incomplete
         host, number, stage = line.split()
-        one = fleet.registry.installations[host]
-        assert (one.number, one.stage) >= (int(number), int(stage))
+        installation = fleet.registry.installations[host]
+        assert (installation.number, installation.stage) >= (int(number), int(stage))
     fleet.journal.close()

@@ -1,4 +1,4 @@
-"""SOA serials rise with every change, as RFC 1982 counts."""
+"""SOA serials rise with every change, by the arithmetic of RFC 1982."""
 
 from appliance.state.serials import is_higher, serial_after, serials
 from tests.clusters import reference_cluster

@@ -1,4 +1,4 @@
-"""The SQLite file: who may read it, how it is migrated, and what happens to one that cannot be used."""
+"""The SQLite file: its mode, its migration, and what happens to a file that cannot be used."""
 
 import os
 import sqlite3
@@ -72,9 +72,9 @@ def test_log_stays_bounded_under_a_writer_that_never_rests(kept, monkeypatch):
     monkeypatch.setattr(sqlite, "MAX_LOG_BYTES", 2_000_000)
     log = Path(f"{kept.path}-wal")
     burst, bursts, ahead = 50, 100, 4
-    save_bytes = 3 * 4120  # two pages and more, each with its frame's head
+    save_bytes = 3 * 4120  # a little more than two pages, each with the header of its frame
     waiting = threading.Semaphore(0)
-    written = threading.Semaphore(ahead)  # so far may the writer lag, and so much more may one sync find
+    written = threading.Semaphore(ahead)  # how many bursts the writer may be behind or ahead of a sync
 
     def writing():
         for number in range(1, bursts * burst + 1):
@@ -120,7 +120,7 @@ SECRET = bytes(range(32))
 
 @pytest.fixture
 def older(tmp_path):
-    """A directory with a file of schema 1, in use until a kill: its last changes are in the log alone."""
+    """A directory with a file of schema 1 after a kill: its last changes are only in the log."""
     path = tmp_path / "state.db"
     db = sqlite3.connect(path, isolation_level=None)
     db.executescript("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;" + SCHEMA_1)
@@ -248,8 +248,9 @@ def test_state_that_cannot_be_read_holds_its_host(tmp_path):
 def test_empty_file_is_begun_anew(tmp_path):
     (tmp_path / "state.db").touch()
     kept = opened(tmp_path)
-    assert kept.load() == {}
+    assert (kept.notice, kept.load()) == (None, {})
     kept.close()
+    assert not list(tmp_path.glob("*aside*"))
 
 
 def test_notice_names_the_file_the_reason_and_how_many_hosts_were_kept(tmp_path):

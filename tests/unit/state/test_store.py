@@ -1,4 +1,4 @@
-"""What every store keeps to, run against each of them: a further one is another parameter of `store`."""
+"""The contract of every store, tested with each: add a new store as a parameter of the fixture `store`."""
 
 import asyncio
 import time
@@ -43,7 +43,7 @@ def store(request, quick_path):
 
 
 def saved(store, installation, revision=0, rows=()):
-    """Return the revision of *installation* once it is saved."""
+    """Save *installation*, which must succeed; return its new revision."""
     outcome = store.save([Change(installation.host, revision, installation)], rows)
     assert isinstance(outcome, Saved)
     return outcome.revision
@@ -150,7 +150,7 @@ async def test_change_is_written_when_its_outcome_says_so(store):
     outcome = store.save([Change(HOST, 0, FULL)])
     async with asyncio.timeout(10):
         await outcome.written
-        await outcome.written  # as often as one likes
+        await outcome.written  # it can be awaited again
 
 
 # Events
@@ -237,7 +237,7 @@ def test_sync_and_retry_without_trouble_change_nothing(store):
     assert len(store.events()) == 1
 
 
-# A restart, of those that are on disk
+# Restarts, for stores on disk
 
 
 def opened_disk(path):

@@ -1,4 +1,4 @@
-"""How sizes and times are written; tests/browser/test_words.py puts the same values through the dashboard's page."""
+"""How sizes and times are written; tests/browser/test_words.py tests the dashboard with the same values."""
 
 import pytest
 

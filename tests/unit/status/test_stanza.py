@@ -1,4 +1,4 @@
-"""What an unknown machine comes with, to be added to cluster.yaml."""
+"""The lines for cluster.yaml that are suggested for an unknown machine."""
 
 import pytest
 import yaml

@@ -1,4 +1,4 @@
-"""The words that a boot is told in."""
+"""The descriptions of events in the history of a boot."""
 
 import json
 
@@ -51,11 +51,11 @@ def test_offer_is_told_apart_from_acknowledgement():
 
 
 @pytest.mark.parametrize(("resent", "told"), [(0, "1.0 MB in 500 ms"), (3, "1.0 MB in 500 ms, 3 blocks resent")])
-def test_transfer_tells_what_was_resent(resent, told):
+def test_transfer_shows_how_much_was_sent_again(resent, told):
     assert words(TftpFinished(HOST, "", "efi/ipxe.efi", 1_000_000, 0.5, resent))[1] == told
 
 
-def test_download_is_told_with_its_size_and_time():
+def test_download_is_reported_with_its_size_and_time():
     done = WebFinished(HOST, "", "/k", WebKind.KERNEL, 200, 14_000_000, 14_000_000, 1.25)
     assert words(done) == ("received /k", "14.0 MB in 1.3 s")
 

@@ -1,4 +1,4 @@
-"""What the table holds for each client."""
+"""The contents of the table for each client."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -24,7 +24,7 @@ def test_tftpy_reads_each_error_as_it_is_meant(refusal: Refusal, tmp_path: Path)
     assert (packet.errorcode, packet.errmsg.decode()) == (code, message)
 
 
-def test_operators_file_goes_before_the_packages(tmp_path: Path) -> None:
+def test_operators_file_takes_precedence_over_the_packages(tmp_path: Path) -> None:
     own = tmp_path / "tftp" / "EFI" / "iPXE.efi"
     own.parent.mkdir(parents=True)
     own.write_bytes(b"own")

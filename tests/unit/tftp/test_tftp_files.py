@@ -1,4 +1,4 @@
-"""Which file a name leads to, and that a transfer keeps the version it began with."""
+"""Which file is opened for a name, and that a transfer keeps the version with which it began."""
 
 import errno
 import gc
@@ -80,7 +80,7 @@ def test_fifo_in_place_of_a_file_is_forbidden(served: NetworkFiles, root: Path) 
 def test_directory_swapped_for_a_link_all_the_time_never_gives_the_file_outside(
     directory: str, served: NetworkFiles, root: Path, tmp_path: Path
 ) -> None:
-    """The table knows the way to efi/own.efi, and by now that way may lead elsewhere."""
+    """The table has the path of efi/own.efi, which may have been replaced by a link since."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "own.efi").write_bytes(b"secret")
@@ -100,7 +100,7 @@ def test_autoexec_is_found_beside_every_loader(name: str, served: NetworkFiles) 
     assert opened(Files(), served, name).read(0, 9999) == served.autoexec
 
 
-def test_operators_autoexec_goes_before_ours(served: NetworkFiles, root: Path) -> None:
+def test_operators_autoexec_takes_precedence_over_ours(served: NetworkFiles, root: Path) -> None:
     (root / "autoexec.ipxe").write_bytes(b"#!ipxe\nshell\n")
     assert opened(Files(), served, "autoexec.ipxe").read(0, 99) == b"#!ipxe\nshell\n"
 
@@ -150,7 +150,7 @@ def test_large_file_changed_in_place_is_not_given_to_its_end(change: str, tmp_pa
     blocks = Content(descriptor=os.open(path, os.O_RDONLY)).blocks(1468)
     with path.open("r+b") as file:
         file.truncate(1000) if change == "shorten" else file.write(b"new")
-    os.utime(path, ns=(0, 0))  # the clock of file systems ticks slower than this test
+    os.utime(path, ns=(0, 0))  # the timestamps of file systems are coarser than this test is fast
     with pytest.raises(OSError, match="changed") as caught:
         blocks[len(blocks) - 1]
     assert caught.value.errno == errno.ESTALE
@@ -164,7 +164,7 @@ def test_many_block_sizes_do_not_multiply_the_memory() -> None:
 
 
 @pytest.mark.parametrize("name", ["menu", "Menu", "/MENU", "\\Menu", "./menu"])
-def test_the_exact_name_goes_before_those_that_differ_in_case(tmp_path: Path, name: str) -> None:
+def test_the_exact_name_takes_precedence_over_those_that_differ_in_case(tmp_path: Path, name: str) -> None:
     (tmp_path / "tftp").mkdir()
     for spelled in ("menu", "Menu", "MENU"):
         (tmp_path / "tftp" / spelled).write_text(spelled)

@@ -1,4 +1,4 @@
-"""What requests ask for, and what is granted."""
+"""Read requests, and the options that are granted."""
 
 import pytest
 
@@ -33,8 +33,8 @@ def test_request_that_is_cut_short_is_malformed(datagram: bytes) -> None:
 @pytest.mark.parametrize(
     "datagram", [b"", b"\0", b"\0\3\0\1x", b"\0\4\0\1", b"\0\5\0\0stop\0", b"\0\6", b"\1\1x\0octet\0"]
 )
-def test_what_is_no_request_gets_silence(datagram: bytes) -> None:
-    """Answering an ERROR with an ERROR could go on forever between two servers."""
+def test_datagram_that_is_not_a_read_request_gets_silence(datagram: bytes) -> None:
+    """Two servers that answer an ERROR with an ERROR would never stop."""
     assert parse_request(datagram) is IgnoreReason.NO_REQUEST
 
 

@@ -1,4 +1,4 @@
-"""The server with real sockets on loopback: what a datagram sent to it brings back."""
+"""The server with real sockets on loopback: the answers to datagrams."""
 
 import asyncio
 import resource
@@ -24,7 +24,7 @@ from appliance.tftp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, Tft
 from tests.clusters import reference_cluster
 from tests.serving import in_background
 
-LOADER = bytes(range(256)) * 12  # 3072 bytes: six blocks of 512, and an empty one
+LOADER = bytes(range(256)) * 12  # 3072 bytes: six blocks of 512 bytes, and an empty block
 
 
 def server_of(cluster: Cluster, listen: Listen, publish: Callable[[Event], None]) -> TftpServer:
@@ -33,12 +33,12 @@ def server_of(cluster: Cluster, listen: Listen, publish: Callable[[Event], None]
 
 
 class Running:
-    """A server under test, with what it published."""
+    """A running server, and the events that it has published."""
 
     def __init__(
         self, data_dir: Path, address: str = "127.0.0.1", *, single: bool = False, mtu: int = 1500, host: str = ""
     ) -> None:
-        """*host* is the address of a host of ours, in 127.0.0.0/8."""
+        """*host* is the address, in 127.0.0.0/8, of a host of the cluster."""
         (data_dir / "tftp").mkdir(exist_ok=True)
         (data_dir / "tftp" / "loader").write_bytes(LOADER)
         cluster = reference_cluster(data_dir)
@@ -61,22 +61,22 @@ async def running(server: Running) -> AsyncIterator[Running]:
 
 
 def data_head(block: int) -> bytes:
-    """Return how a DATA datagram begins."""
+    """Return the header of a DATA packet."""
     return b"\0\3" + block.to_bytes(2)
 
 
 class Client:
-    """A socket that asks and answers, datagram by datagram."""
+    """A client that sends and receives single datagrams."""
 
     def __init__(self, port: int, server: str = "127.0.0.1", address: str = "127.0.0.1") -> None:
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self.sock.bind((address, 0))
         self.server = (server, port)
         self.sender: tuple[str, int] = self.server
-        self.blocks = 0  # that `fetch_rest` has
+        self.blocks = 0  # received by `fetch_rest`
 
     async def ask(self, *options: bytes, name: bytes = b"loader", mode: bytes = b"octet") -> bytes:
-        """Return the first datagram of the answer."""
+        """Send a request; return the first datagram of the answer."""
         self.sock.sendto(b"\0\1" + b"\0".join((name, mode, *options, b"")), self.server)
         return await self.receive()
 
@@ -86,12 +86,12 @@ class Client:
         return datagram
 
     async def acknowledge(self, block: int) -> bytes:
-        """Acknowledge *block*, and return the next one."""
+        """Acknowledge *block*; return the next block."""
         self.send(ack_datagram(block))
         return await self.data(block + 1)
 
     async def data(self, block: int) -> bytes:
-        """Return the DATA of *block*, past others: what gets no ACK in time is sent again, and ours may be late."""
+        """Return the DATA of *block*; skip other blocks, which are sent again if the client's ACK is late."""
         while (datagram := await self.receive())[:4] != data_head(block):
             assert datagram[:2] in (b"\0\3", b"\0\6"), datagram  # DATA, or the OACK
         return datagram
@@ -100,7 +100,7 @@ class Client:
         self.sock.sendto(datagram, self.sender)
 
     async def fetch_rest(self, first: bytes) -> bytes:
-        """Return the file whose block 1 is *first*, of 512 bytes a block."""
+        """Return the file whose block 1 is in *first*, in blocks of 512 bytes."""
         data, self.blocks = first[4:], 1
         while len(data) == 512 * self.blocks:
             data += (await self.acknowledge(self.blocks))[4:]
@@ -123,7 +123,7 @@ def clients() -> Iterator[Callable[..., Client]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what the server is about to do."""
+    """Wait for something that the server is about to do."""
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.005)
@@ -131,7 +131,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the server send nothing again because this process had to wait for its turn."""
+    """Keep the server from sending blocks again because this process has paused."""
     for name in ("FIRST_WAIT_SECONDS", "MIN_WAIT_SECONDS", "MAX_WAIT_SECONDS"):
         monkeypatch.setattr(transfer_module, name, 30.0)
 
@@ -327,7 +327,7 @@ async def test_tap_hears_how_a_transfer_begins(tmp_path: Path, clients: MakeClie
         client = clients(it.port)
         first = await client.ask()
         second = await client.acknowledge(1)
-        await client.acknowledge(2)  # in lock step now, which tells nothing more
+        await client.acknowledge(2)  # now in lock step, which shows nothing more
         own, ours = client.sock.getsockname(), client.sender
         assert heard == [
             (b"\0\1loader\0octet\0", own, ("127.0.0.1", it.port)),
@@ -348,12 +348,12 @@ async def test_file_replaced_during_a_transfer_arrives_as_it_was(tmp_path: Path,
 async def test_two_hundred_and_fifty_clients_get_on_equally(
     tmp_path: Path, clients: MakeClient, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None starves: when the first has its file, the others have almost all of it."""
+    """No client starves: when the first has its file, the others have almost all of it."""
     monkeypatch.setattr(server_module, "Allowance", lambda: Allowance(at_once=1000.0))
-    # So few that many always wait for the server: these clients, all in one process, are slower than it is.
+    # So few that many always wait for the server: these clients, all in one process, are slower than the server.
     monkeypatch.setattr(server_module, "ANSWERS_A_WAKE", 8)
     async with running(Running(tmp_path)) as it:
-        loader = LOADER * 5  # 31 blocks, of which the last is empty
+        loader = LOADER * 5  # 31 blocks, the last of which is empty
         (tmp_path / "tftp" / "loader").write_bytes(loader)
         everybody = [clients(it.port, "127.0.0.1", f"127.0.1.{number + 1}") for number in range(250)]
         firsts = await asyncio.gather(*(client.ask() for client in everybody))
@@ -361,14 +361,14 @@ async def test_two_hundred_and_fifty_clients_get_on_equally(
             asyncio.create_task(client.fetch_rest(first)) for client, first in zip(everybody, firsts, strict=True)
         ]
         await asyncio.wait(fetching, return_when=asyncio.FIRST_COMPLETED)
-        # By count and not by time: a pause of this process delays all of them.
+        # By number of blocks and not by time: a pause of this process delays all clients.
         assert min(client.blocks for client in everybody) >= 25
         assert set(await asyncio.gather(*fetching)) == {loader}
         await until(lambda: it.server.counts["finished",] == 250)
 
 
 async def test_request_without_a_descriptor_left_gets_silence(tmp_path: Path, clients: MakeClient) -> None:
-    """Not "file not found": the client would give up on a loader that is there."""
+    """With "file not found" the client would give up, although the loader exists."""
     async with running(Running(tmp_path)) as it:
         client = clients(it.port)
         with no_descriptor_left():

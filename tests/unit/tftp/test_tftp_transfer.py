@@ -1,4 +1,4 @@
-"""One transfer, answer by answer."""
+"""A single transfer, datagram by datagram."""
 
 import errno
 
@@ -30,7 +30,7 @@ def numbers(transfer: Transfer) -> list[int]:
 
 
 def answered(transfer: Transfer, block: int, now: float = 0.001) -> list[int]:
-    """Return the blocks that the server sends for an ACK, which it gives to `follow` first."""
+    """Return the blocks that the server sends after an ACK; like the server, try `follow` first."""
     datagram = transfer.follow(ack_datagram(block), now)
     if datagram is not None:
         return [int.from_bytes(datagram[2:4], "big")]
@@ -85,7 +85,7 @@ def test_ack_of_a_block_not_sent_yet_is_ignored() -> None:
     assert transfer.outcome is None
 
 
-def test_empty_datagram_is_no_ack() -> None:
+def test_empty_datagram_is_not_an_ack() -> None:
     transfer = transfer_of(80, oack=OACK)
     transfer.datagrams()
     assert transfer.follow(b"", 0.0) is None
@@ -118,7 +118,7 @@ def test_ack_within_the_window_goes_on_after_it() -> None:
 
 
 def test_each_of_many_equal_acks_but_the_first_sends_nothing() -> None:
-    """EDK2 acknowledges every block that it does not expect, so one gap brings a window of ACKs."""
+    """EDK2 acknowledges every block that it does not expect, so a gap causes a whole window of ACKs."""
     transfer = transfer_of(80, window=4, oack=OACK)
     transfer.datagrams()
     assert answered(transfer, 0) == [1, 2, 3, 4]
@@ -182,7 +182,7 @@ def test_wait_is_short_again_after_a_loss() -> None:
 
 
 def test_client_slower_than_the_first_wait_gets_each_block_once() -> None:
-    """Without Karn's rule every block would go out twice to a client behind a long line."""
+    """Without Karn's algorithm every block would be sent twice over a line with high latency."""
     transfer = transfer_of(800)
     transfer.datagrams()
     now = 0.0
@@ -214,7 +214,7 @@ def test_silent_client_is_given_up() -> None:
 
 
 def test_clients_error_ends_the_transfer_quietly() -> None:
-    """UEFI asks for the size first, and stops that transfer with error 8."""
+    """UEFI asks for the size first, and aborts that transfer with error 8."""
     transfer = transfer_of(80, oack=b"\0\6tsize\x0080\0")
     transfer.datagrams()
     transfer.take(b"\0\5\0\x08User aborted the transfer\0", 0.0)
@@ -229,7 +229,7 @@ def test_repeated_request_sends_the_oack_again() -> None:
 
 
 def ignored(latest: Transfer | None = None, now: float = 0.0, **facts: int) -> IgnoreReason | None:
-    """Return why a request is ignored where nothing but *facts* is out of the ordinary."""
+    """Return why a request is ignored that is ordinary except for *facts*, or None."""
     usual = {"is_repeated": False, "is_draining": False, "transfers": 0, "client_transfers": 0}
     return ignore_reason(latest, now, **(usual | facts))
 

@@ -1,4 +1,4 @@
-"""How many connections the web server takes."""
+"""How many connections the web server accepts."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Ignition files in memory: whole or not at all."""
+"""Ignition files are held in memory complete, or not at all."""
 
 import json
 import os

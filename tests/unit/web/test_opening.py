@@ -1,4 +1,4 @@
-"""The file of an answer, opened."""
+"""Opening the file for an answer."""
 
 import os
 from dataclasses import replace
@@ -30,7 +30,7 @@ def sites(tmp_path: Path) -> tuple[Site, Site]:
 
 
 def opened(path: str, *sites: Site, is_image: bool = False) -> tuple[bytes, WebKind] | int:
-    """Return the content and kind of what is opened, or the status of the error."""
+    """Return the contents and kind of the opened file, or the status of the error."""
     file = SendFile(path, WebKind.KERNEL, "x/y", tuple(Place(site, is_image) for site in sites))
     match open_first(file, no_sum):
         case Opened(fd, entity, kind):
@@ -78,6 +78,6 @@ def test_damaged_image_leaves_no_descriptor_open(sites: tuple[Site, Site]) -> No
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_time_of_a_file_is_told_in_whole_seconds() -> None:
+def test_time_of_a_file_is_reported_in_whole_seconds() -> None:
     """Last-Modified has no fractions (RFC 9110 section 5.6.7)."""
     assert entity_of(Identity(0, 1, 2, 1_700_000_000_999_999_999), "x/y").modified == 1_700_000_000

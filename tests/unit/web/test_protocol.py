@@ -1,4 +1,4 @@
-"""The judge of requests: request, table, installation, findings and time in, the answer out."""
+"""The judge of requests: the answer from request, table, installation, findings and time."""
 
 import hmac
 from collections.abc import Mapping
@@ -74,7 +74,7 @@ def error(judgement: Judgement) -> ErrorResponse:
 
 
 def with_install(address: str, install: Install) -> WebTable:
-    """Return the table with the host at *address* as if cluster.yaml said that *install*."""
+    """Return TABLE with the value *install* for the host at *address*."""
     known = TABLE.hosts[ip_address(address)]
     changed = replace(known, host=replace(known.host, install=install))
     return replace(
@@ -99,7 +99,9 @@ def test_host_gets_the_menu_with_its_own_role() -> None:
 
 @pytest.mark.parametrize("name", ["00-50-56-96-37-c8", "00:50:56:96:37:C8", "00-50-56-96-37-C8", "0050569637c8"])
 def test_script_is_found_by_any_spelling_of_the_mac(name: str) -> None:
-    assert script(judged(f"/ipxe/{name}.ipxe", record=installation())).kind is WebKind.SCRIPT
+    answer = script(judged(f"/ipxe/{name}.ipxe", record=installation()))
+    assert answer.kind is WebKind.SCRIPT
+    assert answer == judged(M1_SCRIPT, record=installation())
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_worker_installs_once_the_machine_config_server_answers() -> None:
     [(LONGEST_WAIT_SECONDS - 1, WebKind.WAIT), (LONGEST_WAIT_SECONDS, WebKind.SCRIPT)],
 )
 def test_worker_waits_no_longer_than_the_longest_wait(waited_seconds: float, kind: WebKind) -> None:
-    """The machine config server may be where the nodes reach it and the appliance does not."""
+    """The machine config server may be reachable from the nodes but not from the appliance."""
     found = Findings(replace(IS_SILENT, waited_seconds=waited_seconds))
     assert script(judged(W1_SCRIPT, W1, record=installation(W1_NAME), found=found)).kind is kind
 
@@ -215,7 +217,7 @@ def test_autoexec_beside_any_loader_leads_to_the_menu() -> None:
 
 
 def ready(**changes: object) -> Installation:
-    """Return m1's installation at the moment when it may have its Ignition file."""
+    """Return the installation of m1 at a time when m1 may have its Ignition file."""
     return installation(**{"stage": Stage.INITRAMFS, "window_opened_at": NOW - 60, **changes})
 
 
@@ -232,18 +234,18 @@ def test_host_gets_its_file_once_it_was_read() -> None:
 
 
 CASES = [
-    # A client that is not the host, or does not have the token, learns nothing: 403 at every stage.
+    # A client that is not the host, or has another token, gets 403 at every stage, and so learns nothing.
     *((STRANGER, OWN, stage, 403) for stage in (Stage.WAITING, Stage.SCRIPT, Stage.INITRAMFS, Stage.INSTALLED)),
     *((W1, OWN, stage, 403) for stage in (Stage.WAITING, Stage.SCRIPT, Stage.INITRAMFS, Stage.INSTALLED)),
     *((M1, "/ignition/wrong/master.ign", stage, 403) for stage in (Stage.SCRIPT, Stage.INITRAMFS, Stage.INSTALLED)),
     (M1, "/ignition//master.ign", Stage.INITRAMFS, 404),
     (M1, f"/ignition/{TOKEN}/bootstrap.ign", Stage.INITRAMFS, 403),
     (M1, f"/ignition/{TOKEN}/worker.ign", Stage.SCRIPT, 403),
-    # The host itself: later at 503, which it repeats; never again at 403.
+    # The host itself: after 503 it asks again later, after 403 it gives up.
     (M1, OWN, Stage.SCRIPT, 503),
     (M1, OWN, Stage.KERNEL, 503),
     (M1, OWN, Stage.INSTALLED, 403),
-    # Paths that are no Ignition file.
+    # Paths that are not Ignition files.
     (M1, f"/ignition/{TOKEN}/other.ign", Stage.INITRAMFS, 404),
     (M1, f"/ignition/{TOKEN}", Stage.INITRAMFS, 404),
     (M1, f"/ignition/{TOKEN}/x/master.ign", Stage.INITRAMFS, 404),
@@ -272,7 +274,7 @@ def test_refusal_of_others_is_the_same_however_far_the_installation_is(client: s
 
 
 def test_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long == takes tells how many bytes were right."""
+    """The duration of == would show how many bytes were right."""
     compared: list[tuple[bytes, bytes]] = []
 
     def noted(ours: bytes, theirs: bytes) -> bool:
@@ -293,7 +295,7 @@ def test_expired_file_is_held_back_unless_cluster_yaml_says_otherwise(serve_expi
 
 
 def test_missing_file_is_repeated_by_its_host() -> None:
-    """coreos-installer gives up at 404 and repeats 503 for ever."""
+    """coreos-installer gives up after 404, and repeats the request forever after 503."""
     refused = error(judged(OWN, record=ready(), found=read(problem="not found")))
     assert (refused.status, refused.retry_seconds > 0) == (503, True)
     assert f"{SITE.ignition('master.ign')} cannot be served: not found" in refused.why
@@ -316,7 +318,7 @@ def test_operators_check_gets_the_file() -> None:
     "found", [read(name="worker.ign"), read(site=replace(SITE, data_dir=Path("/elsewhere"))), read(problem="", name="")]
 )
 def test_finding_of_another_file_is_not_this_files(found: Findings) -> None:
-    """A reload may come between the reading and the judgement."""
+    """A reload can happen between reading the file and judging the request."""
     assert judged(OWN, record=ready(), found=found) == ReadFirst(SITE, "master.ign")
 
 

@@ -1,4 +1,4 @@
-"""Conditional and range requests, by the examples and rules of RFC 9110."""
+"""Conditional requests and range requests, with the examples and rules of RFC 9110."""
 
 import pytest
 

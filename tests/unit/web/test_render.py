@@ -1,4 +1,4 @@
-"""ocp-appliance render script and menu: what an operator reads before the first power-on."""
+"""`ocp-appliance render script` and `render menu`: what an operator reads before the first power-on."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_menu_is_what_the_machine_is_served(arguments: tuple[str, ...], golden: 
     assert result.output == (GOLDEN / f"{golden}.ipxe").read_text()
 
 
-def test_unknown_host_is_told_which_there_are() -> None:
+def test_unknown_host_is_an_error_that_lists_the_known_ones() -> None:
     result = CliRunner().invoke(command, ["script", REFERENCE, "m9"])
     assert result.exit_code == 2
     assert "hosts of this file: bs, m1, m2" in result.output

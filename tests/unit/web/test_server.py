@@ -1,4 +1,4 @@
-"""The web server over loopback: what goes out, to whom, and what is told of it."""
+"""The web server on loopback: what it sends to whom, and the events that it publishes."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ TOKEN = "0123456789abcdef"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as it came over the wire."""
+    """An answer as received."""
 
     status: int
     headers: dict[str, str]  # names in lower case
@@ -49,8 +49,8 @@ class Reply:
 @pytest.fixture
 async def web(tmp_path: Path) -> AsyncIterator[Running]:
     fill(tmp_path)
-    async with running(tmp_path) as one:
-        yield one
+    async with running(tmp_path) as server:
+        yield server
 
 
 async def read_reply(reader: asyncio.StreamReader, method: str) -> Reply:
@@ -82,7 +82,7 @@ async def fetch(web: Running, path: str, client: str = STRANGER, method: str = "
 
 
 async def until(web: Running, kind: str) -> None:
-    """Wait until an event of *kind* was told; the end of a transfer is told after the client has it."""
+    """Wait for an event of *kind*; the end of a transfer is published after the client has received it."""
     async with asyncio.timeout(10):
         while kind not in web.kinds():
             await asyncio.sleep(0.01)
@@ -156,7 +156,7 @@ async def test_client_that_closes_its_side_without_a_request_is_closed(web: Runn
 
 
 async def test_image_never_overtakes_what_the_client_has_not_read_yet(web: Running) -> None:
-    """Text goes through the transport's buffer and images past it."""
+    """Text is sent through the transport's buffer, and images directly to the socket."""
     web.install("m1", Stage.INITRAMFS)
     large = b'{"ignition":{"version":"3.2.0"},"x":"' + b"x" * 3_000_000 + b'"}'
     (web.data_dir / "ignition" / "master.ign").write_bytes(large)
@@ -200,7 +200,7 @@ async def test_known_entity_is_not_sent_again(web: Running) -> None:
 
 
 async def test_doubled_slashes_are_served_and_not_redirected(web: Running) -> None:
-    """A redirect breaks UEFI HTTP Boot."""
+    """UEFI HTTP Boot does not follow redirects."""
     assert (await fetch(web, f"/{KERNEL}")).status == 200
 
 
@@ -233,7 +233,7 @@ async def test_other_methods_are_refused(web: Running, method: str) -> None:
     "request_bytes",
     [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n"],
 )
-async def test_what_is_no_request_gets_400_and_the_end(
+async def test_bytes_that_are_not_a_request_get_400_and_the_end(
     web: Running, request_bytes: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with connection(web) as (reader, writer):
@@ -270,7 +270,7 @@ async def test_transfer_is_told_from_start_to_end(web: Running) -> None:
     assert (finished.status, finished.sent, finished.total, finished.agent) == (200, size, size, "curl/7.88")
 
 
-async def test_progress_is_told_of_a_long_transfer(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_progress_is_reported_of_a_long_transfer(web: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "PROGRESS_SECONDS", 0.0)
     os.truncate(web.data_dir / "images" / METAL[1:], 32 << 20)
     await fetch(web, METAL, client=M1)
@@ -280,7 +280,7 @@ async def test_progress_is_told_of_a_long_transfer(web: Running, monkeypatch: py
     assert 0 < progress[0] < progress[-1] < 32 << 20
 
 
-async def test_client_that_leaves_is_told_as_broken(web: Running) -> None:
+async def test_client_that_leaves_is_reported_as_broken(web: Running) -> None:
     os.truncate(web.data_dir / "images" / METAL[1:], 64 << 20)
     async with connection(web, M1) as (reader, writer):
         writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -376,7 +376,7 @@ async def test_token_is_in_no_event(web: Running) -> None:
 
 
 @pytest.mark.parametrize("path", ["/ignition/{}/m.ign", "/ignition/{}/", "/ignition/{}", "/./ignition//{}/worker.txt?"])
-async def test_token_in_a_path_that_is_refused_is_not_told(web: Running, path: str) -> None:
+async def test_token_in_a_path_that_is_refused_is_not_reported(web: Running, path: str) -> None:
     web.install("m1", Stage.INITRAMFS)
     await fetch(web, path.format(TOKEN), client=M1)
     await until(web, "web.refuse")
@@ -397,7 +397,7 @@ async def test_head_of_a_plain_ignition_path_serves_the_operators_check(web: Run
 
 
 async def test_missing_ignition_is_waited_for_by_its_host_and_missing_for_the_operator(web: Running) -> None:
-    """coreos-installer gives up at 404 and repeats 503 for ever."""
+    """coreos-installer gives up after 404, and repeats the request forever after 503."""
     web.install("m1", Stage.INITRAMFS)
     (web.data_dir / "ignition" / "master.ign").unlink()
     assert (await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1)).status == 503
@@ -412,7 +412,7 @@ async def test_host_that_fetches_without_end_is_served_and_leaves_room_in_the_jo
             writer.write(f"GET {M1_SCRIPT} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             assert (await read_reply(reader, "GET")).status == 200
     allowed = HOST_TRANSFERS_AT_ONCE + HOST_TRANSFERS_A_SECOND * (time.monotonic() - began)
-    await fetch(web, KERNEL, client=M1)  # which is another kind, and tells how far it is
+    await fetch(web, KERNEL, client=M1)  # another kind, which publishes progress
     await until(web, "web.done")
     told = [event.what for event in web.events if isinstance(event, WebStarted)]
     assert HOST_TRANSFERS_AT_ONCE <= told.count(WebKind.SCRIPT) <= allowed + 1
@@ -421,7 +421,7 @@ async def test_host_that_fetches_without_end_is_served_and_leaves_room_in_the_jo
 
 
 @pytest.mark.parametrize(("content", "why"), [(None, "not found"), (b"{", "is not JSON")])
-async def test_host_whose_ignition_cannot_be_given_is_told_of_why(
+async def test_host_whose_ignition_cannot_be_served_gets_the_reason(
     web: Running, content: bytes | None, why: str
 ) -> None:
     web.install("m1", Stage.INITRAMFS)
@@ -448,7 +448,7 @@ async def test_files_are_read_at_the_start_before_anybody_asks(web: Running) -> 
 
 
 async def test_first_word_of_a_host_may_begin_its_installation(tmp_path: Path) -> None:
-    """Where DHCP is somebody else's, a host is first heard of when it fetches its script."""
+    """With another DHCP server, the request for its script is the first that the appliance gets from a host."""
     fill(tmp_path)
     async with running(tmp_path) as web:
         assert (await fetch(web, M1_SCRIPT, client=M1)).status == 503
@@ -457,7 +457,7 @@ async def test_first_word_of_a_host_may_begin_its_installation(tmp_path: Path) -
 
 
 class SlowDisk:
-    """A store whose writes take until they are allowed to end."""
+    """A store whose writes complete when a test allows it."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -479,7 +479,7 @@ async def test_answer_that_depends_on_the_state_goes_out_once_that_is_written(tm
         async with connection(web, M1) as (reader, writer), asyncio.timeout(10):
             writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             await disk.is_asked.wait()
-            # What is to be written follows from this event, so that it comes first.
+            # The event comes first, because the state that must be written depends on it.
             assert "web.start" in web.kinds()
             assert "web.done" not in web.kinds()
             assert web.server.counts["request", "script", "200"] + web.server.counts["request", "ignition", "200"] == 0
@@ -488,7 +488,7 @@ async def test_answer_that_depends_on_the_state_goes_out_once_that_is_written(tm
     assert disk.asked == ["m1.ocp45.example.localdomain"]
 
 
-async def test_client_that_leaves_before_the_state_is_written_is_told_as_broken(tmp_path: Path) -> None:
+async def test_client_that_leaves_before_the_state_is_written_is_reported_as_broken(tmp_path: Path) -> None:
     fill(tmp_path)
     disk = SlowDisk()
     async with running(tmp_path, written=disk.written) as web:
@@ -535,7 +535,7 @@ async def test_order_decides_what_the_menus_path_gives(web: Running, order: Orde
     assert told in (await fetch(web, "/pxeboot.ipxe", client=M1)).body
 
 
-async def test_polls_of_a_held_host_are_told_once(web: Running) -> None:
+async def test_polls_of_a_held_host_are_reported_once(web: Running) -> None:
     web.install("m1", Stage.WAITING, order=Order.HOLD)
     for _ in range(3):
         await fetch(web, M1_SCRIPT, client=M1)
@@ -546,7 +546,7 @@ async def test_polls_of_a_held_host_are_told_once(web: Running) -> None:
 async def test_client_that_leaves_with_its_answers_last_byte_leaves_no_connection_behind(
     web: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Most do, and at that moment no request is awaited yet: a thousand would idle for a minute."""
+    """Most clients close then, before the next request is awaited; a thousand connections would stay for a minute."""
     answered = _Connection.finish_response
     stays_open: list[bool] = []
 
@@ -560,7 +560,7 @@ async def test_client_that_leaves_with_its_answers_last_byte_leaves_no_connectio
     assert stays_open == [False]
 
 
-async def test_a_poll_is_told_again_after_an_order_in_between(web: Running) -> None:
+async def test_a_poll_is_reported_again_after_an_order_in_between(web: Running) -> None:
     for order, number in ((Order.HOLD, 1), (Order.INSTALL, 1), (Order.HOLD, 1), (Order.HOLD, 2)):
         web.install("m1", Stage.WAITING, order=order, number=number)
         for _ in range(2):
@@ -571,7 +571,7 @@ async def test_a_poll_is_told_again_after_an_order_in_between(web: Running) -> N
 
 
 def allowed_since(began: float) -> float:
-    """Return how many events strangers may have caused since *began*, however long that is."""
+    """Return how many events unknown clients may have caused since *began*."""
     return STRANGERS_AT_ONCE + STRANGER_EVENTS_PER_SECOND * (time.monotonic() - began)
 
 
@@ -628,7 +628,7 @@ async def test_worker_waits_until_the_machine_config_server_answers(
         async def drop(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.close()
 
-        # Only to wait longer than any pause: the probe knows as soon as the connection is dropped.
+        # Longer than any pause of this process; the probe notices at once that the connection is dropped.
         monkeypatch.setattr("appliance.web.machineconfig.SETTLE_SECONDS", 30.0)
         async with await asyncio.start_server(drop, "127.0.0.1", port):
             assert b"nothing answers on" in (await fetch(web, W1_SCRIPT, client=W1)).body
@@ -643,7 +643,7 @@ async def test_worker_waits_until_the_machine_config_server_answers(
 
 
 async def test_worker_that_has_waited_long_enough_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine config server may be where the nodes reach it and the appliance does not."""
+    """The machine config server may be reachable from the nodes but not from the appliance."""
     monkeypatch.setattr("appliance.web.protocol.LONGEST_WAIT_SECONDS", 1e-9)
     monkeypatch.setattr("appliance.web.compile.MACHINE_CONFIG_PORT", free_port())
     fill(tmp_path)

@@ -1,4 +1,4 @@
-"""Request targets as paths."""
+"""From request targets to paths."""
 
 import pytest
 

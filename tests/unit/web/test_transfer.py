@@ -1,4 +1,4 @@
-"""How the bytes of files share the loop."""
+"""How transfers of files share the event loop."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ CLIENTS = 3 * STEPS_A_TURN
 
 @contextmanager
 def pairs(count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
-    """Return connected sockets: the server's end and the client's."""
+    """Return pairs of connected sockets: the server's end and the client's."""
     with ExitStack() as stack:
         made = [socket.socketpair() for _ in range(count)]
         for pair in made:
@@ -30,13 +30,13 @@ def pairs(count: int) -> Iterator[list[tuple[socket.socket, socket.socket]]]:
 
 
 async def transport_of(sock: socket.socket) -> asyncio.Transport:
-    """Return the transport of a server's end."""
+    """Return a transport for the server's end of a connection."""
     transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=sock)
     return transport
 
 
 def has_some(client: socket.socket) -> bool:
-    """Return whether anything has come to the client."""
+    """Return whether the client has received anything."""
     try:
         return bool(client.recv(1, socket.MSG_PEEK))
     except BlockingIOError:
@@ -87,7 +87,7 @@ async def test_a_file_that_the_disk_has_yet_to_bring_arrives_whole() -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # a file system in memory keeps it
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # because a file system in memory does
         transport = await transport_of(server)
         part = Slice(1000, len(content) - 2000)
         told: list[int] = []
@@ -101,8 +101,8 @@ async def test_a_file_that_the_disk_has_yet_to_bring_arrives_whole() -> None:
     assert told[-1] == part.size
 
 
-async def test_the_last_byte_is_told_in_the_turn_that_sends_it() -> None:
-    """A machine that has its image may be back with a DISCOVER that the same turn of the loop reads."""
+async def test_the_last_byte_is_reported_in_the_turn_that_sends_it() -> None:
+    """A machine that has its image may send a DISCOVER that is read in the same turn of the loop."""
     sender = Sender()
     with pairs(1) as [(server, client)], tempfile.TemporaryFile() as file:
         file.truncate(1000)

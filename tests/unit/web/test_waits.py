@@ -1,4 +1,4 @@
-"""What is remembered of hosts that wait."""
+"""What the web server remembers about waiting hosts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Images looked at before a node does."""
+"""Checking images before a node downloads them."""
 
 import hashlib
 import os
@@ -39,7 +39,7 @@ async def test_image_with_the_right_hash_is_verified_once(tmp_path: Path, image:
     assert [type(event) for event in told] == [ImageVerified]
 
 
-async def test_damaged_image_is_told_with_both_hashes(tmp_path: Path, image: Path) -> None:
+async def test_damaged_image_is_reported_with_both_hashes(tmp_path: Path, image: Path) -> None:
     told: list[Event] = []
     await ImageWatch(told.append).look(site(tmp_path, "0" * 64))
     assert told == [ImageDamaged("", str(image), SHA256, "0" * 64)]
@@ -70,7 +70,7 @@ async def test_image_without_a_hash_is_not_read(tmp_path: Path, image: Path) -> 
     assert told == []
 
 
-async def test_image_that_cannot_be_served_is_told_once(tmp_path: Path, image: Path) -> None:
+async def test_image_that_cannot_be_served_is_reported_once(tmp_path: Path, image: Path) -> None:
     told: list[Event] = []
     watch = ImageWatch(told.append)
     image.unlink()

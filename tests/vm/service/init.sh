@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# /init of a machine that runs this very system, read-only below a layer in memory,
-# under systemd, with the appliance installed as docs/install.md says.
+# /init of a machine that runs the system of this computer under systemd, read-only with
+# an overlay in memory, and with the appliance installed as docs/install.md says.
 
 /bin/busybox mkdir -p /proc /sys /dev /lower /layer /new
 /bin/busybox mount -t devtmpfs devtmpfs /dev
@@ -17,7 +17,7 @@ for word in $(cat /proc/cmdline); do
 done
 for module in $(cat /modules); do insmod "/$module" || echo "init: no $module"; done
 
-# layered LOWER TARGET: LOWER, writable, at TARGET.
+# layered LOWER TARGET: mount LOWER at TARGET, writable.
 mount -t tmpfs tmpfs /layer
 layered() {
     mkdir -p "/layer$2/upper" "/layer$2/work" "$2"
@@ -28,7 +28,7 @@ layered /lower /new
 layered "/lower$venv" /new/opt/ocp-appliance
 sed -i '1s,.*,#!/opt/ocp-appliance/bin/python,' /new/opt/ocp-appliance/bin/ocp-appliance
 
-# Or systemd takes itself for a container's and does not read the kernel's command line.
+# With this file systemd assumes that it runs in a container, and ignores the kernel command line.
 rm -f /new/.dockerenv
 units=/new/etc/systemd/system
 rm -rf $units /new/var/lib/ocp-appliance /new/var/lib/private
@@ -38,7 +38,8 @@ mkdir -p $units/ocp-appliance.service.d /new/etc/ocp-appliance
 cp "/new$project/systemd/ocp-appliance.service" $units/
 cp "/new$project/data/ocp45/cluster.yaml" /new/etc/ocp-appliance/
 cp "/new$project/tests/vm/service/probe.sh" /new/etc/probe.sh
-# Emulation is slow, the watchdog shall be seen to be fed, and the appliance's address has to be there.
+# Emulation is slow; a short watchdog interval shows that the watchdog is notified; and the
+# appliance needs its address.
 cat >$units/ocp-appliance.service.d/emulated.conf <<'UNIT'
 [Unit]
 Requires=card.service
@@ -70,7 +71,7 @@ StandardError=file:/dev/ttyS0
 ExecStart=/bin/sh /etc/probe.sh
 UNIT
 printf '[Unit]\nRequires=probe.service\n' >$units/probe.target
-# What is not on trial only takes time.
+# Units that the test does not need only take time.
 for unit in tmpfiles-setup tmpfiles-setup-dev udev-trigger udevd sysctl journal-flush update-utmp sysusers; do
     ln -s /dev/null $units/systemd-$unit.service
 done
