@@ -61,6 +61,12 @@ def _text(value: str | float | None) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def fact_text(value: str | float | None) -> str:
+    """Return a fact as it is written in a line of text: quoted if it could not be told from what is around it."""
+    text = _text(value)
+    return text if _is_plain(text) else ascii(text)
+
+
 def _is_plain(text: str) -> bool:
     # Text off the wire may hold anything; keep one event on one line.
     return text.isprintable() and not (" " in text or '"' in text or "=" in text)

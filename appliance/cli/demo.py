@@ -36,7 +36,7 @@ INTERRUPTED = 130  # a shell's exit code for SIGINT: 128 + 2
     type=click.Choice(["auto", "lab", "loopback"]),
     default="auto",
     show_default=True,
-    help="lab uses network namespaces, loopback high ports on 127.16.0.0/24; auto is lab where that is permitted.",
+    help="lab uses network namespaces, loopback high ports on 127.16.0.0/16; auto is lab where that is permitted.",
 )
 def command(file: Path | None, seed: int, network: str, *, keep_open: bool) -> None:
     """Install a cluster of simulated machines, in a network of its own.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from appliance.cli._socket import find_socket, socket_options
-from appliance.status.spelling import date, printable
+from appliance.status.spelling import date
 
 if TYPE_CHECKING:
     from appliance.status.shapes import EventRow
@@ -43,6 +43,8 @@ def command(
 
 
 def _line(event: "EventRow") -> str:
-    facts = " ".join(f"{name}={printable(value)}" for name, value in event["facts"].items())
+    from appliance.events import fact_text
+
+    facts = " ".join(f"{name}={fact_text(value)}" for name, value in event["facts"].items())
     times = f" ({event['times']} times)" if event["times"] > 1 else ""
     return f"{date(event['at'])} {event['host'] or '-'} {event['kind']} {facts}{times}".rstrip()

@@ -107,7 +107,8 @@ def command(
     target = find_target(host, config)
     machine = machine_for(target, Hardware(arch) if arch else None, images, hold_seconds)
     with plugged_in(target, server, via, interface) as (link, where):
-        console.print(f"{target.name}, {target.mac}, {machine.hardware} firmware: powering on against {where}")
+        who = f"{target.name}, {target.mac}" if target.host else str(target.mac)
+        console.print(f"{who}, {machine.hardware} firmware: powering on against {where}")
         boot = run_machine(machine, link, report, choice=choose, network_first=network_first)
         outcome = _outcome(boot, console)
     console.print(

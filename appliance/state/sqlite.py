@@ -448,9 +448,9 @@ def _replaced(path: Path, why: str) -> tuple[sqlite3.Connection, str]:
         _fill(db, salvaged)
     aside = database_files.replace(path, new)
     notice = (
-        f"{path} {why}; it was moved to {aside.name}, and a new file was begun. {len(salvaged)} hosts recorded there "
-        "as installed or held keep that state; all others may install again: run `ocp-appliance status` before any "
-        "of them restarts"
+        f"{path} {why}; it was moved to {aside.name}, and a new file was begun. The hosts recorded there as installed "
+        f"or held ({len(salvaged)}) keep that state; all others may install again: run `ocp-appliance status` "
+        "before any of them restarts"
     )
     return _connected(path), notice
 

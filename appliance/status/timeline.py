@@ -28,6 +28,20 @@ _PROGRAMS = {
     Program.OS: "the operating system",
 }
 
+_WHAT = {
+    events.WebKind.MENU: "the menu",
+    events.WebKind.SCRIPT: "its script",
+    events.WebKind.WAIT: "its script",
+    events.WebKind.LOCAL: "its script",
+    events.WebKind.LOADER: "the boot file",
+    events.WebKind.KERNEL: "the kernel",
+    events.WebKind.INITRAMFS: "the initramfs",
+    events.WebKind.ROOTFS: "the rootfs",
+    events.WebKind.METAL: "the disk image",
+    events.WebKind.IGNITION: "its Ignition file",
+    events.WebKind.OTHER: "the file",
+}
+
 _NEXT = {
     Stage.WAITING: "power it on, with the network first in its boot order",
     Stage.FIRMWARE: "the firmware must download its boot file",
@@ -179,9 +193,9 @@ def _tftp_words(event: events.TftpStarted | events.TftpFinished | events.TftpFai
 def _download_words(event: events.WebStarted | events.WebProgress | events.WebFinished) -> Words:
     match event:
         case events.WebStarted():
-            return f"requests {event.what} {event.path}", size(event.total)
+            return f"requests {_WHAT[event.what]} {event.path}", size(event.total)
         case events.WebProgress():
-            return f"downloads {event.what} {event.path}", f"{size(event.position)} of {size(event.total)}"
+            return f"downloads {_WHAT[event.what]} {event.path}", f"{size(event.position)} of {size(event.total)}"
         case events.WebFinished():
             return f"received {event.path}", f"{size(event.sent)} in {duration(event.seconds)}"
         case _:
@@ -192,9 +206,9 @@ def _web_trouble_words(event: events.WebBroken | events.WebRefused | events.Wait
     match event:
         case events.WebBroken():
             sent = f"{size(event.sent)} of {size(event.total)}"
-            return f"requests {event.what} {event.path}", f"interrupted after {sent}: {event.why}"
+            return f"requests {_WHAT[event.what]} {event.path}", f"interrupted after {sent}: {event.why}"
         case events.WebRefused():
-            return f"requests {event.what} {event.path}", f"refused with status {event.status}: {event.why}"
+            return f"requests {_WHAT[event.what]} {event.path}", f"refused with status {event.status}: {event.why}"
         case events.WaitEnded():
             return "has waited for the machine config server", event.why
         case _:

@@ -261,7 +261,7 @@ def test_notice_names_the_file_the_reason_and_how_many_hosts_were_kept(tmp_path)
     kept = opened(tmp_path)
     kept.close()
     assert kept.notice.startswith(f"{tmp_path}/state.db has schema 99, and this version of ocp-appliance reads")
-    assert "1 hosts recorded there as installed or held keep that state" in kept.notice
+    assert "hosts recorded there as installed or held (1) keep that state" in kept.notice
 
 
 def test_newer_file_that_cannot_be_set_aside_still_holds_its_hosts(tmp_path):
