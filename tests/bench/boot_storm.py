@@ -105,7 +105,7 @@ async def play(hosts: Sequence[Host], relay: Relay, hardware: Hardware, within: 
         try:
             outcome = await power_on(machine, RelayLink(relay), comes_up=False)
         except StepError as error:
-            what = f"{error.phase}: {error.what}: {error.came}"
+            what = f"{error.phase}: {error.what}: {error.received}"
             report.errors[what] = report.errors.get(what, 0) + 1
             return
         report.installed += 1
