@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
+from appliance.dhcp.frame import checksum
 from appliance.events import Stamped, WebFinished, WebRefused
 from appliance.model import Address
 from appliance.peers import peer_address
@@ -198,21 +199,15 @@ def _ip_packet(protocol: int, body: bytes, checksum_at: int, source: str, destin
     # Checksums in the body stay 0: for UDP that means none (RFC 768), and Wireshark does not verify TCP's by default.
     addresses = _packed4(first) + _packed4(second)
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + addresses
-    return head[:10] + _checksum(head) + head[12:] + body
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + body
 
 
 def _ipv6_packet(protocol: int, body: bytes, checksum_at: int, addresses: bytes) -> bytes:
     # IPv6 has no checksum of its own, so UDP's and TCP's are not left out (RFC 8200 section 8.1).
-    checksum = _checksum(addresses + struct.pack("!II", len(body), protocol) + body)
-    body = body[:checksum_at] + checksum + body[checksum_at + 2 :]
+    # To UDP zero means none; 0xFFFF is its equal in ones' complement (RFC 768).
+    own = checksum(addresses + struct.pack("!II", len(body), protocol) + body) or 0xFFFF
+    body = body[:checksum_at] + struct.pack("!H", own) + body[checksum_at + 2 :]
     return struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + addresses + body
-
-
-def _checksum(content: bytes) -> bytes:
-    """Return the Internet checksum of *content* (RFC 1071); 0xFFFF instead of zero, which to UDP means none."""
-    # 2**16 is 1 modulo 65535, so the remainder is the folded sum.
-    folded = int.from_bytes(content + bytes(len(content) % 2), "big") % 0xFFFF
-    return struct.pack("!H", 0xFFFF - folded)
 
 
 def _packed4(address: Address | None) -> bytes:
