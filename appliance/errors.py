@@ -9,6 +9,8 @@
 
 Any other exception that reaches the top is a bug and is shown with its traceback.
 
+A command that a signal ends has the exit code INTERRUPTED.
+
 Internal errors are always caught, and never reach the operator as they are:
 
     StoreError             the state cannot be read or written; raised in state/, caught by the registry and in web/
@@ -20,6 +22,8 @@ Internal errors are always caught, and never reach the operator as they are:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+INTERRUPTED = 130  # as a shell has it for SIGINT: 128 + 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from appliance.errors import INTERRUPTED
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 OTHER_FIRMWARE = {"m3": "bios", "w3": "http"}
 DASHBOARD_PORT = 8080
 DIRECTORY_PREFIX = "ocp-appliance-demo-"
-INTERRUPTED = 130  # a shell's exit code for SIGINT: 128 + 2
 
 
 @click.command()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from appliance.errors import INTERRUPTED
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
 
     from appliance.simulate.machine import BootStep
     from appliance.simulate.run import BootSummary
-
-INTERRUPTED = 130  # a shell's exit code for SIGINT: 128 + 2
 
 
 def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) -> IPv4Address | None:
