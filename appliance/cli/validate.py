@@ -43,6 +43,8 @@ def command(files: tuple[Path, ...], output: str, data_dir: Path | None) -> None
 
 
 def _summary(checked: "Checked") -> Iterator[str]:
+    from appliance.openshift.ignition import expiry_text
+
     if checked.errors:
         yield f"{_count(len(checked.errors), 'problem')} and {_count(len(checked.warnings), 'warning')}"
     for cluster in checked.clusters:
@@ -55,8 +57,7 @@ def _summary(checked: "Checked") -> Iterator[str]:
             f" {machines} in {networks}; {_count(len(warnings), 'warning')}"
         )
         for name, expires_at in _lifetimes(cluster):
-            until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_at))
-            yield f"{cluster.source}: {name} expires at {until}"
+            yield f"{cluster.source}: {name} expires at {expiry_text(expires_at)}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -12,11 +12,10 @@ shell, and repeats a request indefinitely at 503.
 
 import hmac
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from appliance.install.installation import Installation, Order, Stage
 from appliance.model import Host
-from appliance.openshift.ignition import REMEDY
+from appliance.openshift.ignition import REMEDY, expiry_text
 
 # Between its script and its Ignition a host downloads a few GB at most, which takes minutes. A day leaves room for an
 # operator who has to create a new bootstrap.ign; each 503 sent to the host starts the window again.
@@ -114,10 +113,6 @@ def _not_yet(
         why = f"{host.name} is at stage {reached}; Ignition is served from stage {before.name.lower()} on"
         return Verdict(503, why, NOT_YET_SECONDS)
     if expires_at is not None and now >= expires_at and not serve_expired:
-        expired = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%d %H:%M")
-        return Verdict(
-            503,
-            f"the certificates in {file_name} expired at {expired} UTC; {REMEDY}",
-            EXPIRED_SECONDS,
-        )
+        why = f"the certificates in {file_name} expired at {expiry_text(expires_at)}; {REMEDY}"
+        return Verdict(503, why, EXPIRED_SECONDS)
     return None

@@ -8,6 +8,7 @@ and 3.x.
 import binascii
 import json
 import re
+import time
 import zlib
 from base64 import b64decode
 from collections import Counter
@@ -51,6 +52,11 @@ class IgnitionFacts:
     expires_at: float | None  # when its first certificate expires, seconds UTC; None if it contains no certificates
     api_int: str | None  # the name of the cluster's internal API in it, api-int.<name>.<base domain>
     problems: tuple[str, ...]  # why it should not be served
+
+
+def expiry_text(expires_at: float) -> str:
+    """Return *expires_at*, in seconds UTC, as a date and time."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_at))
 
 
 def misfit(facts: IgnitionFacts, cluster_domain: str) -> str | None:

@@ -1,6 +1,5 @@
 """The Ignition files: they exist, belong to this cluster, and have valid certificates."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,15 @@ from appliance.config.checks.boot import file_fault
 from appliance.config.document import Path_
 from appliance.config.draft import Draft
 from appliance.errors import Problem
-from appliance.openshift.ignition import MAX_IGNITION_BYTES, REMEDY, WARNING_SECONDS, IgnitionFacts, inspect, misfit
+from appliance.openshift.ignition import (
+    MAX_IGNITION_BYTES,
+    REMEDY,
+    WARNING_SECONDS,
+    IgnitionFacts,
+    expiry_text,
+    inspect,
+    misfit,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +76,12 @@ def _clock(file: IgnitionCandidate, draft: Draft, now: float) -> Iterator[Proble
     expires_at = file.facts.expires_at if file.facts else None
     if expires_at is None or expires_at - now > WARNING_SECONDS:
         return
-    where, at = draft.document.here(*file.needed_at), spell_time(expires_at)
+    where, at = draft.document.here(*file.needed_at), expiry_text(expires_at)
     if expires_at <= now:
         fate = "served anyway (serveExpired)" if draft.file.serve_expired else "not served"
         yield where.warning(f"{file.path} expired at {at} and is {fate}; {REMEDY}")
     else:
         yield where.warning(f"{file.path} expires in {spell_hours(expires_at - now)}, at {at}; {REMEDY}")
-
-
-def spell_time(moment: float) -> str:
-    """Return *moment*, in seconds UTC, as a date and time."""
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment))
 
 
 def spell_hours(seconds: float) -> str:
