@@ -89,7 +89,16 @@ class Exchange:
         etag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
         return await self.send_bytes(Entity(len(content), etag, changed_at, "text/plain; charset=utf-8"), content)
 
-    async def send_bytes(self, entity: Entity, content: bytes) -> web.StreamResponse:
+    async def send_whole(self, entity: Entity, content: bytes) -> web.StreamResponse:
+        """Answer with all of *content*, and publish that; a client whose conditions fail gets and publishes nothing."""
+        # A server may ignore Range (RFC 9110 section 14.2). A part of a file would not show that the client has it.
+        conditions = {name: value for name, value in _conditions(self.request).items() if name != "Range"}
+        answer = respond(entity, self.method, conditions)
+        if answer.status == 200:
+            self.start(entity.size)
+        return await self.send_bytes(entity, content, answer)
+
+    async def send_bytes(self, entity: Entity, content: bytes, answer: Response | None = None) -> web.StreamResponse:
         """Answer with *content*, or the part of it that the client asked for, once start() was called."""
         try:
             await self._wait_until_written(entity.size)
@@ -98,7 +107,8 @@ class Exchange:
             why = f"the state of {self.host} cannot be written: {error}"
             self._break(entity.size, why)  # start() counted it as sent
             return await self.refuse(ErrorResponse(503, why, self.kind, UNWRITTEN_SECONDS))
-        answer = respond(entity, self.method, _conditions(self.request))
+        if answer is None:
+            answer = respond(entity, self.method, _conditions(self.request))
         body = _in_memory(answer, content)
         self._first = next((part.first for part in answer.parts if isinstance(part, Slice)), 0)
         response, is_out = await self._send(answer, body, {"Cache-Control": "no-store"})

@@ -210,8 +210,7 @@ class WebServer:
         entity = entity_of(file.identity, IGNITION_TYPE)
         # The host counts as having the file from its first byte on. The body is a single write, so that after a crash
         # at this point it most likely does; otherwise it asks again.
-        exchange.start(entity.size)
-        return await exchange.send_bytes(entity, file.content)
+        return await exchange.send_whole(entity, file.content)
 
     async def _send_file(self, exchange: Exchange, answer: SendFile) -> web.StreamResponse:
         match open_first(answer, self._images.sha256):

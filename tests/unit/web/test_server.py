@@ -367,6 +367,30 @@ async def test_ignition_reaches_only_its_own_host(web: Running, client: str, pat
     assert (IGNITION in reply.body) is (status == 200)
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("HEAD", "", 200),
+        ("GET", "If-None-Match: *\r\n", 304),
+        ("GET", 'If-Match: "other"\r\n', 412),
+    ],
+)
+async def test_ignition_that_is_not_sent_whole_is_not_reported_as_sent(
+    web: Running, method: str, headers: str, status: int
+) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    reply = await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1, method=method, headers=headers)
+    assert reply.status == status
+    assert not {"web.start", "web.done"} & set(web.kinds())
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-0", "bytes=1-", "bytes=99999999-"])
+async def test_ignition_is_sent_whole_to_a_client_that_asks_for_a_range(web: Running, wanted: str) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    reply = await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1, headers=f"Range: {wanted}\r\n")
+    assert (reply.status, reply.body) == (200, IGNITION)
+
+
 async def test_token_is_in_no_event(web: Running) -> None:
     web.install("m1", Stage.INITRAMFS)
     await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1)
