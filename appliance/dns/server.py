@@ -16,7 +16,7 @@ from appliance.dns.message import rcode_name
 from appliance.dns.protocol import Forward, NoReply, Watched, answer
 from appliance.dns.resolver import Resolver
 from appliance.dns.sightings import Sightings
-from appliance.events import Event
+from appliance.events import Event, Transport
 from appliance.install.installation import Installation
 from appliance.model import Endpoint, Listen
 from appliance.remembered import Remembered
@@ -157,7 +157,7 @@ class DnsServer:
                 return reply[2:]
             case Watched(reply) as watched:
                 send(reply)
-                self._report(watched, client)
+                self._report(watched, client, Transport.UDP)
             case Forward() as forward:
                 resolved = self._resolver.reply_at_once(forward, table.forwarders)
                 if resolved is None:
@@ -204,7 +204,7 @@ class DnsServer:
             case bytes(reply):
                 pass
             case Watched(reply) as watched:
-                self._report(watched, client)
+                self._report(watched, client, Transport.TCP)
             case Forward() as forward:
                 reply = self._resolver.reply_at_once(forward, table.forwarders) or await self._resolver.reply(
                     forward, table.forwarders, tasks
@@ -215,13 +215,13 @@ class DnsServer:
         self._counts["tcp", rcode_name(reply[3])] += 1
         return reply
 
-    def _report(self, watched: Watched, client: str) -> None:
+    def _report(self, watched: Watched, client: str, transport: Transport) -> None:
         """Publish that a host queried a name that shows how far its installation has come, if that is news."""
         installations = self._installations
-        event = self._sightings.event(watched, client, installations.get(watched.host))
+        event = self._sightings.event(watched, client, installations.get(watched.host), transport)
         if event is not None:
             self._publish(event)
-            self._sightings.reported(watched.host, installations.get(watched.host))
+            self._sightings.reported(watched.host, installations.get(watched.host), transport)
 
 
 def _udp_socket(endpoint: Endpoint) -> socket.socket:

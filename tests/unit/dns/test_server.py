@@ -126,6 +126,13 @@ async def test_host_that_asks_for_api_int_is_reported_once_until_something_happe
             assert served.events == [DnsAsked(m1, client=LOOPBACK, name=api_int)] * number
 
 
+async def test_query_for_api_int_is_reported_with_its_transport() -> None:
+    async with serving(node_on_loopback()) as served:
+        await served.ask(query("api-int.ocp45.example.localdomain"))
+        await served.ask_over_tcp(query("api-int.ocp45.example.localdomain"))
+        assert [event.facts()["transport"] for event in served.events] == ["udp", "tcp"]
+
+
 async def test_a_taken_port_is_an_error_that_names_the_setting() -> None:
     async with serving(reference_cluster()) as served:
         listen = replace(reference_cluster().listen, dns=(Endpoint(IPv4Address(LOOPBACK), served.port),))

@@ -1,9 +1,11 @@
 """Which queries for api-int are reported."""
 
+from dataclasses import replace
+
 from appliance.dns.message import wire_name
 from appliance.dns.protocol import Watched
 from appliance.dns.sightings import Sightings
-from appliance.events import DnsAsked
+from appliance.events import DnsAsked, Transport
 from appliance.install.installation import Installation
 
 M1, API_INT = "m1.example", "api-int.example"
@@ -37,3 +39,10 @@ def test_other_hosts_are_news_by_themselves() -> None:
     sightings = Sightings()
     sightings.reported("m2.example", None)
     assert sightings.event(WATCHED, "192.0.2.21", None) == EVENT
+
+
+def test_query_over_tcp_is_news_although_one_over_udp_was_reported() -> None:
+    """The datagram may have been forged, and the handshake was not."""
+    sightings = Sightings()
+    sightings.reported(M1, None, Transport.UDP)
+    assert sightings.event(WATCHED, "192.0.2.21", None, Transport.TCP) == replace(EVENT, transport=Transport.TCP)
