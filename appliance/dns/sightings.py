@@ -16,19 +16,17 @@ class Sightings:
         # Each transport by itself: a datagram may be forged, so it must not hide the query over TCP that proves more.
         self._reported: dict[tuple[str, Transport], Installation | None] = {}
 
-    def event(
-        self, watched: Watched, client: str, installation: Installation | None, transport: Transport = Transport.UDP
-    ) -> DnsAsked | None:
+    def event(self, watched: Watched, client: str, installation: Installation | None) -> DnsAsked | None:
         """Return the event to publish for a query, or None if the host's *installation* has not changed since the last.
 
         A node that has joined queries api-int every few seconds for as long as it runs.
         """
-        host, key = watched.host, (watched.host, transport)
+        key = watched.host, watched.transport
         # Compared by identity, which is enough and fast: the registry replaces the record when anything changes.
         if key in self._reported and self._reported[key] is installation:
             return None
-        return DnsAsked(host, client=client, name=text_name(watched.name), transport=transport)
+        return DnsAsked(watched.host, client=client, name=text_name(watched.name), transport=watched.transport)
 
-    def reported(self, host: str, installation: Installation | None, transport: Transport = Transport.UDP) -> None:
-        """Note that *host* was reported; *installation* is its record after the event, which may have changed it."""
-        self._reported[host, transport] = installation
+    def reported(self, watched: Watched, installation: Installation | None) -> None:
+        """Note that *watched* was reported; *installation* is its host's record afterwards, which it may have changed."""
+        self._reported[watched.host, watched.transport] = installation
