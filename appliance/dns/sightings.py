@@ -13,7 +13,7 @@ class Sightings:
     """
 
     def __init__(self) -> None:
-        # Each transport by itself: a datagram may be forged, so it must not hide the query over TCP that proves more.
+        # Each transport by itself: a datagram may be forged, so it must not hide the query over TCP, which proves more.
         self._reported: dict[tuple[str, Transport], Installation | None] = {}
 
     def event(self, watched: Watched, client: str, installation: Installation | None) -> DnsAsked | None:
@@ -28,5 +28,5 @@ class Sightings:
         return DnsAsked(watched.host, client=client, name=text_name(watched.name), transport=watched.transport)
 
     def reported(self, watched: Watched, installation: Installation | None) -> None:
-        """Note that *watched* was reported; *installation* is its host's record afterwards, which it may have changed."""
+        """Note that *watched* was reported; *installation* is the record of its host after that."""
         self._reported[watched.host, watched.transport] = installation
