@@ -128,7 +128,7 @@ def words(event: AnyEvent) -> Words:
         case events.WebBroken() | events.WebRefused() | events.WaitEnded():
             return _web_trouble_words(event)
         case events.DnsAsked():
-            return f"looks up {event.name}", ""
+            return f"looks up {event.name}{' over TCP' if event.transport == events.Transport.TCP else ''}", ""
         case events.Ordered():
             return f"operator: {event.order}", ""
         case events.StageReached():
