@@ -34,6 +34,8 @@ REQUEST_SECONDS = 10.0  # for a client to send its line; programs do so at once,
 FOLLOWED_EVENTS = 1000  # kept for a client that reads slowly; past it, it loses the oldest
 CAPTURE_CHUNK_BYTES = 48 << 10  # 64 KiB a line as base64, so that no line is as long as a capture
 
+ORDERS = ("reinstall", "hold", "release", "adopt")
+
 Request = Mapping[str, object]
 Verb = Callable[[Request], AsyncIterator[Json]]
 
@@ -191,8 +193,8 @@ class ControlServer:
 
     async def _order(self, request: Request) -> AsyncIterator[Json]:
         what = request.get("what")
-        if what not in ("reinstall", "hold", "release"):
-            raise ControlError(f"unknown order {what!r}; valid orders: reinstall, hold, release")
+        if what not in ORDERS:
+            raise ControlError(f"unknown order {what!r}; valid orders: {', '.join(ORDERS)}")
         for host in self._hosts(request):
             try:
                 after = self._carry_out(host, str(what))

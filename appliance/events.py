@@ -42,10 +42,10 @@ class Event:
     host: str
 
     def facts(self) -> dict[str, str | int | float]:
-        """Return the fields that have a value, by name."""
+        """Return the fields that have a value, by name; what is true is the normal case, and left out."""
         names = self.__match_args__
         pairs = zip(names, _values_of(names)(self), strict=True)
-        return {name: value for name, value in pairs if value != "" and value is not None}
+        return {name: value for name, value in pairs if value != "" and value is not None and value is not True}
 
     def line(self) -> str:
         """Return the event as one line: its kind, then its facts."""
@@ -63,7 +63,7 @@ def _values_of(names: tuple[str, ...]) -> Callable[[Event], tuple[str | int | fl
 
 
 def _text(value: str | float | None) -> str:
-    if value is None:
+    if value is None or value is True:
         return ""
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
@@ -90,6 +90,7 @@ class DhcpOffered(Event):
     arch: str = ""  # as in the table of architectures: x64-uefi, bios …
     boot: str = ""  # the boot file or URL offered
     relay: str = ""
+    is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class DhcpAcknowledged(Event):
     arch: str = ""
     boot: str = ""
     relay: str = ""
+    is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class DhcpDeclined(Event):
     level: ClassVar[int] = logging.ERROR
     mac: str
     address: str
+    is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ class DhcpReleased(Event):
     kind: ClassVar[str] = "dhcp.release"
     mac: str
     address: str
+    is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,7 @@ class DhcpPassed(Event):
     program: Program
     arch: str = ""
     relay: str = ""
+    is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +392,7 @@ class Ordered(Event):
     """The operator changed what a host's next network boot does."""
 
     kind: ClassVar[str] = "operator.order"
-    order: str  # reinstall, hold or release
+    order: str  # reinstall, hold, release or adopt
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from appliance.events import Event, Stamped
 from appliance.install.activity import Activity, sent_by
 from appliance.install.certificates import CertificateClock
 from appliance.install.conditions import judged, silence
-from appliance.install.installation import Condition, Installation, Rules, Stage, begin, order_of
+from appliance.install.installation import Condition, Installation, Order, Rules, Stage, begin, order_of
 from appliance.install.lifecycle import advance
 from appliance.install.owners import assigned, doubted
 from appliance.install.strangers import Strangers
@@ -262,14 +262,23 @@ class Registry:
         return list(dict.fromkeys(found))
 
     def order(self, host: Host, what: str) -> Installation:
-        """Carry out the operator's order *what* ("reinstall", "hold" or "release"), and return the new installation.
+        """Carry out the operator's order *what* (one of `control.ORDERS`), and return the new installation.
 
-        Raises ControlError if cluster.yaml forbids it.
+        Raises ControlError if cluster.yaml forbids it, or if it leaves the host waiting.
         """
         if what == "reinstall" and host.install is Install.NEVER:
             raise ControlError(f"{host.name} has `install: never` in cluster.yaml; change it and reload first")
+        if what == "adopt" and host.install is Install.ALWAYS:
+            raise ControlError(
+                f"{host.name} has `install: always` in cluster.yaml, so its next network boot would install it; "
+                "change that to `once` and reload first"
+            )
         self._publish(events.Ordered(host.name, what))
-        return self.installations[host.name]
+        after = self.installations[host.name]
+        if what == "release" and after.doubt is not None and after.order is Order.HOLD:
+            settled_by = f"`ocp-appliance adopt {host.short_name}` or `ocp-appliance reinstall {host.short_name}`"
+            raise ControlError(f"{host.name} still waits because of {after.doubt.name}; settle that with {settled_by}")
+        return after
 
     # Time
 

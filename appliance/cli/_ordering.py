@@ -1,4 +1,4 @@
-"""What `reinstall`, `hold` and `release` share: selecting hosts, asking for confirmation, and giving the order."""
+"""What `reinstall`, `hold`, `release` and `adopt` share: selecting hosts, confirmation, and giving the order."""
 
 import sys
 from pathlib import Path
@@ -37,7 +37,7 @@ def give_order(
     (answer,) = ask(path, "resolve", hosts=list(hosts), role=role, all=takes_all)
     rows = cast("list[HostRow]", answer["hosts"])
     if not is_agreed:
-        _confirm(rows)
+        _confirm(what, rows)
     refusals = []
     for order in ask(path, "order", what=what, hosts=[row["host"] for row in rows]):
         if "refused" in order:
@@ -48,13 +48,15 @@ def give_order(
         raise ControlError("\n".join(refusals))
 
 
-def _confirm(rows: "list[HostRow]") -> None:
+def _confirm(what: str, rows: "list[HostRow]") -> None:
     for row in rows:
         click.echo(f"{row['host']} ({row['role']}, {row['stage']})")
     if not sys.stdin.isatty():
         raise ControlError("standard input is not a terminal, so nobody can confirm; use --yes")
     hosts, their = ("This host", "its") if len(rows) == 1 else (f"These {len(rows)} hosts", "their")
-    click.confirm(f"{hosts} will be wiped and reinstalled at {their} next network boot. Continue?", abort=True)
+    outcome = "count as installed and boot" if what == "adopt" else "be wiped and reinstalled"
+    its = f"from {their} own disk from now on" if what == "adopt" else f"at {their} next network boot"
+    click.confirm(f"{hosts} will {outcome} {its}. Continue?", abort=True)
 
 
 def _outcome(what: str, order: str) -> str:
@@ -64,6 +66,8 @@ def _outcome(what: str, order: str) -> str:
     outcomes = {
         "install": "will install at its next network boot",
         "local": "will boot from its own disk",
-        "hold": "will reinstall once it is released; it is held, see `ocp-appliance release`",
+        "hold": "counts as installed; it is held, see `ocp-appliance release`"
+        if what == "adopt"
+        else "will reinstall once it is released; it is held, see `ocp-appliance release`",
     }
     return outcomes[order]
