@@ -51,13 +51,12 @@ class Doors(Generic[C]):
         self.most_of_strangers = most_of_strangers
         self.turned_away = 0
         self._is_kept = is_kept
-        self._open = 0
         self._open_of_strangers = 0
         self._addresses: dict[str, _Places[C]] = {}
         self._places: dict[C, tuple[str, _Places[C]]] = {}
 
     def __len__(self) -> int:
-        return self._open
+        return len(self._places)
 
     def enter(self, connection: C, client: str) -> bool:
         """Give *connection* a place, if need be that of another; return whether it got one."""
@@ -70,7 +69,6 @@ class Doors(Generic[C]):
         own = self._addresses.setdefault(address, own)
         own.idle[connection] = None
         self._places[connection] = address, own
-        self._open += 1
         self._open_of_strangers += not own.is_kept
         return True
 
@@ -95,7 +93,6 @@ class Doors(Generic[C]):
             return
         own.idle.pop(connection, None)
         own.busy.pop(connection, None)
-        self._open -= 1
         self._open_of_strangers -= not own.is_kept
         if not len(own):
             self._addresses.pop(address, None)
@@ -105,7 +102,7 @@ class Doors(Generic[C]):
             return self._evict(own, busy_too=False)
         if not own.is_kept and self._open_of_strangers >= self.most_of_strangers:
             return self._evict_greediest([places for places in self._addresses.values() if not places.is_kept], own)
-        if self._open >= self.most:
+        if len(self) >= self.most:
             return self._evict_greediest(list(self._addresses.values()), own)
         return True
 
