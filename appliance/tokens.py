@@ -5,7 +5,7 @@ whatever has the shape of one, because a token of an earlier installation is a s
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import unquote
 
 HIDDEN = "…"
@@ -18,19 +18,21 @@ _WORD = re.compile(r"[^/?#&=;,:@\s\"']+")
 _SHAPE = re.compile(r"[0-9A-Fa-f]{16,}")
 
 
-def hide_tokens(text: str, tokens: Iterable[str]) -> str:
-    """Return *text* without *tokens* and without words of their shape."""
+def hide_tokens(text: str, tokens: Callable[[], Iterable[str]]) -> str:
+    """Return *text* without *tokens* and without words of their shape.
+
+    *tokens* is called for long words of another shape only: there are as many as hosts.
+    """
     if not _LONG.search(text):
         return text
-    lower = [token.lower() for token in tokens if token]
-    return _WORD.sub(lambda word: HIDDEN if _is_secret(word[0], lower) else word[0], text)
+    return _WORD.sub(lambda word: HIDDEN if _is_secret(word[0], tokens) else word[0], text)
 
 
-def _is_secret(word: str, tokens: list[str]) -> bool:
+def _is_secret(word: str, tokens: Callable[[], Iterable[str]]) -> bool:
     if len(word) < 16:
         return False
     for _ in range(MAX_DECODINGS):
-        if _SHAPE.fullmatch(word) or any(token in word.lower() for token in tokens):
+        if _SHAPE.fullmatch(word) or _contains(word.lower(), tokens()):
             return True
         # An encoded slash or quotation mark ends a word as well.
         plain = unquote(word)
@@ -40,3 +42,7 @@ def _is_secret(word: str, tokens: list[str]) -> bool:
             return True
         word = plain
     return True
+
+
+def _contains(word: str, tokens: Iterable[str]) -> bool:
+    return any(token and token.lower() in word for token in tokens)

@@ -60,7 +60,7 @@ class ExchangeContext:
 
     def hide(self, text: str) -> str:
         """Return *text*, which a client sent, without the tokens of installations."""
-        return hide_tokens(text, (installation.token for installation in self.installations.values()))
+        return hide_tokens(text, lambda: (installation.token for installation in self.installations.values()))
 
     def publish_refusal(self, host: str, client: str, path: str, error: ErrorResponse) -> None:
         """Publish that a request got *error*, as often as the client may."""
