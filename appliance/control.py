@@ -19,6 +19,7 @@ from appliance.bus import Bus
 from appliance.control_client import SOCKET_NAME, Json
 from appliance.errors import ControlError, ListenError
 from appliance.events import Stamped
+from appliance.install.evidence import ORDERS
 from appliance.install.installation import Installation
 from appliance.model import Host, Role
 from appliance.registry_view import RegistryView
@@ -33,8 +34,6 @@ MAX_CONNECTIONS = 32  # a few operators, each with a few terminals
 REQUEST_SECONDS = 10.0  # for a client to send its line; programs do so at once, and a person with socat may type
 FOLLOWED_EVENTS = 1000  # kept for a client that reads slowly; past it, it loses the oldest
 CAPTURE_CHUNK_BYTES = 48 << 10  # 64 KiB a line as base64, so that no line is as long as a capture
-
-ORDERS = ("reinstall", "hold", "release", "adopt")
 
 Request = Mapping[str, object]
 Verb = Callable[[Request], AsyncIterator[Json]]

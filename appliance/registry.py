@@ -262,7 +262,7 @@ class Registry:
         return list(dict.fromkeys(found))
 
     def order(self, host: Host, what: str) -> Installation:
-        """Carry out the operator's order *what* (one of `control.ORDERS`), and return the new installation.
+        """Carry out the operator's order *what* (one of `evidence.ORDERS`), and return the new installation.
 
         Raises ControlError if cluster.yaml forbids it, or if it leaves the host waiting.
         """

@@ -87,9 +87,11 @@ _COMPLETE = {
     WebKind.METAL: Evidence.DISK_IMAGE_COMPLETE,
     WebKind.IGNITION: Evidence.IGNITION_DELIVERED,
 }
-_ORDERS = {
+# What the operator may order, and what each order is in the table of transitions.
+ORDERS = {
     "reinstall": Evidence.REINSTALL_ORDERED,
     "hold": Evidence.HOLD_ORDERED,
+    "release": Evidence.RELEASE_ORDERED,
     "adopt": Evidence.ADOPT_ORDERED,
 }
 
@@ -127,7 +129,7 @@ def finding_of(event: Event) -> Finding | None:
         case events.InstallSettled():
             return Finding(Evidence.WRITE_TIME_PASSED, number=event.number)
         case events.Ordered():
-            return Finding(_ORDERS.get(event.order, Evidence.RELEASE_ORDERED))
+            return Finding(ORDERS.get(event.order, Evidence.RELEASE_ORDERED))
         case _:
             return None
 
