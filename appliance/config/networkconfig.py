@@ -220,7 +220,7 @@ def _ip_arguments(
         elif interface.ipv6.autoconf and not automatic:
             automatic.append("auto6")
     if automatic:
-        # One argument for both families, after the static ones: nm-initrd-generator(8) turns DHCPv4 off again when a
+        # One argument for both families, after the static ones: nm-initrd-generator(8) turns IPv4 off again when a
         # later argument for the same interface is only about IPv6.
         arguments.append(f"ip={device}:{','.join(automatic)}{mtu}")
     return arguments

@@ -19,9 +19,8 @@ _LOCK_ENDING = "-lock"
 _LOG_ENDING = "-wal"
 _SIDE_ENDINGS = (_LOG_ENDING, "-shm")  # of the files that SQLite keeps beside its own
 _NEW_ENDING = "-new"
-MAX_ASIDE = (
-    20  # files set aside, none of which is deleted: a disk that damages each new file must not fill up with them
-)
+# Files set aside, none of which is deleted: a disk that damages each new file must not fill up with them.
+MAX_ASIDE = 20
 
 
 def is_there(path: Path) -> bool:
