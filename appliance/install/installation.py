@@ -18,6 +18,8 @@ WRITE_BYTES_PER_SECOND = 100e6
 LEAST_WRITE_SECONDS = 1.0
 # The key in Installation.repeats of a host whose last script told it to wait for the machine config server.
 TOLD_TO_WAIT = "wait"
+# The condition of a host that needs a file which cannot be served.
+FILE_MISSING = "file-missing"
 
 
 class Stage(IntEnum):

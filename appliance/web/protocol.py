@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
-from appliance.events import WaitEnded, WebKind
+from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install.guard import ignition_verdict
 from appliance.install.installation import Installation, Order
 from appliance.model import Install, MacAddress
@@ -18,10 +18,12 @@ from appliance.web.answers import (
     Answer,
     BeginFirst,
     ErrorResponse,
+    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
     Judgement,
+    LookFirst,
     MachineConfigFinding,
     Place,
     ProbeFirst,
@@ -175,6 +177,12 @@ def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:
 def _install_script(host: WebHost, case: _Case) -> Judgement:
     made_at = host.site.made_at
     event = None
+    if len(host.install) > 1:  # otherwise the script says what cluster.yaml lacks
+        looked = case.found.files
+        if looked is None or looked.needs is not host.needs:
+            return LookFirst(host.needs)
+        if looked.why:
+            return _lacking_script(host, looked)
     if host.wait is not None:
         finding = case.found.machine_config
         if finding is None:
@@ -191,6 +199,12 @@ def _install_script(host: WebHost, case: _Case) -> Judgement:
         why = f"the installation of {host.host.name} has not begun"
         return ErrorResponse(503, why, WebKind.SCRIPT, BEGUN_SECONDS)
     return SendScript(token.encode().join(host.install), WebKind.SCRIPT, made_at, event)
+
+
+def _lacking_script(host: WebHost, looked: FilesFinding) -> SendScript:
+    """Return the script with which *host* waits in iPXE: an installer that meets a 404 ends at an emergency shell."""
+    event = FileUnservable(host.host.name, looked.path, looked.why)
+    return SendScript(looked.name.encode().join(host.lacking), WebKind.WAIT, host.site.made_at, event)
 
 
 def _may_go_on(finding: MachineConfigFinding) -> bool:
@@ -260,9 +274,13 @@ def _ignition_finding(case: _Case, name: str) -> IgnitionFinding | None:
 
 
 def _file(case: _Case, path: str) -> SendFile:
-    site = case.site
+    return file_of(case.table, case.site, path)
+
+
+def file_of(table: WebTable, site: Site, path: str) -> SendFile:
+    """Return where the file *path* is looked for, for a client of *site*."""
     # All clusters share one tree of URLs, and a client's own cluster comes first.
-    sites = (site, *(other for other in case.table.sites if other is not site))
+    sites = (site, *(other for other in table.sites if other is not site))
     kind = next((site.kinds[path] for site in sites if path in site.kinds), WebKind.OTHER)
     # A name that cluster.yaml gives an image is that image, whatever lies among the boot loaders.
     return SendFile(path, kind, content_type(path), tuple(Place(site, path in site.kinds) for site in sites))

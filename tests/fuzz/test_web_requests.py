@@ -12,9 +12,11 @@ from appliance.install.installation import Installation, Order, Stage
 from appliance.web.answers import (
     BeginFirst,
     ErrorResponse,
+    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
+    LookFirst,
     MachineConfigFinding,
     ProbeFirst,
     ReadFirst,
@@ -65,7 +67,7 @@ def test_every_request_is_answered_after_a_few_findings(
     installations = {} if installation is None else dict.fromkeys(HOSTS, installation)
     for path in (target, "/" + target, f"/ipxe/{target}.ipxe", f"/ignition/{target}/master.ign", *OWN_PATHS):
         found = Findings()
-        for _ in range(4):  # the three kinds of findings, and then the answer
+        for _ in range(5):  # the four kinds of findings, and then the answer
             judgement = judge(HttpRequest(method, path, client), TABLE, installations, NOW, found)
             match judgement:
                 case ProbeFirst():
@@ -74,6 +76,9 @@ def test_every_request_is_answered_after_a_few_findings(
                 case ReadFirst():
                     assert found.ignition is None
                     found = replace(found, ignition=IgnitionFinding(judgement, problem))
+                case LookFirst(needs):
+                    assert found.files is None
+                    found = replace(found, files=FilesFinding(needs, needs.ignition, "/x", problem or ""))
                 case BeginFirst():
                     assert not found.has_begun
                     found = replace(found, has_begun=True)
