@@ -224,10 +224,15 @@ def parse_mailbox(text: str) -> str:
 
 
 def parse_image_release(text: str) -> str:
-    """Return the release that image names begin with, such as 4.5.6 or 416.94.202405291527-0, as it is spelled."""
+    """Return the release in image names, such as 4.5.6, 416.94.202405291527-0 or 42.20250410.3.1, as it is spelled."""
     name = text.strip()
-    if not re.fullmatch(r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?", name, re.ASCII):
-        raise wrong(text, "is not an RHCOS release; write it as in the names of the images, for example 4.16.3")
+    of_release = r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?"
+    of_fcos = r"\d{2,3}\.\d{8}\.\d{1,3}\.\d{1,5}"
+    if not re.fullmatch(f"{of_release}|{of_fcos}", name, re.ASCII):
+        raise wrong(
+            text,
+            "is not an RHCOS release or a CoreOS build; write it as in the images' names, for example 4.16.3",
+        )
     return name
 
 

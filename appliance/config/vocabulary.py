@@ -215,7 +215,7 @@ class ImageEntry(Section):
 
 class ImageSet(Section):
     release: words.ImageRelease | None = None
-    """The release in the file names: 4.5.6, or an RHCOS build number. Default: the cluster's release."""
+    """The release in the file names: 4.5.6, or a build of RHCOS, SCOS or FCOS. Default: the cluster's release."""
     kernel: Annotated[ImageEntry | None, NameAlone()] = None
     """The installer's kernel: a file name, or name and sha256."""
     initramfs: Annotated[ImageEntry | None, NameAlone()] = None

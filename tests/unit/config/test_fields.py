@@ -48,7 +48,7 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
     (
         fields.parse_image_release,
         "x",
-        '"x" is not an RHCOS release; write it as in the names of the images, for example 4.16.3',
+        '"x" is not an RHCOS release or a CoreOS build; write it as in the images\' names, for example 4.16.3',
     ),
     (addresses.parse_ipv6, "2001:db8::g", '"2001:db8::g" is not an IPv6 address; for example 2001:db8::21'),
     (
