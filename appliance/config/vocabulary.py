@@ -114,6 +114,8 @@ class RoleDefaults(Section):
     """Defaults for the bootstrap machine."""
     master: HostDefaults | None = None
     """Defaults for control plane nodes."""
+    arbiter: HostDefaults | None = None
+    """Defaults for the arbiter node."""
     worker: HostDefaults | None = None
     """Defaults for compute nodes."""
     infra: HostDefaults | None = None

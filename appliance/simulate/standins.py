@@ -39,8 +39,8 @@ def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]
             sums[image.name] = hashlib.sha256(content).hexdigest()
     ignition = data_dir / "ignition"
     ignition.mkdir(exist_ok=True)
-    for pool in ("bootstrap", "master", "worker"):
-        path = ignition / f"{pool}.ign"
+    for name in dict.fromkeys(("bootstrap.ign", "master.ign", "worker.ign", *(h.role.ignition for h in cluster.hosts))):
+        path, pool = ignition / name, name.removesuffix(".ign")
         path.write_text(json.dumps(_ignition(cluster, pool), indent=1))
         path.chmod(0o600)
     for name in (name for arch in cluster.images for name in usual_loaders(arch)):
