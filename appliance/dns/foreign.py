@@ -18,6 +18,7 @@ _TYPE_ANY = 255
 # Of the authority section: where the zone of a name begins, and the proofs of DNSSEC (RFC 4035 section 3.1).
 _AT_OR_ABOVE = frozenset({BY_NAME["SOA"].number, BY_NAME["NS"].number, TYPE_DS})
 _PROOFS = frozenset({_TYPE_RRSIG, 47, 50})  # NSEC, NSEC3
+_QUESTION_NAME = b"\xc0\x0c"  # a pointer to it, at offset 12, is how most owners are written
 
 
 class Belonging(NamedTuple):
@@ -41,6 +42,10 @@ def belonging(
     *apexes* are the names of our zones. *name* itself may be one of them: of such a name
     another server knows only the side of its parent (RFC 4035 section 3.1.4.1).
     """
+    if not authority and all(
+        record.type == kind and message[record.start : record.name_end] == _QUESTION_NAME for record in answer
+    ):
+        return Belonging(answer, [], b"")  # as most answers are: nothing needs to be compared
     owners = [_owner(message, name, record) for record in (*answer, *authority)]
     aliases = {}
     if not is_ours(name, apexes) and kind != _TYPE_CNAME:
@@ -78,7 +83,12 @@ def belonging(
 
 def is_ours(name: bytes, apexes: frozenset[bytes]) -> bool:
     """Whether *name*, in lower case and wire form, is in one of the zones *apexes*."""
-    return any(suffix in apexes for suffix in _suffixes(name))
+    at = 0
+    while name[at]:
+        if name[at:] in apexes:
+            return True
+        at += 1 + name[at]
+    return False
 
 
 def expanded(message: bytes, record: RecordSpan) -> bytes:
@@ -91,8 +101,7 @@ def expanded(message: bytes, record: RecordSpan) -> bytes:
 
 
 def _owner(message: bytes, name: bytes, record: RecordSpan) -> bytes:
-    # Most owners are pointers to the question's name, which is always at offset 12.
-    if message[record.start : record.name_end] == b"\xc0\x0c":
+    if message[record.start : record.name_end] == _QUESTION_NAME:
         return name
     return expanded_name(message, record.start)[0].lower()
 
