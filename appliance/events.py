@@ -35,10 +35,10 @@ class Event:
     host: str
 
     def facts(self) -> dict[str, str | int | float]:
-        """Return the fields that have a value, by name."""
+        """Return the fields that have a value, by name; what is true is the normal case, and left out."""
         names = self.__match_args__
         pairs = zip(names, _values_of(names)(self), strict=True)
-        return {name: value for name, value in pairs if value != "" and value is not None}
+        return {name: value for name, value in pairs if value != "" and value is not None and value is not True}
 
     def line(self) -> str:
         """Return the event as one line: its kind, then its facts."""
@@ -56,7 +56,7 @@ def _values_of(names: tuple[str, ...]) -> Callable[[Event], tuple[str | int | fl
 
 
 def _text(value: str | float | None) -> str:
-    if value is None:
+    if value is None or value is True:
         return ""
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
@@ -83,6 +83,7 @@ class DhcpOffered(Event):
     arch: str = ""  # as in the table of architectures: x64-uefi, bios …
     boot: str = ""  # the boot file or URL offered
     relay: str = ""
+    is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class DhcpAcknowledged(Event):
     arch: str = ""
     boot: str = ""
     relay: str = ""
+    is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class DhcpDeclined(Event):
     level: ClassVar[int] = logging.ERROR
     mac: str
     address: str
+    is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ class DhcpReleased(Event):
     kind: ClassVar[str] = "dhcp.release"
     mac: str
     address: str
+    is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,18 @@ class DhcpMisplaced(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpRelayRefused(Event):
+    """A message came through a relay that is neither in a machine network nor in dhcp.relays; *host* is ""."""
+
+    kind: ClassVar[str] = "dhcp.relay-refused"
+    level: ClassVar[int] = logging.WARNING
+    mac: str
+    relay: str  # giaddr
+    source: str  # the address that the datagram came from
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class DhcpPassed(Event):
     """A known host asked for an address where another server assigns them, and needs no boot file from us."""
 
@@ -165,6 +181,7 @@ class DhcpPassed(Event):
     program: Program
     arch: str = ""
     relay: str = ""
+    is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,6 +474,7 @@ AnyEvent = (
     | DhcpReleased
     | DhcpUnknown
     | DhcpMisplaced
+    | DhcpRelayRefused
     | DhcpPassed
     | RogueDhcp
     | TftpStarted

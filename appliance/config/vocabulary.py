@@ -185,6 +185,8 @@ class Dns(Section):
 class Dhcp(DhcpOptions):
     mode: words.DhcpWord = DhcpMode.FULL
     """full: addresses and boot files; proxy: boot files only, beside another DHCP server; off: neither."""
+    relays: Annotated[tuple[words.RelayRange, ...], OneOrMany()] = ()
+    """The addresses, or networks, from which relays outside the machine networks send. Others get no answer."""
 
 
 class ListenSection(Section):
