@@ -19,6 +19,7 @@ from appliance.bus import Bus
 from appliance.control_client import SOCKET_NAME, Json
 from appliance.errors import ControlError, ListenError
 from appliance.events import Stamped
+from appliance.install.evidence import ORDERS
 from appliance.install.installation import Installation
 from appliance.model import Host, Role
 from appliance.registry_view import RegistryView
@@ -191,8 +192,8 @@ class ControlServer:
 
     async def _order(self, request: Request) -> AsyncIterator[Json]:
         what = request.get("what")
-        if what not in ("reinstall", "hold", "release"):
-            raise ControlError(f"unknown order {what!r}; valid orders: reinstall, hold, release")
+        if what not in ORDERS:
+            raise ControlError(f"unknown order {what!r}; valid orders: {', '.join(ORDERS)}")
         for host in self._hosts(request):
             try:
                 after = self._carry_out(host, str(what))

@@ -16,6 +16,13 @@ from operator import attrgetter
 from typing import ClassVar, NamedTuple
 
 
+class Transport(StrEnum):
+    """How a DNS query arrived. A sender over TCP receives at the address that it sends from; over UDP it may not."""
+
+    UDP = "udp"
+    TCP = "tcp"
+
+
 class Program(StrEnum):
     """Which program on the machine sent the request."""
 
@@ -389,6 +396,7 @@ class DnsAsked(Event):
     kind: ClassVar[str] = "dns.asked"
     client: str
     name: str
+    transport: Transport = Transport.UDP
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +404,7 @@ class Ordered(Event):
     """The operator changed what a host's next network boot does."""
 
     kind: ClassVar[str] = "operator.order"
-    order: str  # reinstall, hold or release
+    order: str  # reinstall, hold, release or adopt
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,9 @@ from appliance.events import Event, Stamped
 from appliance.install.activity import Activity, sent_by
 from appliance.install.certificates import CertificateClock
 from appliance.install.conditions import judged, silence
-from appliance.install.installation import Condition, Installation, Rules, Stage, begin, order_of
+from appliance.install.installation import Condition, Installation, Order, Rules, Stage, begin, order_of
 from appliance.install.lifecycle import advance
-from appliance.install.owners import assigned
+from appliance.install.owners import assigned, doubted
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
 from appliance.state.journal import Journal
@@ -74,7 +74,12 @@ class Registry:
         self._wake = asyncio.Event()
         self._known = journal.load()  # includes hosts that are in no cluster.yaml now
         self._published_trouble: str | None = None
+        # Hosts that a later reload adds are new: only those of this start may have had a record that was lost.
+        self._is_lost = journal.store.is_lost
         self.update(clusters)
+        if self._is_lost:
+            self._is_lost = False
+            journal.store.settle_loss()
 
     # Hosts, from cluster.yaml
 
@@ -102,7 +107,11 @@ class Registry:
             kept = assigned(known, self.hosts.values())
             taken = {name: self._taken_over(name, before, known.get(name)) for name, before in kept.items()}
             left = {before.host for name, before in kept.items() if before is not None and before.host != name}
-            moved = [taken[name] for name, before in kept.items() if before is not known.get(name)]
+            moved = [
+                taken[name]
+                for name, before in kept.items()
+                if before is not known.get(name) or (before is None and taken[name].doubt is not None)
+            ]
             outcome = self.journal.move(left, moved) if moved else None
             if not isinstance(outcome, Conflict):
                 for name in left:
@@ -121,7 +130,9 @@ class Registry:
         # Numbered after the installations of the machine that had this name before, whose events are kept under it.
         number = 1 if named is None else named.number + 1
         if kept is None:
-            return begin(name, rules, number)
+            fresh = begin(name, rules, number)
+            is_in_doubt = self._is_lost and rules.install is Install.ONCE
+            return doubted(fresh, time.time()) if is_in_doubt else fresh
         if kept is not named:
             kept = replace(kept, host=name, number=max(kept.number, number))
         if kept.stage is Stage.WAITING:
@@ -251,21 +262,34 @@ class Registry:
         return list(dict.fromkeys(found))
 
     def order(self, host: Host, what: str) -> Installation:
-        """Carry out the operator's order *what* ("reinstall", "hold" or "release"), and return the new installation.
+        """Carry out the operator's order *what* (one of `evidence.ORDERS`), and return the new installation.
 
-        Raises ControlError if cluster.yaml forbids it.
+        Raises ControlError if cluster.yaml forbids it, or if it leaves the host waiting.
         """
         if what == "reinstall" and host.install is Install.NEVER:
             raise ControlError(f"{host.name} has `install: never` in cluster.yaml; change it and reload first")
+        if what == "adopt" and host.install is Install.ALWAYS:
+            raise ControlError(
+                f"{host.name} has `install: always` in cluster.yaml, so its next network boot would install it; "
+                "change that to `once` and reload first"
+            )
         self._publish(events.Ordered(host.name, what))
-        return self.installations[host.name]
+        after = self.installations[host.name]
+        if what == "release" and after.doubt is not None and after.order is Order.HOLD:
+            settled_by = f"`ocp-appliance adopt {host.short_name}` or `ocp-appliance reinstall {host.short_name}`"
+            raise ControlError(f"{host.name} still waits because of {after.doubt.name}; settle that with {settled_by}")
+        return after
 
     # Time
 
     def condition(self, installation: Installation, now: float) -> Condition | None:
         """Return what keeps a host from making progress at *now*, seconds UTC. Any thread may call it."""
         activity = self.activity.get(installation.host)
-        return installation.condition or silence(installation, activity.seen_at if activity else 0.0, now)
+        return (
+            installation.doubt
+            or installation.condition
+            or silence(installation, activity.seen_at if activity else 0.0, now)
+        )
 
     def tell_silences(self, now: float) -> None:
         """Publish the condition of every host that is silent at *now*, seconds UTC, if that was not published yet."""

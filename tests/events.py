@@ -18,4 +18,4 @@ def example(event_type: type[AnyEvent]) -> AnyEvent:
 def _value(name: str, value_type: type) -> object:
     if issubclass(value_type, StrEnum):
         return list(value_type)[-1]
-    return {str: f"some {name}", int: 1234, float: 2.5}[value_type]
+    return {str: f"some {name}", int: 1234, float: 2.5, bool: False}[value_type]

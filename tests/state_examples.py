@@ -27,6 +27,7 @@ FULL = Installation(
     repeats={"script": 2},
     knocking_since=5.0,
     knocked_at=6.0,
+    doubt=Condition("e", "f", 3.0),
     complaint=Condition("a", "b", 1.0),
     condition=Condition("c", "d", 2.0),
 )

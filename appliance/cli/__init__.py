@@ -23,6 +23,7 @@ COMMANDS = {
     "reinstall": "Reinstall hosts at their next network boot.",
     "hold": "Make hosts wait at iPXE.",
     "release": "Let held hosts continue.",
+    "adopt": "Count hosts as installed.",
     "capture": "Save the packets of a host's last boot as a pcapng file.",
 }
 

@@ -1,4 +1,4 @@
-"""What `reinstall`, `hold` and `release` share: selecting hosts, asking for confirmation, and giving the order."""
+"""What `reinstall`, `hold`, `release` and `adopt` share: selecting hosts, confirmation, and giving the order."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from appliance.cli._socket import Command, socket_options
+from appliance.cli._socket import Command, find_socket, socket_options
 from appliance.errors import ControlError
 from appliance.model import Role
 
@@ -14,7 +14,31 @@ if TYPE_CHECKING:
     from appliance.status.shapes import HostRow
 
 
-def order_options(command: Command) -> Command:
+def order_command(what: str, text: str, outcome: str = "") -> click.Command:
+    """Return the command that gives the order *what*, with *text* as its help.
+
+    If there is an *outcome*, which says what will become of the hosts with {their} for
+    the pronoun, the operator is asked first, unless --yes is given.
+    """
+
+    def command(
+        hosts: tuple[str, ...],
+        role: str | None,
+        data_dir: Path | None,
+        socket: Path | None,
+        *,
+        takes_all: bool,
+        yes: bool = False,
+    ) -> None:
+        _give_order(
+            find_socket(data_dir, socket), what, hosts, role, takes_all=takes_all, outcome="" if yes else outcome
+        )
+
+    asking = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(command) if outcome else command
+    return click.command(help=text)(_order_options(asking))
+
+
+def _order_options(command: Command) -> Command:
     """Give a command HOSTS, --role and --all, and the options that find the appliance."""
     command = socket_options(command)
     command = click.option("--all", "takes_all", is_flag=True, help="Select every host.")(command)
@@ -23,10 +47,10 @@ def order_options(command: Command) -> Command:
     return click.argument("hosts", nargs=-1)(command)
 
 
-def give_order(
-    path: Path, what: str, hosts: tuple[str, ...], role: str | None, *, takes_all: bool, is_agreed: bool
+def _give_order(
+    path: Path, what: str, hosts: tuple[str, ...], role: str | None, *, takes_all: bool, outcome: str
 ) -> None:
-    """Ask the operator unless *is_agreed*, then give the order *what* for the selected hosts.
+    """Ask the operator if there is an *outcome*, then give the order *what* for the selected hosts.
 
     Raises ControlError if the appliance refuses the order for some hosts, after all others have got it.
     """
@@ -36,8 +60,8 @@ def give_order(
         raise click.UsageError("no host selected; name hosts, or use --role or --all")
     (answer,) = ask(path, "resolve", hosts=list(hosts), role=role, all=takes_all)
     rows = cast("list[HostRow]", answer["hosts"])
-    if not is_agreed:
-        _confirm(rows)
+    if outcome:
+        _confirm(outcome, rows)
     refusals = []
     for order in ask(path, "order", what=what, hosts=[row["host"] for row in rows]):
         if "refused" in order:
@@ -48,22 +72,23 @@ def give_order(
         raise ControlError("\n".join(refusals))
 
 
-def _confirm(rows: "list[HostRow]") -> None:
+def _confirm(outcome: str, rows: "list[HostRow]") -> None:
     for row in rows:
         click.echo(f"{row['host']} ({row['role']}, {row['stage']})")
     if not sys.stdin.isatty():
         raise ControlError("standard input is not a terminal, so nobody can confirm; use --yes")
     hosts, their = ("This host", "its") if len(rows) == 1 else (f"These {len(rows)} hosts", "their")
-    click.confirm(f"{hosts} will be wiped and reinstalled at {their} next network boot. Continue?", abort=True)
+    click.confirm(f"{hosts} will {outcome.format(their=their)}. Continue?", abort=True)
 
 
 def _outcome(what: str, order: str) -> str:
     if what == "hold":
         return "will wait at iPXE"
-    # By what the host's next network boot does now. `reinstall` leaves a held host held.
+    # By what the host's next network boot does now. `reinstall` and `adopt` leave a held host held.
+    held = "counts as installed" if what == "adopt" else "will reinstall once it is released"
     outcomes = {
         "install": "will install at its next network boot",
         "local": "will boot from its own disk",
-        "hold": "will reinstall once it is released; it is held, see `ocp-appliance release`",
+        "hold": f"{held}; it is held, see `ocp-appliance release`",
     }
     return outcomes[order]

@@ -1,18 +1,9 @@
 """ocp-appliance reinstall."""
 
-from pathlib import Path
+from appliance.cli._ordering import order_command
 
-import click
-
-from appliance.cli._ordering import give_order, order_options
-from appliance.cli._socket import find_socket
-
-
-@click.command()
-@order_options
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-def command(
-    hosts: tuple[str, ...], role: str | None, data_dir: Path | None, socket: Path | None, *, takes_all: bool, yes: bool
-) -> None:
-    """Reinstall HOSTS at their next network boot, which wipes their disks."""
-    give_order(find_socket(data_dir, socket), "reinstall", hosts, role, takes_all=takes_all, is_agreed=yes)
+command = order_command(
+    "reinstall",
+    "Reinstall HOSTS at their next network boot, which wipes their disks.",
+    outcome="be wiped and reinstalled at {their} next network boot",
+)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from appliance.config.draft import Draft
 from appliance.config.images import boot_images
-from appliance.config.networkconfig import dracut_arguments
+from appliance.config.networkconfig import cards, dracut_arguments
 from appliance.config.records import in_zone
 from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.config.sections import known
@@ -123,6 +123,9 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     disk = entry.root_device_hints or role.root_device_hints
     own = (known(draft.appliance).value,)
     dns_servers = next((network.dns_servers for network in networks if address in network.cidr), own)
+    config, arguments = entry.network_config, tuple[str, ...]()
+    if config:
+        arguments = dracut_arguments(config, name, dns_servers, cards(config, host.named_macs))
     return Host(
         name=name,
         role=known(host.role).value,
@@ -131,7 +134,7 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
         arch=host.arch,
         install_disk=known(disk.device_name) if disk else DEFAULT_DISK,
         kernel_arguments=tuple(argument.value for argument in host.kernel_arguments),
-        network_arguments=dracut_arguments(entry.network_config, name, dns_servers) if entry.network_config else (),
+        network_arguments=arguments,
         loader=entry.loader or role.loader,
         install=entry.install or role.install or Install.ONCE,
         local_boot=entry.local_boot or role.local_boot or LocalBoot.NO_OFFER,

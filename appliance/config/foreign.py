@@ -34,9 +34,25 @@ FOREIGN: dict[str, str | None] = {
     # The installer writes it as null.
     "metadata.creationTimestamp": None,
     "networking.clusterNetwork[].hostPrefix": None,
-    "hosts[].interfaces[].name": None,
-    # Interfaces keep the kernel's names, so their MAC addresses have no effect.
-    "hosts[].networkConfig.interfaces[].mac-address": None,
+    # Keys of nmstate that the installer's network does not depend on.
+    **dict.fromkeys(
+        ("hosts[].networkConfig." + key for key in (
+            "hostname", "route-rules", "dns-resolver.running", "routes.running", "dns-resolver.config.options",
+            *(f"interfaces[].{key}" for key in (
+                "description", "lldp", "profile-name", "ethtool", "ethernet", "alt-names", "wait-ip", "min-mtu",
+                "max-mtu", "mptcp", "accept-all-mac-addresses", "permanent-mac-address", "driver")),
+            *(f"interfaces[].{family}.{key}" for family in ("ipv4", "ipv6") for key in (
+                "auto-gateway", "auto-routes", "auto-route-table-id", "auto-route-metric", "dhcp-send-hostname",
+                "dhcp-custom-hostname", "allow-extra-address", "forwarding")),
+            "interfaces[].ipv4.dhcp-client-id",
+            *(f"interfaces[].ipv6.{key}" for key in ("dhcp-duid", "addr-gen-mode", "token")),
+            *(f"routes.config[].{key}" for key in ("route-type", "weight", "cwnd", "source")),
+        )),
+        "not used: the kernel command line has no argument for it",
+    ),
+    # nameserver= takes precedence over the servers that DHCP names.
+    "hosts[].networkConfig.interfaces[].ipv4.auto-dns": None,
+    "hosts[].networkConfig.interfaces[].ipv6.auto-dns": None,
     # The kernel command line has no argument for these two.
     "hosts[].networkConfig.routes.config[].metric": None,
     "hosts[].networkConfig.dns-resolver.config.search": None,

@@ -1,9 +1,13 @@
 """The part of nmstate that agent-config.yaml files use, and its form on dracut's command line.
 
+An interface is named by the MAC address of its card where the file has it, because the name in an agent-config.yaml
+is a logical one that the kernel need not use.
+
 The installer's initramfs configures the network from the arguments made here, and
 coreos-installer copies them to the first boot of the installed system.
 """
 
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Annotated
 
@@ -13,7 +17,7 @@ from appliance.config import words
 from appliance.config.fields import parse_one_of
 from appliance.config.sections import BaseSection, known, needed
 from appliance.config.spelled import OneOrMany, Spelled
-from appliance.model import Address
+from appliance.model import Address, MacAddress
 
 BOND_MODES = ("active-backup", "balance-rr", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
 
@@ -78,11 +82,15 @@ class LinkAggregation(_Nmstate):
 
 class NmstateInterface(_Nmstate):
     name: words.InterfaceName | None = needed()
-    """The kernel's name for the interface. For a VLAN: <base-iface>.<id> or vlan<id>."""
+    """The interface: a name from hosts[].interfaces, or the kernel's. For a VLAN: <base-iface>.<id> or vlan<id>."""
     type: Annotated[str, _word("ethernet", "bond", "vlan")] = "ethernet"
     """The type of the interface."""
-    state: Annotated[str, _word("up")] = "up"
-    """Always up; leave out interfaces that are not used."""
+    state: Annotated[str, _word("up", "down", "absent", "ignore")] = "up"
+    """Only an interface that is up is configured."""
+    identifier: Annotated[str, _word("name", "mac-address")] = "name"
+    """What finds the network card: its name, or mac-address."""
+    mac_address: words.Mac | None = None
+    """The network card's Ethernet address, with identifier: mac-address. hosts[].interfaces has it otherwise."""
     mtu: words.Mtu | None = None
     """The MTU in bytes."""
     ipv4: Ipv4 | None = None
@@ -132,45 +140,89 @@ class NetworkConfig(_Nmstate):
     """Static routes, the default route among them."""
 
 
-def dracut_arguments(config: NetworkConfig, name: str, dns_servers: tuple[IPv4Address, ...]) -> tuple[str, ...]:
+def cards(config: NetworkConfig, named: Mapping[str, MacAddress]) -> dict[str, MacAddress]:
+    """Return the MAC address of each network card of *config* that has one; *named* has those of hosts[].interfaces."""
+    found = {}
+    for interface in config.interfaces:
+        own = interface.mac_address if interface.identifier == "mac-address" else None
+        if interface.name and (mac := own or named.get(interface.name)):
+            found[interface.name] = mac
+    # A bond's port and a VLAN's base need no entry of their own.
+    return found | {name: mac for name, mac in named.items() if name in names_inside(config)}
+
+
+def names_inside(config: NetworkConfig) -> set[str]:
+    """Return the names of the interfaces to which bonds, VLANs and routes of *config* refer."""
+    up = _up(config)
+    ports = [port for i in up if i.type == "bond" and i.link_aggregation for port in i.link_aggregation.port]
+    bases = [i.vlan.base_iface for i in up if i.type == "vlan" and i.vlan]
+    hops = [route.next_hop_interface for route in config.routes.config if not _is_default(route)]
+    return {name for name in (*ports, *bases, *hops) if name}
+
+
+def dracut_arguments(
+    config: NetworkConfig, name: str, dns_servers: tuple[IPv4Address, ...], macs: Mapping[str, MacAddress]
+) -> tuple[str, ...]:
     """Return *config* as dracut.cmdline(7) arguments for the host called *name*, in the order of the OpenShift manual.
 
-    *dns_servers* are used if *config* has none and an address is static.
+    *dns_servers* are used if *config* has none and an address is static. *macs* has the
+    `cards`. A card is named by its MAC address in ip=, which renames nothing; other
+    arguments take names only, so a card that they refer to gets its name by ifname=.
     """
-    addresses = [argument for interface in config.interfaces for argument in _ip_arguments(interface, config, name)]
+    up, inside = _up(config), names_inside(config)
+    renamed = [known(i.name) for i in up if i.type == "ethernet" and i.name in inside]
+    renamed += sorted(inside - {i.name for i in config.interfaces})
+    devices = {interface: mac.hyphenated for interface, mac in macs.items() if interface not in inside}
+    addresses = [argument for interface in up for argument in _ip_arguments(interface, config, name, devices)]
     # A static ip= has an empty field for the peer after its address (dracut.cmdline(7)); ip=<interface>:dhcp has none.
     is_static = any("::" in argument for argument in addresses)
     servers = config.dns_resolver.config.server or (dns_servers if is_static else ())
+    down = {interface.name for interface in config.interfaces if interface.state != "up"}
+    routes = [route for route in config.routes.config if route.next_hop_interface not in down]
     return (
+        *(f"ifname={interface}:{macs[interface]}" for interface in renamed if interface in macs),
         *addresses,
         *(f"nameserver={_bracketed(server)}" for server in servers),
-        *(_bond_argument(i, i.link_aggregation) for i in config.interfaces if i.type == "bond" and i.link_aggregation),
-        *(f"vlan={i.name}:{i.vlan.base_iface}" for i in config.interfaces if i.type == "vlan" and i.vlan),
-        *(_route_argument(route) for route in config.routes.config if not _is_default(route)),
+        *(_bond_argument(i, i.link_aggregation) for i in up if i.type == "bond" and i.link_aggregation),
+        *(f"vlan={i.name}:{i.vlan.base_iface}" for i in up if i.type == "vlan" and i.vlan),
+        *(_route_argument(route) for route in routes if not _is_default(route)),
     )
 
 
-def _ip_arguments(interface: NmstateInterface, config: NetworkConfig, name: str) -> list[str]:
+def _up(config: NetworkConfig) -> Sequence[NmstateInterface]:
+    return [interface for interface in config.interfaces if interface.state == "up"]
+
+
+def _ip_arguments(
+    interface: NmstateInterface, config: NetworkConfig, name: str, devices: Mapping[str, str]
+) -> list[str]:
+    device = devices.get(known(interface.name), interface.name)
     mtu = f":{interface.mtu}" if interface.mtu else ""
-    arguments = []
+    arguments, automatic = [], []
     if interface.ipv4 and interface.ipv4.enabled:
         gateway = _default_gateway(interface, config, 4)
         for entry in interface.ipv4.address:
             mask = IPv4Address((0xFFFFFFFF << (32 - known(entry.prefix_length))) & 0xFFFFFFFF)
-            arguments.append(f"ip={entry.ip}::{gateway}:{mask}:{name}:{interface.name}:none{mtu}")
+            arguments.append(f"ip={entry.ip}::{gateway}:{mask}:{name}:{device}:none{mtu}")
             gateway = ""  # only in the first argument of an interface
-        if interface.ipv4.dhcp:
-            arguments.append(f"ip={interface.name}:dhcp{mtu}")
+        automatic += ["dhcp"] if interface.ipv4.dhcp else []
     if interface.ipv6 and interface.ipv6.enabled:
         gateway = _default_gateway(interface, config, 6)
         for entry6 in interface.ipv6.address:
             address = _bracketed(known(entry6.ip))
-            arguments.append(f"ip={address}::{gateway}:{entry6.prefix_length}:{name}:{interface.name}:none{mtu}")
+            arguments.append(f"ip={address}::{gateway}:{entry6.prefix_length}:{name}:{device}:none{mtu}")
             gateway = ""
-        if interface.ipv6.dhcp:
-            arguments.append(f"ip={interface.name}:dhcp6{mtu}")
-        elif interface.ipv6.autoconf:
-            arguments.append(f"ip={interface.name}:auto6{mtu}")
+        # Beside a static address nm-initrd-generator takes "dhcp,dhcp6" for the end of IPv4, and beside dhcp alone it
+        # reads router advertisements anyway.
+        is_free = not (automatic and interface.ipv6.address)
+        if interface.ipv6.dhcp and is_free:
+            automatic.append("dhcp6")
+        elif interface.ipv6.autoconf and not automatic:
+            automatic.append("auto6")
+    if automatic:
+        # One argument for both families, after the static ones: nm-initrd-generator(8) turns IPv4 off again when a
+        # later argument for the same interface is only about IPv6.
+        arguments.append(f"ip={device}:{','.join(automatic)}{mtu}")
     return arguments
 
 

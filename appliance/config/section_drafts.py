@@ -66,6 +66,11 @@ class HostDraft:
     own: DefaultsDraft
     of_role: HostDefaults  # what its role sets; a host's own values come first
 
+    @property
+    def named_macs(self) -> dict[str, MacAddress]:
+        """The MAC address of each interface that `interfaces` names."""
+        return {each.name: each.mac_address for each in self.entry.interfaces if each.name and each.mac_address}
+
 
 @dataclass(frozen=True, slots=True)
 class NameServerDraft:

@@ -88,6 +88,8 @@ class RootDeviceHints(Section):
 class HostInterface(Section):
     mac_address: words.Mac | None = needed()
     """The interface's Ethernet address."""
+    name: words.InterfaceName | None = None
+    """What networkConfig calls the interface with this address. The kernel may call it something else."""
 
 
 class HostDefaults(Section):

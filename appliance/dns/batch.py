@@ -103,12 +103,12 @@ class Batch:
         port, flow, host, scope = _SOCKADDR_IN6.unpack(raw)
         return socket.inet_ntop(socket.AF_INET6, host), port, flow, int.from_bytes(scope, sys.byteorder)
 
-    def send(self, first: int, end: int) -> int:
-        """Send the replies in slots *first* to *end* - 1, and return how many the kernel refused.
+    def send(self, first: int, end: int) -> list[int]:
+        """Send the replies in slots *first* to *end* - 1, and return those that the kernel refused.
 
         Raises OSError when the socket is closed: that is our own mistake, and no fault of a datagram.
         """
-        refused = 0
+        refused: list[int] = []
         while first < end:
             header = ctypes.addressof(self._sent) + first * ctypes.sizeof(_Mmsghdr)
             sent = _sendmmsg(self._sock.fileno(), header, end - first, socket.MSG_DONTWAIT)
@@ -116,7 +116,7 @@ class Batch:
                 if ctypes.get_errno() == errno.EBADF:
                     raise OSError(errno.EBADF, os.strerror(errno.EBADF))
                 # sendmmsg stops at the first datagram that it cannot send, for example to port 0. Skip it.
-                refused += 1
+                refused.append(first)
                 sent = 1
             first += sent
         return refused

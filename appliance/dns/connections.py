@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 # truncated reply, so this bounds what hostile clients can occupy: 128 times 16 queries of at most 64 KiB, 128 MiB.
 MAX_CONNECTIONS = 128
 MAX_PENDING = 16  # unanswered queries of one connection; after that many it is not read until a reply is ready
+# Of those, from one address. Its own longest idle connection is closed for one more, and nobody else's.
+MAX_CONNECTIONS_PER_CLIENT = 32
 IDLE_SECONDS = 10.0  # RFC 7766 section 6.2.3: a few seconds
 FAIR_QUERIES = 32  # of one connection in a row, before everything else gets a turn
 ACCEPT_PAUSE_SECONDS = 0.1  # after accept fails, most likely because no file descriptor is left
@@ -19,7 +21,7 @@ class DnsConnections:
 
     def __init__(self, reply_to: Callable[[bytes, str], Awaitable[bytes | None]]) -> None:
         self._reply_to = reply_to
-        self._open: dict[asyncio.StreamWriter, None] = {}  # in the order of their last queries
+        self._open: dict[asyncio.StreamWriter, str] = {}  # the client of each, in the order of their last queries
 
     async def run(self, listener: socket.socket, tasks: asyncio.TaskGroup) -> None:
         """Accept connections until cancelled."""
@@ -31,12 +33,21 @@ class DnsConnections:
                 await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
             reader, writer = await asyncio.open_connection(sock=sock)
-            if len(self._open) >= MAX_CONNECTIONS:
-                longest_idle = next(iter(self._open))
-                del self._open[longest_idle]
-                longest_idle.transport.abort()
-            self._open[writer] = None
+            self._make_room(peer[0])
+            self._open[writer] = peer[0]
             tasks.create_task(self._serve(reader, writer, peer[0]))
+
+    def _make_room(self, client: str) -> None:
+        """Close the connection that has been idle longest if there are too many, of *client* or of all."""
+        own = [writer for writer, peer in self._open.items() if peer == client]
+        if len(own) >= MAX_CONNECTIONS_PER_CLIENT:
+            longest_idle = own[0]
+        elif len(self._open) >= MAX_CONNECTIONS:
+            longest_idle = next(iter(self._open))
+        else:
+            return
+        del self._open[longest_idle]
+        longest_idle.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: str) -> None:
         try:

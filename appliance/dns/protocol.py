@@ -29,6 +29,7 @@ from appliance.dns.message import (
     opt_record,
     question_end,
 )
+from appliance.events import Transport
 from appliance.peers import peer_address
 
 ONE_QUESTION = b"\0\1\0\0\0\0"  # the header's counts of questions, answers and authority
@@ -65,6 +66,7 @@ class Watched:
     reply: bytes
     host: str  # its name
     name: bytes  # in lower case and wire form
+    transport: Transport = Transport.UDP
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ def _answer_in(
         address = peer_address(client)
         host = table.hosts.get(address) if address is not None else None
         if host is not None:
-            return Watched(reply, host, name)
+            return Watched(reply, host, name, Transport.TCP if reply_bytes == TCP_BYTES else Transport.UDP)
     return reply
 
 

@@ -20,6 +20,7 @@ from appliance.dns.forward import (
 )
 from appliance.dns.message import MessageError, Rcode, text_name
 from appliance.dns.protocol import Forward, refusal
+from appliance.dns.waiting import Waiting
 from appliance.model import Endpoint
 from appliance.sockets import udp_client
 
@@ -27,12 +28,6 @@ logger = logging.getLogger(__name__)
 
 FAILED = "dns.failed name=%s; please report it"  # a traceback follows
 
-# Clients at once; the next one gets SERVFAIL. They are counted when their tasks start, so a burst of datagrams on each
-# socket can exceed this by as many as the burst has.
-MAX_WAITING = 4096
-# Different questions at once, each with a socket of its own. 1,000 hosts that pull the same images stay far below it.
-# A question beyond that gets a stale answer, or SERVFAIL.
-MAX_UNDER_WAY = 256
 TOTAL_SECONDS = 4.5  # a stub resolver gives up after five (RES_TIMEOUT in resolv.conf(5))
 # How long each forwarder is waited for, by rounds. With a single forwarder the three add up to the total.
 WAIT_SECONDS = (0.8, 1.6, 2.1)
@@ -61,30 +56,35 @@ class Resolver:
     def __init__(self, counts: Counter[tuple[str, ...]]) -> None:
         self._counts = counts
         self._memory = _Memory(())
-        self._waiting = 0
+        self._waiting = Waiting()
 
     # A bug of ours that a query or an answer triggers can be triggered again by its sender. It must not end the process
     # and with it all other services, so the two public methods catch everything, log it and answer SERVFAIL.
 
-    def reply_at_once(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
-        """Return the reply if it is cached, SERVFAIL if too many clients are waiting, or None: then call `reply`."""
+    def reply_at_once(self, forward: Forward, forwarders: Sequence[Endpoint], client: str) -> bytes | None:
+        """Return the reply if it is cached, or SERVFAIL if too many wait. None takes a place: then call `reply`."""
         try:
             kept = self._kept_reply(forward, forwarders)
         except Exception:
             logger.exception(FAILED, text_name(question_of(forward).name))
             return _failure(forward)
-        return _failure(forward) if kept is None and self._waiting >= MAX_WAITING else kept
+        # The place is taken here and not when the task starts, which is after all datagrams of a burst were read.
+        return _failure(forward) if kept is None and not self._waiting.enter(client) else kept
 
-    async def reply(self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup) -> bytes:
-        """Return the reply, or SERVFAIL if no forwarder has an answer. Raises nothing but CancelledError."""
-        self._waiting += 1
+    async def reply(
+        self, forward: Forward, forwarders: Sequence[Endpoint], client: str, tasks: asyncio.TaskGroup
+    ) -> bytes:
+        """Return the reply, or SERVFAIL if no forwarder has an answer. Raises nothing but CancelledError.
+
+        It gives back the place that `reply_at_once` took for *client*.
+        """
         try:
-            return await self._resolved_reply(forward, forwarders, tasks)
+            return await self._resolved_reply(forward, forwarders, client, tasks)
         except Exception:
             logger.exception(FAILED, text_name(question_of(forward).name))
             return _failure(forward)
         finally:
-            self._waiting -= 1
+            self._waiting.leave(client)
 
     def _kept_reply(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
         now = asyncio.get_running_loop().time()
@@ -95,9 +95,9 @@ class Resolver:
         return reply_from(kept, forward, now)
 
     async def _resolved_reply(
-        self, forward: Forward, forwarders: Sequence[Endpoint], tasks: asyncio.TaskGroup
+        self, forward: Forward, forwarders: Sequence[Endpoint], client: str, tasks: asyncio.TaskGroup
     ) -> bytes:
-        kept = await self._resolve(question_of(forward), self._memory_of(forwarders), tasks)
+        kept = await self._resolve(question_of(forward), self._memory_of(forwarders), client, tasks)
         if kept is None:
             self._counts["upstream", "failed"] += 1
             return _failure(forward)
@@ -112,16 +112,18 @@ class Resolver:
             self._memory = _Memory(forwarders)
         return self._memory
 
-    async def _resolve(self, question: Question, memory: _Memory, tasks: asyncio.TaskGroup) -> CachedAnswer | None:
+    async def _resolve(
+        self, question: Question, memory: _Memory, client: str, tasks: asyncio.TaskGroup
+    ) -> CachedAnswer | None:
         now = asyncio.get_running_loop().time()
         kept = memory.cache.get(question, now)
         if (kept is not None and kept.fresh_until >= now) or memory.cache.has_failed(question, now):
             return kept
         asking = memory.under_way.get(question)
         if asking is None:
-            if len(memory.under_way) >= MAX_UNDER_WAY:
+            if not self._waiting.begin(client, question.name):
                 return kept
-            asking = tasks.create_task(self._ask_once(question, memory))
+            asking = tasks.create_task(self._ask_once(question, memory, client))
             memory.under_way[question] = asking
         if kept is None:
             # Without shield(), a client that closes its connection would cancel the query that others wait for.
@@ -130,7 +132,7 @@ class Resolver:
         await asyncio.wait({asking}, timeout=STALE_WAIT_SECONDS)
         return (asking.result() or kept) if asking.done() else kept
 
-    async def _ask_once(self, question: Question, memory: _Memory) -> CachedAnswer | None:
+    async def _ask_once(self, question: Question, memory: _Memory, client: str) -> CachedAnswer | None:
         loop = asyncio.get_running_loop()
         try:
             kept = await self._ask_in_time(question, memory)
@@ -142,6 +144,7 @@ class Resolver:
             logger.exception(FAILED, text_name(question.name))
         finally:
             del memory.under_way[question]
+            self._waiting.end(client, question.name)
         memory.cache.fail(question, loop.time())
         return None
 

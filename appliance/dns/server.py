@@ -33,9 +33,8 @@ class DnsServer:
     """Answers DNS on every endpoint of listen.dns.
 
     `counts` has (transport, outcome): "udp" or "tcp" with the name of an rcode for each
-    reply, with "silence" for messages that get no reply, or with "unsent" for replies
-    that the kernel refused to send, which are counted under their rcode as well; and
-    what Resolver counts.
+    reply sent, with "silence" for messages that get no reply, or with "unsent" for
+    replies that the kernel refused to send; and what Resolver counts.
     """
 
     def __init__(
@@ -112,14 +111,14 @@ class DnsServer:
                     send = partial(self._send, sock, sender)
                     tail = self._other_tail(table, slots[at : at + 2].tobytes() + query, sender[0], send, tasks)
                     if tail is None:
-                        self._note_unsent(batch.send(first, index))
+                        self._note_unsent(batch, batch.send(first, index))
                         first = index + 1
                         continue
                 size = len(tail)
                 slots[at + 2 : at + 2 + size] = tail
                 reply_lengths[2 * index + 1] = size + 2
                 replies[tail[1]] += 1
-            self._note_unsent(batch.send(first, received))
+            self._note_unsent(batch, batch.send(first, received))
             answered += received
 
     def _drain_any_address(self, sock: socket.socket, buffer: bytearray, tasks: asyncio.TaskGroup) -> None:
@@ -159,9 +158,9 @@ class DnsServer:
                 send(reply)
                 self._report(watched, client)
             case Forward() as forward:
-                resolved = self._resolver.reply_at_once(forward, table.forwarders)
+                resolved = self._resolver.reply_at_once(forward, table.forwarders, client)
                 if resolved is None:
-                    tasks.create_task(self._send_when_resolved(forward, table.forwarders, send, tasks))
+                    tasks.create_task(self._send_when_resolved(forward, table.forwarders, client, send, tasks))
                 else:
                     send(resolved)
             case NoReply() as silence:
@@ -169,25 +168,27 @@ class DnsServer:
         return None
 
     async def _send_when_resolved(
-        self, forward: Forward, forwarders: Sequence[Endpoint], send: Send, tasks: asyncio.TaskGroup
+        self, forward: Forward, forwarders: Sequence[Endpoint], client: str, send: Send, tasks: asyncio.TaskGroup
     ) -> None:
-        send(await self._resolver.reply(forward, forwarders, tasks))
+        send(await self._resolver.reply(forward, forwarders, client, tasks))
 
     def _note_silence(self, transport: str, silence: NoReply, client: str) -> None:
         self._counts[transport, "silence"] += 1
         # At DEBUG, because anybody can send messages that get no reply, as fast as they like.
         logger.debug("dns.silence why=%s client=%s", silence.why, client)
 
-    def _note_unsent(self, replies: int) -> None:
-        if replies:
-            self._counts["udp", "unsent"] += replies
+    def _note_unsent(self, batch: Batch, refused: list[int]) -> None:
+        for index in refused:
+            self._udp_replies[batch.slots[index * SLOT_BYTES + 3]] -= 1  # counted before it was sent
+            self._counts["udp", "unsent"] += 1
 
     def _send(self, sock: socket.socket, sender: Sender, reply: bytes) -> None:
         try:
             sock.sendto(reply, sender)
         except OSError:
             self._counts["udp", "unsent"] += 1
-        self._udp_replies[reply[3]] += 1
+        else:
+            self._udp_replies[reply[3]] += 1
 
     def _send_from(
         self, sock: socket.socket, ancillary: list[tuple[int, int, bytes]], sender: tuple[str, int], reply: bytes
@@ -196,7 +197,8 @@ class DnsServer:
             sock.sendmsg([reply], reply_source(ancillary), 0, sender)
         except OSError:
             self._counts["udp", "unsent"] += 1
-        self._udp_replies[reply[3]] += 1
+        else:
+            self._udp_replies[reply[3]] += 1
 
     async def _tcp_reply(self, tasks: asyncio.TaskGroup, query: bytes, client: str) -> bytes | None:
         table = self._table()
@@ -206,9 +208,8 @@ class DnsServer:
             case Watched(reply) as watched:
                 self._report(watched, client)
             case Forward() as forward:
-                reply = self._resolver.reply_at_once(forward, table.forwarders) or await self._resolver.reply(
-                    forward, table.forwarders, tasks
-                )
+                resolved = self._resolver.reply_at_once(forward, table.forwarders, client)
+                reply = resolved or await self._resolver.reply(forward, table.forwarders, client, tasks)
             case NoReply() as silence:
                 self._note_silence("tcp", silence, client)
                 return None
@@ -221,7 +222,7 @@ class DnsServer:
         event = self._sightings.event(watched, client, installations.get(watched.host))
         if event is not None:
             self._publish(event)
-            self._sightings.reported(watched.host, installations.get(watched.host))
+            self._sightings.reported(watched, installations.get(watched.host))
 
 
 def _udp_socket(endpoint: Endpoint) -> socket.socket:

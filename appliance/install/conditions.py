@@ -143,6 +143,8 @@ def silence(installation: Installation, seen_at: float, now: float) -> Condition
 
 
 def _judge(installation: Installation) -> tuple[str, str] | None:
+    if installation.doubt is not None:
+        return installation.doubt.name, installation.doubt.hint
     if installation.stage >= Stage.INSTALLED:
         return _not_booting(installation)
     if installation.complaint is not None:

@@ -15,6 +15,7 @@ from appliance.install.installation import (
     TOLD_TO_WAIT,
     Condition,
     Installation,
+    Order,
     Rules,
     Stage,
     again,
@@ -126,7 +127,7 @@ def send_script(installation: Installation, move: Move, _finding: Finding, at: f
 
 def tell_to_wait(installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
     """Note once that the host was told to wait for the machine config server; it polls every few seconds."""
-    if installation.is_held or installation.is_told_to_wait:
+    if installation.order is Order.HOLD or installation.is_told_to_wait:
         return installation
     return counted(installation, move.name)
 
@@ -215,5 +216,12 @@ def hold(installation: Installation, _move: Move, _finding: Finding, _at: float,
 
 
 def release(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
-    """Let a held host continue."""
+    """Let a held host continue; a doubt about its disk stays."""
     return replace(installation, is_held=False, repeats={}) if installation.is_held else installation
+
+
+def adopt(installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
+    """Count the host as installed, because the operator says so; this settles a doubt."""
+    if installation.doubt is None and installation.stage >= Stage.INSTALLED:
+        return installation
+    return replace(reach(installation, move.to, at), doubt=None, tries=0, early_returns=0)

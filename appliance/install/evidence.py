@@ -47,6 +47,7 @@ class Evidence(StrEnum):
     REINSTALL_ORDERED = "`reinstall`"
     HOLD_ORDERED = "`hold`"
     RELEASE_ORDERED = "`release`"
+    ADOPT_ORDERED = "`adopt`"
 
 
 class Finding(NamedTuple):  # DHCP waits for it, and a frozen dataclass takes four times as long to make
@@ -86,7 +87,13 @@ _COMPLETE = {
     WebKind.METAL: Evidence.DISK_IMAGE_COMPLETE,
     WebKind.IGNITION: Evidence.IGNITION_DELIVERED,
 }
-_ORDERS = {"reinstall": Evidence.REINSTALL_ORDERED, "hold": Evidence.HOLD_ORDERED}
+# What the operator may order, and what each order is in the table of transitions.
+ORDERS = {
+    "reinstall": Evidence.REINSTALL_ORDERED,
+    "hold": Evidence.HOLD_ORDERED,
+    "release": Evidence.RELEASE_ORDERED,
+    "adopt": Evidence.ADOPT_ORDERED,
+}
 
 
 def finding_of(event: Event) -> Finding | None:
@@ -113,7 +120,7 @@ def finding_of(event: Event) -> Finding | None:
             return _of_tftp_failure(event)
         case events.DnsAsked():
             return Finding(Evidence.API_INT_ASKED) if event.name.lower().startswith("api-int.") else None
-        case events.DhcpDeclined():
+        case events.DhcpDeclined() if event.is_local:
             hint = (
                 f"Another machine uses {event.address}. "
                 "Find it with `arping -D`, or give this host another address in cluster.yaml."
@@ -122,19 +129,23 @@ def finding_of(event: Event) -> Finding | None:
         case events.InstallSettled():
             return Finding(Evidence.WRITE_TIME_PASSED, number=event.number)
         case events.Ordered():
-            return Finding(_ORDERS.get(event.order, Evidence.RELEASE_ORDERED))
+            return Finding(ORDERS.get(event.order, Evidence.RELEASE_ORDERED))
         case _:
             return None
 
 
-def _of_offer(event: events.DhcpOffered | events.DhcpPassed) -> Finding:
+def _of_offer(event: events.DhcpOffered | events.DhcpPassed) -> Finding | None:
+    if not event.is_local:
+        return None
     if event.program is Program.OS:
         return Finding(Evidence.SYSTEM_DISCOVERED)
     evidence = Evidence.IPXE_OFFERED if event.program is Program.IPXE else Evidence.FIRMWARE_OFFERED
     return Finding(evidence, event.mac, event.arch)
 
 
-def _of_ack(event: events.DhcpAcknowledged) -> Finding:
+def _of_ack(event: events.DhcpAcknowledged) -> Finding | None:
+    if not event.is_local:
+        return None
     if event.program is Program.OS:
         return Finding(Evidence.SYSTEM_ACKED)
     evidence = Evidence.IPXE_ACKED if event.program is Program.IPXE else Evidence.FIRMWARE_ACKED

@@ -103,6 +103,8 @@ def _not_yet(
 
     The file's expiry is checked last: `web.protocol` has a file read only once everything else allows it.
     """
+    if installation.order is Order.HOLD and installation.doubt is not None:
+        return Verdict(503, f"{host.name} waits because of {installation.doubt.name}", HELD_SECONDS)
     if installation.order is Order.HOLD:
         why = f"{host.name} is held; run `ocp-appliance release {host.short_name}` to let it continue"
         return Verdict(503, why, HELD_SECONDS)

@@ -80,6 +80,7 @@ class Installation:
     repeats: Mapping[str, int] = field(default_factory=dict)  # what happened again since the last new stage
     knocking_since: float | None = None  # firmware of an installed host asked again, and no system has started since
     knocked_at: float | None = None
+    doubt: Condition | None = None  # why its disk may hold what must not be wiped; it waits until that is settled
     complaint: Condition | None = None  # raised by a single event, such as a refusal
     condition: Condition | None = None  # what `conditions.judged` concludes from all of this
 
@@ -121,7 +122,7 @@ def begin(host: str, rules: Rules, number: int = 1) -> Installation:
 
 def order_of(installation: Installation, install: Install) -> Order:
     """Return what the host's next network boot does."""
-    if installation.is_held:
+    if installation.is_held or (installation.doubt is not None and install is not Install.NEVER):
         return Order.HOLD
     if install is Install.ALWAYS:
         return Order.INSTALL
@@ -133,13 +134,14 @@ def again(installation: Installation, rules: Rules) -> Installation:
     """Return the record of a new try, which ends *installation*."""
     was_installed = installation.stage >= Stage.INSTALLED
     fresh = begin(installation.host, rules, installation.number + 1)
-    # A held host was kept waiting by the operator, so its tries prove nothing.
-    starts_over = was_installed or installation.is_held
+    # A host that was kept waiting proves nothing by its tries.
+    starts_over = was_installed or installation.is_held or installation.doubt is not None
     return replace(
         fresh,
         mac=installation.mac,
         arch=installation.arch,
         is_held=installation.is_held,
+        doubt=installation.doubt,
         tries=0 if starts_over else installation.tries + 1,
         ended_at=installation.stage,
         early_returns=0 if was_installed or installation.ready_at is None else installation.early_returns + 1,

@@ -272,6 +272,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     Evidence.REINSTALL_ORDERED: (Transition(WAITING, JOINING, effects.reinstall, Stage.WAITING),),
     Evidence.HOLD_ORDERED: (Transition(WAITING, JOINING, effects.hold),),
     Evidence.RELEASE_ORDERED: (Transition(WAITING, JOINING, effects.release),),
+    Evidence.ADOPT_ORDERED: (Transition(WAITING, JOINING, effects.adopt, Stage.INSTALLED),),
 }
 
 # With `install: always`, a network boot of an installed host is a new try.

@@ -6,8 +6,9 @@ running machine, or boot the empty disk of a new one.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from appliance.install.installation import Installation
+from appliance.install.installation import Condition, Installation, Order
 from appliance.model import Host
 
 
@@ -38,3 +39,15 @@ def assigned(known: Mapping[str, Installation], hosts: Iterable[Host]) -> dict[s
 def _last_at(installation: Installation) -> float:
     """Return when the installation last reached a new stage, seconds UTC."""
     return max(installation.reached.values(), default=0.0)
+
+
+def doubted(installation: Installation, at: float) -> Installation:
+    """Return *installation* held, because the host's own may have been lost at *at*, seconds UTC."""
+    name = installation.host
+    hint = (
+        "the record of this host was lost with a damaged state, so it is not known whether it is installed, and it "
+        f"waits: run `ocp-appliance adopt {name}` if it is, which boots its disk, or `ocp-appliance reinstall {name}` "
+        "to install it, which wipes its disk"
+    )
+    doubt = Condition("state-lost", hint, at)
+    return replace(installation, doubt=doubt, order=Order.HOLD)

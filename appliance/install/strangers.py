@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import get_type_hints
 
 from appliance.events import DhcpUnknown
 
@@ -36,6 +37,8 @@ class Strangers:
             try:
                 stranger = Stranger(**_with_program(facts))  # type: ignore[arg-type] # what rows() wrote
             except TypeError:  # of another version
+                continue
+            if not _is_sound(stranger):
                 continue
             self._by_mac[stranger.mac] = stranger
 
@@ -80,3 +83,11 @@ class Strangers:
 def _with_program(facts: dict[str, object]) -> dict[str, object]:
     # Older versions kept the program as "client".
     return {"program" if fact == "client" else fact: value for fact, value in facts.items()}
+
+
+_TYPES = get_type_hints(Stranger)
+
+
+def _is_sound(stranger: Stranger) -> bool:
+    """Whether each fact has the type that rows() wrote; the file that kept it may be damaged."""
+    return all(type(value) is _TYPES[name] for name, value in asdict(stranger).items())

@@ -1,7 +1,8 @@
 """An installation as the text that a store keeps, and back; and events, restored from their facts."""
 
 import json
-import logging
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from enum import StrEnum
@@ -11,13 +12,18 @@ from typing import get_args, get_type_hints
 from appliance.events import AnyEvent
 from appliance.install.installation import Condition, Installation, Order, Stage
 
-logger = logging.getLogger(__name__)
-
 _NAMES = tuple(field.name for field in fields(Installation))
-_PLAIN = tuple(name for name in _NAMES if name not in {"reached", "complaint", "condition", "repeats"})
+_CONDITIONS = ("complaint", "condition", "doubt")
+_PLAIN = tuple(name for name in _NAMES if name not in {"reached", "repeats", *_CONDITIONS})
 
-# The errors that `decoded` raises for text that is not an installation.
-UNREADABLE = (ValueError, TypeError, AttributeError)
+# The errors that `decoded` raises for text that is not an installation; deep JSON is a RecursionError.
+UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+
+# The last member of each record is a checksum of all before it, and of where it is kept: SQLite has none of its own,
+# and one flipped bit makes another stage of a valid one.
+_SUM = re.compile(r', "sum": "([0-9a-f]{8})"\}')
+_SUM_CHARACTERS = len(', "sum": "01234567"}')
+_MOST = 2**53  # no count or time is this large, and floats are exact up to here
 
 
 def encoded(installation: Installation) -> str:
@@ -25,54 +31,88 @@ def encoded(installation: Installation) -> str:
     values: dict[str, object] = {name: getattr(installation, name) for name in _PLAIN}
     values["reached"] = {int(stage): at for stage, at in installation.reached.items()}
     values["repeats"] = dict(installation.repeats)
-    for name, condition in (("complaint", installation.complaint), ("condition", installation.condition)):
+    for name in _CONDITIONS:
+        condition = getattr(installation, name)
         if condition is not None:
             values[name] = [condition.name, condition.hint, condition.since]
-    return json.dumps(values)
+    text = json.dumps(values)[:-1]
+    return f'{text}, "sum": "{zlib.crc32(text.encode()):08x}"}}'
 
 
 def decoded(text: str) -> Installation:
-    """Return the installation in *text*; missing fields get their defaults, and unknown fields are dropped.
+    """Return the installation in *text*; missing fields get their defaults.
 
-    Raises ValueError, TypeError or AttributeError if *text* is not an installation.
+    Unknown fields are dropped if the checksum says that a newer version wrote them.
+    Raises one of UNREADABLE if *text* is not an installation, or not as it was written.
     """
     document = json.loads(text)
-    if not isinstance(document, dict) or not isinstance(document.get("host"), str):
+    if not isinstance(document, dict):
         raise TypeError("not an installation")
-    values: dict[str, object] = {name: document[name] for name in _PLAIN if name in document}
-    values["stage"] = Stage(document.get("stage", 0))
-    values["ended_at"] = Stage(document.get("ended_at", 0))
-    values["order"] = Order(document.get("order", Order.INSTALL))
-    reached = document.get("reached", {})
-    values["reached"] = {Stage(int(stage)): float(at) for stage, at in reached.items()}
-    values["repeats"] = dict(document.get("repeats", {}))
-    for name in ("complaint", "condition"):
-        values[name] = _condition(document, name)
-    return Installation(**values)  # type: ignore[arg-type] # names and types are the ones that encoded() wrote
+    # Versions before the checksum wrote no other fields than those of today.
+    if not _has_sum(text) and not document.keys() <= set(_NAMES):
+        raise ValueError("damaged: no checksum")
+    values: dict[str, object] = {
+        name: _checked(document.get(name), _TYPES[name]) for name in _PLAIN if name == "host" or name in document
+    }
+    reached, repeats = document.get("reached", {}), document.get("repeats", {})
+    values["reached"] = {Stage(int(stage)): _checked(at, float) for stage, at in reached.items()}
+    values["repeats"] = {name: _checked(times, int) for name, times in repeats.items()}
+    for name in _CONDITIONS:
+        values[name] = _condition(document.get(name))
+    return Installation(**values)  # type: ignore[arg-type] # _checked compared the types
 
 
-def decoded_or_held(host: str, number: int, text: str) -> Installation:
-    """Return the installation in *text*, or, if it cannot be read, an installation that is held.
-
-    A host whose record is lost must not install again by accident: that would wipe its disk.
-    """
+def is_intact(host: str, number: int, text: str) -> bool:
+    """Whether *text*, which is kept as record *number* of *host*, can be read and is that record."""
     try:
-        return decoded(text)
+        installation = decoded(text)
     except UNREADABLE:
-        logger.critical(
-            "state.unreadable host=%s: the record of its installation cannot be read, so the host is held. To install "
-            "it again, run `ocp-appliance reinstall` and then `ocp-appliance release`; otherwise leave it held",
-            host,
-        )
-        return Installation(host, number, is_held=True, order=Order.HOLD)
+        return False
+    return (installation.host, installation.number) == (host, number)
 
 
-def _condition(document: Mapping[str, object], name: str) -> Condition | None:
-    parts = document.get(name)
-    if not isinstance(parts, list):
+def _has_sum(text: str) -> bool:
+    """Whether *text* ends with its checksum; raises ValueError if that is wrong."""
+    found = _SUM.fullmatch(text, len(text) - _SUM_CHARACTERS) if len(text) > _SUM_CHARACTERS else None
+    if found is None:
+        return False
+    if int(found[1], 16) != zlib.crc32(text[:-_SUM_CHARACTERS].encode()):
+        raise ValueError("damaged: wrong checksum")
+    return True
+
+
+def _condition(value: object) -> Condition | None:
+    if value is None:
         return None
-    title, hint, since = parts
-    return Condition(title, hint, since)
+    if not isinstance(value, list) or len(value) != len(fields(Condition)):
+        raise TypeError("not a condition")
+    name, hint, since = value
+    for part, wanted in ((name, str), (hint, str), (since, float)):
+        _checked(part, wanted)
+    return Condition(name, hint, since)
+
+
+def _checked(value: object, wanted: object) -> object:
+    """Return *value*, which must be as *wanted* says: a type of a plain field of Installation."""
+    if value is None and wanted == float | None:
+        return None
+    if wanted in (float, float | None):
+        if type(value) not in (int, float):
+            raise TypeError("not a time")
+        number = float(value)  # type: ignore[arg-type] # an int or a float
+        if not abs(number) < _MOST:  # also for NaN
+            raise ValueError("not a time")
+        return number
+    if wanted is Stage and type(value) is int:
+        return Stage(value)
+    if wanted is Order and type(value) is str:
+        return Order(value)
+    if type(value) is not wanted or (wanted is int and not 0 <= value < _MOST):  # type: ignore[operator]
+        raise TypeError(f"expected {wanted}")
+    return value
+
+
+_TYPES: Mapping[str, object] = get_type_hints(Installation)
 
 
 def event_of(kind: str, host: str, facts: Mapping[str, object]) -> AnyEvent | None:

@@ -51,53 +51,43 @@ class FallbackStore:
         """What tokens are made from."""
         return self._store.secret
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether a host without a record here may have had one that was lost."""
+        return self._store.is_lost
+
+    def settle_loss(self) -> None:
+        """Note that every host is held whose record may have been lost."""
+        self._do(lambda store: store.settle_loss())
+
     def load(self) -> dict[str, Kept]:
         """Return the latest installation of every host, with its revision."""
-        with self._lock:
-            return self._store.load()
+        return self._do(lambda store: store.load())
 
     def records(self, host: str) -> list[Installation]:
         """Return the kept installations of *host*, oldest first."""
-        with self._lock:
-            return self._store.records(host)
+        return self._do(lambda store: store.records(host))
 
     def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
         """Change installations and append events: on disk, or in memory if the disk refuses."""
-        with self._lock:
-            try:
-                return self._store.save(changes, rows)
-            except StoreError as error:
-                self._fall_back(error)
-            return self._in_memory(lambda store: store.save(changes, rows))
+        return self._do(lambda store: store.save(changes, rows))
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first."""
-        with self._lock:
-            return self._store.events(host, number, limit)
+        return self._do(lambda store: store.events(host, number, limit))
 
     def strangers(self) -> list[dict[str, object]]:
         """Return the facts of the unknown machines, least recently seen first."""
-        with self._lock:
-            return self._store.strangers()
+        return self._do(lambda store: store.strangers())
 
     def save_strangers(self, strangers: Iterable[tuple[str, float, Facts]]) -> None:
         """Replace the unknown machines."""
         rows = list(strangers)
-        with self._lock:
-            try:
-                self._store.save_strangers(rows)
-            except StoreError as error:
-                self._fall_back(error)
-                self._in_memory(lambda store: store.save_strangers(rows))
+        self._do(lambda store: store.save_strangers(rows))
 
     def serial_of(self, zone: str, digest: str, least: int = 0) -> int:
         """Return the SOA serial of *zone* with the content *digest*."""
-        with self._lock:
-            try:
-                return self._store.serial_of(zone, digest, least)
-            except StoreError as error:
-                self._fall_back(error)
-            return self._in_memory(lambda store: store.serial_of(zone, digest, least))
+        return self._do(lambda store: store.serial_of(zone, digest, least))
 
     def sync(self) -> None:
         """Make what was saved survive a loss of power; blocks for as long as the disk takes."""
@@ -133,6 +123,15 @@ class FallbackStore:
         """Close the file."""
         with self._lock:
             self._store.close()
+
+    def _do(self, work: Callable[[SqliteStore], T]) -> T:
+        """Return the result of *work* on disk, or in memory if the disk refuses."""
+        with self._lock:
+            try:
+                return work(self._store)
+            except StoreError as error:
+                self._fall_back(error)
+            return self._in_memory(work)
 
     # The caller of the methods below holds the lock.
 

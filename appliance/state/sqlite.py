@@ -16,16 +16,18 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from appliance.errors import StoreError
+from appliance.errors import StateError, StoreError
 from appliance.install.installation import Installation, Order, order_of
+from appliance.install.owners import doubted
 from appliance.model import Install
-from appliance.state import database_files
-from appliance.state.encoding import UNREADABLE, decoded, decoded_or_held, encoded
+from appliance.state import database_files, marker
+from appliance.state.encoding import UNREADABLE, decoded, encoded, is_intact
 from appliance.state.events import Row
 from appliance.state.serials import serial_after
 from appliance.state.store import KEPT_RECORDS, MAX_EVENTS, Change, Conflict, Facts, Kept, Saved
@@ -49,6 +51,21 @@ PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
 _TABLES = ("installations", "serials", "secrets", "strangers", "events")
+# Only in a file that replaced one which was lost, until every host without a record is held.
+_LOSE = "CREATE TABLE lost(at REAL NOT NULL)"
+_SETTLE_LOSS = "DROP TABLE IF EXISTS lost"
+# What SQLite's own check lets pass: it knows neither types nor ranges.
+_WRONG_ROWS = {
+    "serials": (
+        "typeof(zone) != 'text' OR typeof(digest) != 'text' OR typeof(serial) != 'integer' "
+        "OR serial NOT BETWEEN 0 AND 4294967295"
+    ),
+    "secrets": "typeof(name) != 'text' OR typeof(value) != 'blob' OR length(value) != 32",
+    "installations": (
+        "typeof(host) != 'text' OR typeof(number) != 'integer' OR typeof(state) != 'text' "
+        "OR typeof(revision) != 'integer' OR revision NOT BETWEEN 0 AND 9007199254740991"
+    ),
+}
 # From each older schema to the one after it. What an older version wrote is at revision 1.
 _MIGRATIONS = {1: "ALTER TABLE installations ADD COLUMN revision INTEGER NOT NULL DEFAULT 1"}
 
@@ -57,6 +74,11 @@ _INSERT_EVENT = f"INSERT INTO events({', '.join(_EVENT_COLUMNS)}) VALUES(?, ?, ?
 _event_values = attrgetter(*_EVENT_COLUMNS)
 _INSERT_INSTALLATION = "REPLACE INTO installations(host, number, state, revision) VALUES(?, ?, ?, ?)"
 _FORGET = "DELETE FROM installations WHERE host = ?"
+
+# SQLite quotes what is damaged in its messages, which need not be UTF-8.
+_DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
+MAX_NUMBER = 2**31  # of an installation; a host that installs every second has it after 68 years
+_LATEST = 1e11  # of all times, seconds UTC: the year 5138, which every program can show
 
 CHECKPOINT_BYTES = 16 << 20  # of the write-ahead log, which a boot storm fills in some seconds
 MAX_LOG_BYTES = 64 << 20  # of the same, when changes arrive faster than it is written back
@@ -71,6 +93,7 @@ class SqliteStore:
         self.trouble: str | None = None
         self.notice: str | None = None
         self.lock_descriptor = -1  # held until `close`
+        self.is_lost = _is_lost(db)
         self.forgotten: set[str] = set()  # hosts whose records were dropped since this was opened
         self._db = db
         self._lock = threading.RLock()
@@ -94,7 +117,9 @@ class SqliteStore:
             lock_descriptor = database_files.lock(path)
             try:
                 db, notice = _opened(path)
-                store = cls(db, path)
+                with _closed_on_error(db):
+                    store = cls(db, path)
+                    store._mark_open()
             except BaseException:
                 os.close(lock_descriptor)
                 raise
@@ -110,6 +135,18 @@ class SqliteStore:
     def read_from(cls, path: Path, secret: bytes | None = None) -> Self:
         """Return a store in memory with as much as can be read of the file *path*, which stays as it is."""
         return cls(_read(path), secret=secret)
+
+    def _mark_open(self) -> None:
+        """Make sure that the log has a frame, and say so in the marker: a log that is gone later is a loss."""
+        assert self.path is not None
+        self._db.execute("REPLACE INTO secrets VALUES('tokens', ?)", (self.secret,))
+        database_files.sync(database_files.log_of(self.path))
+        marker.mark(self.path, len(self._revisions), marker.log_at(self.path))
+
+    def settle_loss(self) -> None:
+        """Note that every host is held whose record may have been lost."""
+        self.is_lost = False
+        self._write(_SETTLE_LOSS, ())
 
     def copied(self) -> "SqliteStore":
         """Return a copy in memory, and close this store. Raises StoreError when it cannot be read."""
@@ -129,7 +166,11 @@ class SqliteStore:
         with self._lock, _refusals():
             rows = self._db.execute(query).fetchall()
             revisions = dict(self._revisions)
-        return {host: Kept(decoded_or_held(host, number, state), revisions[host]) for host, number, state in rows}
+        return {
+            host: Kept(_decoded_or_doubted(host, number, state), revisions[host])
+            for host, number, state in rows
+            if isinstance(host, str)
+        }
 
     def records(self, host: str) -> list[Installation]:
         """Return the kept installations of *host*, oldest first."""
@@ -192,7 +233,7 @@ class SqliteStore:
     def _latest(self, host: str) -> Installation | None:
         query = "SELECT number, state FROM installations WHERE host = ? ORDER BY number DESC LIMIT 1"
         row = self._db.execute(query, (host,)).fetchone()
-        return None if row is None else decoded_or_held(host, *row)
+        return None if row is None else _decoded_or_doubted(host, *row)
 
     def _prune(self) -> None:
         self._since_pruning = 0
@@ -209,7 +250,7 @@ class SqliteStore:
         query = f"SELECT {columns}, id FROM events WHERE {condition} ORDER BY id DESC LIMIT ?"  # noqa: S608 - our names
         with self._lock, _refusals():
             rows = self._db.execute(query, (*values, limit)).fetchall()
-        return [Row(*row) for row in reversed(rows)]
+        return [Row(*row) for row in reversed(rows) if _is_event(row)]
 
     def last_event_id(self) -> int:
         """Return the id of the latest event, 0 when there are none."""
@@ -222,7 +263,11 @@ class SqliteStore:
         """Return the facts of the unknown machines, least recently seen first."""
         with self._lock, _refusals():
             rows = self._db.execute("SELECT facts FROM strangers ORDER BY last_at").fetchall()
-        return [json.loads(facts) for (facts,) in rows]
+        found = []
+        for (facts,) in rows:
+            with suppress(*UNREADABLE):
+                found.append(json.loads(facts))
+        return [facts for facts in found if isinstance(facts, dict)]
 
     def save_strangers(self, strangers: Iterable[tuple[str, float, Facts]]) -> None:
         """Replace the unknown machines."""
@@ -263,11 +308,13 @@ class SqliteStore:
             if not self._is_unsynced or self.path is None:
                 return
             self._is_unsynced = False
+            hosts, written = len(self._revisions), marker.log_at(self.path)
         log = database_files.log_of(self.path)
         with _refusals():
             if log.stat().st_size < CHECKPOINT_BYTES:
                 # SQLite's locks are on the database file itself, so that closing this one drops none.
                 database_files.sync(log)
+                marker.mark(self.path, hosts, written, durably=False)
                 return
             _checkpoint(self.path)
             if log.stat().st_size >= MAX_LOG_BYTES:
@@ -298,6 +345,7 @@ class SqliteStore:
                 db.execute(_INSERT_INSTALLATION, values)
             self._is_unsynced = True
         self._revisions, self._revision, self.secret = revisions, next_revision, memory.secret
+        self.settle_loss()  # the registry knows every host
 
     def rows_of(self, table: str) -> list[tuple[object, ...]]:
         """Return all rows of *table*, for `merge`."""
@@ -311,6 +359,10 @@ class SqliteStore:
         """Close the database, and let another process have its file."""
         with self._lock:
             self._db.close()
+            # SQLite removes the log when all of it is in the database file.
+            if self.lock_descriptor >= 0 and self.path is not None and not database_files.log_of(self.path).exists():
+                with suppress(OSError, StateError):
+                    marker.mark(self.path, len(self._revisions))
             if self.lock_descriptor >= 0:
                 os.close(self.lock_descriptor)
                 self.lock_descriptor = -1
@@ -335,7 +387,7 @@ def _refusals() -> Iterator[None]:
     """Turn what SQLite and the system raise into StoreError."""
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
         raise StoreError(str(error)) from error
 
 
@@ -379,30 +431,59 @@ def _created(path: Path | str) -> sqlite3.Connection:
 
 
 def _opened(path: Path) -> tuple[sqlite3.Connection, str | None]:
-    """Return the database in the file *path*, and a notice if an older file had to be set aside."""
-    if not path.exists() or path.stat().st_size == 0:
-        db = _connected(path)
+    """Return the database in the file *path*, and a notice if it was lost or had to be set aside."""
+    why = database_files.misfit(path)
+    if why is None and not path.exists():
+        if not marker.was_used(path):
+            return _begun(path), None
+        why = "is missing"
+    if why is None and path.stat().st_size == 0:
+        why = "is empty"
+    if why is None:
+        expected, found = marker.marker_at(path), marker.log_at(path)
+        try:
+            db = _connected(path)
+        except sqlite3.OperationalError:  # the disk refuses; the file may be sound
+            raise
+        except _DAMAGED as error:
+            return _replaced(path, f"is damaged ({error})")
         with _closed_on_error(db):
-            db.executescript(_SCHEMA)
-        return db, None
-    try:
-        db = _connected(path)
-    except sqlite3.OperationalError:  # the disk refuses; the file may be sound
-        raise
-    except sqlite3.DatabaseError as error:
-        return _replaced(path, f"is damaged ({error})")
-    with _closed_on_error(db):
-        why = _unusable(db)
-        if why is None:
-            _migrate(db)
-            return db, None
-    db.close()
+            why = _unusable(db) or _missing(db, expected, found)
+            if why is None:
+                _migrate(db)
+                return db, None
+        db.close()
     return _replaced(path, why)
+
+
+def _begun(path: Path) -> sqlite3.Connection:
+    """Return a new database in the file *path*, which is never there unless it is whole."""
+    new = database_files.new_beside(path)
+    _created(new).close()
+    new.rename(path)
+    marker.mark(path, 0)
+    return _connected(path)
+
+
+def _missing(db: sqlite3.Connection, expected: marker.Marker | None, found: marker.Log | None) -> str | None:
+    """Return what is missing in *db*, which is sound and had the log *found*, of what its marker says; or None."""
+    if expected is None:
+        return None
+    if expected.log is not None:
+        if found is None or found.sequence < expected.log.sequence:
+            return "was in use at the last end of the appliance, and its log is missing or damaged"
+        # In a copy in memory, which has no log, the number of frames is -1.
+        _, frames, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if frames >= 0 and found.sequence == expected.log.sequence and frames < expected.log.frames:
+            return f"has a damaged log: {frames} of {expected.log.frames} frames can be read"
+    hosts = len(_revisions(db))
+    return f"has records of {hosts} hosts instead of {expected.hosts}" if hosts < expected.hosts else None
 
 
 def _connected(path: Path) -> sqlite3.Connection:
     database_files.make_private(path)
     db = sqlite3.connect(path, timeout=0.2, isolation_level=None, check_same_thread=False)
+    db.text_factory = _text
     with _closed_on_error(db):
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # a commit survives this process; `sync` does the rest
@@ -414,18 +495,59 @@ def _connected(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _text(value: bytes) -> str:
+    """Return text of a database; what is not UTF-8 is damage, which is found where the text is understood."""
+    return value.decode(errors="replace")
+
+
+def _is_lost(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'lost'").fetchone() is not None
+
+
 def _unusable(db: sqlite3.Connection) -> str | None:
     """Return why *db* cannot be used, or None."""
     try:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         if not 1 <= version <= SCHEMA_VERSION:
             return f"has schema {version}, and this version of ocp-appliance reads schemas 1 to {SCHEMA_VERSION}"
-        for table in _TABLES:
-            db.execute(f"SELECT * FROM {table} LIMIT 1")  # noqa: S608 - our names
         damage = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
-    except sqlite3.DatabaseError as error:
+        if damage != "ok":
+            return f"is damaged ({damage})"
+        if _columns(db) != _expected_columns(version):
+            return "is damaged (its tables are not those of ocp-appliance)"
+        if _has_wrong_rows(db, version) or not _has_intact_records(db):
+            return "is damaged (a record is not what was written)"
+    except _DAMAGED as error:
         return f"is damaged ({error})"
-    return None if damage == "ok" else f"is damaged ({damage})"
+    return None
+
+
+def _has_wrong_rows(db: sqlite3.Connection, version: int) -> bool:
+    wrong = {table: where for table, where in _WRONG_ROWS.items() if version > 1 or table != "installations"}
+    return any(
+        db.execute(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1").fetchone()  # noqa: S608 - our names
+        for table, where in wrong.items()
+    )
+
+
+def _has_intact_records(db: sqlite3.Connection) -> bool:
+    rows = db.execute("SELECT host, number, state FROM installations")
+    return all(type(number) is int and is_intact(host, number, state) for host, number, state in rows)
+
+
+def _columns(db: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    """Return the name, type, and place in the primary key of each column of each table, and whether it may be NULL."""
+    query = 'SELECT name, type, pk, "notnull" FROM pragma_table_info(?)'
+    return {table: db.execute(query, (table,)).fetchall() for table in _TABLES}
+
+
+@cache
+def _expected_columns(version: int) -> dict[str, list[tuple[object, ...]]]:
+    with closing(_created(":memory:")) as db:
+        columns = _columns(db)
+    if version == 1:
+        columns["installations"] = [column for column in columns["installations"] if column[0] != "revision"]
+    return columns
 
 
 def _migrate(db: sqlite3.Connection) -> None:
@@ -440,63 +562,140 @@ def _migrate(db: sqlite3.Connection) -> None:
 
 
 def _replaced(path: Path, why: str) -> tuple[sqlite3.Connection, str]:
-    """Set the file *path* aside, and return a new one in its place, with what must not be lost, and a notice."""
+    """Set the file *path* aside, and return a new one in its place, with what could be read of it, and a notice."""
+    # First of all, so that a crash between here and the end is known as a loss.
+    if not database_files.is_there(marker.marker_of(path)):
+        marker.mark(path, 0)
     salvaged = _salvaged(path)
     # The new file is complete before anything is renamed: if the disk refuses, the old file is where it was.
     new = database_files.new_beside(path)
     with closing(_created(new)) as db:
         _fill(db, salvaged)
+    was_there = database_files.is_there(path)
     aside = database_files.replace(path, new)
+    why = " ".join(why.split())  # SQLite writes several lines about some damage
+    kept = sum(installation.doubt is None for installation in salvaged)
     notice = (
-        f"{path} {why}; it was moved to {aside.name}, and a new file was begun. The hosts recorded there as installed "
-        f"or held ({len(salvaged)}) keep that state; all others may install again: run `ocp-appliance status` "
-        "before any of them restarts"
+        f"{path} {why}; {f'it was moved to {aside.name}, and ' if was_there else ''}a new file was begun. The records "
+        f"of {kept} hosts were carried over. Every other host of cluster.yaml is held until you run "
+        "`ocp-appliance adopt` or `ocp-appliance reinstall` for it: see `ocp-appliance status`"
     )
     return _connected(path), notice
 
 
 def _salvaged(path: Path) -> list[Installation]:
-    """Return the installations of hosts that must not install again by accident, as far as *path* can be read."""
-    found: dict[str, Installation] = {}
+    """Return the latest installation of each host, as far as the file *path* can be read; in doubt where it cannot."""
+    if database_files.misfit(path) is not None or not path.exists():
+        return []
     # With its log if it can be, else as it was at the last checkpoint: SQLite reads no log where it may not write.
+    found: dict[str, Installation] = {}
+    is_whole = False
     for mode in ("ro", "ro&immutable=1"):
-        with suppress(sqlite3.Error), closing(_readable(path, mode)) as db:
-            rows = db.execute("SELECT state, max(number) FROM installations GROUP BY host")
-            while (row := rows.fetchone()) is not None:
-                with suppress(*UNREADABLE):
-                    installation = decoded(row[0])
-                    if order_of(installation, Install.ONCE) is not Order.INSTALL:
-                        found.setdefault(installation.host, installation)
-            return list(found.values())  # the whole table was read
-    return list(found.values())
+        with suppress(sqlite3.Error, OSError, UnicodeDecodeError), closing(_readable(path, mode)) as db:
+            # A newer version may have a reason to change its schema, and none to change what a record is.
+            is_whole = mode == "ro" and _is_newer(db)
+            _salvage_rows(db, found)
+            break  # the whole table was read
+        is_whole = False
+    # Where rows are damaged the latest may be missing, and the one before it would install over what that one wrote.
+    now = time.time()
+    return [
+        kept if is_whole or order_of(kept, Install.ONCE) is not Order.INSTALL else doubted(kept, now)
+        for kept in found.values()
+    ]
+
+
+def _is_newer(db: sqlite3.Connection) -> bool:
+    """Whether *db* is sound, as a newer version of the appliance left it."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    is_sound = db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    return version > SCHEMA_VERSION and is_sound and _has_intact_records(db)
+
+
+def _salvage_rows(db: sqlite3.Connection, found: dict[str, Installation]) -> None:
+    """Add to *found* the latest record of each host; in doubt where that is not what was written."""
+    latest: dict[str, int] = {}
+    rows = db.execute("SELECT host, number, state FROM installations")
+    while (row := rows.fetchone()) is not None:
+        host, number, state = row
+        if not isinstance(host, str):
+            continue
+        # A number that is damaged could be the latest.
+        is_number = type(number) is int and 0 <= number < MAX_NUMBER
+        is_good = is_number and is_intact(host, number, state)
+        if not is_good or number >= latest.get(host, 0):
+            was_bad = latest.get(host, 0) >= MAX_NUMBER
+            latest[host] = number if is_good and not was_bad else MAX_NUMBER
+            if is_good and not was_bad:
+                found[host] = decoded(state)
+            else:
+                known = max(number if is_number else 1, found[host].number if host in found else 1)
+                found[host] = doubted(Installation(host, known), time.time())
+
+
+def _decoded_or_doubted(host: str, number: int, state: str) -> Installation:
+    """Return the installation in *state*, or, if it cannot be read, one in doubt, which is held.
+
+    A host whose record is lost must not install again by accident: that would wipe its disk.
+    """
+    try:
+        return decoded(state)
+    except UNREADABLE:
+        return doubted(Installation(host, number), time.time())
+
+
+def _is_event(row: tuple[object, ...]) -> bool:
+    """Whether *row* can be an event: its types are those of Row, and its facts are a JSON object."""
+    at, host, number, kind, facts, times, last_at, _ = row
+    if not (isinstance(host, str) and isinstance(kind, str) and isinstance(facts, str)):
+        return False
+    if not (type(number) is int and type(times) is int and type(at) is float and type(last_at) is float):
+        return False
+    try:
+        return abs(at) < _LATEST and abs(last_at) < _LATEST and isinstance(json.loads(facts), dict)
+    except UNREADABLE:
+        return False
 
 
 def _fill(db: sqlite3.Connection, installations: Iterable[Installation]) -> None:
+    """Fill *db*, which replaces a database that was lost."""
     with _transaction(db):
         for installation in installations:
             db.execute(_INSERT_INSTALLATION, (installation.host, installation.number, encoded(installation), 1))
+        db.execute(_LOSE)
 
 
 def _read(path: Path) -> sqlite3.Connection:
     """Return a database in memory, with what can be read of the file *path*."""
-    # SQLite cannot read a write-ahead log where it may not write, so it reads a copy.
-    with (
-        suppress(OSError, sqlite3.Error),
-        tempfile.TemporaryDirectory() as directory,
-        closing(_readable(database_files.copy(path, Path(directory)), "ro")) as source,
-    ):
-        return _copied(source)
-    # There is no room for a copy: as it was at the last checkpoint.
-    with suppress(OSError, sqlite3.Error), closing(_readable(path, "ro&immutable=1")) as source:
-        return _copied(source)
+    is_file = database_files.misfit(path) is None and path.exists() and path.stat().st_size > 0
+    if is_file:
+        # SQLite cannot read a write-ahead log where it may not write, so it reads a copy.
+        with (
+            suppress(OSError, sqlite3.Error, UnicodeDecodeError),
+            tempfile.TemporaryDirectory() as directory,
+            closing(_readable(database_files.copy(path, Path(directory)), "ro")) as source,
+        ):
+            copied = _copied(source)
+            if _missing(copied, marker.marker_at(path), marker.log_at(path)) is None:
+                return copied
+            copied.close()
+        # There is no room for a copy: as it was at the last checkpoint, which is not the whole state if there is a log.
+        if not database_files.is_there(database_files.log_of(path)):
+            with (
+                suppress(OSError, sqlite3.Error, UnicodeDecodeError),
+                closing(_readable(path, "ro&immutable=1")) as source,
+            ):
+                return _copied(source)
     db = _created(":memory:")
-    _fill(db, _salvaged(path))
+    if database_files.is_there(path) or marker.was_used(path):
+        _fill(db, _salvaged(path))
     return db
 
 
 def _copied(source: sqlite3.Connection) -> sqlite3.Connection:
     """Return a copy of *source* in memory, with the current schema. Raises sqlite3.Error when it cannot be read."""
     memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    memory.text_factory = _text
     with _closed_on_error(memory):
         source.backup(memory)
         why = _unusable(memory)
@@ -507,7 +706,9 @@ def _copied(source: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def _readable(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True)
+    db = sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True)
+    db.text_factory = _text
+    return db
 
 
 def _checkpoint(path: Path) -> None:

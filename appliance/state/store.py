@@ -85,10 +85,17 @@ class Store(Protocol):
     def notice(self) -> str | None:
         """What the operator must know about how the store was opened, such as a file that was set aside; or None."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether a host without an installation here may have had one that was lost; until `settle_loss`."""
+
+    def settle_loss(self) -> None:
+        """Note that an installation in doubt was saved for each such host."""
+
     def load(self) -> dict[str, Kept]:
         """Return the latest installation of every host, including hosts that are no longer in any cluster.yaml.
 
-        A record that cannot be read is returned as an installation that is held, so that its host does not install by
+        A record that cannot be read is returned as an installation in doubt, so that its host does not install by
         accident.
         """
 

@@ -95,6 +95,8 @@ def steps(rows: Sequence[Row], now: float) -> list[StepRow]:
 
 def missing(installation: Installation, host: Host) -> str:
     """Return what has to happen next, as a clause for the operator."""
+    if installation.order is Order.HOLD and installation.doubt is not None:
+        return installation.doubt.hint  # `release` would not let it continue
     if installation.order is Order.HOLD and installation.stage < Stage.INSTALLED:
         return f"it is held; `ocp-appliance release {host.short_name}` lets it continue"
     if installation.is_told_to_wait:
@@ -128,7 +130,7 @@ def words(event: AnyEvent) -> Words:
         case events.WebBroken() | events.WebRefused() | events.WaitEnded():
             return _web_trouble_words(event)
         case events.DnsAsked():
-            return f"looks up {event.name}", ""
+            return f"looks up {event.name}{' over TCP' if event.transport == events.Transport.TCP else ''}", ""
         case events.Ordered():
             return f"operator: {event.order}", ""
         case events.StageReached():

@@ -43,6 +43,7 @@ class Refusal(StrEnum):
     NOT_FOUND = "not-found"
     FORBIDDEN = "forbidden"
     CHANGED = "changed"
+    PLAIN = "no-options"  # the first block would be a multiple of a stranger's request
 
 
 class IgnoreReason(StrEnum):
@@ -62,6 +63,7 @@ REFUSALS: dict[Refusal, tuple[ErrorCode, str]] = {
     Refusal.WRITE: (ErrorCode.ACCESS, "this server is read-only"),
     Refusal.NOT_FOUND: (ErrorCode.NOT_FOUND, "file not found"),
     Refusal.FORBIDDEN: (ErrorCode.ACCESS, "access violation"),
+    Refusal.PLAIN: (ErrorCode.UNDEFINED, "ask with option tsize"),
     Refusal.CHANGED: (ErrorCode.UNDEFINED, "file changed while it was sent"),
 }
 

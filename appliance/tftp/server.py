@@ -19,7 +19,7 @@ from appliance.model import Listen
 from appliance.tftp.compile import TftpTable
 from appliance.tftp.files import Content, Files
 from appliance.tftp.protocol import IgnoreReason, ReadRequest, Refusal, is_read_request, parse_request
-from appliance.tftp.session import Arrival, Listener, Peer, Session
+from appliance.tftp.session import Arrival, Listener, Peer, Session, TooLargeAnswerError
 from appliance.tftp.sessions import Sessions
 from appliance.tftp.transfer import Outcome, ignore_reason
 
@@ -120,7 +120,7 @@ class TftpServer:
         if isinstance(request, Refusal):
             self._refuse(arrival, request, host, "")
             return
-        silence = self._ignore_reason(arrival)
+        silence = self._ignore_reason(arrival, host)
         if silence:
             self._note_silence(silence, arrival)
             return
@@ -130,11 +130,13 @@ class TftpServer:
                 self._refuse(arrival, content, host, request.name)
             else:
                 self._begin(arrival, request, host, served.mtu, content)
+        except TooLargeAnswerError:
+            self._refuse(arrival, Refusal.PLAIN, host, request.name)
         except (OSError, ListenError):
             # No descriptor is left. The client retries, and by then some transfer will have ended.
             self._note_silence(IgnoreReason.BUSY, arrival)
 
-    def _ignore_reason(self, arrival: Arrival) -> IgnoreReason | None:
+    def _ignore_reason(self, arrival: Arrival, host: str) -> IgnoreReason | None:
         """Return why a request begins no transfer, or None; a repeated request may get its first answer again."""
         now = self._loop.time()
         latest = self._sessions.latest(arrival.peer)
@@ -143,12 +145,17 @@ class TftpServer:
             now,
             is_repeated=latest is not None and latest.request == arrival.datagram,
             is_draining=self._is_draining,
-            transfers=len(self._sessions),
-            client_transfers=self._sessions.count_of(arrival.peer[0]),
+            has_room=lambda: self._has_room(arrival.peer[0], host),
         )
         if latest and reason is IgnoreReason.REPEATED and latest.transfer.repeat(now):
             self._send(latest)
         return reason
+
+    def _has_room(self, address: str, host: str) -> bool:
+        """Return whether another transfer may begin, after ending one that was never answered if need be."""
+        if not self._sessions.has_room(address, host) and (victim := self._sessions.in_the_way(address, host)):
+            self._end(victim, Outcome.FAILED, "not answered, and its place was needed")
+        return self._sessions.has_room(address, host)
 
     def _note_silence(self, why: IgnoreReason, arrival: Arrival) -> None:
         self.counts["silent", why] += 1

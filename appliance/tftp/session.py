@@ -4,7 +4,7 @@ import errno
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import ClassVar, Self
 
 from appliance.files import normalised
@@ -22,12 +22,13 @@ from appliance.sockets import (
 from appliance.tftp.files import Content
 from appliance.tftp.protocol import (
     BLOCK_BYTES,
+    HEAD,
     IPV4_OVERHEAD_BYTES,
     IPV6_OVERHEAD_BYTES,
     ReadRequest,
     agree,
 )
-from appliance.tftp.transfer import Transfer
+from appliance.tftp.transfer import Transfer, tries_of
 
 REQUEST_BYTES = 2048  # RFC 2347 limits requests to 512; some loaders send longer paths
 MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of kernels before 6.9
@@ -92,6 +93,10 @@ class Arrival:
         self.listener.sock.sendmsg((datagram,), self.ancillary, 0, self.peer)
 
 
+class TooLargeAnswerError(Exception):
+    """The first answer would be a multiple of a stranger's request, whose source address may be forged."""
+
+
 @dataclass(slots=True, eq=False)
 class Session:
     """One transfer and its socket."""
@@ -125,7 +130,7 @@ class Session:
         now: float,
         is_single_port: bool,
     ) -> Self:
-        """Return a session that has its socket and its terms; raises OSError or ListenError."""
+        """Return a session that has its socket and its terms; raises OSError, ListenError or TooLargeAnswerError."""
         sock, local, ancillary = arrival.listener.sock, arrival.local, arrival.ancillary
         if not is_single_port:
             sock, ancillary = udp_transfer(arrival.address), ()
@@ -139,13 +144,21 @@ class Session:
                 raise
         overhead = IPV4_OVERHEAD_BYTES if sock.family == socket.AF_INET else IPV6_OVERHEAD_BYTES
         terms = agree(request, content.total, max(mtu - overhead, BLOCK_BYTES))
+        answer_bytes = len(terms.oack) or HEAD.size + min(content.total, BLOCK_BYTES)
+        # No packet from the network has a loopback address.
+        is_stranger = not host and not ip_address(arrival.peer[0].partition("%")[0]).is_loopback
+        tries = tries_of(len(arrival.datagram), answer_bytes, overhead - HEAD.size, is_stranger=is_stranger)
+        if not tries:
+            if not is_single_port:
+                sock.close()
+            raise TooLargeAnswerError
         return cls(
             request=arrival.datagram,
             host=host,
             peer=arrival.peer,
             path=normalised(request.name),
             content=content,
-            transfer=Transfer(content.blocks(terms.block_bytes), terms, now),
+            transfer=Transfer(content.blocks(terms.block_bytes), terms, now, tries),
             sock=sock,
             local=local,
             ancillary=ancillary,

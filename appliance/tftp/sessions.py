@@ -4,6 +4,7 @@ import select
 from collections import Counter
 from collections.abc import Iterator
 
+from appliance.tftp import transfer
 from appliance.tftp.session import Peer, Session
 
 
@@ -21,6 +22,7 @@ class Sessions:
         self.by_number: dict[int, Session] = {}
         self._latest: dict[Peer, Session] = {}
         self._of_address: Counter[str] = Counter()
+        self._strangers = 0
         self._shared = 0
 
     def __len__(self) -> int:
@@ -38,6 +40,24 @@ class Sessions:
         """Return how many sessions the client at *address* has."""
         return self._of_address[address]
 
+    def has_room(self, address: str, host: str) -> bool:
+        """Return whether the bounds allow another session for *address*, which is *host*'s, or a stranger's if ""."""
+        return self.count_of(address) < transfer.MAX_CLIENT_TRANSFERS and not self._is_full(host)
+
+    def in_the_way(self, address: str, host: str) -> Session | None:
+        """Return the oldest session that may end for another one: no answer has come, so it may be a forger's."""
+        is_address_full = self.count_of(address) >= transfer.MAX_CLIENT_TRANSFERS
+        for session in self.by_number.values():
+            is_rival = session.peer[0] == address if is_address_full else bool(session.host) == bool(host)
+            if is_rival and not session.transfer.has_progressed:
+                return session
+        return None
+
+    def _is_full(self, host: str) -> bool:
+        if host:
+            return len(self) - self._strangers >= transfer.MAX_TRANSFERS
+        return self._strangers >= transfer.MAX_STRANGER_TRANSFERS
+
     def late(self, now: float) -> list[Session]:
         """Return the sessions whose deadline has passed at *now*, on the loop's clock."""
         return [session for session in self.by_number.values() if session.transfer.deadline <= now]
@@ -53,6 +73,7 @@ class Sessions:
         self.by_number[session.number] = session
         self._latest[session.peer] = session
         self._of_address[session.peer[0]] += 1
+        self._strangers += not session.host
 
     def remove(self, session: Session) -> None:
         """Forget *session*, and close its socket unless that is the listener's."""
@@ -60,6 +81,7 @@ class Sessions:
         # The client may have begun another transfer from the same port meanwhile.
         if self._latest.get(session.peer) is session:
             del self._latest[session.peer]
+        self._strangers -= not session.host
         address = session.peer[0]
         self._of_address[address] -= 1
         if not self._of_address[address]:  # else every address that was ever seen would stay

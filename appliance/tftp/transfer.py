@@ -6,7 +6,7 @@ says whether a request begins a transfer at all.
 """
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 from appliance.tftp.protocol import ACK, BLOCK_NUMBERS, ERROR, HEAD, IgnoreReason, Refusal, Terms, ack_datagram
@@ -14,8 +14,10 @@ from appliance.tftp.protocol import ACK, BLOCK_NUMBERS, ERROR, HEAD, IgnoreReaso
 # A thousand hosts that power on in the same second, twice: UEFI asks for the size first, and the ERROR that
 # ends this probe may still wait in the probe's socket when the true request is read.
 MAX_TRANSFERS = 2048
-# For one address: six racks behind a router that translates addresses. Three quarters are left for others.
-MAX_CLIENT_TRANSFERS = 512
+# Of addresses that are no host's, beside the hosts' places: strangers never take those.
+MAX_STRANGER_TRANSFERS = 512
+# For one address: two transfers each of 64 machines behind a router that translates addresses.
+MAX_CLIENT_TRANSFERS = 128
 # A client that sent an ACK this lately has not started anew, whatever the repeated request suggests.
 LIVELY_SECONDS = 1.0
 
@@ -24,6 +26,12 @@ MIN_WAIT_SECONDS = 0.05  # a client that writes to flash between blocks is not l
 MAX_WAIT_SECONDS = 4.0
 # A client that is silent for this long is gone. With the waits above, that is 13 tries at most.
 PATIENCE_SECONDS = 30.0
+# Until the first answer, which may never come because the request's source address is forged, whatever timeout the
+# client asked for. A client that is slower than this has sent its request again.
+UNANSWERED_SECONDS = 10.0
+UNANSWERED_TRIES = 5  # with the waits above, those of 10 s
+# A stranger's first answer and its repetitions are no worthwhile amplifier: bytes of IP packets for each byte.
+MAX_AMPLIFICATION = 3
 PATIENCE_TIMEOUTS = 4  # or this many of the client's own timeouts, if that is longer
 # Where each block is acknowledged, one round trip of this many is measured; a clock for each would cost more.
 MEASURED_BLOCKS = 16
@@ -56,6 +64,7 @@ class Transfer:
         "_round_trip",
         "_sent",
         "_sent_at",
+        "_tries_left",
         "_unacked_oack",
         "_variation",
         "_wait_seconds",
@@ -69,7 +78,7 @@ class Transfer:
         "why",
     )
 
-    def __init__(self, blocks: Sequence[bytes], terms: Terms, now: float) -> None:
+    def __init__(self, blocks: Sequence[bytes], terms: Terms, now: float, tries: int = UNANSWERED_TRIES) -> None:
         self.terms = terms
         self.outcome: Outcome | None = None
         self.why = ""
@@ -88,6 +97,7 @@ class Transfer:
         self._round_trip = 0.0  # smoothed, as RFC 6298 has it; 0.0 before the first sample
         self._variation = 0.0
         self._wait_seconds = float(terms.timeout_seconds) or FIRST_WAIT_SECONDS
+        self._tries_left = tries - 1  # before the first answer
         self._wants_sample = True  # the wait is a guess: `take` must see the next ACK, and measure
         self._patience_seconds = max(PATIENCE_SECONDS, PATIENCE_TIMEOUTS * float(terms.timeout_seconds))
         self.progress_at = now
@@ -96,7 +106,10 @@ class Transfer:
     @property
     def deadline(self) -> float:
         """When `expire` is due."""
-        return min(self._sent_at + self._wait_seconds, self.progress_at + self._patience_seconds)
+        if self.has_progressed:
+            return min(self._sent_at + self._wait_seconds, self.progress_at + self._patience_seconds)
+        end = self.progress_at + UNANSWERED_SECONDS
+        return min(self._sent_at + self._wait_seconds, end) if self._tries_left > 0 else end
 
     @property
     def sends_last(self) -> bool:
@@ -182,10 +195,12 @@ class Transfer:
         """Send the window again, or give up, if the deadline has passed."""
         if self.outcome or now < self.deadline:
             return
-        if now >= self.progress_at + self._patience_seconds:
+        patience_seconds = self._patience_seconds if self.has_progressed else UNANSWERED_SECONDS
+        if now >= self.progress_at + patience_seconds:
             self.outcome = Outcome.FAILED
-            self.why = f"no answer to block {self._acked + 1} of {self._last} for {self._patience_seconds:.0f} s"
+            self.why = f"no answer to block {self._acked + 1} of {self._last} for {patience_seconds:.0f} s"
             return
+        self._tries_left -= 1
         if not self.terms.timeout_seconds:
             self._wait_seconds = min(2 * self._wait_seconds, MAX_WAIT_SECONDS)
             self._wants_sample = True
@@ -233,20 +248,30 @@ class Transfer:
         self._awaited = ack_datagram(self._sent) if is_plain and self._sent < self._last else None
 
 
+def tries_of(request_bytes: int, answer_bytes: int, overhead_bytes: int, *, is_stranger: bool) -> int:
+    """Return how often an answer of *answer_bytes* may be sent before the client's first ACK; 0 if not at all.
+
+    *overhead_bytes* are what IP and UDP add to each datagram.
+    """
+    if not is_stranger:
+        return UNANSWERED_TRIES
+    budget_bytes = MAX_AMPLIFICATION * (request_bytes + overhead_bytes)
+    return min(budget_bytes // (answer_bytes + overhead_bytes), UNANSWERED_TRIES)
+
+
 def ignore_reason(
     latest: Transfer | None,
     now: float,
     *,
     is_repeated: bool,
     is_draining: bool,
-    transfers: int,
-    client_transfers: int,
+    has_room: Callable[[], bool],
 ) -> IgnoreReason | None:
     """Return why a read request begins no transfer, or None when it begins one.
 
     *latest* is the transfer to the same address and port, and *is_repeated* whether
-    it began with the same request. *transfers* are under way, *client_transfers* of
-    them to the same address.
+    it began with the same request. *has_room* says whether the bounds on
+    transfers allow another one, and may end an unanswered one for it.
     """
     if latest is not None and is_repeated:
         is_lively = now - latest.progress_at < LIVELY_SECONDS
@@ -254,6 +279,6 @@ def ignore_reason(
             return IgnoreReason.REPEATED
     if is_draining:
         return IgnoreReason.DRAINING
-    if transfers >= MAX_TRANSFERS or client_transfers >= MAX_CLIENT_TRANSFERS:
+    if not has_room():
         return IgnoreReason.BUSY
     return None

@@ -1,12 +1,13 @@
 """One request and its response: what is sent, counted and published."""
 
 import asyncio
-import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from hashlib import blake2b
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -14,7 +15,10 @@ from appliance.allowance import Allowance, Allowances
 from appliance.boot.urls import AUTOEXEC
 from appliance.errors import StoreError
 from appliance.events import Event, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
+from appliance.install.installation import Installation
+from appliance.tokens import hide_tokens
 from appliance.web.answers import ErrorResponse
+from appliance.web.head import Refusal
 from appliance.web.protocol import http_response
 from appliance.web.ranges import CONDITIONS, Entity, Response, Slice, respond
 from appliance.web.transfer import STALL_SECONDS, BrokenTransferError, Sender
@@ -33,8 +37,6 @@ HOST_TRANSFERS_AT_ONCE = 50.0
 # Files that clients ask for but can do without, so a 404 is not worth an event: iPXE asks for autoexec.ipxe, and
 # coreos-installer for a signature.
 OPTIONAL = (".sig", AUTOEXEC)
-# The token of an installation as a segment of a path. It is a secret even in a path that is answered with an error.
-_TOKEN = re.compile(r"(?<=/)[0-9A-Fa-f]{16,}(?=[/?#]|$)")
 UNWRITTEN_SECONDS = 10  # until a host retries when its state could not be written; the store is tried as often
 CLIENT_LEFT = "the client closed the connection"
 CLIENT_STUCK = f"the client accepted no data for {STALL_SECONDS:g} s"
@@ -47,6 +49,7 @@ class ExchangeContext:
     publish: Callable[[Event], None]
     counts: Counter[tuple[str, ...]]
     written: Callable[[str], Awaitable[None]]  # returns once the state of that host would survive a crash
+    installations: Mapping[str, Installation]  # whose tokens are secrets
     sender: Sender = field(default_factory=Sender)
     strangers: Allowance = field(default_factory=lambda: Allowance(at_once=STRANGERS_AT_ONCE))
     refused_hosts: Allowance = field(default_factory=lambda: Allowance(HOSTS_REFUSALS, HOSTS_REFUSALS))
@@ -54,6 +57,18 @@ class ExchangeContext:
 
     def __post_init__(self) -> None:
         self.transfers = Allowances(self.strangers, HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ONCE)
+
+    def hide(self, text: str) -> str:
+        """Return *text*, which a client sent, without the tokens of installations."""
+        return hide_tokens(text, lambda: (installation.token for installation in self.installations.values()))
+
+    def publish_refusal(self, host: str, client: str, path: str, error: ErrorResponse) -> None:
+        """Publish that a request got *error*, as often as the client may."""
+        allowance = self.refused_hosts if host else self.strangers
+        if allowance.take(time.monotonic()):
+            # "not found" repeats what the client asked for. The reason for 503 does not, and may have a sha256 in it.
+            why = error.why if error.status == 503 else self.hide(error.why)
+            self.publish(WebRefused(host, client, path, error.kind, error.status, why))
 
 
 class Exchange:
@@ -64,7 +79,7 @@ class Exchange:
         self.method = request.method
         self.client = request.remote or ""
         self.host = host  # full name, or ""
-        self.path = _TOKEN.sub("…", request.raw_path)[:MAX_EVENT_TEXT]
+        self.path = context.hide(request.raw_path)[:MAX_EVENT_TEXT]
         self.kind = WebKind.OTHER
         self.is_quiet = False  # one of many requests that mean the same, of which the first was published
         self._context = context
@@ -89,7 +104,16 @@ class Exchange:
         etag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
         return await self.send_bytes(Entity(len(content), etag, changed_at, "text/plain; charset=utf-8"), content)
 
-    async def send_bytes(self, entity: Entity, content: bytes) -> web.StreamResponse:
+    async def send_whole(self, entity: Entity, content: bytes) -> web.StreamResponse:
+        """Answer with all of *content*, and publish that; a client whose conditions fail gets and publishes nothing."""
+        # A server may ignore Range (RFC 9110 section 14.2). A part of a file would not show that the client has it.
+        conditions = {name: value for name, value in _conditions(self.request).items() if name != "Range"}
+        answer = respond(entity, self.method, conditions)
+        if answer.status == 200:
+            self.start(entity.size)
+        return await self.send_bytes(entity, content, answer)
+
+    async def send_bytes(self, entity: Entity, content: bytes, answer: Response | None = None) -> web.StreamResponse:
         """Answer with *content*, or the part of it that the client asked for, once start() was called."""
         try:
             await self._wait_until_written(entity.size)
@@ -98,7 +122,8 @@ class Exchange:
             why = f"the state of {self.host} cannot be written: {error}"
             self._break(entity.size, why)  # start() counted it as sent
             return await self.refuse(ErrorResponse(503, why, self.kind, UNWRITTEN_SECONDS))
-        answer = respond(entity, self.method, _conditions(self.request))
+        if answer is None:
+            answer = respond(entity, self.method, _conditions(self.request))
         body = _in_memory(answer, content)
         self._first = next((part.first for part in answer.parts if isinstance(part, Slice)), 0)
         response, is_out = await self._send(answer, body, {"Cache-Control": "no-store"})
@@ -144,14 +169,6 @@ class Exchange:
         answer = http_response(error, self.method)
         response, _ = await self._send(answer, _in_memory(answer, b""), {})
         return response
-
-    def malformed(self, why: str) -> web.StreamResponse:
-        """Return the response to bytes that are not a request; aiohttp sends it and closes the connection."""
-        error = ErrorResponse(400, why)
-        self._publish_error(error)
-        self._count(error.status)
-        answer = http_response(error, "GET")
-        return web.Response(status=400, headers={"Server": SERVER, **answer.headers}, body=_in_memory(answer, b""))
 
     async def _send(self, answer: Response, body: bytes, extra: dict[str, str]) -> tuple[web.StreamResponse, bool]:
         """Send an answer whose body is in memory; return it and whether all of it was sent."""
@@ -213,9 +230,7 @@ class Exchange:
         self.path = error.shown_path or self.path
         if error.status == 404 and self.path.partition("?")[0].endswith(OPTIONAL):
             return
-        allowance = self._context.refused_hosts if self.host else self._context.strangers
-        if allowance.take(time.monotonic()):
-            self._context.publish(WebRefused(self.host, self.client, self.path, self.kind, error.status, error.why))
+        self._context.publish_refusal(self.host, self.client, self.path, error)
 
     def _count(self, status: int) -> None:
         self._context.counts["request", self.kind.value, str(status)] += 1
@@ -236,10 +251,14 @@ class Exchange:
                 self._sent,
                 total,
                 seconds=time.monotonic() - self._began,
-                agent=self.request.headers.get("User-Agent", "")[:MAX_EVENT_TEXT],
+                agent=self._agent(),
                 first=self._first,
             )
         )
+
+    def _agent(self) -> str:
+        agent = self.request.headers.get("User-Agent", "")
+        return self._context.hide(agent)[:MAX_EVENT_TEXT]
 
     def _break(self, total: int, why: str) -> None:
         if self._is_out:
@@ -254,6 +273,23 @@ class Exchange:
         response.force_close()
         if self.request.transport is not None:
             self.request.transport.abort()
+
+
+def refuse_unread(context: ExchangeContext, client: str, refusal: Refusal) -> bytes:
+    """Return the response to a request that is not read any further, and count and publish it."""
+    error = ErrorResponse(refusal.status, refusal.why)
+    path = context.hide(refusal.target)[:MAX_EVENT_TEXT]
+    context.publish_refusal("", client, path, error)
+    context.counts["request", error.kind.value, str(error.status)] += 1
+    return wire_response(http_response(error, "GET"))
+
+
+def wire_response(answer: Response) -> bytes:
+    """Return *answer*, whose parts are in memory, as bytes that end the connection."""
+    reason = HTTPStatus(answer.status).phrase
+    headers = {"Server": SERVER, "Date": formatdate(usegmt=True), **answer.headers, "Connection": "close"}
+    lines = [f"HTTP/1.1 {answer.status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + _in_memory(answer, b"")
 
 
 def _conditions(request: web.BaseRequest) -> dict[str, str]:

@@ -30,7 +30,8 @@ from appliance.web.answers import (
 )
 from appliance.web.compile import WebTable
 from appliance.web.connections import HttpConnections
-from appliance.web.exchange import Exchange, ExchangeContext
+from appliance.web.exchange import Exchange, ExchangeContext, refuse_unread
+from appliance.web.head import Refusal
 from appliance.web.ignition import IgnitionFile, IgnitionShelf
 from appliance.web.machineconfig import MachineConfigProbe
 from appliance.web.opening import Opened, entity_of, open_first
@@ -78,7 +79,7 @@ class WebServer:
         ]
         self._servers: list[asyncio.Server] = []
         self._connections: HttpConnections | None = None
-        self._context = ExchangeContext(publish, self.counts, written)
+        self._context = ExchangeContext(publish, self.counts, written, installations)
         self._idle = asyncio.Event()
         self._idle.set()
         self._images = ImageWatch(publish)
@@ -90,7 +91,7 @@ class WebServer:
     async def run(self) -> None:
         """Serve until cancelled."""
         loop = asyncio.get_running_loop()
-        self._connections = HttpConnections(self._serve, self._malformed)
+        self._connections = HttpConnections(self._serve, self._refuse, self._is_host)
         try:
             for sock in self._sockets:
                 server = await loop.create_server(self._connections, sock=sock, backlog=sockets.BACKLOG)
@@ -124,11 +125,14 @@ class WebServer:
                 await self._read(wanted)
             for site in table.sites:
                 await self._images.look(site)
-            self.counts["connection", "turned away"] = connections.turned_away
+            self.counts["connection", "turned away"] = connections.doors.turned_away
             await asyncio.sleep(WATCH_SECONDS)
 
-    def _malformed(self, request: web.BaseRequest, why: str) -> web.StreamResponse:
-        return Exchange(self._context, request, "").malformed(why)
+    def _refuse(self, client: str, refusal: Refusal) -> bytes:
+        return refuse_unread(self._context, client, refusal)
+
+    def _is_host(self, client: str) -> bool:
+        return self._table().host(client) is not None
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._connections is not None
@@ -210,8 +214,7 @@ class WebServer:
         entity = entity_of(file.identity, IGNITION_TYPE)
         # The host counts as having the file from its first byte on. The body is a single write, so that after a crash
         # at this point it most likely does; otherwise it asks again.
-        exchange.start(entity.size)
-        return await exchange.send_bytes(entity, file.content)
+        return await exchange.send_whole(entity, file.content)
 
     async def _send_file(self, exchange: Exchange, answer: SendFile) -> web.StreamResponse:
         match open_first(answer, self._images.sha256):

@@ -119,10 +119,24 @@ def test_a_second_appliance_on_the_same_state_is_refused(here: Site) -> None:
 
 
 def test_a_state_that_cannot_be_written_is_reported_loudly_and_the_appliance_serves(here: Site) -> None:
-    (here.data_dir / "state.db").mkdir()
+    (here.data_dir / "state.db-new").mkdir()
     with here.serve() as appliance:
         assert "critical: state.trouble" in appliance.text
         assert here.addresses("m1.ocp45.example.localdomain") == ["172.16.0.21"]
+
+
+@pytest.mark.parametrize("what", ["empty", "device", "missing"])
+def test_a_state_that_is_lost_is_reported_loudly_and_holds_the_hosts(here: Site, what: str) -> None:
+    state = here.data_dir / "state.db"
+    if what == "empty":
+        state.touch()
+    elif what == "device":
+        state.symlink_to("/dev/zero")
+    else:
+        (here.data_dir / "state.db-marker").write_text("closed 7\n")
+    with here.serve() as appliance:
+        assert "critical: state.aside" in appliance.text
+        assert appliance.command("status", "-o", "json").count('"state-lost"') >= 7
 
 
 def test_the_service_manager_is_told_when_everything_answers(here: Site) -> None:

@@ -80,11 +80,11 @@ def test_a_tftp_transfer_under_way_is_finished(here: Site, serving: Serving) -> 
     loader.write_bytes(bytes(range(256)) * 5)
     with here.place, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(10)
-        client.sendto(b"\0\1small.efi\0octet\0", (APPLIANCE, 69))
-        block, server = client.recvfrom(1024)
+        client.sendto(b"\0\1small.efi\0octet\0tsize\0000\0", (APPLIANCE, 69))
+        _, server = client.recvfrom(1024)
         serving.process.send_signal(signal.SIGTERM)
         serving.notified("STOPPING=1")
-        got, number = block[4:], 1
+        got, number, block = b"", 0, bytes(4 + 512)
         while len(block) == 4 + 512:
             client.sendto(b"\0\4" + number.to_bytes(2), server)
             number += 1

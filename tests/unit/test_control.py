@@ -19,6 +19,7 @@ from appliance.control_client import ask
 from appliance.errors import ApplianceError, ControlError, ListenError
 from appliance.events import DhcpMisplaced, DhcpUnknown, Ordered, Program, WebKind
 from appliance.install.installation import Order, Stage
+from appliance.install.owners import doubted
 from appliance.model import Role
 from tests.boots import LIVE, MB, Fleet, refuse_writes
 from tests.clusters import host as new_host
@@ -353,6 +354,13 @@ async def test_explain_says_what_comes_next(appliance, events, missing):
     appliance.happen(events(appliance.boot(1)), 0)
     ((answer,),) = (await appliance.ask("explain", host="m1"),)
     assert missing in answer["explain"]["missing"]
+
+
+async def test_explain_names_what_settles_a_doubt(appliance):
+    host = appliance.boot(1).host
+    appliance.registry.installations[host] = doubted(appliance.registry.installations[host], 0.0)
+    ((answer,),) = (await appliance.ask("explain", host="m1"),)
+    assert f"ocp-appliance adopt {host}" in answer["explain"]["missing"]
 
 
 async def test_host_that_is_told_to_wait_is_not_called_silent(appliance):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from appliance.config.document import Document, Path_, Placed
-from appliance.config.networkconfig import NetworkConfig, NmstateInterface
+from appliance.config.networkconfig import NetworkConfig, NmstateInterface, cards, names_inside
 from appliance.config.section_drafts import HostDraft
 from appliance.errors import Problem
 
@@ -25,6 +25,16 @@ def problems_of_network_config(host: HostDraft, document: Document) -> Iterator[
         if name and first and first is not name:
             yield name.error(f"{name.value} has two entries (first on {first.place(document)}); merge them")
         yield from _kind(interface, here, document)
+        if interface.identifier == "mac-address" and not document.has(*here, "mac-address"):
+            yield document.here(*here, "mac-address").error(
+                "is missing; with identifier: mac-address it says which network card is meant"
+            )
+    for card in sorted(set(cards(config, host.named_macs)) & names_inside(config)):
+        if re.fullmatch(r"eth\d+", card):
+            yield document.here(*path, "interfaces").warning(
+                f"{card} may be the kernel's name for another network card, which dracut cannot rename; "
+                "choose a name that does not begin with eth"
+            )
     yield from _addresses(host, config, path, document)
     yield from _routes(config, path, document)
 
@@ -53,13 +63,15 @@ def _vlan_name(interface: NmstateInterface, path: Path_, document: Document) -> 
 def _addresses(host: HostDraft, config: NetworkConfig, path: Path_, document: Document) -> Iterator[Problem]:
     static: dict[IPv4Address, Placed[IPv4Address]] = {}
     for index, interface in enumerate(config.interfaces):
+        if interface.state != "up":
+            continue
         for number, entry in enumerate(interface.ipv4.address if interface.ipv4 else ()):
             address = document.at(entry.ip, *path, "interfaces", index, "ipv4", "address", number, "ip")
             if address:
                 static.setdefault(address.value, address)
     if not static or host.address is None:
         return
-    uses_dhcp = any(interface.ipv4 and interface.ipv4.dhcp for interface in config.interfaces)
+    uses_dhcp = any(each.ipv4 and each.ipv4.dhcp for each in config.interfaces if each.state == "up")
     if host.address.value not in static and not uses_dhcp:
         wanted = f"{host.address.value} ({host.address.place(document)})"
         first = next(iter(static.values()))

@@ -81,8 +81,8 @@ def test_ipv6_addresses_stand_in_brackets(tmp_path: Path) -> None:
 """
 
     assert arguments(tmp_path, config) == [
-        "ip=eno1:dhcp",
         "ip=[2001:db8::32]::[fe80::1]:64:w2.prod.example.com:eno1:none",
+        "ip=eno1:dhcp",
         "ip=eno2:auto6",
         "ip=eno3:dhcp6",
         "nameserver=192.0.2.5",
@@ -119,6 +119,97 @@ def test_bond_and_vlan_come_after_addresses_and_name_servers(tmp_path: Path) -> 
         "rd.route=198.51.100.0/24:192.0.2.2:bond0.100",
         "rd.route=[2001:db8:1::/48]:[fe80::2]",
     ]
+
+
+# What nm-initrd-generator(8) 1.42.4 makes of each: IPv4 and IPv6 both configured. It turns IPv4 off where an argument
+# for the same interface that is only about IPv6 follows.
+DUAL_STACK = [
+    ("{dhcp: true}", "{dhcp: true, autoconf: true}", ["ip=%s:dhcp,dhcp6"]),
+    ("{dhcp: true}", "{autoconf: true}", ["ip=%s:dhcp"]),
+    (
+        "{dhcp: true}",
+        "{dhcp: true, address: [{ip: '2001:db8::32', prefix-length: 64}]}",
+        ["ip=[2001:db8::32]:::64:w2.prod.example.com:%s:none", "ip=%s:dhcp"],
+    ),
+    (
+        "{address: [{ip: 192.0.2.32, prefix-length: 24}]}",
+        "{dhcp: true}",
+        ["ip=192.0.2.32:::255.255.255.0:w2.prod.example.com:%s:none", "ip=%s:dhcp6"],
+    ),
+]
+KINDS = [
+    ("eno1", "type: ethernet"),
+    ("bond0", "type: bond, link-aggregation: {mode: 802.3ad, port: [eno1, eno2]}"),
+    ("eno1.40", "type: vlan, vlan: {base-iface: eno1, id: 40}"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+@pytest.mark.parametrize(("ipv4", "ipv6", "expected"), DUAL_STACK)
+def test_ipv6_does_not_turn_off_ipv4(
+    tmp_path: Path, name: str, kind: str, ipv4: str, ipv6: str, expected: list[str]
+) -> None:
+    config = f"    networkConfig: {{interfaces: [{{name: {name}, {kind}, ipv4: {ipv4}, ipv6: {ipv6}}}]}}\n"
+
+    found = [argument for argument in arguments(tmp_path, config) if argument.startswith("ip=")]
+
+    assert found == [argument.replace("%s", name) for argument in expected]
+
+
+MAC = "52:54:00:10:00:99"
+
+
+def arguments_of_named_cards(tmp_path: Path, config: str) -> list[str]:
+    """Return the dracut arguments of w2, whose interface `uplink` has MAC."""
+    text = re.sub(
+        r"    macAddress: [^\n]*\n(?!.*macAddress)",
+        f"    interfaces: [{{name: uplink, macAddress: '{MAC}'}}]\n",
+        with_network(config),
+        flags=re.DOTALL,
+    )
+    (cluster,) = check_text(tmp_path, text).clusters
+    return list(cluster.hosts[-1].network_arguments)
+
+
+def test_card_with_a_logical_name_is_named_by_its_mac_address(tmp_path: Path) -> None:
+    config = "    networkConfig: {interfaces: [{name: uplink, ipv4: {dhcp: true}}]}\n"
+
+    assert arguments_of_named_cards(tmp_path, config) == ["ip=52-54-00-10-00-99:dhcp"]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "{name: bond0, type: bond, link-aggregation: {mode: 802.3ad, port: [uplink, eno2]}, ipv4: {dhcp: true}}",
+        "{name: uplink.40, type: vlan, vlan: {base-iface: uplink, id: 40}, ipv4: {dhcp: true}}",
+        "{name: uplink}, {name: uplink.40, type: vlan, vlan: {base-iface: uplink, id: 40}, ipv4: {dhcp: true}}",
+    ],
+)
+def test_port_or_base_with_a_logical_name_gets_that_name(tmp_path: Path, inside: str) -> None:
+    config = f"    networkConfig: {{interfaces: [{inside}]}}\n"
+
+    found = arguments_of_named_cards(tmp_path, config)
+
+    assert [argument for argument in found if argument.startswith("ifname=")] == [f"ifname=uplink:{MAC}"]
+
+
+def test_identifier_mac_address_names_the_card(tmp_path: Path) -> None:
+    config = (
+        "    networkConfig: {interfaces: [{name: lan, identifier: mac-address, mac-address: '52:54:00:10:00:98', "
+        "ipv4: {dhcp: true}}]}\n"
+    )
+
+    assert arguments(tmp_path, config) == ["ip=52-54-00-10-00-98:dhcp"]
+
+
+@pytest.mark.parametrize("state", ["down", "absent", "ignore"])
+def test_interface_that_is_not_up_is_left_out(tmp_path: Path, state: str) -> None:
+    config = (
+        "    networkConfig: {interfaces: [{name: eno1, ipv4: {dhcp: true}}, "
+        f"{{name: eno2, state: {state}, ipv4: {{dhcp: true}}}}]}}\n"
+    )
+
+    assert arguments(tmp_path, config) == ["ip=eno1:dhcp"]
 
 
 VLAN = (
@@ -184,8 +275,19 @@ FLAWS = [
         ),
     ),
     (
-        "    networkConfig: {interfaces: [{name: eno1, state: down}]}\n",
-        '41: hosts[5].networkConfig.interfaces[0].state: "down" is not valid; expected up',
+        "    networkConfig: {interfaces: [{name: eno1, state: off}]}\n",
+        '41: hosts[5].networkConfig.interfaces[0].state: "off" is not valid; expected up, down, absent or ignore',
+    ),
+    (
+        "    networkConfig: {interfaces: [{name: eno1, identifier: mac-address}]}\n",
+        (
+            "41: hosts[5].networkConfig.interfaces[0].mac-address: is missing; with identifier: mac-address "
+            "it says which network card is meant"
+        ),
+    ),
+    (
+        "    networkConfig: {interfaces: [{name: eno1, type: dummy}]}\n",
+        '41: hosts[5].networkConfig.interfaces[0].type: "dummy" is not valid; expected ethernet, bond or vlan',
     ),
     (
         "    networkConfig: {interfaces: [{name: eno1, ipv4: {address: [{ip: 192.0.2.32}]}}]}\n",
@@ -197,8 +299,8 @@ FLAWS = [
     (
         "    networkConfig: {interfaces: [{name: eno1, lldp: {enabled: true}}]}\n",
         (
-            "41: hosts[5].networkConfig.interfaces[0].lldp: unknown key; valid keys here: name, type, "
-            "state, mtu, ipv4, ipv6, vlan, link-aggregation"
+            "41: warning: hosts[5].networkConfig.interfaces[0].lldp: not used: the kernel command line has no "
+            "argument for it"
         ),
     ),
     (

@@ -1,16 +1,19 @@
 """What the resolver caches, how long it waits, and that no query or answer stops the server."""
 
 import asyncio
+import socket
 
 import dns.message
+import dns.name
 import dns.rcode
 import pytest
 
 import appliance.dns.resolver as resolver_module
+import appliance.dns.waiting as waiting_module
 from appliance.dns.forward import AnswerCache, CachedAnswer, Question
 from appliance.model import Endpoint
 from tests.dns_cases import forwarding_cluster, query, table
-from tests.dns_serving import Served, serving
+from tests.dns_serving import LOOPBACK, Served, serving
 from tests.dns_upstream import Upstream, address_of, running
 
 
@@ -29,7 +32,7 @@ class CacheThatCannotGet(AnswerCache):
 
 
 async def test_one_client_too_many_that_waits_gets_a_server_failure_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolver_module, "MAX_WAITING", 1)
+    monkeypatch.setattr(waiting_module, "MAX_WAITING", 1)
     was_asked, may_answer = asyncio.Event(), asyncio.Event()
 
     def slow(query: dns.message.Message) -> dns.message.Message | None:
@@ -43,6 +46,31 @@ async def test_one_client_too_many_that_waits_gets_a_server_failure_at_once(monk
         may_answer.set()
         assert (await first).answer
         assert (await served.ask(query("registry.redhat.io"))).answer
+
+
+async def test_domain_whose_servers_are_silent_leaves_room_for_others_of_the_same_client() -> None:
+    def only_quay(query: dns.message.Message) -> dns.message.Message | None:
+        return address_of(query) if query.question[0].name == dns.name.from_text("quay.io") else None
+
+    upstream = Upstream(only_quay)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect((LOOPBACK, served.port))
+            for number in range(540):  # 120 a second, as long as each waits
+                client.send(query(f"x{number}.silent.example.net"))
+                await asyncio.sleep(0)
+            assert (await served.ask(query("quay.io"))).answer
+
+
+async def test_burst_does_not_exceed_the_bound_on_waiting_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting_module, "MAX_WAITING", 8)
+    async with running(Upstream(lambda query: None)) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect((LOOPBACK, served.port))
+            for number in range(40):
+                client.send(query(f"x{number}.example.net"))
+            await served.ask(query("m1.ocp45.example.localdomain"))
+        assert served.server._resolver._waiting._waiting == 8
 
 
 @pytest.mark.parametrize("cache", [CacheThatCannotPut(), CacheThatCannotGet()])

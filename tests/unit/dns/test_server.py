@@ -126,6 +126,37 @@ async def test_host_that_asks_for_api_int_is_reported_once_until_something_happe
             assert served.events == [DnsAsked(m1, client=LOOPBACK, name=api_int)] * number
 
 
+async def test_query_for_api_int_is_reported_with_its_transport() -> None:
+    async with serving(node_on_loopback()) as served:
+        await served.ask(query("api-int.ocp45.example.localdomain"))
+        await served.ask_over_tcp(query("api-int.ocp45.example.localdomain"))
+        assert [event.facts()["transport"] for event in served.events] == ["udp", "tcp"]
+
+
+@pytest.mark.parametrize("address", [LOOPBACK, "0.0.0.0"])
+async def test_reply_that_cannot_be_sent_is_counted_once(address: str) -> None:
+    """The kernel sends nothing to port 0, which only a forged datagram comes from."""
+    async with serving(reference_cluster(), address) as served:
+        reply = query("m1.ocp45.example.localdomain")
+        served.server._send(served.server._udp[0][1], (LOOPBACK, 0), reply)
+        served.server._send_from(served.server._udp[0][1], [], (LOOPBACK, 0), reply)
+        assert served.server.counts == {("udp", "unsent"): 2}
+
+
+async def test_client_with_many_connections_closes_only_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections_module, "MAX_CONNECTIONS_PER_CLIENT", 2)
+    async with serving(reference_cluster(), "0.0.0.0") as served:
+        other = await asyncio.open_connection(LOOPBACK, served.port, local_addr=("127.0.0.9", 0))
+        own = [await open_tcp(served) for _ in range(3)]
+        assert await asyncio.wait_for(own[0][0].read(), 5) == b""
+        wire = query("m1.ocp45.example.localdomain")
+        for reader, writer in (other, own[1], own[2]):
+            writer.write(len(wire).to_bytes(2) + wire)
+            assert await asyncio.wait_for(reader.readexactly(2), 5)
+        for _, writer in (other, *own):
+            writer.close()
+
+
 async def test_a_taken_port_is_an_error_that_names_the_setting() -> None:
     async with serving(reference_cluster()) as served:
         listen = replace(reference_cluster().listen, dns=(Endpoint(IPv4Address(LOOPBACK), served.port),))

@@ -46,7 +46,7 @@ def test_state_with_its_secret_is_readable_by_its_owner_alone(quick_path):
     save(kept, FULL)
     names = {path.name for path in quick_path.iterdir() if path.stat().st_mode & 0o077 == 0}
     kept.close()
-    assert names == {"state.db", "state.db-lock", "state.db-shm", "state.db-wal"}
+    assert names == {"state.db", "state.db-lock", "state.db-marker", "state.db-shm", "state.db-wal"}
 
 
 def test_record_that_cannot_be_read_hides_no_other(kept, quick_path):
@@ -217,7 +217,7 @@ def test_second_file_set_aside_in_a_second_does_not_overwrite_the_first(tmp_path
     assert len(list(tmp_path.glob("state.db.aside-*"))) == 3
 
 
-def test_installed_and_held_hosts_of_a_newer_file_stay_so(tmp_path):
+def test_records_of_a_sound_newer_file_are_carried_over(tmp_path):
     first = opened(tmp_path)
     installed = replace(FULL, host="a.example", stage=Stage.BOOTED, is_held=False, order=Order.LOCAL)
     held = replace(FULL, host="b.example", stage=Stage.WAITING, is_settled=False)
@@ -230,6 +230,7 @@ def test_installed_and_held_hosts_of_a_newer_file_stay_so(tmp_path):
     assert {host: kept.installation for host, kept in second.load().items()} == {
         "a.example": installed,
         "b.example": held,
+        "c.example": under_way,
     }
     second.close()
 
@@ -245,23 +246,15 @@ def test_state_that_cannot_be_read_holds_its_host(tmp_path):
     kept.close()
 
 
-def test_empty_file_is_begun_anew(tmp_path):
-    (tmp_path / "state.db").touch()
-    kept = opened(tmp_path)
-    assert (kept.notice, kept.load()) == (None, {})
-    kept.close()
-    assert not list(tmp_path.glob("*aside*"))
-
-
 def test_notice_names_the_file_the_reason_and_how_many_hosts_were_kept(tmp_path):
     first = opened(tmp_path)
-    save(first, replace(FULL, is_held=True))
+    save(first, replace(FULL, doubt=None))
     first.close()
     newer(tmp_path / "state.db")
     kept = opened(tmp_path)
     kept.close()
     assert kept.notice.startswith(f"{tmp_path}/state.db has schema 99, and this version of ocp-appliance reads")
-    assert "hosts recorded there as installed or held (1) keep that state" in kept.notice
+    assert "The records of 1 hosts were carried over. Every other host of cluster.yaml is held until" in kept.notice
 
 
 def test_newer_file_that_cannot_be_set_aside_still_holds_its_hosts(tmp_path):

@@ -253,14 +253,40 @@ async def test_client_that_closes_its_port_is_not_waited_for(tmp_path: Path, cli
         await until(lambda: it.server.counts["aborted",] == 1)
 
 
-@pytest.mark.parametrize("bound", ["MAX_TRANSFERS", "MAX_CLIENT_TRANSFERS"])
+@pytest.mark.parametrize("bound", ["MAX_STRANGER_TRANSFERS", "MAX_CLIENT_TRANSFERS"])
+async def test_request_past_a_bound_ends_the_oldest_transfer_without_an_answer(
+    bound: str, tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer_module, bound, 2)
+    async with running(Running(tmp_path)) as it:
+        for _ in range(3):
+            await clients(it.port).ask()
+        assert it.server.counts["failed",] == 1
+        assert it.server.counts["started",] == 3
+
+
+async def test_strangers_never_take_a_hosts_place(
+    tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer_module, "MAX_STRANGER_TRANSFERS", 1)
+    async with running(Running(tmp_path, host="127.0.0.9")) as it:
+        stranger = clients(it.port)
+        await stranger.ask()
+        await stranger.acknowledge(1)
+        host = clients(it.port, "127.0.0.1", "127.0.0.9")
+        assert await host.fetch_rest(await host.ask()) == LOADER
+
+
+@pytest.mark.parametrize("bound", ["MAX_STRANGER_TRANSFERS", "MAX_CLIENT_TRANSFERS"])
 async def test_past_the_bound_a_request_gets_silence(
     bound: str, tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer_module, bound, 2)
     async with running(Running(tmp_path)) as it:
         for _ in range(2):
-            await clients(it.port).ask()
+            client = clients(it.port)
+            await client.ask()
+            await client.acknowledge(1)
         clients(it.port).send(b"\0\1loader\0octet\0")
         await until(lambda: it.server.counts["silent", "busy"] == 1)
         assert it.server.counts["started",] == 2

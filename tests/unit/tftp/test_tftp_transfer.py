@@ -3,19 +3,22 @@
 import errno
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.tftp.files import Content
 from appliance.tftp.protocol import IgnoreReason, Refusal, Terms, ack_datagram, data_datagram
 from appliance.tftp.transfer import (
     FIRST_WAIT_SECONDS,
     LIVELY_SECONDS,
-    MAX_CLIENT_TRANSFERS,
-    MAX_TRANSFERS,
     MIN_WAIT_SECONDS,
     PATIENCE_SECONDS,
+    UNANSWERED_SECONDS,
+    UNANSWERED_TRIES,
     Outcome,
     Transfer,
     ignore_reason,
+    tries_of,
 )
 
 OACK = b"\0\6windowsize\x004\0"
@@ -146,6 +149,8 @@ def test_block_is_sent_again_at_the_deadline() -> None:
 
 def test_waits_double() -> None:
     transfer = transfer_of(80)
+    transfer.datagrams()
+    answered(transfer, 1, 0.0)
     deadlines = []
     for _ in range(5):
         deadlines.append(transfer.deadline)
@@ -205,12 +210,47 @@ def test_clients_own_timeout_is_kept() -> None:
 
 def test_silent_client_is_given_up() -> None:
     transfer = transfer_of(80)
+    transfer.datagrams()
+    answered(transfer, 1, 0.0)
     while not transfer.outcome:
         last = transfer.deadline
         transfer.expire(last)
     assert (transfer.outcome, last) == (Outcome.FAILED, PATIENCE_SECONDS)
-    assert transfer.resent_blocks <= 13
-    assert transfer.why == "no answer to block 1 of 11 for 30 s"
+    assert transfer.resent_blocks <= 16
+    assert transfer.why == "no answer to block 2 of 11 for 30 s"
+
+
+@pytest.mark.parametrize("timeout", [0, 1, 255])
+def test_client_that_never_answered_is_given_up_soon_whatever_timeout_it_asked_for(timeout: int) -> None:
+    transfer = transfer_of(80, oack=OACK, timeout=timeout)
+    sent = len(transfer.datagrams())
+    while not transfer.outcome:
+        last = transfer.deadline
+        transfer.expire(last)
+        sent += len(transfer.datagrams()) if not transfer.outcome else 0
+    assert last == UNANSWERED_SECONDS
+    assert sent <= UNANSWERED_TRIES
+
+
+@given(st.integers(12, 2048), st.integers(4, 600), st.sampled_from((28, 48)))
+def test_stranger_is_sent_at_most_three_times_its_bytes_before_its_first_ack(
+    request: int, answer: int, overhead: int
+) -> None:
+    tries = tries_of(request, answer, overhead, is_stranger=True)
+    if tries == 0:
+        return
+    transfer = Transfer(Content(bytes(5000)).blocks(512), Terms(oack=bytes(answer)), 0.0, tries)
+    sent = sum(len(datagram) + overhead for datagram in transfer.datagrams())
+    while not transfer.outcome:
+        transfer.expire(transfer.deadline)
+        if not transfer.outcome:
+            sent += sum(len(datagram) + overhead for datagram in transfer.datagrams())
+    assert sent <= 3 * (request + overhead)
+
+
+def test_stranger_gets_no_block_in_answer_to_a_request_without_options() -> None:
+    assert tries_of(22, 516, 28, is_stranger=True) == 0
+    assert tries_of(22, 516, 28, is_stranger=False) == UNANSWERED_TRIES
 
 
 def test_clients_error_ends_the_transfer_quietly() -> None:
@@ -230,8 +270,15 @@ def test_repeated_request_sends_the_oack_again() -> None:
 
 def ignored(latest: Transfer | None = None, now: float = 0.0, **facts: int) -> IgnoreReason | None:
     """Return why a request is ignored that is ordinary except for *facts*, or None."""
-    usual = {"is_repeated": False, "is_draining": False, "transfers": 0, "client_transfers": 0}
-    return ignore_reason(latest, now, **(usual | facts))
+    usual = {"is_repeated": False, "is_draining": False, "has_room": True} | facts
+    has_room = bool(usual["has_room"])
+    return ignore_reason(
+        latest,
+        now,
+        is_repeated=bool(usual["is_repeated"]),
+        is_draining=bool(usual["is_draining"]),
+        has_room=lambda: has_room,
+    )
 
 
 def begun() -> Transfer:
@@ -242,12 +289,8 @@ def test_first_request_begins_a_transfer() -> None:
     assert ignored() is None
 
 
-@pytest.mark.parametrize(
-    "facts",
-    [{"transfers": MAX_TRANSFERS}, {"transfers": MAX_CLIENT_TRANSFERS, "client_transfers": MAX_CLIENT_TRANSFERS}],
-)
-def test_request_past_a_bound_is_ignored(facts: dict[str, int]) -> None:
-    assert ignored(**facts) is IgnoreReason.BUSY
+def test_request_past_a_bound_is_ignored() -> None:
+    assert ignored(has_room=False) is IgnoreReason.BUSY
 
 
 def test_request_to_a_server_that_stops_is_ignored() -> None:

@@ -23,7 +23,7 @@ from appliance.install.installation import Order, Stage
 from appliance.model import Arch, Image
 from appliance.web import transfer
 from appliance.web.compile import compile_web
-from appliance.web.connections import _Connection
+from appliance.web.connections import GatedConnection
 from appliance.web.exchange import HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ONCE, STRANGERS_AT_ONCE
 from appliance.web.server import WebServer
 from tests.clusters import LEGACY_IMAGES
@@ -231,7 +231,7 @@ async def test_other_methods_are_refused(web: Running, method: str) -> None:
 
 @pytest.mark.parametrize(
     "request_bytes",
-    [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n"],
+    [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET / HTTP/9.9\r\n\r\n", b"GET /x\r\n"],
 )
 async def test_bytes_that_are_not_a_request_get_400_and_the_end(
     web: Running, request_bytes: bytes, caplog: pytest.LogCaptureFixture
@@ -365,6 +365,30 @@ async def test_ignition_reaches_only_its_own_host(web: Running, client: str, pat
     reply = await fetch(web, path, client=client)
     assert reply.status == status
     assert (IGNITION in reply.body) is (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("HEAD", "", 200),
+        ("GET", "If-None-Match: *\r\n", 304),
+        ("GET", 'If-Match: "other"\r\n', 412),
+    ],
+)
+async def test_ignition_that_is_not_sent_whole_is_not_reported_as_sent(
+    web: Running, method: str, headers: str, status: int
+) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    reply = await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1, method=method, headers=headers)
+    assert reply.status == status
+    assert not {"web.start", "web.done"} & set(web.kinds())
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-0", "bytes=1-", "bytes=99999999-"])
+async def test_ignition_is_sent_whole_to_a_client_that_asks_for_a_range(web: Running, wanted: str) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    reply = await fetch(web, f"/ignition/{TOKEN}/master.ign", client=M1, headers=f"Range: {wanted}\r\n")
+    assert (reply.status, reply.body) == (200, IGNITION)
 
 
 async def test_token_is_in_no_event(web: Running) -> None:
@@ -547,15 +571,15 @@ async def test_client_that_leaves_with_its_answers_last_byte_leaves_no_connectio
     web: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Most clients close then, before the next request is awaited; a thousand connections would stay for a minute."""
-    answered = _Connection.finish_response
+    answered = GatedConnection.finish_response
     stays_open: list[bool] = []
 
-    async def answered_and_left(self: _Connection, *told: Any) -> Any:
+    async def answered_and_left(self: GatedConnection, *told: Any) -> Any:
         result = await answered(self, *told)
         stays_open.append(self.eof_received())
         return result
 
-    monkeypatch.setattr(_Connection, "finish_response", answered_and_left)
+    monkeypatch.setattr(GatedConnection, "finish_response", answered_and_left)
     await fetch(web, "/pxeboot.ipxe")
     assert stays_open == [False]
 
@@ -660,17 +684,78 @@ async def test_connection_past_the_bound_is_turned_away(
 ) -> None:
     caplog.set_level(level, "appliance")
     assert web.server._connections is not None
-    web.server._connections.most = 1
+    web.server._connections.doors.most = 1
+    os.truncate(web.data_dir / "images" / METAL[1:], 64 << 20)
     async with connection(web) as (reader, writer):
-        writer.write(b"HEAD /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n")
-        await read_reply(reader, "HEAD")
+        writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await reader.readexactly(1000)
         async with connection(web) as (second, _):
             with contextlib.suppress(ConnectionError):
                 assert await second.read() == b""
+    assert web.server._connections.doors.turned_away == 1
+    assert caplog.text.count(f"web.silence why=too-many-connections client={STRANGER}") == lines
+
+
+async def test_idle_connection_gives_its_place_to_the_next(web: Running) -> None:
+    assert web.server._connections is not None
+    web.server._connections.doors.most = 1
+    async with connection(web) as (first, _), connection(web) as (reader, writer), asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            assert await first.read() == b""
         writer.write(b"HEAD /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (await read_reply(reader, "HEAD")).status == 200
-    assert web.server._connections.turned_away == 1
-    assert caplog.text.count(f"web.silence why=too-many-connections client={STRANGER}") == lines
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"CONNECT \r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nmore",
+        b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab",
+        b"GET / HT",
+    ],
+)
+async def test_request_leaves_no_place_taken_once_its_client_left(web: Running, sent: bytes) -> None:
+    assert web.server._connections is not None
+    async with connection(web) as (_, writer):
+        writer.write(sent)
+        await writer.drain()
+    async with asyncio.timeout(5):
+        while len(web.server._connections.doors):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("version", ["HTTP/2.0", "HTTP/1.0", "HTTP/1.1", ""])
+async def test_status_line_says_http_1_1(web: Running, version: str) -> None:
+    async with connection(web) as (reader, writer), asyncio.timeout(5):
+        writer.write(f"GET /nothing {version}\r\nHost: x\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 4")
+
+
+async def test_requests_that_are_piled_up_before_the_answer_are_dropped(web: Running) -> None:
+    os.truncate(web.data_dir / "images" / METAL[1:], 64 << 20)
+    async with connection(web) as (reader, writer):
+        writer.write(f"GET {METAL} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await reader.readexactly(1000)
+        writer.write((b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 8000 + b"\r\n\r\n") * 20)
+        assert web.server._connections is not None
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+        assert web.server.counts["request", "other", "404"] == 0
+
+
+@pytest.mark.parametrize(
+    "spelling", [f"/x?t={TOKEN}", f"//ignition///%30{TOKEN[1:]}/x", f"/%2530{TOKEN[1:]}", f"http://a/x/{TOKEN.upper()}"]
+)
+async def test_token_is_hidden_however_it_is_spelled(web: Running, spelling: str) -> None:
+    web.install("m1", Stage.INITRAMFS)
+    await fetch(web, spelling, client=M1)
+    await fetch(web, KERNEL, client=M1, headers=f"User-Agent: {TOKEN}\r\n")
+    await until(web, "web.done")
+    assert [event for event in web.events if TOKEN[1:] in str(event).lower()] == []
 
 
 async def test_client_that_never_finishes_its_request_is_cut_off(
