@@ -168,7 +168,7 @@ class DhcpMisplaced(Event):
 
 @dataclass(frozen=True, slots=True)
 class DhcpRelayRefused(Event):
-    """A message came through a relay that is neither in a machine network nor in dhcp.relays; *host* is ""."""
+    """A relay sent a message from an address outside the machine networks and dhcp.relays; *host* is ""."""
 
     kind: ClassVar[str] = "dhcp.relay-refused"
     level: ClassVar[int] = logging.WARNING

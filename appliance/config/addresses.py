@@ -89,8 +89,8 @@ def parse_cidr4(text: str) -> IPv4Network:
     return network
 
 
-def parse_relay(text: str) -> IPv4Network:
-    """Return the IPv4 network, of one address or more, that *text* spells."""
+def parse_range4(text: str) -> IPv4Network:
+    """Return the IPv4 network that *text* spells; an address is a network of one."""
     return parse_cidr4(text) if "/" in text else IPv4Network(parse_ipv4(text))
 
 

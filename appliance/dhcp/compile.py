@@ -39,14 +39,13 @@ class DhcpTable:
         """Whether *address* is in a network in which DHCP is not off."""
         return any(address in segment for segment in self.segments)
 
-    def accepts_relay(self, source: int, giaddr: int) -> bool:
-        """Whether a datagram from *source* may be of a relay whose address towards its clients is *giaddr*.
+    def accepts_relay(self, source: int) -> bool:
+        """Whether relays may send from the address *source*.
 
-        Anybody can write a giaddr. Only the source tells a relay from a machine that merely reaches our port.
+        The source decides, not giaddr: whoever reaches our port can write any giaddr. The two differ where a relay
+        sends from the address of the interface towards us.
         """
-        if any(source & mask == first for first, mask in self.relays):
-            return True
-        return self.in_segments(source) and self.in_segments(giaddr)
+        return self.in_segments(source) or any(source & mask == first for first, mask in self.relays)
 
     def template(self, pin: Pin, form: Form, profile: ClientProfile, boots: bool, requested: bytes) -> Template:
         """Return the reply of *form* with all its options in the options field."""

@@ -83,7 +83,7 @@ def answer(
     if len(message) != 1:
         return MALFORMED
     giaddr = datagram[24:28]
-    if giaddr != NO_ADDRESS and not table.accepts_relay(address_number(arrival.source), int.from_bytes(giaddr)):
+    if giaddr != NO_ADDRESS and not table.accepts_relay(address_number(arrival.source)):
         return _relay_refused(datagram, arrival)
     pin = table.pins.get(datagram[28:34]) if datagram[1:3] == ETHERNET else None
     if pin is None:
