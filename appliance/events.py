@@ -167,6 +167,18 @@ class DhcpMisplaced(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpRelayRefused(Event):
+    """A relay sent a message from an address outside the machine networks and dhcp.relays; *host* is ""."""
+
+    kind: ClassVar[str] = "dhcp.relay-refused"
+    level: ClassVar[int] = logging.WARNING
+    mac: str
+    relay: str  # giaddr
+    source: str  # the address that the datagram came from
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class DhcpPassed(Event):
     """A known host asked for an address where another server assigns them, and needs no boot file from us."""
 
@@ -470,6 +482,7 @@ AnyEvent = (
     | DhcpReleased
     | DhcpUnknown
     | DhcpMisplaced
+    | DhcpRelayRefused
     | DhcpPassed
     | RogueDhcp
     | TftpStarted

@@ -283,6 +283,7 @@ class Cluster:
     data_dir: Path  # the directory of images/, ignition/, tftp/ and the state
     source: Path  # the file
     digest: str  # sha256 of the file, in hex
+    dhcp_relays: tuple[IPv4Network, ...] = ()  # from which relayed messages are accepted, besides the machine networks
 
     @property
     def domain(self) -> str:

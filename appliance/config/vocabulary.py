@@ -187,6 +187,8 @@ class Dns(Section):
 class Dhcp(DhcpOptions):
     mode: words.DhcpWord = DhcpMode.FULL
     """full: addresses and boot files; proxy: boot files only, beside another DHCP server; off: neither."""
+    relays: Annotated[tuple[words.Ipv4Range, ...], OneOrMany()] = ()
+    """Addresses or networks from which DHCP relays send, besides the machine networks. Others get no answer."""
 
 
 class ListenSection(Section):

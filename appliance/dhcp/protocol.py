@@ -27,18 +27,20 @@ from appliance.dhcp.reply import (
     ClientMessage,
     Reply,
     Silence,
+    address_number,
     address_text,
     override_or,
     patched,
     refusal,
 )
 from appliance.dhcp.templates import NO_ADDRESS, Form, Pin
-from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpReleased, DhcpUnknown
+from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpRelayRefused, DhcpReleased, DhcpUnknown
 from appliance.install.installation import Installation, Order
 from appliance.model import DhcpMode, Install
 
 BOOTREQUEST = 1
 ETHERNET = b"\x01\x06"  # htype and hlen
+INFINIBAND, GUID_BYTES = 32, 8
 DISCOVER, REQUEST, DECLINE, RELEASE, INFORM = 1, 3, 4, 7, 8
 
 # Client identifier of our own search for other servers (probe.py), which reaches this server too.
@@ -46,7 +48,6 @@ PROBE_ID = b"\0ocp-appliance probe"
 
 SHORT = Silence("short")
 NOT_A_REQUEST = Silence("not-a-request")
-NOT_ETHERNET = Silence("not-ethernet")
 BOOTP = Silence("bootp")
 MALFORMED = Silence("malformed-options")
 OWN_PROBE = Silence("own-probe")
@@ -58,6 +59,8 @@ MODE_OFF = Silence("mode-off")
 PROXY_MODE = Silence("proxy-mode")
 NOTHING_TO_BOOT = Silence("nothing-to-boot")
 OTHER_NETWORK = Silence("other-network")
+OUTSIDE = Silence("from-outside")
+NOT_ITS_ADDRESS = Silence("not-from-its-address")
 NO_INFORM_ADDRESS = Silence("inform-without-address")
 
 
@@ -69,8 +72,6 @@ def answer(
         return SHORT
     if datagram[0] != BOOTREQUEST:
         return NOT_A_REQUEST
-    if datagram[1:3] != ETHERNET:
-        return NOT_ETHERNET
     if datagram[236:240] != COOKIE:
         return BOOTP
     options = parse_options(datagram)
@@ -81,7 +82,10 @@ def answer(
         return BOOTP
     if len(message) != 1:
         return MALFORMED
-    pin = table.pins.get(datagram[28:34])
+    giaddr = datagram[24:28]
+    if giaddr != NO_ADDRESS and not table.accepts_relay(address_number(arrival.source)):
+        return _relay_refused(datagram, arrival)
+    pin = table.pins.get(datagram[28:34]) if datagram[1:3] == ETHERNET else None
     if pin is None:
         return _unknown(table, datagram, options, arrival)
     if pin.segment.mode is DhcpMode.OFF:
@@ -92,6 +96,8 @@ def answer(
 def _answer_host(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     if request.arrival.is_boot_server:
         return _answer_boot_server(table, request, message)
+    if not request.is_local and request.arrival.source != "0.0.0.0" and not _is_of_routed_host(request, message):
+        return OUTSIDE
     if request.pin.segment.mode is DhcpMode.PROXY:
         return _answer_proxy(table, request, message)
     if message == DISCOVER:
@@ -129,14 +135,54 @@ def _request_of(
         giaddr=giaddr,
         relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
         arrival=arrival,
+        is_local=giaddr != NO_ADDRESS or _is_on_link(pin, arrival),
     )
+
+
+def _is_on_link(pin: Pin, arrival: Arrival) -> bool:
+    """Whether a message without a relay came from the segment of *pin*, as far as its true source shows.
+
+    Routers do not forward the source 0.0.0.0 (RFC 1122 section 3.2.1.3).
+    """
+    source, segment = arrival.source, pin.segment
+    return (source == "0.0.0.0" or address_number(source) in segment) and any(
+        address in segment for address in arrival.addresses
+    )
+
+
+def _is_of_routed_host(request: ClientMessage, message: int) -> bool:
+    """Whether a message from outside is what a host may send through routers: a renewal, or an INFORM.
+
+    Both come from the address that they name, so nobody gets a reply in place of another.
+    """
+    return message in (REQUEST, INFORM) and request.arrival.source == address_text(request.ciaddr)
+
+
+def _relay_refused(datagram: bytes, arrival: Arrival) -> Silence:
+    source = arrival.source
+    hint = f"if the relay at {source} is yours, add {source} to dhcp.relays"
+    event = DhcpRelayRefused("", _hardware_text(datagram, {}), address_text(datagram[24:28]), source, hint)
+    return Silence("relay-not-accepted", event)
+
+
+def _hardware_text(datagram: bytes, options: Mapping[int, bytes]) -> str:
+    """Return the hardware address: a MAC; the GUID of an InfiniBand port; others with their type before it."""
+    kind, length = datagram[1], datagram[2]
+    if kind == INFINIBAND:
+        # RFC 4390: hlen is 0, and the client identifier ends with the GUID; iPXE writes it in chaddr.
+        named = options.get(OPT_CLIENT_ID, b"")
+        guid = datagram[28:36] if length == GUID_BYTES or len(named) < GUID_BYTES else named[-GUID_BYTES:]
+        return guid.hex(":")
+    if datagram[1:3] == ETHERNET:
+        return datagram[28:34].hex(":")
+    return f"{kind:02x}-{(datagram[28 : 28 + min(length, 16)] or options.get(OPT_CLIENT_ID, b'')[:16]).hex(':')}"
 
 
 def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], arrival: Arrival) -> Silence:
     if options.get(OPT_CLIENT_ID) == PROBE_ID:
         return OWN_PROBE
     giaddr = datagram[24:28]
-    if giaddr == NO_ADDRESS and not _serves(table, arrival):
+    if giaddr == NO_ADDRESS and not _is_from_our_networks(table, arrival):
         return OTHER_NETWORK
     profile = identify_options(options)
     if options[OPT_MESSAGE_TYPE][0] not in (DISCOVER, REQUEST):
@@ -148,7 +194,7 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
         UNKNOWN.why,
         DhcpUnknown(
             host="",
-            mac=datagram[28:34].hex(":"),
+            mac=_hardware_text(datagram, options),
             program=profile.program,
             arch=profile.arch,
             vendor=options.get(OPT_VENDOR_CLASS, b"").decode("ascii", "backslashreplace"),
@@ -182,7 +228,10 @@ def _answer_request(table: DhcpTable, request: ClientMessage) -> Reply | Silence
     # RENEWING and REBINDING fill ciaddr; SELECTING and INIT-REBOOT option 50.
     asked = request.ciaddr
     if asked == NO_ADDRESS:
-        asked = request.options.get(OPT_REQUESTED_ADDRESS, b"")
+        # A client that names this server accepts its offer, and that can only have been of the host's address, so the
+        # option that it must send as well (RFC 2131 table 5) adds nothing.
+        offered = request.pin.address if OPT_SERVER_ID in request.options else b""
+        asked = request.options.get(OPT_REQUESTED_ADDRESS, offered)
         if len(asked) != 4:
             return NO_ADDRESS_ASKED
     if not _is_at_home(request) and not _is_in_our_networks(table, request):
@@ -205,6 +254,8 @@ def _take_back(table: DhcpTable, request: ClientMessage, message: int) -> Silenc
     """Return the event for a DECLINE or a RELEASE. Neither has a reply, and the host keeps its address."""
     if not _is_for_us(table, request):
         return OTHER_SERVER
+    if not request.is_local or not _is_at_home(request):
+        return OUTSIDE
     pin = request.pin
     if message == RELEASE:
         return Silence("released", DhcpReleased(pin.name, pin.mac_text, pin.address_text))
@@ -231,6 +282,8 @@ def _answer_boot_server(table: DhcpTable, request: ClientMessage, message: int) 
     """Answer on port 4011, where firmware with an address asks for its boot file (PXE 2.1 section 2.2.4)."""
     if message not in (DISCOVER, REQUEST, INFORM):
         return OTHER_MESSAGE
+    if request.arrival.source != request.pin.address_text:
+        return NOT_ITS_ADDRESS
     if not request.boots:
         return NOTHING_TO_BOOT
     return patched(table, request, Form.BOOT_ACK) or NOTHING_TO_BOOT
@@ -265,6 +318,12 @@ def _is_in_our_networks(table: DhcpTable, request: ClientMessage) -> bool:
 def _serves(table: DhcpTable, arrival: Arrival) -> bool:
     """Whether the interface at which a message arrived has an address in a network of a cluster.yaml."""
     return any(address in segment for segment in table.segments for address in arrival.addresses)
+
+
+def _is_from_our_networks(table: DhcpTable, arrival: Arrival) -> bool:
+    """Whether an unknown machine is on-link in a network of a cluster.yaml."""
+    source = arrival.source
+    return _serves(table, arrival) and (source == "0.0.0.0" or table.in_segments(address_number(source)))
 
 
 def _misplaced(request: ClientMessage) -> Silence:

@@ -7,6 +7,7 @@ not find its way.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from socket import inet_aton
 from typing import NamedTuple
 
 from appliance.dhcp.clients import ClientProfile
@@ -85,6 +86,11 @@ class Silence:
     event: Event | None = None
 
 
+def address_number(text: str) -> int:
+    """Return an address in dotted form, as a socket spells it, as a number."""
+    return int.from_bytes(inet_aton(text))
+
+
 class ClientMessage(NamedTuple):
     """A message of a host in a cluster.yaml."""
 
@@ -98,6 +104,7 @@ class ClientMessage(NamedTuple):
     giaddr: bytes
     relay: str  # giaddr as text; "" without one
     arrival: Arrival
+    is_local: bool  # arrived on an interface of the host's network from there, or by an accepted relay
 
     @property
     def link(self) -> int:
@@ -150,7 +157,14 @@ def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | Non
     ciaddr = NO_ADDRESS if form.is_offer else request.ciaddr
     address, port, lacks_address = _destination(table, request, form, ciaddr, yiaddr)
     event = (DhcpOffered if form.is_offer else DhcpAcknowledged)(
-        pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, template.boot, request.relay
+        pin.name,
+        pin.mac_text,
+        pin.address_text,
+        profile.program,
+        profile.arch,
+        template.boot,
+        request.relay,
+        request.is_local,
     )
     return Reply(
         _message(request, request.datagram[10:12], ciaddr + template.addresses, tail + echoed),
@@ -229,7 +243,7 @@ def _reply_bytes(options: Mapping[int, bytes]) -> int:
 def _destination(
     table: DhcpTable, request: ClientMessage, form: Form, ciaddr: bytes, yiaddr: bytes
 ) -> tuple[str, int, bool]:
-    if form is Form.BOOT_ACK and request.arrival.source != "0.0.0.0":
+    if form is Form.BOOT_ACK:
         return request.arrival.source, request.arrival.source_port, False
     # RFC 2131 section 4.3.5: the reply to an INFORM goes straight to the client, past its relay.
     giaddr = NO_ADDRESS if form is Form.INFORM_ACK else request.giaddr

@@ -269,7 +269,9 @@ class DhcpServer:
 
     def _tell(self, event: Event) -> None:
         """Publish *event*, unless its host, or unknown machines together, have caused too many."""
-        if self._allowances.take(event.host, asyncio.get_running_loop().time()):
+        # What comes from outside must not use up the events of the true host.
+        host = event.host if getattr(event, "is_local", True) else ""
+        if self._allowances.take(host, asyncio.get_running_loop().time()):
             self._publish(event)
         else:
-            self.counts["host-event" if event.host else "stranger-event", "dropped"] += 1
+            self.counts["host-event" if host else "stranger-event", "dropped"] += 1

@@ -62,6 +62,11 @@ class DnsTable:
     hosts: Mapping[Address, str]  # by address: the name of the host
     allow_recursion: tuple[IPv4Network | IPv6Network, ...]
     forwarders: tuple[Endpoint, ...]
+    apexes: frozenset[bytes]  # the names of our zones, in lower case and wire form
+
+    def forwards_as(self, other: "DnsTable") -> bool:
+        """Whether a foreign name has the same answer with *other*."""
+        return (self.forwarders, self.apexes) == (other.forwarders, other.apexes)
 
 
 def compile_dns(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], int]) -> DnsTable:
@@ -83,6 +88,7 @@ def compile_dns(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], i
             dict.fromkeys(network for cluster in clusters for network in cluster.dns.allow_recursion)
         ),
         forwarders=forwarders,
+        apexes=frozenset(map(wire_name, tree.zones)),
     )
 
 

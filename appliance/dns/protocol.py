@@ -183,7 +183,7 @@ def _answer_in(
     name = query[HEADER_BYTES:name_end].lower()
     key = query[name_end : name_end + 4]
     node = table.nodes.get(name)
-    found = _answer_below(table.nodes, name, key) if node is None else node.answers.get(key) or _other_type(node, key)
+    found = found_in(table.nodes, name, key)
     if found is None or found.alias:
         if query[2] & RD and table.forwarders and _may_recurse(table, client):
             # What the client accepts is checked when the forwarder's records are added, so *own* may be of any size.
@@ -210,6 +210,12 @@ def _reply(found: Answer, query: bytes, name_end: int, edns: Edns | None, reply_
         if len(reply) <= reply_bytes:
             return reply
     return truncated(reply, name_end, edns)
+
+
+def found_in(nodes: Mapping[bytes, Node], name: bytes, key: bytes) -> Answer | None:
+    """Return the answer for *name*, in lower case, and the type and class in *key*; None if it is outside our zones."""
+    node = nodes.get(name)
+    return _answer_below(nodes, name, key) if node is None else node.answers.get(key) or _other_type(node, key)
 
 
 def _answer_below(nodes: Mapping[bytes, Node], name: bytes, key: bytes) -> Answer | None:

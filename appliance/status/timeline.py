@@ -219,6 +219,7 @@ def _web_trouble_words(event: events.WebBroken | events.WebRefused | events.Wait
 
 def _appliance_words(
     event: events.DhcpUnknown
+    | events.DhcpRelayRefused
     | events.RogueDhcp
     | events.FileUnservable
     | events.ImageVerified
@@ -234,6 +235,8 @@ def _appliance_words(
     match event:
         case events.DhcpUnknown():
             return f"unknown machine {event.mac} looks for a DHCP server{_via(event.relay)}", ""
+        case events.DhcpRelayRefused():
+            return f"{event.mac} looks for a DHCP server{_via(event.relay)}", f"no answer: {event.hint}"
         case events.RogueDhcp():
             return f"DHCP server {event.server} answers on interface {event.interface}", f"it offered {event.offered}"
         case events.FileUnservable() | events.IgnitionRefused():

@@ -24,6 +24,7 @@ PROVES_NOTHING = {
     events.DhcpReleased,
     events.DhcpUnknown,
     events.DhcpMisplaced,
+    events.DhcpRelayRefused,
     events.RogueDhcp,
     events.TftpStarted,  # UEFI begins a first transfer only for the size of the file
     events.TftpAborted,
