@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from appliance import sockets
-from appliance.allowance import Allowance, Allowances
+from appliance.allowance import Allowances, Sample
 from appliance.dhcp.answers import Answers
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.frame import ethernet_frame
@@ -64,7 +64,7 @@ class DhcpServer:
         self._bound: dict[socket.socket, tuple[str, int]] = {}  # to an interface, by name and index
         self._senders: dict[str, socket.socket | None] = {}
         self._interfaces: dict[int, Interface] = {}
-        self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
+        self._allowances = Allowances(Sample(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._answers = Answers()
         self._is_verbose = logger.isEnabledFor(logging.DEBUG)  # asked once: a flood of silences costs no look-up
         if table().mode is not DhcpMode.OFF:
@@ -271,7 +271,7 @@ class DhcpServer:
         """Publish *event*, unless its host, or unknown machines together, have caused too many."""
         # What comes from outside must not use up the events of the true host.
         host = event.host if getattr(event, "is_local", True) else ""
-        if self._allowances.take(host, asyncio.get_running_loop().time()):
+        if self._allowances.take(host, asyncio.get_running_loop().time(), who=getattr(event, "mac", "")):
             self._publish(event)
         else:
             self.counts["host-event" if host else "stranger-event", "dropped"] += 1
