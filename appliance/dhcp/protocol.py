@@ -22,6 +22,16 @@ from appliance.dhcp.options import (
     parse_options,
     scan_options,
 )
+from appliance.dhcp.origin import (
+    ETHERNET,
+    NO_SOURCE,
+    hardware_text,
+    is_at_home,
+    is_from_ciaddr,
+    is_in_our_networks,
+    is_on_link,
+    is_stranger_of_ours,
+)
 from appliance.dhcp.reply import (
     Arrival,
     ClientMessage,
@@ -39,8 +49,6 @@ from appliance.install.installation import Installation, Order
 from appliance.model import DhcpMode, Install
 
 BOOTREQUEST = 1
-ETHERNET = b"\x01\x06"  # htype and hlen
-INFINIBAND, GUID_BYTES = 32, 8
 DISCOVER, REQUEST, DECLINE, RELEASE, INFORM = 1, 3, 4, 7, 8
 
 # Client identifier of our own search for other servers (probe.py), which reaches this server too.
@@ -52,16 +60,17 @@ BOOTP = Silence("bootp")
 MALFORMED = Silence("malformed-options")
 OWN_PROBE = Silence("own-probe")
 UNKNOWN = Silence("unknown-mac")
-OTHER_MESSAGE = Silence("other-message")
-OTHER_SERVER = Silence("other-server-chosen")
-NO_ADDRESS_ASKED = Silence("no-address-asked")
+OTHER_MESSAGE = Silence("other-message", is_local=True)
+OTHER_SERVER = Silence("other-server-chosen", is_local=True)
+OTHER_ADDRESS = Silence("other-address", is_local=True)
+NO_ADDRESS_ASKED = Silence("no-address-asked", is_local=True)
 MODE_OFF = Silence("mode-off")
-PROXY_MODE = Silence("proxy-mode")
-NOTHING_TO_BOOT = Silence("nothing-to-boot")
+PROXY_MODE = Silence("proxy-mode", is_local=True)
+NOTHING_TO_BOOT = Silence("nothing-to-boot", is_local=True)
 OTHER_NETWORK = Silence("other-network")
 OUTSIDE = Silence("from-outside")
 NOT_ITS_ADDRESS = Silence("not-from-its-address")
-NO_INFORM_ADDRESS = Silence("inform-without-address")
+NO_INFORM_ADDRESS = Silence("inform-without-address", is_local=True)
 
 
 def answer(
@@ -96,7 +105,9 @@ def answer(
 def _answer_host(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     if request.arrival.is_boot_server:
         return _answer_boot_server(table, request, message)
-    if not request.is_local and request.arrival.source != "0.0.0.0" and not _is_of_routed_host(request, message):
+    # A host may send a renewal or an INFORM through routers.
+    is_routed = message in (REQUEST, INFORM) and is_from_ciaddr(request)
+    if not (request.is_local or is_routed or request.arrival.source == NO_SOURCE):
         return OUTSIDE
     if request.pin.segment.mode is DhcpMode.PROXY:
         return _answer_proxy(table, request, message)
@@ -120,9 +131,10 @@ def _request_of(
 ) -> ClientMessage:
     profile = identify_options(options)
     agent: dict[int, bytes] = {}
-    if OPT_RELAY_AGENT in options:
-        scan_options(options[OPT_RELAY_AGENT], 0, len(options[OPT_RELAY_AGENT]), agent)
     giaddr = datagram[24:28]
+    is_relayed = giaddr != NO_ADDRESS
+    if is_relayed and OPT_RELAY_AGENT in options:
+        scan_options(options[OPT_RELAY_AGENT], 0, len(options[OPT_RELAY_AGENT]), agent)
     return ClientMessage(
         datagram=datagram,
         options=options,
@@ -133,56 +145,25 @@ def _request_of(
         boots=profile.boots and pin.is_boot_nic and not boots_local(pin, installations),
         ciaddr=datagram[12:16],
         giaddr=giaddr,
-        relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
+        relay=address_text(giaddr) if is_relayed else "",
         arrival=arrival,
-        is_local=giaddr != NO_ADDRESS or _is_on_link(pin, arrival),
+        # Relays forward nothing to port 4011.
+        is_local=(is_relayed and not arrival.is_boot_server) or is_on_link(pin, arrival),
     )
-
-
-def _is_on_link(pin: Pin, arrival: Arrival) -> bool:
-    """Whether a message without a relay came from the segment of *pin*, as far as its true source shows.
-
-    Routers do not forward the source 0.0.0.0 (RFC 1122 section 3.2.1.3).
-    """
-    source, segment = arrival.source, pin.segment
-    return (source == "0.0.0.0" or address_number(source) in segment) and any(
-        address in segment for address in arrival.addresses
-    )
-
-
-def _is_of_routed_host(request: ClientMessage, message: int) -> bool:
-    """Whether a message from outside is what a host may send through routers: a renewal, or an INFORM.
-
-    Both come from the address that they name, so nobody gets a reply in place of another.
-    """
-    return message in (REQUEST, INFORM) and request.arrival.source == address_text(request.ciaddr)
 
 
 def _relay_refused(datagram: bytes, arrival: Arrival) -> Silence:
     source = arrival.source
     hint = f"if the relay at {source} is yours, add {source} to dhcp.relays"
-    event = DhcpRelayRefused("", _hardware_text(datagram, {}), address_text(datagram[24:28]), source, hint)
+    event = DhcpRelayRefused("", hardware_text(datagram, {}), address_text(datagram[24:28]), source, hint)
     return Silence("relay-not-accepted", event)
-
-
-def _hardware_text(datagram: bytes, options: Mapping[int, bytes]) -> str:
-    """Return the hardware address: a MAC; the GUID of an InfiniBand port; others with their type before it."""
-    kind, length = datagram[1], datagram[2]
-    if kind == INFINIBAND:
-        # RFC 4390: hlen is 0, and the client identifier ends with the GUID; iPXE writes it in chaddr.
-        named = options.get(OPT_CLIENT_ID, b"")
-        guid = datagram[28:36] if length == GUID_BYTES or len(named) < GUID_BYTES else named[-GUID_BYTES:]
-        return guid.hex(":")
-    if datagram[1:3] == ETHERNET:
-        return datagram[28:34].hex(":")
-    return f"{kind:02x}-{(datagram[28 : 28 + min(length, 16)] or options.get(OPT_CLIENT_ID, b'')[:16]).hex(':')}"
 
 
 def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], arrival: Arrival) -> Silence:
     if options.get(OPT_CLIENT_ID) == PROBE_ID:
         return OWN_PROBE
     giaddr = datagram[24:28]
-    if giaddr == NO_ADDRESS and not _is_from_our_networks(table, arrival):
+    if giaddr == NO_ADDRESS and not is_stranger_of_ours(table, arrival):
         return OTHER_NETWORK
     profile = identify_options(options)
     if options[OPT_MESSAGE_TYPE][0] not in (DISCOVER, REQUEST):
@@ -194,13 +175,14 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
         UNKNOWN.why,
         DhcpUnknown(
             host="",
-            mac=_hardware_text(datagram, options),
+            mac=hardware_text(datagram, options),
             program=profile.program,
             arch=profile.arch,
             vendor=options.get(OPT_VENDOR_CLASS, b"").decode("ascii", "backslashreplace"),
             relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
             interface=arrival.interface,
         ),
+        is_local=True,
     )
 
 
@@ -216,7 +198,7 @@ def boots_local(pin: Pin, installations: Mapping[str, Installation]) -> bool:
 
 
 def _answer_discover(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
-    if not _is_at_home(request):
+    if not is_at_home(request):
         return _misplaced(request)
     return patched(table, request, Form.OFFER) or NOTHING_TO_BOOT
 
@@ -234,10 +216,10 @@ def _answer_request(table: DhcpTable, request: ClientMessage) -> Reply | Silence
         asked = request.options.get(OPT_REQUESTED_ADDRESS, offered)
         if len(asked) != 4:
             return NO_ADDRESS_ASKED
-    if not _is_at_home(request) and not _is_in_our_networks(table, request):
+    if not is_at_home(request) and not is_in_our_networks(table, request):
         # In a network that is in no cluster.yaml, another server decides; a NAK from us would break its lease.
         return _misplaced(request)
-    if asked != request.pin.address or not _is_at_home(request):
+    if asked != request.pin.address or not is_at_home(request):
         return refusal(table, request, asked)
     return patched(table, request, Form.ACK) or NOTHING_TO_BOOT
 
@@ -245,7 +227,8 @@ def _answer_request(table: DhcpTable, request: ClientMessage) -> Reply | Silence
 def _answer_inform(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
     if request.ciaddr == NO_ADDRESS:
         return NO_INFORM_ADDRESS
-    if not _is_at_home(request):
+    # The reply goes to ciaddr, which must not be somebody else's.
+    if not is_at_home(request) or int.from_bytes(request.ciaddr) not in request.pin.segment:
         return _misplaced(request)
     return patched(table, request, Form.INFORM_ACK) or NOTHING_TO_BOOT
 
@@ -254,27 +237,29 @@ def _take_back(table: DhcpTable, request: ClientMessage, message: int) -> Silenc
     """Return the event for a DECLINE or a RELEASE. Neither has a reply, and the host keeps its address."""
     if not _is_for_us(table, request):
         return OTHER_SERVER
-    if not request.is_local or not _is_at_home(request):
+    if not request.is_local or not is_at_home(request):
         return OUTSIDE
     pin = request.pin
+    # The client names the address: in ciaddr to release it, in option 50 to decline it (RFC 2131 table 5).
+    named = request.ciaddr if message == RELEASE else request.options.get(OPT_REQUESTED_ADDRESS, pin.address)
+    if named != pin.address:
+        return OTHER_ADDRESS
     if message == RELEASE:
-        return Silence("released", DhcpReleased(pin.name, pin.mac_text, pin.address_text))
-    asked = request.options.get(OPT_REQUESTED_ADDRESS, b"")
-    address = address_text(asked) if len(asked) == 4 else pin.address_text
-    return Silence("declined", DhcpDeclined(pin.name, pin.mac_text, address))
+        return Silence("released", DhcpReleased(pin.name, pin.mac_text, pin.address_text), is_local=True)
+    return Silence("declined", DhcpDeclined(pin.name, pin.mac_text, pin.address_text), is_local=True)
 
 
 def _answer_proxy(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     """Answer beside another DHCP server: what to boot, and nothing else (PXE 2.1 section 2.2)."""
     if message != DISCOVER:
         return PROXY_MODE
-    if not _is_at_home(request):
+    if not is_at_home(request):
         return _misplaced(request)
     if not request.boots:
         # Even so, firmware that comes back and a system that starts show how far the installation has come.
         pin, profile = request.pin, request.profile
         event = DhcpPassed(pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, request.relay)
-        return Silence(NOTHING_TO_BOOT.why, event)
+        return Silence(NOTHING_TO_BOOT.why, event, is_local=True)
     return patched(table, request, Form.PROXY_OFFER) or NOTHING_TO_BOOT
 
 
@@ -296,39 +281,10 @@ def _is_for_us(table: DhcpTable, request: ClientMessage) -> bool:
     return server is None or server in table.servers or server == override_or(b"", request)
 
 
-def _is_at_home(request: ClientMessage) -> bool:
-    """Whether the client is in the network of its address, as far as the message shows."""
-    segment = request.pin.segment
-    if link := request.link:
-        return link in segment
-    if request.ciaddr != NO_ADDRESS and int.from_bytes(request.ciaddr, "big") in segment:
-        # The client uses the address: a renewal is unicast and may arrive through routers, from a network in which the
-        # appliance has no interface (RFC 2131 section 4.4.5).
-        return True
-    return any(address in segment for address in request.arrival.addresses)
-
-
-def _is_in_our_networks(table: DhcpTable, request: ClientMessage) -> bool:
-    """Whether the client is in a network of a cluster.yaml."""
-    if link := request.link:
-        return any(link in segment for segment in table.segments)
-    return _serves(table, request.arrival)
-
-
-def _serves(table: DhcpTable, arrival: Arrival) -> bool:
-    """Whether the interface at which a message arrived has an address in a network of a cluster.yaml."""
-    return any(address in segment for segment in table.segments for address in arrival.addresses)
-
-
-def _is_from_our_networks(table: DhcpTable, arrival: Arrival) -> bool:
-    """Whether an unknown machine is on-link in a network of a cluster.yaml."""
-    source = arrival.source
-    return _serves(table, arrival) and (source == "0.0.0.0" or table.in_segments(address_number(source)))
-
-
 def _misplaced(request: ClientMessage) -> Silence:
     pin = request.pin
     return Silence(
         "wrong-network",
         DhcpMisplaced(pin.name, pin.mac_text, pin.address_text, request.relay, request.arrival.interface),
+        request.is_local,
     )

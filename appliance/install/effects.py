@@ -53,6 +53,9 @@ def count(installation: Installation, move: Move, _finding: Finding, _at: float,
 
 def complain(installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
     """Raise a condition that lasts until the next stage."""
+    complaint = installation.complaint
+    if complaint is not None and (complaint.name, complaint.hint) == (move.name, finding.hint):
+        return installation
     return replace(installation, complaint=Condition(move.name, finding.hint, at))
 
 

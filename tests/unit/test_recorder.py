@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.events import Stamped, WebFinished, WebKind, WebRefused
+from appliance.events import Program, Stamped, WebFinished, WebKind, WebRefused
 from appliance.recorder import HOST_BYTES, KEPT_BLOCKS, TOTAL_BYTES, Recorder
 from tests.boots import Clock, Fleet
 from tests.clusters import host as new_host
@@ -16,7 +16,7 @@ from tests.clusters import reference_cluster
 
 SERVER = ("172.16.0.101", 67)
 NOBODY, EVERYBODY = ("0.0.0.0", 68), ("255.255.255.255", 67)  # like a machine without an address
-FIRMWARE, IPXE, SYSTEM = b"\x3c\x09PXEClient", b"\x3c\x09PXEClient\x4d\x04iPXE", b""
+FIRMWARE, IPXE, SYSTEM = Program.PXE, Program.IPXE, Program.OS
 
 
 class Tape:
@@ -39,16 +39,23 @@ class Tape:
     def close(self) -> None:
         self.fleet.journal.close()
 
-    def hear(self, payload: bytes, source: tuple[str, int], destination: tuple[str, int]) -> None:
+    def hear(self, payload: bytes, source: tuple[str, int], destination: tuple[str, int], *heard: Program) -> None:
         self.clock.now += 0.25
-        self.recorder.tap(payload, source, destination)
+        self.recorder.tap(payload, source, destination, *heard)
 
-    def dhcp(self, options: bytes, mac: bytes = b"") -> None:
+    def dhcp(self, program: Program, mac: bytes = b"") -> None:
         """A DISCOVER and its OFFER."""
-        mac = mac or self.host.macs[0].octets
-        for kind, message, source, destination in ((1, 1, NOBODY, EVERYBODY), (2, 2, SERVER, ("255.255.255.255", 68))):
-            head = bytes([kind, 1, 6, 0]) + bytes(24) + mac + bytes(10 + 64 + 128)
-            self.hear(head + b"\x63\x82\x53\x63" + bytes([53, 1, message]) + options + b"\xff", source, destination)
+        asked, offered = self.message(1, 1, mac), self.message(2, 2, mac)
+        self.hear(asked, NOBODY, EVERYBODY, program)
+        self.hear(offered, SERVER, ("255.255.255.255", 68))
+
+    def release(self) -> None:
+        """A RELEASE, which shows no program."""
+        self.hear(self.message(1, 7), (self.address, 68), SERVER)
+
+    def message(self, kind: int, message: int, mac: bytes = b"") -> bytes:
+        head = bytes([kind, 1, 6, 0]) + bytes(24) + (mac or self.host.macs[0].octets) + bytes(10 + 64 + 128)
+        return head + b"\x63\x82\x53\x63" + bytes([53, 1, message]) + b"\xff"
 
     def tftp(self, blocks: int) -> None:
         client, server = (self.address, 2000), (SERVER[0], 3000)
@@ -146,6 +153,13 @@ def test_firmware_after_a_system_begins_a_new_boot(tape, speaker):
     tape.dhcp(SYSTEM)
     tape.dhcp(speaker)
     assert len(tape.packets("frame.number")) == 2
+
+
+def test_a_release_in_the_middle_of_a_boot_clears_nothing(tape):
+    tape.dhcp(FIRMWARE)
+    tape.release()
+    tape.dhcp(IPXE)
+    assert len(tape.packets("frame.number")) == 5
 
 
 def test_one_boot_is_kept_from_firmware_to_system(tape):

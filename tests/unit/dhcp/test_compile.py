@@ -60,6 +60,18 @@ def test_network_without_router_ntp_mtu_and_search_sends_none() -> None:
     )
 
 
+@pytest.mark.parametrize(("prefix", "broadcast"), [(30, "172.16.0.11"), (31, None), (32, None)])
+def test_network_of_one_or_two_addresses_has_no_broadcast_address(prefix: int, broadcast: str | None) -> None:
+    """RFC 3021: in a /31 it would be a host's address."""
+    cluster = reference_cluster()
+    cidr = IPv4Network(("172.16.0.11", prefix), strict=False)
+    table = compile_dhcp(
+        (replace(cluster, networks=(replace(cluster.networks[0], cidr=cidr),), hosts=cluster.hosts[:1]),)
+    )
+    asked = request("discover", (55, EVERYTHING), giaddr="172.16.0.11")
+    assert read(ask(table, asked).payload).options.get("broadcast_address") == broadcast
+
+
 def test_search_list_is_encoded_as_names() -> None:
     got = told(search=("ocp45.example", "example"))
     assert got[119] == b"\x05ocp45\x07example\x00\x07example\x00"

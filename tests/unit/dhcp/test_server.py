@@ -18,7 +18,7 @@ from appliance.dhcp.compile import compile_dhcp
 from appliance.dhcp.interfaces import list_interfaces
 from appliance.dhcp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, DhcpServer
 from appliance.errors import ListenError
-from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpUnknown, Event
+from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpUnknown, Event, Program
 from appliance.model import Cluster, DhcpMode
 from tests.clusters import reference_cluster
 from tests.dhcp_messages import FIRMWARE, STRANGER_MAC, read, request
@@ -82,6 +82,12 @@ def relay(port: int) -> Iterator[socket.socket]:
         yield sock
 
 
+async def until(claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not claim():
+            await asyncio.sleep(0.01)
+
+
 async def exchange(sock: socket.socket, datagram: bytes, to: tuple[str, int]) -> tuple[bytes, tuple[str, int]]:
     loop = asyncio.get_running_loop()
     await loop.sock_sendto(sock, datagram, to)
@@ -118,16 +124,30 @@ async def test_boot_server_keeps_its_distance_from_the_servers_port(port: int, r
 
 
 async def test_tap_sees_both_datagrams(port: int, relay: socket.socket) -> None:
-    seen: list[tuple[bytes, tuple[str, int], tuple[str, int]]] = []
+    seen: list[tuple[bytes, tuple[str, int], tuple[str, int], Program | None]] = []
     async with running(loopback_cluster(port)) as it:
         it.server.tap = lambda *datagram: seen.append(datagram)
         relay.bind((RELAY, port))
         asked = request("discover", giaddr=RELAY)
         reply, _ = await exchange(relay, asked, ("127.16.0.101", port))
     assert seen == [
-        (asked, (RELAY, port), ("127.16.0.101", port)),
-        (reply, ("127.16.0.101", port), (RELAY, port)),
+        (asked, (RELAY, port), ("127.16.0.101", port), Program.OS),
+        (reply, ("127.16.0.101", port), (RELAY, port), None),
     ]
+
+
+async def test_tap_sees_no_message_from_outside(port: int, relay: socket.socket) -> None:
+    seen: list[bytes] = []
+    async with running(loopback_cluster(port)) as it:
+        it.server.tap = lambda datagram, *_where: seen.append(datagram)
+        relay.bind(("127.99.0.1", port))
+        loop = asyncio.get_running_loop()
+        for message, giaddr in (("release", "0.0.0.0"), ("discover", "0.0.0.0"), ("discover", RELAY)):
+            asked = request(message, ciaddr="127.16.0.11", giaddr=giaddr)
+            await loop.sock_sendto(relay, asked, ("127.16.0.101", port))
+        await until(lambda: it.server.counts.total() == 3)
+    assert seen == []
+    assert it.server.counts == {("silence", "from-outside"): 2, ("silence", "relay-not-accepted"): 1}
 
 
 async def test_reload_changes_the_next_answer(port: int, relay: socket.socket) -> None:
