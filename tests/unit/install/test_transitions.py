@@ -38,6 +38,7 @@ PROVES_NOTHING = {
     events.ConditionRaised,
     events.CertificatesDying,
     events.StateTrouble,
+    events.ClockSet,
     events.Reloaded,
     events.ReloadRefused,
 }
