@@ -5,13 +5,13 @@ import gc
 import logging
 import signal
 import sys
-import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance import __version__, systemd
 from appliance.bus import Bus, Subscriber
+from appliance.clock import Clock
 from appliance.config import check, state_dir_of
 from appliance.control import ControlServer
 from appliance.dashboard.server import DashboardServer
@@ -108,8 +108,9 @@ class App:
 
     def _parts(self, tables: Tables, state_dir: Path, journal: Journal) -> "_Parts":
         """Build all parts and connect them, with every socket bound; raises ListenError."""
-        bus = Bus()
-        registry = Registry(journal, tables.clusters, bus.publish)
+        clock = Clock()
+        bus = Bus(clock.now)
+        registry = Registry(journal, tables.clusters, bus.publish, clock)
         bus.first = registry.listen
         bus.subscribers.append(self._log_event)
         live = Live(tables)
@@ -118,15 +119,15 @@ class App:
         dns = DnsServer(lambda: live.tables.dns, installations, listen, bus.publish)
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
         tftp = TftpServer(lambda: live.tables.tftp, listen, bus.publish)
-        web = WebServer(lambda: live.tables.web, installations, listen, bus.publish, registry.written)
+        web = WebServer(lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now)
         counts = {
             "dns": lambda: dns.counts,
             "dhcp": lambda: dhcp.counts,
             "tftp": lambda: tftp.counts,
             "web": lambda: web.counts,
         }
-        metrics = Metrics(registry, bus, counts, time.time)
-        recorder = Recorder(registry, str(tables.clusters[0].address))
+        metrics = Metrics(registry, bus, counts, clock.now)
+        recorder = Recorder(registry, str(tables.clusters[0].address), clock.now)
         dhcp.tap = tftp.tap = recorder.tap
         bus.subscribers += [metrics.listen, recorder.listen]
         dashboard = DashboardServer(listen, registry, bus, metrics)

@@ -456,6 +456,15 @@ class StateTrouble(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet(Event):
+    """The wall clock was set; every time that the appliance keeps was moved along with it; *host* is ""."""
+
+    kind: ClassVar[str] = "clock.set"
+    level: ClassVar[int] = logging.WARNING
+    seconds: float  # negative if it was set back
+
+
+@dataclass(frozen=True, slots=True)
 class Reloaded(Event):
     """cluster.yaml was reloaded; *host* is ""."""
 
@@ -507,6 +516,7 @@ AnyEvent = (
     | ConditionRaised
     | CertificatesDying
     | StateTrouble
+    | ClockSet
     | Reloaded
     | ReloadRefused
 )

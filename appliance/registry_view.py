@@ -98,6 +98,9 @@ class RegistryView(Protocol):
     @property
     def journal(self) -> HistoryView: ...
 
+    def now(self) -> float:
+        """Return the time by which its instants are, in seconds UTC. Any thread may call it."""
+
     def named(self, names: Iterable[str]) -> list[Host]:
         """Return the hosts with these full or short names; raises ControlError for an unknown or ambiguous name."""
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from appliance.install.evidence import Finding
+from appliance.install.guard import WINDOW_SECONDS
 from appliance.install.installation import (
+    CLOCK_UNCLEAR,
     TOLD_TO_WAIT,
     Condition,
     Installation,
@@ -98,12 +100,15 @@ def find_running(installation: Installation, move: Move, finding: Finding, at: f
 
 
 def settle(installation: Installation, _move: Move, finding: Finding, _at: float, _rules: Rules) -> Installation:
-    """Note that the time to write the disk has passed."""
+    """Note that the time to write the disk has passed, which settles a doubt about the clock."""
     # The clock may have been set for a record that has ended since.
     is_for_this = finding.number == installation.number
     if installation.ready_at is None or installation.is_settled or not is_for_this:
         return installation
-    return replace(installation, is_settled=True)
+    doubt = installation.doubt
+    if doubt is not None and doubt.name == CLOCK_UNCLEAR:
+        doubt = None
+    return replace(installation, is_settled=True, doubt=doubt)
 
 
 # Scripts and downloads
@@ -196,7 +201,11 @@ def postpone_ignition(
     """
     if installation.delivered_at is not None:
         return installation
-    return complain(replace(installation, window_opened_at=at), move, finding, at, rules)
+    opened_at = installation.window_opened_at
+    # A window that has closed stays closed, or a second request would get what the first one did not.
+    if opened_at is None or at - opened_at <= WINDOW_SECONDS:
+        installation = replace(installation, window_opened_at=at)
+    return complain(installation, move, finding, at, rules)
 
 
 def refuse_ignition(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:

@@ -3,8 +3,9 @@
 An Ignition file contains the cluster's secrets, so there are three answers:
 
 200  for the host itself, in its own installation, while it needs the file;
-503  for the same host while time or the operator can still change the answer;
-403  for everybody else, and for the host once nothing but a new boot helps.
+503  for the same host while time or the operator can still change the answer, and
+     where nothing but time forbids it, because clocks err and 403 is final;
+403  for everybody else, and for the host once it is installed.
 
 coreos-installer gives up at 403 and 404, which leaves the machine at an emergency
 shell, and repeats a request indefinitely at 503.
@@ -28,6 +29,7 @@ REPEAT_SECONDS = 900.0
 NOT_YET_SECONDS = 5
 HELD_SECONDS = 15
 EXPIRED_SECONDS = 60
+LATE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def ignition_verdict(
     if installation.order is Order.LOCAL and installation.delivered_at is None:
         return Verdict(403, f"{host.name} boots from its disk and does not install")
     if late := _too_late(installation, now):
-        return Verdict(403, late)
+        return Verdict(503, late, LATE_SECONDS)
     later = _not_yet(host, installation, file_name, expires_at=expires_at, now=now, serve_expired=serve_expired)
     return later or Verdict(200, "")
 

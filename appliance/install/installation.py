@@ -18,6 +18,8 @@ WRITE_BYTES_PER_SECOND = 100e6
 LEAST_WRITE_SECONDS = 1.0
 # The key in Installation.repeats of a host whose last script told it to wait for the machine config server.
 TOLD_TO_WAIT = "wait"
+# The doubt of a host that may or may not have written its disk before the appliance's machine was rebooted.
+CLOCK_UNCLEAR = "clock-unclear"
 
 
 class Stage(IntEnum):
@@ -56,7 +58,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One installation of one host; all times are seconds UTC."""
+    """One installation of one host. Every float is an instant in seconds UTC: see `install.instants`."""
 
     host: str
     number: int = 1  # counts this host's installations from 1

@@ -79,6 +79,13 @@ class Strangers:
         for mac in macs:
             self.has_changed |= self._drop(mac) is not None
 
+    def shift(self, seconds: float) -> None:
+        """Move all times by *seconds*, because the clock was set."""
+        self.has_changed = True
+        for stranger in self._by_mac.values():
+            stranger.first_at += seconds
+            stranger.last_at += seconds
+
     def latest(self) -> list[Stranger]:
         """Return the machines, latest first."""
         return sorted([*self._once.values(), *self._again.values()], key=attrgetter("last_at"), reverse=True)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from appliance.clock import ClockSetting
 from appliance.errors import StateError, StoreError
 from appliance.install.installation import Installation
 from appliance.state.events import Row
@@ -68,9 +69,15 @@ class FallbackStore:
         """Return the kept installations of *host*, oldest first."""
         return self._do(lambda store: store.records(host))
 
-    def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
-        """Change installations and append events: on disk, or in memory if the disk refuses."""
-        return self._do(lambda store: store.save(changes, rows))
+    def clock(self) -> ClockSetting | None:
+        """Return the setting of the clock that was saved last."""
+        return self._do(lambda store: store.clock())
+
+    def save(
+        self, changes: Sequence[Change], rows: Sequence[Row] = (), clock: ClockSetting | None = None
+    ) -> Saved | Conflict:
+        """Change installations, append events and keep *clock*: on disk, or in memory if the disk refuses."""
+        return self._do(lambda store: store.save(changes, rows, clock))
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first."""

@@ -12,6 +12,7 @@ has: the revision that it loaded, saved or got with a `Conflict`.
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
+from appliance.clock import ClockSetting
 from appliance.events import Event, Stamped
 from appliance.install.installation import Installation
 from appliance.model import Cluster
@@ -107,6 +108,13 @@ class Journal:
             changes += [Change(host, self._revision(host), None) for host in forgotten]
             return self._write(changes)
 
+    def set_clock(self, setting: ClockSetting, moved: Iterable[Installation]) -> Saved | Conflict:
+        """Store *setting*, and *moved* with its instants by that clock: either all of it, or nothing and a conflict."""
+        with self._lock:
+            self.flush()
+            changes = [Change(after.host, self._revision(after.host), after) for after in moved]
+            return self._write(changes, clock=setting)
+
     async def written(self, host: str) -> None:
         """Return when everything that `save` stored for *host* would survive a crash of this process.
 
@@ -149,13 +157,16 @@ class Journal:
         else:
             _repeat(row, stamped.at)
 
-    def _write(self, changes: Sequence[Change] = (), added: Sequence[Row] = ()) -> Saved | Conflict:
+    def _write(
+        self, changes: Sequence[Change] = (), added: Sequence[Row] = (), clock: ClockSetting | None = None
+    ) -> Saved | Conflict:
         """Write *changes*, everything buffered, and *added*, unless one of the changes is in conflict."""
         # Each turn after the first has one host less in _repeated, so the loop ends.
         while True:
             batch = list(changes)
             batch += [Change(host, self._revision(host), after) for host, after in self._repeated.items()]
-            outcome = self.store.save(batch, [*self._events.values(), *added])
+            rows = [*self._events.values(), *added]
+            outcome = self.store.save(batch, rows) if clock is None else self.store.save(batch, rows, clock)
             if isinstance(outcome, Saved):
                 break
             if self._repeated.pop(outcome.host, None) is None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+from appliance.clock import ClockSetting
 from appliance.errors import StateError, StoreError
 from appliance.install.installation import Installation, Order, order_of
 from appliance.install.owners import doubted
@@ -32,7 +33,8 @@ from appliance.state.events import Row
 from appliance.state.serials import serial_after
 from appliance.state.store import KEPT_RECORDS, MAX_EVENTS, Change, Conflict, Facts, Kept, Saved
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_CLOCK_TABLE = "CREATE TABLE clock(name TEXT PRIMARY KEY, boot TEXT NOT NULL, ahead REAL NOT NULL) WITHOUT ROWID"
 _SCHEMA = f"""
 BEGIN;
 CREATE TABLE installations(
@@ -47,10 +49,11 @@ CREATE INDEX events_of_host ON events(host, id);
 CREATE TABLE strangers(mac TEXT PRIMARY KEY, last_at REAL NOT NULL, facts TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE serials(zone TEXT PRIMARY KEY, digest TEXT NOT NULL, serial INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE secrets(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+{_CLOCK_TABLE};
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
-_TABLES = ("installations", "serials", "secrets", "strangers", "events")
+_TABLES = ("installations", "serials", "secrets", "clock", "strangers", "events")
 # Only in a file that replaced one which was lost, until every host without a record is held.
 _LOSE = "CREATE TABLE lost(at REAL NOT NULL)"
 _SETTLE_LOSS = "DROP TABLE IF EXISTS lost"
@@ -61,13 +64,14 @@ _WRONG_ROWS = {
         "OR serial NOT BETWEEN 0 AND 4294967295"
     ),
     "secrets": "typeof(name) != 'text' OR typeof(value) != 'blob' OR length(value) != 32",
+    "clock": "typeof(boot) != 'text' OR typeof(ahead) != 'real' OR abs(ahead) >= 1e11",
     "installations": (
         "typeof(host) != 'text' OR typeof(number) != 'integer' OR typeof(state) != 'text' "
         "OR typeof(revision) != 'integer' OR revision NOT BETWEEN 0 AND 9007199254740991"
     ),
 }
 # From each older schema to the one after it. What an older version wrote is at revision 1.
-_MIGRATIONS = {1: "ALTER TABLE installations ADD COLUMN revision INTEGER NOT NULL DEFAULT 1"}
+_MIGRATIONS = {1: "ALTER TABLE installations ADD COLUMN revision INTEGER NOT NULL DEFAULT 1", 2: _CLOCK_TABLE}
 
 _EVENT_COLUMNS = ("at", "host", "number", "kind", "facts", "times", "last_at")  # all but the id
 _INSERT_EVENT = f"INSERT INTO events({', '.join(_EVENT_COLUMNS)}) VALUES(?, ?, ?, ?, ?, ?, ?)"
@@ -184,7 +188,15 @@ class SqliteStore:
                 found.append(decoded(state))
         return found
 
-    def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
+    def clock(self) -> ClockSetting | None:
+        """Return the setting of the clock that was saved last."""
+        with self._lock, _refusals():
+            row = self._db.execute("SELECT boot, ahead FROM clock").fetchone()
+        return None if row is None else ClockSetting(*row)
+
+    def save(
+        self, changes: Sequence[Change], rows: Sequence[Row] = (), clock: ClockSetting | None = None
+    ) -> Saved | Conflict:
         """Change installations and append events in one transaction, which survives this process when it returns."""
         with self._lock:
             revision = self._revision + 1
@@ -200,6 +212,8 @@ class SqliteStore:
                         self._change(change, revision)
                     if rows:
                         db.executemany(_INSERT_EVENT, map(_event_values, rows))
+                    if clock is not None:
+                        db.execute("REPLACE INTO clock VALUES('wall', ?, ?)", (clock.boot, clock.ahead))
                     db.execute("COMMIT")
                 except BaseException:
                     _roll_back(db)
@@ -332,6 +346,7 @@ class SqliteStore:
         with self._lock, _refusals(), _transaction(db):
             db.executemany(_FORGET, [(host,) for host in memory.forgotten])
             db.execute("DELETE FROM strangers")
+            db.execute("DELETE FROM clock")  # what the file has may be older than the installations
             for table in _TABLES[:-1]:  # the events have other ids here
                 _replace_rows(db, table, memory.rows_of(table))
             added = [row for row in memory.events(limit=MAX_EVENTS) if row.id > copied_events]
@@ -523,7 +538,8 @@ def _unusable(db: sqlite3.Connection) -> str | None:
 
 
 def _has_wrong_rows(db: sqlite3.Connection, version: int) -> bool:
-    wrong = {table: where for table, where in _WRONG_ROWS.items() if version > 1 or table != "installations"}
+    since = {"installations": 2, "clock": 3}  # the schema that has these columns
+    wrong = {table: where for table, where in _WRONG_ROWS.items() if version >= since.get(table, 1)}
     return any(
         db.execute(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1").fetchone()  # noqa: S608 - our names
         for table, where in wrong.items()
@@ -547,6 +563,8 @@ def _expected_columns(version: int) -> dict[str, list[tuple[object, ...]]]:
         columns = _columns(db)
     if version == 1:
         columns["installations"] = [column for column in columns["installations"] if column[0] != "revision"]
+    if version < 3:
+        columns["clock"] = []
     return columns
 
 

@@ -15,7 +15,7 @@ from appliance.model import Host, Install
 from appliance.state.encoding import event_of
 from appliance.state.events import Row
 from appliance.status.shapes import StepRow
-from appliance.status.spelling import duration, size
+from appliance.status.spelling import age, duration, size
 from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 Words = tuple[str, str]  # what the machine did, what the appliance did; either may be ""
@@ -228,6 +228,7 @@ def _appliance_words(
     | events.IgnitionRefused
     | events.CertificatesDying
     | events.StateTrouble
+    | events.ClockSet
     | events.Reloaded
     | events.ReloadRefused,
 ) -> Words:
@@ -251,6 +252,8 @@ def _appliance_words(
             return "", f"{event.path}: {event.hint}"
         case events.StateTrouble():
             return "", event.why
+        case events.ClockSet():
+            return "", f"the clock was set {'forward' if event.seconds > 0 else 'back'} by {age(abs(event.seconds))}"
         case events.Reloaded():
             return "", f"loaded configuration {event.version}"
         case events.ReloadRefused():

@@ -4,7 +4,6 @@ The shapes are in `shapes.py`. Times are seconds since the epoch, UTC; sizes are
 """
 
 import json
-import time
 from pathlib import Path
 
 from appliance import __version__
@@ -35,7 +34,7 @@ EXPLAINED_EVENTS = 2000
 
 def status(registry: RegistryView, now: float | None = None) -> Status:
     """Return everything at *now*, seconds UTC: clusters, hosts, certificates, refusals, the appliance's own faults."""
-    now = time.time() if now is None else now
+    now = registry.now() if now is None else now
     rows = [_row(registry, cluster, host, now) for cluster in registry.clusters for host in cluster.hosts]
     return {
         "at": now,
@@ -61,7 +60,7 @@ def notices(registry: RegistryView) -> list[str]:
 
 def row(registry: RegistryView, host: Host, now: float | None = None) -> HostRow:
     """Return one host at *now*, seconds UTC: its identity, its stage, and what keeps it from continuing."""
-    return _row(registry, registry.cluster_of[host.name], host, time.time() if now is None else now)
+    return _row(registry, registry.cluster_of[host.name], host, registry.now() if now is None else now)
 
 
 def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> HostRow:
@@ -130,7 +129,7 @@ def strangers(registry: RegistryView) -> list[StrangerRow]:
 
 def explanation(registry: RegistryView, host: Host, now: float | None = None, *, is_whole: bool = False) -> Explanation:
     """Return a host's last boot step by step, or (*is_whole*) its current installation, and what it is waiting for."""
-    now = time.time() if now is None else now
+    now = registry.now() if now is None else now
     installation = registry.installations[host.name]
     records = registry.journal.records(host.name)
     if is_whole:

@@ -63,17 +63,20 @@ class WebServer:
         listen: Listen,
         publish: Callable[[Event], None],
         written: Written = already_written,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """Open the sockets. Raises ListenError.
 
         *table* returns what is served now. *written* is awaited with a host's full
         name before a script or Ignition goes out to it, and returns once the state
-        that this answer depends on would survive a crash.
+        that this answer depends on would survive a crash. *now* returns the time in
+        seconds UTC by which the installations are.
         """
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._table = table
         self._installations = installations
         self._publish = publish
+        self._now = now
         self._sockets = [
             sockets.tcp_server(endpoint.address, endpoint.port, setting="listen.http") for endpoint in listen.http
         ]
@@ -159,7 +162,7 @@ class WebServer:
         found = NO_FINDINGS
         ignition: IgnitionFile | None = None
         while True:
-            match judge(asked, self._table(), self._installations, time.time(), found):
+            match judge(asked, self._table(), self._installations, self._now(), found):
                 case ProbeFirst() as wanted:
                     found = replace(found, machine_config=await self._probe(wanted))
                 case ReadFirst() as wanted:

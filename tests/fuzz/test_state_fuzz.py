@@ -16,13 +16,14 @@ from tests.boots import LIVE, Fleet
 
 QUICK, FULL = 300, 10_000
 VALUES = (None, "", "x", -1, 0, 2**62, 1e308, float("inf"), b"\xff", "[" * 5000, '{"host": "a"}')
-TABLES = ("installations", "events", "secrets", "serials", "strangers")
+TABLES = ("installations", "events", "secrets", "serials", "strangers", "clock")
 COLUMNS = {
     "installations": ("host", "number", "state", "revision"),
     "events": ("at", "host", "number", "kind", "facts", "times", "last_at"),
     "secrets": ("name", "value"),
     "serials": ("zone", "digest", "serial"),
     "strangers": ("mac", "last_at", "facts"),
+    "clock": ("name", "boot", "ahead"),
 }
 
 

@@ -374,14 +374,14 @@ class BusyStore(SqliteStore):
 
     rivals = 0
 
-    def save(self, changes, rows=()):
+    def save(self, changes, rows=(), clock=None):
         for change in changes[:1]:
             kept = self.load().get(change.host)
             if self.rivals and kept is not None:
                 self.rivals -= 1
                 other = replace(kept.installation, image_bytes=kept.installation.image_bytes + 1)
                 super().save([Change(change.host, kept.revision, other)])
-        return super().save(changes, rows)
+        return super().save(changes, rows, clock)
 
 
 @pytest.mark.parametrize(("rivals", "failures"), [(1, 0), (SAVE_TRIES, 0), (SAVE_TRIES + 5, 1)])
@@ -403,8 +403,8 @@ def test_tries_to_save_are_bounded(rivals, failures):
 class LateStore(SqliteStore):
     """A store whose changes become durable after `save` has returned."""
 
-    def save(self, changes, rows=()):
-        outcome = super().save(changes, rows)
+    def save(self, changes, rows=(), clock=None):
+        outcome = super().save(changes, rows, clock)
         self.durable = asyncio.get_running_loop().create_future()
         return outcome._replace(written=self.durable)
 

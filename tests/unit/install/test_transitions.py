@@ -39,6 +39,7 @@ PROVES_NOTHING = {
     events.ConditionRaised,
     events.CertificatesDying,
     events.StateTrouble,
+    events.ClockSet,
     events.Reloaded,
     events.ReloadRefused,
 }

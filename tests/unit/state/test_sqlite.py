@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.clock import ClockSetting
 from appliance.errors import StateError, StoreError
 from appliance.install.installation import Order, Stage
 from appliance.state import sqlite
@@ -97,6 +98,12 @@ def test_log_stays_bounded_under_a_writer_that_never_rests(kept, monkeypatch):
     assert max(sizes) < 2_000_000 + 2 * ahead * burst * save_bytes
 
 
+def test_installations_of_a_memory_that_knows_no_clock_are_not_taken_for_those_of_the_files_clock(kept):
+    kept.save([], (), ClockSetting("boot", 1.0))
+    kept.merge(SqliteStore.in_memory(), 0, [FULL])
+    assert kept.clock() is None
+
+
 # A file of an older version
 
 SCHEMA_1 = """
@@ -160,7 +167,7 @@ def test_file_of_schema_1_is_migrated_once_and_can_be_changed(older):
         save(kept, replace(FULL, tries=tries))
         kept.close()
     with closing(sqlite3.connect(older / "state.db")) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
         assert db.execute("SELECT count(*) FROM installations").fetchone() == (2,)
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from appliance.clock import ClockSetting
 from appliance.state import sqlite
 from appliance.state.events import row_of
 from appliance.state.fallback import FallbackStore
@@ -51,6 +52,33 @@ def saved(store, installation, revision=0, rows=()):
 
 def at(second, host=HOST, number=1):
     return row_of(offered(host, mac=f"52:54:00:00:00:{second:02x}", at=NOW + second, number=number))
+
+
+# The clock
+
+SETTING = ClockSetting("boot", 1234.5)
+
+
+def test_new_store_knows_no_clock(store):
+    assert store.clock() is None
+
+
+def test_last_setting_of_the_clock_is_kept(store):
+    for setting in (replace(SETTING, boot="another"), SETTING):
+        assert isinstance(store.save([], (), setting), Saved)
+    assert store.clock() == SETTING
+
+
+def test_other_changes_leave_the_clock(store):
+    store.save([], (), SETTING)
+    saved(store, FULL)
+    assert store.clock() == SETTING
+
+
+def test_clock_is_not_kept_without_the_changes_that_go_with_it(store):
+    saved(store, FULL)
+    assert isinstance(store.save([Change(HOST, 99, FULL)], (), SETTING), Conflict)
+    assert store.clock() is None
 
 
 # Installations
