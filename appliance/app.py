@@ -21,6 +21,7 @@ from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Reloaded, ReloadRefused
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
+from appliance.neighbours import MacOf, Neighbours, unknown_mac
 from appliance.recorder import Recorder
 from appliance.registry import Registry
 from appliance.state.fallback import FallbackStore
@@ -119,7 +120,9 @@ class App:
         dns = DnsServer(lambda: live.tables.dns, installations, listen, bus.publish)
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
         tftp = TftpServer(lambda: live.tables.tftp, listen, bus.publish)
-        web = WebServer(lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now)
+        web = WebServer(
+            lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now, _mac_of()
+        )
         counts = {
             "dns": lambda: dns.counts,
             "dhcp": lambda: dhcp.counts,
@@ -239,6 +242,15 @@ def union_of_listens(clusters: Sequence[Cluster]) -> Listen:
         http=tuple(dict.fromkeys(endpoint for listen in listens for endpoint in listen.http)),
         dashboard=tuple(dict.fromkeys(endpoint for listen in listens for endpoint in listen.dashboard)),
     )
+
+
+def _mac_of() -> MacOf:
+    """Return what tells a client's MAC address; a substitute, with a warning, where netlink is not allowed."""
+    try:
+        return Neighbours().mac
+    except OSError as error:
+        logger.warning("neighbours.off why=%s", error.strerror)
+        return unknown_mac
 
 
 async def _endless(name: str, work: Coroutine[None, None, None]) -> None:

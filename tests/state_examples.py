@@ -14,6 +14,7 @@ FULL = Installation(
     boots_live=True,
     mac="52:54:00:12:34:56",
     arch="x64-uefi",
+    has_dhcp=True,
     is_held=True,
     window_opened_at=2.0,
     delivered_at=3.0,

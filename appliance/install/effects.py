@@ -55,8 +55,8 @@ def count(installation: Installation, move: Move, _finding: Finding, _at: float,
 
 def complain(installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
     """Raise a condition that lasts until the next stage."""
-    complaint = installation.complaint
-    if complaint is not None and (complaint.name, complaint.hint) == (move.name, finding.hint):
+    known = installation.complaint
+    if known is not None and (known.name, known.hint) == (move.name, finding.hint):
         return installation
     return replace(installation, complaint=Condition(move.name, finding.hint, at))
 
@@ -124,8 +124,10 @@ def send_script(installation: Installation, move: Move, _finding: Finding, at: f
         repeats = {name: times for name, times in installation.repeats.items() if name != TOLD_TO_WAIT}
         installation = replace(installation, repeats=repeats)
     if installation.delivered_at is not None or installation.stage >= Stage.INSTALLED:
-        # The script that goes out at this moment has the old token in it, so the new record keeps it.
-        installation = replace(again(installation, rules), token=installation.token)
+        # The script that goes out at this moment was judged by the old record and has its token in it. So the new
+        # record keeps both.
+        fresh = again(installation, rules)
+        installation = replace(fresh, token=installation.token, has_dhcp=installation.has_dhcp)
     if move.to is not None and installation.stage < move.to:
         installation = reach(installation, move.to, at, move.name)
     else:

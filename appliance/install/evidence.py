@@ -42,6 +42,8 @@ class Evidence(StrEnum):
     IGNITION_BROKEN = "Ignition broken off"
     IGNITION_POSTPONED = "Ignition put off (503)"
     IGNITION_REFUSED = "Ignition refused"
+    ADDRESS_TAKEN = "request from another machine at its address"
+    DHCP_MISSING = "request for a script or Ignition without DHCP"
     API_INT_ASKED = "DNS query for api-int"
     SYSTEM_ANSWERED = "own look found its system"
     SYSTEM_UNANSWERED = "own look found no system"
@@ -89,6 +91,7 @@ _COMPLETE = {
     WebKind.METAL: Evidence.DISK_IMAGE_COMPLETE,
     WebKind.IGNITION: Evidence.IGNITION_DELIVERED,
 }
+_UNPROVEN = {"address-conflict": Evidence.ADDRESS_TAKEN, "no-dhcp": Evidence.DHCP_MISSING}
 # What the operator may order, and what each order is in the table of transitions.
 ORDERS = {
     "reinstall": Evidence.REINSTALL_ORDERED,
@@ -116,6 +119,9 @@ def finding_of(event: Event) -> Finding | None:
             return _of_break(event)
         case events.WebRefused():
             return _of_web_refusal(event)
+        case events.ClientUnproven():
+            evidence = _UNPROVEN.get(event.cause)
+            return Finding(evidence, hint=event.why) if evidence else None
         case events.TftpFinished():
             return None if is_script_path(event.path) else Finding(Evidence.LOADER_FETCHED_BY_TFTP)
         case events.TftpFailed():

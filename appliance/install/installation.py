@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
-from appliance.model import Install
+from appliance.model import DhcpMode, Install
 
 # No installer unpacks more downloaded bytes than this in a second: gzip and xz are slower on any machine.
 WRITE_BYTES_PER_SECOND = 100e6
@@ -69,6 +69,7 @@ class Installation:
     boots_live: bool = False  # a live system (4.6 and later), which fetches its rootfs before its Ignition
     mac: str = ""  # of the interface that it boots from
     arch: str = ""  # as its DHCP client reports it
+    has_dhcp: bool = False  # our DHCP server has answered it in this installation
     is_held: bool = False
     window_opened_at: float | None = None  # when its script last went out, or its Ignition was last put off
     delivered_at: float | None = None  # when its Ignition first went out
@@ -107,6 +108,7 @@ class Rules:
     install: Install
     boots_live: bool
     token_of: Callable[[str, int], str]  # host and number of the installation → token
+    dhcp: DhcpMode = DhcpMode.FULL
 
 
 def begin(host: str, rules: Rules, number: int = 1) -> Installation:

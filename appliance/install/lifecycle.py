@@ -81,7 +81,7 @@ from appliance.install import effects
 from appliance.install.effects import Effect, Move
 from appliance.install.evidence import Evidence, Finding, finding_of
 from appliance.install.installation import TOLD_TO_WAIT, Installation, Rules, Stage, order_of
-from appliance.model import Install
+from appliance.model import DhcpMode, Install
 
 
 class State(IntEnum):
@@ -261,6 +261,12 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(FIRMWARE, SETTLED, effects.refuse_ignition, None, "ignition-refused"),
         Transition(INSTALLED, JOINING),
     ),
+    # Who was not proven to be the host moves nothing.
+    Evidence.ADDRESS_TAKEN: (Transition(WAITING, JOINING, effects.complain, None, "address-conflict"),),
+    Evidence.DHCP_MISSING: (
+        Transition(WAITING, SETTLED, effects.count, None, "no-dhcp"),
+        Transition(INSTALLED, JOINING),
+    ),
     # The running system, the clock and the operator.
     Evidence.API_INT_ASKED: (
         Transition(WAITING, WAITING, effects.find_running, Stage.JOINING),
@@ -338,6 +344,11 @@ def _moves(rows: tuple[Transition, ...]) -> tuple[Move | None, ...]:
 
 # The same tables in the form for lookups, because DHCP waits for them: a dict and a tuple, 0.1 µs.
 _MOVES = {install: {evidence: _moves(rows) for evidence, rows in table.items()} for install, table in TABLES.items()}
+# What shows that our DHCP server has answered the host, by the server's mode. In proxy mode it assigns no address, so
+# that there is no ACK but to firmware that asks for its boot file at port 4011.
+_ACKS = frozenset({Evidence.FIRMWARE_ACKED, Evidence.IPXE_ACKED, Evidence.SYSTEM_ACKED})
+_OFFERS = frozenset({Evidence.FIRMWARE_OFFERED, Evidence.IPXE_OFFERED, Evidence.SYSTEM_DISCOVERED})
+_DHCP = {DhcpMode.FULL: _ACKS, DhcpMode.PROXY: _ACKS | _OFFERS, DhcpMode.OFF: frozenset[Evidence]()}
 _STATE_OF_STAGE = tuple(State[stage.name] for stage in Stage)
 
 
@@ -354,9 +365,11 @@ def advance(installation: Installation, stamped: Stamped, rules: Rules) -> Insta
     if finding is None:
         return installation
     move = _MOVES[rules.install][finding.evidence][state_of(installation)]
-    if move is None:
-        return installation
-    after = move.effect(_identified(installation, finding), move, finding, stamped.at, rules)
+    after = installation
+    if move is not None:
+        after = move.effect(_identified(installation, finding), move, finding, stamped.at, rules)
+    if not after.has_dhcp and finding.evidence in _DHCP[rules.dhcp]:
+        after = replace(after, has_dhcp=True)
     if after is installation:
         return installation
     order = order_of(after, rules.install)
