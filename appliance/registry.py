@@ -20,7 +20,7 @@ All other parts get it as a `registry_view.RegistryView`, through which they can
 import asyncio
 import hmac
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -35,6 +35,7 @@ from appliance.install.conditions import judged, silence
 from appliance.install.installation import Condition, Installation, Order, Rules, Stage, begin, order_of
 from appliance.install.lifecycle import advance
 from appliance.install.owners import assigned, doubted
+from appliance.install.refusals import Refusals
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
 from appliance.state.journal import Journal
@@ -43,7 +44,6 @@ from appliance.state.store import Conflict, Saved
 TICK_SECONDS = 1.0  # a crash loses buffered writes of at most this long, and a power failure the disk's cache of it
 LOOK_SECONDS = 5.0  # between two searches for hosts that have fallen silent
 RETRY_SECONDS = 10.0  # between two attempts to write to a disk that refused
-KEPT_REFUSALS = 200  # the latest requests that were answered with an error, for the dashboard
 # Each conflict means that another writer has saved its change, and the events of a host come one at a time: a handful
 # of appliances cannot collide this often, and a broken store must not block the loop.
 SAVE_TRIES = 8
@@ -65,7 +65,7 @@ class Registry:
         self.cluster_of: dict[str, Cluster] = {}  # by the host's full name
         self.certificates = CertificateClock()
         self.strangers = Strangers(journal.store.strangers())
-        self.refusals: deque[tuple[float, events.WebRefused]] = deque(maxlen=KEPT_REFUSALS)
+        self.refusals = Refusals()
         self.bytes: Counter[tuple[str, ...]] = Counter()
         self._publish = publish
         self._rules: dict[str, Rules] = {}
@@ -157,7 +157,7 @@ class Registry:
             return 0
         self._follow(event, at)
         if isinstance(event, events.WebRefused):
-            self.refusals.append((at, event))
+            self.refusals.add(at, event)
         if isinstance(event, events.WebProgress):
             return before.number
         after = advance(before, stamped, self._rules[event.host])
@@ -205,7 +205,7 @@ class Registry:
                 self.journal.note(stamped, 0)
             return
         if isinstance(event, events.WebRefused):
-            self.refusals.append((stamped.at, event))
+            self.refusals.add(stamped.at, event)
         self.certificates.hear(event)
         if not isinstance(event, events.WebProgress):
             self.journal.note(stamped, 0)

@@ -105,7 +105,7 @@ class Store(Protocol):
     def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
         """Change installations and append events: either all of it, or nothing and the first conflict.
 
-        The last KEPT_RECORDS installations of each host and about MAX_EVENTS events are kept.
+        The last KEPT_RECORDS installations of each host and about MAX_EVENTS events are kept; see `shares`.
         """
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
