@@ -153,7 +153,8 @@ class _Transfer:
             return
         taken = self._taken()
         if (accepted := taken - self._taken_before) < STALL_BYTES:
-            self._fail(f"the client accepted {accepted or 'no'} bytes in {STALL_SECONDS:g} s")
+            what = f"only {accepted} bytes in" if accepted else "no data for"
+            self._fail(f"the client accepted {what} {STALL_SECONDS:g} s")
             return
         self._taken_before = taken
         self._clock = self._loop.call_later(STALL_SECONDS, self._check_stall)
