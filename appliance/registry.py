@@ -21,7 +21,7 @@ All other parts get it as a `registry_view.RegistryView`, through which they can
 
 import asyncio
 import hmac
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -38,6 +38,7 @@ from appliance.install.installation import Condition, Installation, Order, Rules
 from appliance.install.instants import after_reboot, shifted
 from appliance.install.lifecycle import advance
 from appliance.install.owners import assigned, doubted
+from appliance.install.refusals import Refusals
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
 from appliance.state.journal import Journal
@@ -46,7 +47,6 @@ from appliance.state.store import Conflict, Saved
 TICK_SECONDS = 1.0  # a crash loses buffered writes of at most this long, and a power failure the disk's cache of it
 LOOK_SECONDS = 5.0  # between two searches for hosts that have fallen silent
 RETRY_SECONDS = 10.0  # between two attempts to write to a disk that refused
-KEPT_REFUSALS = 200  # the latest requests that were answered with an error, for the dashboard
 # Each conflict means that another writer has saved its change, and the events of a host come one at a time: a handful
 # of appliances cannot collide this often, and a broken store must not block the loop.
 SAVE_TRIES = 8
@@ -76,7 +76,7 @@ class Registry:
         self.cluster_of: dict[str, Cluster] = {}  # by the host's full name
         self.certificates = CertificateClock()
         self.strangers = Strangers(journal.store.strangers())
-        self.refusals: deque[tuple[float, events.WebRefused]] = deque(maxlen=KEPT_REFUSALS)
+        self.refusals = Refusals()
         self.bytes: Counter[tuple[str, ...]] = Counter()
         self._publish = publish
         self._rules: dict[str, Rules] = {}
@@ -170,7 +170,7 @@ class Registry:
             return 0
         self._follow(event, at)
         if isinstance(event, events.WebRefused):
-            self.refusals.append((at, event))
+            self.refusals.add(at, event)
         if isinstance(event, events.WebProgress):
             return before.number
         after = advance(before, stamped, self._rules[event.host])
@@ -218,7 +218,7 @@ class Registry:
                 self.journal.note(stamped, 0)
             return
         if isinstance(event, events.WebRefused):
-            self.refusals.append((stamped.at, event))
+            self.refusals.add(stamped.at, event)
         self.certificates.hear(event)
         if not isinstance(event, events.WebProgress):
             self.journal.note(stamped, 0)
@@ -326,7 +326,7 @@ class Registry:
         for activity in self.activity.values():
             activity.shift(step)
         self.strangers.shift(step)
-        self.refusals = deque(((at + step, event) for at, event in self.refusals), self.refusals.maxlen)
+        self.refusals.shift(step)
         self._publish(events.ClockSet("", round(step, 3)))
 
     def _move_instants(self, move: Callable[[Installation], Installation]) -> None:

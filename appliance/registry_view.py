@@ -88,7 +88,7 @@ class RegistryView(Protocol):
     @property
     def strangers(self) -> StrangersView: ...
     @property
-    def refusals(self) -> Sequence[tuple[float, events.WebRefused]]:
+    def refusals(self) -> Iterable[tuple[float, events.WebRefused]]:
         """The latest requests that were answered with an error, each with its time, oldest first."""
 
     @property

@@ -14,6 +14,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -31,6 +32,7 @@ from appliance.state import database_files, marker
 from appliance.state.encoding import UNREADABLE, decoded, encoded, is_intact
 from appliance.state.events import Row
 from appliance.state.serials import serial_after
+from appliance.state.shares import Owner, owner_of, surplus
 from appliance.state.store import KEPT_RECORDS, MAX_EVENTS, Change, Conflict, Facts, Kept, Saved
 
 SCHEMA_VERSION = 3
@@ -75,6 +77,9 @@ _MIGRATIONS = {1: "ALTER TABLE installations ADD COLUMN revision INTEGER NOT NUL
 
 _EVENT_COLUMNS = ("at", "host", "number", "kind", "facts", "times", "last_at")  # all but the id
 _INSERT_EVENT = f"INSERT INTO events({', '.join(_EVENT_COLUMNS)}) VALUES(?, ?, ?, ?, ?, ?, ?)"
+_FORGET_OLDEST = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE {} = ? ORDER BY id LIMIT ?)"
+_FORGET_EVENTS_OF_HOST = _FORGET_OLDEST.format("host")
+_FORGET_EVENTS_OF_KIND = _FORGET_OLDEST.format("host = '' AND kind")
 _event_values = attrgetter(*_EVENT_COLUMNS)
 _INSERT_INSTALLATION = "REPLACE INTO installations(host, number, state, revision) VALUES(?, ?, ?, ?)"
 _FORGET = "DELETE FROM installations WHERE host = ?"
@@ -103,6 +108,7 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._is_unsynced = False
         self._since_pruning = 0
+        self._events_of = _counted(db)
         # No other process writes this database, so that no query is needed to compare a revision.
         self._revisions = _revisions(db)
         # One rising number for all hosts, so that a host that is forgotten and comes back never repeats a revision.
@@ -227,6 +233,7 @@ class SqliteStore:
                     self._revisions.pop(host, None)
                 else:
                     self._revisions[host] = revision
+            self._events_of.update(map(owner_of, rows))
             self._since_pruning += len(rows)
             if self._since_pruning >= MAX_EVENTS // 100:
                 self._prune()
@@ -251,7 +258,11 @@ class SqliteStore:
 
     def _prune(self) -> None:
         self._since_pruning = 0
-        self._write("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (MAX_EVENTS,))
+        given_up = surplus(self._events_of, MAX_EVENTS)
+        with _refusals(), _transaction(self._db):
+            for (host, kind), count in given_up.items():
+                self._db.execute(_FORGET_EVENTS_OF_HOST if host else _FORGET_EVENTS_OF_KIND, (host or kind, count))
+        self._events_of.subtract(given_up)
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first."""
@@ -359,6 +370,7 @@ class SqliteStore:
                 values = [installation.host, installation.number, encoded(installation), revision]
                 db.execute(_INSERT_INSTALLATION, values)
             self._is_unsynced = True
+        self._events_of = _counted(db)
         self._revisions, self._revision, self.secret = revisions, next_revision, memory.secret
         self.settle_loss()  # the registry knows every host
 
@@ -660,6 +672,13 @@ def _decoded_or_doubted(host: str, number: int, state: str) -> Installation:
         return decoded(state)
     except UNREADABLE:
         return doubted(Installation(host, number), time.time())
+
+
+def _counted(db: sqlite3.Connection) -> Counter[Owner]:
+    """Return how many events each owner has."""
+    of_hosts = "SELECT host, '', count(*) FROM events WHERE host != '' GROUP BY host"
+    of_kinds = "SELECT '', kind, count(*) FROM events WHERE host = '' GROUP BY kind"
+    return Counter({(host, kind): count for host, kind, count in (*db.execute(of_hosts), *db.execute(of_kinds))})
 
 
 def _is_event(row: tuple[object, ...]) -> bool:

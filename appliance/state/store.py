@@ -113,7 +113,7 @@ class Store(Protocol):
 
         It does all of that, or nothing and returns the first conflict.
 
-        The last KEPT_RECORDS installations of each host and about MAX_EVENTS events are kept.
+        The last KEPT_RECORDS installations of each host and about MAX_EVENTS events are kept; see `shares`.
         """
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:

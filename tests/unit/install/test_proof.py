@@ -1,4 +1,4 @@
-"""What shows that a client with a host's address is the host: the answer of our DHCP server, and no other MAC address."""
+"""What proves a client with a host's address to be the host: our DHCP answer, and no other MAC address."""
 
 from dataclasses import replace
 

@@ -6,13 +6,20 @@ import os
 import random
 import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 import pytest
 
 from appliance.web.ranges import Slice
-from appliance.web.transfer import MIN_STEP_BYTES, READ_AHEAD_BYTES, STEPS_A_TURN, BrokenTransferError, Sender
+from appliance.web.transfer import (
+    MIN_STEP_BYTES,
+    READ_AHEAD_BYTES,
+    STALL_BYTES,
+    STEPS_A_TURN,
+    BrokenTransferError,
+    Sender,
+)
 
 CLIENTS = 3 * STEPS_A_TURN
 
@@ -118,3 +125,56 @@ async def test_the_last_byte_is_reported_in_the_turn_that_sends_it() -> None:
         await send
         transport.abort()
     assert told == [(1000, True)]
+
+
+@asynccontextmanager
+async def slow_download() -> AsyncIterator[tuple[Sender, "asyncio.Future[None]", socket.socket]]:
+    """Send 64 MiB over TCP to a client that has read nothing yet, and whose window is small."""
+    sender = Sender()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.socket() as client,
+        tempfile.TemporaryFile() as file,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
+        client.connect(listener.getsockname())
+        client.setblocking(False)
+        server, _ = listener.accept()
+        server.setblocking(False)
+        transport = await transport_of(server)
+        file.truncate(64 << 20)
+        send = asyncio.ensure_future(sender.send(transport, file.fileno(), Slice(0, 64 << 20), lambda _: None))
+        while not has_some(client):
+            await asyncio.sleep(0)
+        try:
+            yield sender, send, client
+        finally:
+            transport.abort()
+            send.cancel()
+            await asyncio.gather(send, return_exceptions=True)
+
+
+def look(sender: Sender) -> None:
+    """Let the time pass between two looks at whether the only transfer stalls."""
+    (transfer,) = sender._transfers.values()
+    transfer._check_stall()
+
+
+async def test_client_that_takes_less_than_the_least_rate_is_cut_off() -> None:
+    async with slow_download() as (sender, send, client):
+        await asyncio.get_running_loop().sock_recv(client, 150)
+        look(sender)
+        with pytest.raises(BrokenTransferError, match=r"the client accepted only \d+ bytes in 120 s"):
+            await asyncio.wait_for(send, 10)
+
+
+async def test_slow_client_goes_on_while_the_kernel_takes_nothing_more_for_it() -> None:
+    async with slow_download() as (sender, _, client):
+        for _turn in range(2):
+            (transfer,) = sender._transfers.values()
+            before, received = transfer._offset, 0
+            while received < 2 * STALL_BYTES:
+                received += len(await asyncio.get_running_loop().sock_recv(client, 4096))
+            look(sender)
+            assert not transfer.done.done()
+        assert transfer._offset == before
