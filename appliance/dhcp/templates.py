@@ -124,7 +124,7 @@ class Pin:
 class Template:
     """A reply, except for what depends on the client's message."""
 
-    addresses: bytes  # yiaddr, and siaddr: U-Boot takes it for its TFTP server, whether or not it gets a boot file
+    addresses: bytes  # yiaddr and siaddr
     tail: bytes  # from chaddr to the last option, without the end mark
     options_bytes: int  # how much of the options field it uses
     boot: str  # the boot file, for the event; "" without one
@@ -159,8 +159,11 @@ def build_template(
             file_is_free=not file or profile.program is not Program.PXE,
         )
         options, sname, file = layout.main, layout.sname, layout.file or file
+    # U-Boot takes siaddr for its TFTP server, whether or not it gets a boot file. But PXE firmware that is to start its
+    # disk would take it for a boot server to ask on port 4011.
+    siaddr = NO_ADDRESS if values.get(OPT_VENDOR_SPECIFIC) == _BOOT_LOCAL else pin.segment.server
     return Template(
-        addresses=(pin.address if form.gives_address else NO_ADDRESS) + pin.segment.server,
+        addresses=(pin.address if form.gives_address else NO_ADDRESS) + siaddr,
         tail=b"".join(
             (pin.mac, bytes(10), sname.ljust(SNAME_BYTES, b"\0"), file.ljust(FILE_BYTES, b"\0"), COOKIE, options)
         ),
