@@ -401,6 +401,28 @@ class DnsAsked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HostAnswered(Event):
+    """We looked ourselves: the kernel resolved the host's address to a MAC of it, and a system's port accepted."""
+
+    kind: ClassVar[str] = "host.answered"
+    mac: str
+    address: str
+    port: int  # 22 or 10250: no firmware and no boot loader listens there
+
+
+@dataclass(frozen=True, slots=True)
+class HostUnanswered(Event):
+    """We looked ourselves, right after a query from the host's address, and found no system of the host there.
+
+    Not published where a look can show nothing, as for an address that is not on our links.
+    """
+
+    kind: ClassVar[str] = "host.unanswered"
+    address: str
+    why: str  # nobody has the address, another machine has it, or neither port accepts
+
+
+@dataclass(frozen=True, slots=True)
 class Ordered(Event):
     """The operator changed what a host's next network boot does."""
 
@@ -502,6 +524,8 @@ AnyEvent = (
     | IgnitionLoaded
     | IgnitionRefused
     | DnsAsked
+    | HostAnswered
+    | HostUnanswered
     | Ordered
     | InstallSettled
     | StageReached

@@ -45,6 +45,8 @@ class Evidence(StrEnum):
     ADDRESS_TAKEN = "request from another machine at its address"
     DHCP_MISSING = "request for a script or Ignition without DHCP"
     API_INT_ASKED = "DNS query for api-int"
+    SYSTEM_ANSWERED = "own look found its system"
+    SYSTEM_UNANSWERED = "own look found no system"
     WRITE_TIME_PASSED = "time to write the disk passed"
     REINSTALL_ORDERED = "`reinstall`"
     HOLD_ORDERED = "`hold`"
@@ -126,6 +128,10 @@ def finding_of(event: Event) -> Finding | None:
             return _of_tftp_failure(event)
         case events.DnsAsked():
             return Finding(Evidence.API_INT_ASKED) if event.name.lower().startswith("api-int.") else None
+        case events.HostAnswered():
+            return Finding(Evidence.SYSTEM_ANSWERED)
+        case events.HostUnanswered():
+            return Finding(Evidence.SYSTEM_UNANSWERED)
         case events.DhcpDeclined() if event.is_local:
             hint = (
                 f"Another machine uses {event.address}. "

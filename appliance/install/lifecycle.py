@@ -274,6 +274,14 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(SETTLED, BOOTED, effects.start_system, Stage.JOINING),
         Transition(JOINING, JOINING, effects.start_system),
     ),
+    # The live installer listens on port 22 as well, so the look proves nothing between SCRIPT and SETTLED.
+    Evidence.SYSTEM_ANSWERED: (
+        Transition(WAITING, IPXE, effects.find_running, Stage.JOINING),
+        Transition(SCRIPT, SETTLED),
+        Transition(INSTALLED, INSTALLED, effects.start_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, effects.start_system),
+    ),
+    Evidence.SYSTEM_UNANSWERED: (Transition(WAITING, JOINING),),
     Evidence.WRITE_TIME_PASSED: (Transition(WAITING, JOINING, effects.settle),),
     Evidence.REINSTALL_ORDERED: (Transition(WAITING, JOINING, effects.reinstall, Stage.WAITING),),
     Evidence.HOLD_ORDERED: (Transition(WAITING, JOINING, effects.hold),),

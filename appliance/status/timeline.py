@@ -131,6 +131,10 @@ def words(event: AnyEvent) -> Words:
             return _web_trouble_words(event)
         case events.DnsAsked():
             return f"looks up {event.name}{' over TCP' if event.transport == events.Transport.TCP else ''}", ""
+        case events.HostAnswered():
+            return f"accepts a connection to port {event.port} of {event.address}", "looked: a system of it runs"
+        case events.HostUnanswered():
+            return "", f"looked at {event.address}: {event.why}"
         case events.Ordered():
             return f"operator: {event.order}", ""
         case events.StageReached():

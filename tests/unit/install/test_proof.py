@@ -1,4 +1,4 @@
-"""What shows that a client with the address of a host is the host: the answer of our DHCP server, and the MAC address."""
+"""What shows that a client with a host's address is the host: an answer of our DHCP server, and its MAC address."""
 
 from dataclasses import replace
 
