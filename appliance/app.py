@@ -19,6 +19,7 @@ from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Reloaded, ReloadRefused
+from appliance.looking import Looker
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
 from appliance.neighbours import MacOf, Neighbours, unknown_mac
@@ -115,13 +116,14 @@ class App:
         bus.first = registry.listen
         bus.subscribers.append(self._log_event)
         live = Live(tables)
+        mac_of = _mac_of()
         installations = registry.installations
         listen = union_of_listens(tables.clusters)
         dns = DnsServer(lambda: live.tables.dns, installations, listen, bus.publish)
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
         tftp = TftpServer(lambda: live.tables.tftp, listen, bus.publish)
         web = WebServer(
-            lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now, _mac_of()
+            lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now, mac_of
         )
         counts = {
             "dns": lambda: dns.counts,
@@ -136,7 +138,10 @@ class App:
         dashboard = DashboardServer(listen, registry, bus, metrics)
         control = ControlServer(state_dir, registry, bus, registry.order, self._reload_wanted.set)
         control.capture = recorder.capture
-        return _Parts(live, listen, state_dir, bus, registry, recorder, dns, dhcp, tftp, web, dashboard, control)
+        looker = Looker(registry, bus.publish, mac_of)
+        return _Parts(
+            live, listen, state_dir, bus, registry, recorder, dns, dhcp, tftp, web, dashboard, control, looker
+        )
 
     def _stop(self) -> None:
         if self._stopping.is_set():
@@ -217,6 +222,7 @@ class _Parts:
     web: WebServer
     dashboard: DashboardServer
     control: ControlServer
+    looker: Looker
 
     def works(self) -> dict[str, Coroutine[None, None, None]]:
         """Return the work of each part, by its name; each runs until it is cancelled."""
@@ -228,6 +234,7 @@ class _Parts:
             "registry": self.registry.run(),
             "dashboard": self.dashboard.run(),
             "control": self.control.run(),
+            "looker": self.looker.run(),
         }
 
 

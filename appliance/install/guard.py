@@ -17,6 +17,7 @@ shell, and repeats a request indefinitely at 503.
 """
 
 import hmac
+import re
 from dataclasses import dataclass
 
 from appliance.install.installation import Installation, Order, Stage
@@ -37,6 +38,7 @@ EXPIRED_SECONDS = 60
 LATE_SECONDS = 60
 
 
+_MAC = re.compile(r"(?<![0-9a-f])(?:01-)?((?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2})(?![0-9a-f])")  # 01-: as in BOOTIF=
 ADDRESS_CONFLICT, NO_DHCP, UNRESOLVED = "address-conflict", "no-dhcp", "unresolved"
 
 
@@ -62,6 +64,16 @@ class Verdict:
     why: str  # "" with 200
     retry_seconds: int = 0  # for Retry-After, with 503
     unproven: str = ""  # why the client is not proven to be the host: one of the words above
+
+
+def macs_of(host: Host) -> frozenset[bytes]:
+    """Return every MAC address that cluster.yaml gives *host*: also those of cards in its network configuration.
+
+    A bond or a VLAN has the MAC address of one of its cards.
+    """
+    arguments = " ".join((*host.network_arguments, *host.kernel_arguments)).lower()
+    found = {bytes.fromhex(re.sub("[-:]", "", mac)) for mac in _MAC.findall(arguments)}
+    return frozenset({mac.octets for mac in host.macs} | found)
 
 
 def unproven(host: Host, installation: Installation | None, client: Client) -> Verdict | None:

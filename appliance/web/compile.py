@@ -1,6 +1,5 @@
 """Clusters → the web server's table: scripts as bytes, and the places of files."""
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +7,11 @@ from pathlib import Path
 
 from appliance.boot import ipxe
 from appliance.events import WebKind
+from appliance.install.guard import macs_of
 from appliance.model import Address, Cidr, Cluster, DhcpMode, Host, Role
 from appliance.peers import peer_address
 
 MACHINE_CONFIG_PORT = 22623
-_MAC = re.compile(r"(?<![0-9a-f])(?:01-)?((?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2})(?![0-9a-f])")  # 01-: BOOTIF=
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +143,10 @@ def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
         local=_bytes(ipxe.local_script(cluster, host)),
         renew=_bytes(ipxe.wait_script(cluster, host, "it has to ask for its address by DHCP", renews=True)),
         needs_dhcp=cluster.dhcp is not DhcpMode.OFF and host.ipv4 is not None and bool(cluster.network_of(host.ipv4)),
-        macs=_macs(host),
+        macs=macs_of(host),
         hold=_bytes(ipxe.wait_script(cluster, host, f"held, until ocp-appliance release {host.short_name}")),
         wait=_bytes(ipxe.wait_script(cluster, host, f"nothing answers on {where} yet")) if gated else None,
     )
-
-
-def _macs(host: Host) -> frozenset[bytes]:
-    """Return every MAC address that cluster.yaml gives *host*: also those of cards in its network configuration.
-
-    A bond or a VLAN has the MAC address of one of its cards.
-    """
-    arguments = " ".join((*host.network_arguments, *host.kernel_arguments)).lower()
-    found = {bytes.fromhex(re.sub("[-:]", "", mac)) for mac in _MAC.findall(arguments)}
-    return frozenset({mac.octets for mac in host.macs} | found)
 
 
 def _bytes(script: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What proves a client with a host's address to be the host: our DHCP answer, and no other MAC address."""
+"""What shows that a client with a host's address is the host: an answer of our DHCP server, and its MAC address."""
 
 from dataclasses import replace
 

@@ -1,0 +1,62 @@
+"""Which hosts are looked at, how often, and what a look shows."""
+
+from dataclasses import replace
+
+import pytest
+
+from appliance.events import HostAnswered, HostUnanswered
+from appliance.install.installation import Condition, Installation
+from appliance.looking import EVERY_SECONDS, MAY_BE_RUNNING, Port, concluded, due
+from tests.boots import LIVE, NOW
+
+HOST = LIVE.hosts[1]
+MAC, OTHER_MAC = HOST.macs[0].octets, bytes.fromhex("525400000099")
+OPEN = {22: Port.REFUSES, 10250: Port.ACCEPTS}
+
+
+def doubtful(host: str, name: str = MAY_BE_RUNNING) -> Installation:
+    return Installation(host, doubt=Condition(name, "because", NOW))
+
+
+def test_only_hosts_that_may_be_running_are_looked_at() -> None:
+    installations = {"a": Installation("a"), "b": doubtful("b"), "c": doubtful("c", "state-lost")}
+    assert due(installations, {}, 0.0) == ["b"]
+
+
+def test_host_is_looked_at_again_after_a_while_and_the_longest_waiting_first() -> None:
+    installations = {name: doubtful(name) for name in "abc"}
+    looked = {"a": 100.0, "b": 90.0}
+    assert due(installations, looked, 100.0 + EVERY_SECONDS) == ["c", "b", "a"]
+    assert due(installations, looked, 99.0 + EVERY_SECONDS) == ["c", "b"]
+
+
+def test_system_of_the_host_answers() -> None:
+    assert concluded(HOST, OPEN, MAC) == HostAnswered(HOST.name, str(HOST.macs[0]), str(HOST.address), 10250)
+
+
+@pytest.mark.parametrize(
+    ("found", "mac"),
+    [
+        (OPEN, OTHER_MAC),
+        (OPEN, b""),
+        ({22: Port.REFUSES, 10250: Port.REFUSES}, MAC),
+        ({22: Port.SILENT, 10250: Port.SILENT}, b""),
+    ],
+    ids=["another machine", "resolved no more", "no system", "nobody"],
+)
+def test_no_system_of_the_host_is_there(found: dict[int, Port], mac: bytes) -> None:
+    assert isinstance(concluded(HOST, found, mac), HostUnanswered)
+
+
+@pytest.mark.parametrize(
+    ("found", "mac"),
+    [(OPEN, None), ({22: Port.SILENT, 10250: Port.REFUSES}, MAC)],
+    ids=["behind a router", "behind a firewall"],
+)
+def test_look_may_show_nothing(found: dict[int, Port], mac: bytes | None) -> None:
+    assert concluded(HOST, found, mac) is None
+
+
+def test_any_mac_address_that_cluster_yaml_gives_the_host_is_its_own() -> None:
+    bonded = replace(HOST, network_arguments=("ifname=eth1:52:54:00:00:00:99",))
+    assert isinstance(concluded(bonded, OPEN, OTHER_MAC), HostAnswered)
