@@ -7,7 +7,14 @@ from appliance.events import Event
 
 # Events that report what the appliance concluded, and not what the host did.
 _OURS = frozenset(
-    {events.InstallSettled, events.StageReached, events.ConditionRaised, events.HostUnanswered, events.Ordered}
+    {
+        events.InstallSettled,
+        events.DoubtLapsed,
+        events.StageReached,
+        events.ConditionRaised,
+        events.HostUnanswered,
+        events.Ordered,
+    }
 )
 
 

@@ -50,6 +50,7 @@ class WebHost:
     install: tuple[bytes, ...]  # the parts of the script between which the installation's token is inserted
     local: bytes
     hold: bytes
+    doubt: bytes  # waits as with hold, and `release` would not end it
     wait: bytes | None  # until the machine config server answers; None for a host that does not wait for it
 
 
@@ -138,8 +139,14 @@ def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
         install=tuple(map(_bytes, ipxe.install_script(cluster, host).split(ipxe.MARK))),
         local=_bytes(ipxe.local_script(cluster, host)),
         hold=_bytes(ipxe.wait_script(cluster, host, f"held, until ocp-appliance release {host.short_name}")),
+        doubt=_bytes(ipxe.wait_script(cluster, host, _doubt(host))),
         wait=_bytes(ipxe.wait_script(cluster, host, f"nothing answers on {where} yet")) if gated else None,
     )
+
+
+def _doubt(host: Host) -> str:
+    name = host.short_name
+    return f"installed or not? ocp-appliance adopt {name} boots its disk, reinstall {name} wipes it"
 
 
 def _bytes(script: str) -> bytes:
