@@ -304,12 +304,6 @@ def test_host_that_never_installs_boots_its_disk(tmp_path):
     fleet.journal.close()
 
 
-def test_unknown_running_node_counts_as_installed(live):
-    m1 = live.boot(1)
-    live.happen(m1.api_int())
-    assert (live[m1].order, live[m1].stage) == (Order.LOCAL, Stage.JOINING)
-
-
 def test_other_names_prove_nothing(live):
     m1 = live.boot(1)
     live.happen(replace(m1.api_int(), name="quay.io"))
