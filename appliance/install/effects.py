@@ -199,6 +199,22 @@ def tell_to_wait(installation: Installation, move: Move, _finding: Finding, _at:
     return counted(installation, move.name)
 
 
+def complete_initramfs(
+    installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
+) -> Installation:
+    """Note that the whole initramfs has been sent; a legacy installer fetches its Ignition next."""
+    if installation.boots_live or installation.has_fetched:
+        return installation
+    return replace(installation, has_fetched=True)
+
+
+def complete_rootfs(
+    installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
+) -> Installation:
+    """Note that the whole rootfs has been sent, in which the installer runs that fetches Ignition."""
+    return installation if installation.has_fetched else replace(installation, has_fetched=True)
+
+
 def begin_rootfs(installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
     """Note the size of the rootfs, which determines how long writing the disk takes."""
     if installation.image_bytes != finding.total:

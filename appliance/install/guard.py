@@ -171,6 +171,11 @@ def _not_yet(
         reached = installation.stage.name.lower()
         why = f"{host.name} is at stage {reached}; Ignition is served from stage {before.name.lower()} on"
         return Verdict(503, why, NOT_YET_SECONDS)
+    if not installation.has_fetched:
+        what = "rootfs" if installation.boots_live else "initramfs"
+        return Verdict(
+            503, f"{host.name} has not fetched the whole {what}, which comes before Ignition", NOT_YET_SECONDS
+        )
     if expires_at is not None and now >= expires_at and not serve_expired:
         why = f"the certificates in {file_name} expired at {expiry_text(expires_at)}; {REMEDY}"
         return Verdict(503, why, EXPIRED_SECONDS)

@@ -78,7 +78,9 @@ class Installation:
     boots_live: bool = False  # a live system (4.6 and later), which fetches its rootfs before its Ignition
     mac: str = ""  # of the interface that it boots from
     arch: str = ""  # as its DHCP client reports it
-    has_dhcp: bool = False  # our DHCP server has answered it in this installation
+    # `begin` starts both with False. A record of a version that did not note them is believed.
+    has_dhcp: bool = True  # our DHCP server has answered it in this installation
+    has_fetched: bool = True  # it has fetched all of what comes before Ignition: the rootfs, or a legacy initramfs
     is_held: bool = False
     window_opened_at: float | None = None  # when its script last went out, or its Ignition was last put off
     delivered_at: float | None = None  # when its Ignition first went out
@@ -140,6 +142,8 @@ def begin(host: str, rules: Rules, number: int = 1) -> Installation:
         number,
         token=rules.token_of(host, number),
         boots_live=rules.boots_live,
+        has_dhcp=False,
+        has_fetched=False,
         # A live system is itself the image. It lacks one only if it then requests a disk image.
         lacks_image=not rules.boots_live,
     )

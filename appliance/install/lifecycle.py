@@ -220,10 +220,20 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(FIRMWARE, KERNEL, effects.arrive, Stage.INITRAMFS),
         Transition(INITRAMFS, JOINING),
     ),
+    Evidence.INITRAMFS_COMPLETE: (
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.complete_initramfs),
+        Transition(INSTALLED, JOINING),
+    ),
     Evidence.ROOTFS_BEGUN: (
         Transition(WAITING, WAITING),
         Transition(FIRMWARE, INITRAMFS, effects.begin_rootfs, Stage.IMAGE),
         Transition(IMAGE, SETTLED, effects.begin_rootfs),
+        Transition(INSTALLED, JOINING),
+    ),
+    Evidence.ROOTFS_COMPLETE: (
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.complete_rootfs),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.DISK_IMAGE_BEGUN: (

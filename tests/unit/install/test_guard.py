@@ -188,3 +188,11 @@ def test_another_machine_without_the_token_is_told_nothing_but_that():
     answer = verdict(token="y" * 32, client=replace(PROVEN, mac=OTHER_MAC))
     assert (answer.status, answer.unproven) == (403, "")
     assert isinstance(answer, Verdict)
+
+
+@pytest.mark.parametrize("boots_live", [True, False])
+def test_ignition_waits_until_all_that_comes_before_it_was_fetched(boots_live):
+    stage = Stage.IMAGE if boots_live else Stage.INITRAMFS
+    answer = verdict(installation=ready(stage=stage, boots_live=boots_live, has_fetched=False))
+    assert (answer.status, answer.unproven) == (503, "")
+    assert ("rootfs" if boots_live else "initramfs") in answer.why
