@@ -74,7 +74,7 @@ class Strangers:
     def shift(self, seconds: float) -> None:
         """Move all times by *seconds*, because the clock was set."""
         self.has_changed = True
-        for stranger in self._by_mac.values():
+        for stranger in self.latest():
             stranger.first_at += seconds
             stranger.last_at += seconds
 
