@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
+from pathlib import Path
 
 from appliance import events
 from appliance.clock import Clock
@@ -34,7 +35,7 @@ from appliance.events import Event, Stamped
 from appliance.install.activity import Activity, sent_by
 from appliance.install.certificates import CertificateClock
 from appliance.install.conditions import judged, silence
-from appliance.install.installation import Condition, Installation, Order, Rules, Stage, begin, order_of
+from appliance.install.installation import Condition, Installation, Order, Rules, Stage, begin, needs_ignition, order_of
 from appliance.install.instants import after_reboot, shifted
 from appliance.install.lifecycle import advance
 from appliance.install.owners import assigned, doubted
@@ -74,7 +75,7 @@ class Registry:
         self.hosts: dict[str, Host] = {}
         self.clusters: tuple[Cluster, ...] = ()
         self.cluster_of: dict[str, Cluster] = {}  # by the host's full name
-        self.certificates = CertificateClock()
+        self.certificates = CertificateClock(self._is_needed)
         self.strangers = Strangers(journal.store.strangers())
         self.refusals = Refusals()
         self.bytes: Counter[tuple[str, ...]] = Counter()
@@ -151,6 +152,19 @@ class Registry:
         if kept.stage is Stage.WAITING:
             kept = replace(kept, boots_live=rules.boots_live, lacks_image=not rules.boots_live)
         return replace(kept, order=order_of(kept, rules.install))
+
+    def _is_needed(self, path: Path) -> bool:
+        """Whether a host may still need the Ignition file *path*. Any thread may call it."""
+        return any(
+            host.role.ignition == path.name and self._needs_ignition(host)
+            for cluster in self.clusters
+            if cluster.data_dir / "ignition" == path.parent
+            for host in cluster.hosts
+        )
+
+    def _needs_ignition(self, host: Host) -> bool:
+        installation = self.installations.get(host.name)
+        return installation is None or needs_ignition(installation, host.install)
 
     def _token(self, host: str, number: int) -> str:
         # Derived from a secret, so that a crash between making a token and saving it cannot lose it.

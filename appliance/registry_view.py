@@ -49,7 +49,7 @@ class CertificatesView(Protocol):
     """The Ignition files; see `install.certificates.CertificateClock`."""
 
     def states(self) -> list[IgnitionState]:
-        """Return the files that still exist, by path."""
+        """Return the files that exist and that a host may still need, by path."""
 
 
 class HistoryView(Protocol):

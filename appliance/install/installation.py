@@ -101,6 +101,11 @@ class Installation:
     condition: Condition | None = None  # what `conditions.judged` concludes from all of this
 
     @property
+    def is_done(self) -> bool:
+        """Whether it counts as written to the disk."""
+        return self.is_settled or self.stage >= Stage.INSTALLED
+
+    @property
     def is_told_to_wait(self) -> bool:
         """Whether its last script told it to wait for the machine config server."""
         return TOLD_TO_WAIT in self.repeats
@@ -156,8 +161,12 @@ def order_of(installation: Installation, install: Install) -> Order:
         return Order.HOLD
     if install is Install.ALWAYS:
         return Order.INSTALL
-    is_done = installation.is_settled or installation.stage >= Stage.INSTALLED
-    return Order.LOCAL if is_done or install is Install.NEVER else Order.INSTALL
+    return Order.LOCAL if installation.is_done or install is Install.NEVER else Order.INSTALL
+
+
+def needs_ignition(installation: Installation, install: Install) -> bool:
+    """Return whether the host may need its Ignition file before an operator orders anything."""
+    return install is Install.ALWAYS or (install is Install.ONCE and not installation.is_done)
 
 
 def again(installation: Installation, rules: Rules) -> Installation:

@@ -82,7 +82,7 @@ class Strangers:
     def shift(self, seconds: float) -> None:
         """Move all times by *seconds*, because the clock was set."""
         self.has_changed = True
-        for stranger in (*self._once.values(), *self._again.values()):
+        for stranger in self.latest():
             stranger.first_at += seconds
             stranger.last_at += seconds
 

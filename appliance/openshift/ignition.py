@@ -32,6 +32,7 @@ REMEDY = (
     "them to ignition/ in the data directory"
 )
 
+_AUTHORITIES = "ignition.security.tls.certificateAuthorities.crt"
 _API_INT = re.compile(rb"https://(api-int\.[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)[:/\"'\s]")
 _VERSION = re.compile(r"(?:2\.[0-9]+|3\.[0-9]+)\.[0-9]+(?:-experimental)?", re.ASCII)
 # Placeholders in templates and instructions that were never filled in: <ssh key>, {{ name }}, ${NAME}, CHANGE_ME.
@@ -39,9 +40,9 @@ _PLACEHOLDER = re.compile(
     r"<[A-Za-z][\w .-]*>|\{\{.*?\}\}|\$\{\w+\}|%[A-Z_]{3,}%|@[A-Z_]{3,}@|\b(?:REPLACE|CHANGE)[ _-]?ME\b|\bFIXME\b",
     re.IGNORECASE,
 )
-# Certificates below here are the operator's own trust bundle. The installer does not make them, so their expiry says
-# nothing about the age of the file.
-_OPERATORS_OWN = "/etc/pki/"
+# bootstrap.ign has the installer's certificates below here. All others are an operator's own, which say nothing about
+# how long the file is good for.
+_INSTALLERS_OWN = "/opt/openshift/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class IgnitionFacts:
     """What `inspect` found in an Ignition file."""
 
     version: str  # of the specification; "" if the file has none
-    expires_at: float | None  # when its first certificate expires, seconds UTC; None if it contains no certificates
+    expires_at: float | None  # when its certificates no longer do, seconds UTC; None if it contains none that matter
     api_int: str | None  # the name of the cluster's internal API in it, api-int.<name>.<base domain>
     problems: tuple[str, ...]  # why it should not be served
 
@@ -80,11 +81,14 @@ def inspect(data: bytes) -> IgnitionFacts:
     problems += _placeholders(document)
     budget = _Budget(MAX_DECODED_BYTES)
     certificates: list[Validity] = []
+    authorities: list[Validity] = []
     api_ints: Counter[str] = Counter(_hosts_of_sources(document))
     for name, source, compression in _embedded(document):
         try:
             content = budget.decode(source, compression)
-            if name.endswith(".crt") and not name.startswith(_OPERATORS_OWN):
+            if name == _AUTHORITIES:
+                authorities += validities(content)
+            elif name.endswith(".crt") and name.startswith(_INSTALLERS_OWN):
                 certificates += validities(content)
         except ValueError as error:
             problems.append(f"{name}: {error}")
@@ -92,12 +96,24 @@ def inspect(data: bytes) -> IgnitionFacts:
         api_ints.update(match[1].decode() for match in _API_INT.finditer(content))
     return IgnitionFacts(
         version=version if isinstance(version, str) else "",
-        expires_at=min((certificate.not_after for certificate in certificates), default=None),
+        expires_at=_expiry(certificates, authorities if _at(document, "ignition", "config") else []),
         # Many embedded files contain the cluster's own name. If another one occurs too, the most frequent decides.
         api_int=api_ints.most_common(1)[0][0] if api_ints else None,
         # A JSON string may have half a surrogate pair, which cannot be encoded as UTF-8 to print or log it.
         problems=tuple(problem.encode(errors="backslashreplace").decode() for problem in problems),
     )
+
+
+def _expiry(certificates: list[Validity], authorities: list[Validity]) -> float | None:
+    """Return when a file can no longer be used, by the installer's *certificates* and the *authorities* it trusts.
+
+    bootstrap.ign needs each of its certificates. A pointer file needs the one authority that
+    signed the machine config server's certificate; it does not say which of them that is, so the
+    last one that is valid decides.
+    """
+    if certificates:
+        return min(certificate.not_after for certificate in certificates)
+    return max((authority.not_after for authority in authorities), default=None)
 
 
 class _Budget:
@@ -179,7 +195,7 @@ def _embedded(document: dict[str, object]) -> Iterator[tuple[str, str, object]]:
     for authority in _objects(_at(document, "ignition", "security", "tls", "certificateAuthorities")):
         source = authority.get("source")
         if isinstance(source, str):
-            yield "ignition.security.tls.certificateAuthorities.crt", source, authority.get("compression")
+            yield _AUTHORITIES, source, authority.get("compression")
 
 
 def _hosts_of_sources(document: dict[str, object]) -> Iterator[str]:
