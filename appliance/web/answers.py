@@ -78,7 +78,7 @@ NO_FINDINGS = Findings()
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An error status, with its reason as text."""
+    """An error status, with its reason for the operator, which the client is not told."""
 
     status: int
     why: str
