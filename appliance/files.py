@@ -260,17 +260,19 @@ def _modes(path: Path) -> str:
         facts = path.stat()
     except OSError as error:
         return error.strerror or "unknown"
-    return f"mode {stat.S_IMODE(facts.st_mode):04o}, {_user(facts.st_uid)}:{_group(facts.st_gid)}"
+    return f"mode {stat.S_IMODE(facts.st_mode):04o}, {user_name(facts.st_uid)}:{group_name(facts.st_gid)}"
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return the name of a user, or its number."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
 
 
-def _group(gid: int) -> str:
+def group_name(gid: int) -> str:
+    """Return the name of a group, or its number."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
