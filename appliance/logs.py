@@ -109,7 +109,9 @@ class _TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = self._line(record.created, record.levelno, record.getMessage())
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        text = f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        # Indented, so that no text from the network looks like a line of its own.
+        return "\n    ".join(map(_escaped, text.split("\n")))
 
     def event_line(self, at: float, event: Event) -> str:
         return self._line(at, event.level, event.line())
@@ -129,11 +131,22 @@ class _JsonFormatter(logging.Formatter):
         line = _json_facts(record.created, record.levelno, record.getMessage())
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return _escaped(json.dumps(line, ensure_ascii=False))
 
     def event_line(self, at: float, event: Event) -> str:
         line = _json_facts(at, event.level, event.line())
-        return json.dumps(line | {"event": event.kind, **event.facts()}, ensure_ascii=False)
+        return _escaped(json.dumps(line | {"event": event.kind, **event.facts()}, ensure_ascii=False))
+
+
+def _escaped(line: str) -> str:
+    r"""Return *line* with each character that a terminal does not simply show as \uXXXX, which JSON has as well.
+
+    Among them are controls that JSON leaves as they are: C1, which some terminals obey,
+    and those that change the direction of writing.
+    """
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
 def _json_facts(at: float, level: int, message: str) -> dict[str, object]:

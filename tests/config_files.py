@@ -83,7 +83,7 @@ def make_data_dir(root: Path) -> Path:
     for name in files:
         path = root / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text('{"ignition": {"version": "3.2.0"}}')
+        path.write_text('{"ignition": {"version": "3.2.0"}}' if path.suffix == ".ign" else f"a boot file: {name}")
     return root / "data"
 
 

@@ -105,7 +105,7 @@ class Unproven:
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An error status, with its reason as text."""
+    """An error status, with its reason for the operator, which the client is not told."""
 
     status: int
     why: str

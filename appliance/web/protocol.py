@@ -7,6 +7,7 @@ reload or an event in the meantime is taken into account.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
 from appliance.events import WaitEnded, WebKind
@@ -107,8 +108,11 @@ def ignition_files(table: WebTable) -> list[ReadFirst]:
 
 
 def http_response(error: ErrorResponse, method: str) -> Response:
-    """Return *error* with its headers and its reason as text."""
-    body = f"{error.why}\n".encode()
+    """Return *error* with its headers, and a text that is the same for all errors of its status.
+
+    The reason is for the operator, and is in the event: it may name files, their modes, or the address of another host.
+    """
+    body = f"{HTTPStatus(error.status).phrase}; the reason is in the log of the appliance\n".encode()
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
         "Content-Length": str(len(body)),

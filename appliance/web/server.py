@@ -248,10 +248,10 @@ class WebServer:
 
     async def _send_file(self, exchange: Exchange, answer: SendFile) -> web.StreamResponse:
         match open_first(answer, self._images.sha256):
-            case Opened(fd, entity, kind):
+            case Opened(fd, identity, entity, kind):
                 exchange.kind = kind
                 try:
-                    return await exchange.send_file(entity, fd)
+                    return await exchange.send_file(entity, fd, identity)
                 finally:
                     os.close(fd)
             case ErrorResponse() as error:

@@ -12,6 +12,7 @@ import sys
 import termios
 from collections.abc import Callable
 
+from appliance.files import Identity, identity_of
 from appliance.web.ranges import Slice
 
 # All transfers together send about this much in a turn of the loop: 4 ms at 2 GiB/s.
@@ -23,6 +24,9 @@ STEPS_A_TURN = TURN_BYTES // MIN_STEP_BYTES
 READ_AHEAD_BYTES = 8 << 20  # keeps the disk busy while the network is
 # For pages that are not in memory yet. sendfile blocks until the disk has read them, and the loop with it.
 COLD_STEP_BYTES = 256 << 10
+# The end of a file waits until the file is known not to have changed. It is read and compared first and then sent, so
+# that no write can come in between. A small file is sent by a single write.
+TAIL_BYTES = 16 << 10
 # iPXE gives up after 120 s without a byte. A client that accepts no data for as long has gone or is hostile.
 STALL_SECONDS = 120.0
 # What a client has to take in this time. It is a seventh of what a 56k modem takes, and a quarter of the share of
@@ -32,7 +36,7 @@ PROGRESS_SECONDS = 0.5  # between two progress reports of one transfer
 
 
 class BrokenTransferError(Exception):
-    """The client has gone or accepts no data, or the file became shorter."""
+    """The client has gone or accepts no data, or the file changed."""
 
 
 class Sender:
@@ -45,15 +49,22 @@ class Sender:
         self._epoll = select.epoll()
         self._transfers: dict[int, _Transfer] = {}  # by descriptor
 
-    async def send(self, transport: asyncio.Transport, fd: int, part: Slice, progress: Callable[[int], None]) -> None:
-        """Send *part* of the file *fd*.
+    async def send(
+        self,
+        transport: asyncio.Transport,
+        fd: int,
+        identity: Identity,
+        part: Slice,
+        progress: Callable[[int], None],
+    ) -> None:
+        """Send *part* of the file *fd*, but not its end if the file is not *identity* any more.
 
         *progress* is called with the number of bytes sent: now and then, at once after
         the last byte, and when the transfer breaks off. The transport's own buffer must
         be empty, or its bytes would follow these. Raises BrokenTransferError.
         """
         loop = asyncio.get_running_loop()
-        transfer = _Transfer(loop, transport, fd, part, progress)
+        transfer = _Transfer(loop, transport, fd, identity, part, progress)
         if not self._transfers:
             loop.add_reader(self._epoll.fileno(), self._step)
         self._transfers[transfer.socket] = transfer
@@ -81,6 +92,7 @@ class _Transfer:
         loop: asyncio.AbstractEventLoop,
         transport: asyncio.Transport,
         fd: int,
+        identity: Identity,
         part: Slice,
         progress: Callable[[int], None],
     ) -> None:
@@ -91,9 +103,11 @@ class _Transfer:
         self._loop = loop
         self._transport = transport
         self._fd = fd
+        self._identity = identity
         self._offset = part.first
         self._first = part.first
         self._end = part.first + part.size
+        self._tail = max(part.first, self._end - TAIL_BYTES)
         self._looked_until = part.first  # before this, pages are in memory or being read
         self._progress = progress
         self._reported_at = loop.time()
@@ -122,14 +136,17 @@ class _Transfer:
         # Repeat while the client empties the buffer as fast as it fills: another call is cheaper than another epoll.
         while self._offset < until:
             try:
-                sent = os.sendfile(self.socket, self._fd, self._offset, until - self._offset)
+                if self._offset < self._tail:
+                    sent = os.sendfile(self.socket, self._fd, self._offset, min(until, self._tail) - self._offset)
+                else:
+                    sent = self._send_tail()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
                 self._fail((error.strerror or str(error)).lower())
                 return
             if sent == 0:
-                self._fail("the file became shorter while it was sent")
+                self._fail("the file changed while it was sent")
                 return
             self._offset += sent
         if self._offset >= self._end:
@@ -140,6 +157,13 @@ class _Transfer:
         elif (now := self._loop.time()) - self._reported_at >= PROGRESS_SECONDS:
             self._reported_at = now
             self._progress(self._offset - self._first)
+
+    def _send_tail(self) -> int:
+        """Send what follows, up to the end; return how much was sent, or 0 if the file has changed."""
+        data = os.pread(self._fd, self._end - self._offset, self._offset)
+        if not data or identity_of(os.fstat(self._fd)) != self._identity:
+            return 0
+        return os.write(self.socket, data)
 
     def _look_ahead(self) -> None:
         # The check takes 3 µs and fadvise 126, a twentieth of the time that sending so much takes.
