@@ -11,10 +11,13 @@ from appliance.config.networkconfig import cards, dracut_arguments
 from appliance.config.records import in_zone
 from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.config.sections import known
+from appliance.dns.private import is_private
 from appliance.model import (
+    Address,
     Arch,
     Cluster,
     DnsSettings,
+    ForwardZone,
     Host,
     Install,
     Listen,
@@ -157,11 +160,32 @@ def _dns(draft: Draft) -> DnsSettings:
             for record in draft.records
         ),
         forwarders=dns.forwarders,
+        forward=tuple(ForwardZone(known(entry.zone), entry.forwarders) for entry in dns.forward),
+        forward_private_reverse=_knows_private_reverse(draft),
+        drop_private_answers=dns.drop_private_answers,
+        is_isolated=_is_isolated(draft),
         allow_recursion=dns.allow_recursion
         if dns.allow_recursion is not None
         else tuple(cidr.value for cidr in draft.cidrs),
         rfc2317=dns.rfc2317,
     )
+
+
+def _knows_private_reverse(draft: Draft) -> bool:
+    said, forwarders = draft.file.dns.forward_private_reverse, draft.file.dns.forwarders
+    if said is not None:
+        return said and bool(forwarders)
+    return bool(forwarders) and all(is_private(forwarder.address) for forwarder in forwarders)
+
+
+def _is_isolated(draft: Draft) -> bool:
+    """Return whether there are no forwarders by intent, and no host knows another DNS server."""
+    own = {address.value for address in draft.appliance_addresses}
+    told: set[Address] = {server for network in draft.networks for server in network.entry.dns_servers or ()}
+    for host in draft.hosts:
+        if host.entry.network_config:
+            told.update(host.entry.network_config.dns_resolver.config.server)
+    return draft.document.has("dns", "forwarders") and not draft.file.dns.forwarders and told <= own
 
 
 def _name_servers(draft: Draft) -> tuple[NameServer, ...]:

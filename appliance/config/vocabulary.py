@@ -155,6 +155,13 @@ class RecordEntry(Section):
     """How long the record may be cached. Default: dns.ttl."""
 
 
+class ForwardEntry(Section):
+    zone: words.ForwardedZone | None = needed()
+    """The zone whose names are forwarded, for example corp.example.com or 10.in-addr.arpa."""
+    forwarders: Annotated[Annotated[tuple[words.DnsEndpoint, ...], Field(min_length=1)], OneOrMany()] = needed(tuple)
+    """The DNS servers that know this zone, tried in order."""
+
+
 class Dns(Section):
     zone: words.Domain | None = None
     """The zone to serve: <name>.<baseDomain> (default), or the whole baseDomain."""
@@ -178,6 +185,12 @@ class Dns(Section):
     """Additional records in the zone or its reverse zones."""
     forwarders: Annotated[tuple[words.DnsEndpoint, ...], OneOrMany()] = ()
     """DNS servers to which other queries are forwarded, tried in order."""
+    forward: tuple[ForwardEntry, ...] = ()
+    """Zones of others whose names are forwarded to DNS servers of their own. The longest zone applies."""
+    forward_private_reverse: words.Truth | None = None
+    """Whether reverse names of private addresses are forwarded. Default: true if all forwarders are private."""
+    drop_private_answers: words.Truth = False
+    """Whether private addresses are removed from answers of forwarders, but not from those of a zone in forward."""
     allow_recursion: Annotated[tuple[words.AnyCidr, ...] | None, OneOrMany()] = None
     """The networks whose queries are forwarded. Default: the machine networks."""
     rfc2317: words.Truth = False

@@ -81,6 +81,7 @@ AnyAddress = Annotated[Address, Spelled(addresses.parse_address, _text("192.0.2.
 AnyCidr = Annotated[Cidr, Spelled(addresses.parse_cidr, _text("192.0.2.0/24", "2001:db8::/64", pattern="/"))]
 Ipv4Cidr = Annotated[IPv4Network, Spelled(addresses.parse_cidr4, _IPV4_CIDR)]
 Domain = Annotated[str, Spelled(fields.parse_domain, _text("ocp45.example.com", pattern=_NAME))]
+ForwardedZone = Annotated[str, Spelled(fields.parse_zone, _text("corp.example.com", "10.in-addr.arpa", pattern=_NAME))]
 HostName = Annotated[str, Spelled(fields.parse_domain, _text("m1", "m1.ocp45.example.com", pattern=_NAME))]
 Label = Annotated[str, Spelled(fields.parse_label, _text("ocp45", pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$"))]
 RecordName = Annotated[str, Spelled(fields.parse_record_name, _text("lb1", "*.dev", "@", "192.0.2.111"))]

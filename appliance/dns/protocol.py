@@ -185,10 +185,11 @@ def _answer_in(
     node = table.nodes.get(name)
     found = found_in(table.nodes, name, key)
     if found is None or found.alias:
-        if query[2] & RD and table.forwarders and _may_recurse(table, client):
-            # What the client accepts is checked when the forwarder's records are added, so *own* may be of any size.
-            alias, own = (b"", b"") if found is None else (found.alias, _reply(found, query, name_end, None, TCP_BYTES))
-            return Forward(query, name_end, edns, reply_bytes, alias, own)
+        is_asked = table.forwarding.forwarders_of(name if found is None else found.alias, key)
+        if query[2] & RD and (is_asked or table.elsewhere) and _may_recurse(table, client):
+            if is_asked:
+                return _forward(found, query, name, name_end, edns, reply_bytes)
+            found = found or found_in(table.elsewhere, name, key)
         if found is None:
             return refusal(query, Rcode.REFUSED, name_end, edns)
     reply = _reply(found, query, name_end, edns, reply_bytes)
@@ -198,6 +199,15 @@ def _answer_in(
         if host is not None:
             return Watched(reply, host, name, Transport.TCP if reply_bytes == TCP_BYTES else Transport.UDP)
     return reply
+
+
+def _forward(
+    found: Answer | None, query: bytes, name: bytes, name_end: int, edns: Edns | None, reply_bytes: int
+) -> Forward:
+    if found is None or found.alias == name:
+        return Forward(query, name_end, edns, reply_bytes)
+    # What the client accepts is checked when the forwarder's records are added, so *own* may be of any size.
+    return Forward(query, name_end, edns, reply_bytes, found.alias, _reply(found, query, name_end, None, TCP_BYTES))
 
 
 def _reply(found: Answer, query: bytes, name_end: int, edns: Edns | None, reply_bytes: int) -> bytes:

@@ -52,6 +52,58 @@ FLAWS = [
         ),
     ),
     (
+        with_dns("  allowRecursion: [2001::/16]\n"),
+        (
+            "40: warning: dns.allowRecursion[0]: 2001::/16 makes the appliance an open resolver; write "
+            "only your own networks"
+        ),
+    ),
+    (
+        with_dns("  forward:\n    - {zone: corp.example, forwarders: 192.0.2.5}\n"),
+        ("41: dns.forward[0].forwarders: 192.0.2.5:53 is the appliance itself; write the DNS server that it asks"),
+    ),
+    (
+        with_dns("  forward:\n    - {zone: corp.example, forwarders: []}\n"),
+        "41: dns.forward[0].forwarders: is an empty list; add at least one entry",
+    ),
+    (
+        with_dns("  forward:\n    - {zone: 10.0.0.0/8, forwarders: 192.0.2.53}\n"),
+        (
+            '41: dns.forward[0].zone: "10.0.0.0/8" is a range of addresses; write the name of its reverse '
+            "zone: 10.in-addr.arpa"
+        ),
+    ),
+    (
+        with_dns("  forward:\n    - {zone: prod.example.com, forwarders: 192.0.2.53}\n"),
+        "41: dns.forward[0].zone: prod.example.com is the zone that this file serves; remove this entry",
+    ),
+    (
+        with_dns("  forward:\n    - {zone: 2.0.192.in-addr.arpa, forwarders: 192.0.2.53}\n"),
+        ("41: dns.forward[0].zone: 2.0.192.in-addr.arpa is the reverse zone of 192.0.2.0/24; remove this entry"),
+    ),
+    (
+        with_dns("  forward:\n    - {zone: apps.prod.example.com, forwarders: 192.0.2.53}\n"),
+        (
+            "41: dns.forward[0].zone: *.apps.prod.example.com, which this file gives records, is in "
+            "apps.prod.example.com; remove this entry"
+        ),
+    ),
+    (
+        with_dns(
+            "  forward:\n    - {zone: corp.example, forwarders: 192.0.2.53}\n"
+            "    - {zone: Corp.Example., forwarders: 192.0.2.54}\n"
+        ),
+        "42: dns.forward[1].zone: corp.example is also on line 41; list all its forwarders in one entry",
+    ),
+    (
+        edited(("  forwarders: [198.51.100.53]", "  forwarders: []\n  forwardPrivateReverse: true")),
+        "40: warning: dns.forwardPrivateReverse: has no effect: dns.forwarders lists no DNS server",
+    ),
+    (
+        edited(("  forwarders: [198.51.100.53]", "  forwarders: []\n  dropPrivateAnswers: true")),
+        "40: warning: dns.dropPrivateAnswers: has no effect: dns.forwarders lists no DNS server",
+    ),
+    (
         f"{CLEAN}dhcp:\n  search: [apps.prod.example.com]\n",
         (
             "41: warning: dhcp.search[0]: apps.prod.example.com is below the wildcard: every unknown "
@@ -203,3 +255,14 @@ def test_names_that_are_taken_are_those_that_the_zone_has(tmp_path: Path, releas
     (zone,) = (zone for zone in zones_of([cluster]) if zone.name == draft.zone)
 
     assert set(names_given(draft)) == set(zone.rrsets) | {draft.zone}
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "fc00::/7", "fd00::/8", "2001:db8::/32"])
+def test_network_of_one_site_may_ask(tmp_path: Path, network: str) -> None:
+    assert told(tmp_path, with_dns(f"  allowRecursion: [{network!r}]\n")) == []
+
+
+def test_zone_above_ours_and_a_zone_below_it_may_have_forwarders(tmp_path: Path) -> None:
+    zones = ("example.com", "corp.prod.example.com", "10.in-addr.arpa", "192.in-addr.arpa")
+    entries = "".join(f"    - {{zone: {zone}, forwarders: 198.51.100.54}}\n" for zone in zones)
+    assert told(tmp_path, with_dns(f"  forward:\n{entries}")) == []
