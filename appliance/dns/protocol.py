@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from appliance.dns.compile import Answer, DnsTable, Node
 from appliance.dns.message import (
+    CD,
     CLASS_IN,
     EDNS_BYTES,
     HEADER_BYTES,
@@ -29,6 +30,7 @@ from appliance.dns.message import (
     opt_record,
     question_end,
 )
+from appliance.dns.tsig import bad_key
 from appliance.events import Transport
 from appliance.peers import peer_address
 
@@ -136,8 +138,11 @@ def answer(
     try:
         name_end = question_end(query)
         edns = edns_of(query, name_end + 4)
+        signature = bad_key(query, name_end + 4)
     except MessageError:
         return refusal(query, Rcode.FORMERR)
+    if signature is not None:
+        return _signed_refusal(query, name_end, edns, signature)
     if edns is not None and edns.version:
         return refusal(query, Rcode.BADVERS, name_end, edns)
     key = query[name_end : name_end + 4]
@@ -153,11 +158,18 @@ def refusal(query: bytes, rcode: Rcode, name_end: int = 0, edns: Edns | None = N
 
     *query* must have a whole header.
     """
-    head = bytes([QR | query[2] & (OPCODE | RD), rcode & 0xF])
+    # RD and CD have a meaning in queries only. CD is copied (RFC 4035 section 3.2.2).
+    opcode = query[2] & OPCODE
+    head = bytes([QR | opcode, rcode & 0xF]) if opcode else bytes([QR | query[2] & RD, query[3] & CD | rcode & 0xF])
     opt = b"" if edns is None else OPT_BADVERS if rcode is Rcode.BADVERS else opt_for(edns)
     counts = bytes([0, bool(name_end), 0, 0, 0, 0, 0, bool(opt)])
     question = query[HEADER_BYTES : name_end + 4] if name_end else b""
     return query[:2] + head + counts + question + opt
+
+
+def _signed_refusal(query: bytes, name_end: int, edns: Edns | None, signature: bytes) -> bytes:
+    reply = refusal(query, Rcode.NOTAUTH, name_end, edns)
+    return reply[:10] + (int.from_bytes(reply[10:12]) + 1).to_bytes(2) + reply[12:] + signature
 
 
 def truncated(reply: bytes, name_end: int, edns: Edns | None) -> bytes:
