@@ -27,6 +27,7 @@ from appliance.model import (
     Record,
     Route,
 )
+from appliance.openshift import names
 
 DEFAULT_DISK = "/dev/sda"
 DEFAULT_DATA_DIR = Path("/var/lib/ocp-appliance")
@@ -42,7 +43,7 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
     hosts = tuple(_host(host, draft, networks) for host in draft.hosts)
     single = draft.single_node
     single_address = (known(single.address).value,) if single else ()
-    api_vips = file.api_vips or single_address
+    api_vips = file.api_vips or (() if draft.is_alias(names.api(draft.domain)) else single_address)
     return Cluster(
         name=known(draft.name).value,
         base_domain=draft.base_domain,
@@ -51,8 +52,8 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
         address=known(draft.appliance).value,
         networks=networks,
         api_vips=api_vips,
-        api_int_vips=file.api_internal_vips or api_vips,
-        ingress_vips=file.ingress_vips or single_address,
+        api_int_vips=file.api_internal_vips or api_vips or single_address,
+        ingress_vips=file.ingress_vips or (() if draft.is_alias(names.apps(draft.domain)) else single_address),
         hosts=hosts,
         dns=_dns(draft),
         dhcp=file.dhcp.mode,
@@ -101,6 +102,7 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
     entry, dhcp, cidr = network.entry, draft.file.dhcp, network.ranges4[0]
     server = entry.server_address or known(draft.appliance).value
     gateway = entry.gateway or (dhcp.gateway if dhcp.gateway is not None and dhcp.gateway in cidr else None)
+    sources = entry.ntp if entry.ntp is not None else draft.file.additional_ntp_sources
     if entry.routes is not None:
         routes = entry.routes
     else:
@@ -110,7 +112,8 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
         server=server,
         gateway=gateway,
         dns_servers=entry.dns_servers if entry.dns_servers is not None else (server,),
-        ntp_servers=entry.ntp if entry.ntp is not None else draft.file.additional_ntp_sources,
+        # DHCP option 42 takes nothing else.
+        ntp_servers=tuple(source for source in sources if isinstance(source, IPv4Address)),
         domain=entry.domain or draft.domain,
         search=entry.search if entry.search is not None else dhcp.search or (),
         mtu=entry.mtu or dhcp.mtu,

@@ -55,7 +55,7 @@ class MachineNetwork(DhcpOptions):
     """DNS servers for the hosts (DHCP option 6). Default: the appliance. Others must resolve the cluster's names."""
     domain: words.Domain | None = None
     """The domain for the hosts (DHCP option 15). Default: <name>.<baseDomain>."""
-    ntp: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
+    ntp: Annotated[tuple[words.TimeServer, ...] | None, OneOrMany()] = None
     """Time servers of this network (DHCP option 42). Default: additionalNTPSources."""
 
 
@@ -277,8 +277,10 @@ class ClusterFile(Section):
     """The load balancer's addresses for api-int.<name>.<baseDomain>. Default: apiVIPs."""
     ingress_vips: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = Field((), alias="ingressVIPs")
     """The load balancer's addresses for *.apps.<name>.<baseDomain>. Default on a single node: its own address."""
-    additional_ntp_sources: Annotated[tuple[words.Ipv4, ...], OneOrMany()] = Field((), alias="additionalNTPSources")
-    """Addresses of time servers for the hosts (DHCP option 42)."""
+    additional_ntp_sources: Annotated[tuple[words.TimeServer, ...], OneOrMany()] = Field(
+        (), alias="additionalNTPSources"
+    )
+    """Time servers for the hosts; DHCP option 42 has those that are IPv4 addresses."""
     appliance: ApplianceSection = needed(ApplianceSection)
     """The appliance itself."""
     roles: RoleDefaults = RoleDefaults()

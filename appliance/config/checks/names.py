@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from ipaddress import IPv6Network
 
 from appliance.config.document import Placed
@@ -40,14 +41,20 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         if len(name.value) > MAX_NAME:
             yield name.error(too_long(name.value))
     for host in draft.hosts:
-        if host.name and not in_zone(host.name.value, draft.zone):
-            yield host.name.error(
-                f"{host.name.value} is outside the zone {draft.zone}; write the name "
-                "without dots, or set dns.zone to the base domain"
+        if host.name and _misses(host.name.value, draft):
+            yield host.name.warning(
+                f"{host.name.value} is outside the zone {draft.zone}, so it has no A record here; correct it, "
+                "or make sure that another DNS server has that record"
             )
     yield from _name_servers(draft)
     yield from _forward(draft)
     yield from _Zone(draft).problems()
+
+
+def _misses(name: str, draft: Draft) -> bool:
+    """Whether *name* is in a domain that looks like a misspelling of the cluster's, and not in one of its own."""
+    domain = name.partition(".")[2]
+    return not in_zone(name, draft.zone) and bool(get_close_matches(domain, [draft.domain], cutoff=0.9))
 
 
 def _derived_names(draft: Draft) -> Iterator[str]:
@@ -83,9 +90,11 @@ def names_given(draft: Draft) -> dict[str, str]:
     """Return the names that have records without dns.records, each with the key that they come from."""
     domain = draft.domain
     given = {draft.zone: "the zone itself", draft.appliance_name.value: "appliance"}
-    given[openshift.api(domain)] = "apiVIPs"
     given[openshift.api_int(domain)] = "apiInternalVIPs"
-    given[openshift.apps(domain)] = "ingressVIPs"
+    if draft.file.api_vips or not draft.is_alias(openshift.api(domain)):
+        given[openshift.api(domain)] = "apiVIPs"
+    if draft.file.ingress_vips or not draft.is_alias(openshift.apps(domain)):
+        given[openshift.apps(domain)] = "ingressVIPs"
     given |= {host.name.value: f"hosts[{index}]" for index, host in enumerate(draft.hosts) if host.name}
     for server in draft.name_servers:
         if draft.document.has(*server.path, "address") and in_zone(server.name.value, draft.zone):

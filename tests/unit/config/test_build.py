@@ -1,5 +1,6 @@
 """Defaults for missing keys, and values that apply to several hosts or networks."""
 
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
@@ -314,3 +315,15 @@ def test_nodes_that_know_another_dns_server_are_not_isolated(tmp_path: Path) -> 
     gateway = "      gateway: 192.0.2.1\n"
     servers = (gateway, f"{gateway}      dnsServers: [192.0.2.5, 192.0.2.53]\n")
     assert not cluster_of(tmp_path, edited(servers, ("[198.51.100.53]", "[]"))).dns.is_isolated
+
+
+def test_hosts_are_told_of_time_servers_that_are_ipv4_addresses(tmp_path: Path) -> None:
+    cluster = cluster_of(tmp_path, f"{CLEAN}additionalNTPSources: [ntp.example.com, 192.0.2.123]\n")
+    assert cluster.networks[0].ntp_servers == (IPv4Address("192.0.2.123"),)
+
+
+def test_single_node_whose_api_is_an_alias_has_its_own_address_for_api_int(tmp_path: Path) -> None:
+    hosts = edited(("apiVIPs: 192.0.2.8\ningressVIPs: 192.0.2.9\n", ""))
+    one = re.sub(r"  - hostname: (m[23]|w1)\n(?:    .*\n)+", "", hosts)
+    cluster = cluster_of(tmp_path, f"{one}  records: [{{name: api, type: CNAME, value: lb.corp.example}}]\n")
+    assert (cluster.api_vips, cluster.api_int_vips) == ((), (IPv4Address("192.0.2.21"),))

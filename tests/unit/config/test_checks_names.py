@@ -52,6 +52,20 @@ FLAWS = [
         ),
     ),
     (
+        edited(("apiVIPs: 192.0.2.8\n", "")) + "  records: [{name: api, type: CNAME, value: lb.corp.example}]\n",
+        (
+            "1: apiInternalVIPs: is missing; write the load balancer's address that api-int.prod.example.com "
+            "must resolve to"
+        ),
+    ),
+    (
+        with_dns("  records: [{name: api, type: CNAME, value: lb.corp.example}]\n"),
+        (
+            "40: dns.records[0].name: api.prod.example.com already has records from apiVIPs, and a CNAME "
+            "must be the only record of its name; remove this one"
+        ),
+    ),
+    (
         with_dns("  allowRecursion: [2001::/16]\n"),
         (
             "40: warning: dns.allowRecursion[0]: 2001::/16 makes the appliance an open resolver; write "
@@ -266,3 +280,27 @@ def test_zone_above_ours_and_a_zone_below_it_may_have_forwarders(tmp_path: Path)
     zones = ("example.com", "corp.prod.example.com", "10.in-addr.arpa", "192.in-addr.arpa")
     entries = "".join(f"    - {{zone: {zone}, forwarders: 198.51.100.54}}\n" for zone in zones)
     assert told(tmp_path, with_dns(f"  forward:\n{entries}")) == []
+
+
+def test_host_may_have_a_name_in_another_domain(tmp_path: Path) -> None:
+    assert told(tmp_path, edited(("hostname: m1", "hostname: rhx0421.dc1.corp.example"))) == []
+
+
+def test_load_balancers_may_have_names_of_their_own(tmp_path: Path) -> None:
+    text = edited(("apiVIPs: 192.0.2.8\ningressVIPs: 192.0.2.9\n", "apiInternalVIPs: 192.0.2.8\n"))
+    records = (
+        '[{name: api, type: CNAME, value: lb.corp.example}, {name: "*.apps", type: CNAME, value: lb2.corp.example}]'
+    )
+    assert told(tmp_path, f"{text}  records: {records}\n") == []
+
+
+@pytest.mark.parametrize("source", ["0.pool.ntp.example", "2001:db8::123"])
+def test_time_server_that_dhcp_cannot_name_is_a_warning(tmp_path: Path, source: str) -> None:
+    (said,) = told(tmp_path, f"{CLEAN}additionalNTPSources: [192.0.2.123, '{source}']\n")
+    assert said.startswith(f"40: warning: additionalNTPSources[1]: hosts are not told of {source}: DHCP option 42 ")
+
+
+@pytest.mark.parametrize("source", ["192.0.2.300", "192.0.2.0/24", "a b", "ntp..example"])
+def test_time_server_that_is_neither_address_nor_name_is_an_error(tmp_path: Path, source: str) -> None:
+    (said,) = told(tmp_path, f"{CLEAN}additionalNTPSources: ['{source}']\n")
+    assert said.startswith(f'40: additionalNTPSources[0]: "{source}" ')
