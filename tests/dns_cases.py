@@ -25,7 +25,7 @@ def forwarding_cluster(*forwarders: Endpoint, records: tuple[Record, ...] = ()) 
     """Return the reference cluster with forwarders, which its machines and clients on loopback may use."""
     cluster = reference_cluster()
     allowed = (*cluster.dns.allow_recursion, IPv4Network("127.0.0.0/8"))
-    settings = replace(cluster.dns, forwarders=forwarders, allow_recursion=allowed, records=records)
+    settings = replace(cluster.dns, forwarders=forwarders, allow_recursion=allowed, records=records, is_isolated=False)
     return replace(cluster, dns=settings)
 
 

@@ -5,15 +5,18 @@ question's name and of the names to which CNAMEs lead from there, and the proofs
 does not exist. Names in our zones have the records that we know, whatever others say.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from appliance.dns.message import TYPE_DS, RecordSpan, expanded_name
+from appliance.dns.private import is_private
 from appliance.dns.records import BY_NAME, BY_NUMBER
 
 _TYPE_CNAME = BY_NAME["CNAME"].number
 _TYPE_DNAME = BY_NAME["DNAME"].number
 _TYPE_RRSIG = 46
+_ADDRESS_BYTES = {BY_NAME["A"].number: 4, BY_NAME["AAAA"].number: 16}
 _TYPE_ANY = 255
 # Of the authority section: where the zone of a name begins, and the proofs of DNSSEC (RFC 4035 section 3.1).
 _AT_OR_ABOVE = frozenset({BY_NAME["SOA"].number, BY_NAME["NS"].number, TYPE_DS})
@@ -35,12 +38,13 @@ def belonging(
     kind: int,
     answer: list[RecordSpan],
     authority: list[RecordSpan],
-    apexes: frozenset[bytes],
+    borders: Mapping[bytes, bool],
 ) -> Belonging:
     """Return what belongs to the question for *kind* of *name*, in lower case. Raises MessageError.
 
-    *apexes* are the names of our zones. *name* itself may be one of them: of such a name
-    another server knows only the side of its parent (RFC 4035 section 3.1.4.1).
+    *borders* are where our zones begin (True), and where forwarded names (False). *name*
+    itself may be that of a zone of ours, of which another server knows the side of the
+    parent (RFC 4035 section 3.1.4.1).
     """
     if not authority and all(
         record.type == kind and message[record.start : record.name_end] == _QUESTION_NAME for record in answer
@@ -48,14 +52,14 @@ def belonging(
         return Belonging(answer, [], b"")  # as most answers are: nothing needs to be compared
     owners = [_owner(message, name, record) for record in (*answer, *authority)]
     aliases = {}
-    if not is_ours(name, apexes) and kind != _TYPE_CNAME:
+    if not is_ours(name, borders) and kind != _TYPE_CNAME:
         aliases = {
             owner: expanded_name(message, record.data)[0].lower()
             for owner, record in zip(owners, answer, strict=False)
             if record.type == _TYPE_CNAME
         }
     chain = [name]
-    while (target := aliases.pop(chain[-1], b"")) and not is_ours(target, apexes):
+    while (target := aliases.pop(chain[-1], b"")) and not is_ours(target, borders):
         chain.append(target)
     names = set(chain)
     above = {suffix for link in chain for suffix in _suffixes(link)}
@@ -75,20 +79,25 @@ def belonging(
             record
             for owner, record in zip(owners[len(answer) :], authority, strict=True)
             if (owner in above and record.type in _AT_OR_ABOVE)
-            or (record.type in _PROOFS and (owner in apexes or not is_ours(owner, apexes)))
+            or (record.type in _PROOFS and (owner in borders or not is_ours(owner, borders)))
         ],
         target,
     )
 
 
-def is_ours(name: bytes, apexes: frozenset[bytes]) -> bool:
-    """Whether *name*, in lower case and wire form, is in one of the zones *apexes*."""
+def is_ours(name: bytes, borders: Mapping[bytes, bool]) -> bool:
+    """Whether *name*, in lower case and wire form, is in a zone of ours."""
     at = 0
     while name[at]:
-        if name[at:] in apexes:
-            return True
+        if name[at:] in borders:
+            return borders[name[at:]]
         at += 1 + name[at]
     return False
+
+
+def without_private(message: bytes, answer: list[RecordSpan]) -> list[RecordSpan]:
+    """Return *answer* without the records of private addresses."""
+    return [record for record in answer if not _has_private_address(message, record)]
 
 
 def expanded(message: bytes, record: RecordSpan) -> bytes:
@@ -98,6 +107,11 @@ def expanded(message: bytes, record: RecordSpan) -> bytes:
     # Names in RDATA of an unknown type must not be compressed (RFC 3597 section 4), so it can be copied as it is.
     data = message[record.data : record.end] if known is None else known.expanded(message, record)
     return owner + message[record.name_end : record.name_end + 8] + len(data).to_bytes(2) + data
+
+
+def _has_private_address(message: bytes, record: RecordSpan) -> bool:
+    data = message[record.data : record.end]
+    return _ADDRESS_BYTES.get(record.type) == len(data) and is_private(ip_address(data))
 
 
 def _owner(message: bytes, name: bytes, record: RecordSpan) -> bytes:

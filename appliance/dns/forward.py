@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from appliance.dns.compile import Answer, Node
-from appliance.dns.foreign import belonging, expanded
+from appliance.dns.foreign import belonging, expanded, without_private
 from appliance.dns.message import (
     AA,
     CD,
@@ -137,10 +137,12 @@ def judge(sent: bytes, received: bytes, *, over_tcp: bool = False) -> Action:
     return Action.ACCEPT if rcode in (Rcode.NOERROR, Rcode.NXDOMAIN) else Action.NEXT
 
 
-def kept_of(message: bytes, now: float, apexes: frozenset[bytes] = frozenset()) -> CachedAnswer:
+def kept_of(
+    message: bytes, now: float, borders: Mapping[bytes, bool] = MappingProxyType({}), *, drops_private: bool = False
+) -> CachedAnswer:
     """Return what belongs to an accepted answer in the form for the cache. Raises MessageError if it is malformed.
 
-    *apexes* are the names of our zones.
+    *borders* is as in DnsTable.
     """
     name_end = question_end(message)
     start = name_end + 4
@@ -151,8 +153,11 @@ def kept_of(message: bytes, now: float, apexes: frozenset[bytes] = frozenset()) 
         raise MessageError("an OPT record is not in the additional section")
     name = message[HEADER_BYTES:name_end].lower()
     kind = int.from_bytes(message[name_end : name_end + 2])
-    answer, authority, own = belonging(message, name, kind, found[: counts[0]], found[counts[0] :], apexes)
-    rcode = Rcode.NOERROR if own else message[3] & 0xF
+    answer, authority, own = belonging(message, name, kind, found[: counts[0]], found[counts[0] :], borders)
+    if drops_private:
+        answer = without_private(message, answer)
+    # Whatever a forwarder says about DS at the name of a zone of ours, that name exists.
+    rcode = Rcode.NOERROR if own or borders.get(name) else message[3] & 0xF
     seconds = _seconds_to_keep(message, answer, authority, rcode)
     if len(answer) + len(authority) == required:
         body = bytearray(message[start : found[-1].end] if found else b"")

@@ -35,7 +35,7 @@ STALE_WAIT_SECONDS = 1.8  # RFC 8767 section 5, the client response timer
 
 
 class _Memory:
-    """What is known from one list of forwarders: their answers, which of them did not answer, and pending queries."""
+    """What is known from one choice of forwarders: their answers, which of them did not answer, and pending queries."""
 
     def __init__(self, table: DnsTable) -> None:
         self.table = table
@@ -47,7 +47,7 @@ class _Memory:
 class Resolver:
     """Answers clients from the cache or from forwarders.
 
-    When the list of forwarders changes, the cache is emptied: other forwarders may have
+    When the forwarders change, the cache is emptied: other forwarders may have
     other answers, for example for names inside a company. So it is when a zone of ours
     comes or goes, because what is cached was freed from names in our zones. *counts* gets ("upstream",
     outcome): cached, stale or failed for each client, answered for each query that
@@ -156,11 +156,12 @@ class Resolver:
     async def _ask_in_turn(self, question: Question, memory: _Memory) -> CachedAnswer | None:
         loop = asyncio.get_running_loop()
         upstreams = memory.upstreams
+        forwarders = memory.table.forwarding.forwarders_of(question.name, question.key)
         for seconds in WAIT_SECONDS:
-            for forwarder in upstreams.in_turn(memory.table.forwarders, loop.time()):
+            for forwarder in upstreams.in_turn(forwarders, loop.time()):
                 try:
                     async with asyncio.timeout(seconds):
-                        kept = await _ask(question, forwarder, memory.table.apexes)
+                        kept = await _ask(question, forwarder, memory.table)
                 except (TimeoutError, OSError, asyncio.IncompleteReadError):
                     upstreams.failed(forwarder, loop.time())
                     self._counts["upstream", "silent"] += 1
@@ -175,7 +176,7 @@ def _failure(forward: Forward) -> bytes:
     return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
 
 
-async def _ask(question: Question, forwarder: Endpoint, apexes: frozenset[bytes]) -> CachedAnswer | None:
+async def _ask(question: Question, forwarder: Endpoint, table: DnsTable) -> CachedAnswer | None:
     """Return the answer of *forwarder*, or None if it has none. Raises OSError, TimeoutError or IncompleteReadError."""
     query = _query(question, with_edns=True)
     action, message = await _over_udp(query, forwarder)
@@ -188,7 +189,8 @@ async def _ask(question: Question, forwarder: Endpoint, apexes: frozenset[bytes]
     if action is not Action.ACCEPT:
         return None
     try:
-        return kept_of(message, asyncio.get_running_loop().time(), apexes)
+        drops_private = table.forwarding.drops_private_of(question.name, question.key)
+        return kept_of(message, asyncio.get_running_loop().time(), table.borders, drops_private=drops_private)
     except MessageError:
         return None
 

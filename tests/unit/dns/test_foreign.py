@@ -36,7 +36,7 @@ def reply_after(
         for text in texts:
             name, record_kind, value = text.split(" ", 2)
             section.append(dns.rrset.from_text(name, 60, "IN", record_kind, value))
-    kept = kept_of(message.to_wire(), NOW, TABLE.apexes)
+    kept = kept_of(message.to_wire(), NOW, TABLE.borders)
     return dns.message.from_wire(reply_from(kept, decision, NOW, TABLE.nodes))
 
 
