@@ -166,11 +166,10 @@ class ControlServer:
             self._bus.subscribers.append(follow)
         try:
             # Reading all 200,000 events takes a second, and the servers run in this thread.
-            rows = await asyncio.to_thread(
-                self._registry.journal.events, host=host, limit=limit if isinstance(limit, int) else 1000
-            )
-            for row in rows:
-                yield {"event": event_row(row)}
+            pages = self._registry.journal.pages(host, limit if isinstance(limit, int) else 1000)
+            while rows := await asyncio.to_thread(next, pages, None):
+                for row in rows:
+                    yield {"event": event_row(row)}
             while request.get("follow"):
                 await arrived.wait()
                 arrived.clear()

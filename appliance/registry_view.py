@@ -5,7 +5,7 @@ Status, metrics, recorder, dashboard and control socket get the registry as a
 loop's thread; other threads copy a collection before they iterate over it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from appliance import events
@@ -68,6 +68,9 @@ class HistoryView(Protocol):
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first; only those of *host* and its installation *number* if given."""
+
+    def pages(self, host: str, limit: int) -> Iterator[list[Row]]:
+        """Yield the last *limit* events (of *host*, if given), oldest first, some at a time."""
 
 
 class RegistryView(Protocol):

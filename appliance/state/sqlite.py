@@ -277,6 +277,22 @@ class SqliteStore:
             rows = self._db.execute(query, (*values, limit)).fetchall()
         return [Row(*row) for row in reversed(rows) if _is_event(row)]
 
+    def position(self, host: str, back: int) -> int:
+        """Return the id of the event that is *back* before the latest one (of *host*, if given); 0 if there is none."""
+        where = "WHERE host = ?" if host else "WHERE ? = ''"
+        query = f"SELECT id FROM events {where} ORDER BY id DESC LIMIT 1 OFFSET ?"  # noqa: S608 - our names
+        with self._lock, _refusals():
+            row = self._db.execute(query, (host, back)).fetchone()
+        return int(row[0]) if row else 0
+
+    def events_after(self, position: int, host: str, limit: int) -> list[Row]:
+        """Return the first *limit* events (of *host*, if given) with a higher id than *position*, oldest first."""
+        columns, of_host = ", ".join(_EVENT_COLUMNS), "host = ?" if host else "? = ''"
+        query = f"SELECT {columns}, id FROM events WHERE id > ? AND {of_host} ORDER BY id LIMIT ?"  # noqa: S608 - our names
+        with self._lock, _refusals():
+            rows = self._db.execute(query, (position, host, limit)).fetchall()
+        return [Row(*row) for row in rows if _is_event(row)]
+
     def last_event_id(self) -> int:
         """Return the id of the latest event, 0 when there are none."""
         with self._lock, _refusals():
