@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.options import OPT_CLIENT_ID
 from appliance.dhcp.reply import Arrival, ClientMessage, address_number, address_text
-from appliance.dhcp.templates import NO_ADDRESS, Pin
+from appliance.dhcp.templates import Pin
 
 ETHERNET = b"\x01\x06"  # htype and hlen
 INFINIBAND, GUID_BYTES = 32, 8
@@ -38,7 +38,7 @@ def is_at_home(request: ClientMessage) -> bool:
     segment = request.pin.segment
     if link := request.link:
         return link in segment
-    if request.ciaddr != NO_ADDRESS and int.from_bytes(request.ciaddr, "big") in segment:
+    if is_from_ciaddr(request) and int.from_bytes(request.ciaddr) in segment:
         # The client uses the address: a renewal is unicast and may arrive through routers, from a network in which the
         # appliance has no interface (RFC 2131 section 4.4.5).
         return True

@@ -60,17 +60,17 @@ BOOTP = Silence("bootp")
 MALFORMED = Silence("malformed-options")
 OWN_PROBE = Silence("own-probe")
 UNKNOWN = Silence("unknown-mac")
-OTHER_MESSAGE = Silence("other-message", is_local=True)
-OTHER_SERVER = Silence("other-server-chosen", is_local=True)
-OTHER_ADDRESS = Silence("other-address", is_local=True)
-NO_ADDRESS_ASKED = Silence("no-address-asked", is_local=True)
+OTHER_MESSAGE = Silence("other-message")
+OTHER_SERVER = Silence("other-server-chosen")
+OTHER_ADDRESS = Silence("other-address")
+NO_ADDRESS_ASKED = Silence("no-address-asked")
 MODE_OFF = Silence("mode-off")
-PROXY_MODE = Silence("proxy-mode", is_local=True)
-NOTHING_TO_BOOT = Silence("nothing-to-boot", is_local=True)
+PROXY_MODE = Silence("proxy-mode")
+NOTHING_TO_BOOT = Silence("nothing-to-boot")
 OTHER_NETWORK = Silence("other-network")
 OUTSIDE = Silence("from-outside")
 NOT_ITS_ADDRESS = Silence("not-from-its-address")
-NO_INFORM_ADDRESS = Silence("inform-without-address", is_local=True)
+NO_INFORM_ADDRESS = Silence("inform-without-address")
 
 
 def answer(
@@ -99,7 +99,9 @@ def answer(
         return _unknown(table, datagram, options, arrival)
     if pin.segment.mode is DhcpMode.OFF:
         return MODE_OFF
-    return _answer_host(table, _request_of(pin, datagram, options, arrival, installations), message[0])
+    request = _request_of(pin, datagram, options, arrival, installations)
+    result = _answer_host(table, request, message[0])
+    return result if isinstance(result, Reply) else Silence(result.why, result.event, request.is_local)
 
 
 def _answer_host(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
@@ -245,8 +247,8 @@ def _take_back(table: DhcpTable, request: ClientMessage, message: int) -> Silenc
     if named != pin.address:
         return OTHER_ADDRESS
     if message == RELEASE:
-        return Silence("released", DhcpReleased(pin.name, pin.mac_text, pin.address_text), is_local=True)
-    return Silence("declined", DhcpDeclined(pin.name, pin.mac_text, pin.address_text), is_local=True)
+        return Silence("released", DhcpReleased(pin.name, pin.mac_text, pin.address_text))
+    return Silence("declined", DhcpDeclined(pin.name, pin.mac_text, pin.address_text))
 
 
 def _answer_proxy(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
@@ -258,8 +260,8 @@ def _answer_proxy(table: DhcpTable, request: ClientMessage, message: int) -> Rep
     if not request.boots:
         # Even so, firmware that comes back and a system that starts show how far the installation has come.
         pin, profile = request.pin, request.profile
-        event = DhcpPassed(pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, request.relay)
-        return Silence(NOTHING_TO_BOOT.why, event, is_local=True)
+        known = (pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, request.relay)
+        return Silence(NOTHING_TO_BOOT.why, DhcpPassed(*known, is_local=request.is_local))
     return patched(table, request, Form.PROXY_OFFER) or NOTHING_TO_BOOT
 
 
@@ -286,5 +288,4 @@ def _misplaced(request: ClientMessage) -> Silence:
     return Silence(
         "wrong-network",
         DhcpMisplaced(pin.name, pin.mac_text, pin.address_text, request.relay, request.arrival.interface),
-        request.is_local,
     )

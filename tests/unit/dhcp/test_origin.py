@@ -117,10 +117,13 @@ def test_message_on_the_segment_shows_what_runs_on_its_host(table: DhcpTable) ->
         assert heard(judged(table, request("discover", *speaker), NODE_NETWORK)) is program
 
 
-def test_request_without_a_source_on_another_segment_is_not_local(table: DhcpTable) -> None:
-    reply = judged(table, request("request", mac=W9_MAC, ciaddr="172.16.9.39"), NODE_NETWORK)
-    assert isinstance(reply, Reply)
-    assert heard(reply) is None
+@pytest.mark.parametrize("message", ["discover", "inform"])
+@pytest.mark.parametrize("mode", [DhcpMode.FULL, DhcpMode.PROXY])
+def test_ciaddr_shows_no_network_unless_the_message_came_from_it(mode: DhcpMode, message: str) -> None:
+    table = compile_dhcp((replace(rich_cluster(), dhcp=mode),))
+    result = judged(table, request(message, *SYSTEM, mac=W9_MAC, ciaddr="172.16.9.39"), NODE_NETWORK)
+    assert isinstance(result, Silence)
+    assert (result.is_local, heard(result)) == (False, None)
 
 
 def test_inform_for_another_networks_address_gets_silence(table: DhcpTable) -> None:
@@ -136,7 +139,9 @@ def test_port_4011_is_silent_to_any_other_address(
     table: DhcpTable, source: str, speaker: list[tuple[int, bytes]]
 ) -> None:
     where = arrival(source=source, source_port=4011, is_boot_server=True)
-    assert judged(table, request("request", *speaker, ciaddr="172.16.0.11"), where) == Silence("not-from-its-address")
+    result = judged(table, request("request", *speaker, ciaddr="172.16.0.11"), where)
+    assert isinstance(result, Silence)
+    assert (result.why, result.event) == ("not-from-its-address", None)
 
 
 def test_relays_address_makes_no_message_to_port_4011_local(table: DhcpTable) -> None:

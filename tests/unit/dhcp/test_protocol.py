@@ -86,7 +86,8 @@ def test_request_for_a_neighbours_address_gets_a_nak(table: DhcpTable) -> None:
 
 
 def test_renewal_of_its_own_address_gets_an_ack_to_ciaddr(table: DhcpTable) -> None:
-    reply = ask(table, request("request", ciaddr="172.16.0.11"), ELSEWHERE)
+    where = arrival("192.168.124.5", source="172.16.0.11")
+    reply = ask(table, request("request", ciaddr="172.16.0.11"), where)
     assert (reply.message, reply.address, reply.port, reply.mac) == ("ack", "172.16.0.11", 68, None)
 
 
