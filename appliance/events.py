@@ -440,6 +440,14 @@ class InstallSettled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DoubtLapsed(Event):
+    """By the registry's clock, nothing suggests any more that a host runs, and our own look found no system of it."""
+
+    kind: ClassVar[str] = "install.doubt-lapsed"
+    number: int  # of the installation
+
+
+@dataclass(frozen=True, slots=True)
 class StageReached(Event):
     """An installation reached its next stage."""
 
@@ -528,6 +536,7 @@ AnyEvent = (
     | HostUnanswered
     | Ordered
     | InstallSettled
+    | DoubtLapsed
     | StageReached
     | ConditionRaised
     | CertificatesDying

@@ -13,12 +13,11 @@ from enum import Enum
 
 from appliance.events import HostAnswered, HostUnanswered
 from appliance.install.guard import macs_of
-from appliance.install.installation import Installation
+from appliance.install.installation import MAY_BE_RUNNING, Installation
 from appliance.model import Address, Host
 from appliance.neighbours import MacOf
 from appliance.registry_view import RegistryView
 
-MAY_BE_RUNNING = "may-be-running"  # the doubt that a look can settle
 PORTS = (22, 10250)  # sshd and kubelet; firmware and iPXE listen on no port
 EVERY_SECONDS = 30.0  # a look at each host, twice in the minute for which a look proves who sent the query
 CONNECT_SECONDS = 2.5  # a SYN is repeated after 1 s

@@ -69,7 +69,7 @@ class Registry:
         self.bytes: Counter[tuple[str, ...]] = Counter()
         self._publish = publish
         self._rules: dict[str, Rules] = {}
-        self._due: dict[str, float] = {}  # host → when it settles, UTC
+        self._due: dict[str, float] = {}  # host → when its doubt lapses or it settles, UTC
         self._silent: set[str] = set()  # hosts whose silence was published
         self._wake = asyncio.Event()
         self._known = journal.load()  # includes hosts that are in no cluster.yaml now
@@ -225,10 +225,13 @@ class Registry:
             self._publish(events.ConditionRaised(after.host, new.name, new.hint))
 
     def _keep(self, installation: Installation, *, is_changed: bool) -> None:
-        host, ready_at = installation.host, installation.ready_at
+        host, due_at = installation.host, installation.lapses_at
         self.installations[host] = installation
-        if ready_at is not None and not installation.is_settled and installation.stage < Stage.INSTALLED:
-            self._due[host] = ready_at + installation.write_seconds
+        if due_at is None and not installation.is_settled and installation.stage < Stage.INSTALLED:
+            ready_at = installation.ready_at
+            due_at = ready_at + installation.write_seconds if ready_at is not None else None
+        if due_at is not None:
+            self._due[host] = due_at
             if is_changed:
                 self._wake.set()
         else:
@@ -302,10 +305,14 @@ class Registry:
                 self._publish(events.ConditionRaised(host, found.name, found.hint))
 
     def settle(self, now: float) -> None:
-        """Publish every host that has had the time to write its disk by *now*, seconds UTC."""
+        """Publish what is due by *now*, seconds UTC: a doubt that lapses, or that a host has had the time to write."""
         for host in [host for host, due_at in self._due.items() if due_at <= now]:
             del self._due[host]
-            self._publish(events.InstallSettled(host, self.installations[host].number))
+            installation = self.installations[host]
+            if installation.lapses_at is not None:
+                self._publish(events.DoubtLapsed(host, installation.number))
+            else:
+                self._publish(events.InstallSettled(host, installation.number))
 
     async def run(self) -> None:
         """Run the clock, and write what is buffered, until cancelled."""

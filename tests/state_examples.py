@@ -30,6 +30,8 @@ FULL = Installation(
     knocking_since=5.0,
     knocked_at=6.0,
     doubt=Condition("e", "f", 3.0),
+    asked_at=8.5,
+    looked_at=9.5,
     complaint=Condition("a", "b", 1.0),
     condition=Condition("c", "d", 2.0),
 )

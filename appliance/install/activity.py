@@ -9,6 +9,7 @@ from appliance.events import Event
 _OURS = frozenset(
     {
         events.InstallSettled,
+        events.DoubtLapsed,
         events.StageReached,
         events.ConditionRaised,
         events.HostUnanswered,

@@ -46,9 +46,11 @@ class Evidence(StrEnum):
     IGNITION_REFUSED = "Ignition refused"
     ADDRESS_TAKEN = "request from another machine at its address"
     DHCP_MISSING = "request for a script or Ignition without DHCP"
-    API_INT_ASKED = "DNS query for api-int"
+    API_INT_ASKED = "DNS query for api-int"  # over UDP: anyone could have sent it
+    API_INT_ASKED_BY_TCP = "DNS query for api-int over TCP"
     SYSTEM_ANSWERED = "own look found its system"
     SYSTEM_UNANSWERED = "own look found no system"
+    DOUBT_LAPSED = "time of an unproven doubt passed"
     WRITE_TIME_PASSED = "time to write the disk passed"
     REINSTALL_ORDERED = "`reinstall`"
     HOLD_ORDERED = "`hold`"
@@ -129,7 +131,7 @@ def finding_of(event: Event) -> Finding | None:
         case events.TftpFailed():
             return _of_tftp_failure(event)
         case events.DnsAsked():
-            return Finding(Evidence.API_INT_ASKED) if event.name.lower().startswith("api-int.") else None
+            return _of_query(event)
         case events.HostAnswered():
             return Finding(Evidence.SYSTEM_ANSWERED)
         case events.HostUnanswered():
@@ -140,12 +142,21 @@ def finding_of(event: Event) -> Finding | None:
                 "Find it with `arping -D`, or give this host another address in cluster.yaml."
             )
             return Finding(Evidence.ADDRESS_DECLINED, hint=hint)
+        case events.DoubtLapsed():
+            return Finding(Evidence.DOUBT_LAPSED, number=event.number)
         case events.InstallSettled():
             return Finding(Evidence.WRITE_TIME_PASSED, number=event.number)
         case events.Ordered():
             return Finding(ORDERS.get(event.order, Evidence.RELEASE_ORDERED))
         case _:
             return None
+
+
+def _of_query(event: events.DnsAsked) -> Finding | None:
+    if not event.name.lower().startswith("api-int."):
+        return None
+    is_proven = event.transport is events.Transport.TCP
+    return Finding(Evidence.API_INT_ASKED_BY_TCP if is_proven else Evidence.API_INT_ASKED)
 
 
 def _of_offer(event: events.DhcpOffered | events.DhcpPassed) -> Finding | None:

@@ -18,6 +18,15 @@ WRITE_BYTES_PER_SECOND = 100e6
 LEAST_WRITE_SECONDS = 1.0
 # The key in Installation.repeats of a host whose last script told it to wait for the machine config server.
 TOLD_TO_WAIT = "wait"
+# The doubt of a host that may be a running node, because of a query that anyone could have sent.
+MAY_BE_RUNNING = "may-be-running"
+# A running node asks for api-int every few seconds. One note a minute shows that, and costs the disk nothing.
+SIGN_SECONDS = 60.0
+# A look that ends this long after a query still shows who sent it. ARP gives up after 3 s, and a connection after a few
+# more; a machine that is reset takes longer to reach its firmware, where nothing would listen.
+LOOK_SECONDS = 15.0
+# How long the doubt stays after the last query. A node that restarts asks again sooner, even after a long self-test.
+LAPSE_SECONDS = 900.0
 
 
 class Stage(IntEnum):
@@ -84,6 +93,8 @@ class Installation:
     knocking_since: float | None = None  # firmware of an installed host asked again, and no system has started since
     knocked_at: float | None = None
     doubt: Condition | None = None  # why its disk may hold what must not be wiped; it waits until that is settled
+    asked_at: float | None = None  # when a query that proves nothing last suggested that a system of it runs
+    looked_at: float | None = None  # when our own look, right after such a query, last found no system of it
     complaint: Condition | None = None  # raised by a single event, such as a refusal
     condition: Condition | None = None  # what `conditions.judged` concludes from all of this
 
@@ -91,6 +102,17 @@ class Installation:
     def is_told_to_wait(self) -> bool:
         """Whether its last script told it to wait for the machine config server."""
         return TOLD_TO_WAIT in self.repeats
+
+    @property
+    def lapses_at(self) -> float | None:
+        """When its doubt ends by itself; None where it has none, or where nobody has looked whether a system runs."""
+        if self.asked_at is None or self.looked_at is None or self.looked_at < self.asked_at:
+            return None
+        return self.asked_at + LAPSE_SECONDS
+
+    def is_sign_due(self, now: float) -> bool:
+        """Whether another query that proves nothing would be news at *now*, seconds UTC."""
+        return self.asked_at is not None and now - self.asked_at >= SIGN_SECONDS
 
     @property
     def write_seconds(self) -> float:

@@ -141,6 +141,8 @@ def words(event: AnyEvent) -> Words:
             return "", f"reached {event.stage}"
         case events.ConditionRaised():
             return "", f"{event.name}: {event.hint}"
+        case events.DoubtLapsed():
+            return "", "no sign of a running system for long enough; it may install"
         case events.InstallSettled():
             return "", "enough time has passed to write its disk"
         case _:

@@ -51,6 +51,7 @@ class WebHost:
     install: tuple[bytes, ...]  # the parts of the script between which the installation's token is inserted
     local: bytes
     hold: bytes
+    doubt: bytes  # waits as with hold, and `release` would not end it
     renew: bytes  # until our DHCP server has answered the host
     wait: bytes | None  # until the machine config server answers; None for a host that does not wait for it
     needs_dhcp: bool  # our DHCP server answers it, so it must have done so before the host gets its token
@@ -145,8 +146,14 @@ def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
         needs_dhcp=cluster.dhcp is not DhcpMode.OFF and host.ipv4 is not None and bool(cluster.network_of(host.ipv4)),
         macs=macs_of(host),
         hold=_bytes(ipxe.wait_script(cluster, host, f"held, until ocp-appliance release {host.short_name}")),
+        doubt=_bytes(ipxe.wait_script(cluster, host, _doubt(host))),
         wait=_bytes(ipxe.wait_script(cluster, host, f"nothing answers on {where} yet")) if gated else None,
     )
+
+
+def _doubt(host: Host) -> str:
+    name = host.short_name
+    return f"installed or not? ocp-appliance adopt {name} boots its disk, reinstall {name} wipes it"
 
 
 def _bytes(script: str) -> bytes:

@@ -176,11 +176,13 @@ def _own_script(case: _Case, name: str) -> Judgement:
 
 def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:
     """Return the script that keeps *host* from installing, or None if it may install."""
-    match _order(host, case.installation()):
+    installation = case.installation()
+    match _order(host, installation):
         case Order.LOCAL:
             return SendScript(host.local, WebKind.LOCAL, host.site.made_at)
         case Order.HOLD:
-            return SendScript(host.hold, WebKind.WAIT, host.site.made_at)
+            script = host.doubt if installation is not None and installation.doubt is not None else host.hold
+            return SendScript(script, WebKind.WAIT, host.site.made_at)
         case Order.INSTALL:
             return None
 

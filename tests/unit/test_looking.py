@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from appliance.events import HostAnswered, HostUnanswered
-from appliance.install.installation import Condition, Installation
-from appliance.looking import EVERY_SECONDS, MAY_BE_RUNNING, Port, concluded, due
+from appliance.install.installation import MAY_BE_RUNNING, Condition, Installation
+from appliance.looking import EVERY_SECONDS, Port, concluded, due
 from tests.boots import LIVE, NOW
 
 HOST = LIVE.hosts[1]

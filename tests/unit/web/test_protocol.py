@@ -10,7 +10,7 @@ import pytest
 
 from appliance.events import WaitEnded, WebKind
 from appliance.install import guard
-from appliance.install.installation import Installation, Order, Stage
+from appliance.install.installation import Condition, Installation, Order, Stage
 from appliance.model import DhcpMode, Install, MacAddress, Network
 from appliance.web.answers import (
     NO_FINDINGS,
@@ -158,6 +158,16 @@ def test_host_that_never_installs_starts_from_its_disk() -> None:
 
 def test_held_host_is_told_by_which_command_it_goes_on() -> None:
     assert b"ocp-appliance release m1" in script(judged(M1_SCRIPT, record=installation(order=Order.HOLD))).content
+
+
+def test_console_of_a_host_in_doubt_names_the_two_commands_that_settle_it() -> None:
+    doubt = Condition("may-be-running", "why", 0.0)
+    content = script(judged(M1_SCRIPT, record=installation(order=Order.HOLD, doubt=doubt))).content
+    assert [b"ocp-appliance adopt m1" in content, b"reinstall m1" in content, b"release" in content] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_worker_is_judged_after_the_machine_config_server_was_probed() -> None:
