@@ -19,7 +19,7 @@ from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Reloaded, ReloadRefused
-from appliance.looking import Looker
+from appliance.looking import Looker, proven
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
 from appliance.neighbours import MacOf, Neighbours, unknown_mac
@@ -119,7 +119,12 @@ class App:
         mac_of = _mac_of()
         installations = registry.installations
         listen = union_of_listens(tables.clusters)
-        dns = DnsServer(lambda: live.tables.dns, installations, listen, bus.publish)
+        dns = DnsServer(
+            lambda: live.tables.dns,
+            installations,
+            listen,
+            lambda event: bus.publish(proven(event, registry.hosts, mac_of)),
+        )
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
         tftp = TftpServer(lambda: live.tables.tftp, listen, bus.publish)
         web = WebServer(

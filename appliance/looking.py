@@ -9,16 +9,17 @@ be starting.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum
 
-from appliance.events import HostAnswered, HostUnanswered
-from appliance.install.guard import macs_of
-from appliance.install.installation import Installation
+from appliance.events import DnsAsked, Event, HostAnswered, HostUnanswered, Transport
+from appliance.install.guard import Client, macs_of
+from appliance.install.installation import MAY_BE_RUNNING, Installation
 from appliance.model import Address, Host
 from appliance.neighbours import MacOf
+from appliance.peers import peer_address
 from appliance.registry_view import RegistryView
 
-MAY_BE_RUNNING = "may-be-running"  # the doubt that a look can settle
 PORTS = (22, 10250)  # sshd and kubelet; firmware and iPXE listen on no port
 EVERY_SECONDS = 30.0  # a look at each host, twice in the minute for which a look proves who sent the query
 CONNECT_SECONDS = 2.5  # a SYN is repeated after 1 s
@@ -89,6 +90,16 @@ async def _state(address: Address, port: int) -> Port:
         return Port.SILENT
     writer.transport.abort()
     return Port.ACCEPTS
+
+
+def proven(event: Event, hosts: Mapping[str, Host], mac_of: MacOf) -> Event:
+    """Return *event* as it may count: a query over TCP by another machine at a host's address is worth one over UDP."""
+    host = hosts.get(event.host)
+    if host is None or not isinstance(event, DnsAsked) or event.transport is not Transport.TCP:
+        return event
+    address = peer_address(event.client)
+    client = Client(macs_of(host), mac_of(address) if address else None, needs_dhcp=False)
+    return event if client.is_host else replace(event, transport=Transport.UDP)
 
 
 class Looker:

@@ -63,6 +63,11 @@ def complain(installation: Installation, move: Move, finding: Finding, at: float
     return replace(installation, complaint=Condition(move.name, finding.hint, at))
 
 
+def note_dhcp(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
+    """Note that our DHCP server has answered the host; every ACK to a machine that boots does so, too."""
+    return installation if installation.has_dhcp else replace(installation, has_dhcp=True)
+
+
 # The end of a try, and the beginning of the next
 
 

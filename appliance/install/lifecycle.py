@@ -162,7 +162,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(BOOTED, JOINING, effects.start_system),
     ),
     Evidence.SYSTEM_ACKED: (
-        Transition(WAITING, SETTLED),  # the live installer renews its lease while it writes the disk, too
+        Transition(WAITING, SETTLED, effects.note_dhcp),  # the live installer renews its lease while it writes, too
         Transition(INSTALLED, INSTALLED, effects.start_system, Stage.BOOTED),
         Transition(BOOTED, JOINING, effects.start_system),
     ),
@@ -389,10 +389,10 @@ def _moves(rows: tuple[Transition, ...]) -> tuple[Move | None, ...]:
 
 # The same tables in the form for lookups, because DHCP waits for them: a dict and a tuple, 0.1 µs.
 _MOVES = {install: {evidence: _moves(rows) for evidence, rows in table.items()} for install, table in TABLES.items()}
-# What shows that our DHCP server has answered the host, by the server's mode. In proxy mode it assigns no address, so
-# that there is no ACK but to firmware that asks for its boot file at port 4011.
-_ACKS = frozenset({Evidence.FIRMWARE_ACKED, Evidence.IPXE_ACKED, Evidence.SYSTEM_ACKED})
-_OFFERS = frozenset({Evidence.FIRMWARE_OFFERED, Evidence.IPXE_OFFERED, Evidence.SYSTEM_DISCOVERED})
+# What shows that our DHCP server has answered a machine that boots, by the server's mode. In proxy mode it assigns no
+# address, so that there is no ACK but to firmware that asks for its boot file at port 4011.
+_ACKS = frozenset({Evidence.FIRMWARE_ACKED, Evidence.IPXE_ACKED})
+_OFFERS = frozenset({Evidence.FIRMWARE_OFFERED, Evidence.IPXE_OFFERED})
 _DHCP = {DhcpMode.FULL: _ACKS, DhcpMode.PROXY: _ACKS | _OFFERS, DhcpMode.OFF: frozenset[Evidence]()}
 _STATE_OF_STAGE = tuple(State[stage.name] for stage in Stage)
 
@@ -410,9 +410,9 @@ def advance(installation: Installation, stamped: Stamped, rules: Rules) -> Insta
     if finding is None:
         return installation
     move = _MOVES[rules.install][finding.evidence][state_of(installation)]
-    after = installation
-    if move is not None:
-        after = move.effect(_identified(installation, finding), move, finding, stamped.at, rules)
+    if move is None:
+        return installation
+    after = move.effect(_identified(installation, finding), move, finding, stamped.at, rules)
     if not after.has_dhcp and finding.evidence in _DHCP[rules.dhcp]:
         after = replace(after, has_dhcp=True)
     if after is installation:

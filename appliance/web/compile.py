@@ -51,8 +51,8 @@ class WebHost:
     install: tuple[bytes, ...]  # the parts of the script between which the installation's token is inserted
     local: bytes
     hold: bytes
-    renew: bytes  # until our DHCP server has answered the host
     doubt: bytes  # waits as with hold, and `release` would not end it
+    renew: bytes  # until our DHCP server has answered the host
     wait: bytes | None  # until the machine config server answers; None for a host that does not wait for it
     needs_dhcp: bool  # our DHCP server answers it, so it must have done so before the host gets its token
     macs: frozenset[bytes]  # that the host may use on our links

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from appliance.events import HostAnswered, HostUnanswered
-from appliance.install.installation import Condition
-from appliance.looking import MAY_BE_RUNNING, PORTS, Looker, look
+from appliance.install.installation import MAY_BE_RUNNING, Condition
+from appliance.looking import PORTS, Looker, look
 from appliance.neighbours import Neighbours
 from appliance.simulate.namespace import Namespace, ip
 from tests.boots import LIVE, NOW, Fleet

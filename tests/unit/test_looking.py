@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.events import HostAnswered, HostUnanswered
-from appliance.install.installation import Condition, Installation
-from appliance.looking import EVERY_SECONDS, MAY_BE_RUNNING, Port, concluded, due
+from appliance.events import DnsAsked, HostAnswered, HostUnanswered, Transport
+from appliance.install.installation import MAY_BE_RUNNING, Condition, Installation
+from appliance.looking import EVERY_SECONDS, Port, concluded, due, proven
 from tests.boots import LIVE, NOW
 
 HOST = LIVE.hosts[1]
@@ -60,3 +60,22 @@ def test_look_may_show_nothing(found: dict[int, Port], mac: bytes | None) -> Non
 def test_any_mac_address_that_cluster_yaml_gives_the_host_is_its_own() -> None:
     bonded = replace(HOST, network_arguments=("ifname=eth1:52:54:00:00:00:99",))
     assert isinstance(concluded(bonded, OPEN, OTHER_MAC), HostAnswered)
+
+
+ASKED = DnsAsked(HOST.name, str(HOST.address), "api-int.ocp416.example.localdomain", Transport.TCP)
+HOSTS = {HOST.name: HOST}
+
+
+@pytest.mark.parametrize("mac", [OTHER_MAC, b""], ids=["another's", "not resolved"])
+def test_query_over_tcp_by_another_machine_proves_no_more_than_one_over_udp(mac: bytes) -> None:
+    assert proven(ASKED, HOSTS, lambda _address: mac) == replace(ASKED, transport=Transport.UDP)
+
+
+@pytest.mark.parametrize("mac", [MAC, None], ids=["its own", "behind a router"])
+def test_query_over_tcp_by_the_host_proves_a_running_system(mac: bytes | None) -> None:
+    assert proven(ASKED, HOSTS, lambda _address: mac) is ASKED
+
+
+def test_other_events_are_as_they_were() -> None:
+    udp, stranger = replace(ASKED, transport=Transport.UDP), replace(ASKED, host="")
+    assert [proven(event, HOSTS, lambda _address: OTHER_MAC) for event in (udp, stranger)] == [udp, stranger]
