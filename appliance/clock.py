@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 # NTP slews an error below a fraction of a second, and sets the clock for a larger one. Steps this small that add up
@@ -24,6 +25,7 @@ STEP_SECONDS = 1.0
 # Two clocks are read one after the other. Further apart, the process was stopped in between.
 _READING_SECONDS = 0.1
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_seconds_since_boot = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,6 @@ class ClockSetting:
 
     boot: str  # identifies the boot of the machine; "" if that is not known
     ahead: float  # the wall clock, seconds UTC, minus the seconds since that boot
-
-
-def seconds_since_boot() -> float:
-    """Return the seconds since this machine booted."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def this_boot() -> str:
@@ -52,7 +49,7 @@ class Clock:
     def __init__(
         self,
         wall: Callable[[], float] = time.time,
-        uptime: Callable[[], float] = seconds_since_boot,
+        uptime: Callable[[], float] = _seconds_since_boot,
         boot: str | None = None,
     ) -> None:
         """*wall* returns seconds UTC, *uptime* seconds since the *boot*; by default those of this machine."""

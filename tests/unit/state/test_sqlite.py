@@ -16,7 +16,7 @@ from appliance.install.installation import Order, Stage
 from appliance.state import sqlite
 from appliance.state.encoding import encoded
 from appliance.state.sqlite import SqliteStore
-from appliance.state.store import Change, Saved
+from appliance.state.store import Change, Kept, Saved
 from tests.boots import NOW
 from tests.state_examples import FULL
 
@@ -159,6 +159,17 @@ def test_file_of_schema_1_keeps_everything(older):
     assert kept.secret == SECRET
     kept.close()
     assert not list(older.glob("*aside*"))
+
+
+def test_file_of_schema_2_keeps_everything_and_knows_no_clock(quick_path):
+    kept = opened(quick_path)
+    save(kept, FULL)
+    revision = kept.load()[FULL.host].revision
+    kept._db.executescript("DROP TABLE clock; PRAGMA user_version = 2")
+    kept.close()
+    again = opened(quick_path)
+    assert (again.notice, again.clock(), again.load()[FULL.host]) == (None, None, Kept(FULL, revision))
+    again.close()
 
 
 def test_file_of_schema_1_is_migrated_once_and_can_be_changed(older):
