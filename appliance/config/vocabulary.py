@@ -28,7 +28,7 @@ class RouteEntry(Section):
     destination: words.Ipv4Cidr | None = needed()
     """The destination network."""
     gateway: words.Ipv4 | None = needed()
-    """The router's address, in the machine network."""
+    """The router's address, in the machine network; 0.0.0.0 for a destination that needs no router."""
 
 
 class DhcpOptions(Section):

@@ -15,6 +15,7 @@ from appliance.dhcp.templates import Pin
 ETHERNET = b"\x01\x06"  # htype and hlen
 INFINIBAND, GUID_BYTES = 32, 8
 NO_SOURCE = "0.0.0.0"
+SINGLE_ADDRESS = 0xFFFFFFFF  # the mask of a /32
 
 
 def is_on_link(pin: Pin, arrival: Arrival) -> bool:
@@ -37,7 +38,8 @@ def is_at_home(request: ClientMessage) -> bool:
     """Whether the client is in the network of its address, as far as the message shows."""
     segment = request.pin.segment
     if link := request.link:
-        return link in segment
+        # In a network of one address there is no room for the relay's own.
+        return link in segment or segment.mask == SINGLE_ADDRESS
     if is_from_ciaddr(request) and int.from_bytes(request.ciaddr) in segment:
         # The client uses the address: a renewal is unicast and may arrive through routers, from a network in which the
         # appliance has no interface (RFC 2131 section 4.4.5).

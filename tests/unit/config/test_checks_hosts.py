@@ -6,6 +6,12 @@ import pytest
 
 from tests.config_files import CLEAN, edited, flaw_id, told
 
+TWO_NETWORKS = edited(
+    ("      gateway: 192.0.2.1\n", "      gateway: 192.0.2.1\n    - cidr: 198.51.100.0/24\n"),
+    ("macAddress: 52:54:00:00:00:22", "macAddress: [52:54:00:00:00:22, 52:54:00:00:01:22]"),
+    ("198.51.100.53", "203.0.113.53"),
+)
+
 FLAWS = [
     (
         edited(
@@ -13,6 +19,13 @@ FLAWS = [
             ("    address: 192.0.2.31\n", "    address: 192.0.2.31\n    addressIPv6: 2001:db8::8\n"),
         ),
         "38: hosts[4].addressIPv6: 2001:db8::8 is the API's address (apiVIPs) (line 13); change one of them",
+    ),
+    (
+        TWO_NETWORKS,
+        (
+            "29: warning: hosts[2].macAddress[1]: m2 has several interfaces and only 192.0.2.22, which DHCP gives to "
+            "each; an interface in 198.51.100.0/24 gets no answer, so boot from one in the address's network"
+        ),
     ),
     (
         edited(("hostname: m2", "hostname: m1")),
@@ -225,3 +238,13 @@ FLAWS = [
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
 def test_flaw_is_reported_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]
+
+
+def test_interfaces_of_a_bond_are_in_one_network(tmp_path: Path) -> None:
+    bond = (
+        "    networkConfig:\n      interfaces:\n        - name: bond0\n          type: bond\n"
+        "          ipv4: {enabled: true, dhcp: true}\n"
+        "          link-aggregation: {mode: active-backup, port: [eno1, eno2]}\n"
+    )
+    text = TWO_NETWORKS.replace("    address: 192.0.2.22\n", f"    address: 192.0.2.22\n{bond}")
+    assert "several interfaces" not in str(told(tmp_path, text))

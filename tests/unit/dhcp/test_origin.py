@@ -82,6 +82,16 @@ def test_relay_may_send_from_another_machine_network(table: DhcpTable) -> None:
     assert isinstance(judged(table, request("discover", mac=W9_MAC, giaddr="172.16.9.1"), ROUTER), Reply)
 
 
+def test_relay_of_a_network_of_one_address_is_outside_of_it() -> None:
+    cluster = reference_cluster()
+    single = replace(cluster.networks[0], cidr=IPv4Network("172.16.0.11/32"))
+    listed = (IPv4Network("198.51.100.1/32"),)
+    table = compile_dhcp((replace(cluster, networks=(single,), hosts=cluster.hosts[:1], dhcp_relays=listed),))
+    reply = judged(table, request("discover", giaddr="198.51.100.1"), TRANSIT)
+    assert isinstance(reply, Reply)
+    assert (reply.message, reply.address) == ("offer", "198.51.100.1")
+
+
 def test_link_selection_counts_only_from_a_relay(table: DhcpTable) -> None:
     """RFC 3046 section 2.1: otherwise a machine could claim to be in another network."""
     assert isinstance(silence(table, request("discover", LINK_9, mac=W9_MAC)).event, DhcpMisplaced)

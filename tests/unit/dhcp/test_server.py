@@ -190,6 +190,39 @@ async def test_flood_under_a_hosts_name_is_answered_and_told_within_bounds(port:
         assert it.server.counts["host-event", "dropped"] == 200 - len(it.events)
 
 
+async def test_flood_of_declines_displaces_no_offer(port: int, relay: socket.socket) -> None:
+    async with running(loopback_cluster(port)) as it:
+        relay.bind((RELAY, port))
+        loop = asyncio.get_running_loop()
+        decline = request("decline", ("requested_addr", "127.16.0.11"), giaddr=RELAY)
+        for _ in range(200):
+            await loop.sock_sendto(relay, decline, ("127.16.0.101", port))
+        await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
+    assert it.server.counts["host-event", "dropped"] > 0
+    assert isinstance(it.events[-1], DhcpOffered)
+
+
+async def test_flood_from_outside_uses_up_no_events_of_hosts_and_unknown_machines(
+    port: int, relay: socket.socket
+) -> None:
+    async with running(loopback_cluster(port)) as it:
+        relay.bind((RELAY, port))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside:
+            outside.bind(("127.99.0.1", 0))
+            for _ in range(50):
+                for _ in range(20):
+                    outside.sendto(request("discover", giaddr="127.16.0.3"), ("127.16.0.101", port))
+                await asyncio.sleep(0)  # the server reads, so that its socket's buffer does not overflow
+        await until(lambda: it.server.counts["silence", "relay-not-accepted"] == 1000)
+        await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
+        await asyncio.get_running_loop().sock_sendto(
+            relay, request("discover", mac=STRANGER_MAC, giaddr=RELAY), ("127.16.0.101", port)
+        )
+        await until(lambda: isinstance(it.events[-1], DhcpUnknown))
+    assert isinstance(it.events[-2], DhcpOffered)
+    assert it.server.counts["outside-event", "dropped"] > 0
+
+
 async def test_sockets_are_closed_when_the_server_ends(port: int) -> None:
     async with running(loopback_cluster(port)):
         pass
