@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -24,17 +24,16 @@ PARENT = "localdomain"
 APEX = "example.localdomain"
 
 
+@dataclass(frozen=True, slots=True)
 class SignedZone(Zone):
     """A zone whose master file is signed already."""
 
     signed: str
 
     def text(self, serial: int) -> str:
-        """Return the master file."""
-        return SIGNED[self.name] if self.name in SIGNED else super().text(serial)
-
-
-SIGNED: dict[str, str] = {}
+        """Return the signed master file, whose serial is SERIAL."""
+        assert serial == SERIAL
+        return self.signed
 
 
 def parent_zone() -> Zone:
@@ -43,43 +42,26 @@ def parent_zone() -> Zone:
     rrsets = {
         PARENT: {"NS": Rrset(PARENT, "NS", 300, (ns,))},
         ns: {"A": Rrset(ns, "A", 300, ("127.0.0.1",))},
-        APEX: {"NS": Rrset(APEX, "NS", 300, ("ns1.example.localdomain",))},
-        "ns1.example.localdomain": {"A": Rrset("ns1.example.localdomain", "A", 300, ("172.16.0.102",))},
+        APEX: {"NS": Rrset(APEX, "NS", 300, (f"ns1.{APEX}",))},
+        f"ns1.{APEX}": {"A": Rrset(f"ns1.{APEX}", "A", 300, ("172.16.0.102",))},
     }
-    return SignedZone(PARENT, Soa(ns, f"root.{PARENT}", 300, 3600, 900, 86400, 300), rrsets)
+    return Zone(PARENT, Soa(ns, f"root.{PARENT}", 300, 3600, 900, 86400, 300), rrsets)
 
 
-def sign(zone: Zone, folder: Path) -> str:
-    """Sign *zone*; return the trust anchor, as delv reads it."""
-    (folder / "plain").write_text(zone.text(SERIAL))
-    key = subprocess.check_output(
-        ["dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", "-K", folder, zone.name], text=True
-    ).strip()
-    subprocess.run(
-        [
-            "dnssec-signzone",
-            "-q",
-            "-S",
-            "-z",
-            "-P",
-            "-K",
-            folder,
-            "-o",
-            zone.name,
-            "-f",
-            folder / "signed",
-            folder / "plain",
-        ],
-        check=True,
-        capture_output=True,
+def signed(zone: Zone, folder: Path) -> tuple[SignedZone, Path]:
+    """Return *zone* signed, and the file of its trust anchor for delv."""
+    plain, result, anchors = folder / "plain", folder / "signed", folder / "anchors"
+    plain.write_text(zone.text(SERIAL))
+    keygen = ["dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", "-K", folder, zone.name]
+    key = subprocess.check_output(keygen, text=True).strip()
+    signing = ["dnssec-signzone", "-q", "-S", "-z", "-P", "-K", folder, "-o", zone.name, "-f", result, plain]
+    subprocess.run(signing, check=True, capture_output=True)
+    words = (folder / f"{key}.key").read_text().splitlines()[-1].split()
+    flags, protocol, algorithm, *parts = words[words.index("DNSKEY") + 1 :]
+    anchors.write_text(
+        f'trust-anchors {{ {zone.name}. static-key {flags} {protocol} {algorithm} "{"".join(parts)}"; }};\n'
     )
-    SIGNED[zone.name] = (folder / "signed").read_text()
-    record = (folder / f"{key}.key").read_text().splitlines()[-1].split()
-    at = record.index("DNSKEY")
-    flags, protocol, algorithm = record[at + 1 : at + 4]
-    return (
-        f'trust-anchors {{ {zone.name}. static-key {flags} {protocol} {algorithm} "{"".join(record[at + 4 :])}"; }};\n'
-    )
+    return SignedZone(zone.name, zone.soa, zone.rrsets, result.read_text()), anchors
 
 
 async def delv(port: int, anchors: Path, name: str) -> str:
@@ -98,9 +80,8 @@ def cluster(forwarder_port: int) -> Cluster:
 
 
 async def test_name_of_ours_is_proven_insecure_and_not_bogus(tmp_path: Path) -> None:
-    parent = parent_zone()
-    (tmp_path / "anchors").write_text(sign(parent, tmp_path))
+    parent, anchors = signed(parent_zone(), tmp_path)
     with bind(tmp_path, (parent,), SERIAL) as port:
         async with serving(cluster(port)) as served:
-            said = await delv(served.port, tmp_path / "anchors", "m1.ocp45.example.localdomain")
+            said = await delv(served.port, anchors, "m1.ocp45.example.localdomain")
     assert ("; unsigned answer" in said, "172.16.0.21" in said) == (True, True), said

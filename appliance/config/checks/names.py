@@ -47,7 +47,8 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
                 "or make sure that another DNS server has that record"
             )
     yield from _name_servers(draft)
-    yield from _forward(draft)
+    yield from _forwarded_twice(draft)
+    yield from forwarded_although_served(draft, draft)
     yield from _Zone(draft).problems()
 
 
@@ -146,29 +147,40 @@ def _is_of_many_sites(network: Cidr) -> bool:
     return network.prefixlen < WIDEST_PREFIX
 
 
-def _forward(draft: Draft) -> Iterator[Problem]:
-    """Yield what is wrong with dns.forward."""
-    own = {draft.zone: "the zone that this file serves"}
-    for cidr in draft.cidrs:
-        own |= dict.fromkeys(reverse_apexes(cidr.value), f"the reverse zone of {cidr.value}")
-    given = [*names_given(draft), *(record.owner for record in draft.records)]
-    addresses = [address for host in draft.hosts for address in (host.address, host.address6) if address]
-    given += [address.value.reverse_pointer for address in addresses]
+def forwarded_although_served(draft: Draft, holder: Draft) -> Iterator[Problem]:
+    """Yield the zones in dns.forward of *draft* that *holder* serves, or in which it has records."""
+    here = "this file" if holder is draft else str(holder.document.file)
+    served = {holder.zone: f"the zone that {here} serves"}
+    for cidr in holder.cidrs:
+        served |= dict.fromkeys(reverse_apexes(cidr.value), f"the reverse zone of {cidr.value}")
+    addresses = [address for host in holder.hosts for address in (host.address, host.address6) if address]
+    given = [
+        *names_given(holder),
+        *(record.owner for record in holder.records),
+        *(address.value.reverse_pointer for address in addresses),
+    ]
+    for zone in _forwarded(draft):
+        is_below = any(in_zone(zone.value, name) for name in served)
+        name = next((name for name in given if is_below and in_zone(name, zone.value)), None)
+        if zone.value in served:
+            yield zone.error(f"{zone.value} is {served[zone.value]}; remove this entry")
+        elif name:
+            yield zone.error(f"{name}, which {here} gives records, is in {zone.value}; remove this entry")
+
+
+def _forwarded_twice(draft: Draft) -> Iterator[Problem]:
     seen: dict[str, Placed[str]] = {}
-    for index, entry in enumerate(draft.file.dns.forward):
-        zone = draft.document.at(entry.zone, "dns", "forward", index, "zone")
-        if zone is None:
-            continue
+    for zone in _forwarded(draft):
         first = seen.setdefault(zone.value, zone)
-        above = [name for name in own if in_zone(zone.value, name)]
-        ours = next((name for name in given if above and in_zone(name, zone.value)), None)
         if first is not zone:
             where = first.place(zone.document)
             yield zone.error(f"{zone.value} is also on {where}; list all its forwarders in one entry")
-        elif zone.value in own:
-            yield zone.error(f"{zone.value} is {own[zone.value]}; remove this entry")
-        elif ours:
-            yield zone.error(f"{ours}, which this file gives records, is in {zone.value}; remove this entry")
+
+
+def _forwarded(draft: Draft) -> list[Placed[str]]:
+    entries = enumerate(draft.file.dns.forward)
+    zones = (draft.document.at(entry.zone, "dns", "forward", index, "zone") for index, entry in entries)
+    return [zone for zone in zones if zone]
 
 
 @dataclass
