@@ -7,6 +7,7 @@ import os
 import select
 import sys
 import time
+from collections.abc import Callable
 
 from appliance.events import Event, Stamped
 from appliance.systemd import runs_under_systemd
@@ -18,11 +19,15 @@ FLUSH_SECONDS = 1.0  # how long the end of the process waits for a slow reader
 
 
 class LogHandler(logging.Handler):
-    """Writes lines to a descriptor, and never waits for one whose reader is slow."""
+    """Writes lines to a descriptor, and never waits for one whose reader is slow.
+
+    `hide` returns text without what is secret; the bus does that for events.
+    """
 
     def __init__(self, descriptor: int, *, is_json: bool, is_verbose: bool) -> None:
         super().__init__()
         self.is_json = is_json
+        self.hide: Callable[[str], str] = str
         self._least_level = logging.DEBUG if is_verbose else logging.INFO  # of an event
         formatter = _JsonFormatter() if is_json else _TextFormatter()
         self.setFormatter(formatter)
@@ -36,7 +41,7 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # Written at once, together with what is held: when systemd gets READY=1, the log has the lines that led to it.
-        self._hold(self.format(record))
+        self._hold(self.hide(self.format(record)))
         self._write()
 
     def listen(self, stamped: Stamped) -> None:

@@ -184,3 +184,11 @@ def test_no_text_of_a_record_looks_like_a_line_of_its_own(capfd: pytest.CaptureF
     first, second = capfd.readouterr().err.splitlines()
     assert first.endswith(" a")
     assert second == "    12:00:00.000 forged"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_no_record_has_what_is_secret(capfd: pytest.CaptureFixture[str], log_format: str) -> None:
+    log = logs.configure(log_format, is_verbose=False)
+    log.hide = lambda text: text.replace("secret", "…")
+    logging.getLogger("aiohttp.server").error("request /secret", exc_info=ValueError("secret"))
+    assert "secret" not in capfd.readouterr().err
