@@ -696,6 +696,17 @@ async def test_connection_past_the_bound_is_turned_away(
     assert caplog.text.count(f"web.silence why=too-many-connections client={STRANGER}") == lines
 
 
+async def test_thousand_machines_behind_one_address_are_all_served_at_once(web: Running) -> None:
+    assert web.server._connections is not None
+    count = min(1000, web.server._connections.doors.most_of_strangers)
+    async with contextlib.AsyncExitStack() as stack:
+        machines = [await stack.enter_async_context(connection(web)) for _ in range(count)]
+        for path in ("/pxeboot.ipxe", KERNEL):
+            for _, writer in machines:
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert {(await read_reply(reader, "GET")).status for reader, _ in machines} == {200}
+
+
 async def test_idle_connection_gives_its_place_to_the_next(web: Running) -> None:
     assert web.server._connections is not None
     web.server._connections.doors.most = 1
