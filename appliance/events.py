@@ -353,7 +353,7 @@ class WaitEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class FileUnservable(Event):
-    """A file in the data directory exists and cannot be served; *host* is ""."""
+    """A file in the data directory cannot be served; *host* is that which waits for it, or "" when it was found."""
 
     kind: ClassVar[str] = "file.unservable"
     level: ClassVar[int] = logging.ERROR

@@ -31,6 +31,7 @@ class Role(StrEnum):
 
     BOOTSTRAP = "bootstrap"
     MASTER = "master"
+    ARBITER = "arbiter"  # a small control plane node, for a cluster with two masters
     WORKER = "worker"
     INFRA = "infra"
 

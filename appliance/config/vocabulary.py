@@ -114,6 +114,8 @@ class RoleDefaults(Section):
     """Defaults for the bootstrap machine."""
     master: HostDefaults | None = None
     """Defaults for control plane nodes."""
+    arbiter: HostDefaults | None = None
+    """Defaults for the arbiter node."""
     worker: HostDefaults | None = None
     """Defaults for compute nodes."""
     infra: HostDefaults | None = None
@@ -230,7 +232,7 @@ class ImageEntry(Section):
 
 class ImageSet(Section):
     release: words.ImageRelease | None = None
-    """The release in the file names: 4.5.6, or an RHCOS build number. Default: the cluster's release."""
+    """The release in the file names: 4.5.6, or a build of RHCOS, SCOS or FCOS. Default: the cluster's release."""
     kernel: Annotated[ImageEntry | None, NameAlone()] = None
     """The installer's kernel: a file name, or name and sha256."""
     initramfs: Annotated[ImageEntry | None, NameAlone()] = None

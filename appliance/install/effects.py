@@ -14,6 +14,7 @@ from appliance.install.evidence import Finding
 from appliance.install.guard import WINDOW_SECONDS
 from appliance.install.installation import (
     CLOCK_UNCLEAR,
+    FILE_MISSING,
     LAPSE_SECONDS,
     LOOK_SECONDS,
     TOLD_TO_WAIT,
@@ -199,7 +200,8 @@ def send_script(installation: Installation, move: Move, _finding: Finding, at: f
 
 def tell_to_wait(installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
     """Note once that the host was told to wait for the machine config server; it polls every few seconds."""
-    if installation.order is Order.HOLD or installation.is_told_to_wait:
+    is_for_a_file = installation.complaint is not None and installation.complaint.name == FILE_MISSING
+    if installation.order is Order.HOLD or is_for_a_file or installation.is_told_to_wait:
         return installation
     return counted(installation, move.name)
 

@@ -29,6 +29,8 @@ SIGN_SECONDS = 60.0
 LOOK_SECONDS = 15.0
 # How long the doubt stays after the last query. A node that restarts asks again sooner, even after a long self-test.
 LAPSE_SECONDS = 900.0
+# The condition of a host that needs a file which cannot be served.
+FILE_MISSING = "file-missing"
 
 
 class Stage(IntEnum):

@@ -242,7 +242,7 @@ def _appliance_words(
     | events.Reloaded
     | events.ReloadRefused,
 ) -> Words:
-    """Return the words of an event that concerns none of the hosts, and so is not part of a boot."""
+    """Return the words of an event that is about the appliance and its files, and so is not a step of a boot."""
     match event:
         case events.DhcpUnknown():
             return f"unknown machine {event.mac} looks for a DHCP server{_via(event.relay)}", ""

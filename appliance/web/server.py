@@ -19,9 +19,11 @@ from appliance.web.answers import (
     NO_FINDINGS,
     BeginFirst,
     ErrorResponse,
+    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
+    LookFirst,
     MachineConfigFinding,
     NeighbourFinding,
     NeighbourFirst,
@@ -31,9 +33,10 @@ from appliance.web.answers import (
     SendIgnition,
     SendScript,
 )
-from appliance.web.compile import WebTable
+from appliance.web.compile import Needs, WebTable
 from appliance.web.connections import HttpConnections
 from appliance.web.exchange import Exchange, ExchangeContext, refuse_unread
+from appliance.web.gate import Gate
 from appliance.web.head import Refusal
 from appliance.web.ignition import IgnitionFile, IgnitionShelf
 from appliance.web.machineconfig import MachineConfigProbe
@@ -97,6 +100,7 @@ class WebServer:
         self._idle.set()
         self._images = ImageWatch(publish)
         self._ignition = IgnitionShelf(publish)
+        self._gate = Gate(self._images.sha256)
         self._probes: dict[tuple[tuple[str, int], ...], MachineConfigProbe] = {}
         self._waits = Waits()
         self._polls = Polls()
@@ -135,8 +139,9 @@ class WebServer:
         while True:
             table = self._table()
             for wanted in ignition_files(table):
-                await self._read(wanted)
+                await self._ignition.servable(wanted.site, wanted.name)
             for site in table.sites:
+                self._ignition.look(site)
                 await self._images.look(site)
             self.counts["connection", "turned away"] = connections.doors.turned_away
             await asyncio.sleep(WATCH_SECONDS)
@@ -176,8 +181,11 @@ class WebServer:
                 case ProbeFirst() as wanted:
                     found = replace(found, machine_config=await self._probe(wanted))
                 case ReadFirst() as wanted:
-                    ignition = await self._read(wanted)
-                    found = replace(found, ignition=self._finding(wanted, ignition))
+                    read = await self._ignition.servable(wanted.site, wanted.name)
+                    ignition = read if isinstance(read, IgnitionFile) else None
+                    found = replace(found, ignition=_finding(wanted, read))
+                case LookFirst(needs):
+                    found = replace(found, files=await self._look(needs))
                 case NeighbourFirst() as wanted:
                     finding = await self._neighbour(wanted)
                     found = replace(found, neighbour=finding)
@@ -217,21 +225,22 @@ class WebServer:
             mac = self._mac_of(wanted.address)
         return NeighbourFinding(mac)
 
-    async def _read(self, wanted: ReadFirst) -> IgnitionFile | None:
-        return await self._ignition.get(wanted.site.ignition(wanted.name), wanted.site.domain)
-
-    def _finding(self, wanted: ReadFirst, file: IgnitionFile | None) -> IgnitionFinding:
-        if file is not None:
-            return IgnitionFinding(wanted, expires_at=file.facts.expires_at)
-        return IgnitionFinding(wanted, self._ignition.problem(wanted.site.ignition(wanted.name), wanted.site.domain))
+    async def _look(self, needs: Needs) -> FilesFinding:
+        if fault := self._gate.fault(self._table(), needs):
+            name, why = fault
+            return FilesFinding(needs, name, str(needs.site.images / name), why)
+        read = await self._ignition.servable(needs.site, needs.ignition)
+        if isinstance(read, IgnitionFile):
+            return FilesFinding(needs)
+        return FilesFinding(needs, needs.ignition, str(needs.site.ignition(needs.ignition)), read)
 
     async def _send_script(self, exchange: Exchange, answer: SendScript, found: Findings) -> web.StreamResponse:
         exchange.kind = answer.kind
         if answer.unproven is not None:
             exchange.tell(answer.unproven)
         # Before the event below, which may change the installation that this compares with.
-        exchange.is_quiet = self._polls.is_repeat(exchange.host, answer.kind, self._installations)
-        if answer.event is not None:
+        exchange.is_quiet = self._polls.is_repeat(exchange.host, answer, self._installations)
+        if answer.event is not None and not exchange.is_quiet:
             self._publish(answer.event)
         # The event may begin a new try of the host. The reducer then keeps the token that is in this script already.
         if not found.has_begun:
@@ -256,3 +265,9 @@ class WebServer:
                     os.close(fd)
             case ErrorResponse() as error:
                 return await exchange.refuse(error)
+
+
+def _finding(wanted: ReadFirst, read: IgnitionFile | str) -> IgnitionFinding:
+    if isinstance(read, IgnitionFile):
+        return IgnitionFinding(wanted, expires_at=read.facts.expires_at)
+    return IgnitionFinding(wanted, read)

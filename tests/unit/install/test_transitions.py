@@ -30,7 +30,6 @@ PROVES_NOTHING = {
     events.TftpAborted,
     events.WebProgress,
     events.WaitEnded,
-    events.FileUnservable,
     events.ImageVerified,
     events.ImageDamaged,
     events.IgnitionLoaded,

@@ -18,7 +18,16 @@ import pytest
 
 from appliance.allowance import STRANGER_EVENTS_PER_SECOND
 from appliance.errors import ListenError, StoreError
-from appliance.events import IgnitionLoaded, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
+from appliance.events import (
+    FileUnservable,
+    IgnitionLoaded,
+    WebBroken,
+    WebFinished,
+    WebKind,
+    WebProgress,
+    WebRefused,
+    WebStarted,
+)
 from appliance.install.installation import Order, Stage
 from appliance.model import Arch, DhcpMode, Image
 from appliance.web import transfer
@@ -623,6 +632,33 @@ async def test_stranger_that_fetches_without_end_does_not_flood_the_journal(web:
 async def test_absence_of_what_clients_do_without_is_no_event(web: Running) -> None:
     assert (await fetch(web, f"{METAL}.sig")).status == 404
     assert "web.refuse" not in web.kinds()
+
+
+async def test_host_waits_for_a_missing_image_and_goes_on_when_it_comes(web: Running) -> None:
+    web.install("m1", Stage.IPXE)
+    kernel = web.data_dir / "images" / "rhcos-4.5.6-x86_64-installer-kernel-x86_64"
+    content = kernel.read_bytes()
+    kernel.unlink()
+    held = await fetch(web, M1_SCRIPT, M1)
+    assert (held.status, b"waits: the appliance has no usable rhcos-4.5.6-x86_64-installer-kernel" in held.body) == (
+        200,
+        True,
+    )
+    assert str(web.data_dir).encode() not in held.body
+    told = [event for event in web.events if isinstance(event, FileUnservable)]
+    assert [(event.host, event.path) for event in told] == [("m1.ocp45.example.localdomain", str(kernel))]
+    kernel.write_bytes(content)
+    async with asyncio.timeout(10.0):
+        while b"waits:" in (await fetch(web, M1_SCRIPT, M1)).body:
+            await asyncio.sleep(0.1)
+
+
+async def test_polls_of_a_host_that_waits_for_a_file_are_reported_once(web: Running) -> None:
+    web.install("m1", Stage.IPXE)
+    (web.data_dir / "ignition" / "master.ign").unlink()
+    for _ in range(3):
+        assert b"no usable master.ign" in (await fetch(web, M1_SCRIPT, M1)).body
+    assert [event.kind for event in web.events if event.host].count("file.unservable") == 1
 
 
 async def test_damaged_image_is_held_back_until_it_is_mended(tmp_path: Path) -> None:
