@@ -77,7 +77,7 @@ IMAGES = (
 
 # Files that begin as a kernel, as an archive and as anything else does.
 KERNEL, ARCHIVE = bytes(0x202) + b"HdrS", b"070701" + bytes(100)
-OTHER = b'{"ignition": {"version": "3.2.0"}}'
+IGNITION, OTHER = b'{"ignition": {"version": "3.2.0"}}', b"a boot file"
 
 
 def make_data_dir(root: Path) -> Path:
@@ -89,7 +89,8 @@ def make_data_dir(root: Path) -> Path:
         path = root / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         is_image = name.startswith("images/")
-        path.write_bytes(KERNEL if "kernel" in name else ARCHIVE if is_image else OTHER)
+        content = KERNEL if "kernel" in name else ARCHIVE if is_image else OTHER
+        path.write_bytes(IGNITION if path.suffix == ".ign" else content)
     return root / "data"
 
 

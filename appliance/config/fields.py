@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from appliance.config.document import describe
+from appliance.dns.reverse import reverse_apexes
 from appliance.model import INFINITE_LEASE, Release
 
 MAX_NAME = 253  # characters, without the final dot (RFC 1035 section 2.3.4)
@@ -35,6 +36,17 @@ def wrong(text: str, why: str) -> ValueError:
 def parse_domain(text: str) -> str:
     """Return the domain name that *text* spells, lower case and without the trailing dot (RFC 1123 section 2.1)."""
     return _domain(text, _LABEL, "letters, digits and hyphens, with no hyphen at either end")
+
+
+def parse_zone(text: str) -> str:
+    """Return the name of a zone of others, as `parse_domain` does."""
+    try:
+        network = ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        return parse_domain(text)
+    zones = list(reverse_apexes(network)) if network.prefixlen % 8 == 0 else []
+    example = zones[0] if len(zones) == 1 else "10.in-addr.arpa for 10.0.0.0/8"
+    raise wrong(text, f"is a range of addresses; write the name of its reverse zone: {example}")
 
 
 def parse_record_name(text: str) -> str:

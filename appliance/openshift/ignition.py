@@ -48,9 +48,9 @@ _PLACEHOLDER = re.compile(
     r"<[A-Za-z][\w .-]*>|\{\{.*?\}\}|\$\{\w+\}|%[A-Z_]{3,}%|@[A-Z_]{3,}@|\b(?:REPLACE|CHANGE)[ _-]?ME\b|\bFIXME\b",
     re.IGNORECASE,
 )
-# Certificates below here are the operator's own trust bundle. The installer does not make them, so their expiry says
-# nothing about the age of the file.
-_OPERATORS_OWN = "/etc/pki/"
+# bootstrap.ign has the installer's certificates below here. All others are an operator's own, which say nothing about
+# how long the file is good for.
+_INSTALLERS_OWN = "/opt/openshift/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class IgnitionFacts:
     """What `inspect` found in an Ignition file."""
 
     version: str  # of the specification; "" if the file has none
-    expires_at: float | None  # when its first certificate expires, seconds UTC; None if it contains no certificates
+    expires_at: float | None  # when its certificates no longer do, seconds UTC; None if it contains none that matter
     api_int: str | None  # the name of the cluster's internal API in it, api-int.<name>.<base domain>
     problems: tuple[str, ...]  # why it should not be served
     # sha256 of the root certificates: those that a pointer file trusts, or the one that bootstrap.ign contains. They
@@ -118,6 +118,7 @@ def inspect(data: bytes) -> IgnitionFacts:
     problems += _placeholders(document)
     budget = _Budget(MAX_DECODED_BYTES)
     certificates: list[Validity] = []
+    authorities: list[Validity] = []
     roots: set[bytes] = set()
     sources = list(_sources(document))
     api_ints = Counter(url.hostname for url in sources if url.hostname and url.hostname.startswith("api-int."))
@@ -126,7 +127,9 @@ def inspect(data: bytes) -> IgnitionFacts:
         has_assets = has_assets or name.startswith(_ASSETS)
         try:
             content = budget.decode(source, compression)
-            if name.endswith(".crt") and not name.startswith(_OPERATORS_OWN):
+            if name == _AUTHORITIES:
+                authorities += validities(content)
+            elif name.endswith(".crt") and name.startswith(_INSTALLERS_OWN):
                 certificates += validities(content)
             if name in (_ROOT, _AUTHORITIES):
                 roots |= fingerprints(content)
@@ -136,7 +139,7 @@ def inspect(data: bytes) -> IgnitionFacts:
         api_ints.update(match[1].decode() for match in _API_INT.finditer(content))
     return IgnitionFacts(
         version=version if isinstance(version, str) else "",
-        expires_at=min((certificate.not_after for certificate in certificates), default=None),
+        expires_at=_expiry(certificates, authorities if _at(document, "ignition", "config") else []),
         # Many embedded files contain the cluster's own name. If another one occurs too, the most frequent decides.
         api_int=api_ints.most_common(1)[0][0] if api_ints else None,
         # A JSON string may have half a surrogate pair, which cannot be encoded as UTF-8 to print or log it.
@@ -145,6 +148,18 @@ def inspect(data: bytes) -> IgnitionFacts:
         pools=frozenset(form[1] for url in sources if (form := _POOL.fullmatch(url.path))),
         has_assets=has_assets,
     )
+
+
+def _expiry(certificates: list[Validity], authorities: list[Validity]) -> float | None:
+    """Return when a file can no longer be used, by the installer's *certificates* and the *authorities* it trusts.
+
+    bootstrap.ign needs each of its certificates. A pointer file needs the one authority that
+    signed the machine config server's certificate; it does not say which of them that is, so the
+    last one that is valid decides.
+    """
+    if certificates:
+        return min(certificate.not_after for certificate in certificates)
+    return max((authority.not_after for authority in authorities), default=None)
 
 
 class _Budget:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from appliance.events import Event, WebKind
+from appliance.model import Address
 from appliance.web.compile import Needs, Site
 
 IGNITION_TYPE = "application/vnd.coreos.ignition+json"
@@ -38,6 +39,14 @@ class ReadFirst:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighbourFirst:
+    """Find out which MAC address the client has, which has the address of a host, then judge again."""
+
+    address: Address
+    macs: frozenset[bytes]  # of the host
+
+
+@dataclass(frozen=True, slots=True)
 class LookFirst:
     """Find out whether the files that an install script names can be served, then judge again."""
 
@@ -69,6 +78,13 @@ class IgnitionFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighbourFinding:
+    """Which MAC address the client has; see `Neighbours.mac`."""
+
+    mac: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class FilesFinding:
     """The first of the files that an install script names that cannot be served; the texts are "" if all can be."""
 
@@ -84,6 +100,7 @@ class Findings:
 
     machine_config: MachineConfigFinding | None = None
     ignition: IgnitionFinding | None = None
+    neighbour: NeighbourFinding | None = None
     files: FilesFinding | None = None
     has_begun: bool = False
 
@@ -95,14 +112,25 @@ NO_FINDINGS = Findings()
 
 
 @dataclass(frozen=True, slots=True)
+class Unproven:
+    """Why a client with the address of *host* is not proven to be it, for the event."""
+
+    host: str  # full name
+    cause: str
+    why: str
+    mac: str  # "" if it is not known
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An error status, with its reason as text."""
+    """An error status, with its reason for the operator, which the client is not told."""
 
     status: int
     why: str
     kind: WebKind = WebKind.OTHER
     retry_seconds: int = 0  # for Retry-After, with 503 (RFC 9110 section 10.2.3)
     shown_path: str = ""  # as in SendIgnition
+    unproven: Unproven | None = None  # published instead of the refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +141,7 @@ class SendScript:
     kind: WebKind
     changed_at: int  # seconds UTC
     event: Event | None = None  # to publish before it is sent
+    unproven: Unproven | None = None  # likewise, as often as the client may
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +174,4 @@ class SendFile:
 
 
 Answer: TypeAlias = SendScript | SendIgnition | SendFile | ErrorResponse
-Judgement: TypeAlias = Answer | ProbeFirst | ReadFirst | LookFirst | BeginFirst
+Judgement: TypeAlias = Answer | ProbeFirst | ReadFirst | LookFirst | NeighbourFirst | BeginFirst

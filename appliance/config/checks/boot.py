@@ -185,7 +185,7 @@ def _other_spelling(path: Path) -> str:
     # A build of RHCOS 4.19 changed live-kernel-x86_64 to live-kernel.x86_64, so a directory may have either name.
     for old, new in (("-kernel-", "-kernel."), ("-kernel.", "-kernel-")):
         other = path.with_name(path.name.replace(old, new))
-        if other != path and other.is_file():
+        if other != path and os.path.isfile(other):
             return f", but {other.name} exists; write that name as images.kernel"
     return ""
 

@@ -1,5 +1,7 @@
 """Each boot loop has a condition with a hint, and a machine that makes progress has none."""
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.events import (
@@ -86,6 +88,21 @@ def test_requests_that_are_none_are_no_lost_blocks(live):
     m1 = live.boot(1)
     live.happen([*m1.dhcp(Program.PXE), *[TftpFailed(m1.host, m1.address, "", "malformed")] * 5])
     assert live[m1].condition is None
+
+
+def test_flood_of_declines_raises_its_condition_once_and_changes_nothing_more(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Program.PXE), DhcpDeclined(m1.host, m1.mac, m1.address)])
+    first = live[m1]
+    live.happen([DhcpDeclined(m1.host, m1.mac, m1.address)] * 1000, seconds=0.01)
+    assert live[m1] is first
+    assert [event.name for event in live.of(ConditionRaised)] == ["address-conflict"]
+
+
+def test_offers_that_came_from_outside_are_not_counted_as_unheard(live):
+    m1 = live.boot(1)
+    live.happen([replace(m1.dhcp(Program.PXE)[0], is_local=False)] * 20)
+    assert (live[m1].stage, live[m1].condition) == (Stage.WAITING, None)
 
 
 @pytest.mark.parametrize("name", LOOPS)

@@ -24,6 +24,7 @@ PROVES_NOTHING = {
     events.DhcpReleased,
     events.DhcpUnknown,
     events.DhcpMisplaced,
+    events.DhcpRelayRefused,
     events.RogueDhcp,
     events.TftpStarted,  # UEFI begins a first transfer only for the size of the file
     events.TftpAborted,
@@ -37,6 +38,7 @@ PROVES_NOTHING = {
     events.ConditionRaised,
     events.CertificatesDying,
     events.StateTrouble,
+    events.ClockSet,
     events.Reloaded,
     events.ReloadRefused,
 }
