@@ -41,9 +41,12 @@ class Site:
         return self.data_dir / "ignition" / name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Needs:
-    """The files that an install script names: without one of them the machine would stop half-way."""
+    """The files that an install script names: without one of them the machine would stop half-way.
+
+    Hosts whose scripts name the same files share one object, and a reload makes new ones.
+    """
 
     site: Site
     images: tuple[str, ...]  # names
@@ -102,8 +105,10 @@ def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
     for cluster in clusters:
         site = _site(cluster)
         sites.append(site)
+        needs: dict[tuple[object, ...], Needs] = {}
         for host in cluster.hosts:
-            scripts = _scripts(cluster, site, host)
+            own = _image_names(cluster, host), host.role.ignition
+            scripts = _scripts(cluster, site, host, needs.setdefault(own, Needs(site, *own)))
             hosts |= dict.fromkeys(host.addresses, scripts)
             for mac in host.macs:
                 hosts_by_mac[mac.hyphenated] = scripts
@@ -145,7 +150,7 @@ def _network_menus(cluster: Cluster, cidr: Cidr) -> tuple[Cidr, bytes, bytes]:
     return cidr, _bytes(ipxe.menu(cluster, client)), _bytes(ipxe.autoexec(cluster, client))
 
 
-def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
+def _scripts(cluster: Cluster, site: Site, host: Host, needs: Needs) -> WebHost:
     gated = cluster.hold_workers and host.role in (Role.WORKER, Role.INFRA) and cluster.api_int_vips
     where = f"api-int.{cluster.domain}:{MACHINE_CONFIG_PORT}"
     return WebHost(
@@ -154,7 +159,7 @@ def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
         menu=_bytes(ipxe.host_menu(cluster, host)),
         autoexec=_bytes(ipxe.autoexec(cluster, host.address)),
         install=tuple(map(_bytes, ipxe.install_script(cluster, host).split(ipxe.MARK))),
-        needs=Needs(site, _image_names(cluster, host), host.role.ignition),
+        needs=needs,
         local=_bytes(ipxe.local_script(cluster, host)),
         renew=_bytes(ipxe.wait_script(cluster, host, "it has to ask for its address by DHCP", renews=True)),
         needs_dhcp=cluster.dhcp is not DhcpMode.OFF and host.ipv4 is not None and bool(cluster.network_of(host.ipv4)),

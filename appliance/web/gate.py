@@ -1,44 +1,57 @@
-"""Whether the images that an install script names can be served: looked up at most once a second."""
+"""Whether the files that an install script names can be served: looked up at most once a second."""
 
 import os
 import time
+from collections.abc import Awaitable, Callable
 
-from appliance.web.answers import ErrorResponse
-from appliance.web.compile import Needs, WebTable
+from appliance.web.answers import ErrorResponse, FilesFinding
+from appliance.web.compile import Needs, Site, WebTable
+from appliance.web.ignition import IgnitionFile
 from appliance.web.opening import Opened, Sha256Of, open_first
 from appliance.web.protocol import file_of
 
 # Machines of a storm fetch their scripts within seconds, so almost none of them causes a file to be opened. A machine
 # that was told to wait asks again after ten seconds.
 KEEP_SECONDS = 1.0
-MAX_KEPT = 64  # one for each architecture of each cluster; reloads add more
+MAX_KEPT = 64  # one for each architecture and role of each cluster; each reload makes new ones
 
 
 class Gate:
-    """What was found out about the images of each cluster and architecture a moment ago."""
+    """What was found out a moment ago about the files that scripts name."""
 
-    def __init__(self, sha256_of: Sha256Of) -> None:
-        """*sha256_of* returns the sum of an image, or None while it is not known."""
+    def __init__(self, sha256_of: Sha256Of, ignition: Callable[[Site, str], Awaitable[IgnitionFile | str]]) -> None:
+        """*sha256_of* returns the sum of an image, or None while it is not known.
+
+        *ignition* returns an Ignition file, or why nobody may have it now.
+        """
         self._sha256_of = sha256_of
-        self._kept: dict[tuple[str, tuple[str, ...]], tuple[float, tuple[str, str] | None]] = {}
+        self._ignition = ignition
+        self._kept: dict[Needs, tuple[float, FilesFinding]] = {}
 
-    def fault(self, table: WebTable, needs: Needs) -> tuple[str, str] | None:
-        """Return the name of the first image of *needs* that cannot be served, and why; None if all can be."""
-        key = str(needs.site.data_dir), needs.images
-        until, found = self._kept.get(key, (0.0, None))
-        now = time.monotonic()
-        if now >= until:
-            if len(self._kept) >= MAX_KEPT:
-                self._kept.clear()
-            found = self._look(table, needs)
-            self._kept[key] = now + KEEP_SECONDS, found
+    def known(self, needs: Needs) -> FilesFinding | None:
+        """Return what was found out about *needs* within the last second, or None."""
+        until, found = self._kept.get(needs, (0.0, None))
+        return found if time.monotonic() < until else None
+
+    async def look(self, table: WebTable, needs: Needs) -> FilesFinding:
+        """Return the first of *needs* that cannot be served, or that all can be."""
+        found = self._images(table, needs) or await self._ignition_file(needs)
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept[needs] = time.monotonic() + KEEP_SECONDS, found
         return found
 
-    def _look(self, table: WebTable, needs: Needs) -> tuple[str, str] | None:
+    def _images(self, table: WebTable, needs: Needs) -> FilesFinding | None:
         for name in needs.images:
             match open_first(file_of(table, needs.site, name), self._sha256_of):
                 case Opened(fd):
                     os.close(fd)
                 case ErrorResponse(_, why):
-                    return name, why
+                    return FilesFinding(needs, name, str(needs.site.images / name), why)
         return None
+
+    async def _ignition_file(self, needs: Needs) -> FilesFinding:
+        read = await self._ignition(needs.site, needs.ignition)
+        if isinstance(read, IgnitionFile):
+            return FilesFinding(needs)
+        return FilesFinding(needs, needs.ignition, str(needs.site.ignition(needs.ignition)), read)

@@ -87,6 +87,7 @@ class IgnitionShelf:
         self._files: dict[tuple[Path, str], IgnitionFile] = {}
         self._problems: dict[tuple[Path, str], str] = {}  # of the version on disk
         self._mixtures: dict[Path, str] = {}  # by data directory, as published
+        self._judged: dict[Path, tuple[tuple[str, ...], str | None]] = {}  # the same of the files as they are now
         self._reading = asyncio.Lock()
 
     async def get(self, path: Path, domain: str) -> IgnitionFile | None:
@@ -117,7 +118,11 @@ class IgnitionShelf:
             self._publish(IgnitionRefused("", str(path), why) if why else _loaded(path, file.facts))
 
     def _mixture(self, site: Site) -> str | None:
-        return mixed_runs({name: file.facts for name, file in self._loaded(site).items()})
+        names, why = self._judged.get(site.data_dir, ((), None))
+        if names != site.ignition_files:
+            why = mixed_runs({name: file.facts for name, file in self._loaded(site).items()})
+            self._judged[site.data_dir] = site.ignition_files, why
+        return why
 
     def _loaded(self, site: Site) -> dict[str, IgnitionFile]:
         """Return those of the files that the hosts of *site* need that are valid, by name."""
@@ -129,6 +134,7 @@ class IgnitionShelf:
         return seen is not None and seen == current_identity(key[0])
 
     def _keep(self, key: tuple[Path, str], reading: Reading) -> None:
+        self._judged.clear()
         self._files.pop(key, None)
         self._seen.pop(key, None)
         # A file that could not be read is tried again each time: chmod does not change its identity.

@@ -19,7 +19,6 @@ from appliance.web.answers import (
     NO_FINDINGS,
     BeginFirst,
     ErrorResponse,
-    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
@@ -33,7 +32,7 @@ from appliance.web.answers import (
     SendIgnition,
     SendScript,
 )
-from appliance.web.compile import Needs, WebTable
+from appliance.web.compile import WebTable
 from appliance.web.connections import HttpConnections
 from appliance.web.exchange import Exchange, ExchangeContext, refuse_unread
 from appliance.web.gate import Gate
@@ -100,7 +99,7 @@ class WebServer:
         self._idle.set()
         self._images = ImageWatch(publish)
         self._ignition = IgnitionShelf(publish)
-        self._gate = Gate(self._images.sha256)
+        self._gate = Gate(self._images.sha256, self._ignition.servable)
         self._probes: dict[tuple[tuple[str, int], ...], MachineConfigProbe] = {}
         self._waits = Waits()
         self._polls = Polls()
@@ -174,7 +173,8 @@ class WebServer:
         # Events name the host that the client's address belonged to when its request arrived.
         host = self._table().host(asked.client)
         exchange = Exchange(self._context, request, host.host.name if host else "")
-        found = NO_FINDINGS
+        # Of the files in its script, mostly known from another host, so that the judge need not ask.
+        found = Findings(files=self._gate.known(host.needs)) if host else NO_FINDINGS
         ignition: IgnitionFile | None = None
         while True:
             match judge(asked, self._table(), self._installations, self._now(), found):
@@ -185,7 +185,7 @@ class WebServer:
                     ignition = read if isinstance(read, IgnitionFile) else None
                     found = replace(found, ignition=_finding(wanted, read))
                 case LookFirst(needs):
-                    found = replace(found, files=await self._look(needs))
+                    found = replace(found, files=await self._gate.look(self._table(), needs))
                 case NeighbourFirst() as wanted:
                     finding = await self._neighbour(wanted)
                     found = replace(found, neighbour=finding)
@@ -224,15 +224,6 @@ class WebServer:
             await asyncio.sleep(RESOLVE_SECONDS)
             mac = self._mac_of(wanted.address)
         return NeighbourFinding(mac)
-
-    async def _look(self, needs: Needs) -> FilesFinding:
-        if fault := self._gate.fault(self._table(), needs):
-            name, why = fault
-            return FilesFinding(needs, name, str(needs.site.images / name), why)
-        read = await self._ignition.servable(needs.site, needs.ignition)
-        if isinstance(read, IgnitionFile):
-            return FilesFinding(needs)
-        return FilesFinding(needs, needs.ignition, str(needs.site.ignition(needs.ignition)), read)
 
     async def _send_script(self, exchange: Exchange, answer: SendScript, found: Findings) -> web.StreamResponse:
         exchange.kind = answer.kind

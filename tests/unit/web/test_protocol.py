@@ -142,7 +142,9 @@ def lacking(path: str = "/srv/images/k") -> Findings:
 def test_files_of_an_install_script_are_looked_for_first() -> None:
     request = HttpRequest("GET", M1_SCRIPT, M1)
 
-    assert judge(request, TABLE, {M1_NAME: installation()}, NOW) == LookFirst(TABLE.hosts[ip_address(M1)].needs)
+    found = Findings(neighbour=ROUTED)
+
+    assert judge(request, TABLE, {M1_NAME: installation()}, NOW, found) == LookFirst(TABLE.hosts[ip_address(M1)].needs)
 
 
 def test_install_script_needs_the_images_and_the_ignition_that_it_names() -> None:
@@ -171,9 +173,16 @@ def test_missing_file_is_published_with_the_host_that_waits_for_it() -> None:
 
 def test_finding_about_files_of_before_a_reload_is_not_used() -> None:
     table = compile_web((CLUSTER,))
-    request = HttpRequest("GET", M1_SCRIPT, M1)
+    request, found = HttpRequest("GET", M1_SCRIPT, M1), replace(lacking(), neighbour=ROUTED)
 
-    assert isinstance(judge(request, table, {M1_NAME: installation()}, NOW, lacking()), LookFirst)
+    assert isinstance(judge(request, table, {M1_NAME: installation()}, NOW, found), LookFirst)
+
+
+def test_hosts_whose_scripts_name_the_same_files_share_what_is_known_of_them() -> None:
+    needs = {name: TABLE.hosts[ip_address(address)].needs for name, address in (("m1", M1), ("w1", W1))}
+
+    assert needs["m1"] is TABLE.hosts[ip_address("172.16.0.22")].needs
+    assert needs["m1"] is not needs["w1"]
 
 
 @pytest.mark.parametrize("record", [None, installation(token="")])
