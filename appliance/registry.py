@@ -21,7 +21,7 @@ All other parts get it as a `registry_view.RegistryView`, through which they can
 
 import asyncio
 import hmac
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -39,6 +39,7 @@ from appliance.install.installation import Condition, Installation, Order, Rules
 from appliance.install.instants import after_reboot, shifted
 from appliance.install.lifecycle import advance
 from appliance.install.owners import assigned, doubted
+from appliance.install.refusals import Refusals
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
 from appliance.state.journal import Journal
@@ -47,7 +48,6 @@ from appliance.state.store import Conflict, Saved
 TICK_SECONDS = 1.0  # a crash loses buffered writes of at most this long, and a power failure the disk's cache of it
 LOOK_SECONDS = 5.0  # between two searches for hosts that have fallen silent
 RETRY_SECONDS = 10.0  # between two attempts to write to a disk that refused
-KEPT_REFUSALS = 200  # the latest requests that were answered with an error, for the dashboard
 # Each conflict means that another writer has saved its change, and the events of a host come one at a time: a handful
 # of appliances cannot collide this often, and a broken store must not block the loop.
 SAVE_TRIES = 8
@@ -77,11 +77,11 @@ class Registry:
         self.cluster_of: dict[str, Cluster] = {}  # by the host's full name
         self.certificates = CertificateClock(self._is_needed)
         self.strangers = Strangers(journal.store.strangers())
-        self.refusals: deque[tuple[float, events.WebRefused]] = deque(maxlen=KEPT_REFUSALS)
+        self.refusals = Refusals()
         self.bytes: Counter[tuple[str, ...]] = Counter()
         self._publish = publish
         self._rules: dict[str, Rules] = {}
-        self._due: dict[str, float] = {}  # host → when it settles, UTC
+        self._due: dict[str, float] = {}  # host → when its doubt lapses or it settles, UTC
         self._silent: set[str] = set()  # hosts whose silence was published
         self._wake = asyncio.Event()
         self._clock = clock or Clock()
@@ -103,7 +103,7 @@ class Registry:
         self.hosts = {host.name: host for cluster in self.clusters for host in cluster.hosts}
         self.cluster_of = {host.name: cluster for cluster in self.clusters for host in cluster.hosts}
         self._rules = {
-            name: Rules(host.install, self.cluster_of[name].release.boots_live, self._token)
+            name: Rules(host.install, self.cluster_of[name].release.boots_live, self._token, self.cluster_of[name].dhcp)
             for name, host in self.hosts.items()
         }
         self._known |= self.installations
@@ -184,7 +184,7 @@ class Registry:
             return 0
         self._follow(event, at)
         if isinstance(event, events.WebRefused):
-            self.refusals.append((at, event))
+            self.refusals.add(at, event)
         if isinstance(event, events.WebProgress):
             return before.number
         after = advance(before, stamped, self._rules[event.host])
@@ -232,7 +232,7 @@ class Registry:
                 self.journal.note(stamped, 0)
             return
         if isinstance(event, events.WebRefused):
-            self.refusals.append((stamped.at, event))
+            self.refusals.add(stamped.at, event)
         self.certificates.hear(event)
         if not isinstance(event, events.WebProgress):
             self.journal.note(stamped, 0)
@@ -252,10 +252,13 @@ class Registry:
             self._publish(events.ConditionRaised(after.host, new.name, new.hint))
 
     def _keep(self, installation: Installation, *, is_changed: bool) -> None:
-        host, ready_at = installation.host, installation.ready_at
+        host, due_at = installation.host, installation.lapses_at
         self.installations[host] = installation
-        if ready_at is not None and not installation.is_settled and installation.stage < Stage.INSTALLED:
-            self._due[host] = ready_at + installation.write_seconds
+        if due_at is None and not installation.is_settled and installation.stage < Stage.INSTALLED:
+            ready_at = installation.ready_at
+            due_at = ready_at + installation.write_seconds if ready_at is not None else None
+        if due_at is not None:
+            self._due[host] = due_at
             if is_changed:
                 self._wake.set()
         else:
@@ -340,7 +343,7 @@ class Registry:
         for activity in self.activity.values():
             activity.shift(step)
         self.strangers.shift(step)
-        self.refusals = deque(((at + step, event) for at, event in self.refusals), self.refusals.maxlen)
+        self.refusals.shift(step)
         self._publish(events.ClockSet("", round(step, 3)))
 
     def _move_instants(self, move: Callable[[Installation], Installation]) -> None:
@@ -377,10 +380,14 @@ class Registry:
                 self._publish(events.ConditionRaised(host, found.name, found.hint))
 
     def settle(self, now: float) -> None:
-        """Publish every host that has had the time to write its disk by *now*, seconds UTC."""
+        """Publish what is due by *now*, seconds UTC: a doubt that lapses, or that a host has had the time to write."""
         for host in [host for host, due_at in self._due.items() if due_at <= now]:
             del self._due[host]
-            self._publish(events.InstallSettled(host, self.installations[host].number))
+            installation = self.installations[host]
+            if installation.lapses_at is not None:
+                self._publish(events.DoubtLapsed(host, installation.number))
+            else:
+                self._publish(events.InstallSettled(host, installation.number))
 
     async def run(self) -> None:
         """Run the clock, and write what is buffered, until cancelled."""

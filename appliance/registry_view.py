@@ -5,7 +5,7 @@ Status, metrics, recorder, dashboard and control socket get the registry as a
 loop's thread; other threads copy a collection before they iterate over it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from appliance import events
@@ -69,6 +69,9 @@ class HistoryView(Protocol):
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first; only those of *host* and its installation *number* if given."""
 
+    def pages(self, host: str, limit: int) -> Iterator[list[Row]]:
+        """Yield the last *limit* events (of *host*, if given), oldest first, some at a time."""
+
 
 class RegistryView(Protocol):
     """The clusters, their hosts, and what is known about each. Every mapping is by the host's full name."""
@@ -88,7 +91,7 @@ class RegistryView(Protocol):
     @property
     def strangers(self) -> StrangersView: ...
     @property
-    def refusals(self) -> Sequence[tuple[float, events.WebRefused]]:
+    def refusals(self) -> Iterable[tuple[float, events.WebRefused]]:
         """The latest requests that were answered with an error, each with its time, oldest first."""
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 from appliance.bus import Bus
 from appliance.clock import Clock
 from appliance.events import Event
-from appliance.install.guard import Verdict, ignition_verdict
+from appliance.install.guard import Client, Verdict, ignition_verdict
 from appliance.install.installation import Installation
 from appliance.registry import Registry
 from appliance.state.fallback import FallbackStore
@@ -84,6 +84,7 @@ class SettableAppliance:
             self[boot],
             host.role.ignition,
             self[boot].token,
+            Client(frozenset(), None, needs_dhcp=True),
             expires_at=None,
             now=self.registry.now(),
             serve_expired=False,

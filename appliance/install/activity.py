@@ -6,7 +6,17 @@ from appliance import events
 from appliance.events import Event
 
 # Events that report what the appliance concluded, and not what the host did.
-_OURS = frozenset({events.InstallSettled, events.StageReached, events.ConditionRaised, events.Ordered})
+_OURS = frozenset(
+    {
+        events.InstallSettled,
+        events.DoubtLapsed,
+        events.StageReached,
+        events.ConditionRaised,
+        events.HostUnanswered,
+        events.ClientUnproven,
+        events.Ordered,
+    }
+)
 
 
 @dataclass(slots=True)

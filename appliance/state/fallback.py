@@ -83,6 +83,14 @@ class FallbackStore:
         """Return the last *limit* events, oldest first."""
         return self._do(lambda store: store.events(host, number, limit))
 
+    def position(self, host: str, back: int) -> int:
+        """Return the id of the event that is *back* before the latest one."""
+        return self._do(lambda store: store.position(host, back))
+
+    def events_after(self, position: int, host: str, limit: int) -> list[Row]:
+        """Return the first *limit* events with a higher id than *position*."""
+        return self._do(lambda store: store.events_after(position, host, limit))
+
     def strangers(self) -> list[dict[str, object]]:
         """Return the facts of the unknown machines, least recently seen first."""
         return self._do(lambda store: store.strangers())

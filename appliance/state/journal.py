@@ -10,7 +10,7 @@ has: the revision that it loaded, saved or got with a `Conflict`.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from appliance.clock import ClockSetting
 from appliance.events import Event, Stamped
@@ -21,6 +21,7 @@ from appliance.state.serials import serials
 from appliance.state.store import Change, Conflict, Saved, Store
 
 BUFFERED_EVENTS = 4096  # different events, at most; writing that many takes some 20 ms
+PAGE_EVENTS = 1000  # read at once for a command
 _NEVER_SAVED = Saved(0)
 
 
@@ -60,6 +61,14 @@ class Journal:
         """Return the last *limit* events, oldest first; only those of *host* and its installation *number* if given."""
         self.flush()
         return self.store.events(host, number, limit)
+
+    def pages(self, host: str, limit: int) -> Iterator[list[Row]]:
+        """Yield the last *limit* events (of *host*, if given), oldest first, some at a time: all take 114 MB."""
+        self.flush()
+        after, until = self.store.position(host, limit), self.store.position(host, 0)
+        while rows := [row for row in self.store.events_after(after, host, PAGE_EVENTS) if row.id <= until]:
+            after = rows[-1].id
+            yield rows
 
     def save(self, installation: Installation, stamped: Stamped | None = None) -> Saved | Conflict:
         """Store *installation*, made from the revision that the registry has, and the event that changed it.

@@ -14,6 +14,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -31,6 +32,7 @@ from appliance.state import database_files, marker
 from appliance.state.encoding import UNREADABLE, decoded, encoded, is_intact
 from appliance.state.events import Row
 from appliance.state.serials import serial_after
+from appliance.state.shares import Owner, owner_of, surplus
 from appliance.state.store import KEPT_RECORDS, MAX_EVENTS, Change, Conflict, Facts, Kept, Saved
 
 SCHEMA_VERSION = 3
@@ -75,6 +77,9 @@ _MIGRATIONS = {1: "ALTER TABLE installations ADD COLUMN revision INTEGER NOT NUL
 
 _EVENT_COLUMNS = ("at", "host", "number", "kind", "facts", "times", "last_at")  # all but the id
 _INSERT_EVENT = f"INSERT INTO events({', '.join(_EVENT_COLUMNS)}) VALUES(?, ?, ?, ?, ?, ?, ?)"
+_FORGET_OLDEST = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE {} = ? ORDER BY id LIMIT ?)"
+_FORGET_EVENTS_OF_HOST = _FORGET_OLDEST.format("host")
+_FORGET_EVENTS_OF_KIND = _FORGET_OLDEST.format("host = '' AND kind")
 _event_values = attrgetter(*_EVENT_COLUMNS)
 _INSERT_INSTALLATION = "REPLACE INTO installations(host, number, state, revision) VALUES(?, ?, ?, ?)"
 _FORGET = "DELETE FROM installations WHERE host = ?"
@@ -103,6 +108,7 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._is_unsynced = False
         self._since_pruning = 0
+        self._events_of = _counted(db)
         # No other process writes this database, so that no query is needed to compare a revision.
         self._revisions = _revisions(db)
         # One rising number for all hosts, so that a host that is forgotten and comes back never repeats a revision.
@@ -227,6 +233,7 @@ class SqliteStore:
                     self._revisions.pop(host, None)
                 else:
                     self._revisions[host] = revision
+            self._events_of.update(map(owner_of, rows))
             self._since_pruning += len(rows)
             if self._since_pruning >= MAX_EVENTS // 100:
                 self._prune()
@@ -251,7 +258,11 @@ class SqliteStore:
 
     def _prune(self) -> None:
         self._since_pruning = 0
-        self._write("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (MAX_EVENTS,))
+        given_up = surplus(self._events_of, MAX_EVENTS)
+        with _refusals(), _transaction(self._db):
+            for (host, kind), count in given_up.items():
+                self._db.execute(_FORGET_EVENTS_OF_HOST if host else _FORGET_EVENTS_OF_KIND, (host or kind, count))
+        self._events_of.subtract(given_up)
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first."""
@@ -265,6 +276,22 @@ class SqliteStore:
         with self._lock, _refusals():
             rows = self._db.execute(query, (*values, limit)).fetchall()
         return [Row(*row) for row in reversed(rows) if _is_event(row)]
+
+    def position(self, host: str, back: int) -> int:
+        """Return the id of the event that is *back* before the latest one (of *host*, if given); 0 if there is none."""
+        where = "WHERE host = ?" if host else "WHERE ? = ''"
+        query = f"SELECT id FROM events {where} ORDER BY id DESC LIMIT 1 OFFSET ?"  # noqa: S608 - our names
+        with self._lock, _refusals():
+            row = self._db.execute(query, (host, back)).fetchone()
+        return int(row[0]) if row else 0
+
+    def events_after(self, position: int, host: str, limit: int) -> list[Row]:
+        """Return the first *limit* events (of *host*, if given) with a higher id than *position*, oldest first."""
+        columns, of_host = ", ".join(_EVENT_COLUMNS), "host = ?" if host else "? = ''"
+        query = f"SELECT {columns}, id FROM events WHERE id > ? AND {of_host} ORDER BY id LIMIT ?"  # noqa: S608 - our names
+        with self._lock, _refusals():
+            rows = self._db.execute(query, (position, host, limit)).fetchall()
+        return [Row(*row) for row in rows if _is_event(row)]
 
     def last_event_id(self) -> int:
         """Return the id of the latest event, 0 when there are none."""
@@ -359,6 +386,7 @@ class SqliteStore:
                 values = [installation.host, installation.number, encoded(installation), revision]
                 db.execute(_INSERT_INSTALLATION, values)
             self._is_unsynced = True
+        self._events_of = _counted(db)
         self._revisions, self._revision, self.secret = revisions, next_revision, memory.secret
         self.settle_loss()  # the registry knows every host
 
@@ -660,6 +688,13 @@ def _decoded_or_doubted(host: str, number: int, state: str) -> Installation:
         return decoded(state)
     except UNREADABLE:
         return doubted(Installation(host, number), time.time())
+
+
+def _counted(db: sqlite3.Connection) -> Counter[Owner]:
+    """Return how many events each owner has."""
+    of_hosts = "SELECT host, '', count(*) FROM events WHERE host != '' GROUP BY host"
+    of_kinds = "SELECT '', kind, count(*) FROM events WHERE host = '' GROUP BY kind"
+    return Counter({(host, kind): count for host, kind, count in (*db.execute(of_hosts), *db.execute(of_kinds))})
 
 
 def _is_event(row: tuple[object, ...]) -> bool:

@@ -113,11 +113,17 @@ class Store(Protocol):
 
         It does all of that, or nothing and returns the first conflict.
 
-        The last KEPT_RECORDS installations of each host and about MAX_EVENTS events are kept.
+        The last KEPT_RECORDS installations of each host and about MAX_EVENTS events are kept; see `shares`.
         """
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first; only those of *host* and its installation *number* if given."""
+
+    def position(self, host: str, back: int) -> int:
+        """Return the id of the event that is *back* before the latest one (of *host*, if given); 0 if there is none."""
+
+    def events_after(self, position: int, host: str, limit: int) -> list[Row]:
+        """Return the first *limit* events (of *host*, if given) with a higher id than *position*, oldest first."""
 
     def strangers(self) -> list[dict[str, object]]:
         """Return the facts of the unknown machines, least recently seen first."""

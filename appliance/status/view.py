@@ -27,7 +27,6 @@ from appliance.status.shapes import (
 from appliance.status.timeline import last_boot, missing, steps
 from appliance.web.compile import MACHINE_CONFIG_PORT
 
-SHOWN_REFUSALS = 20  # about as many as fit a screen below the hosts
 # A whole installation is about 40 events; a host that loops repeats few kinds, and those are counted, not listed.
 EXPLAINED_EVENTS = 2000
 
@@ -49,8 +48,8 @@ def status(registry: RegistryView, now: float | None = None) -> Status:
 
 
 def refusals(registry: RegistryView) -> list[RefusalRow]:
-    """Return the latest SHOWN_REFUSALS requests that got an error, oldest first."""
-    return [_refusal(at, event) for at, event in list(registry.refusals)[-SHOWN_REFUSALS:]]
+    """Return the latest requests that got an error, oldest first."""
+    return [_refusal(at, event) for at, event in registry.refusals]
 
 
 def notices(registry: RegistryView) -> list[str]:

@@ -44,9 +44,10 @@ def test_all_that_is_kept_moves_along(appliance, step):
     registry, now = appliance.registry, appliance.machine.wall
     appliance.machine.set(step)
     appliance.tick()
-    (stranger,), activity = registry.strangers.latest(), registry.activity[M1.host]
+    (stranger,), ((refused_at, _),) = registry.strangers.latest(), registry.refusals
+    activity = registry.activity[M1.host]
     assert {activity.seen_at, activity.began_at, activity.moved_at} == {now + step}
-    assert {stranger.first_at, stranger.last_at, registry.refusals[0][0]} == {now + step}
+    assert {stranger.first_at, stranger.last_at, refused_at} == {now + step}
     assert set(appliance[M1].reached.values()) == {now + step}
 
 

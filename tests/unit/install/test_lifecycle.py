@@ -11,7 +11,6 @@ from appliance.events import (
     Ordered,
     Program,
     StageReached,
-    WebFinished,
     WebKind,
     WebRefused,
 )
@@ -160,14 +159,6 @@ def test_live_host_with_an_image_of_its_own_is_ready_when_that_is_whole(live):
     assert live[m1].order is Order.LOCAL
 
 
-def test_image_that_ends_in_a_range_is_whole(legacy):
-    m1 = legacy.boot(1)
-    *before, last = m1.legacy()
-    assert isinstance(last, WebFinished)
-    legacy.happen([*before, replace(last, status=206, first=800 * MB, sent=100 * MB)])
-    assert legacy[m1].stage is Stage.IGNITION
-
-
 def test_live_installers_own_lease_does_not_count_as_a_boot(live):
     m1 = live.boot(1)
     live.happen(m1.live())
@@ -302,12 +293,6 @@ def test_host_that_never_installs_boots_its_disk(tmp_path):
     fleet.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.OS)])
     assert (fleet[m1].order, fleet[m1].stage) == (Order.LOCAL, Stage.BOOTED)
     fleet.journal.close()
-
-
-def test_unknown_running_node_counts_as_installed(live):
-    m1 = live.boot(1)
-    live.happen(m1.api_int())
-    assert (live[m1].order, live[m1].stage) == (Order.LOCAL, Stage.JOINING)
 
 
 def test_other_names_prove_nothing(live):
