@@ -31,6 +31,7 @@ class Role(StrEnum):
 
     BOOTSTRAP = "bootstrap"
     MASTER = "master"
+    ARBITER = "arbiter"  # a small control plane node, for a cluster with two masters
     WORKER = "worker"
     INFRA = "infra"
 
@@ -210,6 +211,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardZone:
+    """A zone of others whose names are forwarded to servers of its own."""
+
+    zone: str
+    forwarders: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DnsSettings:
     """The zone's own data, and who may query names outside it."""
 
@@ -224,6 +233,10 @@ class DnsSettings:
     minimum: int
     records: tuple[Record, ...]
     forwarders: tuple[Endpoint, ...]
+    forward: tuple[ForwardZone, ...]
+    forward_private_reverse: bool  # the forwarders know the reverse names of private addresses
+    drop_private_answers: bool  # take no private addresses from the forwarders, only from those of a zone in `forward`
+    is_isolated: bool  # no other name exists for nodes: there are no forwarders, and they ask no other server
     allow_recursion: tuple[Cidr, ...]
     rfc2317: bool  # name a reverse zone smaller than /24 as RFC 2317 does
 

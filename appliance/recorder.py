@@ -76,10 +76,14 @@ class _Tape:
 
 
 class Recorder:
-    """Keeps the packets of each host's last boot. The DHCP and TFTP servers call `tap`, and the bus `listen`."""
+    """Keeps the packets of each host's last boot. The DHCP and TFTP servers call `tap`, and the bus `listen`.
+
+    `hide` returns text of a client without what is secret; the bus does that for events.
+    """
 
     def __init__(self, registry: RegistryView, server: str, now: Callable[[], float] = time.time) -> None:
         """*server* is the appliance's own address, for HTTP events, which contain none; *now* returns seconds UTC."""
+        self.hide: Callable[[str], str] = str
         self._registry = registry
         self._server = server
         self._now = now
@@ -108,9 +112,17 @@ class Recorder:
         elif len(payload) >= 4 and payload[1] in _TFTP_BLOCKS and (payload[2] or payload[3] > KEPT_BLOCKS):
             return
         else:
+            payload = self._without_tokens(payload)
             tape = self._tape_at(source[0]) or self._tape_at(destination[0])
         if tape is not None:
             tape.add(_Kept(self._now(), payload, _udp_packet, (source, destination)), self._limit)
+
+    def _without_tokens(self, payload: bytes) -> bytes:
+        """Return a TFTP datagram that is not a block without tokens: captures are sent to others for help."""
+        # Its fields end with a NUL each, and stay apart.
+        fields = payload[2:].decode("latin-1").split("\0")
+        hidden = [self.hide(field) for field in fields]
+        return payload if hidden == fields else payload[:2] + "\0".join(hidden).encode("latin-1", "replace")
 
     def _tape_at(self, text: str) -> _Tape | None:
         address = peer_address(text)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from appliance.config.fields import parse_whole, wrong
+from appliance.config.fields import parse_domain, parse_whole, wrong
 from appliance.model import Address, Cidr, Endpoint, MacAddress
 
 _MAC_OCTETS = re.compile(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2})+")
@@ -55,6 +55,13 @@ def parse_ipv4(text: str) -> IPv4Address:
             reason = "has a part above 255" if is_large else "has leading zeros"
             raise wrong(text, f"{reason}; for example 192.0.2.21") from None
         raise wrong(text, "is not an IPv4 address; for example 192.0.2.21") from None
+
+
+def parse_time_server(text: str) -> Address | str:
+    """Return the address or name that *text* spells."""
+    if ":" in text or "/" in text or _DOTTED.fullmatch(text.strip()):
+        return parse_address(text)
+    return parse_domain(text)
 
 
 def parse_ipv6(text: str) -> IPv6Address:

@@ -210,6 +210,10 @@ class Draft:
             found.append(RecordDraft(name, owner, entry.type, entry.ttl, value, data, fault))
         return found
 
+    def is_alias(self, name: str) -> bool:
+        """Whether dns.records makes *name* a CNAME."""
+        return any(record.owner == name and record.kind == "CNAME" for record in self.records)
+
     def endpoints(self, key: str) -> list[Placed[Endpoint]]:
         """Return where the service `listen.<key>` listens: as the file says, or by default."""
         said: dict[str, Sequence[Endpoint] | None] = {

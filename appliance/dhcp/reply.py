@@ -206,7 +206,7 @@ def refusal(table: DhcpTable, request: ClientMessage, asked: bytes) -> Reply:
             COOKIE,
             bytes((OPT_MESSAGE_TYPE, 1, NAK)),
             encode_option(OPT_SERVER_ID, override_or(pin.segment.server, request)),
-            encode_option(OPT_MESSAGE, f"{address_text(asked)} is not the address of {pin.name} here".encode()[:255]),
+            encode_option(OPT_MESSAGE, b"requested address not available"),  # without the name: anybody may ask
             _echoed(request.options),
         )
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from appliance import sockets
-from appliance.allowance import Allowance, Allowances
+from appliance.allowance import Allowance, Allowances, Sample
 from appliance.dhcp.answers import Answers
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.frame import ethernet_frame
@@ -65,7 +65,7 @@ class DhcpServer:
         self._bound: dict[socket.socket, tuple[str, int]] = {}  # to an interface, by name and index
         self._senders: dict[str, socket.socket | None] = {}
         self._interfaces: dict[int, Interface] = {}
-        self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
+        self._allowances = Allowances(Sample(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._outside = Allowance()
         self._answers = Answers()
         self._is_verbose = logger.isEnabledFor(logging.DEBUG)  # asked once: a flood of silences costs no look-up
@@ -274,7 +274,8 @@ class DhcpServer:
         now = asyncio.get_running_loop().time()
         if is_local:
             # Each kind has its own, so that forged messages of one kind displace no events of another.
-            is_told, whose = self._allowances.take(event.host, now, event.kind), "host" if event.host else "stranger"
+            is_told = self._allowances.take(event.host, now, event.kind, getattr(event, "mac", ""))
+            whose = "host" if event.host else "stranger"
         else:
             is_told, whose = self._outside.take(now), "outside"
         if is_told:

@@ -253,3 +253,12 @@ def test_checksums_of_ipv6_packets_are_right(tmp_path):
     check = ["tshark", "-n", "-r", tape.file, "-o", "udp.check_checksum:TRUE", "-Y", "udp.checksum.status == 1"]
     assert len(subprocess.run(check, capture_output=True, check=True).stdout.splitlines()) == 1
     tape.close()
+
+
+def test_request_is_kept_without_what_is_secret(tape):
+    tape.recorder.hide = lambda text: text.replace("secret", "...")
+    client = (tape.address, 2000)
+    tape.hear(b"\0\1ignition/secret/master.ign\0octet\0tsize\x000\0", client, (SERVER[0], 69))
+    tape.hear(b"\0\5\0\0secret\0", client, (SERVER[0], 69))
+    rows = tape.packets("tftp.opcode", "tftp.source_file", "tftp.type", "tftp.error.message")
+    assert rows == [["1", "ignition/.../master.ign", "octet", ""], ["5", "", "", "..."]]

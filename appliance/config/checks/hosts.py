@@ -60,10 +60,16 @@ def _roles(draft: Draft) -> Iterator[Problem]:
     roles = [host.role for host in draft.hosts if host.role]
     bootstraps = [role for role in roles if role.value is Role.BOOTSTRAP]
     masters = [role for role in roles if role.value is Role.MASTER]
+    arbiters = [role for role in roles if role.value is Role.ARBITER]
     hosts = draft.document.here("hosts")
     if not masters:
         yield hosts.error("no host has the role master; a cluster needs three, or one for a single node")
-    elif len(masters) % 2 == 0:
+    elif arbiters and (len(masters) + len(arbiters)) % 2 == 0:
+        yield hosts.warning(
+            f"{len(masters)} hosts have the role master and {len(arbiters)} arbiter; etcd needs an odd number of both "
+            "together, for example two masters and an arbiter"
+        )
+    elif not arbiters and len(masters) % 2 == 0:
         yield hosts.warning(f"{len(masters)} hosts have the role master; etcd needs an odd number, three or one")
     for extra in bootstraps[1:]:
         first = f"{bootstraps[0].owner} ({bootstraps[0].place(extra.document)})"

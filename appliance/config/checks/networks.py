@@ -10,6 +10,7 @@ from appliance.config.keys import is_misspelled, known_keys
 from appliance.config.section_drafts import NetworkDraft, OptionsDraft
 from appliance.errors import Problem
 from appliance.model import ON_LINK, Address
+from appliance.openshift import names as openshift
 
 SHORT_LEASE_SECONDS = 3600
 
@@ -33,6 +34,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     yield from _appliance(draft)
     yield from _vips(draft)
     yield from _leases(draft)
+    yield from _time_servers(draft)
     for machine_network in draft.networks:
         yield from _keys_of_ipv6(machine_network, draft)
 
@@ -133,8 +135,11 @@ def _appliance(draft: Draft) -> Iterator[Problem]:
 
 def _vips(draft: Draft) -> Iterator[Problem]:
     domain = draft.domain
-    for key, name in (("apiVIPs", f"api.{domain}"), ("ingressVIPs", f"*.apps.{domain}")):
-        if draft.may_be_single_node or is_misspelled((key,), draft.document):
+    needed = {"apiVIPs": openshift.api(domain), "ingressVIPs": openshift.apps(domain)}
+    if draft.is_alias(needed["apiVIPs"]) and not draft.file.api_vips:
+        needed["apiInternalVIPs"] = openshift.api_int(domain)
+    for key, name in needed.items():
+        if draft.may_be_single_node or is_misspelled((key,), draft.document) or draft.is_alias(name):
             continue
         value = draft.document.value_at((key,))
         if value is None or value == []:
@@ -161,6 +166,18 @@ def _leases(draft: Draft) -> Iterator[Problem]:
             yield lease.warning(
                 f"{lease.value} s is short: a node loses its address if the "
                 "appliance is down for that long; 7d is usual"
+            )
+
+
+def _time_servers(draft: Draft) -> Iterator[Problem]:
+    sources = draft.document.all_at(draft.file.additional_ntp_sources, "additionalNTPSources")
+    for network in draft.networks:
+        sources += draft.document.all_at(network.entry.ntp, *network.path, "ntp")
+    for source in sources:
+        if not isinstance(source.value, IPv4Address):
+            yield source.warning(
+                f"hosts are not told of {source.value}: DHCP option 42 takes IPv4 addresses only; "
+                "write an address, or configure chrony with a MachineConfig"
             )
 
 

@@ -165,7 +165,7 @@ async def test_reload_changes_the_next_answer(port: int, relay: socket.socket) -
 async def test_flood_of_strangers_is_counted_but_not_told_without_end(
     port: int, relay: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dhcp_server, "Allowance", lambda: Allowance(per_second=0.0, at_once=5.0))
+    monkeypatch.setattr(dhcp_server, "Sample", lambda: Allowance(per_second=0.0, at_once=5.0))
     async with running(loopback_cluster(port)) as it:
         relay.bind((RELAY, port))
         loop = asyncio.get_running_loop()

@@ -30,7 +30,6 @@ PROVES_NOTHING = {
     events.TftpAborted,
     events.WebProgress,
     events.WaitEnded,
-    events.FileUnservable,
     events.ImageVerified,
     events.ImageDamaged,
     events.IgnitionLoaded,
@@ -39,6 +38,7 @@ PROVES_NOTHING = {
     events.ConditionRaised,
     events.CertificatesDying,
     events.StateTrouble,
+    events.ClockSet,
     events.Reloaded,
     events.ReloadRefused,
 }
