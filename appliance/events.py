@@ -167,6 +167,18 @@ class DhcpMisplaced(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpRelayRefused(Event):
+    """A relay sent a message from an address outside the machine networks and dhcp.relays; *host* is ""."""
+
+    kind: ClassVar[str] = "dhcp.relay-refused"
+    level: ClassVar[int] = logging.WARNING
+    mac: str
+    relay: str  # giaddr
+    source: str  # the address that the datagram came from
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class DhcpPassed(Event):
     """A known host asked for an address where another server assigns them, and needs no boot file from us."""
 
@@ -318,6 +330,19 @@ class WebRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ClientUnproven(Event):
+    """A client with the address of a host asked for what only the host may have, and was not proven to be it."""
+
+    kind: ClassVar[str] = "web.unproven"
+    level: ClassVar[int] = logging.ERROR
+    client: str
+    path: str
+    cause: str  # address-conflict, no-dhcp or unresolved
+    why: str
+    mac: str = ""  # that the address has on our link; "" if that is not known
+
+
+@dataclass(frozen=True, slots=True)
 class WaitEnded(Event):
     """A host has waited for the machine config server for as long as allowed, and now installs without it."""
 
@@ -328,7 +353,7 @@ class WaitEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class FileUnservable(Event):
-    """A file in the data directory exists and cannot be served; *host* is ""."""
+    """A file in the data directory cannot be served; *host* is that which waits for it, or "" when it was found."""
 
     kind: ClassVar[str] = "file.unservable"
     level: ClassVar[int] = logging.ERROR
@@ -388,6 +413,28 @@ class DnsAsked(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HostAnswered(Event):
+    """We looked ourselves: the kernel resolved the host's address to a MAC of it, and a system's port accepted."""
+
+    kind: ClassVar[str] = "host.answered"
+    mac: str
+    address: str
+    port: int  # 22 or 10250: no firmware and no boot loader listens there
+
+
+@dataclass(frozen=True, slots=True)
+class HostUnanswered(Event):
+    """We looked ourselves, right after a query from the host's address, and found no system of the host there.
+
+    Not published where a look can show nothing, as for an address that is not on our links.
+    """
+
+    kind: ClassVar[str] = "host.unanswered"
+    address: str
+    why: str  # nobody has the address, another machine has it, or neither port accepts
+
+
+@dataclass(frozen=True, slots=True)
 class Ordered(Event):
     """The operator changed what a host's next network boot does."""
 
@@ -401,6 +448,14 @@ class InstallSettled(Event):
 
     kind: ClassVar[str] = "install.settled"
     level: ClassVar[int] = logging.DEBUG
+    number: int  # of the installation
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtLapsed(Event):
+    """By the registry's clock, nothing suggests any more that a host runs, and our own look found no system of it."""
+
+    kind: ClassVar[str] = "install.doubt-lapsed"
     number: int  # of the installation
 
 
@@ -444,6 +499,15 @@ class StateTrouble(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet(Event):
+    """The wall clock was set; every time that the appliance keeps was moved along with it; *host* is ""."""
+
+    kind: ClassVar[str] = "clock.set"
+    level: ClassVar[int] = logging.WARNING
+    seconds: float  # negative if it was set back
+
+
+@dataclass(frozen=True, slots=True)
 class Reloaded(Event):
     """cluster.yaml was reloaded; *host* is ""."""
 
@@ -470,6 +534,7 @@ AnyEvent = (
     | DhcpReleased
     | DhcpUnknown
     | DhcpMisplaced
+    | DhcpRelayRefused
     | DhcpPassed
     | RogueDhcp
     | TftpStarted
@@ -481,6 +546,7 @@ AnyEvent = (
     | WebFinished
     | WebBroken
     | WebRefused
+    | ClientUnproven
     | WaitEnded
     | FileUnservable
     | ImageVerified
@@ -488,12 +554,16 @@ AnyEvent = (
     | IgnitionLoaded
     | IgnitionRefused
     | DnsAsked
+    | HostAnswered
+    | HostUnanswered
     | Ordered
     | InstallSettled
+    | DoubtLapsed
     | StageReached
     | ConditionRaised
     | CertificatesDying
     | StateTrouble
+    | ClockSet
     | Reloaded
     | ReloadRefused
 )

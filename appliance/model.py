@@ -16,6 +16,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Cidr: TypeAlias = IPv4Network | IPv6Network
 
 INFINITE_LEASE = 0xFFFFFFFF  # RFC 2131 section 3.3
+ON_LINK = IPv4Address(0)  # as the gateway of a route: its destination needs none (RFC 3442)
 DHCP_PORT = 67  # RFC 2131 section 4.1; clients are on the next one
 # PXE 2.1 section 2.2.4 puts the boot server on port 4011. A moved DHCP port moves it by as much.
 BOOT_SERVER_DISTANCE = 4011 - DHCP_PORT
@@ -30,6 +31,7 @@ class Role(StrEnum):
 
     BOOTSTRAP = "bootstrap"
     MASTER = "master"
+    ARBITER = "arbiter"  # a small control plane node, for a cluster with two masters
     WORKER = "worker"
     INFRA = "infra"
 
@@ -295,6 +297,7 @@ class Cluster:
     data_dir: Path  # the directory of images/, ignition/, tftp/ and the state
     source: Path  # the file
     digest: str  # sha256 of the file, in hex
+    dhcp_relays: tuple[IPv4Network, ...] = ()  # from which relayed messages are accepted, besides the machine networks
 
     @property
     def domain(self) -> str:

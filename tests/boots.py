@@ -9,9 +9,12 @@ from appliance.events import (
     DhcpOffered,
     DnsAsked,
     Event,
+    HostAnswered,
+    HostUnanswered,
     Program,
     TftpFinished,
     TftpStarted,
+    Transport,
     WebBroken,
     WebFinished,
     WebKind,
@@ -101,8 +104,14 @@ class Boot:
             *self.get(WebKind.METAL, image),
         ]
 
-    def api_int(self) -> DnsAsked:
-        return DnsAsked(self.host, self.address, "api-int.ocp45.example.localdomain")
+    def api_int(self, transport: Transport = Transport.UDP) -> DnsAsked:
+        return DnsAsked(self.host, self.address, "api-int.ocp45.example.localdomain", transport)
+
+    def answered(self) -> HostAnswered:
+        return HostAnswered(self.host, self.mac, self.address, 22)
+
+    def unanswered(self) -> HostUnanswered:
+        return HostUnanswered(self.host, self.address, "neither port accepts a connection")
 
 
 def refuse_writes(journal: Journal) -> None:

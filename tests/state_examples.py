@@ -14,6 +14,8 @@ FULL = Installation(
     boots_live=True,
     mac="52:54:00:12:34:56",
     arch="x64-uefi",
+    has_dhcp=False,
+    has_fetched=False,
     is_held=True,
     window_opened_at=2.0,
     delivered_at=3.0,
@@ -28,6 +30,8 @@ FULL = Installation(
     knocking_since=5.0,
     knocked_at=6.0,
     doubt=Condition("e", "f", 3.0),
+    asked_at=8.5,
+    looked_at=9.5,
     complaint=Condition("a", "b", 1.0),
     condition=Condition("c", "d", 2.0),
 )

@@ -98,10 +98,18 @@ def local_script(cluster: Cluster, host: Host) -> str:
     return _template(DISK[host.local_boot].script).substitute(host=host.name, cluster=cluster.name)
 
 
-def wait_script(cluster: Cluster, host: Host, why: str) -> str:
-    """Return a script that says *why* the host waits, and fetches the host's script again every POLL_SECONDS."""
+def wait_script(cluster: Cluster, host: Host, why: str, *, renews: bool = False) -> str:
+    """Return a script that says *why* the host waits, and fetches the host's script again every POLL_SECONDS.
+
+    With *renews* it asks for an address before that.
+    """
     return _template("wait").substitute(
-        host=host.name, why=why, seconds=POLL_SECONDS, script=_own_script_url(cluster, host)
+        host=host.name,
+        why=why,
+        seconds=POLL_SECONDS,
+        # netX is the interface that iPXE used last; without a name it tries each in turn.
+        renew="dhcp netX || dhcp ||\n" if renews else "",
+        script=_own_script_url(cluster, host),
     )
 
 
@@ -186,8 +194,8 @@ def _menu(title: str, default: str, seconds: int, entries: list[str], at_once: s
 
 
 def _menu_role(host: Host) -> Role:
-    # Infra nodes are installed as workers, and labelled after the installation.
-    return Role.WORKER if host.role is Role.INFRA else host.role
+    # Infra nodes are installed as workers, and labelled after the installation. An arbiter is a control plane node.
+    return {Role.INFRA: Role.WORKER, Role.ARBITER: Role.MASTER}.get(host.role, host.role)
 
 
 def _own_script_url(cluster: Cluster, host: Host) -> str:

@@ -96,6 +96,11 @@ def parse_cidr4(text: str) -> IPv4Network:
     return network
 
 
+def parse_range4(text: str) -> IPv4Network:
+    """Return the IPv4 network that *text* spells; an address is a network of one."""
+    return parse_cidr4(text) if "/" in text else IPv4Network(parse_ipv4(text))
+
+
 def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:
     """Return the parser of an address with an optional port, which is *default_port* if the text has none."""
 

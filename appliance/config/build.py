@@ -66,6 +66,7 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
         data_dir=known(draft.data_dir),
         source=source,
         digest=digest,
+        dhcp_relays=file.dhcp.relays,
     )
 
 

@@ -28,7 +28,7 @@ class RouteEntry(Section):
     destination: words.Ipv4Cidr | None = needed()
     """The destination network."""
     gateway: words.Ipv4 | None = needed()
-    """The router's address, in the machine network."""
+    """The router's address, in the machine network; 0.0.0.0 for a destination that needs no router."""
 
 
 class DhcpOptions(Section):
@@ -114,6 +114,8 @@ class RoleDefaults(Section):
     """Defaults for the bootstrap machine."""
     master: HostDefaults | None = None
     """Defaults for control plane nodes."""
+    arbiter: HostDefaults | None = None
+    """Defaults for the arbiter node."""
     worker: HostDefaults | None = None
     """Defaults for compute nodes."""
     infra: HostDefaults | None = None
@@ -200,6 +202,8 @@ class Dns(Section):
 class Dhcp(DhcpOptions):
     mode: words.DhcpWord = DhcpMode.FULL
     """full: addresses and boot files; proxy: boot files only, beside another DHCP server; off: neither."""
+    relays: Annotated[tuple[words.Ipv4Range, ...], OneOrMany()] = ()
+    """Addresses or networks from which DHCP relays send, besides the machine networks. Others get no answer."""
 
 
 class ListenSection(Section):
@@ -228,7 +232,7 @@ class ImageEntry(Section):
 
 class ImageSet(Section):
     release: words.ImageRelease | None = None
-    """The release in the file names: 4.5.6, or an RHCOS build number. Default: the cluster's release."""
+    """The release in the file names: 4.5.6, or a build of RHCOS, SCOS or FCOS. Default: the cluster's release."""
     kernel: Annotated[ImageEntry | None, NameAlone()] = None
     """The installer's kernel: a file name, or name and sha256."""
     initramfs: Annotated[ImageEntry | None, NameAlone()] = None

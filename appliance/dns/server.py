@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -219,7 +220,7 @@ class DnsServer:
     def _report(self, watched: Watched, client: str) -> None:
         """Publish that a host queried a name that shows how far its installation has come, if that is news."""
         installations = self._installations
-        event = self._sightings.event(watched, client, installations.get(watched.host))
+        event = self._sightings.event(watched, client, installations.get(watched.host), time.time())
         if event is not None:
             self._publish(event)
             self._sightings.reported(watched, installations.get(watched.host))

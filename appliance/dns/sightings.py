@@ -16,14 +16,16 @@ class Sightings:
         # Each transport by itself: a datagram may be forged, so it must not hide the query over TCP, which proves more.
         self._reported: dict[tuple[str, Transport], Installation | None] = {}
 
-    def event(self, watched: Watched, client: str, installation: Installation | None) -> DnsAsked | None:
+    def event(self, watched: Watched, client: str, installation: Installation | None, now: float) -> DnsAsked | None:
         """Return the event to publish for a query, or None if the host's *installation* has not changed since the last.
 
-        A node that has joined queries api-int every few seconds for as long as it runs.
+        A node that has joined queries api-int every few seconds for as long as it runs. At *now*, seconds UTC, it
+        is news again for a host in doubt, which ends once nobody queries.
         """
         key = watched.host, watched.transport
         # Compared by identity, which is enough and fast: the registry replaces the record when anything changes.
-        if key in self._reported and self._reported[key] is installation:
+        is_known = key in self._reported and self._reported[key] is installation
+        if is_known and not (installation is not None and installation.is_sign_due(now)):
             return None
         return DnsAsked(watched.host, client=client, name=text_name(watched.name), transport=watched.transport)
 

@@ -6,7 +6,17 @@ from appliance import events
 from appliance.events import Event
 
 # Events that report what the appliance concluded, and not what the host did.
-_OURS = frozenset({events.InstallSettled, events.StageReached, events.ConditionRaised, events.Ordered})
+_OURS = frozenset(
+    {
+        events.InstallSettled,
+        events.DoubtLapsed,
+        events.StageReached,
+        events.ConditionRaised,
+        events.HostUnanswered,
+        events.ClientUnproven,
+        events.Ordered,
+    }
+)
 
 
 @dataclass(slots=True)
@@ -40,6 +50,12 @@ class Activity:
                 self.sent, self.moved_at, self.is_under_way = event.total, at, False
             case events.WebBroken() | events.TftpFailed() | events.TftpAborted() if event.path == self.path:
                 self.is_under_way = False
+
+    def shift(self, seconds: float) -> None:
+        """Move all times by *seconds*, because the clock was set."""
+        self.seen_at += seconds if self.seen_at else 0.0
+        self.began_at += seconds
+        self.moved_at += seconds
 
     def _begin(self, what: str, path: str, first: int, total: int, at: float) -> None:
         self.what, self.path, self.sent, self.total = what, path, first, total

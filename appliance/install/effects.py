@@ -11,7 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from appliance.install.evidence import Finding
+from appliance.install.guard import WINDOW_SECONDS
 from appliance.install.installation import (
+    CLOCK_UNCLEAR,
+    FILE_MISSING,
+    LAPSE_SECONDS,
+    LOOK_SECONDS,
     TOLD_TO_WAIT,
     Condition,
     Installation,
@@ -53,7 +58,15 @@ def count(installation: Installation, move: Move, _finding: Finding, _at: float,
 
 def complain(installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
     """Raise a condition that lasts until the next stage."""
+    known = installation.complaint
+    if known is not None and (known.name, known.hint) == (move.name, finding.hint):
+        return installation
     return replace(installation, complaint=Condition(move.name, finding.hint, at))
+
+
+def note_dhcp(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
+    """Note that our DHCP server has answered the host; every ACK to a machine that boots does so, too."""
+    return installation if installation.has_dhcp else replace(installation, has_dhcp=True)
 
 
 # The end of a try, and the beginning of the next
@@ -85,22 +98,80 @@ def start_system(installation: Installation, move: Move, _finding: Finding, at: 
     return replace(installed, knocking_since=None, knocked_at=None, tries=0, early_returns=0)
 
 
+def prove_system(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """Note that a system of the host was reached, which no forged datagram does: it settles a doubt about its disk."""
+    installation = start_system(installation, move, finding, at, rules)
+    return installation if installation.doubt is None else _without_doubt(installation)
+
+
 def find_running(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
-    """Count a host without a history as installed, because it runs a system of this cluster already.
+    """Count a host without a history, or in doubt, as installed, because it runs a system of this cluster already.
 
     This holds for a host's first record only. All later ones begin with a reset or with
     `reinstall`; there the old system may still run and must not undo the operator's order.
     """
-    return start_system(installation, move, finding, at, rules) if installation.number == 1 else installation
+    if installation.number != 1 and installation.doubt is None:
+        return installation
+    return prove_system(installation, move, finding, at, rules)
+
+
+def suspect(installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
+    """Doubt whether a host without a history may be wiped: somebody asked as a running node does, without proof."""
+    known = installation.doubt
+    if known is None and installation.number == 1:
+        doubt = Condition(move.name, _suspicion(installation.host), at)
+        return replace(installation, doubt=doubt, asked_at=at, looked_at=None)
+    if known is None or known.name != move.name or not installation.is_sign_due(at):
+        return installation
+    return replace(installation, asked_at=at)
+
+
+def _suspicion(name: str) -> str:
+    return (
+        "a query for api-int came from its address, as a running node of this cluster sends it; over UDP anyone can "
+        "forge that, so it is not known whether the host is installed, and it waits: run "
+        f"`ocp-appliance adopt {name}` if it is, which boots its disk, or `ocp-appliance reinstall {name}` to install "
+        f"it, which wipes its disk. It installs {LAPSE_SECONDS / 60:.0f} minutes after the last such query if the "
+        "appliance looked at its address then and found no running system"
+    )
+
+
+def look_in_vain(installation: Installation, _move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
+    """Note that no system was there right after the query, so that the doubt can end by itself."""
+    asked_at = installation.asked_at
+    # Later than that the node may have gone, to come back as firmware: then the look shows nothing.
+    is_prompt = asked_at is not None and 0 <= at - asked_at <= LOOK_SECONDS
+    return replace(installation, looked_at=at) if is_prompt else installation
+
+
+def lapse(installation: Installation, _move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
+    """End a doubt that nothing has confirmed; its repetitions while it waited are no loop."""
+    lapses_at = installation.lapses_at
+    # Since the clock was set, there may have been another query, or a new record.
+    if lapses_at is None or at < lapses_at or finding.number != installation.number:
+        return installation
+    return replace(_without_doubt(installation), repeats={})
+
+
+def _without_doubt(installation: Installation) -> Installation:
+    return replace(installation, doubt=None, asked_at=None, looked_at=None)
+
+
+def seem_running(installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
+    """Reach the stage of a running system, which decides nothing here; what depends on a proof stays as it is."""
+    return reach(reach(installation, Stage.INSTALLED, at), move.to, at)
 
 
 def settle(installation: Installation, _move: Move, finding: Finding, _at: float, _rules: Rules) -> Installation:
-    """Note that the time to write the disk has passed."""
+    """Note that the time to write the disk has passed, which settles a doubt about the clock."""
     # The clock may have been set for a record that has ended since.
     is_for_this = finding.number == installation.number
     if installation.ready_at is None or installation.is_settled or not is_for_this:
         return installation
-    return replace(installation, is_settled=True)
+    doubt = installation.doubt
+    if doubt is not None and doubt.name == CLOCK_UNCLEAR:
+        doubt = None
+    return replace(installation, is_settled=True, doubt=doubt)
 
 
 # Scripts and downloads
@@ -116,8 +187,10 @@ def send_script(installation: Installation, move: Move, _finding: Finding, at: f
         repeats = {name: times for name, times in installation.repeats.items() if name != TOLD_TO_WAIT}
         installation = replace(installation, repeats=repeats)
     if installation.delivered_at is not None or installation.stage >= Stage.INSTALLED:
-        # The script that goes out at this moment has the old token in it, so the new record keeps it.
-        installation = replace(again(installation, rules), token=installation.token)
+        # The script that goes out at this moment was judged by the old record and has its token in it. So the new
+        # record keeps both.
+        fresh = again(installation, rules)
+        installation = replace(fresh, token=installation.token, has_dhcp=installation.has_dhcp)
     if move.to is not None and installation.stage < move.to:
         installation = reach(installation, move.to, at, move.name)
     else:
@@ -127,9 +200,26 @@ def send_script(installation: Installation, move: Move, _finding: Finding, at: f
 
 def tell_to_wait(installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
     """Note once that the host was told to wait for the machine config server; it polls every few seconds."""
-    if installation.order is Order.HOLD or installation.is_told_to_wait:
+    is_for_a_file = installation.complaint is not None and installation.complaint.name == FILE_MISSING
+    if installation.order is Order.HOLD or is_for_a_file or installation.is_told_to_wait:
         return installation
     return counted(installation, move.name)
+
+
+def complete_initramfs(
+    installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
+) -> Installation:
+    """Note that the whole initramfs has been sent; a legacy installer fetches its Ignition next."""
+    if installation.boots_live or installation.has_fetched:
+        return installation
+    return replace(installation, has_fetched=True)
+
+
+def complete_rootfs(
+    installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
+) -> Installation:
+    """Note that the whole rootfs has been sent, in which the installer runs that fetches Ignition."""
+    return installation if installation.has_fetched else replace(installation, has_fetched=True)
 
 
 def begin_rootfs(installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
@@ -193,7 +283,11 @@ def postpone_ignition(
     """
     if installation.delivered_at is not None:
         return installation
-    return complain(replace(installation, window_opened_at=at), move, finding, at, rules)
+    opened_at = installation.window_opened_at
+    # A window that has closed stays closed, or a second request would get what the first one did not.
+    if opened_at is None or at - opened_at <= WINDOW_SECONDS:
+        installation = replace(installation, window_opened_at=at)
+    return complain(installation, move, finding, at, rules)
 
 
 def refuse_ignition(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
@@ -224,4 +318,4 @@ def adopt(installation: Installation, move: Move, _finding: Finding, at: float, 
     """Count the host as installed, because the operator says so; this settles a doubt."""
     if installation.doubt is None and installation.stage >= Stage.INSTALLED:
         return installation
-    return replace(reach(installation, move.to, at), doubt=None, tries=0, early_returns=0)
+    return replace(_without_doubt(reach(installation, move.to, at)), tries=0, early_returns=0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
-from appliance.model import Install
+from appliance.model import DhcpMode, Install
 
 # No installer unpacks more downloaded bytes than this in a second: gzip and xz are slower on any machine.
 WRITE_BYTES_PER_SECOND = 100e6
@@ -18,6 +18,19 @@ WRITE_BYTES_PER_SECOND = 100e6
 LEAST_WRITE_SECONDS = 1.0
 # The key in Installation.repeats of a host whose last script told it to wait for the machine config server.
 TOLD_TO_WAIT = "wait"
+# The doubt of a host that may or may not have written its disk before the appliance's machine was rebooted.
+CLOCK_UNCLEAR = "clock-unclear"
+# The doubt of a host that may be a running node, because of a query that anyone could have sent.
+MAY_BE_RUNNING = "may-be-running"
+# A running node asks for api-int every few seconds. One note a minute shows that, and costs the disk nothing.
+SIGN_SECONDS = 60.0
+# A look that ends this long after a query still shows who sent it. ARP gives up after 3 s, and a connection after a few
+# more; a machine that is reset takes longer to reach its firmware, where nothing would listen.
+LOOK_SECONDS = 15.0
+# How long the doubt stays after the last query. A node that restarts asks again sooner, even after a long self-test.
+LAPSE_SECONDS = 900.0
+# The condition of a host that needs a file which cannot be served.
+FILE_MISSING = "file-missing"
 
 
 class Stage(IntEnum):
@@ -56,7 +69,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One installation of one host; all times are seconds UTC."""
+    """One installation of one host. Every float is an instant in seconds UTC: see `install.instants`."""
 
     host: str
     number: int = 1  # counts this host's installations from 1
@@ -67,6 +80,9 @@ class Installation:
     boots_live: bool = False  # a live system (4.6 and later), which fetches its rootfs before its Ignition
     mac: str = ""  # of the interface that it boots from
     arch: str = ""  # as its DHCP client reports it
+    # `begin` starts both with False. A record of a version that did not note them is believed.
+    has_dhcp: bool = True  # our DHCP server has answered it in this installation
+    has_fetched: bool = True  # it has fetched all of what comes before Ignition: the rootfs, or a legacy initramfs
     is_held: bool = False
     window_opened_at: float | None = None  # when its script last went out, or its Ignition was last put off
     delivered_at: float | None = None  # when its Ignition first went out
@@ -81,13 +97,31 @@ class Installation:
     knocking_since: float | None = None  # firmware of an installed host asked again, and no system has started since
     knocked_at: float | None = None
     doubt: Condition | None = None  # why its disk may hold what must not be wiped; it waits until that is settled
+    asked_at: float | None = None  # when a query that proves nothing last suggested that a system of it runs
+    looked_at: float | None = None  # when our own look, right after such a query, last found no system of it
     complaint: Condition | None = None  # raised by a single event, such as a refusal
     condition: Condition | None = None  # what `conditions.judged` concludes from all of this
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it counts as written to the disk."""
+        return self.is_settled or self.stage >= Stage.INSTALLED
 
     @property
     def is_told_to_wait(self) -> bool:
         """Whether its last script told it to wait for the machine config server."""
         return TOLD_TO_WAIT in self.repeats
+
+    @property
+    def lapses_at(self) -> float | None:
+        """When its doubt ends by itself; None where it has none, or where nobody has looked whether a system runs."""
+        if self.asked_at is None or self.looked_at is None or self.looked_at < self.asked_at:
+            return None
+        return self.asked_at + LAPSE_SECONDS
+
+    def is_sign_due(self, now: float) -> bool:
+        """Whether another query that proves nothing would be news at *now*, seconds UTC."""
+        return self.asked_at is not None and now - self.asked_at >= SIGN_SECONDS
 
     @property
     def write_seconds(self) -> float:
@@ -105,6 +139,7 @@ class Rules:
     install: Install
     boots_live: bool
     token_of: Callable[[str, int], str]  # host and number of the installation → token
+    dhcp: DhcpMode = DhcpMode.FULL
 
 
 def begin(host: str, rules: Rules, number: int = 1) -> Installation:
@@ -114,6 +149,8 @@ def begin(host: str, rules: Rules, number: int = 1) -> Installation:
         number,
         token=rules.token_of(host, number),
         boots_live=rules.boots_live,
+        has_dhcp=False,
+        has_fetched=False,
         # A live system is itself the image. It lacks one only if it then requests a disk image.
         lacks_image=not rules.boots_live,
     )
@@ -126,8 +163,12 @@ def order_of(installation: Installation, install: Install) -> Order:
         return Order.HOLD
     if install is Install.ALWAYS:
         return Order.INSTALL
-    is_done = installation.is_settled or installation.stage >= Stage.INSTALLED
-    return Order.LOCAL if is_done or install is Install.NEVER else Order.INSTALL
+    return Order.LOCAL if installation.is_done or install is Install.NEVER else Order.INSTALL
+
+
+def needs_ignition(installation: Installation, install: Install) -> bool:
+    """Return whether the host may need its Ignition file before an operator orders anything."""
+    return install is Install.ALWAYS or (install is Install.ONCE and not installation.is_done)
 
 
 def again(installation: Installation, rules: Rules) -> Installation:

@@ -52,10 +52,19 @@ that really was faster installs once more, and is believed the second time
 (`early_returns`).
 
 **In doubt, no disk is wiped.** From INSTALLED on, only the operator's `reinstall`
-(or `install: always`) begins a new record. A host without a history that
-looks up api-int without having booted from the network runs a system of
-this cluster already, because the state was lost or the appliance is new: it counts
-as installed (`find_running`). A DHCP request without network boot options proves
+(or `install: always`) begins a new record. A host without a history may run a
+system of this cluster already, because the appliance is new. Then its address asks for
+api-int before it has fetched a script, and what that is worth depends on the sender:
+
+    over UDP        proves nothing, because one datagram with the host's address does
+                    it: the host waits, with the doubt `may-be-running` (`suspect`)
+    over TCP, or    proves a running system, which counts as installed
+    our own look    (`find_running`), and so ends the doubt
+
+The operator ends a doubt too. By itself it ends only if we looked right after the
+query and found no system, and no other query came for a quarter of an hour
+(`lapse`). A node that restarts sends none while it waits in iPXE, so without a look
+it waits for the operator. A DHCP request without network boot options proves
 little, because the live installer renews its lease too; a DISCOVER proves a new
 system, and only once the disk could be written.
 
@@ -80,8 +89,16 @@ from appliance.events import Stamped
 from appliance.install import effects
 from appliance.install.effects import Effect, Move
 from appliance.install.evidence import Evidence, Finding, finding_of
-from appliance.install.installation import TOLD_TO_WAIT, Installation, Rules, Stage, order_of
-from appliance.model import Install
+from appliance.install.installation import (
+    FILE_MISSING,
+    MAY_BE_RUNNING,
+    TOLD_TO_WAIT,
+    Installation,
+    Rules,
+    Stage,
+    order_of,
+)
+from appliance.model import DhcpMode, Install
 
 
 class State(IntEnum):
@@ -153,7 +170,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(BOOTED, JOINING, effects.start_system),
     ),
     Evidence.SYSTEM_ACKED: (
-        Transition(WAITING, SETTLED),  # the live installer renews its lease while it writes the disk, too
+        Transition(WAITING, SETTLED, effects.note_dhcp),  # the live installer renews its lease while it writes, too
         Transition(INSTALLED, INSTALLED, effects.start_system, Stage.BOOTED),
         Transition(BOOTED, JOINING, effects.start_system),
     ),
@@ -175,12 +192,12 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(IPXE, JOINING),
     ),
     Evidence.LOADER_MISSING_ON_TFTP: (
-        Transition(WAITING, LOADER, effects.complain, None, "file-missing"),
+        Transition(WAITING, LOADER, effects.complain, None, FILE_MISSING),
         Transition(IPXE, JOINING),
     ),
     Evidence.LOADER_MISSING_ON_HTTP: (
         Transition(WAITING, WAITING),
-        Transition(FIRMWARE, LOADER, effects.complain, None, "file-missing"),
+        Transition(FIRMWARE, LOADER, effects.complain, None, FILE_MISSING),
         Transition(IPXE, JOINING),
     ),
     # Scripts. From SCRIPT on, another script is a repetition, and once Ignition was sent it is a reset.
@@ -192,6 +209,10 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     Evidence.WAIT_SENT: (
         Transition(WAITING, IGNITION, effects.tell_to_wait, None, TOLD_TO_WAIT),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Transition(INSTALLED, JOINING),
+    ),
+    Evidence.SCRIPT_HELD_BACK: (
+        Transition(WAITING, SETTLED, effects.complain, None, FILE_MISSING),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.LOCAL_SENT: (
@@ -211,10 +232,20 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(FIRMWARE, KERNEL, effects.arrive, Stage.INITRAMFS),
         Transition(INITRAMFS, JOINING),
     ),
+    Evidence.INITRAMFS_COMPLETE: (
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.complete_initramfs),
+        Transition(INSTALLED, JOINING),
+    ),
     Evidence.ROOTFS_BEGUN: (
         Transition(WAITING, WAITING),
         Transition(FIRMWARE, INITRAMFS, effects.begin_rootfs, Stage.IMAGE),
         Transition(IMAGE, SETTLED, effects.begin_rootfs),
+        Transition(INSTALLED, JOINING),
+    ),
+    Evidence.ROOTFS_COMPLETE: (
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.complete_rootfs),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.DISK_IMAGE_BEGUN: (
@@ -236,7 +267,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     ),
     Evidence.IMAGE_MISSING: (
         Transition(WAITING, WAITING),
-        Transition(FIRMWARE, SETTLED, effects.complain, None, "file-missing"),
+        Transition(FIRMWARE, SETTLED, effects.complain, None, FILE_MISSING),
         Transition(INSTALLED, JOINING),
     ),
     # Ignition. The guard sends it at the right stage only; the record accepts it at any stage.
@@ -261,13 +292,39 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(FIRMWARE, SETTLED, effects.refuse_ignition, None, "ignition-refused"),
         Transition(INSTALLED, JOINING),
     ),
-    # The running system, the clock and the operator.
-    Evidence.API_INT_ASKED: (
-        Transition(WAITING, WAITING, effects.find_running, Stage.JOINING),
-        Transition(FIRMWARE, IGNITION),
-        Transition(SETTLED, BOOTED, effects.start_system, Stage.JOINING),
-        Transition(JOINING, JOINING, effects.start_system),
+    # Who was not proven to be the host moves nothing.
+    Evidence.ADDRESS_TAKEN: (Transition(WAITING, JOINING, effects.complain, None, "address-conflict"),),
+    Evidence.DHCP_MISSING: (
+        Transition(WAITING, SETTLED, effects.count, None, "no-dhcp"),
+        Transition(INSTALLED, JOINING),
     ),
+    # The running system, the clock and the operator.
+    #
+    # One datagram with the host's address is a whole query over UDP, and proves nothing. Until its script is sent, it
+    # only makes the host wait. Once the disk is written, it may move the stage: all stages from SETTLED on have the
+    # same order, and none gives Ignition to a host that lacks it. It may not hide `not-booting`, see seem_running.
+    Evidence.API_INT_ASKED: (
+        Transition(WAITING, IPXE, effects.suspect, None, MAY_BE_RUNNING),
+        Transition(SCRIPT, IGNITION),
+        Transition(SETTLED, BOOTED, effects.seem_running, Stage.JOINING),
+        Transition(JOINING, JOINING),
+    ),
+    # The handshake went to the host's address and came back.
+    Evidence.API_INT_ASKED_BY_TCP: (
+        Transition(WAITING, IPXE, effects.find_running, Stage.JOINING),
+        Transition(SCRIPT, IGNITION),
+        Transition(SETTLED, BOOTED, effects.prove_system, Stage.JOINING),
+        Transition(JOINING, JOINING, effects.prove_system),
+    ),
+    # The live installer listens on port 22 as well, so the look proves nothing between SCRIPT and SETTLED.
+    Evidence.SYSTEM_ANSWERED: (
+        Transition(WAITING, IPXE, effects.find_running, Stage.JOINING),
+        Transition(SCRIPT, SETTLED),
+        Transition(INSTALLED, INSTALLED, effects.prove_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, effects.prove_system),
+    ),
+    Evidence.SYSTEM_UNANSWERED: (Transition(WAITING, JOINING, effects.look_in_vain),),
+    Evidence.DOUBT_LAPSED: (Transition(WAITING, JOINING, effects.lapse),),
     Evidence.WRITE_TIME_PASSED: (Transition(WAITING, JOINING, effects.settle),),
     Evidence.REINSTALL_ORDERED: (Transition(WAITING, JOINING, effects.reinstall, Stage.WAITING),),
     Evidence.HOLD_ORDERED: (Transition(WAITING, JOINING, effects.hold),),
@@ -294,6 +351,11 @@ ALWAYS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(INSTALLED, JOINING, effects.start_again, Stage.IPXE),
     ),
     Evidence.SCRIPT_SENT: (Transition(WAITING, JOINING, effects.send_script, Stage.SCRIPT, "script"),),
+    # The operator has said that its disk may be wiped, whatever runs on it.
+    Evidence.API_INT_ASKED: (
+        Transition(WAITING, IGNITION),
+        *TRANSITIONS[Evidence.API_INT_ASKED][-2:],
+    ),
 }
 
 # With `install: never`, a system that is heard was installed by somebody else.
@@ -306,9 +368,18 @@ NEVER: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(WAITING, INSTALLED, effects.start_system, Stage.BOOTED),
         Transition(BOOTED, JOINING, effects.start_system),
     ),
+    # It boots its disk at every stage, so that a forged query could change no more than the stage.
     Evidence.API_INT_ASKED: (
-        Transition(WAITING, BOOTED, effects.start_system, Stage.JOINING),
-        Transition(JOINING, JOINING, effects.start_system),
+        Transition(WAITING, BOOTED, effects.seem_running, Stage.JOINING),
+        Transition(JOINING, JOINING),
+    ),
+    Evidence.API_INT_ASKED_BY_TCP: (
+        Transition(WAITING, BOOTED, effects.prove_system, Stage.JOINING),
+        Transition(JOINING, JOINING, effects.prove_system),
+    ),
+    Evidence.SYSTEM_ANSWERED: (
+        Transition(WAITING, INSTALLED, effects.prove_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, effects.prove_system),
     ),
 }
 
@@ -330,6 +401,11 @@ def _moves(rows: tuple[Transition, ...]) -> tuple[Move | None, ...]:
 
 # The same tables in the form for lookups, because DHCP waits for them: a dict and a tuple, 0.1 µs.
 _MOVES = {install: {evidence: _moves(rows) for evidence, rows in table.items()} for install, table in TABLES.items()}
+# What shows that our DHCP server has answered a machine that boots, by the server's mode. In proxy mode it assigns no
+# address, so that there is no ACK but to firmware that asks for its boot file at port 4011.
+_ACKS = frozenset({Evidence.FIRMWARE_ACKED, Evidence.IPXE_ACKED})
+_OFFERS = frozenset({Evidence.FIRMWARE_OFFERED, Evidence.IPXE_OFFERED})
+_DHCP = {DhcpMode.FULL: _ACKS, DhcpMode.PROXY: _ACKS | _OFFERS, DhcpMode.OFF: frozenset[Evidence]()}
 _STATE_OF_STAGE = tuple(State[stage.name] for stage in Stage)
 
 
@@ -349,6 +425,8 @@ def advance(installation: Installation, stamped: Stamped, rules: Rules) -> Insta
     if move is None:
         return installation
     after = move.effect(_identified(installation, finding), move, finding, stamped.at, rules)
+    if not after.has_dhcp and finding.evidence in _DHCP[rules.dhcp]:
+        after = replace(after, has_dhcp=True)
     if after is installation:
         return installation
     order = order_of(after, rules.install)

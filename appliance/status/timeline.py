@@ -15,7 +15,7 @@ from appliance.model import Host, Install
 from appliance.state.encoding import event_of
 from appliance.state.events import Row
 from appliance.status.shapes import StepRow
-from appliance.status.spelling import duration, size
+from appliance.status.spelling import age, duration, size
 from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 Words = tuple[str, str]  # what the machine did, what the appliance did; either may be ""
@@ -127,16 +127,22 @@ def words(event: AnyEvent) -> Words:
             return _tftp_words(event)
         case events.WebStarted() | events.WebProgress() | events.WebFinished():
             return _download_words(event)
-        case events.WebBroken() | events.WebRefused() | events.WaitEnded():
+        case events.WebBroken() | events.WebRefused() | events.ClientUnproven() | events.WaitEnded():
             return _web_trouble_words(event)
         case events.DnsAsked():
             return f"looks up {event.name}{' over TCP' if event.transport == events.Transport.TCP else ''}", ""
+        case events.HostAnswered():
+            return f"accepts a connection to port {event.port} of {event.address}", "looked: a system of it runs"
+        case events.HostUnanswered():
+            return "", f"looked at {event.address}: {event.why}"
         case events.Ordered():
             return f"operator: {event.order}", ""
         case events.StageReached():
             return "", f"reached {event.stage}"
         case events.ConditionRaised():
             return "", f"{event.name}: {event.hint}"
+        case events.DoubtLapsed():
+            return "", "no sign of a running system for long enough; it may install"
         case events.InstallSettled():
             return "", "enough time has passed to write its disk"
         case _:
@@ -204,13 +210,17 @@ def _download_words(event: events.WebStarted | events.WebProgress | events.WebFi
             assert_never(event)
 
 
-def _web_trouble_words(event: events.WebBroken | events.WebRefused | events.WaitEnded) -> Words:
+def _web_trouble_words(
+    event: events.WebBroken | events.WebRefused | events.ClientUnproven | events.WaitEnded,
+) -> Words:
     match event:
         case events.WebBroken():
             sent = f"{size(event.sent)} of {size(event.total)}"
             return f"requests {_WHAT[event.what]} {event.path}", f"interrupted after {sent}: {event.why}"
         case events.WebRefused():
             return f"requests {_WHAT[event.what]} {event.path}", f"refused with status {event.status}: {event.why}"
+        case events.ClientUnproven():
+            return f"its address requests {event.path}", f"not served: {event.why}"
         case events.WaitEnded():
             return "has waited for the machine config server", event.why
         case _:
@@ -219,6 +229,7 @@ def _web_trouble_words(event: events.WebBroken | events.WebRefused | events.Wait
 
 def _appliance_words(
     event: events.DhcpUnknown
+    | events.DhcpRelayRefused
     | events.RogueDhcp
     | events.FileUnservable
     | events.ImageVerified
@@ -227,13 +238,16 @@ def _appliance_words(
     | events.IgnitionRefused
     | events.CertificatesDying
     | events.StateTrouble
+    | events.ClockSet
     | events.Reloaded
     | events.ReloadRefused,
 ) -> Words:
-    """Return the words of an event that concerns none of the hosts, and so is not part of a boot."""
+    """Return the words of an event that is about the appliance and its files, and so is not a step of a boot."""
     match event:
         case events.DhcpUnknown():
             return f"unknown machine {event.mac} looks for a DHCP server{_via(event.relay)}", ""
+        case events.DhcpRelayRefused():
+            return f"{event.mac} looks for a DHCP server{_via(event.relay)}", f"no answer: {event.hint}"
         case events.RogueDhcp():
             return f"DHCP server {event.server} answers on interface {event.interface}", f"it offered {event.offered}"
         case events.FileUnservable() | events.IgnitionRefused():
@@ -248,6 +262,8 @@ def _appliance_words(
             return "", f"{event.path}: {event.hint}"
         case events.StateTrouble():
             return "", event.why
+        case events.ClockSet():
+            return "", f"the clock was set {'forward' if event.seconds > 0 else 'back'} by {age(abs(event.seconds))}"
         case events.Reloaded():
             return "", f"loaded configuration {event.version}"
         case events.ReloadRefused():

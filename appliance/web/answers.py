@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from appliance.events import Event, WebKind
-from appliance.web.compile import Site
+from appliance.model import Address
+from appliance.web.compile import Needs, Site
 
 IGNITION_TYPE = "application/vnd.coreos.ignition+json"
 
@@ -38,6 +39,21 @@ class ReadFirst:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighbourFirst:
+    """Find out which MAC address the client has, which has the address of a host, then judge again."""
+
+    address: Address
+    macs: frozenset[bytes]  # of the host
+
+
+@dataclass(frozen=True, slots=True)
+class LookFirst:
+    """Find out whether the files that an install script names can be served, then judge again."""
+
+    needs: Needs
+
+
+@dataclass(frozen=True, slots=True)
 class BeginFirst:
     """Publish that the host fetches its script, which begins its installation, then judge again."""
 
@@ -62,11 +78,30 @@ class IgnitionFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighbourFinding:
+    """Which MAC address the client has; see `Neighbours.mac`."""
+
+    mac: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class FilesFinding:
+    """The first of the files that an install script names that cannot be served; the texts are "" if all can be."""
+
+    needs: Needs
+    name: str = ""
+    path: str = ""  # on disk
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What the server has found out for one request so far; None where the judge has not asked for it."""
 
     machine_config: MachineConfigFinding | None = None
     ignition: IgnitionFinding | None = None
+    neighbour: NeighbourFinding | None = None
+    files: FilesFinding | None = None
     has_begun: bool = False
 
 
@@ -77,14 +112,25 @@ NO_FINDINGS = Findings()
 
 
 @dataclass(frozen=True, slots=True)
+class Unproven:
+    """Why a client with the address of *host* is not proven to be it, for the event."""
+
+    host: str  # full name
+    cause: str
+    why: str
+    mac: str  # "" if it is not known
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An error status, with its reason as text."""
+    """An error status, with its reason for the operator, which the client is not told."""
 
     status: int
     why: str
     kind: WebKind = WebKind.OTHER
     retry_seconds: int = 0  # for Retry-After, with 503 (RFC 9110 section 10.2.3)
     shown_path: str = ""  # as in SendIgnition
+    unproven: Unproven | None = None  # published instead of the refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +141,7 @@ class SendScript:
     kind: WebKind
     changed_at: int  # seconds UTC
     event: Event | None = None  # to publish before it is sent
+    unproven: Unproven | None = None  # likewise, as often as the client may
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +174,4 @@ class SendFile:
 
 
 Answer: TypeAlias = SendScript | SendIgnition | SendFile | ErrorResponse
-Judgement: TypeAlias = Answer | ProbeFirst | ReadFirst | BeginFirst
+Judgement: TypeAlias = Answer | ProbeFirst | ReadFirst | LookFirst | NeighbourFirst | BeginFirst

@@ -14,10 +14,20 @@ from aiohttp import web
 from appliance.allowance import Allowance, Allowances
 from appliance.boot.urls import AUTOEXEC
 from appliance.errors import StoreError
-from appliance.events import Event, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
+from appliance.events import (
+    ClientUnproven,
+    Event,
+    WebBroken,
+    WebFinished,
+    WebKind,
+    WebProgress,
+    WebRefused,
+    WebStarted,
+)
+from appliance.files import Identity
 from appliance.install.installation import Installation
 from appliance.tokens import hide_tokens
-from appliance.web.answers import ErrorResponse
+from appliance.web.answers import ErrorResponse, Unproven
 from appliance.web.head import Refusal
 from appliance.web.protocol import http_response
 from appliance.web.ranges import CONDITIONS, Entity, Response, Slice, respond
@@ -62,6 +72,11 @@ class ExchangeContext:
         """Return *text*, which a client sent, without the tokens of installations."""
         return hide_tokens(text, lambda: (installation.token for installation in self.installations.values()))
 
+    def publish_unproven(self, about: Unproven, client: str, path: str) -> None:
+        """Publish that a client is not proven to be the host *about* which it is, as often as that may be told."""
+        if self.transfers.take(about.host, time.monotonic(), about.cause):
+            self.publish(ClientUnproven(about.host, client, path, about.cause, about.why, about.mac))
+
     def publish_refusal(self, host: str, client: str, path: str, error: ErrorResponse) -> None:
         """Publish that a request got *error*, as often as the client may."""
         allowance = self.refused_hosts if host else self.strangers
@@ -98,6 +113,10 @@ class Exchange:
         if self._context.transfers.take(self.host, self._began, self.kind):
             self._is_published = True
             self._context.publish(WebStarted(self.host, self.client, self.path, self.kind, first, total))
+
+    def tell(self, about: Unproven) -> None:
+        """Publish why the client is not proven to be a host."""
+        self._context.publish_unproven(about, self.client, self.path)
 
     async def send_text(self, content: bytes, changed_at: int) -> web.StreamResponse:
         """Answer with a script, once start() was called."""
@@ -141,7 +160,7 @@ class Exchange:
             self._break(total, CLIENT_LEFT)
             raise
 
-    async def send_file(self, entity: Entity, fd: int) -> web.StreamResponse:
+    async def send_file(self, entity: Entity, fd: int, identity: Identity) -> web.StreamResponse:
         """Answer with the file *fd*, or the part of it that the client asked for."""
         answer = respond(entity, self.method, _conditions(self.request))
         slices = [part for part in answer.parts if isinstance(part, Slice)]
@@ -151,7 +170,7 @@ class Exchange:
         self.start(entity.size, slices[0].first)
         response = web.StreamResponse(status=answer.status, headers={"Server": SERVER, **answer.headers})
         try:
-            await self._send_parts(response, answer, fd, entity.size)
+            await self._send_parts(response, answer, fd, identity)
         except (ConnectionError, TimeoutError, BrokenTransferError) as error:
             self._break(entity.size, _reason(error))
             self._cut(response)
@@ -190,7 +209,7 @@ class Exchange:
         self._context.counts["bytes", self.kind.value] += len(body)
         return response, True
 
-    async def _send_parts(self, response: web.StreamResponse, answer: Response, fd: int, total: int) -> None:
+    async def _send_parts(self, response: web.StreamResponse, answer: Response, fd: int, identity: Identity) -> None:
         async with asyncio.timeout(STALL_SECONDS):
             writer = await response.prepare(self.request)
             if writer is None:
@@ -199,17 +218,17 @@ class Exchange:
             await writer.drain()
         for part in answer.parts:
             if isinstance(part, Slice):
-                await self._send_slice(part, fd, total, answer.status if part is answer.parts[-1] else None)
+                await self._send_slice(part, fd, identity, answer.status if part is answer.parts[-1] else None)
                 continue
             async with asyncio.timeout(STALL_SECONDS):
                 await response.write(part)
                 await writer.drain()
             self._sent += len(part)
-        self._finish(answer.status, total)
+        self._finish(answer.status, identity.size)
 
-    async def _send_slice(self, part: Slice, fd: int, total: int, status_at_end: int | None) -> None:
+    async def _send_slice(self, part: Slice, fd: int, identity: Identity, status_at_end: int | None) -> None:
         """Send *part*; *status_at_end* is the answer's status if this is its last part, whose end is published."""
-        before = self._sent
+        before, total = self._sent, identity.size
 
         def progress(sent: int) -> None:
             self._sent = before + sent
@@ -223,11 +242,14 @@ class Exchange:
         transport = self.request.transport
         if transport is None:
             raise ConnectionResetError
-        await self._context.sender.send(transport, fd, part, progress)
+        await self._context.sender.send(transport, fd, identity, part, progress)
 
     def _publish_error(self, error: ErrorResponse) -> None:
         self.kind = error.kind
         self.path = error.shown_path or self.path
+        if error.unproven is not None:
+            self._context.publish_unproven(error.unproven, self.client, self.path)
+            return
         if error.status == 404 and self.path.partition("?")[0].endswith(OPTIONAL):
             return
         self._context.publish_refusal(self.host, self.client, self.path, error)

@@ -7,28 +7,35 @@ reload or an event in the meantime is taken into account.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
-from appliance.events import WaitEnded, WebKind
-from appliance.install.guard import ignition_verdict
+from appliance.events import FileUnservable, WaitEnded, WebKind
+from appliance.install.guard import NO_DHCP, Client, Verdict, ignition_verdict, unproven
 from appliance.install.installation import Installation, Order
 from appliance.model import Install, MacAddress
+from appliance.peers import peer_address
 from appliance.web.answers import (
     NO_FINDINGS,
     Answer,
     BeginFirst,
     ErrorResponse,
+    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
     Judgement,
+    LookFirst,
     MachineConfigFinding,
+    NeighbourFinding,
+    NeighbourFirst,
     Place,
     ProbeFirst,
     ReadFirst,
     SendFile,
     SendIgnition,
     SendScript,
+    Unproven,
 )
 from appliance.web.compile import Site, WebHost, WebTable
 from appliance.web.ranges import Response
@@ -37,6 +44,7 @@ from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 METHODS = ("GET", "HEAD")
 BEGUN_SECONDS = 5  # until a client asks again for its script, when its installation is about to begin
+UNPROVEN = "the machine at this address is not proven to be its host"
 NO_FILE_SECONDS = 30  # until a host asks again for a file that the operator has yet to add or to replace
 
 
@@ -76,6 +84,9 @@ def judge(
     if isinstance(path, ErrorResponse):
         return path
     case = _Case(request, table, installations, now, found, table.host(request.client))
+    if case.host is not None and found.neighbour is None and (address := peer_address(request.client)) is not None:
+        # Also for images: what another machine fetches says nothing about the host.
+        return NeighbourFirst(address, case.host.macs)
     first, _, rest = path.partition("/")
     if path == MENU:
         return _menu(case)
@@ -99,8 +110,11 @@ def ignition_files(table: WebTable) -> list[ReadFirst]:
 
 
 def http_response(error: ErrorResponse, method: str) -> Response:
-    """Return *error* with its headers and its reason as text."""
-    body = f"{error.why}\n".encode()
+    """Return *error* with its headers, and a text that is the same for all errors of its status.
+
+    The reason is for the operator, and is in the event: it may name files, their modes, or the address of another host.
+    """
+    body = f"{HTTPStatus(error.status).phrase}; the reason is in the log of the appliance\n".encode()
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
         "Content-Length": str(len(body)),
@@ -111,6 +125,11 @@ def http_response(error: ErrorResponse, method: str) -> Response:
     if error.status == 405:
         headers["Allow"] = ", ".join(METHODS)  # required (RFC 9110 section 15.5.6)
     return Response(error.status, headers, () if method == "HEAD" else (body,))
+
+
+def is_host(wanted: NeighbourFirst, found: NeighbourFinding) -> bool:
+    """Whether the client is the host whose address it has, as far as our links show."""
+    return Client(wanted.macs, found.mac, needs_dhcp=False).is_host
 
 
 def damage(site: Site, path: str, sha256: str | None) -> ErrorResponse | None:
@@ -163,11 +182,13 @@ def _own_script(case: _Case, name: str) -> Judgement:
 
 def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:
     """Return the script that keeps *host* from installing, or None if it may install."""
-    match _order(host, case.installation()):
+    installation = case.installation()
+    match _order(host, installation):
         case Order.LOCAL:
             return SendScript(host.local, WebKind.LOCAL, host.site.made_at)
         case Order.HOLD:
-            return SendScript(host.hold, WebKind.WAIT, host.site.made_at)
+            script = host.doubt if installation is not None and installation.doubt is not None else host.hold
+            return SendScript(script, WebKind.WAIT, host.site.made_at)
         case Order.INSTALL:
             return None
 
@@ -175,6 +196,18 @@ def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:
 def _install_script(host: WebHost, case: _Case) -> Judgement:
     made_at = host.site.made_at
     event = None
+    # A script without a token installs nothing, it says what cluster.yaml lacks.
+    verdict = unproven(host.host, case.installation(), _client(host, case)) if len(host.install) > 1 else None
+    if verdict is not None and verdict.unproven == NO_DHCP:
+        return SendScript(host.renew, WebKind.OTHER, made_at, unproven=_unproven(host, verdict, case))
+    if verdict is not None:
+        return _put_off(host, verdict, case, WebKind.SCRIPT)
+    if len(host.install) > 1:  # otherwise the script says what cluster.yaml lacks
+        looked = case.found.files
+        if looked is None or looked.needs is not host.needs:
+            return LookFirst(host.needs)
+        if looked.why:
+            return _lacking_script(host, looked)
     if host.wait is not None:
         finding = case.found.machine_config
         if finding is None:
@@ -191,6 +224,28 @@ def _install_script(host: WebHost, case: _Case) -> Judgement:
         why = f"the installation of {host.host.name} has not begun"
         return ErrorResponse(503, why, WebKind.SCRIPT, BEGUN_SECONDS)
     return SendScript(token.encode().join(host.install), WebKind.SCRIPT, made_at, event)
+
+
+def _client(host: WebHost, case: _Case) -> Client:
+    neighbour = case.found.neighbour
+    return Client(host.macs, neighbour.mac if neighbour else b"", host.needs_dhcp)
+
+
+def _unproven(host: WebHost, verdict: Verdict, case: _Case) -> Unproven:
+    mac = _client(host, case).mac
+    return Unproven(host.host.name, verdict.unproven, verdict.why, mac.hex(":") if mac else "")
+
+
+def _put_off(host: WebHost, verdict: Verdict, case: _Case, kind: WebKind, shown_path: str = "") -> ErrorResponse:
+    """Return the error for a client that is not proven to be *host*, which is told nothing else."""
+    about = _unproven(host, verdict, case)
+    return ErrorResponse(verdict.status, UNPROVEN, kind, verdict.retry_seconds, shown_path, about)
+
+
+def _lacking_script(host: WebHost, looked: FilesFinding) -> SendScript:
+    """Return the script with which *host* waits in iPXE: an installer that meets a 404 ends at an emergency shell."""
+    event = FileUnservable(host.host.name, looked.path, looked.why)
+    return SendScript(looked.name.encode().join(host.lacking), WebKind.WAIT, host.site.made_at, event)
 
 
 def _may_go_on(finding: MachineConfigFinding) -> bool:
@@ -227,12 +282,15 @@ def _ignition(case: _Case, name: str, token: str) -> Judgement:
         case.installation(),
         name,
         token,
+        _client(case.host, case) if case.host else None,
         # The guard looks at this last. Before the file was read it judges everything else, so that a client
         # that may not have the file causes no read and learns nothing about it.
         expires_at=found.expires_at if found else None,
         now=case.now,
         serve_expired=case.site.serve_expired,
     )
+    if verdict.unproven and case.host is not None:
+        return _put_off(case.host, verdict, case, WebKind.IGNITION, shown_path)
     if verdict.status != 200:
         return ErrorResponse(verdict.status, verdict.why, WebKind.IGNITION, verdict.retry_seconds, shown_path)
     # coreos-installer gives up for good at 404 but repeats 503, and the operator may still add the file.
@@ -260,9 +318,13 @@ def _ignition_finding(case: _Case, name: str) -> IgnitionFinding | None:
 
 
 def _file(case: _Case, path: str) -> SendFile:
-    site = case.site
+    return file_of(case.table, case.site, path)
+
+
+def file_of(table: WebTable, site: Site, path: str) -> SendFile:
+    """Return where the file *path* is looked for, for a client of *site*."""
     # All clusters share one tree of URLs, and a client's own cluster comes first.
-    sites = (site, *(other for other in case.table.sites if other is not site))
+    sites = (site, *(other for other in table.sites if other is not site))
     kind = next((site.kinds[path] for site in sites if path in site.kinds), WebKind.OTHER)
     # A name that cluster.yaml gives an image is that image, whatever lies among the boot loaders.
     return SendFile(path, kind, content_type(path), tuple(Place(site, path in site.kinds) for site in sites))

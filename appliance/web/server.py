@@ -13,33 +13,43 @@ from appliance import sockets
 from appliance.events import Event
 from appliance.install.installation import Installation
 from appliance.model import Listen
+from appliance.neighbours import MacOf, unknown_mac
 from appliance.web.answers import (
     IGNITION_TYPE,
     NO_FINDINGS,
     BeginFirst,
     ErrorResponse,
+    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
+    LookFirst,
     MachineConfigFinding,
+    NeighbourFinding,
+    NeighbourFirst,
     ProbeFirst,
     ReadFirst,
     SendFile,
     SendIgnition,
     SendScript,
 )
-from appliance.web.compile import WebTable
+from appliance.web.compile import Needs, WebTable
 from appliance.web.connections import HttpConnections
 from appliance.web.exchange import Exchange, ExchangeContext, refuse_unread
+from appliance.web.gate import Gate
 from appliance.web.head import Refusal
 from appliance.web.ignition import IgnitionFile, IgnitionShelf
 from appliance.web.machineconfig import MachineConfigProbe
 from appliance.web.opening import Opened, entity_of, open_first
-from appliance.web.protocol import ignition_files, judge
+from appliance.web.protocol import ignition_files, is_host, judge
 from appliance.web.waits import Polls, Waits
 from appliance.web.watch import ImageWatch
 
 WATCH_SECONDS = 2.0  # between two looks at the files on disk
+# The kernel may have dropped an entry that it has not used for a while. What the client sends makes it resolve the
+# address again, which takes a round trip.
+RESOLVE_SECONDS = 0.05
+RESOLVE_TRIES = 20
 SHUTDOWN_SECONDS = 0.2  # for what is under way when we are cancelled; drain() gave it its time
 
 Written = Callable[[str], Awaitable[None]]
@@ -63,17 +73,23 @@ class WebServer:
         listen: Listen,
         publish: Callable[[Event], None],
         written: Written = already_written,
+        now: Callable[[], float] = time.time,
+        mac_of: MacOf = unknown_mac,
     ) -> None:
         """Open the sockets. Raises ListenError.
 
         *table* returns what is served now. *written* is awaited with a host's full
         name before a script or Ignition goes out to it, and returns once the state
-        that this answer depends on would survive a crash.
+        that this answer depends on would survive a crash. *now* returns the time in
+        seconds UTC by which the installations are. *mac_of* returns the MAC address
+        of a client, as `Neighbours.mac` does.
         """
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._table = table
         self._installations = installations
         self._publish = publish
+        self._now = now
+        self._mac_of = mac_of
         self._sockets = [
             sockets.tcp_server(endpoint.address, endpoint.port, setting="listen.http") for endpoint in listen.http
         ]
@@ -84,6 +100,7 @@ class WebServer:
         self._idle.set()
         self._images = ImageWatch(publish)
         self._ignition = IgnitionShelf(publish)
+        self._gate = Gate(self._images.sha256)
         self._probes: dict[tuple[tuple[str, int], ...], MachineConfigProbe] = {}
         self._waits = Waits()
         self._polls = Polls()
@@ -122,8 +139,9 @@ class WebServer:
         while True:
             table = self._table()
             for wanted in ignition_files(table):
-                await self._read(wanted)
+                await self._ignition.servable(wanted.site, wanted.name)
             for site in table.sites:
+                self._ignition.look(site)
                 await self._images.look(site)
             self.counts["connection", "turned away"] = connections.doors.turned_away
             await asyncio.sleep(WATCH_SECONDS)
@@ -159,12 +177,20 @@ class WebServer:
         found = NO_FINDINGS
         ignition: IgnitionFile | None = None
         while True:
-            match judge(asked, self._table(), self._installations, time.time(), found):
+            match judge(asked, self._table(), self._installations, self._now(), found):
                 case ProbeFirst() as wanted:
                     found = replace(found, machine_config=await self._probe(wanted))
                 case ReadFirst() as wanted:
-                    ignition = await self._read(wanted)
-                    found = replace(found, ignition=self._finding(wanted, ignition))
+                    read = await self._ignition.servable(wanted.site, wanted.name)
+                    ignition = read if isinstance(read, IgnitionFile) else None
+                    found = replace(found, ignition=_finding(wanted, read))
+                case LookFirst(needs):
+                    found = replace(found, files=await self._look(needs))
+                case NeighbourFirst() as wanted:
+                    finding = await self._neighbour(wanted)
+                    found = replace(found, neighbour=finding)
+                    if not is_host(wanted, finding):
+                        exchange.host = ""  # what it fetches says nothing about the host
                 case BeginFirst(kind):
                     exchange.kind = kind
                     exchange.start(0)
@@ -189,19 +215,32 @@ class WebServer:
         waited = self._waits.seconds(wanted.host, self._installations, answers=answers, now=now)
         return MachineConfigFinding(answers, waited)
 
-    async def _read(self, wanted: ReadFirst) -> IgnitionFile | None:
-        return await self._ignition.get(wanted.site.ignition(wanted.name), wanted.site.domain)
+    async def _neighbour(self, wanted: NeighbourFirst) -> NeighbourFinding:
+        """Return the client's MAC address, after a moment in which the kernel may resolve it."""
+        mac = self._mac_of(wanted.address)
+        for _ in range(RESOLVE_TRIES):
+            if mac != b"":
+                break
+            await asyncio.sleep(RESOLVE_SECONDS)
+            mac = self._mac_of(wanted.address)
+        return NeighbourFinding(mac)
 
-    def _finding(self, wanted: ReadFirst, file: IgnitionFile | None) -> IgnitionFinding:
-        if file is not None:
-            return IgnitionFinding(wanted, expires_at=file.facts.expires_at)
-        return IgnitionFinding(wanted, self._ignition.problem(wanted.site.ignition(wanted.name), wanted.site.domain))
+    async def _look(self, needs: Needs) -> FilesFinding:
+        if fault := self._gate.fault(self._table(), needs):
+            name, why = fault
+            return FilesFinding(needs, name, str(needs.site.images / name), why)
+        read = await self._ignition.servable(needs.site, needs.ignition)
+        if isinstance(read, IgnitionFile):
+            return FilesFinding(needs)
+        return FilesFinding(needs, needs.ignition, str(needs.site.ignition(needs.ignition)), read)
 
     async def _send_script(self, exchange: Exchange, answer: SendScript, found: Findings) -> web.StreamResponse:
         exchange.kind = answer.kind
+        if answer.unproven is not None:
+            exchange.tell(answer.unproven)
         # Before the event below, which may change the installation that this compares with.
-        exchange.is_quiet = self._polls.is_repeat(exchange.host, answer.kind, self._installations)
-        if answer.event is not None:
+        exchange.is_quiet = self._polls.is_repeat(exchange.host, answer, self._installations)
+        if answer.event is not None and not exchange.is_quiet:
             self._publish(answer.event)
         # The event may begin a new try of the host. The reducer then keeps the token that is in this script already.
         if not found.has_begun:
@@ -218,11 +257,17 @@ class WebServer:
 
     async def _send_file(self, exchange: Exchange, answer: SendFile) -> web.StreamResponse:
         match open_first(answer, self._images.sha256):
-            case Opened(fd, entity, kind):
+            case Opened(fd, identity, entity, kind):
                 exchange.kind = kind
                 try:
-                    return await exchange.send_file(entity, fd)
+                    return await exchange.send_file(entity, fd, identity)
                 finally:
                     os.close(fd)
             case ErrorResponse() as error:
                 return await exchange.refuse(error)
+
+
+def _finding(wanted: ReadFirst, read: IgnitionFile | str) -> IgnitionFinding:
+    if isinstance(read, IgnitionFile):
+        return IgnitionFinding(wanted, expires_at=read.facts.expires_at)
+    return IgnitionFinding(wanted, read)

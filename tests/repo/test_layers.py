@@ -166,12 +166,13 @@ def test_sql_is_in_one_file() -> None:
 # What a server.py, which moves bytes and decides nothing, may import besides its own folder, and why.
 SERVER_IMPORTS = {
     "appliance": {"sockets"},
-    "appliance.allowance": {"Allowance", "Allowances"},  # how many events clients may cause
+    "appliance.allowance": {"Allowance", "Allowances", "Sample"},  # how many events clients may cause
     "appliance.errors": {"ListenError"},
     "appliance.events": None,  # to publish; test_server_decides_nothing looks at how each is used
     "appliance.install.installation": {"Installation"},  # the type of what it hands on
     # The settings that its sockets are opened by; DHCP without a socket, or beside another server, looks for no rogue.
     "appliance.model": {"BOOT_SERVER_DISTANCE", "DHCP_PORT", "DhcpMode", "Endpoint", "Listen"},
+    "appliance.neighbours": {"MacOf", "unknown_mac"},  # the type of what it asks, and what there is without it
     "appliance.remembered": None,  # replies to repeated requests
     "appliance.sockets": None,
 }

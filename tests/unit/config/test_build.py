@@ -128,6 +128,36 @@ def test_network_says_more_than_dhcp(tmp_path: Path) -> None:
     assert (near.routes, far.routes) == ((), (Route(IPv4Network("203.0.113.0/24"), IPv4Address("198.51.100.9")),))
 
 
+def test_gateway_outside_the_network_is_reached_by_a_route_without_one(tmp_path: Path) -> None:
+    routes = "[{destination: 203.0.113.1/32, gateway: 0.0.0.0}, {destination: 0.0.0.0/0, gateway: 203.0.113.1}]"
+    (network,) = cluster_of(tmp_path, edited(("      gateway: 192.0.2.1\n", f"      routes: {routes}\n"))).networks
+
+    assert network.routes == (
+        Route(IPv4Network("203.0.113.1/32"), IPv4Address("0.0.0.0")),
+        Route(IPv4Network("0.0.0.0/0"), IPv4Address("203.0.113.1")),
+    )
+
+
+def test_default_gateway_may_be_one_that_a_route_reaches(tmp_path: Path) -> None:
+    own = "      gateway: 203.0.113.1\n      routes: [{destination: 203.0.113.0/24, gateway: 0.0.0.0}]\n"
+    (network,) = cluster_of(tmp_path, edited(("      gateway: 192.0.2.1\n", own))).networks
+
+    assert network.gateway == IPv4Address("203.0.113.1")
+
+
+@pytest.mark.parametrize(
+    ("written", "relays"),
+    [
+        ("198.51.100.1", ["198.51.100.1/32"]),
+        ("[198.51.100.1, 198.51.100.16/28]", ["198.51.100.1/32", "198.51.100.16/28"]),
+    ],
+)
+def test_relays_are_addresses_or_networks(tmp_path: Path, written: str, relays: list[str]) -> None:
+    cluster = cluster_of(tmp_path, f"{CLEAN}dhcp:\n  relays: {written}\n")
+
+    assert [str(relay) for relay in cluster.dhcp_relays] == relays
+
+
 def test_host_says_more_than_its_role_and_the_role_more_than_the_default(tmp_path: Path) -> None:
     roles = (
         "roles:\n  worker: {arch: aarch64, rootDeviceHints: {deviceName: /dev/vda}, kernelArguments: [a=b],"

@@ -11,7 +11,6 @@ from appliance.events import (
     Ordered,
     Program,
     StageReached,
-    WebFinished,
     WebKind,
     WebRefused,
 )
@@ -160,14 +159,6 @@ def test_live_host_with_an_image_of_its_own_is_ready_when_that_is_whole(live):
     assert live[m1].order is Order.LOCAL
 
 
-def test_image_that_ends_in_a_range_is_whole(legacy):
-    m1 = legacy.boot(1)
-    *before, last = m1.legacy()
-    assert isinstance(last, WebFinished)
-    legacy.happen([*before, replace(last, status=206, first=800 * MB, sent=100 * MB)])
-    assert legacy[m1].stage is Stage.IGNITION
-
-
 def test_live_installers_own_lease_does_not_count_as_a_boot(live):
     m1 = live.boot(1)
     live.happen(m1.live())
@@ -304,12 +295,6 @@ def test_host_that_never_installs_boots_its_disk(tmp_path):
     fleet.journal.close()
 
 
-def test_unknown_running_node_counts_as_installed(live):
-    m1 = live.boot(1)
-    live.happen(m1.api_int())
-    assert (live[m1].order, live[m1].stage) == (Order.LOCAL, Stage.JOINING)
-
-
 def test_other_names_prove_nothing(live):
     m1 = live.boot(1)
     live.happen(replace(m1.api_int(), name="quay.io"))
@@ -331,12 +316,21 @@ def test_size_probe_of_uefi_is_not_a_loader(live):
 def test_put_off_ignition_keeps_the_window_open(live):
     m1 = live.boot(1)
     live.happen(m1.live()[:-2])
-    live.clock.now += 100_000
+    live.clock.now += 80_000
     live.happen(WebRefused(m1.host, m1.address, "/ignition/…", WebKind.IGNITION, 503, "expired"))
     assert live[m1].window_opened_at == live.clock.now
     assert live[m1].condition is not None
     live.happen(m1.get(WebKind.IGNITION))
     assert live[m1].condition is None
+
+
+def test_ignition_put_off_because_it_is_too_late_opens_no_window(live):
+    m1 = live.boot(1)
+    live.happen(m1.live()[:-2])
+    before = live[m1].window_opened_at
+    live.clock.now += 100_000
+    live.happen(WebRefused(m1.host, m1.address, "/ignition/…", WebKind.IGNITION, 503, "too late"))
+    assert live[m1].window_opened_at == before
 
 
 def test_refusal_to_somebody_else_opens_no_window(live):

@@ -8,19 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from appliance.events import WaitEnded, WebKind
+from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install import guard
-from appliance.install.installation import Installation, Order, Stage
-from appliance.model import Install, Network
+from appliance.install.installation import Condition, Installation, Order, Stage
+from appliance.model import DhcpMode, Install, MacAddress, Network
 from appliance.web.answers import (
     NO_FINDINGS,
     BeginFirst,
     ErrorResponse,
+    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
     Judgement,
+    LookFirst,
     MachineConfigFinding,
+    NeighbourFinding,
+    NeighbourFirst,
     Place,
     ProbeFirst,
     ReadFirst,
@@ -35,6 +39,7 @@ from tests.clusters import reference_cluster
 
 CLUSTER = reference_cluster()
 TABLE = compile_web((CLUSTER,))
+WITHOUT_DHCP = compile_web((reference_cluster(dhcp=DhcpMode.OFF),))
 SITE = TABLE.sites[0]
 M1, W1, STRANGER = "172.16.0.21", "172.16.0.31", "192.0.2.99"
 M1_NAME, W1_NAME = "m1.ocp45.example.localdomain", "w1.ocp45.example.localdomain"
@@ -43,11 +48,12 @@ KERNEL = "rhcos-4.5.6-x86_64-installer-kernel-x86_64"
 TOKEN = "0123456789abcdef"
 OWN = f"/ignition/{TOKEN}/master.ign"
 NOW = 1_700_000_000.0
+ROUTED = NeighbourFinding(None)  # a client that is on no link of ours
 ANSWERS, IS_SILENT = MachineConfigFinding(answers=True), MachineConfigFinding(answers=False)
 
 
 def installation(host: str = M1_NAME, **changes: object) -> Installation:
-    return replace(Installation(host, token=TOKEN), **changes)  # type: ignore[arg-type]
+    return replace(Installation(host, token=TOKEN, has_dhcp=True), **changes)  # type: ignore[arg-type]
 
 
 def judged(
@@ -59,8 +65,14 @@ def judged(
     record: Installation | None = None,
     found: Findings = NO_FINDINGS,
 ) -> Judgement:
+    """Return the judgement; where the judge asks for the files of a script, they are all there."""
     installations: Mapping[str, Installation] = {record.host: record} if record else {}
-    return judge(HttpRequest(method, target, client), table, installations, NOW, found)
+    found = replace(found, neighbour=found.neighbour or ROUTED)
+    request = HttpRequest(method, target, client)
+    first = judge(request, table, installations, NOW, found)
+    if not isinstance(first, LookFirst):
+        return first
+    return judge(request, table, installations, NOW, replace(found, files=FilesFinding(first.needs)))
 
 
 def script(judgement: Judgement) -> SendScript:
@@ -122,13 +134,55 @@ def test_install_script_holds_the_token_of_the_installation() -> None:
     assert f"/ignition/{TOKEN}/master.ign".encode() in script(judged(M1_SCRIPT, record=installation())).content
 
 
+def lacking(path: str = "/srv/images/k") -> Findings:
+    """Return the finding that the kernel of m1 is not there."""
+    return Findings(files=FilesFinding(TABLE.hosts[ip_address(M1)].needs, KERNEL, path, "not found"))
+
+
+def test_files_of_an_install_script_are_looked_for_first() -> None:
+    request = HttpRequest("GET", M1_SCRIPT, M1)
+
+    assert judge(request, TABLE, {M1_NAME: installation()}, NOW) == LookFirst(TABLE.hosts[ip_address(M1)].needs)
+
+
+def test_install_script_needs_the_images_and_the_ignition_that_it_names() -> None:
+    needs = TABLE.hosts[ip_address(M1)].needs
+
+    assert [*needs.images, needs.ignition] == [
+        KERNEL,
+        "rhcos-4.5.6-x86_64-installer-initramfs.x86_64.img",
+        "rhcos-4.5.6-x86_64-metal.x86_64.raw.gz",
+        "master.ign",
+    ]
+
+
+def test_host_whose_script_names_a_missing_file_waits_for_it() -> None:
+    answer = script(judged(M1_SCRIPT, record=installation(), found=lacking()))
+
+    assert (answer.kind, f"no usable {KERNEL}".encode() in answer.content) == (WebKind.WAIT, True)
+    assert TOKEN.encode() not in answer.content
+
+
+def test_missing_file_is_published_with_the_host_that_waits_for_it() -> None:
+    answer = script(judged(M1_SCRIPT, record=installation(), found=lacking()))
+
+    assert answer.event == FileUnservable(M1_NAME, "/srv/images/k", "not found")
+
+
+def test_finding_about_files_of_before_a_reload_is_not_used() -> None:
+    table = compile_web((CLUSTER,))
+    request = HttpRequest("GET", M1_SCRIPT, M1)
+
+    assert isinstance(judge(request, table, {M1_NAME: installation()}, NOW, lacking()), LookFirst)
+
+
 @pytest.mark.parametrize("record", [None, installation(token="")])
 def test_install_script_without_a_token_begins_the_installation_first(record: Installation | None) -> None:
-    assert judged(M1_SCRIPT, record=record) == BeginFirst(WebKind.SCRIPT)
+    assert judged(M1_SCRIPT, table=WITHOUT_DHCP, record=record) == BeginFirst(WebKind.SCRIPT)
 
 
 def test_install_script_is_asked_for_again_while_there_is_no_token() -> None:
-    refused = error(judged(M1_SCRIPT, found=Findings(has_begun=True)))
+    refused = error(judged(M1_SCRIPT, table=WITHOUT_DHCP, found=Findings(has_begun=True)))
     assert (refused.status, refused.retry_seconds > 0) == (503, True)
 
 
@@ -153,6 +207,16 @@ def test_host_that_never_installs_starts_from_its_disk() -> None:
 
 def test_held_host_is_told_by_which_command_it_goes_on() -> None:
     assert b"ocp-appliance release m1" in script(judged(M1_SCRIPT, record=installation(order=Order.HOLD))).content
+
+
+def test_console_of_a_host_in_doubt_names_the_two_commands_that_settle_it() -> None:
+    doubt = Condition("may-be-running", "why", 0.0)
+    content = script(judged(M1_SCRIPT, record=installation(order=Order.HOLD, doubt=doubt))).content
+    assert [b"ocp-appliance adopt m1" in content, b"reinstall m1" in content, b"release" in content] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_worker_is_judged_after_the_machine_config_server_was_probed() -> None:
@@ -211,6 +275,74 @@ def test_autoexec_beside_any_loader_leads_to_the_menu() -> None:
     answer = script(judged("/efi/autoexec.ipxe", STRANGER))
     assert answer.kind is WebKind.OTHER
     assert b"http://172.16.0.101/pxeboot.ipxe" in answer.content
+
+
+# Who is proven to be the host
+
+M1_MAC, OTHER_MAC = MacAddress.parse("00:50:56:96:37:c8").octets, MacAddress.parse("52:54:00:00:00:99").octets
+
+
+def neighbour(mac: bytes | None) -> Findings:
+    return Findings(neighbour=NeighbourFinding(mac))
+
+
+@pytest.mark.parametrize("target", ["/pxeboot.ipxe", M1_SCRIPT, OWN, f"/{KERNEL}", "/efi/ipxe.efi"])
+def test_mac_address_of_a_client_with_a_hosts_address_is_found_out_first(target: str) -> None:
+    asked = judge(HttpRequest("GET", target, M1), TABLE, {}, NOW)
+    assert asked == NeighbourFirst(ip_address(M1), frozenset({M1_MAC}))
+
+
+def test_mac_address_of_a_stranger_is_not_asked_for() -> None:
+    assert isinstance(judge(HttpRequest("GET", "/pxeboot.ipxe", STRANGER), TABLE, {}, NOW), SendScript)
+
+
+@pytest.mark.parametrize("target", [M1_SCRIPT, OWN])
+@pytest.mark.parametrize(("mac", "cause"), [(OTHER_MAC, "address-conflict"), (b"", "unresolved")])
+def test_another_machine_at_the_hosts_address_is_put_off(target: str, mac: bytes, cause: str) -> None:
+    refused = error(judged(target, record=ready(), found=neighbour(mac)))
+    assert (refused.status, refused.retry_seconds > 0) == (503, True)
+    assert refused.unproven is not None
+    assert (refused.unproven.host, refused.unproven.cause) == (M1_NAME, cause)
+    assert refused.unproven.mac == mac.hex(":")
+
+
+def test_another_machine_is_not_told_which_mac_address_was_found() -> None:
+    assert OTHER_MAC.hex(":") not in error(judged(OWN, record=ready(), found=neighbour(OTHER_MAC))).why
+
+
+def test_another_machine_makes_no_worker_wait() -> None:
+    assert isinstance(judged(W1_SCRIPT, W1, record=installation(W1_NAME), found=neighbour(OTHER_MAC)), ErrorResponse)
+
+
+@pytest.mark.parametrize("mac", [M1_MAC, None])
+def test_host_gets_its_script_by_its_own_mac_address_or_through_a_router(mac: bytes | None) -> None:
+    assert script(judged(M1_SCRIPT, record=installation(), found=neighbour(mac))).kind is WebKind.SCRIPT
+
+
+def test_host_is_known_by_the_mac_address_of_any_of_its_cards() -> None:
+    cards = ("ip=172.16.0.21::172.16.0.1:255.255.255.0:m1:52-54-00-0A-00-01:none", "ifname=eth1:52:54:00:0a:00:02")
+    hosts = (replace(CLUSTER.hosts[1], network_arguments=cards, kernel_arguments=("BOOTIF=01-52-54-00-0a-00-03",)),)
+    (known,) = compile_web((replace(CLUSTER, hosts=hosts),)).hosts.values()
+    assert known.macs == {M1_MAC, *(bytes.fromhex(f"5254000a000{n}") for n in (1, 2, 3))}
+
+
+def test_script_without_our_dhcp_is_one_that_asks_for_an_address() -> None:
+    answer = script(judged(M1_SCRIPT, record=installation(has_dhcp=False)))
+    assert TOKEN.encode() not in answer.content
+    assert b"\ndhcp netX " in answer.content
+    assert answer.kind is WebKind.OTHER  # which proves nothing of the host
+    assert answer.unproven is not None
+    assert answer.unproven.cause == "no-dhcp"
+
+
+def test_ignition_without_our_dhcp_is_put_off() -> None:
+    refused = error(judged(OWN, record=ready(has_dhcp=False)))
+    assert (refused.status, refused.unproven is not None) == (503, True)
+
+
+def test_host_without_our_dhcp_server_needs_none() -> None:
+    record = installation(has_dhcp=False)
+    assert script(judged(M1_SCRIPT, table=WITHOUT_DHCP, record=record)).kind is WebKind.SCRIPT
 
 
 # Ignition
@@ -390,16 +522,24 @@ def test_bad_target_is_refused() -> None:
     assert error(judged("/../x")).status == 400
 
 
-def test_error_has_its_reason_and_its_exact_length() -> None:
+def test_error_has_its_exact_length() -> None:
     answer = http_response(ErrorResponse(503, "not yet", retry_seconds=5), "GET")
-    assert answer.parts == (b"not yet\n",)
-    assert answer.headers["Content-Length"] == "8"
+    (body,) = answer.parts
+    assert isinstance(body, bytes)
+    assert answer.headers["Content-Length"] == str(len(body))
     assert answer.headers["Retry-After"] == "5"
 
 
 def test_error_of_a_head_has_the_length_and_no_body() -> None:
     answer = http_response(ErrorResponse(404, "file not found"), "HEAD")
-    assert (answer.parts, answer.headers["Content-Length"]) == ((), "15")
+    assert answer.parts == ()
+    assert int(answer.headers["Content-Length"]) > 0
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 408, 413, 414, 429, 431, 500, 501, 503, 505])
+def test_error_says_the_same_whatever_its_reason(status: int) -> None:
+    reasons = ("/srv/images/x (mode 0600, root:root)", "52-54-00-12-34-56 is m1's")
+    assert len({http_response(ErrorResponse(status, why), "GET").parts for why in reasons}) == 1
 
 
 def test_method_that_is_not_served_is_told_which_are() -> None:
