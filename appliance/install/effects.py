@@ -31,6 +31,13 @@ from appliance.install.installation import count as counted
 # does boot, but never contacts the appliance.
 KNOCKING_GAP_SECONDS = 900.0
 
+# An installer that takes no byte for this long is gone, or works on what it has. No server is back at its script sooner
+# after a reset; a virtual machine may be, and then its next boot goes on in the same record, which serves it as well.
+GONE_SECONDS = 10.0
+# Firmware that asks again this long after the last byte is believed without a proof, so that the operator sees at which
+# step it stops. Between the files of one installation a machine takes a minute or two.
+ABANDONED_SECONDS = 600.0
+
 Effect = Callable[[Installation, "Move", Finding, float, Rules], Installation]
 
 
@@ -64,6 +71,27 @@ def complain(installation: Installation, move: Move, finding: Finding, at: float
 def start_again(installation: Installation, move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
     """End this try and begin a new record: the machine was reset and has lost what it had in memory."""
     return reach(again(installation, rules), move.to, at)
+
+
+def come_back(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """Note that its firmware or iPXE asks again; anyone could ask so, and only a try that was silent for long ends."""
+    if _silent_seconds(installation, finding, at) >= ABANDONED_SECONDS:
+        return start_again(installation, move, finding, at, rules)
+    return installation if installation.returned_at is not None else replace(installation, returned_at=at)
+
+
+def load_again(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """End this try if a machine that came back fetched its boot file, unless an installer still runs; else count it."""
+    # While the disk is written the installer is silent, and a reset is to be noticed before that counts as done.
+    is_gone = installation.ready_at is not None or _silent_seconds(installation, finding, at) >= GONE_SECONDS
+    if installation.returned_at is not None and is_gone:
+        return start_again(installation, move, finding, at, rules)
+    return counted(installation, move.name)
+
+
+def _silent_seconds(installation: Installation, finding: Finding, at: float) -> float:
+    """Return for how long the installer of this try has taken no byte and reached no stage."""
+    return at - max(finding.heard_at, *installation.reached.values(), 0.0)
 
 
 def finish(installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
@@ -128,9 +156,10 @@ def _suspicion(name: str) -> str:
 def look_in_vain(installation: Installation, _move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
     """Note that no system was there right after the query, so that the doubt can end by itself."""
     asked_at = installation.asked_at
+    if asked_at is None or installation.lapses_at is not None:
+        return installation
     # Later than that the node may have gone, to come back as firmware: then the look shows nothing.
-    is_prompt = asked_at is not None and 0 <= at - asked_at <= LOOK_SECONDS
-    return replace(installation, looked_at=at) if is_prompt else installation
+    return replace(installation, looked_at=at) if 0 <= at - asked_at <= LOOK_SECONDS else installation
 
 
 def lapse(installation: Installation, _move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
@@ -163,16 +192,16 @@ def settle(installation: Installation, _move: Move, finding: Finding, _at: float
 # Scripts and downloads
 
 
-def send_script(installation: Installation, move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
-    """Open the window for Ignition; begin a new record if this one has had its Ignition or is installed.
+def send_script(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """Open the window for Ignition; begin a new record if the machine was reset or is installed.
 
-    A machine that fetches its script after its Ignition was reset, even if no DHCP message showed that:
-    another server may assign its addresses.
+    It was reset if its firmware asked again, or if it has had its Ignition: another server may assign its
+    addresses, so that no DHCP message shows that. An installer that still takes bytes was not reset.
     """
     if installation.is_told_to_wait:
         repeats = {name: times for name, times in installation.repeats.items() if name != TOLD_TO_WAIT}
         installation = replace(installation, repeats=repeats)
-    if installation.delivered_at is not None or installation.stage >= Stage.INSTALLED:
+    if _is_reset(installation, finding, at) or installation.stage >= Stage.INSTALLED:
         # The script that goes out at this moment has the old token in it, so the new record keeps it.
         installation = replace(again(installation, rules), token=installation.token)
     if move.to is not None and installation.stage < move.to:
@@ -180,6 +209,13 @@ def send_script(installation: Installation, move: Move, _finding: Finding, at: f
     else:
         installation = counted(installation, move.name)
     return replace(installation, window_opened_at=at)
+
+
+def _is_reset(installation: Installation, finding: Finding, at: float) -> bool:
+    if installation.ready_at is not None:
+        return True
+    is_back = installation.returned_at is not None or installation.delivered_at is not None
+    return is_back and _silent_seconds(installation, finding, at) >= GONE_SECONDS
 
 
 def tell_to_wait(installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
