@@ -19,8 +19,10 @@ from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Reloaded, ReloadRefused
+from appliance.looking import Looker, proven
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
+from appliance.neighbours import MacOf, Neighbours, unknown_mac
 from appliance.recorder import Recorder
 from appliance.registry import Registry
 from appliance.state.fallback import FallbackStore
@@ -113,12 +115,18 @@ class App:
         bus.first = registry.listen
         bus.subscribers.append(self._log_event)
         live = Live(tables)
+        mac_of = _mac_of()
         installations = registry.installations
         listen = union_of_listens(tables.clusters)
-        dns = DnsServer(lambda: live.tables.dns, installations, listen, bus.publish)
+        dns = DnsServer(
+            lambda: live.tables.dns,
+            installations,
+            listen,
+            lambda event: bus.publish(proven(event, registry.hosts, mac_of)),
+        )
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
         tftp = TftpServer(lambda: live.tables.tftp, listen, bus.publish)
-        web = WebServer(lambda: live.tables.web, installations, listen, bus.publish, registry.written)
+        web = WebServer(lambda: live.tables.web, installations, listen, bus.publish, registry.written, mac_of)
         counts = {
             "dns": lambda: dns.counts,
             "dhcp": lambda: dhcp.counts,
@@ -132,7 +140,10 @@ class App:
         dashboard = DashboardServer(listen, registry, bus, metrics)
         control = ControlServer(state_dir, registry, bus, registry.order, self._reload_wanted.set)
         control.capture = recorder.capture
-        return _Parts(live, listen, state_dir, bus, registry, recorder, dns, dhcp, tftp, web, dashboard, control)
+        looker = Looker(registry, bus.publish, mac_of)
+        return _Parts(
+            live, listen, state_dir, bus, registry, recorder, dns, dhcp, tftp, web, dashboard, control, looker
+        )
 
     def _stop(self) -> None:
         if self._stopping.is_set():
@@ -213,6 +224,7 @@ class _Parts:
     web: WebServer
     dashboard: DashboardServer
     control: ControlServer
+    looker: Looker
 
     def works(self) -> dict[str, Coroutine[None, None, None]]:
         """Return the work of each part, by its name; each runs until it is cancelled."""
@@ -224,6 +236,7 @@ class _Parts:
             "registry": self.registry.run(),
             "dashboard": self.dashboard.run(),
             "control": self.control.run(),
+            "looker": self.looker.run(),
         }
 
 
@@ -238,6 +251,15 @@ def union_of_listens(clusters: Sequence[Cluster]) -> Listen:
         http=tuple(dict.fromkeys(endpoint for listen in listens for endpoint in listen.http)),
         dashboard=tuple(dict.fromkeys(endpoint for listen in listens for endpoint in listen.dashboard)),
     )
+
+
+def _mac_of() -> MacOf:
+    """Return what tells a client's MAC address; a substitute, with a warning, where netlink is not allowed."""
+    try:
+        return Neighbours().mac
+    except OSError as error:
+        logger.warning("neighbours.off why=%s", error.strerror)
+        return unknown_mac
 
 
 async def _endless(name: str, work: Coroutine[None, None, None]) -> None:

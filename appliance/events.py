@@ -318,6 +318,19 @@ class WebRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ClientUnproven(Event):
+    """A client with the address of a host asked for what only the host may have, and was not proven to be it."""
+
+    kind: ClassVar[str] = "web.unproven"
+    level: ClassVar[int] = logging.ERROR
+    client: str
+    path: str
+    cause: str  # address-conflict, no-dhcp or unresolved
+    why: str
+    mac: str = ""  # that the address has on our link; "" if that is not known
+
+
+@dataclass(frozen=True, slots=True)
 class WaitEnded(Event):
     """A host has waited for the machine config server for as long as allowed, and now installs without it."""
 
@@ -511,6 +524,7 @@ AnyEvent = (
     | WebFinished
     | WebBroken
     | WebRefused
+    | ClientUnproven
     | WaitEnded
     | FileUnservable
     | ImageVerified

@@ -89,7 +89,7 @@ class Registry:
         self.hosts = {host.name: host for cluster in self.clusters for host in cluster.hosts}
         self.cluster_of = {host.name: cluster for cluster in self.clusters for host in cluster.hosts}
         self._rules = {
-            name: Rules(host.install, self.cluster_of[name].release.boots_live, self._token)
+            name: Rules(host.install, self.cluster_of[name].release.boots_live, self._token, self.cluster_of[name].dhcp)
             for name, host in self.hosts.items()
         }
         self._known |= self.installations

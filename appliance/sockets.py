@@ -238,6 +238,11 @@ def control_server(path: Path) -> socket.socket:
     return sock
 
 
+def route_netlink() -> socket.socket:
+    """Return a socket that asks the kernel for routes and neighbours (rtnetlink(7)). Raises OSError."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
+
+
 def notify_sender() -> socket.socket:
     """Return a socket for sd_notify(3)."""
     return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)

@@ -23,6 +23,8 @@ import dns.query
 from appliance.config import load
 from appliance.simulate.namespace import Namespace, ip
 from appliance.simulate.standins import make_standins
+from appliance.sockets import bind_to_interface
+from tests.dhcp_messages import IPXE, read, request
 from tests.simulate_segment import REFERENCE, ROOT, Segment, segment
 
 APPLIANCE = "172.16.0.101"
@@ -205,6 +207,17 @@ class Site:
             yield machine
         finally:
             machine.close()
+
+    def lease(self, machine: Namespace, mac: str, address: str) -> None:
+        """Ask for *address* by DHCP from the namespace *machine*, as iPXE does; return once it is acknowledged."""
+        with machine, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            bind_to_interface(client, "eth0")  # which has no route to the broadcast address
+            client.bind(("0.0.0.0", 68))
+            client.settimeout(PATIENCE_SECONDS)
+            wanted = ("requested_addr", address)
+            client.sendto(request("request", wanted, *IPXE, flags=0x8000, mac=mac), ("255.255.255.255", 67))
+            assert read(client.recv(4096))["message-type"] == 5  # ACK
 
     def ask(self, name: str, kind: str = "A") -> dns.message.Message:
         """Ask the appliance over UDP; return its answer."""

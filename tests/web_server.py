@@ -42,7 +42,7 @@ class Running:
         """Set the installation of the host with the short name *host* to *stage*, with *changes*."""
         name = f"{host}.ocp45.example.localdomain"
         reached = {earlier: 0.0 for earlier in Stage if earlier <= stage}
-        installation = Installation(name, token=token, stage=stage, reached=reached)
+        installation = Installation(name, token=token, stage=stage, reached=reached, has_dhcp=True)
         self.installations[name] = replace(installation, **changes)  # type: ignore[arg-type]
 
 

@@ -98,10 +98,18 @@ def local_script(cluster: Cluster, host: Host) -> str:
     return _template(DISK[host.local_boot].script).substitute(host=host.name, cluster=cluster.name)
 
 
-def wait_script(cluster: Cluster, host: Host, why: str) -> str:
-    """Return a script that says *why* the host waits, and fetches the host's script again every POLL_SECONDS."""
+def wait_script(cluster: Cluster, host: Host, why: str, *, renews: bool = False) -> str:
+    """Return a script that says *why* the host waits, and fetches the host's script again every POLL_SECONDS.
+
+    With *renews* it asks for an address before that.
+    """
     return _template("wait").substitute(
-        host=host.name, why=why, seconds=POLL_SECONDS, script=_own_script_url(cluster, host)
+        host=host.name,
+        why=why,
+        seconds=POLL_SECONDS,
+        # netX is the interface that iPXE used last; without a name it tries each in turn.
+        renew="dhcp netX || dhcp ||\n" if renews else "",
+        script=_own_script_url(cluster, host),
     )
 
 

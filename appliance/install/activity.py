@@ -13,6 +13,7 @@ _OURS = frozenset(
         events.StageReached,
         events.ConditionRaised,
         events.HostUnanswered,
+        events.ClientUnproven,
         events.Ordered,
     }
 )

@@ -21,6 +21,8 @@ SAME_IPXE_ACKS = 4
 SAME_SCRIPTS = 8  # the menu and the host's own script are two in one boot
 BROKEN_TRANSFERS = 3
 VAIN_TRIES = 3
+# The first is told to ask for an address, as after a `reinstall` of a machine that waits in iPXE.
+UNPROVEN_REQUESTS = 3
 # From power-on through every network entry of its firmware to its disk a machine takes up to 193 s (seen on OVMF).
 # Twice that, and some more for the self-test of a server.
 KNOCKING_SECONDS = 480.0
@@ -44,6 +46,11 @@ LOADER_HINT = (
 NO_SCRIPT_HINT = (
     "iPXE has an address but does not fetch its script. Enable port fast on the switch port and open the HTTP port "
     "in the firewall; if iPXE's driver fails on this card, set `loader: efi/snponly.efi`."
+)
+NO_DHCP_HINT = (
+    "A machine at the host's address requests its script or Ignition, and the appliance's DHCP server has not answered "
+    "the host in this installation. Let the machine take its address by DHCP from the appliance (the loader on its "
+    "disk, too), or set `dhcp.mode: off` if another server assigns it; otherwise find out which machine it is."
 )
 BROKEN_HINT = (
     "Three downloads broke off. Check the path for a duplex or MTU mismatch, and the machine for too little memory "
@@ -101,6 +108,7 @@ class _Loop(NamedTuple):
 # In the order in which they are checked: the first that matches is the most specific.
 _LOOPS = (
     _Loop("broken", BROKEN_TRANSFERS, None, "download-stalled", BROKEN_HINT),
+    _Loop("no-dhcp", UNPROVEN_REQUESTS, None, "no-dhcp", NO_DHCP_HINT),
     _Loop("loader-failed", FAILED_LOADERS, None, "loader-stalled", STALLED_HINT),
     _Loop("loader", SAME_LOADER, Stage.LOADER, "loader-loop", LOADER_HINT),
     _Loop("firmware-ack", UNUSED_ACKS, Stage.FIRMWARE, "no-loader", NO_LOADER_HINT),

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 
 from appliance.install.evidence import Finding
 from appliance.install.installation import (
-    LAPSE_SECONDS,
-    LOOK_SECONDS,
     TOLD_TO_WAIT,
     Condition,
     Installation,
@@ -23,6 +21,7 @@ from appliance.install.installation import (
     again,
     begin,
     reach,
+    without_doubt,
 )
 from appliance.install.installation import count as counted
 
@@ -62,7 +61,15 @@ def count(installation: Installation, move: Move, _finding: Finding, _at: float,
 
 def complain(installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
     """Raise a condition that lasts until the next stage."""
+    known = installation.complaint
+    if known is not None and (known.name, known.hint) == (move.name, finding.hint):
+        return installation
     return replace(installation, complaint=Condition(move.name, finding.hint, at))
+
+
+def note_dhcp(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
+    """Note that our DHCP server has answered the host; every ACK to a machine that boots does so, too."""
+    return installation if installation.has_dhcp else replace(installation, has_dhcp=True)
 
 
 # The end of a try, and the beginning of the next
@@ -85,7 +92,8 @@ def load_again(installation: Installation, move: Move, finding: Finding, at: flo
     # While the disk is written the installer is silent, and a reset is to be noticed before that counts as done.
     is_gone = installation.ready_at is not None or _silent_seconds(installation, finding, at) >= GONE_SECONDS
     if installation.returned_at is not None and is_gone:
-        return start_again(installation, move, finding, at, rules)
+        # The DHCP message that it came back with was one of this record's.
+        return replace(start_again(installation, move, finding, at, rules), has_dhcp=installation.has_dhcp)
     return counted(installation, move.name)
 
 
@@ -115,71 +123,6 @@ def start_system(installation: Installation, move: Move, _finding: Finding, at: 
     return replace(installed, knocking_since=None, knocked_at=None, tries=0, early_returns=0)
 
 
-def prove_system(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
-    """Note that a system of the host was reached, which no forged datagram does: it settles a doubt about its disk."""
-    installation = start_system(installation, move, finding, at, rules)
-    return installation if installation.doubt is None else _without_doubt(installation)
-
-
-def find_running(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
-    """Count a host without a history, or in doubt, as installed, because it runs a system of this cluster already.
-
-    This holds for a host's first record only. All later ones begin with a reset or with
-    `reinstall`; there the old system may still run and must not undo the operator's order.
-    """
-    if installation.number != 1 and installation.doubt is None:
-        return installation
-    return prove_system(installation, move, finding, at, rules)
-
-
-def suspect(installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
-    """Doubt whether a host without a history may be wiped: somebody asked as a running node does, without proof."""
-    known = installation.doubt
-    if known is None and installation.number == 1:
-        doubt = Condition(move.name, _suspicion(installation.host), at)
-        return replace(installation, doubt=doubt, asked_at=at, looked_at=None)
-    if known is None or known.name != move.name or not installation.is_sign_due(at):
-        return installation
-    return replace(installation, asked_at=at)
-
-
-def _suspicion(name: str) -> str:
-    return (
-        "a query for api-int came from its address, as a running node of this cluster sends it; over UDP anyone can "
-        "forge that, so it is not known whether the host is installed, and it waits: run "
-        f"`ocp-appliance adopt {name}` if it is, which boots its disk, or `ocp-appliance reinstall {name}` to install "
-        f"it, which wipes its disk. It installs {LAPSE_SECONDS / 60:.0f} minutes after the last such query if the "
-        "appliance looked at its address then and found no running system"
-    )
-
-
-def look_in_vain(installation: Installation, _move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
-    """Note that no system was there right after the query, so that the doubt can end by itself."""
-    asked_at = installation.asked_at
-    if asked_at is None or installation.lapses_at is not None:
-        return installation
-    # Later than that the node may have gone, to come back as firmware: then the look shows nothing.
-    return replace(installation, looked_at=at) if 0 <= at - asked_at <= LOOK_SECONDS else installation
-
-
-def lapse(installation: Installation, _move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
-    """End a doubt that nothing has confirmed; its repetitions while it waited are no loop."""
-    lapses_at = installation.lapses_at
-    # Since the clock was set, there may have been another query, or a new record.
-    if lapses_at is None or at < lapses_at or finding.number != installation.number:
-        return installation
-    return replace(_without_doubt(installation), repeats={})
-
-
-def _without_doubt(installation: Installation) -> Installation:
-    return replace(installation, doubt=None, asked_at=None, looked_at=None)
-
-
-def seem_running(installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
-    """Reach the stage of a running system, which decides nothing here; what depends on a proof stays as it is."""
-    return reach(reach(installation, Stage.INSTALLED, at), move.to, at)
-
-
 def settle(installation: Installation, _move: Move, finding: Finding, _at: float, _rules: Rules) -> Installation:
     """Note that the time to write the disk has passed."""
     # The clock may have been set for a record that has ended since.
@@ -202,8 +145,10 @@ def send_script(installation: Installation, move: Move, finding: Finding, at: fl
         repeats = {name: times for name, times in installation.repeats.items() if name != TOLD_TO_WAIT}
         installation = replace(installation, repeats=repeats)
     if _is_reset(installation, finding, at) or installation.stage >= Stage.INSTALLED:
-        # The script that goes out at this moment has the old token in it, so the new record keeps it.
-        installation = replace(again(installation, rules), token=installation.token)
+        # The script that goes out at this moment was judged by the old record and has its token in it. So the new
+        # record keeps both.
+        fresh = again(installation, rules)
+        installation = replace(fresh, token=installation.token, has_dhcp=installation.has_dhcp)
     if move.to is not None and installation.stage < move.to:
         installation = reach(installation, move.to, at, move.name)
     else:
@@ -223,6 +168,22 @@ def tell_to_wait(installation: Installation, move: Move, _finding: Finding, _at:
     if installation.order is Order.HOLD or installation.is_told_to_wait:
         return installation
     return counted(installation, move.name)
+
+
+def complete_initramfs(
+    installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
+) -> Installation:
+    """Note that the whole initramfs has been sent; a legacy installer fetches its Ignition next."""
+    if installation.boots_live or installation.has_fetched:
+        return installation
+    return replace(installation, has_fetched=True)
+
+
+def complete_rootfs(
+    installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
+) -> Installation:
+    """Note that the whole rootfs has been sent, in which the installer runs that fetches Ignition."""
+    return installation if installation.has_fetched else replace(installation, has_fetched=True)
 
 
 def begin_rootfs(installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
@@ -317,4 +278,4 @@ def adopt(installation: Installation, move: Move, _finding: Finding, at: float, 
     """Count the host as installed, because the operator says so; this settles a doubt."""
     if installation.doubt is None and installation.stage >= Stage.INSTALLED:
         return installation
-    return replace(_without_doubt(reach(installation, move.to, at)), tries=0, early_returns=0)
+    return replace(without_doubt(reach(installation, move.to, at)), tries=0, early_returns=0)

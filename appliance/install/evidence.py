@@ -33,7 +33,9 @@ class Evidence(StrEnum):
     LOCAL_SENT = "local boot script sent"
     KERNEL_BEGUN = "kernel begun"
     INITRAMFS_BEGUN = "initramfs begun"
+    INITRAMFS_COMPLETE = "initramfs complete"
     ROOTFS_BEGUN = "rootfs begun"
+    ROOTFS_COMPLETE = "rootfs complete"
     DISK_IMAGE_BEGUN = "disk image begun"
     DISK_IMAGE_COMPLETE = "disk image complete"
     DOWNLOAD_BROKEN = "download broken off"
@@ -42,6 +44,8 @@ class Evidence(StrEnum):
     IGNITION_BROKEN = "Ignition broken off"
     IGNITION_POSTPONED = "Ignition put off (503)"
     IGNITION_REFUSED = "Ignition refused"
+    ADDRESS_TAKEN = "request from another machine at its address"
+    DHCP_MISSING = "request for a script or Ignition without DHCP"
     API_INT_ASKED = "DNS query for api-int"  # over UDP: anyone could have sent it
     API_INT_ASKED_BY_TCP = "DNS query for api-int over TCP"
     SYSTEM_ANSWERED = "own look found its system"
@@ -87,11 +91,14 @@ _IMAGES = {
 # Ignition counts as delivered from its first byte, unless the transfer breaks off. If the appliance dies while
 # sending it, the host most likely has the whole file (it is a single write), and otherwise requests it again.
 _BEGUN = _SCRIPTS | _IMAGES | {WebKind.IGNITION: Evidence.IGNITION_DELIVERED}
+# Only a whole file counts. Neither iPXE nor an installer fetches one in parts: after a break they begin anew.
 _COMPLETE = {
-    WebKind.LOADER: Evidence.LOADER_FETCHED_BY_HTTP,
+    WebKind.INITRAMFS: Evidence.INITRAMFS_COMPLETE,
+    WebKind.ROOTFS: Evidence.ROOTFS_COMPLETE,
     WebKind.METAL: Evidence.DISK_IMAGE_COMPLETE,
     WebKind.IGNITION: Evidence.IGNITION_DELIVERED,
 }
+_UNPROVEN = {"address-conflict": Evidence.ADDRESS_TAKEN, "no-dhcp": Evidence.DHCP_MISSING}
 # What the operator may order, and what each order is in the table of transitions.
 ORDERS = {
     "reinstall": Evidence.REINSTALL_ORDERED,
@@ -112,13 +119,14 @@ def finding_of(event: Event) -> Finding | None:
             evidence = _BEGUN.get(event.what)
             return Finding(evidence, total=event.total) if evidence else None
         case events.WebFinished():
-            # The last of several ranges completes the file, as curl and iPXE fetch it after a break.
-            evidence = _COMPLETE.get(event.what) if event.first + event.sent >= event.total else None
-            return Finding(evidence) if evidence else None
+            return _of_transfer(event)
         case events.WebBroken():
             return _of_break(event)
         case events.WebRefused():
             return _of_web_refusal(event)
+        case events.ClientUnproven():
+            evidence = _UNPROVEN.get(event.cause)
+            return Finding(evidence, hint=event.why) if evidence else None
         case events.TftpFinished():
             return None if is_script_path(event.path) else Finding(Evidence.LOADER_FETCHED_BY_TFTP)
         case events.TftpFailed():
@@ -168,6 +176,15 @@ def _of_ack(event: events.DhcpAcknowledged) -> Finding | None:
         return Finding(Evidence.SYSTEM_ACKED)
     evidence = Evidence.IPXE_ACKED if event.program is Program.IPXE else Evidence.FIRMWARE_ACKED
     return Finding(evidence, event.mac, event.arch)
+
+
+def _of_transfer(event: events.WebFinished) -> Finding | None:
+    if event.what is WebKind.LOADER:
+        # Firmware fetches the rest after a break, and its loader proves itself by what it does next.
+        is_end = event.first + event.sent >= event.total
+        return Finding(Evidence.LOADER_FETCHED_BY_HTTP) if is_end else None
+    evidence = _COMPLETE.get(event.what) if event.status == 200 and event.sent >= event.total else None
+    return Finding(evidence) if evidence else None
 
 
 def _of_break(event: events.WebBroken) -> Finding | None:

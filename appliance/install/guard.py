@@ -1,4 +1,9 @@
-"""Which client may have which Ignition file now: pure decisions, without clock or socket.
+"""Which client may have a script with a token, and which Ignition file now: pure, without clock or socket.
+
+An address alone proves little: a neighbour can take that of a host that is off. So the
+kernel must have resolved the address to a MAC address of the host, as far as it is on our
+links, and our DHCP server must have answered the host in this installation, if it serves
+it. Who is not proven to be the host gets 503 and moves nothing: the host itself can come.
 
 An Ignition file contains the cluster's secrets, so there are three answers:
 
@@ -11,6 +16,7 @@ shell, and repeats a request indefinitely at 503.
 """
 
 import hmac
+import re
 from dataclasses import dataclass
 
 from appliance.install.installation import Installation, Order, Stage
@@ -30,6 +36,24 @@ HELD_SECONDS = 15
 EXPIRED_SECONDS = 60
 
 
+_MAC = re.compile(r"(?<![0-9a-f])(?:01-)?((?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2})(?![0-9a-f])")  # 01-: as in BOOTIF=
+ADDRESS_CONFLICT, NO_DHCP, UNRESOLVED = "address-conflict", "no-dhcp", "unresolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What shows that a client with a host's address is the host."""
+
+    macs: frozenset[bytes]  # of the host
+    mac: bytes | None  # of the client, as `Neighbours.mac` returns it: None off our links, b"" if not resolved
+    needs_dhcp: bool  # our DHCP server answers the host
+
+    @property
+    def is_host(self) -> bool:
+        """Whether nothing on our links says that the client is another machine."""
+        return self.mac is None or self.mac in self.macs
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """How to answer a request for an Ignition file."""
@@ -37,6 +61,34 @@ class Verdict:
     status: int  # 200, 403 or 503
     why: str  # "" with 200
     retry_seconds: int = 0  # for Retry-After, with 503
+    unproven: str = ""  # why the client is not proven to be the host: one of the words above
+
+
+def macs_of(host: Host) -> frozenset[bytes]:
+    """Return every MAC address that cluster.yaml gives *host*: also those of cards in its network configuration.
+
+    A bond or a VLAN has the MAC address of one of its cards.
+    """
+    arguments = " ".join((*host.network_arguments, *host.kernel_arguments)).lower()
+    found = {bytes.fromhex(re.sub("[-:]", "", mac)) for mac in _MAC.findall(arguments)}
+    return frozenset({mac.octets for mac in host.macs} | found)
+
+
+def unproven(host: Host, installation: Installation | None, client: Client) -> Verdict | None:
+    """Return why *client*, which has the address of *host*, is not proven to be it; None if it is."""
+    if not client.is_host:
+        if not client.mac:
+            why = f"the MAC address of {host.name} cannot be resolved"
+            return Verdict(503, why, NOT_YET_SECONDS, UNRESOLVED)
+        why = (
+            f"The machine with the MAC address {client.mac.hex(':')} uses the address of {host.name}. Find it and turn "
+            f"it off; if it is {host.short_name}, give it that MAC address in cluster.yaml."
+        )
+        return Verdict(503, why, HELD_SECONDS, ADDRESS_CONFLICT)
+    if client.needs_dhcp and not (installation is not None and installation.has_dhcp):
+        why = f"the DHCP server has not answered {host.name} in this installation"
+        return Verdict(503, why, NOT_YET_SECONDS, NO_DHCP)
+    return None
 
 
 def ignition_verdict(
@@ -44,6 +96,7 @@ def ignition_verdict(
     installation: Installation | None,
     file_name: str,
     token: str,
+    client: Client | None,
     *,
     expires_at: float | None,
     now: float,
@@ -51,10 +104,10 @@ def ignition_verdict(
 ) -> Verdict:
     """Return whether the client, which has the address of *host*, may have *file_name* at the path with *token*.
 
+    *client* says what shows that it is the host; None where there is no host.
     *expires_at* is when the file's certificates expire and *now* the time, both in
     seconds UTC. The identity of the client is checked before the state of the
-    installation: only the host itself can see a 503, so no other client learns how
-    far it has come.
+    installation: only the host itself can see how far it has come.
     """
     if host is None:
         return Verdict(403, "the client's address is not a host's")
@@ -67,6 +120,8 @@ def ignition_verdict(
         return Verdict(
             403, "this path does not belong to the current installation; the host's own script has the right one"
         )
+    if client is not None and (doubtful := unproven(host, installation, client)) is not None:
+        return doubtful
     if installation.stage >= Stage.INSTALLED:
         return Verdict(
             403, f"{host.name} is installed; run `ocp-appliance reinstall {host.short_name}` to reinstall it"
@@ -114,6 +169,11 @@ def _not_yet(
         reached = installation.stage.name.lower()
         why = f"{host.name} is at stage {reached}; Ignition is served from stage {before.name.lower()} on"
         return Verdict(503, why, NOT_YET_SECONDS)
+    if not installation.has_fetched:
+        what = "rootfs" if installation.boots_live else "initramfs"
+        return Verdict(
+            503, f"{host.name} has not fetched the whole {what}, which comes before Ignition", NOT_YET_SECONDS
+        )
     if expires_at is not None and now >= expires_at and not serve_expired:
         why = f"the certificates in {file_name} expired at {expiry_text(expires_at)}; {REMEDY}"
         return Verdict(503, why, EXPIRED_SECONDS)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
-from appliance.model import Install
+from appliance.model import DhcpMode, Install
 
 # No installer unpacks more downloaded bytes than this in a second: gzip and xz are slower on any machine.
 WRITE_BYTES_PER_SECOND = 100e6
@@ -77,6 +77,9 @@ class Installation:
     boots_live: bool = False  # a live system (4.6 and later), which fetches its rootfs before its Ignition
     mac: str = ""  # of the interface that it boots from
     arch: str = ""  # as its DHCP client reports it
+    # `begin` starts both with False. A record of a version that did not note them is believed.
+    has_dhcp: bool = True  # our DHCP server has answered it in this installation
+    has_fetched: bool = True  # it has fetched all of what comes before Ignition: the rootfs, or a legacy initramfs
     is_held: bool = False
     returned_at: float | None = None  # when its firmware or iPXE asked again, which shows no reset by itself
     window_opened_at: float | None = None  # when its script last went out, or its Ignition was last put off
@@ -129,6 +132,7 @@ class Rules:
     install: Install
     boots_live: bool
     token_of: Callable[[str, int], str]  # host and number of the installation → token
+    dhcp: DhcpMode = DhcpMode.FULL
 
 
 def begin(host: str, rules: Rules, number: int = 1) -> Installation:
@@ -138,6 +142,8 @@ def begin(host: str, rules: Rules, number: int = 1) -> Installation:
         number,
         token=rules.token_of(host, number),
         boots_live=rules.boots_live,
+        has_dhcp=False,
+        has_fetched=False,
         # A live system is itself the image. It lacks one only if it then requests a disk image.
         lacks_image=not rules.boots_live,
     )
@@ -191,3 +197,8 @@ def count(installation: Installation, repeat: str) -> Installation:
     """Return the installation with *repeat* counted once more."""
     repeats = installation.repeats
     return replace(installation, repeats={**repeats, repeat: repeats.get(repeat, 0) + 1})
+
+
+def without_doubt(installation: Installation) -> Installation:
+    """Return the installation with the doubt about its disk settled."""
+    return replace(installation, doubt=None, asked_at=None, looked_at=None)

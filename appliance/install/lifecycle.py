@@ -6,7 +6,7 @@ a dict of records. Three steps:
 
     event -> evidence.finding_of -> Finding          one word, and a few facts
     (evidence, state) -> TABLES                      the table below
-    Move.effect(record, ...) -> record               effects.py; leads to Move.to
+    Move.effect(record, ...) -> record               effects.py, doubts.py; leads to Move.to
 
 The stages (installation.Stage), from the network to the running system:
 
@@ -97,11 +97,11 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from appliance.events import Stamped
-from appliance.install import effects
+from appliance.install import doubts, effects
 from appliance.install.effects import Effect, Move
 from appliance.install.evidence import Evidence, Finding, finding_of
 from appliance.install.installation import MAY_BE_RUNNING, TOLD_TO_WAIT, Installation, Rules, Stage, order_of
-from appliance.model import Install
+from appliance.model import DhcpMode, Install
 
 
 class State(IntEnum):
@@ -174,7 +174,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(BOOTED, JOINING, effects.start_system),
     ),
     Evidence.SYSTEM_ACKED: (
-        Transition(WAITING, SETTLED),  # the live installer renews its lease while it writes the disk, too
+        Transition(WAITING, SETTLED, effects.note_dhcp),  # the live installer renews its lease while it writes, too
         Transition(INSTALLED, INSTALLED, effects.start_system, Stage.BOOTED),
         Transition(BOOTED, JOINING, effects.start_system),
     ),
@@ -236,10 +236,20 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(FIRMWARE, KERNEL, effects.arrive, Stage.INITRAMFS),
         Transition(INITRAMFS, JOINING),
     ),
+    Evidence.INITRAMFS_COMPLETE: (
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.complete_initramfs),
+        Transition(INSTALLED, JOINING),
+    ),
     Evidence.ROOTFS_BEGUN: (
         Transition(WAITING, WAITING),
         Transition(FIRMWARE, INITRAMFS, effects.begin_rootfs, Stage.IMAGE),
         Transition(IMAGE, SETTLED, effects.begin_rootfs),
+        Transition(INSTALLED, JOINING),
+    ),
+    Evidence.ROOTFS_COMPLETE: (
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, SETTLED, effects.complete_rootfs),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.DISK_IMAGE_BEGUN: (
@@ -286,33 +296,39 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(FIRMWARE, SETTLED, effects.refuse_ignition, None, "ignition-refused"),
         Transition(INSTALLED, JOINING),
     ),
+    # Who was not proven to be the host moves nothing.
+    Evidence.ADDRESS_TAKEN: (Transition(WAITING, JOINING, effects.complain, None, "address-conflict"),),
+    Evidence.DHCP_MISSING: (
+        Transition(WAITING, SETTLED, effects.count, None, "no-dhcp"),
+        Transition(INSTALLED, JOINING),
+    ),
     # The running system, the clock and the operator.
     #
     # One datagram with the host's address is a whole query over UDP, and proves nothing. Until its script is sent, it
     # only makes the host wait. Once the disk is written, it may move the stage: all stages from SETTLED on have the
     # same order, and none gives Ignition to a host that lacks it. It may not hide `not-booting`, see seem_running.
     Evidence.API_INT_ASKED: (
-        Transition(WAITING, IPXE, effects.suspect, None, MAY_BE_RUNNING),
+        Transition(WAITING, IPXE, doubts.suspect, None, MAY_BE_RUNNING),
         Transition(SCRIPT, IGNITION),
-        Transition(SETTLED, BOOTED, effects.seem_running, Stage.JOINING),
+        Transition(SETTLED, BOOTED, doubts.seem_running, Stage.JOINING),
         Transition(JOINING, JOINING),
     ),
     # The handshake went to the host's address and came back.
     Evidence.API_INT_ASKED_BY_TCP: (
-        Transition(WAITING, IPXE, effects.find_running, Stage.JOINING),
+        Transition(WAITING, IPXE, doubts.find_running, Stage.JOINING),
         Transition(SCRIPT, IGNITION),
-        Transition(SETTLED, BOOTED, effects.prove_system, Stage.JOINING),
-        Transition(JOINING, JOINING, effects.prove_system),
+        Transition(SETTLED, BOOTED, doubts.prove_system, Stage.JOINING),
+        Transition(JOINING, JOINING, doubts.prove_system),
     ),
     # The live installer listens on port 22 as well, so the look proves nothing between SCRIPT and SETTLED.
     Evidence.SYSTEM_ANSWERED: (
-        Transition(WAITING, IPXE, effects.find_running, Stage.JOINING),
+        Transition(WAITING, IPXE, doubts.find_running, Stage.JOINING),
         Transition(SCRIPT, SETTLED),
-        Transition(INSTALLED, INSTALLED, effects.prove_system, Stage.BOOTED),
-        Transition(BOOTED, JOINING, effects.prove_system),
+        Transition(INSTALLED, INSTALLED, doubts.prove_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, doubts.prove_system),
     ),
-    Evidence.SYSTEM_UNANSWERED: (Transition(WAITING, JOINING, effects.look_in_vain),),
-    Evidence.DOUBT_LAPSED: (Transition(WAITING, JOINING, effects.lapse),),
+    Evidence.SYSTEM_UNANSWERED: (Transition(WAITING, JOINING, doubts.look_in_vain),),
+    Evidence.DOUBT_LAPSED: (Transition(WAITING, JOINING, doubts.lapse),),
     Evidence.WRITE_TIME_PASSED: (Transition(WAITING, JOINING, effects.settle),),
     Evidence.REINSTALL_ORDERED: (Transition(WAITING, JOINING, effects.reinstall, Stage.WAITING),),
     Evidence.HOLD_ORDERED: (Transition(WAITING, JOINING, effects.hold),),
@@ -358,16 +374,16 @@ NEVER: Mapping[Evidence, tuple[Transition, ...]] = {
     ),
     # It boots its disk at every stage, so that a forged query could change no more than the stage.
     Evidence.API_INT_ASKED: (
-        Transition(WAITING, BOOTED, effects.seem_running, Stage.JOINING),
+        Transition(WAITING, BOOTED, doubts.seem_running, Stage.JOINING),
         Transition(JOINING, JOINING),
     ),
     Evidence.API_INT_ASKED_BY_TCP: (
-        Transition(WAITING, BOOTED, effects.prove_system, Stage.JOINING),
-        Transition(JOINING, JOINING, effects.prove_system),
+        Transition(WAITING, BOOTED, doubts.prove_system, Stage.JOINING),
+        Transition(JOINING, JOINING, doubts.prove_system),
     ),
     Evidence.SYSTEM_ANSWERED: (
-        Transition(WAITING, INSTALLED, effects.prove_system, Stage.BOOTED),
-        Transition(BOOTED, JOINING, effects.prove_system),
+        Transition(WAITING, INSTALLED, doubts.prove_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, doubts.prove_system),
     ),
 }
 
@@ -389,6 +405,11 @@ def _moves(rows: tuple[Transition, ...]) -> tuple[Move | None, ...]:
 
 # The same tables in the form for lookups, because DHCP waits for them: a dict and a tuple, 0.1 µs.
 _MOVES = {install: {evidence: _moves(rows) for evidence, rows in table.items()} for install, table in TABLES.items()}
+# What shows that our DHCP server has answered a machine that boots, by the server's mode. In proxy mode it assigns no
+# address, so that there is no ACK but to firmware that asks for its boot file at port 4011.
+_ACKS = frozenset({Evidence.FIRMWARE_ACKED, Evidence.IPXE_ACKED})
+_OFFERS = frozenset({Evidence.FIRMWARE_OFFERED, Evidence.IPXE_OFFERED})
+_DHCP = {DhcpMode.FULL: _ACKS, DhcpMode.PROXY: _ACKS | _OFFERS, DhcpMode.OFF: frozenset[Evidence]()}
 _STATE_OF_STAGE = tuple(State[stage.name] for stage in Stage)
 
 
@@ -413,6 +434,8 @@ def advance(installation: Installation, stamped: Stamped, rules: Rules, heard_at
     if heard_at:
         finding = finding._replace(heard_at=heard_at)
     after = move.effect(_identified(installation, finding), move, finding, stamped.at, rules)
+    if not after.has_dhcp and finding.evidence in _DHCP[rules.dhcp]:
+        after = replace(after, has_dhcp=True)
     if after is installation:
         return installation
     order = order_of(after, rules.install)

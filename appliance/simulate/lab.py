@@ -9,8 +9,8 @@ import ctypes
 import os
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from types import TracebackType
@@ -125,6 +125,21 @@ class Bridge:
                 ip(f"link del {cable}")
         for place in self._places:
             place.close()
+
+
+@contextmanager
+def card_on(interface: str, mac: MacAddress, ports: Ports) -> Iterator[PacketLink]:
+    """Yield the link of a new machine with the address *mac*, a macvlan on *interface* in a namespace of its own.
+
+    Everything that the machine sends then comes from its own MAC address. Raises SimulationError.
+    """
+    place = Namespace()
+    try:
+        ip(f"link add link {interface} name eth0 netns {place.path} address {mac} type macvlan mode private")
+        ip("link set lo up", "link set eth0 up", place=place)
+        yield PacketLink("eth0", ports, place)
+    finally:
+        place.close()
 
 
 def free_base_port() -> int:

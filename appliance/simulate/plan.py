@@ -12,7 +12,7 @@ from pathlib import Path
 from appliance.config import load
 from appliance.errors import SimulationError
 from appliance.model import Arch, Cluster, Host, MacAddress, Network
-from appliance.simulate.lab import Bridge
+from appliance.simulate.lab import Bridge, card_on
 from appliance.simulate.link import Link, PacketLink
 from appliance.simulate.machine import BootStep, Disk, Expected, Hardware, Machine, Patience, Ports
 from appliance.simulate.namespace import ip_json
@@ -160,6 +160,9 @@ def plugged_in(
             bridge.wait_for_carrier()
             yield plugged, f"{server} from a port of the bridge {interface}"
             return
+        if _link_mac(interface) != str(target.mac):
+            yield stack.enter_context(card_on(interface, target.mac, ports)), f"{server} on {interface}"
+            return
         link = PacketLink(interface, ports)
         stack.callback(link.release)
         yield link, f"{server} on {interface}"
@@ -201,6 +204,11 @@ def _link_kind(interface: str) -> str:
         raise SimulationError(f"interface {interface!r} not found")
     info = links[0].get("linkinfo")
     return str(info.get("info_kind", "")) if isinstance(info, dict) else ""
+
+
+def _link_mac(interface: str) -> str:
+    links = ip_json("link", "show", "dev", interface)
+    return str(links[0].get("address", "")) if links else ""
 
 
 async def run_machine(

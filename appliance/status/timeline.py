@@ -127,7 +127,7 @@ def words(event: AnyEvent) -> Words:
             return _tftp_words(event)
         case events.WebStarted() | events.WebProgress() | events.WebFinished():
             return _download_words(event)
-        case events.WebBroken() | events.WebRefused() | events.WaitEnded():
+        case events.WebBroken() | events.WebRefused() | events.ClientUnproven() | events.WaitEnded():
             return _web_trouble_words(event)
         case events.DnsAsked():
             return f"looks up {event.name}{' over TCP' if event.transport == events.Transport.TCP else ''}", ""
@@ -210,13 +210,17 @@ def _download_words(event: events.WebStarted | events.WebProgress | events.WebFi
             assert_never(event)
 
 
-def _web_trouble_words(event: events.WebBroken | events.WebRefused | events.WaitEnded) -> Words:
+def _web_trouble_words(
+    event: events.WebBroken | events.WebRefused | events.ClientUnproven | events.WaitEnded,
+) -> Words:
     match event:
         case events.WebBroken():
             sent = f"{size(event.sent)} of {size(event.total)}"
             return f"requests {_WHAT[event.what]} {event.path}", f"interrupted after {sent}: {event.why}"
         case events.WebRefused():
             return f"requests {_WHAT[event.what]} {event.path}", f"refused with status {event.status}: {event.why}"
+        case events.ClientUnproven():
+            return f"its address requests {event.path}", f"not served: {event.why}"
         case events.WaitEnded():
             return "has waited for the machine config server", event.why
         case _:

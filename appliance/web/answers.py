@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from appliance.events import Event, WebKind
+from appliance.model import Address
 from appliance.web.compile import Site
 
 IGNITION_TYPE = "application/vnd.coreos.ignition+json"
@@ -38,6 +39,14 @@ class ReadFirst:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighbourFirst:
+    """Find out which MAC address the client has, which has the address of a host, then judge again."""
+
+    address: Address
+    macs: frozenset[bytes]  # of the host
+
+
+@dataclass(frozen=True, slots=True)
 class BeginFirst:
     """Publish that the host fetches its script, which begins its installation, then judge again."""
 
@@ -62,11 +71,19 @@ class IgnitionFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class NeighbourFinding:
+    """Which MAC address the client has; see `Neighbours.mac`."""
+
+    mac: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What the server has found out for one request so far; None where the judge has not asked for it."""
 
     machine_config: MachineConfigFinding | None = None
     ignition: IgnitionFinding | None = None
+    neighbour: NeighbourFinding | None = None
     has_begun: bool = False
 
 
@@ -74,6 +91,16 @@ NO_FINDINGS = Findings()
 
 
 # Answers to send
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """Why a client with the address of *host* is not proven to be it, for the event."""
+
+    host: str  # full name
+    cause: str
+    why: str
+    mac: str  # "" if it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +112,7 @@ class ErrorResponse:
     kind: WebKind = WebKind.OTHER
     retry_seconds: int = 0  # for Retry-After, with 503 (RFC 9110 section 10.2.3)
     shown_path: str = ""  # as in SendIgnition
+    unproven: Unproven | None = None  # published instead of the refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +123,7 @@ class SendScript:
     kind: WebKind
     changed_at: int  # seconds UTC
     event: Event | None = None  # to publish before it is sent
+    unproven: Unproven | None = None  # likewise, as often as the client may
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +156,4 @@ class SendFile:
 
 
 Answer: TypeAlias = SendScript | SendIgnition | SendFile | ErrorResponse
-Judgement: TypeAlias = Answer | ProbeFirst | ReadFirst | BeginFirst
+Judgement: TypeAlias = Answer | ProbeFirst | ReadFirst | NeighbourFirst | BeginFirst

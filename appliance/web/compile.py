@@ -7,7 +7,8 @@ from pathlib import Path
 
 from appliance.boot import ipxe
 from appliance.events import WebKind
-from appliance.model import Address, Cidr, Cluster, Host, Role
+from appliance.install.guard import macs_of
+from appliance.model import Address, Cidr, Cluster, DhcpMode, Host, Role
 from appliance.peers import peer_address
 
 MACHINE_CONFIG_PORT = 22623
@@ -51,7 +52,10 @@ class WebHost:
     local: bytes
     hold: bytes
     doubt: bytes  # waits as with hold, and `release` would not end it
+    renew: bytes  # until our DHCP server has answered the host
     wait: bytes | None  # until the machine config server answers; None for a host that does not wait for it
+    needs_dhcp: bool  # our DHCP server answers it, so it must have done so before the host gets its token
+    macs: frozenset[bytes]  # that the host may use on our links
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,9 @@ def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
         autoexec=_bytes(ipxe.autoexec(cluster, host.address)),
         install=tuple(map(_bytes, ipxe.install_script(cluster, host).split(ipxe.MARK))),
         local=_bytes(ipxe.local_script(cluster, host)),
+        renew=_bytes(ipxe.wait_script(cluster, host, "it has to ask for its address by DHCP", renews=True)),
+        needs_dhcp=cluster.dhcp is not DhcpMode.OFF and host.ipv4 is not None and bool(cluster.network_of(host.ipv4)),
+        macs=macs_of(host),
         hold=_bytes(ipxe.wait_script(cluster, host, f"held, until ocp-appliance release {host.short_name}")),
         doubt=_bytes(ipxe.wait_script(cluster, host, _doubt(host))),
         wait=_bytes(ipxe.wait_script(cluster, host, f"nothing answers on {where} yet")) if gated else None,

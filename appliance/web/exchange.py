@@ -14,10 +14,19 @@ from aiohttp import web
 from appliance.allowance import Allowance, Allowances
 from appliance.boot.urls import AUTOEXEC
 from appliance.errors import StoreError
-from appliance.events import Event, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
+from appliance.events import (
+    ClientUnproven,
+    Event,
+    WebBroken,
+    WebFinished,
+    WebKind,
+    WebProgress,
+    WebRefused,
+    WebStarted,
+)
 from appliance.install.installation import Installation
 from appliance.tokens import hide_tokens
-from appliance.web.answers import ErrorResponse
+from appliance.web.answers import ErrorResponse, Unproven
 from appliance.web.head import Refusal
 from appliance.web.protocol import http_response
 from appliance.web.ranges import CONDITIONS, Entity, Response, Slice, respond
@@ -62,6 +71,11 @@ class ExchangeContext:
         """Return *text*, which a client sent, without the tokens of installations."""
         return hide_tokens(text, lambda: (installation.token for installation in self.installations.values()))
 
+    def publish_unproven(self, about: Unproven, client: str, path: str) -> None:
+        """Publish that a client is not proven to be the host *about* which it is, as often as that may be told."""
+        if self.transfers.take(about.host, time.monotonic(), about.cause):
+            self.publish(ClientUnproven(about.host, client, path, about.cause, about.why, about.mac))
+
     def publish_refusal(self, host: str, client: str, path: str, error: ErrorResponse) -> None:
         """Publish that a request got *error*, as often as the client may."""
         allowance = self.refused_hosts if host else self.strangers
@@ -98,6 +112,10 @@ class Exchange:
         if self._context.transfers.take(self.host, self._began, self.kind):
             self._is_published = True
             self._context.publish(WebStarted(self.host, self.client, self.path, self.kind, first, total))
+
+    def tell(self, about: Unproven) -> None:
+        """Publish why the client is not proven to be a host."""
+        self._context.publish_unproven(about, self.client, self.path)
 
     async def send_text(self, content: bytes, changed_at: int) -> web.StreamResponse:
         """Answer with a script, once start() was called."""
@@ -228,6 +246,9 @@ class Exchange:
     def _publish_error(self, error: ErrorResponse) -> None:
         self.kind = error.kind
         self.path = error.shown_path or self.path
+        if error.unproven is not None:
+            self._context.publish_unproven(error.unproven, self.client, self.path)
+            return
         if error.status == 404 and self.path.partition("?")[0].endswith(OPTIONAL):
             return
         self._context.publish_refusal(self.host, self.client, self.path, error)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
 from appliance.events import WaitEnded, WebKind
-from appliance.install.guard import ignition_verdict
+from appliance.install.guard import NO_DHCP, Client, Verdict, ignition_verdict, unproven
 from appliance.install.installation import Installation, Order
 from appliance.model import Install, MacAddress
+from appliance.peers import peer_address
 from appliance.web.answers import (
     NO_FINDINGS,
     Answer,
@@ -23,12 +24,15 @@ from appliance.web.answers import (
     IgnitionFinding,
     Judgement,
     MachineConfigFinding,
+    NeighbourFinding,
+    NeighbourFirst,
     Place,
     ProbeFirst,
     ReadFirst,
     SendFile,
     SendIgnition,
     SendScript,
+    Unproven,
 )
 from appliance.web.compile import Site, WebHost, WebTable
 from appliance.web.ranges import Response
@@ -37,6 +41,7 @@ from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 METHODS = ("GET", "HEAD")
 BEGUN_SECONDS = 5  # until a client asks again for its script, when its installation is about to begin
+UNPROVEN = "the machine at this address is not proven to be its host"
 NO_FILE_SECONDS = 30  # until a host asks again for a file that the operator has yet to add or to replace
 
 
@@ -76,6 +81,9 @@ def judge(
     if isinstance(path, ErrorResponse):
         return path
     case = _Case(request, table, installations, now, found, table.host(request.client))
+    if case.host is not None and found.neighbour is None and (address := peer_address(request.client)) is not None:
+        # Also for images: what another machine fetches says nothing about the host.
+        return NeighbourFirst(address, case.host.macs)
     first, _, rest = path.partition("/")
     if path == MENU:
         return _menu(case)
@@ -111,6 +119,11 @@ def http_response(error: ErrorResponse, method: str) -> Response:
     if error.status == 405:
         headers["Allow"] = ", ".join(METHODS)  # required (RFC 9110 section 15.5.6)
     return Response(error.status, headers, () if method == "HEAD" else (body,))
+
+
+def is_host(wanted: NeighbourFirst, found: NeighbourFinding) -> bool:
+    """Whether the client is the host whose address it has, as far as our links show."""
+    return Client(wanted.macs, found.mac, needs_dhcp=False).is_host
 
 
 def damage(site: Site, path: str, sha256: str | None) -> ErrorResponse | None:
@@ -177,6 +190,12 @@ def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:
 def _install_script(host: WebHost, case: _Case) -> Judgement:
     made_at = host.site.made_at
     event = None
+    # A script without a token installs nothing, it says what cluster.yaml lacks.
+    verdict = unproven(host.host, case.installation(), _client(host, case)) if len(host.install) > 1 else None
+    if verdict is not None and verdict.unproven == NO_DHCP:
+        return SendScript(host.renew, WebKind.OTHER, made_at, unproven=_unproven(host, verdict, case))
+    if verdict is not None:
+        return _put_off(host, verdict, case, WebKind.SCRIPT)
     if host.wait is not None:
         finding = case.found.machine_config
         if finding is None:
@@ -193,6 +212,22 @@ def _install_script(host: WebHost, case: _Case) -> Judgement:
         why = f"the installation of {host.host.name} has not begun"
         return ErrorResponse(503, why, WebKind.SCRIPT, BEGUN_SECONDS)
     return SendScript(token.encode().join(host.install), WebKind.SCRIPT, made_at, event)
+
+
+def _client(host: WebHost, case: _Case) -> Client:
+    neighbour = case.found.neighbour
+    return Client(host.macs, neighbour.mac if neighbour else b"", host.needs_dhcp)
+
+
+def _unproven(host: WebHost, verdict: Verdict, case: _Case) -> Unproven:
+    mac = _client(host, case).mac
+    return Unproven(host.host.name, verdict.unproven, verdict.why, mac.hex(":") if mac else "")
+
+
+def _put_off(host: WebHost, verdict: Verdict, case: _Case, kind: WebKind, shown_path: str = "") -> ErrorResponse:
+    """Return the error for a client that is not proven to be *host*, which is told nothing else."""
+    about = _unproven(host, verdict, case)
+    return ErrorResponse(verdict.status, UNPROVEN, kind, verdict.retry_seconds, shown_path, about)
 
 
 def _may_go_on(finding: MachineConfigFinding) -> bool:
@@ -229,12 +264,15 @@ def _ignition(case: _Case, name: str, token: str) -> Judgement:
         case.installation(),
         name,
         token,
+        _client(case.host, case) if case.host else None,
         # The guard looks at this last. Before the file was read it judges everything else, so that a client
         # that may not have the file causes no read and learns nothing about it.
         expires_at=found.expires_at if found else None,
         now=case.now,
         serve_expired=case.site.serve_expired,
     )
+    if verdict.unproven and case.host is not None:
+        return _put_off(case.host, verdict, case, WebKind.IGNITION, shown_path)
     if verdict.status != 200:
         return ErrorResponse(verdict.status, verdict.why, WebKind.IGNITION, verdict.retry_seconds, shown_path)
     # coreos-installer gives up for good at 404 but repeats 503, and the operator may still add the file.

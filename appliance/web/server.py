@@ -13,6 +13,7 @@ from appliance import sockets
 from appliance.events import Event
 from appliance.install.installation import Installation
 from appliance.model import Listen
+from appliance.neighbours import MacOf, unknown_mac
 from appliance.web.answers import (
     IGNITION_TYPE,
     NO_FINDINGS,
@@ -22,6 +23,8 @@ from appliance.web.answers import (
     HttpRequest,
     IgnitionFinding,
     MachineConfigFinding,
+    NeighbourFinding,
+    NeighbourFirst,
     ProbeFirst,
     ReadFirst,
     SendFile,
@@ -35,11 +38,15 @@ from appliance.web.head import Refusal
 from appliance.web.ignition import IgnitionFile, IgnitionShelf
 from appliance.web.machineconfig import MachineConfigProbe
 from appliance.web.opening import Opened, entity_of, open_first
-from appliance.web.protocol import ignition_files, judge
+from appliance.web.protocol import ignition_files, is_host, judge
 from appliance.web.waits import Polls, Waits
 from appliance.web.watch import ImageWatch
 
 WATCH_SECONDS = 2.0  # between two looks at the files on disk
+# The kernel may have dropped an entry that it has not used for a while. What the client sends makes it resolve the
+# address again, which takes a round trip.
+RESOLVE_SECONDS = 0.05
+RESOLVE_TRIES = 20
 SHUTDOWN_SECONDS = 0.2  # for what is under way when we are cancelled; drain() gave it its time
 
 Written = Callable[[str], Awaitable[None]]
@@ -63,17 +70,20 @@ class WebServer:
         listen: Listen,
         publish: Callable[[Event], None],
         written: Written = already_written,
+        mac_of: MacOf = unknown_mac,
     ) -> None:
         """Open the sockets. Raises ListenError.
 
         *table* returns what is served now. *written* is awaited with a host's full
         name before a script or Ignition goes out to it, and returns once the state
-        that this answer depends on would survive a crash.
+        that this answer depends on would survive a crash. *mac_of* returns the MAC address
+        of a client, as `Neighbours.mac` does.
         """
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._table = table
         self._installations = installations
         self._publish = publish
+        self._mac_of = mac_of
         self._sockets = [
             sockets.tcp_server(endpoint.address, endpoint.port, setting="listen.http") for endpoint in listen.http
         ]
@@ -165,6 +175,11 @@ class WebServer:
                 case ReadFirst() as wanted:
                     ignition = await self._read(wanted)
                     found = replace(found, ignition=self._finding(wanted, ignition))
+                case NeighbourFirst() as wanted:
+                    finding = await self._neighbour(wanted)
+                    found = replace(found, neighbour=finding)
+                    if not is_host(wanted, finding):
+                        exchange.host = ""  # what it fetches says nothing about the host
                 case BeginFirst(kind):
                     exchange.kind = kind
                     exchange.start(0)
@@ -189,6 +204,16 @@ class WebServer:
         waited = self._waits.seconds(wanted.host, self._installations, answers=answers, now=now)
         return MachineConfigFinding(answers, waited)
 
+    async def _neighbour(self, wanted: NeighbourFirst) -> NeighbourFinding:
+        """Return the client's MAC address, after a moment in which the kernel may resolve it."""
+        mac = self._mac_of(wanted.address)
+        for _ in range(RESOLVE_TRIES):
+            if mac != b"":
+                break
+            await asyncio.sleep(RESOLVE_SECONDS)
+            mac = self._mac_of(wanted.address)
+        return NeighbourFinding(mac)
+
     async def _read(self, wanted: ReadFirst) -> IgnitionFile | None:
         return await self._ignition.get(wanted.site.ignition(wanted.name), wanted.site.domain)
 
@@ -199,6 +224,8 @@ class WebServer:
 
     async def _send_script(self, exchange: Exchange, answer: SendScript, found: Findings) -> web.StreamResponse:
         exchange.kind = answer.kind
+        if answer.unproven is not None:
+            exchange.tell(answer.unproven)
         # Before the event below, which may change the installation that this compares with.
         exchange.is_quiet = self._polls.is_repeat(exchange.host, answer.kind, self._installations)
         if answer.event is not None:

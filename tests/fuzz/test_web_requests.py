@@ -16,6 +16,8 @@ from appliance.web.answers import (
     HttpRequest,
     IgnitionFinding,
     MachineConfigFinding,
+    NeighbourFinding,
+    NeighbourFirst,
     ProbeFirst,
     ReadFirst,
 )
@@ -36,6 +38,7 @@ INSTALLATIONS = st.none() | st.builds(
     token=st.sampled_from(["", "x"]),
     order=st.sampled_from(Order),
     stage=st.sampled_from(Stage),
+    has_dhcp=st.booleans(),
 )
 SEEDS = (
     b"GET /pxeboot.ipxe HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -58,19 +61,31 @@ METHODS = st.sampled_from(["GET", "HEAD", "POST", ""])
     installation=INSTALLATIONS,
     answers=st.booleans(),
     problem=st.none() | st.text(max_size=8),
+    mac=st.sampled_from(
+        [None, b"", bytes(6), *(mac.octets for host in reference_cluster().hosts for mac in host.macs)]
+    ),
 )
 def test_every_request_is_answered_after_a_few_findings(
-    client: str, method: str, target: str, installation: Installation | None, answers: bool, problem: str | None
+    client: str,
+    method: str,
+    target: str,
+    installation: Installation | None,
+    answers: bool,
+    problem: str | None,
+    mac: bytes | None,
 ) -> None:
     installations = {} if installation is None else dict.fromkeys(HOSTS, installation)
     for path in (target, "/" + target, f"/ipxe/{target}.ipxe", f"/ignition/{target}/master.ign", *OWN_PATHS):
         found = Findings()
-        for _ in range(4):  # the three kinds of findings, and then the answer
+        for _ in range(5):  # the four kinds of findings, and then the answer
             judgement = judge(HttpRequest(method, path, client), TABLE, installations, NOW, found)
             match judgement:
                 case ProbeFirst():
                     assert found.machine_config is None
                     found = replace(found, machine_config=MachineConfigFinding(answers))
+                case NeighbourFirst():
+                    assert found.neighbour is None
+                    found = replace(found, neighbour=NeighbourFinding(mac))
                 case ReadFirst():
                     assert found.ignition is None
                     found = replace(found, ignition=IgnitionFinding(judgement, problem))

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from appliance.simulate.namespace import Namespace
+from appliance.simulate.namespace import Namespace, ip
 from tests.serve_lab import APPLIANCE, Serving, Site, run, site, status_of
 
 pytestmark = pytest.mark.netns
@@ -34,6 +34,10 @@ HOSTS = {
     "w1": ("172.16.0.31", "00:50:56:96:6b:da"),
 }
 STRANGER = ("172.16.0.200", "52:54:00:00:00:99")
+
+
+def script_path(name: str) -> str:
+    return f"/ipxe/{HOSTS[name][1].replace(':', '-')}.ipxe"
 
 
 class Wire:
@@ -59,10 +63,15 @@ class Wire:
         """Return the HTTP status that machine *name* gets."""
         return status_of(self.place(name), path, *options)
 
+    def lease(self, name: str) -> None:
+        """Take the address of machine *name* by DHCP."""
+        address, mac = HOSTS[name]
+        self.at.lease(self.place(name), mac, address)
+
     def ignition_path(self, name: str) -> str:
-        """Return the path of Ignition in the host's script, which machine *name* downloads."""
-        mac = HOSTS[name][1].replace(":", "-")
-        found = re.search(r"/ignition/[0-9a-f]{16,}/\w+\.ign", self.get(name, f"/ipxe/{mac}.ipxe"))
+        """Return the path of Ignition in the host's script, which machine *name* downloads once it has its address."""
+        self.lease(name)
+        found = re.search(r"/ignition/[0-9a-f]{16,}/\w+\.ign", self.get(name, script_path(name)))
         assert found
         return found[0]
 
@@ -185,9 +194,8 @@ def test_the_plain_path_gives_nobody_anything(wire: Wire) -> None:
 
 
 def test_a_neighbour_does_not_get_the_script_that_names_the_path(wire: Wire) -> None:
-    mac = HOSTS["bs"][1].replace(":", "-")
     for name in ("m1", "stranger"):
-        assert wire.status(name, f"/ipxe/{mac}.ipxe") == "403"
+        assert wire.status(name, script_path("bs")) == "403"
         done = run("curl", "-s", f"http://{APPLIANCE}/pxeboot.ipxe", place=wire.place(name))
         assert not re.search(r"/ignition/[0-9a-f]{16,}/bootstrap", done.stdout)
 
@@ -242,3 +250,82 @@ def test_no_secret_reaches_log_journal_or_status(wire: Wire) -> None:
         for text in told:
             assert text
             assert secret not in text, text[max(0, text.index(secret) - 300) :][:400]
+
+
+# A neighbour that takes the address of a host that is off
+
+OFF = ("172.16.0.32", "00:50:56:96:c1:c5")  # w2, which no namespace has
+
+
+@pytest.fixture
+def off(wire: Wire) -> tuple[str, str]:
+    """Return the address and the MAC address of a host that is off."""
+    assert wire.serving.rows()["w2"]["address"] == OFF[0]
+    return OFF
+
+
+def status_at(wire: Wire, path: str, address: str, mac: str) -> str:
+    """Return the HTTP status that a machine with this *address* and *mac* gets for *path*."""
+    with wire.at.neighbour(address, mac) as machine:
+        return status_of(machine, path)
+
+
+def test_another_machine_at_a_hosts_address_gets_no_script(wire: Wire, off: tuple[str, str]) -> None:
+    address, mac = off
+    with wire.at.neighbour(address) as other:
+        done = run("curl", "-si", f"http://{APPLIANCE}/ipxe/{mac.replace(':', '-')}.ipxe", place=other)
+    assert done.stdout.startswith("HTTP/1.1 503 ")
+    assert re.search(r"^Retry-After: \d+\r?$", done.stdout, re.MULTILINE)
+    assert mac not in done.stdout  # whose MAC address is expected is nobody's business
+
+
+def test_another_machine_with_the_hosts_dhcp_gets_no_script_either(wire: Wire, off: tuple[str, str]) -> None:
+    address, mac = off
+    with wire.at.neighbour(address) as other:
+        wire.at.lease(other, mac, address)
+        assert status_of(other, f"/ipxe/{mac.replace(':', '-')}.ipxe") == "503"
+
+
+def test_another_machine_that_knows_the_path_gets_no_ignition(wire: Wire) -> None:
+    path = wire.boot("bs")
+    address, mac = HOSTS["bs"]
+    ip("link set eth0 down", place=wire.place("bs"))
+    assert status_at(wire, path, address, STRANGER[1]) == "503"
+    assert status_at(wire, path, address, mac) == "200"
+
+
+def test_another_machine_at_a_hosts_address_moves_nothing_and_is_reported(wire: Wire, off: tuple[str, str]) -> None:
+    address, mac = off
+    before = wire.serving.rows()["w2"]
+    with wire.at.neighbour(address) as other:
+        for path in ("/pxeboot.ipxe", f"/ipxe/{mac.replace(':', '-')}.ipxe", KERNEL, INITRAMFS):
+            status_of(other, path)
+    after = wire.serving.rows()["w2"]
+    assert (before["stage"], after["stage"]) == ("waiting", "waiting")
+    assert after["condition"]["name"] == "address-conflict"
+    assert "52:54:00:00:00:99" in after["condition"]["hint"]
+    assert "52:54:00:00:00:99" in wire.serving.said("web.unproven")
+
+
+def test_host_whose_address_was_taken_installs_when_it_is_back(wire: Wire, off: tuple[str, str]) -> None:
+    address, mac = off
+    assert status_at(wire, f"/ipxe/{mac.replace(':', '-')}.ipxe", address, STRANGER[1]) == "503"
+    done = wire.at.simulate("w2")
+    assert "w2.ocp45.example.localdomain: installed" in done.stdout, done.stdout + done.stderr
+
+
+def test_machine_without_our_dhcp_is_told_to_ask_for_an_address_and_then_gets_its_script(wire: Wire) -> None:
+    script = wire.get("m1", script_path("m1"))
+    assert "\ndhcp netX " in script
+    assert "/ignition/" not in script
+    assert wire.serving.rows()["m1"]["stage"] == "waiting"
+    wire.lease("m1")
+    assert "/ignition/" in wire.get("m1", script_path("m1"))
+
+
+def test_machine_that_waits_in_ipxe_goes_on_after_reinstall(wire: Wire) -> None:
+    """It has its address already, from before the record that `reinstall` begins."""
+    wire.boot("m1")
+    wire.serving.command("reinstall", "m1", "--yes")
+    assert "\ndhcp netX " in wire.get("m1", script_path("m1"))
+    assert wire.boot("m1")

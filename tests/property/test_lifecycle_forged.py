@@ -7,7 +7,7 @@ from appliance import events
 from appliance.events import DoubtLapsed, Event, InstallSettled, Program, Stamped, TftpFailed, TftpStarted, WebKind
 from appliance.install.activity import Activity
 from appliance.install.effects import ABANDONED_SECONDS
-from appliance.install.guard import ignition_verdict
+from appliance.install.guard import Client, ignition_verdict, macs_of
 from appliance.install.installation import LAPSE_SECONDS, Order, Rules, Stage, begin
 from appliance.install.lifecycle import advance
 from appliance.model import Install
@@ -82,6 +82,7 @@ class Machine:
                 self.record,
                 self.host.role.ignition,
                 self.token,
+                Client(macs_of(self.host), self.host.macs[0].octets, needs_dhcp=True),
                 expires_at=None,
                 now=self.at,
                 serve_expired=False,

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.events import (
+    ClientUnproven,
     DhcpDeclined,
     DhcpReleased,
     DhcpUnknown,
@@ -39,6 +40,10 @@ EVENTS = [
         WebRefused(M1.host, M1.address, f"/{what}", what, status, "because")
         for what in (WebKind.IGNITION, WebKind.KERNEL)
         for status in (403, 404, 503)
+    ],
+    *[
+        ClientUnproven(M1.host, M1.address, "/x", cause, "because")
+        for cause in ("address-conflict", "no-dhcp", "unresolved")
     ],
     TftpFailed(M1.host, M1.address, "efi/ipxe.efi", "silence"),
     DhcpDeclined(M1.host, M1.mac, M1.address),

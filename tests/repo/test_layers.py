@@ -172,6 +172,7 @@ SERVER_IMPORTS = {
     "appliance.install.installation": {"Installation"},  # the type of what it hands on
     # The settings that its sockets are opened by; DHCP without a socket, or beside another server, looks for no rogue.
     "appliance.model": {"BOOT_SERVER_DISTANCE", "DHCP_PORT", "DhcpMode", "Endpoint", "Listen"},
+    "appliance.neighbours": {"MacOf", "unknown_mac"},  # the type of what it asks, and what there is without it
     "appliance.remembered": None,  # replies to repeated requests
     "appliance.sockets": None,
 }

@@ -15,7 +15,7 @@ from appliance.dns.protocol import own_answer
 from appliance.install.installation import Installation
 from appliance.tftp.protocol import Terms, ack_datagram
 from appliance.tftp.transfer import Transfer
-from appliance.web.answers import HttpRequest, SendScript
+from appliance.web.answers import Findings, HttpRequest, NeighbourFinding, SendScript
 from appliance.web.compile import compile_web
 from appliance.web.protocol import judge
 from tests.bench.dhcpprobe import discover
@@ -115,11 +115,12 @@ def test_tftp_window_costs_no_more_than_its_ack() -> None:
 def test_script_is_made_from_finished_pieces() -> None:
     table = compile_web(CLUSTER)
     name = f"m1.{DOMAIN}"
-    installations = {name: Installation(name, token="0123456789abcdef")}
+    installations = {name: Installation(name, token="0123456789abcdef", has_dhcp=True)}
+    found = Findings(neighbour=NeighbourFinding(None))
     target = f"/ipxe/{MAC.replace(':', '-')}.ipxe"
 
     def fetched() -> object:
-        return judge(HttpRequest("GET", target, MASTER), table, installations, 1_700_000_000.0)
+        return judge(HttpRequest("GET", target, MASTER), table, installations, 1_700_000_000.0, found)
 
     assert isinstance(fetched(), SendScript)
     assert turns_for(lambda: [fetched() for _ in range(200)], 200) < 80

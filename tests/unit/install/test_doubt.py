@@ -6,7 +6,7 @@ import pytest
 
 from appliance.errors import ControlError
 from appliance.events import ConditionRaised, Ordered, Program, Stamped
-from appliance.install.guard import ignition_verdict
+from appliance.install.guard import Client, ignition_verdict
 from appliance.install.installation import Condition, Order, Rules, Stage, begin, order_of
 from appliance.install.lifecycle import advance
 from appliance.model import Install
@@ -72,8 +72,9 @@ def test_host_that_installs_always_cannot_be_adopted(tmp_path):
 def test_guard_puts_off_the_ignition_of_a_host_in_doubt(live):
     m1 = in_doubt(live)
     host = live.registry.hosts[m1.host]
+    client = Client(frozenset(), None, needs_dhcp=False)
     verdict = ignition_verdict(
-        host, live[m1], host.role.ignition, live[m1].token, expires_at=None, now=NOW, serve_expired=False
+        host, live[m1], host.role.ignition, live[m1].token, client, expires_at=None, now=NOW, serve_expired=False
     )
     assert (verdict.status, "state-lost" in verdict.why) == (503, True)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.install.guard import REPEAT_SECONDS, WINDOW_SECONDS, ignition_verdict
+from appliance.install.guard import REPEAT_SECONDS, WINDOW_SECONDS, Client, Verdict, ignition_verdict
 from appliance.install.installation import Installation, Order, Stage
 from appliance.model import Role
 from tests.clusters import reference_cluster
@@ -19,17 +19,32 @@ def ready(**changes):
         "token": TOKEN,
         "stage": Stage.IMAGE,
         "boots_live": True,
+        "has_dhcp": True,
         "window_opened_at": NOW - 60,
     } | changes
     return Installation(M1.name, **facts)
 
 
-def verdict(host=M1, installation=None, file_name="master.ign", token=TOKEN, *, expires_at=None, serve_expired=False):
+OWN_MAC = M1.macs[0].octets
+PROVEN = Client(frozenset({OWN_MAC}), OWN_MAC, needs_dhcp=True)
+
+
+def verdict(
+    host=M1,
+    installation=None,
+    file_name="master.ign",
+    token=TOKEN,
+    client=PROVEN,
+    *,
+    expires_at=None,
+    serve_expired=False,
+):
     return ignition_verdict(
         host,
         installation or ready(),
         file_name,
         token,
+        client,
         expires_at=expires_at,
         now=NOW,
         serve_expired=serve_expired,
@@ -65,13 +80,18 @@ def test_infra_host_gets_the_workers_file():
     ids=["no host", "no token, none given", "no token", "empty", "short", "long", "not ASCII"],
 )
 def test_client_with_another_token_is_refused(host, installation, token):
-    refused = ignition_verdict(host, installation, "master.ign", token, expires_at=None, now=NOW, serve_expired=False)
+    refused = (
+        verdict(host, installation, token=token)
+        if installation
+        else ignition_verdict(host, None, "master.ign", token, None, expires_at=None, now=NOW, serve_expired=False)
+    )
     assert (refused.status, refused.retry_seconds) == (403, 0)
     assert refused.why
 
 
 def test_host_without_an_installation_is_refused():
-    assert ignition_verdict(M1, None, "master.ign", TOKEN, expires_at=None, now=NOW, serve_expired=True).status == 403
+    answer = ignition_verdict(M1, None, "master.ign", TOKEN, PROVEN, expires_at=None, now=NOW, serve_expired=True)
+    assert answer.status == 403
 
 
 def test_wrong_token_is_not_told_that_the_host_is_held():
@@ -130,3 +150,49 @@ def test_refusal_of_a_dead_file_says_how_to_make_a_new_one():
     answer = verdict(expires_at=0.0)
     assert "1970-01-01 00:00" in answer.why
     assert "openshift-install create ignition-configs" in answer.why
+
+
+OTHER_MAC = bytes.fromhex("525400000099")
+
+
+@pytest.mark.parametrize(
+    ("mac", "status"),
+    [(OWN_MAC, 200), (None, 200), (OTHER_MAC, 503), (b"", 503), (OWN_MAC + b"\0", 503)],
+    ids=["its own", "off our links", "another's", "not resolved", "longer"],
+)
+def test_client_on_our_link_needs_a_mac_address_of_the_host(mac, status):
+    assert verdict(client=replace(PROVEN, mac=mac)).status == status
+
+
+def test_refusal_names_the_mac_address_that_was_found():
+    answer = verdict(client=replace(PROVEN, mac=OTHER_MAC))
+    assert (answer.unproven, answer.retry_seconds > 0) == ("address-conflict", True)
+    assert "52:54:00:00:00:99" in answer.why
+
+
+@pytest.mark.parametrize(
+    ("has_dhcp", "needs_dhcp", "status"), [(False, True, 503), (False, False, 200), (True, True, 200)]
+)
+def test_host_that_our_dhcp_server_answers_must_have_been_answered(has_dhcp, needs_dhcp, status):
+    answer = verdict(installation=ready(has_dhcp=has_dhcp), client=replace(PROVEN, needs_dhcp=needs_dhcp))
+    assert (answer.status, answer.unproven) == (status, "no-dhcp" if status == 503 else "")
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_another_machine_learns_nothing_of_how_far_the_host_is(stage):
+    client = replace(PROVEN, mac=OTHER_MAC)
+    assert verdict(installation=ready(stage=stage), client=client) == verdict(client=client)
+
+
+def test_another_machine_without_the_token_is_told_nothing_but_that():
+    answer = verdict(token="y" * 32, client=replace(PROVEN, mac=OTHER_MAC))
+    assert (answer.status, answer.unproven) == (403, "")
+    assert isinstance(answer, Verdict)
+
+
+@pytest.mark.parametrize("boots_live", [True, False])
+def test_ignition_waits_until_all_that_comes_before_it_was_fetched(boots_live):
+    stage = Stage.IMAGE if boots_live else Stage.INITRAMFS
+    answer = verdict(installation=ready(stage=stage, boots_live=boots_live, has_fetched=False))
+    assert (answer.status, answer.unproven) == (503, "")
+    assert ("rootfs" if boots_live else "initramfs") in answer.why

@@ -11,7 +11,6 @@ from appliance.events import (
     Ordered,
     Program,
     StageReached,
-    WebFinished,
     WebKind,
     WebRefused,
 )
@@ -159,14 +158,6 @@ def test_live_host_with_an_image_of_its_own_is_ready_when_that_is_whole(live):
     live.happen(m1.finished(WebKind.METAL, 900 * MB))
     live.wait(9)
     assert live[m1].order is Order.LOCAL
-
-
-def test_image_that_ends_in_a_range_is_whole(legacy):
-    m1 = legacy.boot(1)
-    *before, last = m1.legacy()
-    assert isinstance(last, WebFinished)
-    legacy.happen([*before, replace(last, status=206, first=800 * MB, sent=100 * MB)])
-    assert legacy[m1].stage is Stage.IGNITION
 
 
 def test_live_installers_own_lease_does_not_count_as_a_boot(live):

@@ -11,7 +11,7 @@ import pytest
 from appliance.events import WaitEnded, WebKind
 from appliance.install import guard
 from appliance.install.installation import Condition, Installation, Order, Stage
-from appliance.model import Install, Network
+from appliance.model import DhcpMode, Install, MacAddress, Network
 from appliance.web.answers import (
     NO_FINDINGS,
     BeginFirst,
@@ -21,6 +21,8 @@ from appliance.web.answers import (
     IgnitionFinding,
     Judgement,
     MachineConfigFinding,
+    NeighbourFinding,
+    NeighbourFirst,
     Place,
     ProbeFirst,
     ReadFirst,
@@ -35,6 +37,7 @@ from tests.clusters import reference_cluster
 
 CLUSTER = reference_cluster()
 TABLE = compile_web((CLUSTER,))
+WITHOUT_DHCP = compile_web((reference_cluster(dhcp=DhcpMode.OFF),))
 SITE = TABLE.sites[0]
 M1, W1, STRANGER = "172.16.0.21", "172.16.0.31", "192.0.2.99"
 M1_NAME, W1_NAME = "m1.ocp45.example.localdomain", "w1.ocp45.example.localdomain"
@@ -43,11 +46,12 @@ KERNEL = "rhcos-4.5.6-x86_64-installer-kernel-x86_64"
 TOKEN = "0123456789abcdef"
 OWN = f"/ignition/{TOKEN}/master.ign"
 NOW = 1_700_000_000.0
+ROUTED = NeighbourFinding(None)  # a client that is on no link of ours
 ANSWERS, IS_SILENT = MachineConfigFinding(answers=True), MachineConfigFinding(answers=False)
 
 
 def installation(host: str = M1_NAME, **changes: object) -> Installation:
-    return replace(Installation(host, token=TOKEN), **changes)  # type: ignore[arg-type]
+    return replace(Installation(host, token=TOKEN, has_dhcp=True), **changes)  # type: ignore[arg-type]
 
 
 def judged(
@@ -60,6 +64,7 @@ def judged(
     found: Findings = NO_FINDINGS,
 ) -> Judgement:
     installations: Mapping[str, Installation] = {record.host: record} if record else {}
+    found = replace(found, neighbour=found.neighbour or ROUTED)
     return judge(HttpRequest(method, target, client), table, installations, NOW, found)
 
 
@@ -124,11 +129,11 @@ def test_install_script_holds_the_token_of_the_installation() -> None:
 
 @pytest.mark.parametrize("record", [None, installation(token="")])
 def test_install_script_without_a_token_begins_the_installation_first(record: Installation | None) -> None:
-    assert judged(M1_SCRIPT, record=record) == BeginFirst(WebKind.SCRIPT)
+    assert judged(M1_SCRIPT, table=WITHOUT_DHCP, record=record) == BeginFirst(WebKind.SCRIPT)
 
 
 def test_install_script_is_asked_for_again_while_there_is_no_token() -> None:
-    refused = error(judged(M1_SCRIPT, found=Findings(has_begun=True)))
+    refused = error(judged(M1_SCRIPT, table=WITHOUT_DHCP, found=Findings(has_begun=True)))
     assert (refused.status, refused.retry_seconds > 0) == (503, True)
 
 
@@ -221,6 +226,74 @@ def test_autoexec_beside_any_loader_leads_to_the_menu() -> None:
     answer = script(judged("/efi/autoexec.ipxe", STRANGER))
     assert answer.kind is WebKind.OTHER
     assert b"http://172.16.0.101/pxeboot.ipxe" in answer.content
+
+
+# Who is proven to be the host
+
+M1_MAC, OTHER_MAC = MacAddress.parse("00:50:56:96:37:c8").octets, MacAddress.parse("52:54:00:00:00:99").octets
+
+
+def neighbour(mac: bytes | None) -> Findings:
+    return Findings(neighbour=NeighbourFinding(mac))
+
+
+@pytest.mark.parametrize("target", ["/pxeboot.ipxe", M1_SCRIPT, OWN, f"/{KERNEL}", "/efi/ipxe.efi"])
+def test_mac_address_of_a_client_with_a_hosts_address_is_found_out_first(target: str) -> None:
+    asked = judge(HttpRequest("GET", target, M1), TABLE, {}, NOW)
+    assert asked == NeighbourFirst(ip_address(M1), frozenset({M1_MAC}))
+
+
+def test_mac_address_of_a_stranger_is_not_asked_for() -> None:
+    assert isinstance(judge(HttpRequest("GET", "/pxeboot.ipxe", STRANGER), TABLE, {}, NOW), SendScript)
+
+
+@pytest.mark.parametrize("target", [M1_SCRIPT, OWN])
+@pytest.mark.parametrize(("mac", "cause"), [(OTHER_MAC, "address-conflict"), (b"", "unresolved")])
+def test_another_machine_at_the_hosts_address_is_put_off(target: str, mac: bytes, cause: str) -> None:
+    refused = error(judged(target, record=ready(), found=neighbour(mac)))
+    assert (refused.status, refused.retry_seconds > 0) == (503, True)
+    assert refused.unproven is not None
+    assert (refused.unproven.host, refused.unproven.cause) == (M1_NAME, cause)
+    assert refused.unproven.mac == mac.hex(":")
+
+
+def test_another_machine_is_not_told_which_mac_address_was_found() -> None:
+    assert OTHER_MAC.hex(":") not in error(judged(OWN, record=ready(), found=neighbour(OTHER_MAC))).why
+
+
+def test_another_machine_makes_no_worker_wait() -> None:
+    assert isinstance(judged(W1_SCRIPT, W1, record=installation(W1_NAME), found=neighbour(OTHER_MAC)), ErrorResponse)
+
+
+@pytest.mark.parametrize("mac", [M1_MAC, None])
+def test_host_gets_its_script_by_its_own_mac_address_or_through_a_router(mac: bytes | None) -> None:
+    assert script(judged(M1_SCRIPT, record=installation(), found=neighbour(mac))).kind is WebKind.SCRIPT
+
+
+def test_host_is_known_by_the_mac_address_of_any_of_its_cards() -> None:
+    cards = ("ip=172.16.0.21::172.16.0.1:255.255.255.0:m1:52-54-00-0A-00-01:none", "ifname=eth1:52:54:00:0a:00:02")
+    hosts = (replace(CLUSTER.hosts[1], network_arguments=cards, kernel_arguments=("BOOTIF=01-52-54-00-0a-00-03",)),)
+    (known,) = compile_web((replace(CLUSTER, hosts=hosts),)).hosts.values()
+    assert known.macs == {M1_MAC, *(bytes.fromhex(f"5254000a000{n}") for n in (1, 2, 3))}
+
+
+def test_script_without_our_dhcp_is_one_that_asks_for_an_address() -> None:
+    answer = script(judged(M1_SCRIPT, record=installation(has_dhcp=False)))
+    assert TOKEN.encode() not in answer.content
+    assert b"\ndhcp netX " in answer.content
+    assert answer.kind is WebKind.OTHER  # which proves nothing of the host
+    assert answer.unproven is not None
+    assert answer.unproven.cause == "no-dhcp"
+
+
+def test_ignition_without_our_dhcp_is_put_off() -> None:
+    refused = error(judged(OWN, record=ready(has_dhcp=False)))
+    assert (refused.status, refused.unproven is not None) == (503, True)
+
+
+def test_host_without_our_dhcp_server_needs_none() -> None:
+    record = installation(has_dhcp=False)
+    assert script(judged(M1_SCRIPT, table=WITHOUT_DHCP, record=record)).kind is WebKind.SCRIPT
 
 
 # Ignition

@@ -20,7 +20,7 @@ from appliance.allowance import STRANGER_EVENTS_PER_SECOND
 from appliance.errors import ListenError, StoreError
 from appliance.events import IgnitionLoaded, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
 from appliance.install.installation import Order, Stage
-from appliance.model import Arch, Image
+from appliance.model import Arch, DhcpMode, Image
 from appliance.web import transfer
 from appliance.web.compile import compile_web
 from appliance.web.connections import GatedConnection
@@ -474,7 +474,7 @@ async def test_files_are_read_at_the_start_before_anybody_asks(web: Running) -> 
 async def test_first_word_of_a_host_may_begin_its_installation(tmp_path: Path) -> None:
     """With another DHCP server, the request for its script is the first that the appliance gets from a host."""
     fill(tmp_path)
-    async with running(tmp_path) as web:
+    async with running(tmp_path, dhcp=DhcpMode.OFF) as web:
         assert (await fetch(web, M1_SCRIPT, client=M1)).status == 503
         web.server._context.publish = lambda event: web.install("m1", Stage.SCRIPT)
         assert TOKEN.encode() in (await fetch(web, M1_SCRIPT, client=M1)).body
