@@ -32,7 +32,7 @@ from appliance.web.answers import (
     SendScript,
 )
 from appliance.web.compile import WebTable
-from appliance.web.connections import HttpConnections
+from appliance.web.connections import GatedConnection, HttpConnections
 from appliance.web.exchange import Exchange, ExchangeContext, refuse_unread
 from appliance.web.head import Refusal
 from appliance.web.ignition import IgnitionFile, IgnitionShelf
@@ -176,7 +176,7 @@ class WebServer:
                     ignition = await self._read(wanted)
                     found = replace(found, ignition=self._finding(wanted, ignition))
                 case NeighbourFirst() as wanted:
-                    finding = await self._neighbour(wanted)
+                    finding = await self._neighbour(wanted, request.protocol)
                     found = replace(found, neighbour=finding)
                     if not is_host(wanted, finding):
                         exchange.host = ""  # what it fetches says nothing about the host
@@ -204,15 +204,21 @@ class WebServer:
         waited = self._waits.seconds(wanted.host, self._installations, answers=answers, now=now)
         return MachineConfigFinding(answers, waited)
 
-    async def _neighbour(self, wanted: NeighbourFirst) -> NeighbourFinding:
+    async def _neighbour(self, wanted: NeighbourFirst, connection: web.RequestHandler) -> NeighbourFinding:
         """Return the client's MAC address, after a moment in which the kernel may resolve it."""
+        assert isinstance(connection, GatedConnection)
+        if connection.neighbour is not None:
+            return connection.neighbour
         mac = self._mac_of(wanted.address)
         for _ in range(RESOLVE_TRIES):
             if mac != b"":
                 break
             await asyncio.sleep(RESOLVE_SECONDS)
             mac = self._mac_of(wanted.address)
-        return NeighbourFinding(mac)
+        found = NeighbourFinding(mac)
+        # Whoever takes the address later cannot send on this connection.
+        connection.neighbour = found if mac != b"" else None
+        return found
 
     async def _read(self, wanted: ReadFirst) -> IgnitionFile | None:
         return await self._ignition.get(wanted.site.ignition(wanted.name), wanted.site.domain)
