@@ -223,7 +223,7 @@ class WebServer:
                 break
             await asyncio.sleep(RESOLVE_SECONDS)
             mac = self._mac_of(wanted.address)
-        return NeighbourFinding(mac)
+        return NeighbourFinding(mac)  # asked anew each time: who takes the address can take over a connection, too
 
     async def _send_script(self, exchange: Exchange, answer: SendScript, found: Findings) -> web.StreamResponse:
         exchange.kind = answer.kind
