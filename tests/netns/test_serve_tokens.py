@@ -139,6 +139,8 @@ def test_token_is_shown_nowhere(log_format: str, tmp_path: Path) -> None:
     with site(tmp_path) as at, ExitStack() as stack:
         host, stranger = (stack.enter_context(at.neighbour(*each)) for each in (HOST, STRANGER))
         serving = stack.enter_context(at.serve("--verbose", "--log", log_format))
+        address, mac = HOST
+        at.lease(host, mac, address)
         token = token_of(host)
         for place in (host, stranger):
             with place:
