@@ -132,6 +132,7 @@ class App:
             installations,
             listen,
             lambda event: bus.publish(proven(event, registry.hosts, mac_of)),
+            clock.now,
         )
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
         tftp = TftpServer(lambda: live.tables.tftp, listen, bus.publish)

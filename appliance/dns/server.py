@@ -44,11 +44,17 @@ class DnsServer:
         installations: Mapping[str, Installation],
         listen: Listen,
         publish: Callable[[Event], None],
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """Open every socket; *table* returns the table that is served at present. Raises ListenError."""
+        """Open every socket. Raises ListenError.
+
+        *table* returns the table that is served at present, and *now* the time in seconds
+        UTC by which the installations are.
+        """
         self._table = table
         self._installations = installations
         self._publish = publish
+        self._now = now
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._udp_replies = [0] * 256  # replies by the header's fourth byte, whose lower half is the rcode
         self._resolver = Resolver(self._counts)
@@ -220,7 +226,7 @@ class DnsServer:
     def _report(self, watched: Watched, client: str) -> None:
         """Publish that a host queried a name that shows how far its installation has come, if that is news."""
         installations = self._installations
-        event = self._sightings.event(watched, client, installations.get(watched.host), time.time())
+        event = self._sightings.event(watched, client, installations.get(watched.host), self._now())
         if event is not None:
             self._publish(event)
             self._sightings.reported(watched, installations.get(watched.host))

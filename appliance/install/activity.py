@@ -70,9 +70,9 @@ class Activity:
 
     def shift(self, seconds: float) -> None:
         """Move all times by *seconds*, because the clock was set."""
-        self.seen_at += seconds if self.seen_at else 0.0
-        self.began_at += seconds
-        self.moved_at += seconds
+        for name in ("seen_at", "installing_at", "began_at", "moved_at"):
+            at = getattr(self, name)
+            setattr(self, name, at + seconds if at else 0.0)  # 0.0 is not known
 
     def _begin(self, what: str, path: str, first: int, total: int, at: float) -> None:
         self.what, self.path, self.sent, self.total = what, path, first, total

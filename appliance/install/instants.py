@@ -6,7 +6,7 @@ Every float in a record is an instant, in seconds UTC, so that none can be forgo
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 
-from appliance.install.installation import CLOCK_UNCLEAR, Condition, Installation, Order, Stage
+from appliance.install.installation import CLOCK_UNCLEAR, LOOK_SECONDS, Condition, Installation, Order, Stage
 from appliance.model import Install
 
 # By these the guard closes a window, and the registry's clock settles a host.
@@ -47,9 +47,21 @@ def after_reboot(installation: Installation, now: float, uptime: float, install:
     younger = {name: max(at, now - uptime) for name, at in ages.items() if at is not None}
     if younger != {name: at for name, at in ages.items() if at is not None}:
         installation = replace(installation, **younger)
+    installation = _doubted_before_boot(installation, now - uptime)
     if not _is_writing(installation, now) or install is not Install.ONCE or installation.doubt is not None:
         return installation
     return replace(installation, doubt=_doubt(installation.host, now), order=Order.HOLD)
+
+
+def _doubted_before_boot(installation: Installation, boot_at: float) -> Installation:
+    """Return *installation* so that a doubt which lapses does so no earlier than if it had begun at the boot."""
+    asked_at, looked_at = installation.asked_at, installation.looked_at
+    if asked_at is None:
+        return installation
+    if looked_at is None or looked_at < asked_at:
+        # A look that comes now is too late to show anything.
+        return replace(installation, asked_at=min(asked_at, boot_at - LOOK_SECONDS), looked_at=None)
+    return replace(installation, asked_at=max(asked_at, boot_at), looked_at=max(looked_at, boot_at))
 
 
 def _is_writing(installation: Installation, now: float) -> bool:

@@ -85,7 +85,7 @@ def test_written_disk_is_not_installed_over(actions):
         began_at = appliance.machine.true
         for _ in acted(appliance, actions):
             pass
-        appliance.happen(M1.dhcp(Program.PXE))
+        appliance.happen([*M1.dhcp(Program.PXE), *M1.loader()])
         if appliance.machine.true - began_at >= WRITE_SECONDS:
             assert appliance[M1].order is not Order.INSTALL
         appliance.journal.close()
@@ -142,7 +142,7 @@ def test_steps_within_a_boot_change_no_decision(actions):
         for appliance, which in zip(twins, (within, [a for a in unset if a[0] != "reboot"]), strict=True):
             for _ in acted(appliance, which):
                 pass
-            appliance.happen(M1.dhcp(Program.PXE))
+            appliance.happen([*M1.dhcp(Program.PXE), *M1.loader()])
             appliance.journal.close()
         first, second = (appliance[M1] for appliance in twins)
         assert (first.order, first.stage, first.number) == (second.order, second.stage, second.number)

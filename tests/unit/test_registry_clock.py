@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from appliance.clock import Clock
 from appliance.events import ClockSet, ConditionRaised, DhcpUnknown, Program, WebKind, WebRefused
+from appliance.install.activity import Activity
 from appliance.install.installation import Order
 from appliance.registry import Registry
 from appliance.state.journal import Journal
@@ -46,7 +47,9 @@ def test_all_that_is_kept_moves_along(appliance, step):
     appliance.tick()
     (stranger,), ((refused_at, _),) = registry.strangers.latest(), registry.refusals
     activity = registry.activity[M1.host]
-    assert {activity.seen_at, activity.began_at, activity.moved_at} == {now + step}
+    floats = {field.name for field in fields(Activity) if field.type is float}
+    assert {"seen_at", "installing_at", "began_at", "moved_at"} == floats
+    assert {getattr(activity, name) for name in floats} == {now + step}
     assert {stranger.first_at, stranger.last_at, refused_at} == {now + step}
     assert set(appliance[M1].reached.values()) == {now + step}
 

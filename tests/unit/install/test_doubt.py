@@ -116,6 +116,6 @@ def test_host_that_comes_back_while_the_clock_is_unclear_waits_for_the_operator(
     live.happen(m1.live())
     doubt = replace(DOUBT, name="clock-unclear")
     live.registry.installations[m1.host] = replace(live[m1], doubt=doubt, order=Order.HOLD)
-    live.happen(m1.dhcp(Program.PXE))
+    live.happen([*m1.dhcp(Program.PXE), *m1.loader()])
     live.wait(3600)
     assert (live[m1].doubt, live[m1].order) == (doubt, Order.HOLD)

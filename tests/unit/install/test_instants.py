@@ -4,8 +4,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from appliance.install.installation import Condition, Installation, Order, Rules, Stage, begin
+from appliance.events import HostUnanswered, Stamped
+from appliance.install.installation import LAPSE_SECONDS, Condition, Installation, Order, Rules, Stage, begin
 from appliance.install.instants import after_reboot, instants, shifted
+from appliance.install.lifecycle import advance
 from appliance.model import Install
 from tests.boots import MB, NOW
 from tests.state_examples import FULL
@@ -99,6 +101,27 @@ def test_host_whose_disk_is_not_judged_by_time_is_not_in_doubt(install):
 )
 def test_host_that_does_not_write_is_not_in_doubt(changes):
     assert after_reboot(writing(3600, **changes), NOW, 2.0, Install.ONCE).doubt is None
+
+
+def doubted(**changes):
+    doubt = Condition("may-be-running", "why", NOW - 1000)
+    return replace(begin("m1.example", RULES), doubt=doubt, order=Order.HOLD, **changes)
+
+
+@pytest.mark.parametrize("age", [10.0, 365 * 86400.0, -86400.0])
+def test_doubt_lapses_no_earlier_than_if_it_had_begun_at_the_reboot(age):
+    after = after_reboot(doubted(asked_at=NOW - age - 1, looked_at=NOW - age), NOW, 20.0, Install.ONCE)
+    assert NOW - 20.0 + LAPSE_SECONDS <= after.lapses_at <= NOW + LAPSE_SECONDS
+
+
+@pytest.mark.parametrize("looked_at", [None, NOW - 3600])
+@pytest.mark.parametrize("age", [1.0, 365 * 86400.0, -86400.0])
+def test_look_after_a_reboot_is_too_late_for_a_query_before_it(age, looked_at):
+    before = doubted(asked_at=NOW - age, looked_at=looked_at if age < 3600 else None)
+    after = after_reboot(before, NOW, 1.0, Install.ONCE)
+    assert after.lapses_at is None
+    event = HostUnanswered("m1.example", "192.0.2.1", "nobody has the address")
+    assert advance(after, Stamped(NOW, event), RULES).lapses_at is None
 
 
 def test_older_doubt_stays():
