@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from appliance.web.answers import NeighbourFinding
 from appliance.web.doors import Doors
 from appliance.web.head import END, MAX_HEAD_BYTES, Refusal, check_head, shown
 
@@ -69,7 +68,7 @@ class GatedConnection(web.RequestHandler):
     """A connection whose bytes reach aiohttp's parser as whole, checked heads, the next one after the answer."""
 
     __slots__ = (
-        "_complain", "_doors", "_dropped", "_head_timer", "_inbox", "_is_half_closed", "is_busy", "neighbour",
+        "_complain", "_doors", "_dropped", "_head_timer", "_inbox", "_is_half_closed", "is_busy",
     )  # fmt: skip
 
     def __init__(self, server: web.Server, doors: "Doors[GatedConnection]", complain: Complaint) -> None:
@@ -79,7 +78,6 @@ class GatedConnection(web.RequestHandler):
         self._inbox = b""  # at most one head, or what a client sent before the answer
         self._dropped = -1  # bytes that came after the last request to be read; -1 until then
         self._is_half_closed = False  # the client has shut down its sending side and still reads
-        self.neighbour: NeighbourFinding | None = None  # its client's, which cannot change while the connection lasts
         self.is_busy = False  # from a request until its response is sent
         self._head_timer: asyncio.TimerHandle | None = None
 

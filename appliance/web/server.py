@@ -34,7 +34,7 @@ from appliance.web.answers import (
     SendScript,
 )
 from appliance.web.compile import Needs, WebTable
-from appliance.web.connections import GatedConnection, HttpConnections
+from appliance.web.connections import HttpConnections
 from appliance.web.exchange import Exchange, ExchangeContext, refuse_unread
 from appliance.web.gate import Gate
 from appliance.web.head import Refusal
@@ -187,7 +187,7 @@ class WebServer:
                 case LookFirst(needs):
                     found = replace(found, files=await self._look(needs))
                 case NeighbourFirst() as wanted:
-                    finding = await self._neighbour(wanted, request.protocol)
+                    finding = await self._neighbour(wanted)
                     found = replace(found, neighbour=finding)
                     if not is_host(wanted, finding):
                         exchange.host = ""  # what it fetches says nothing about the host
@@ -215,21 +215,15 @@ class WebServer:
         waited = self._waits.seconds(wanted.host, self._installations, answers=answers, now=now)
         return MachineConfigFinding(answers, waited)
 
-    async def _neighbour(self, wanted: NeighbourFirst, connection: web.RequestHandler) -> NeighbourFinding:
+    async def _neighbour(self, wanted: NeighbourFirst) -> NeighbourFinding:
         """Return the client's MAC address, after a moment in which the kernel may resolve it."""
-        assert isinstance(connection, GatedConnection)
-        if connection.neighbour is not None:
-            return connection.neighbour
         mac = self._mac_of(wanted.address)
         for _ in range(RESOLVE_TRIES):
             if mac != b"":
                 break
             await asyncio.sleep(RESOLVE_SECONDS)
             mac = self._mac_of(wanted.address)
-        found = NeighbourFinding(mac)
-        # Whoever takes the address later cannot send on this connection.
-        connection.neighbour = found if mac != b"" else None
-        return found
+        return NeighbourFinding(mac)  # asked anew each time: who takes the address can take over a connection, too
 
     async def _look(self, needs: Needs) -> FilesFinding:
         if fault := self._gate.fault(self._table(), needs):
