@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import dns.message
+import dns.query
 import pytest
 
 from appliance.events import HostAnswered, HostUnanswered
@@ -15,6 +17,7 @@ from appliance.looking import PORTS, Looker, look
 from appliance.neighbours import Neighbours
 from appliance.simulate.namespace import Namespace, ip
 from tests.boots import LIVE, NOW, Fleet
+from tests.serve_lab import APPLIANCE, site
 
 pytestmark = pytest.mark.netns
 HOST = LIVE.hosts[1]
@@ -135,3 +138,32 @@ def test_doubtful_host_is_looked_at_until_its_system_runs(wire: Wire, tmp_path: 
         asyncio.run(looked(HostAnswered))
     assert {event.host for event in found} == {HOST.name}
     fleet.journal.close()
+
+
+# The whole appliance
+
+W2 = ("172.16.0.32", "00:50:56:96:c1:c5")
+
+
+def ask_for_api_int(machine: Namespace) -> None:
+    """Ask for api-int over UDP from *machine*, as a running node does."""
+    query = dns.message.make_query("api-int.ocp45.example.localdomain", "A")
+    with machine:
+        dns.query.udp(query, APPLIANCE, timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("mac", "stage", "condition"), [(W2[1], "joining", None), (OTHER_MAC, "waiting", "may-be-running")]
+)
+def test_node_of_an_earlier_appliance_is_told_from_a_machine_that_took_its_address(
+    mac: str, stage: str, condition: str | None, tmp_path: Path
+) -> None:
+    with site(tmp_path) as at, at.serve() as serving, at.neighbour(W2[0], mac) as machine:
+        with machine:
+            listening = socket.create_server(("", 22))
+        ask_for_api_int(machine)
+        serving.said(r"host\.(?:un)?answered .*172\.16\.0\.32")
+        row = serving.rows()["w2"]
+        listening.close()
+    assert row["stage"] == stage
+    assert (row["condition"] and row["condition"]["name"]) == condition
