@@ -5,12 +5,13 @@ SHELL := /bin/bash
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(or $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each $(NEW_ENOUGH) 2>/dev/null && echo $$each && break; done),python3)
+FUZZ_SECONDS ?= 3600
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format clean
+.PHONY: help demo test check fuzz bench format clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -58,6 +59,10 @@ check: $(VENV)/test ## run ruff, mypy and the quick tests (1 minute)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n auto -m "not slow" tests/unit tests/property tests/golden tests/fuzz tests/repo
+
+fuzz: $(VENV)/test ## run each fuzzer for FUZZ_SECONDS (3600)
+	@tests/install-packages check
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -s -m slow -k full --timeout=0 tests/fuzz
 
 bench: $(VENV)/bench ## compare speed with BIND, dnsmasq, NSD, Knot, Kea, dhcpd, tftpd-hpa and nginx (20 minutes; BENCH=--quick: 3)
 	@tests/install-packages bench

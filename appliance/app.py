@@ -5,13 +5,13 @@ import gc
 import logging
 import signal
 import sys
-import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance import __version__, systemd
-from appliance.bus import Bus, Subscriber
+from appliance.bus import Bus
+from appliance.clock import Clock
 from appliance.config import check, state_dir_of
 from appliance.control import ControlServer
 from appliance.dashboard.server import DashboardServer
@@ -19,6 +19,7 @@ from appliance.dhcp.server import DhcpServer
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Reloaded, ReloadRefused
+from appliance.logs import LogHandler
 from appliance.looking import Looker, proven
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
@@ -29,6 +30,7 @@ from appliance.state.fallback import FallbackStore
 from appliance.state.journal import Journal
 from appliance.tables import Tables, compile_tables
 from appliance.tftp.server import TftpServer
+from appliance.tokens import hide_tokens, hide_values
 from appliance.web.server import WebServer
 
 logger = logging.getLogger(__name__)
@@ -53,11 +55,11 @@ class Live:
 class App:
     """One appliance, from its files to its last datagram."""
 
-    def __init__(self, files: Sequence[Path], data_dir: Path | None, log_event: Subscriber) -> None:
-        """*data_dir* overrides that of the files; *log_event* writes events to the log."""
+    def __init__(self, files: Sequence[Path], data_dir: Path | None, log: LogHandler) -> None:
+        """*data_dir* overrides that of the files."""
         self._files = tuple(files)
         self._data_dir = data_dir
-        self._log_event = log_event
+        self._log = log
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._reload_wanted = asyncio.Event()
@@ -110,13 +112,20 @@ class App:
 
     def _parts(self, tables: Tables, state_dir: Path, journal: Journal) -> "_Parts":
         """Build all parts and connect them, with every socket bound; raises ListenError."""
-        bus = Bus()
-        registry = Registry(journal, tables.clusters, bus.publish)
+        clock = Clock()
+        bus = Bus(clock.now)
+        registry = Registry(journal, tables.clusters, bus.publish, clock)
         bus.first = registry.listen
-        bus.subscribers.append(self._log_event)
+        bus.subscribers.append(self._log.listen)
         live = Live(tables)
         mac_of = _mac_of()
         installations = registry.installations
+
+        def tokens() -> list[str]:
+            return [installation.token for installation in list(installations.values())]  # threads write to the log too
+
+        bus.hide = lambda text: hide_tokens(text, tokens)
+        self._log.hide = lambda text: hide_values(text, tokens)
         listen = union_of_listens(tables.clusters)
         dns = DnsServer(
             lambda: live.tables.dns,
@@ -126,15 +135,18 @@ class App:
         )
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
         tftp = TftpServer(lambda: live.tables.tftp, listen, bus.publish)
-        web = WebServer(lambda: live.tables.web, installations, listen, bus.publish, registry.written, mac_of)
+        web = WebServer(
+            lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now, mac_of
+        )
         counts = {
             "dns": lambda: dns.counts,
             "dhcp": lambda: dhcp.counts,
             "tftp": lambda: tftp.counts,
             "web": lambda: web.counts,
         }
-        metrics = Metrics(registry, bus, counts, time.time)
-        recorder = Recorder(registry, str(tables.clusters[0].address))
+        metrics = Metrics(registry, bus, counts, clock.now)
+        recorder = Recorder(registry, str(tables.clusters[0].address), clock.now)
+        recorder.hide = bus.hide
         dhcp.tap = tftp.tap = recorder.tap
         bus.subscribers += [metrics.listen, recorder.listen]
         dashboard = DashboardServer(listen, registry, bus, metrics)

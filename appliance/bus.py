@@ -8,13 +8,23 @@ other, in the thread that published it.
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from appliance.events import Event, Stamped
+from appliance.events import DhcpUnknown, Event, Stamped, TftpAborted, TftpFailed, TftpFinished, TftpStarted
 
 logger = logging.getLogger(__name__)
 
 Subscriber = Callable[[Stamped], None]
+
+# The fields that have text of a client. The web server hides tokens itself, before it cuts its text to a length.
+_FOREIGN: Mapping[type[Event], tuple[str, ...]] = {
+    TftpStarted: ("path",),
+    TftpFinished: ("path",),
+    TftpFailed: ("path", "why"),
+    TftpAborted: ("path", "why"),
+    DhcpUnknown: ("vendor",),
+}
 
 
 class Bus:
@@ -22,12 +32,14 @@ class Bus:
 
     `first` is told before all of them, and returns the number of the installation
     that the event belongs to: the registry, whose state the others then find as
-    the event left it. Append to `subscribers` to subscribe, remove from it to end that.
+    the event left it. `hide` returns text of a client without what is secret. Append
+    to `subscribers` to subscribe, remove from it to end that.
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         """*now* returns the time in seconds UTC."""
         self.first: Callable[[Stamped], int] = _no_number
+        self.hide: Callable[[str], str] = str
         self.subscribers: list[Subscriber] = []
         self.failures: Counter[str] = Counter()  # by subscriber
         self._now = now
@@ -39,6 +51,8 @@ class Bus:
 
         What a subscriber publishes itself is told after all of them were told of the event that led to it.
         """
+        if type(event) in _FOREIGN:
+            event = self._without_secrets(event)
         self._waiting.append(Stamped(self._now(), event))
         if self._is_telling:
             return
@@ -48,6 +62,11 @@ class Bus:
                 self._tell(self._waiting.popleft())
         finally:
             self._is_telling = False
+
+    def _without_secrets(self, event: Event) -> Event:
+        texts = {name: getattr(event, name) for name in _FOREIGN[type(event)]}
+        hidden = {name: self.hide(text) for name, text in texts.items()}
+        return event if hidden == texts else replace(event, **hidden)
 
     def _tell(self, stamped: Stamped) -> None:
         at, event, _ = stamped

@@ -32,6 +32,9 @@ MAX_PATH_BYTES = 107  # sockaddr_un has room for 108, including the terminating 
 MAX_REQUEST_BYTES = 64 << 10  # the names of 1,000 hosts are about 40 kB
 MAX_CONNECTIONS = 32  # a few operators, each with a few terminals
 REQUEST_SECONDS = 10.0  # for a client to send its line; programs do so at once, and a person with socat may type
+# For a client to take an answer that it has asked for: long enough to read a page of `events` in a pager, but a client
+# that was forgotten, such as a stopped one, does not hold its place for ever.
+SEND_SECONDS = 600.0
 FOLLOWED_EVENTS = 1000  # kept for a client that reads slowly; past it, it loses the oldest
 CAPTURE_CHUNK_BYTES = 48 << 10  # 64 KiB a line as base64, so that no line is as long as a capture
 
@@ -94,6 +97,9 @@ class ControlServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if len(self._conversations) >= 2 * MAX_CONNECTIONS:
+            writer.close()  # as many as MAX_CONNECTIONS may be waiting to be told that they are too many
+            return
         self._conversations.add(task)
         try:
             await self._answer(reader, writer)
@@ -160,11 +166,10 @@ class ControlServer:
             self._bus.subscribers.append(follow)
         try:
             # Reading all 200,000 events takes a second, and the servers run in this thread.
-            rows = await asyncio.to_thread(
-                self._registry.journal.events, host=host, limit=limit if isinstance(limit, int) else 1000
-            )
-            for row in rows:
-                yield {"event": event_row(row)}
+            pages = self._registry.journal.pages(host, limit if isinstance(limit, int) else 1000)
+            while rows := await asyncio.to_thread(next, pages, None):
+                for row in rows:
+                    yield {"event": event_row(row)}
             while request.get("follow"):
                 await arrived.wait()
                 arrived.clear()
@@ -238,7 +243,12 @@ class ControlServer:
 
 async def _send(writer: asyncio.StreamWriter, answer: Json) -> None:
     writer.write(json.dumps(answer).encode() + b"\n")
-    await writer.drain()
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            await writer.drain()
+    except TimeoutError:
+        writer.transport.abort()
+        raise ConnectionResetError from None
 
 
 async def _send_all(writer: asyncio.StreamWriter, answers: AsyncIterator[Json]) -> None:

@@ -167,6 +167,18 @@ class DhcpMisplaced(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DhcpRelayRefused(Event):
+    """A relay sent a message from an address outside the machine networks and dhcp.relays; *host* is ""."""
+
+    kind: ClassVar[str] = "dhcp.relay-refused"
+    level: ClassVar[int] = logging.WARNING
+    mac: str
+    relay: str  # giaddr
+    source: str  # the address that the datagram came from
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class DhcpPassed(Event):
     """A known host asked for an address where another server assigns them, and needs no boot file from us."""
 
@@ -341,7 +353,7 @@ class WaitEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class FileUnservable(Event):
-    """A file in the data directory exists and cannot be served; *host* is ""."""
+    """A file in the data directory cannot be served; *host* is that which waits for it, or "" when it was found."""
 
     kind: ClassVar[str] = "file.unservable"
     level: ClassVar[int] = logging.ERROR
@@ -487,6 +499,15 @@ class StateTrouble(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet(Event):
+    """The wall clock was set; every time that the appliance keeps was moved along with it; *host* is ""."""
+
+    kind: ClassVar[str] = "clock.set"
+    level: ClassVar[int] = logging.WARNING
+    seconds: float  # negative if it was set back
+
+
+@dataclass(frozen=True, slots=True)
 class Reloaded(Event):
     """cluster.yaml was reloaded; *host* is ""."""
 
@@ -513,6 +534,7 @@ AnyEvent = (
     | DhcpReleased
     | DhcpUnknown
     | DhcpMisplaced
+    | DhcpRelayRefused
     | DhcpPassed
     | RogueDhcp
     | TftpStarted
@@ -541,6 +563,7 @@ AnyEvent = (
     | ConditionRaised
     | CertificatesDying
     | StateTrouble
+    | ClockSet
     | Reloaded
     | ReloadRefused
 )

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from appliance.confidential import HEAD_BYTES, TEXT_BYTES, confidential_content, confidential_name, wants_more
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -41,6 +43,7 @@ class Fault(StrEnum):
     OUTSIDE = "outside"  # a link leads out of the root
     SPECIAL = "special"  # a device, a pipe or a socket
     UNREADABLE = "unreadable"  # this process has no permission
+    CONFIDENTIAL = "confidential"  # of a class that nobody gets
     LOOP = "loop"  # of links
     TROUBLE = "trouble"  # the disk or the process cannot give it now
     EXHAUSTED = "exhausted"  # the process or the system has no descriptor left
@@ -92,15 +95,27 @@ def open_below(root: Path, name: str, *, in_any_case: bool = False) -> tuple[int
     is outside the root, is not a regular file, or may not be read; 503 if the disk or
     the process cannot open it at present.
     """
-    handle, _ = _reached_in_any_case(root, name) if in_any_case else _reached(root, name)
+    fd, identity, _ = _opened(root, name, in_any_case=in_any_case)
+    return fd, identity
+
+
+def open_public(root: Path, name: str, *, in_any_case: bool = False) -> tuple[int, Identity]:
+    """Return what `open_below` does, for a file that anybody gets.
+
+    Raises UnservableError, with 403, also for a file that confidential.py recognises.
+    """
+    fd, identity, real = _opened(root, name, in_any_case=in_any_case)
     try:
-        # Through the handle this opens the same file that was checked, whatever has its name by now.
-        fd = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        # Both names, because a link may have a harmless one.
+        found = confidential_name(tidied(name)) or confidential_name(real) or confidential_content(_head(fd))
     except OSError as error:
+        os.close(fd)
         raise _unservable(error, root / tidied(name)) from error
-    finally:
-        os.close(handle)
-    return fd, identity_of(os.fstat(fd))
+    if found:
+        os.close(fd)
+        why = f"{root / tidied(name)} looks like {found}, which is never served; remove it from there"
+        raise UnservableError(403, why, Fault.CONFIDENTIAL)
+    return fd, identity
 
 
 def find_below(root: Path, name: str) -> Path | None:
@@ -111,11 +126,11 @@ def find_below(root: Path, name: str) -> Path | None:
     out of *root*, and files that are not regular.
     """
     try:
-        handle, real = _reached_in_any_case(root, name)
+        handle, real, below = _reached_in_any_case(root, name)
     except UnservableError:
         return None
     os.close(handle)
-    return Path(real)
+    return Path(real, below)
 
 
 def diagnosis(file: Path) -> str:
@@ -133,7 +148,25 @@ def diagnosis(file: Path) -> str:
     return f"{file} is readable by its mode, but access is denied; check mount options, ACLs and AppArmor"
 
 
-def _reached_in_any_case(root: Path, name: str) -> tuple[int, str]:
+def _opened(root: Path, name: str, *, in_any_case: bool) -> tuple[int, Identity, str]:
+    """Return a descriptor of a file, its identity, and where it is below *root*."""
+    handle, _, below = _reached_in_any_case(root, name) if in_any_case else _reached(root, name)
+    try:
+        # Through the handle this opens the same file that was checked, whatever has its name by now.
+        fd = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise _unservable(error, root / tidied(name)) from error
+    finally:
+        os.close(handle)
+    return fd, identity_of(os.fstat(fd)), below
+
+
+def _head(fd: int) -> bytes:
+    head = os.pread(fd, HEAD_BYTES, 0)
+    return os.pread(fd, TEXT_BYTES, 0) if wants_more(head) else head
+
+
+def _reached_in_any_case(root: Path, name: str) -> tuple[int, str, str]:
     """Return what `_reached` returns, for a name from the network in any spelling."""
     wanted = tidied(name)
     # Hidden files are not served: editors and file managers leave them behind. This also excludes "..".
@@ -164,10 +197,11 @@ def _spelled(root: Path, name: str) -> str:
     return found[len(str(root)) + 1 :]
 
 
-def _reached(root: Path, name: str) -> tuple[int, str]:
-    """Return a handle (O_PATH) on the regular file *name* below *root*, and its real path; the caller closes it.
+def _reached(root: Path, name: str) -> tuple[int, str, str]:
+    """Return a handle (O_PATH) on the regular file *name* below *root*, which the caller closes.
 
-    Raises UnservableError for anything else.
+    Also returned are the real paths of *root*, and of the file below it. Raises
+    UnservableError for anything else.
     """
     try:
         top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -182,26 +216,27 @@ def _reached(root: Path, name: str) -> tuple[int, str]:
     except ValueError as error:  # a NUL, or a letter that no file name can have
         raise _missing(root / ascii(name)) from error
     try:
-        return handle, _judged(handle, real_root, root, name)
+        return handle, real_root, _judged(handle, real_root, root, name)
     except BaseException:
         os.close(handle)
         raise
 
 
 def _judged(handle: int, real_root: str, root: Path, name: str) -> str:
-    """Return the real path of the file behind *handle*; raises UnservableError unless it is regular and in the root."""
+    """Return where the file behind *handle* is in the root; raises UnservableError unless it is regular and in it."""
     try:
         real, mode = os.readlink(f"/proc/self/fd/{handle}"), os.fstat(handle).st_mode
     except OSError as error:  # the path is too long for readlink(2)
         raise _unservable(error, root / name) from error
-    if real != real_root and not real.startswith(real_root.rstrip("/") + "/"):
+    top = real_root.rstrip("/") + "/"
+    if real != real_root and not real.startswith(top):
         why = f"{root / name} is a link to a file outside its directory; copy the file there instead"
         raise UnservableError(403, why, Fault.OUTSIDE)
     if stat.S_ISDIR(mode):
         raise UnservableError(404, "directories are not listed", Fault.DIRECTORY)
     if not stat.S_ISREG(mode):
         raise UnservableError(403, f"{root / name} is not a regular file", Fault.SPECIAL)
-    return real
+    return real[len(top) :]
 
 
 def _unservable(error: OSError, file: Path) -> UnservableError:
@@ -225,17 +260,19 @@ def _modes(path: Path) -> str:
         facts = path.stat()
     except OSError as error:
         return error.strerror or "unknown"
-    return f"mode {stat.S_IMODE(facts.st_mode):04o}, {_user(facts.st_uid)}:{_group(facts.st_gid)}"
+    return f"mode {stat.S_IMODE(facts.st_mode):04o}, {user_name(facts.st_uid)}:{group_name(facts.st_gid)}"
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return the name of a user, or its number."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
 
 
-def _group(gid: int) -> str:
+def group_name(gid: int) -> str:
+    """Return the name of a group, or its number."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

@@ -7,6 +7,7 @@ import os
 import select
 import sys
 import time
+from collections.abc import Callable
 
 from appliance.events import Event, Stamped
 from appliance.systemd import runs_under_systemd
@@ -18,11 +19,15 @@ FLUSH_SECONDS = 1.0  # how long the end of the process waits for a slow reader
 
 
 class LogHandler(logging.Handler):
-    """Writes lines to a descriptor, and never waits for one whose reader is slow."""
+    """Writes lines to a descriptor, and never waits for one whose reader is slow.
+
+    `hide` returns text without what is secret; the bus does that for events.
+    """
 
     def __init__(self, descriptor: int, *, is_json: bool, is_verbose: bool) -> None:
         super().__init__()
         self.is_json = is_json
+        self.hide: Callable[[str], str] = str
         self._least_level = logging.DEBUG if is_verbose else logging.INFO  # of an event
         formatter = _JsonFormatter() if is_json else _TextFormatter()
         self.setFormatter(formatter)
@@ -36,7 +41,7 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # Written at once, together with what is held: when systemd gets READY=1, the log has the lines that led to it.
-        self._hold(self.format(record))
+        self._hold(self.hide(self.format(record)))
         self._write()
 
     def listen(self, stamped: Stamped) -> None:
@@ -109,7 +114,9 @@ class _TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = self._line(record.created, record.levelno, record.getMessage())
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        text = f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        # Indented, so that no text from the network looks like a line of its own.
+        return "\n    ".join(map(_escaped, text.split("\n")))
 
     def event_line(self, at: float, event: Event) -> str:
         return self._line(at, event.level, event.line())
@@ -129,11 +136,22 @@ class _JsonFormatter(logging.Formatter):
         line = _json_facts(record.created, record.levelno, record.getMessage())
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return _escaped(json.dumps(line, ensure_ascii=False))
 
     def event_line(self, at: float, event: Event) -> str:
         line = _json_facts(at, event.level, event.line())
-        return json.dumps(line | {"event": event.kind, **event.facts()}, ensure_ascii=False)
+        return _escaped(json.dumps(line | {"event": event.kind, **event.facts()}, ensure_ascii=False))
+
+
+def _escaped(line: str) -> str:
+    r"""Return *line* with each character that a terminal does not simply show as \uXXXX, which JSON has as well.
+
+    Among them are controls that JSON leaves as they are: C1, which some terminals obey,
+    and those that change the direction of writing.
+    """
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
 def _json_facts(at: float, level: int, message: str) -> dict[str, object]:

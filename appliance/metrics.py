@@ -64,6 +64,11 @@ METRICS = {
             "counter",
             "Events of hosts that were not recorded, because there were too many.",
         ),
+        Described(
+            "dhcp_outside_events_dropped_total",
+            "counter",
+            "Events of messages from outside that were not recorded, because there were too many.",
+        ),
         Described("tftp_transfers_total", "counter", "TFTP transfers, by outcome.", ("outcome",)),
         Described("tftp_refusals_total", "counter", "TFTP requests answered with an error.", ("reason",)),
         Described("tftp_silences_total", "counter", "TFTP requests that got no reply.", ("reason",)),
@@ -181,6 +186,7 @@ class Metrics(Collector):
         yield _counter("dhcp_send_failures_total", _under(counts, "unsent"))
         yield _counter("dhcp_stranger_events_dropped_total", {(): counts.get(("stranger-event", "dropped"), 0)})
         yield _counter("dhcp_host_events_dropped_total", {(): counts.get(("host-event", "dropped"), 0)})
+        yield _counter("dhcp_outside_events_dropped_total", {(): counts.get(("outside-event", "dropped"), 0)})
 
     def _tftp(self) -> Iterator[Metric]:
         counts = self._of("tftp")

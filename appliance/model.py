@@ -16,6 +16,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 Cidr: TypeAlias = IPv4Network | IPv6Network
 
 INFINITE_LEASE = 0xFFFFFFFF  # RFC 2131 section 3.3
+ON_LINK = IPv4Address(0)  # as the gateway of a route: its destination needs none (RFC 3442)
 DHCP_PORT = 67  # RFC 2131 section 4.1; clients are on the next one
 # PXE 2.1 section 2.2.4 puts the boot server on port 4011. A moved DHCP port moves it by as much.
 BOOT_SERVER_DISTANCE = 4011 - DHCP_PORT
@@ -30,6 +31,7 @@ class Role(StrEnum):
 
     BOOTSTRAP = "bootstrap"
     MASTER = "master"
+    ARBITER = "arbiter"  # a small control plane node, for a cluster with two masters
     WORKER = "worker"
     INFRA = "infra"
 
@@ -209,6 +211,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardZone:
+    """A zone of others whose names are forwarded to servers of its own."""
+
+    zone: str
+    forwarders: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DnsSettings:
     """The zone's own data, and who may query names outside it."""
 
@@ -223,6 +233,10 @@ class DnsSettings:
     minimum: int
     records: tuple[Record, ...]
     forwarders: tuple[Endpoint, ...]
+    forward: tuple[ForwardZone, ...]
+    forward_private_reverse: bool  # the forwarders know the reverse names of private addresses
+    drop_private_answers: bool  # take no private addresses from the forwarders, only from those of a zone in `forward`
+    is_isolated: bool  # no other name exists for nodes: there are no forwarders, and they ask no other server
     allow_recursion: tuple[Cidr, ...]
     rfc2317: bool  # name a reverse zone smaller than /24 as RFC 2317 does
 
@@ -283,6 +297,7 @@ class Cluster:
     data_dir: Path  # the directory of images/, ignition/, tftp/ and the state
     source: Path  # the file
     digest: str  # sha256 of the file, in hex
+    dhcp_relays: tuple[IPv4Network, ...] = ()  # from which relayed messages are accepted, besides the machine networks
 
     @property
     def domain(self) -> str:

@@ -1,11 +1,13 @@
 """The flight recorder: each host's last boot as packets, in a capture file for Wireshark.
 
-DHCP and TFTP packets are those of the sockets. Of a TFTP transfer, the first blocks
+DHCP and TFTP packets are those of the sockets; of DHCP, those of the host's own segment
+or of its relay. Of a TFTP transfer, the first blocks
 and everything that is not a block are kept. Of an HTTP exchange, the two heads are
 made from its event, each as a single segment, so that the whole boot is in one file.
 
 A boot goes from firmware through iPXE to an operating system. A step back in that
-order is a new boot, and the tape is cleared.
+order is a new boot, and the tape is cleared. Only a DISCOVER or REQUEST with an answer
+shows what runs on the host: a forged RELEASE clears nothing.
 """
 
 import struct
@@ -16,7 +18,7 @@ from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from appliance.dhcp.frame import checksum
-from appliance.events import Stamped, WebFinished, WebRefused
+from appliance.events import Program, Stamped, WebFinished, WebRefused
 from appliance.model import Address
 from appliance.peers import peer_address
 from appliance.registry_view import RegistryView
@@ -31,8 +33,7 @@ KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that
 
 _CHADDR, _COOKIE = slice(28, 34), slice(236, 240)  # RFC 2131 section 2
 _MAGIC = b"\x63\x82\x53\x63"
-_BOOTREQUEST = b"\x01"
-_FIRMWARE, _IPXE, _SYSTEM = range(3)  # senders, in the order of a boot
+_ORDER = {Program.PXE: 0, Program.HTTP: 0, Program.IPXE: 1, Program.OS: 2}  # of a boot
 _TFTP_BLOCKS = (3, 4)  # DATA and ACK (RFC 1350 section 5)
 _UDP, _TCP = 17, 6
 
@@ -50,12 +51,12 @@ class _Kept(NamedTuple):
 class _Tape:
     """One host's packets, oldest first."""
 
-    __slots__ = ("exchanges", "packets", "size", "speaker")
+    __slots__ = ("exchanges", "packets", "size", "step")
 
     def __init__(self) -> None:
         self.packets: deque[_Kept] = deque()
         self.size = 0  # of the packets, in bytes
-        self.speaker = _FIRMWARE
+        self.step = 0
         self.exchanges = 0  # over HTTP; each is a connection of its own in the file
 
     def add(self, kept: _Kept, limit: int) -> None:
@@ -65,19 +66,24 @@ class _Tape:
         while self.size > limit and len(packets) > 1:
             self.size -= HEADERS_BYTES + len(packets.popleft().payload)
 
-    def hear(self, speaker: int) -> None:
-        """Clear the tape if *speaker* comes before the last sender in the order of a boot."""
-        if speaker < self.speaker:
+    def hear(self, program: Program) -> None:
+        """Clear the tape if *program* comes before the last one in the order of a boot."""
+        step = _ORDER[program]
+        if step < self.step:
             self.packets.clear()
             self.size = 0
-        self.speaker = speaker
+        self.step = step
 
 
 class Recorder:
-    """Keeps the packets of each host's last boot. The DHCP and TFTP servers call `tap`, and the bus `listen`."""
+    """Keeps the packets of each host's last boot. The DHCP and TFTP servers call `tap`, and the bus `listen`.
+
+    `hide` returns text of a client without what is secret; the bus does that for events.
+    """
 
     def __init__(self, registry: RegistryView, server: str, now: Callable[[], float] = time.time) -> None:
         """*server* is the appliance's own address, for HTTP events, which contain none; *now* returns seconds UTC."""
+        self.hide: Callable[[str], str] = str
         self._registry = registry
         self._server = server
         self._now = now
@@ -95,18 +101,28 @@ class Recorder:
         self._by_address = {address: self._tapes[name] for name, host in hosts.items() for address in host.addresses}
         self._limit = min(HOST_BYTES, TOTAL_BYTES // max(1, len(hosts)))
 
-    def tap(self, payload: bytes, source: SocketAddress, destination: SocketAddress) -> None:
-        """Keep a UDP datagram if it is from or to a host."""
+    def tap(
+        self, payload: bytes, source: SocketAddress, destination: SocketAddress, heard: Program | None = None
+    ) -> None:
+        """Keep a UDP datagram if it is from or to a host; *heard* is the program that it shows to run there now."""
         if payload[_COOKIE] == _MAGIC:
             tape = self._by_mac.get(payload[_CHADDR])
-            if tape is not None and payload[:1] == _BOOTREQUEST:
-                tape.hear(_speaker(payload))
+            if tape is not None and heard is not None:
+                tape.hear(heard)
         elif len(payload) >= 4 and payload[1] in _TFTP_BLOCKS and (payload[2] or payload[3] > KEPT_BLOCKS):
             return
         else:
+            payload = self._without_tokens(payload)
             tape = self._tape_at(source[0]) or self._tape_at(destination[0])
         if tape is not None:
             tape.add(_Kept(self._now(), payload, _udp_packet, (source, destination)), self._limit)
+
+    def _without_tokens(self, payload: bytes) -> bytes:
+        """Return a TFTP datagram that is not a block without tokens: captures are sent to others for help."""
+        # Its fields end with a NUL each, and stay apart.
+        fields = payload[2:].decode("latin-1").split("\0")
+        hidden = [self.hide(field) for field in fields]
+        return payload if hidden == fields else payload[:2] + "\0".join(hidden).encode("latin-1", "replace")
 
     def _tape_at(self, text: str) -> _Tape | None:
         address = peer_address(text)
@@ -152,12 +168,6 @@ class Recorder:
             options = _option(1, kept.comment.encode()) + _END if kept.comment else b""
             blocks.append(_block(6, head + _padded(packet) + options))
         return b"".join(blocks)
-
-
-def _speaker(request: bytes) -> int:
-    if b"iPXE" in request:
-        return _IPXE
-    return _FIRMWARE if b"PXEClient" in request or b"HTTPClient" in request else _SYSTEM
 
 
 _END = struct.pack("<HH", 0, 0)  # opt_endofopt

@@ -8,7 +8,9 @@ reply that depends on the change. Wiring, in the loop's thread:
 
     journal = Journal(FallbackStore(data_dir))
     tables = compile_tables(clusters, journal.serials(clusters))      # in a thread
-    registry = Registry(journal, clusters, bus.publish)
+    clock = Clock()
+    bus = Bus(clock.now)
+    registry = Registry(journal, clusters, bus.publish, clock)
     bus.first = registry.listen
     bus.subscribers += [log.listen, metrics.listen]
     tasks.create_task(registry.run())                                 # its clock, and buffered writes
@@ -19,22 +21,25 @@ All other parts get it as a `registry_view.RegistryView`, through which they can
 
 import asyncio
 import hmac
-import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
+from pathlib import Path
 
 from appliance import events
+from appliance.clock import Clock
 from appliance.errors import ControlError, StoreError
 from appliance.events import Event, Stamped
 from appliance.install.activity import Activity, sent_by
 from appliance.install.certificates import CertificateClock
 from appliance.install.conditions import judged, silence
-from appliance.install.installation import Condition, Installation, Order, Rules, Stage, begin, order_of
+from appliance.install.installation import Condition, Installation, Order, Rules, Stage, begin, needs_ignition, order_of
+from appliance.install.instants import after_reboot, shifted
 from appliance.install.lifecycle import advance
 from appliance.install.owners import assigned, doubted
+from appliance.install.refusals import Refusals
 from appliance.install.strangers import Strangers
 from appliance.model import Cluster, Host, Install
 from appliance.state.journal import Journal
@@ -43,7 +48,6 @@ from appliance.state.store import Conflict, Saved
 TICK_SECONDS = 1.0  # a crash loses buffered writes of at most this long, and a power failure the disk's cache of it
 LOOK_SECONDS = 5.0  # between two searches for hosts that have fallen silent
 RETRY_SECONDS = 10.0  # between two attempts to write to a disk that refused
-KEPT_REFUSALS = 200  # the latest requests that were answered with an error, for the dashboard
 # Each conflict means that another writer has saved its change, and the events of a host come one at a time: a handful
 # of appliances cannot collide this often, and a broken store must not block the loop.
 SAVE_TRIES = 8
@@ -56,23 +60,33 @@ class Registry:
     stays the same object. `bytes` counts (host, kind of file) → bytes sent.
     """
 
-    def __init__(self, journal: Journal, clusters: Iterable[Cluster], publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        clusters: Iterable[Cluster],
+        publish: Callable[[Event], None],
+        clock: Clock | None = None,
+    ) -> None:
+        """*clock* is the one that stamps the events; by default another one of this machine."""
+        clusters = tuple(clusters)
         self.journal = journal
         self.installations: dict[str, Installation] = {}
         self.activity: dict[str, Activity] = {}
         self.hosts: dict[str, Host] = {}
         self.clusters: tuple[Cluster, ...] = ()
         self.cluster_of: dict[str, Cluster] = {}  # by the host's full name
-        self.certificates = CertificateClock()
+        self.certificates = CertificateClock(self._is_needed)
         self.strangers = Strangers(journal.store.strangers())
-        self.refusals: deque[tuple[float, events.WebRefused]] = deque(maxlen=KEPT_REFUSALS)
+        self.refusals = Refusals()
         self.bytes: Counter[tuple[str, ...]] = Counter()
         self._publish = publish
         self._rules: dict[str, Rules] = {}
         self._due: dict[str, float] = {}  # host → when its doubt lapses or it settles, UTC
         self._silent: set[str] = set()  # hosts whose silence was published
         self._wake = asyncio.Event()
+        self._clock = clock or Clock()
         self._known = journal.load()  # includes hosts that are in no cluster.yaml now
+        self._take_over_instants(clusters)
         self._published_trouble: str | None = None
         # Hosts that a later reload adds are new: only those of this start may have had a record that was lost.
         self._is_lost = journal.store.is_lost
@@ -132,12 +146,25 @@ class Registry:
         if kept is None:
             fresh = begin(name, rules, number)
             is_in_doubt = self._is_lost and rules.install is Install.ONCE
-            return doubted(fresh, time.time()) if is_in_doubt else fresh
+            return doubted(fresh, self.now()) if is_in_doubt else fresh
         if kept is not named:
             kept = replace(kept, host=name, number=max(kept.number, number))
         if kept.stage is Stage.WAITING:
             kept = replace(kept, boots_live=rules.boots_live, lacks_image=not rules.boots_live)
         return replace(kept, order=order_of(kept, rules.install))
+
+    def _is_needed(self, path: Path) -> bool:
+        """Whether a host may still need the Ignition file *path*. Any thread may call it."""
+        return any(
+            host.role.ignition == path.name and self._needs_ignition(host)
+            for cluster in self.clusters
+            if cluster.data_dir / "ignition" == path.parent
+            for host in cluster.hosts
+        )
+
+    def _needs_ignition(self, host: Host) -> bool:
+        installation = self.installations.get(host.name)
+        return installation is None or needs_ignition(installation, host.install)
 
     def _token(self, host: str, number: int) -> str:
         # Derived from a secret, so that a crash between making a token and saving it cannot lose it.
@@ -157,7 +184,7 @@ class Registry:
             return 0
         self._follow(event, at)
         if isinstance(event, events.WebRefused):
-            self.refusals.append((at, event))
+            self.refusals.add(at, event)
         if isinstance(event, events.WebProgress):
             return before.number
         after = self._advanced(before, stamped)
@@ -208,7 +235,7 @@ class Registry:
                 self.journal.note(stamped, 0)
             return
         if isinstance(event, events.WebRefused):
-            self.refusals.append((stamped.at, event))
+            self.refusals.add(stamped.at, event)
         self.certificates.hear(event)
         if not isinstance(event, events.WebProgress):
             self.journal.note(stamped, 0)
@@ -288,6 +315,54 @@ class Registry:
 
     # Time
 
+    def now(self) -> float:
+        """Return the time by which all instants are, in seconds UTC. Any thread may call it."""
+        return self._clock.now()
+
+    def _take_over_instants(self, clusters: Iterable[Cluster]) -> None:
+        """Make the kept instants agree with the clock, which may have been set since they were kept."""
+        step = self._clock.step_since(self.journal.store.clock())
+        if step == 0.0:
+            return
+        now, uptime = self.now(), self._clock.uptime()
+        installs = {host.name: host.install for cluster in clusters for host in cluster.hosts}
+        self._move_instants(
+            lambda kept: (
+                after_reboot(kept, now, uptime, installs.get(kept.host, Install.ONCE))
+                if step is None
+                else shifted(kept, step)
+            )
+        )
+
+    def follow_clock(self) -> None:
+        """Follow the wall clock if it was set, and move every instant with it, in one turn of the loop."""
+        step = self._clock.follow()
+        if step == 0.0:
+            return
+        self._known |= self.installations
+        self._move_instants(lambda installation: shifted(installation, step))
+        for host in self.installations:
+            self._keep(self._known[host], is_changed=True)
+        for activity in self.activity.values():
+            activity.shift(step)
+        self.strangers.shift(step)
+        self.refusals.shift(step)
+        self._publish(events.ClockSet("", round(step, 3)))
+
+    def _move_instants(self, move: Callable[[Installation], Installation]) -> None:
+        """Replace every known installation by what *move* makes of it, and store that with the clock's setting."""
+        known = self._known
+        moved = {host: after for host, before in known.items() if (after := move(before)) is not before}
+        for _ in range(SAVE_TRIES):
+            outcome = self.journal.set_clock(self._clock.setting, moved.values())
+            if not isinstance(outcome, Conflict):
+                known |= moved
+                return
+            # Another writer has changed it, by its own clock.
+            if outcome.installation is not None:
+                moved[outcome.host] = outcome.installation
+        raise _unsaved("the instants of all hosts")
+
     def condition(self, installation: Installation, now: float) -> Condition | None:
         """Return what keeps a host from making progress at *now*, seconds UTC. Any thread may call it."""
         activity = self.activity.get(installation.host)
@@ -319,13 +394,14 @@ class Registry:
 
     async def run(self) -> None:
         """Run the clock, and write what is buffered, until cancelled."""
-        retry_at = look_at = 0.0
+        retry_at = look_at = 0.0  # loop clock
         while True:
-            now = time.time()
+            self.follow_clock()
+            now, loop_now = self.now(), asyncio.get_running_loop().time()
             self.settle(now)
-            if now >= look_at:
+            if loop_now >= look_at:
                 self.tell_silences(now)
-                look_at = now + LOOK_SECONDS
+                look_at = loop_now + LOOK_SECONDS
             for warning in self.certificates.warnings(now):
                 self._publish(warning)
             self._write_behind()
@@ -336,13 +412,13 @@ class Registry:
                     self._publish(events.StateTrouble("", trouble))
             if trouble is None:
                 await asyncio.to_thread(self.journal.store.sync)
-            elif now >= retry_at:
+            elif loop_now >= retry_at:
                 self.journal.retry(self.installations.values())
-                retry_at = now + RETRY_SECONDS
+                retry_at = loop_now + RETRY_SECONDS
             next_at = min(self._due.values(), default=now + TICK_SECONDS)
             self._wake.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, min(TICK_SECONDS, next_at - time.time()))):
+                async with asyncio.timeout(max(0.0, min(TICK_SECONDS, next_at - self.now()))):
                     await self._wake.wait()
 
     def _write_behind(self) -> None:

@@ -5,7 +5,7 @@ Status, metrics, recorder, dashboard and control socket get the registry as a
 loop's thread; other threads copy a collection before they iterate over it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from appliance import events
@@ -49,7 +49,7 @@ class CertificatesView(Protocol):
     """The Ignition files; see `install.certificates.CertificateClock`."""
 
     def states(self) -> list[IgnitionState]:
-        """Return the files that still exist, by path."""
+        """Return the files that exist and that a host may still need, by path."""
 
 
 class HistoryView(Protocol):
@@ -68,6 +68,9 @@ class HistoryView(Protocol):
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first; only those of *host* and its installation *number* if given."""
+
+    def pages(self, host: str, limit: int) -> Iterator[list[Row]]:
+        """Yield the last *limit* events (of *host*, if given), oldest first, some at a time."""
 
 
 class RegistryView(Protocol):
@@ -88,7 +91,7 @@ class RegistryView(Protocol):
     @property
     def strangers(self) -> StrangersView: ...
     @property
-    def refusals(self) -> Sequence[tuple[float, events.WebRefused]]:
+    def refusals(self) -> Iterable[tuple[float, events.WebRefused]]:
         """The latest requests that were answered with an error, each with its time, oldest first."""
 
     @property
@@ -97,6 +100,9 @@ class RegistryView(Protocol):
 
     @property
     def journal(self) -> HistoryView: ...
+
+    def now(self) -> float:
+        """Return the time by which its instants are, in seconds UTC. Any thread may call it."""
 
     def named(self, names: Iterable[str]) -> list[Host]:
         """Return the hosts with these full or short names; raises ControlError for an unknown or ambiguous name."""

@@ -1,4 +1,4 @@
-"""Hides the tokens of installations in text that a client sent: pure and total.
+"""Hides the tokens of installations in text: pure and total.
 
 One rule: a token is hidden wherever its value stands and however it is spelled, and so is
 whatever has the shape of one, because a token of an earlier installation is a secret too.
@@ -26,6 +26,15 @@ def hide_tokens(text: str, tokens: Callable[[], Iterable[str]]) -> str:
     if not _LONG.search(text):
         return text
     return _WORD.sub(lambda word: HIDDEN if _is_secret(word[0], tokens) else word[0], text)
+
+
+def hide_values(text: str, tokens: Callable[[], Iterable[str]]) -> str:
+    """Return *text* without *tokens*, as they are: for our own text, whose other long words are no secrets."""
+    if not _LONG.search(text):
+        return text
+    for token in filter(None, tokens()):
+        text = text.replace(token, HIDDEN)
+    return text
 
 
 def _is_secret(word: str, tokens: Callable[[], Iterable[str]]) -> bool:

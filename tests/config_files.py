@@ -75,6 +75,11 @@ IMAGES = (
 )
 
 
+# Files that begin as a kernel, as an archive and as anything else does.
+KERNEL, ARCHIVE = bytes(0x202) + b"HdrS", b"070701" + bytes(100)
+IGNITION, OTHER = b'{"ignition": {"version": "3.2.0"}}', b"a boot file"
+
+
 def make_data_dir(root: Path) -> Path:
     """Return a data directory below *root* with every file that CLEAN names."""
     files = [f"images/{name}" for name in IMAGES]
@@ -83,7 +88,9 @@ def make_data_dir(root: Path) -> Path:
     for name in files:
         path = root / "data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text('{"ignition": {"version": "3.2.0"}}')
+        is_image = name.startswith("images/")
+        content = KERNEL if "kernel" in name else ARCHIVE if is_image else OTHER
+        path.write_bytes(IGNITION if path.suffix == ".ign" else content)
     return root / "data"
 
 
@@ -136,12 +143,17 @@ def flaw_id(value: str) -> str:
     return "file" if "\n" in value else re.sub(r"\W+", "-", value[:60])
 
 
-def bootstrap_ign(expires_at: datetime) -> str:
-    """Return a bootstrap.ign whose certificate expires at *expires_at*."""
+def certificate(expires_at: datetime) -> bytes:
+    """Return a certificate with a new key that expires at *expires_at*, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([])
     builder = x509.CertificateBuilder(name, name, key.public_key(), 1, expires_at - timedelta(days=1), expires_at)
-    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def bootstrap_ign(expires_at: datetime) -> str:
+    """Return a bootstrap.ign whose certificate expires at *expires_at*."""
+    pem = certificate(expires_at)
     url = f"data:text/plain;charset=utf-8;base64,{base64.b64encode(pem).decode()}"
     file = {"path": "/opt/openshift/tls/kubelet-signer.crt", "contents": {"source": url}}
     return json.dumps({"ignition": {"version": "3.2.0"}, "storage": {"files": [file]}})

@@ -32,7 +32,8 @@ class Dashboard(Fleet):
 
     async def start(self) -> None:
         """Serve until `stop`."""
-        self.task = asyncio.create_task(self.open().run())
+        self.server = self.open()
+        self.task = asyncio.create_task(self.server.run())
         self.session = aiohttp.ClientSession(self.url)
         await asyncio.sleep(0)
 

@@ -22,6 +22,7 @@ from tests.dhcp_messages import (
     arrival,
     read,
     request,
+    sent_by,
 )
 
 DIRECTORY = Path(__file__).parent / "golden" / "dhcp"
@@ -69,7 +70,7 @@ def render(name: str) -> str:
     table = compile_dhcp((reference_cluster(dhcp=mode),))
     parts = [f"# {name}, dhcp mode {mode}\n"]
     for datagram, where in asked:
-        result = answer(table, datagram, where, {})
+        result = answer(table, datagram, sent_by(datagram, where), {})
         parts += [f"\nrequest{' to port 4011' if where.is_boot_server else ''}\n", _hex(datagram), _readable(datagram)]
         if isinstance(result, Silence):
             parts.append(f"\nsilence: {result.why}\n")

@@ -92,6 +92,13 @@ def arrival(*addresses: str, source: str = "0.0.0.0", source_port: int = 68, is_
 NODE_NETWORK = arrival()
 
 
+def sent_by(datagram: bytes, where: Arrival) -> Arrival:
+    """Return *where* with the source that the message has: that of its relay, unless *where* has one."""
+    if where.source != "0.0.0.0" or datagram[24:28] in (bytes(4), b""):
+        return where
+    return where._replace(source=str(IPv4Address(datagram[24:28].ljust(4, b"\0"))), source_port=67)
+
+
 def ask(
     table: DhcpTable,
     datagram: bytes,
@@ -99,7 +106,7 @@ def ask(
     installations: dict[str, Installation] | None = None,
 ) -> Reply:
     """Return the reply to *datagram*; fail the test if there is none."""
-    result = answer(table, datagram, where, installations or {})
+    result = answer(table, datagram, sent_by(datagram, where), installations or {})
     assert isinstance(result, Reply), result
     return result
 
@@ -111,7 +118,7 @@ def silence(
     installations: dict[str, Installation] | None = None,
 ) -> Silence:
     """Return the reason why *datagram* gets no reply; fail the test if it gets one."""
-    result = answer(table, datagram, where, installations or {})
+    result = answer(table, datagram, sent_by(datagram, where), installations or {})
     assert isinstance(result, Silence), result
     return result
 

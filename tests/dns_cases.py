@@ -8,7 +8,7 @@ import dns.message
 import dns.rdatatype
 
 from appliance.dns.compile import DnsTable, compile_dns
-from appliance.model import Cluster, Endpoint, NameServer, Network, Record, Release, Role
+from appliance.model import Cluster, Endpoint, ForwardZone, NameServer, Network, Record, Release, Role
 from tests.clusters import host, reference_cluster
 
 SERIAL = 2000091802
@@ -25,8 +25,16 @@ def forwarding_cluster(*forwarders: Endpoint, records: tuple[Record, ...] = ()) 
     """Return the reference cluster with forwarders, which its machines and clients on loopback may use."""
     cluster = reference_cluster()
     allowed = (*cluster.dns.allow_recursion, IPv4Network("127.0.0.0/8"))
-    settings = replace(cluster.dns, forwarders=forwarders, allow_recursion=allowed, records=records)
+    settings = replace(cluster.dns, forwarders=forwarders, allow_recursion=allowed, records=records, is_isolated=False)
     return replace(cluster, dns=settings)
+
+
+def dividing_cluster(forwarder: Endpoint) -> Cluster:
+    """Return a cluster that forwards a zone below its own, a reverse zone and all else to *forwarder*."""
+    cluster = forwarding_cluster(forwarder)
+    zones = ("corp.example.localdomain", "3.10.in-addr.arpa", "corp.example")
+    forward = tuple(ForwardZone(zone, (forwarder,)) for zone in zones)
+    return replace(cluster, dns=replace(cluster.dns, forward=forward))
 
 
 def rich_cluster() -> Cluster:

@@ -47,3 +47,12 @@ DURATIONS = {
     10: "10 s",
     125: "2 min",
 }
+
+# Foreign text, in which nothing may control a terminal or the direction of writing.
+TEXTS = {
+    "/x é 日本": "/x é 日本",
+    "a\x1b[31m\x7fb": "a�[31m�b",
+    "c1\x85\x9b": "c1��",
+    "\u202e\u2066\u200f\u061c": "����",
+    "\u2028\u2029": "��",
+}

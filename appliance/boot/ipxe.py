@@ -194,8 +194,8 @@ def _menu(title: str, default: str, seconds: int, entries: list[str], at_once: s
 
 
 def _menu_role(host: Host) -> Role:
-    # Infra nodes are installed as workers, and labelled after the installation.
-    return Role.WORKER if host.role is Role.INFRA else host.role
+    # Infra nodes are installed as workers, and labelled after the installation. An arbiter is a control plane node.
+    return {Role.INFRA: Role.WORKER, Role.ARBITER: Role.MASTER}.get(host.role, host.role)
 
 
 def _own_script_url(cluster: Cluster, host: Host) -> str:

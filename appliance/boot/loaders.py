@@ -39,9 +39,11 @@ def find_loader(name: str, data_dir: Path) -> Path | None:
 
     A file at data_dir/tftp/<name> takes precedence over the distribution's.
     """
-    own = find_below(data_dir / "tftp", name)
-    if own is not None:
-        return own
+    return find_below(data_dir / "tftp", name) or packaged_loader(name)
+
+
+def packaged_loader(name: str) -> Path | None:
+    """Return the file of the distribution's packages that is served as *name*, or None if there is none."""
     return next((path for path in map(Path, _PACKAGED.get(normalised(name), ())) if path.is_file()), None)
 
 

@@ -40,7 +40,7 @@ def command(files: tuple[Path, ...], data_dir: Path | None, log_format: str, *, 
 
     log = logs.configure(log_format, is_verbose=verbose)
     try:
-        asyncio.run(App(files, data_dir, log.listen).serve())
+        asyncio.run(App(files, data_dir, log).serve())
     except ApplianceError as error:
         if not log.is_json:
             raise

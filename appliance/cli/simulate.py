@@ -63,6 +63,7 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     show_default=True,
     help="The boot order after the installation; network first shows that the host installs only once.",
 )
+@click.option("--dry", "is_dry", is_flag=True, help="End where the disk would be written: HOST still installs.")
 @click.option(
     "--patience",
     "hold_seconds",
@@ -82,6 +83,7 @@ def command(
     choose: str,
     hold_seconds: float,
     *,
+    is_dry: bool,
     network_first: bool,
 ) -> None:
     """Network-boot HOST, a name in cluster.yaml or a MAC address, against a running appliance.
@@ -91,7 +93,9 @@ def command(
     A host that is already installed boots from its disk at once.
 
     The appliance cannot tell the simulation from the machine, and records HOST as
-    installed. Use `ocp-appliance reinstall` before you install the real machine.
+    installed. Use `ocp-appliance reinstall` before you install the real machine, or
+    --dry: the simulation then only asks about the Ignition file and does not restart,
+    so that HOST still installs at its next network boot.
     """
     from rich.console import Console
 
@@ -105,7 +109,13 @@ def command(
         console.print(step.text, markup=False)
 
     target = find_target(host, config)
-    machine = machine_for(target, Hardware(arch) if arch else None, images, hold_seconds)
+    machine = machine_for(target, Hardware(arch) if arch else None, images, hold_seconds, is_dry=is_dry)
+    if target.host and not is_dry:
+        warning = (
+            f"the appliance will record {target.name} as installed; before you install the machine itself, run"
+            f" `ocp-appliance reinstall {target.host.short_name}`. With --dry nothing is recorded as installed"
+        )
+        console.print(f"warning: {warning}", style="yellow", markup=False)
     with plugged_in(target, server, via, interface) as (link, where):
         who = f"{target.name}, {target.mac}" if target.host else str(target.mac)
         console.print(f"{who}, {machine.hardware} firmware: powering on against {where}")

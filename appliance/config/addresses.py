@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from appliance.config.fields import parse_whole, wrong
+from appliance.config.fields import parse_domain, parse_whole, wrong
 from appliance.model import Address, Cidr, Endpoint, MacAddress
 
 _MAC_OCTETS = re.compile(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2})+")
@@ -57,6 +57,13 @@ def parse_ipv4(text: str) -> IPv4Address:
         raise wrong(text, "is not an IPv4 address; for example 192.0.2.21") from None
 
 
+def parse_time_server(text: str) -> Address | str:
+    """Return the address or name that *text* spells."""
+    if ":" in text or "/" in text or _DOTTED.fullmatch(text.strip()):
+        return parse_address(text)
+    return parse_domain(text)
+
+
 def parse_ipv6(text: str) -> IPv6Address:
     """Return the IPv6 address that *text* spells; an address with a zone, such as fe80::1%eth0, is refused."""
     try:
@@ -87,6 +94,11 @@ def parse_cidr4(text: str) -> IPv4Network:
     if isinstance(network, IPv6Network):
         raise wrong(text, "is an IPv6 network, and only IPv4 is supported here; for example 192.0.2.0/24")
     return network
+
+
+def parse_range4(text: str) -> IPv4Network:
+    """Return the IPv4 network that *text* spells; an address is a network of one."""
+    return parse_cidr4(text) if "/" in text else IPv4Network(parse_ipv4(text))
 
 
 def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:

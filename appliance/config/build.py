@@ -11,10 +11,13 @@ from appliance.config.networkconfig import cards, dracut_arguments
 from appliance.config.records import in_zone
 from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.config.sections import known
+from appliance.dns.private import is_private
 from appliance.model import (
+    Address,
     Arch,
     Cluster,
     DnsSettings,
+    ForwardZone,
     Host,
     Install,
     Listen,
@@ -24,6 +27,7 @@ from appliance.model import (
     Record,
     Route,
 )
+from appliance.openshift import names
 
 DEFAULT_DISK = "/dev/sda"
 DEFAULT_DATA_DIR = Path("/var/lib/ocp-appliance")
@@ -39,7 +43,7 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
     hosts = tuple(_host(host, draft, networks) for host in draft.hosts)
     single = draft.single_node
     single_address = (known(single.address).value,) if single else ()
-    api_vips = file.api_vips or single_address
+    api_vips = file.api_vips or (() if draft.is_alias(names.api(draft.domain)) else single_address)
     return Cluster(
         name=known(draft.name).value,
         base_domain=draft.base_domain,
@@ -48,8 +52,8 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
         address=known(draft.appliance).value,
         networks=networks,
         api_vips=api_vips,
-        api_int_vips=file.api_internal_vips or api_vips,
-        ingress_vips=file.ingress_vips or single_address,
+        api_int_vips=file.api_internal_vips or api_vips or single_address,
+        ingress_vips=file.ingress_vips or (() if draft.is_alias(names.apps(draft.domain)) else single_address),
         hosts=hosts,
         dns=_dns(draft),
         dhcp=file.dhcp.mode,
@@ -62,6 +66,7 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
         data_dir=known(draft.data_dir),
         source=source,
         digest=digest,
+        dhcp_relays=file.dhcp.relays,
     )
 
 
@@ -98,6 +103,7 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
     entry, dhcp, cidr = network.entry, draft.file.dhcp, network.ranges4[0]
     server = entry.server_address or known(draft.appliance).value
     gateway = entry.gateway or (dhcp.gateway if dhcp.gateway is not None and dhcp.gateway in cidr else None)
+    sources = entry.ntp if entry.ntp is not None else draft.file.additional_ntp_sources
     if entry.routes is not None:
         routes = entry.routes
     else:
@@ -107,7 +113,8 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
         server=server,
         gateway=gateway,
         dns_servers=entry.dns_servers if entry.dns_servers is not None else (server,),
-        ntp_servers=entry.ntp if entry.ntp is not None else draft.file.additional_ntp_sources,
+        # DHCP option 42 takes nothing else.
+        ntp_servers=tuple(source for source in sources if isinstance(source, IPv4Address)),
         domain=entry.domain or draft.domain,
         search=entry.search if entry.search is not None else dhcp.search or (),
         mtu=entry.mtu or dhcp.mtu,
@@ -157,11 +164,32 @@ def _dns(draft: Draft) -> DnsSettings:
             for record in draft.records
         ),
         forwarders=dns.forwarders,
+        forward=tuple(ForwardZone(known(entry.zone), entry.forwarders) for entry in dns.forward),
+        forward_private_reverse=_knows_private_reverse(draft),
+        drop_private_answers=dns.drop_private_answers,
+        is_isolated=_is_isolated(draft),
         allow_recursion=dns.allow_recursion
         if dns.allow_recursion is not None
         else tuple(cidr.value for cidr in draft.cidrs),
         rfc2317=dns.rfc2317,
     )
+
+
+def _knows_private_reverse(draft: Draft) -> bool:
+    said, forwarders = draft.file.dns.forward_private_reverse, draft.file.dns.forwarders
+    if said is not None:
+        return said and bool(forwarders)
+    return bool(forwarders) and all(is_private(forwarder.address) for forwarder in forwarders)
+
+
+def _is_isolated(draft: Draft) -> bool:
+    """Return whether there are no forwarders by intent, and no host knows another DNS server."""
+    own = {address.value for address in draft.appliance_addresses}
+    told: set[Address] = {server for network in draft.networks for server in network.entry.dns_servers or ()}
+    for host in draft.hosts:
+        if host.entry.network_config:
+            told.update(host.entry.network_config.dns_resolver.config.server)
+    return draft.document.has("dns", "forwarders") and not draft.file.dns.forwarders and told <= own
 
 
 def _name_servers(draft: Draft) -> tuple[NameServer, ...]:

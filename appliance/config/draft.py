@@ -25,7 +25,7 @@ from appliance.config.section_drafts import (
 )
 from appliance.config.vocabulary import ClusterFile, DhcpOptions, HostDefaults, HostEntry, MachineNetwork, RouteEntry
 from appliance.config.words import DEFAULT_PORTS
-from appliance.model import Address, Arch, Cidr, Endpoint, Release, Role
+from appliance.model import ON_LINK, Address, Arch, Cidr, Endpoint, Release, Role
 
 # Stands for the cluster's domain where that cannot be read. No domain is spelled like this.
 UNKNOWN_DOMAIN = "<name>.<baseDomain>"
@@ -210,6 +210,10 @@ class Draft:
             found.append(RecordDraft(name, owner, entry.type, entry.ttl, value, data, fault))
         return found
 
+    def is_alias(self, name: str) -> bool:
+        """Whether dns.records makes *name* a CNAME."""
+        return any(record.owner == name and record.kind == "CNAME" for record in self.records)
+
     def endpoints(self, key: str) -> list[Placed[Endpoint]]:
         """Return where the service `listen.<key>` listens: as the file says, or by default."""
         said: dict[str, Sequence[Endpoint] | None] = {
@@ -254,6 +258,7 @@ class Draft:
             lease_seconds=at(section.lease_time, *path, "leaseTime"),
             search=self.document.all_at(section.search, *path, "search"),
             route_gateways=[gateway for gateway in gateways if gateway],
+            on_link=[route.destination for route in routes if route.destination and route.gateway == ON_LINK],
         )
 
     def _defaults(self, entry: HostDefaults, path: Path_) -> DefaultsDraft:

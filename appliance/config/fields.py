@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from appliance.config.document import describe
+from appliance.dns.reverse import reverse_apexes
 from appliance.model import INFINITE_LEASE, Release
 
 MAX_NAME = 253  # characters, without the final dot (RFC 1035 section 2.3.4)
@@ -22,6 +23,7 @@ _RECORD_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 _RELEASE = re.compile(r"(\d)\.(\d{1,3})(?:\.\d{1,5})?(?:[-+.][0-9A-Za-z.+-]*)?", re.ASCII)
 _DURATION = re.compile(r"(\d{1,10})\s*([smhdw]?)", re.ASCII)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*")
+_IPXE_OWN = re.compile(r"['\\]|\$\{|^(\|\||&&|;|#.*)$")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -34,6 +36,17 @@ def wrong(text: str, why: str) -> ValueError:
 def parse_domain(text: str) -> str:
     """Return the domain name that *text* spells, lower case and without the trailing dot (RFC 1123 section 2.1)."""
     return _domain(text, _LABEL, "letters, digits and hyphens, with no hyphen at either end")
+
+
+def parse_zone(text: str) -> str:
+    """Return the name of a zone of others, as `parse_domain` does."""
+    try:
+        network = ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        return parse_domain(text)
+    zones = list(reverse_apexes(network)) if network.prefixlen % 8 == 0 else []
+    example = zones[0] if len(zones) == 1 else "10.in-addr.arpa for 10.0.0.0/8"
+    raise wrong(text, f"is a range of addresses; write the name of its reverse zone: {example}")
 
 
 def parse_record_name(text: str) -> str:
@@ -176,14 +189,31 @@ def parse_interface(text: str) -> str:
     return name
 
 
+def parse_kernel_word(text: str) -> str:
+    """Return a part of an argument of the kernel's command line, without spaces and quotes."""
+    word = text.strip()
+    if re.search(r"[\s\"]", word):
+        raise wrong(text, "contains a space or a quote; write a single word")
+    return parse_kernel_argument(word)
+
+
 def parse_kernel_argument(text: str) -> str:
-    """Return one argument of the kernel's command line, which iPXE parses as well."""
+    """Return one argument of the kernel's command line, which iPXE parses as well.
+
+    The kernel keeps spaces inside double quotes, as in key="one two".
+    """
     argument = text.strip()
-    if re.search(r"\s", argument):
+    if argument.count('"') % 2:
+        raise wrong(text, 'has a quote without a second one; put both around the value, as in key="one two"')
+    if re.search(r"\s", re.sub(r'"[^"]*"', "", argument)):
         raise wrong(text, "contains a space; write each argument as a list item of its own")
-    # In a script iPXE expands ${…}, runs || && ; as operators, drops what follows # and joins lines at a backslash.
-    if not re.fullmatch(r"[!-~]{1,1000}", argument) or re.search(r"[\"'\\]|\$\{|^(\|\||&&|;|#.*)$", argument):
-        raise wrong(text, "cannot be passed through iPXE; remove quotes, backslashes, ${ and && || ; #")
+    if re.search(r"[^\S ]| {2}", argument):
+        raise wrong(text, "contains several spaces in a row, or a tab; iPXE makes a single space of them")
+    # In a script iPXE expands ${…}, runs || && ; as operators, drops what follows # and joins lines at a backslash. It
+    # takes the words between spaces for itself, quoted or not, and hands them on with single spaces.
+    is_safe = all(re.fullmatch(r"[!-~]+", word) and not _IPXE_OWN.search(word) for word in argument.split(" "))
+    if not is_safe or len(argument) > 1000:
+        raise wrong(text, "cannot be passed through iPXE; remove single quotes, backslashes, ${ and && || ; #")
     return argument
 
 
@@ -224,10 +254,15 @@ def parse_mailbox(text: str) -> str:
 
 
 def parse_image_release(text: str) -> str:
-    """Return the release that image names begin with, such as 4.5.6 or 416.94.202405291527-0, as it is spelled."""
+    """Return the release in image names, such as 4.5.6, 416.94.202405291527-0 or 42.20250410.3.1, as it is spelled."""
     name = text.strip()
-    if not re.fullmatch(r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?", name, re.ASCII):
-        raise wrong(text, "is not an RHCOS release; write it as in the names of the images, for example 4.16.3")
+    of_release = r"\d{1,4}\.\d{1,4}(\.\d{1,12})?([-+][0-9A-Za-z.-]*)?"
+    of_fcos = r"\d{2,3}\.\d{8}\.\d{1,3}\.\d{1,5}"
+    if not re.fullmatch(f"{of_release}|{of_fcos}", name, re.ASCII):
+        raise wrong(
+            text,
+            "is not an RHCOS release or a CoreOS build; write it as in the images' names, for example 4.16.3",
+        )
     return name
 
 

@@ -19,10 +19,19 @@ FOREIGN: dict[str, str | None] = {
     **dict.fromkeys(
         ("compute", "controlPlane", "fips", "publish", "proxy", "additionalTrustBundle", "additionalTrustBundlePolicy",
          "imageContentSources", "imageDigestSources", "capabilities", "cpuPartitioningMode", "bootstrapInPlace",
-         "featureSet", "credentialsMode", "networking.networkType"),
+         "featureSet", "featureGates", "credentialsMode", "operatorPublishingStrategy", "networking.networkType",
+         "networking.ovnKubernetesConfig"),
         _INSTALL_CONFIG,
     ),
-    "kind": "not used here; it belongs in agent-config.yaml",
+    **dict.fromkeys(
+        ("kind", "minimalISO", "bootArtifactsBaseURL", "metadata.namespace"),
+        "not used here; it belongs in agent-config.yaml",
+    ),
+    "arbiter": "not used here; give the machine the role arbiter in hosts",
+    # platform.baremetal.hosts of install-config.yaml, written as hosts.
+    "hosts[].bmc": "not used here; switch the machine on yourself. Remove these secrets from the file",
+    "hosts[].bootMode": "not used here; the appliance answers BIOS and UEFI alike",
+    "hosts[].hardwareProfile": "not used here",
     "rendezvousIP": "not used here; the host with the role bootstrap does this work",
     # `platform: {none: {}}` is in every install-config.yaml for bare metal without the installer's own load balancer.
     "platform": None,
@@ -34,6 +43,7 @@ FOREIGN: dict[str, str | None] = {
     # The installer writes it as null.
     "metadata.creationTimestamp": None,
     "networking.clusterNetwork[].hostPrefix": None,
+    "networking.clusterNetwork[].hostSubnetLength": "not used here; hostPrefix is its name since 4.2",
     # Keys of nmstate that the installer's network does not depend on.
     **dict.fromkeys(
         ("hosts[].networkConfig." + key for key in (

@@ -5,11 +5,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from appliance.config.document import Document, Path_, Placed
+from appliance.config.fields import parse_release
 from appliance.config.vocabulary import ImageEntry, ImageSet, ImagesSection
 from appliance.model import Arch, Image, Images, Release
 
-# RHCOS builds: 416.94.202405291527-0 is 4.16 on RHEL 9.4; from 4.19 on they are RHEL's, as 9.6.20250523-0.
-_BUILD = re.compile(r"\d{1,3}\.\d{1,3}\.\d{8,12}-\d+", re.ASCII)
+# A build of RHCOS or SCOS. Up to 4.18 it begins with its release: 416.94.202405291527-0 is 4.16 on RHEL 9.4, and
+# 413.9.202302280609-0 is 4.13 on CentOS Stream 9. Later ones begin with the system's version: 9.6.20250523-0 is
+# RHEL 9.6, and 10.0.20250628-0 is CentOS Stream 10, which has no minor versions.
+_BUILD = re.compile(r"(\d{1,3})\.(\d{1,3})\.\d{8,12}-\d+", re.ASCII)
+# A build of FCOS: the release of Fedora, the date, the stream and the number.
+_FCOS_BUILD = re.compile(r"\d{2,3}\.(\d{8})\.\d{1,3}\.\d{1,5}", re.ASCII)
+# Builds of FCOS since this date have a dot before the kernel's architecture.
+_FCOS_DOTTED = "20250410"
+# And RHCOS and SCOS since this release, which came from another build system.
+_DOTTED, _NOT_DOTTED = Release(4, 19), Release(4, 18)
 
 KINDS = ("kernel", "initramfs", "rootfs", "metal")
 
@@ -58,35 +67,67 @@ def boot_images(drafts: Sequence[ImageDraft]) -> Images:
 
 
 def names_of_release(release: str, cluster_release: Release, arch: Arch) -> dict[str, str]:
-    """Return the file names by kind that the mirror gives the images of *release*.
+    """Return the file names by kind that their publisher gives the images of *release*.
 
     A release of two parts, such as 4.16, gives the names without a version, which the
-    mirror's `latest` directory has too. A build number gives the names that
-    `openshift-install coreos print-stream-json` prints.
+    mirror's `latest` directory has too. A build gives the names that
+    `openshift-install coreos print-stream-json` prints. A release of OKD does not say
+    which build it boots, so it gives the names without a version.
     """
-    version = f"-{release}-{arch}" if release.count(".") > 1 else ""
-    if _BUILD.fullmatch(release):
-        version = f"-{release}"
-    if cluster_release.boots_live:
-        # RHCOS 4.19 came from another build system, which writes a dot there.
-        separator = "." if (cluster_release.major, cluster_release.minor) >= (4, 19) else "-"
+    naming = naming_of(release) or cluster_release
+    is_build = _BUILD.fullmatch(release) or _FCOS_BUILD.fullmatch(release)
+    version = f"-{release}" if is_build else ""
+    if not is_build and not is_okd(release) and release.count(".") > 1:
+        version = f"-{release}-{arch}"
+    stem = f"{_system_of(release, naming)}{version}"
+    if naming.boots_live:
+        separator = "." if (naming.major, naming.minor) >= (_DOTTED.major, _DOTTED.minor) else "-"
         return {
-            "kernel": f"rhcos{version}-live-kernel{separator}{arch}",
-            "initramfs": f"rhcos{version}-live-initramfs.{arch}.img",
-            "rootfs": f"rhcos{version}-live-rootfs.{arch}.img",
+            "kernel": f"{stem}-live-kernel{separator}{arch}",
+            "initramfs": f"{stem}-live-initramfs.{arch}.img",
+            "rootfs": f"{stem}-live-rootfs.{arch}.img",
         }
-    if has_old_names(release, cluster_release):
+    if has_old_names(release, naming):
         # 4.1 and 4.2 have one disk image for BIOS and one for UEFI; the default is the one for UEFI.
         return {
-            "kernel": f"rhcos{version}-installer-kernel",
-            "initramfs": f"rhcos{version}-installer-initramfs.img",
-            "metal": f"rhcos{version}-metal{'' if cluster_release.minor == 3 else '-uefi'}.raw.gz",
+            "kernel": f"{stem}-installer-kernel",
+            "initramfs": f"{stem}-installer-initramfs.img",
+            "metal": f"{stem}-metal{'' if naming.minor == 3 else '-uefi'}.raw.gz",
         }
     return {
-        "kernel": f"rhcos{version}-installer-kernel-{arch}",
-        "initramfs": f"rhcos{version}-installer-initramfs.{arch}.img",
-        "metal": f"rhcos{version}-metal.{arch}.raw.gz",
+        "kernel": f"{stem}-installer-kernel-{arch}",
+        "initramfs": f"{stem}-installer-initramfs.{arch}.img",
+        "metal": f"{stem}-metal.{arch}.raw.gz",
     }
+
+
+def naming_of(release: str) -> Release | None:
+    """Return a release of OpenShift whose images are named as those of *release* are; None if that is not known."""
+    if form := _FCOS_BUILD.fullmatch(release):
+        return _DOTTED if form[1] >= _FCOS_DOTTED else _NOT_DOTTED
+    if form := _BUILD.fullmatch(release):
+        return Release(4, int(form[1][1:])) if int(form[1]) > 40 else _DOTTED
+    try:
+        return parse_release(release)
+    except ValueError:
+        return None
+
+
+def is_okd(release: str) -> bool:
+    """Whether *release* is one of OKD, such as 4.15.0-0.okd-2024-03-10-010116 or 4.19.0-okd-scos.3."""
+    return "okd" in release
+
+
+def _system_of(release: str, naming: Release) -> str:
+    """Return the system of *release*, with which the names of its images begin."""
+    if _FCOS_BUILD.fullmatch(release):
+        return "fedora-coreos"
+    if form := _BUILD.fullmatch(release):
+        return "scos" if form[2] in ("0", "9") else "rhcos"
+    if is_okd(release):
+        # OKD boots SCOS since 4.19, and FCOS before that, even where its nodes then become SCOS.
+        return "scos" if naming.minor >= _DOTTED.minor else "fedora-coreos"
+    return "rhcos"
 
 
 def has_old_names(release: str, cluster_release: Release) -> bool:

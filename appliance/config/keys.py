@@ -19,6 +19,8 @@ ELSEWHERE = {
     "name": "write metadata.name",
     "clusterName": "write metadata.name",
     "domain": "write baseDomain at the top level",
+    "machineCIDR": "write machineNetwork, a list of `cidr:`",
+    "serviceCIDR": "write serviceNetwork",
     "pool": "hosts have fixed addresses; there is no pool",
     "vips": "write apiVIPs and ingressVIPs",
     **dict.fromkeys(

@@ -21,6 +21,7 @@ class OptionsDraft:
     lease_seconds: Placed[int] | None
     search: list[Placed[str]]
     route_gateways: list[Placed[IPv4Address]]
+    on_link: list[IPv4Network]  # the destinations of routes without a gateway
 
 
 @dataclass(frozen=True, slots=True)

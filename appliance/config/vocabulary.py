@@ -28,7 +28,7 @@ class RouteEntry(Section):
     destination: words.Ipv4Cidr | None = needed()
     """The destination network."""
     gateway: words.Ipv4 | None = needed()
-    """The router's address, in the machine network."""
+    """The router's address, in the machine network; 0.0.0.0 for a destination that needs no router."""
 
 
 class DhcpOptions(Section):
@@ -55,7 +55,7 @@ class MachineNetwork(DhcpOptions):
     """DNS servers for the hosts (DHCP option 6). Default: the appliance. Others must resolve the cluster's names."""
     domain: words.Domain | None = None
     """The domain for the hosts (DHCP option 15). Default: <name>.<baseDomain>."""
-    ntp: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
+    ntp: Annotated[tuple[words.TimeServer, ...] | None, OneOrMany()] = None
     """Time servers of this network (DHCP option 42). Default: additionalNTPSources."""
 
 
@@ -114,6 +114,8 @@ class RoleDefaults(Section):
     """Defaults for the bootstrap machine."""
     master: HostDefaults | None = None
     """Defaults for control plane nodes."""
+    arbiter: HostDefaults | None = None
+    """Defaults for the arbiter node."""
     worker: HostDefaults | None = None
     """Defaults for compute nodes."""
     infra: HostDefaults | None = None
@@ -155,6 +157,13 @@ class RecordEntry(Section):
     """How long the record may be cached. Default: dns.ttl."""
 
 
+class ForwardEntry(Section):
+    zone: words.ForwardedZone | None = needed()
+    """The zone whose names are forwarded, for example corp.example.com or 10.in-addr.arpa."""
+    forwarders: Annotated[Annotated[tuple[words.DnsEndpoint, ...], Field(min_length=1)], OneOrMany()] = needed(tuple)
+    """The DNS servers that know this zone, tried in order."""
+
+
 class Dns(Section):
     zone: words.Domain | None = None
     """The zone to serve: <name>.<baseDomain> (default), or the whole baseDomain."""
@@ -178,6 +187,12 @@ class Dns(Section):
     """Additional records in the zone or its reverse zones."""
     forwarders: Annotated[tuple[words.DnsEndpoint, ...], OneOrMany()] = ()
     """DNS servers to which other queries are forwarded, tried in order."""
+    forward: tuple[ForwardEntry, ...] = ()
+    """Zones of others whose names are forwarded to DNS servers of their own. The longest zone applies."""
+    forward_private_reverse: words.Truth | None = None
+    """Whether reverse names of private addresses are forwarded. Default: true if all forwarders are private."""
+    drop_private_answers: words.Truth = False
+    """Whether private addresses are removed from answers of forwarders, but not from those of a zone in forward."""
     allow_recursion: Annotated[tuple[words.AnyCidr, ...] | None, OneOrMany()] = None
     """The networks whose queries are forwarded. Default: the machine networks."""
     rfc2317: words.Truth = False
@@ -187,6 +202,8 @@ class Dns(Section):
 class Dhcp(DhcpOptions):
     mode: words.DhcpWord = DhcpMode.FULL
     """full: addresses and boot files; proxy: boot files only, beside another DHCP server; off: neither."""
+    relays: Annotated[tuple[words.Ipv4Range, ...], OneOrMany()] = ()
+    """Addresses or networks from which DHCP relays send, besides the machine networks. Others get no answer."""
 
 
 class ListenSection(Section):
@@ -215,7 +232,7 @@ class ImageEntry(Section):
 
 class ImageSet(Section):
     release: words.ImageRelease | None = None
-    """The release in the file names: 4.5.6, or an RHCOS build number. Default: the cluster's release."""
+    """The release in the file names: 4.5.6, or a build of RHCOS, SCOS or FCOS. Default: the cluster's release."""
     kernel: Annotated[ImageEntry | None, NameAlone()] = None
     """The installer's kernel: a file name, or name and sha256."""
     initramfs: Annotated[ImageEntry | None, NameAlone()] = None
@@ -264,8 +281,10 @@ class ClusterFile(Section):
     """The load balancer's addresses for api-int.<name>.<baseDomain>. Default: apiVIPs."""
     ingress_vips: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = Field((), alias="ingressVIPs")
     """The load balancer's addresses for *.apps.<name>.<baseDomain>. Default on a single node: its own address."""
-    additional_ntp_sources: Annotated[tuple[words.Ipv4, ...], OneOrMany()] = Field((), alias="additionalNTPSources")
-    """Addresses of time servers for the hosts (DHCP option 42)."""
+    additional_ntp_sources: Annotated[tuple[words.TimeServer, ...], OneOrMany()] = Field(
+        (), alias="additionalNTPSources"
+    )
+    """Time servers for the hosts; DHCP option 42 has those that are IPv4 addresses."""
     appliance: ApplianceSection = needed(ApplianceSection)
     """The appliance itself."""
     roles: RoleDefaults = RoleDefaults()

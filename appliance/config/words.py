@@ -32,7 +32,6 @@ _ROLE_HINTS = {
     "compute": "compute is called worker here, as in agent-config.yaml",
     "storage": "a storage node is installed as a worker and labelled later",
     "router": "a router node is installed as infra",
-    "arbiter": "arbiter nodes are not supported",
 }
 _ARCH_HINTS = {
     "amd64": "amd64 is called x86_64 here, as in RHCOS",
@@ -65,6 +64,7 @@ def _endpoint(service: str) -> Spelled:
 
 _IPV4 = _text("192.0.2.21", pattern=r"^\d{1,3}(\.\d{1,3}){3}$")
 _IPV4_CIDR = _text("192.0.2.0/24", pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")
+_IPV4_RANGE = _text("192.0.2.254", "198.51.100.0/28", pattern=r"^\d{1,3}(\.\d{1,3}){3}(/\d{1,2})?$")
 _NAME = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$"
 _FILE = r"^[A-Za-z0-9_+][A-Za-z0-9._+-]*(/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*$"
 
@@ -72,15 +72,18 @@ _MAC = _text("52:54:00:12:34:56", pattern="^[0-9A-Fa-f]{2,4}([:.-]?[0-9A-Fa-f]{2
 _RELEASE = {"type": ["string", "number"], "pattern": r"^\d+\.\d+", "examples": ["4.16.3", "4.5"]}
 _IMAGE = _text("rhcos-4.16.3-x86_64-live-kernel-x86_64", pattern=_FILE)
 _DISK = _text("/dev/sda", "/dev/disk/by-id/wwn-0x5000c500a1b2c3d4", pattern="^/dev/")
-_ARGUMENT = _text("console=ttyS1,115200n8", pattern=r"^\S+$")
+_ARGUMENT = _text("console=ttyS1,115200n8", 'key="one two"', pattern=r"^\S+( \S+)*$")
 
 Mac = Annotated[MacAddress, Spelled(addresses.parse_mac, _MAC)]
 Ipv4 = Annotated[IPv4Address, Spelled(addresses.parse_ipv4, _IPV4)]
 Ipv6 = Annotated[IPv6Address, Spelled(addresses.parse_ipv6, _text("2001:db8::21", pattern=":"))]
 AnyAddress = Annotated[Address, Spelled(addresses.parse_address, _text("192.0.2.5", "2001:db8::5"))]
+TimeServer = Annotated[Address | str, Spelled(addresses.parse_time_server, _text("192.0.2.60", "ntp.example.com"))]
 AnyCidr = Annotated[Cidr, Spelled(addresses.parse_cidr, _text("192.0.2.0/24", "2001:db8::/64", pattern="/"))]
 Ipv4Cidr = Annotated[IPv4Network, Spelled(addresses.parse_cidr4, _IPV4_CIDR)]
+Ipv4Range = Annotated[IPv4Network, Spelled(addresses.parse_range4, _IPV4_RANGE)]
 Domain = Annotated[str, Spelled(fields.parse_domain, _text("ocp45.example.com", pattern=_NAME))]
+ForwardedZone = Annotated[str, Spelled(fields.parse_zone, _text("corp.example.com", "10.in-addr.arpa", pattern=_NAME))]
 HostName = Annotated[str, Spelled(fields.parse_domain, _text("m1", "m1.ocp45.example.com", pattern=_NAME))]
 Label = Annotated[str, Spelled(fields.parse_label, _text("ocp45", pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$"))]
 RecordName = Annotated[str, Spelled(fields.parse_record_name, _text("lb1", "*.dev", "@", "192.0.2.111"))]
@@ -105,7 +108,7 @@ Sha256 = Annotated[str, Spelled(fields.parse_sha256, _text("0" * 64, pattern="^[
 Disk = Annotated[str, Spelled(fields.parse_disk, _DISK)]
 InterfaceName = Annotated[str, Spelled(fields.parse_interface, _text("eno1", maxLength=15))]
 BondOption = Annotated[
-    str, Spelled(fields.parse_kernel_argument, {"type": ["string", "integer"], "examples": ["100", "layer3+4"]})
+    str, Spelled(fields.parse_kernel_word, {"type": ["string", "integer"], "examples": ["100", "layer3+4"]})
 ]
 KernelArgument = Annotated[str, Spelled(fields.parse_kernel_argument, _ARGUMENT)]
 RecordValue = Annotated[str, Spelled(str, _text(*(BY_NAME[name].example for name in RECORD_TYPES)))]

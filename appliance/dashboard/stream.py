@@ -115,7 +115,7 @@ class Stream:
         self._conditions_at = now
         found = {}
         for host, installation in self._registry.installations.items():
-            condition = self._registry.condition(installation, time.time())
+            condition = self._registry.condition(installation, self._registry.now())
             if condition is not None:
                 found[host] = condition.name
         changed = {host for host, _ in found.items() ^ self._conditions.items()}
@@ -139,7 +139,7 @@ class Stream:
         """Return everything but the hosts."""
         # In a thread, because the first lookup loads the list of vendors, which takes a fifth of a second.
         strangers = await asyncio.to_thread(seen, view.strangers(self._registry)[:SHOWN_STRANGERS])
-        now = time.time()
+        now = self._registry.now()
         return {
             "at": now,
             "certificates": view.certificates(self._registry, now),

@@ -28,11 +28,24 @@ class DhcpTable:
     servers: frozenset[bytes]  # every address of the appliance
     segments: tuple[Segment, ...]  # those where DHCP is not off
     port: int  # the server's; clients listen on the next one
+    relays: tuple[tuple[int, int], ...]  # networks and masks of the accepted relays outside the segments
     mode: DhcpMode  # full if any cluster has it, else proxy if any has it, else off
     # Filled at first use. It caches build_template, which is pure, so readers of the table see no change.
     _templates: dict[tuple[bytes, int, ClientProfile, bool, bytes], Template] = field(
         default_factory=dict, compare=False, repr=False
     )
+
+    def in_segments(self, address: int) -> bool:
+        """Whether *address* is in a network in which DHCP is not off."""
+        return any(address in segment for segment in self.segments)
+
+    def accepts_relay(self, source: int) -> bool:
+        """Whether relays may send from the address *source*.
+
+        The source decides, not giaddr: whoever reaches our port can write any giaddr. The two differ where a relay
+        sends from the address of the interface towards us.
+        """
+        return self.in_segments(source) or any(source & mask == first for first, mask in self.relays)
 
     def template(self, pin: Pin, form: Form, profile: ClientProfile, boots: bool, requested: bytes) -> Template:
         """Return the reply of *form* with all its options in the options field."""
@@ -71,6 +84,9 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
         servers=frozenset(segment.server for segment in segments),
         segments=tuple(segment for segment in segments if segment.mode is not DhcpMode.OFF),
         port=clusters[0].listen.dhcp_port,
+        relays=tuple(
+            (int(relay.network_address), int(relay.netmask)) for cluster in clusters for relay in cluster.dhcp_relays
+        ),
         mode=next(mode for mode in (DhcpMode.FULL, DhcpMode.PROXY, DhcpMode.OFF) if mode in modes),
     )
 

@@ -22,23 +22,33 @@ from appliance.dhcp.options import (
     parse_options,
     scan_options,
 )
+from appliance.dhcp.origin import (
+    ETHERNET,
+    NO_SOURCE,
+    hardware_text,
+    is_at_home,
+    is_from_ciaddr,
+    is_in_our_networks,
+    is_on_link,
+    is_stranger_of_ours,
+)
 from appliance.dhcp.reply import (
     Arrival,
     ClientMessage,
     Reply,
     Silence,
+    address_number,
     address_text,
     override_or,
     patched,
     refusal,
 )
 from appliance.dhcp.templates import NO_ADDRESS, Form, Pin
-from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpReleased, DhcpUnknown
+from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpRelayRefused, DhcpReleased, DhcpUnknown
 from appliance.install.installation import Installation, Order
 from appliance.model import DhcpMode, Install
 
 BOOTREQUEST = 1
-ETHERNET = b"\x01\x06"  # htype and hlen
 DISCOVER, REQUEST, DECLINE, RELEASE, INFORM = 1, 3, 4, 7, 8
 
 # Client identifier of our own search for other servers (probe.py), which reaches this server too.
@@ -46,18 +56,20 @@ PROBE_ID = b"\0ocp-appliance probe"
 
 SHORT = Silence("short")
 NOT_A_REQUEST = Silence("not-a-request")
-NOT_ETHERNET = Silence("not-ethernet")
 BOOTP = Silence("bootp")
 MALFORMED = Silence("malformed-options")
 OWN_PROBE = Silence("own-probe")
 UNKNOWN = Silence("unknown-mac")
 OTHER_MESSAGE = Silence("other-message")
 OTHER_SERVER = Silence("other-server-chosen")
+OTHER_ADDRESS = Silence("other-address")
 NO_ADDRESS_ASKED = Silence("no-address-asked")
 MODE_OFF = Silence("mode-off")
 PROXY_MODE = Silence("proxy-mode")
 NOTHING_TO_BOOT = Silence("nothing-to-boot")
 OTHER_NETWORK = Silence("other-network")
+OUTSIDE = Silence("from-outside")
+NOT_ITS_ADDRESS = Silence("not-from-its-address")
 NO_INFORM_ADDRESS = Silence("inform-without-address")
 
 
@@ -69,8 +81,6 @@ def answer(
         return SHORT
     if datagram[0] != BOOTREQUEST:
         return NOT_A_REQUEST
-    if datagram[1:3] != ETHERNET:
-        return NOT_ETHERNET
     if datagram[236:240] != COOKIE:
         return BOOTP
     options = parse_options(datagram)
@@ -81,17 +91,26 @@ def answer(
         return BOOTP
     if len(message) != 1:
         return MALFORMED
-    pin = table.pins.get(datagram[28:34])
+    giaddr = datagram[24:28]
+    if giaddr != NO_ADDRESS and not table.accepts_relay(address_number(arrival.source)):
+        return _relay_refused(datagram, arrival)
+    pin = table.pins.get(datagram[28:34]) if datagram[1:3] == ETHERNET else None
     if pin is None:
         return _unknown(table, datagram, options, arrival)
     if pin.segment.mode is DhcpMode.OFF:
         return MODE_OFF
-    return _answer_host(table, _request_of(pin, datagram, options, arrival, installations), message[0])
+    request = _request_of(pin, datagram, options, arrival, installations)
+    result = _answer_host(table, request, message[0])
+    return result if isinstance(result, Reply) else Silence(result.why, result.event, request.is_local)
 
 
 def _answer_host(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     if request.arrival.is_boot_server:
         return _answer_boot_server(table, request, message)
+    # A host may send a renewal or an INFORM through routers.
+    is_routed = message in (REQUEST, INFORM) and is_from_ciaddr(request)
+    if not (request.is_local or is_routed or request.arrival.source == NO_SOURCE):
+        return OUTSIDE
     if request.pin.segment.mode is DhcpMode.PROXY:
         return _answer_proxy(table, request, message)
     if message == DISCOVER:
@@ -114,9 +133,10 @@ def _request_of(
 ) -> ClientMessage:
     profile = identify_options(options)
     agent: dict[int, bytes] = {}
-    if OPT_RELAY_AGENT in options:
-        scan_options(options[OPT_RELAY_AGENT], 0, len(options[OPT_RELAY_AGENT]), agent)
     giaddr = datagram[24:28]
+    is_relayed = giaddr != NO_ADDRESS
+    if is_relayed and OPT_RELAY_AGENT in options:
+        scan_options(options[OPT_RELAY_AGENT], 0, len(options[OPT_RELAY_AGENT]), agent)
     return ClientMessage(
         datagram=datagram,
         options=options,
@@ -127,16 +147,25 @@ def _request_of(
         boots=profile.boots and pin.is_boot_nic and not boots_local(pin, installations),
         ciaddr=datagram[12:16],
         giaddr=giaddr,
-        relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
+        relay=address_text(giaddr) if is_relayed else "",
         arrival=arrival,
+        # Relays forward nothing to port 4011.
+        is_local=(is_relayed and not arrival.is_boot_server) or is_on_link(pin, arrival),
     )
+
+
+def _relay_refused(datagram: bytes, arrival: Arrival) -> Silence:
+    source = arrival.source
+    hint = f"if the relay at {source} is yours, add {source} to dhcp.relays"
+    event = DhcpRelayRefused("", hardware_text(datagram, {}), address_text(datagram[24:28]), source, hint)
+    return Silence("relay-not-accepted", event)
 
 
 def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], arrival: Arrival) -> Silence:
     if options.get(OPT_CLIENT_ID) == PROBE_ID:
         return OWN_PROBE
     giaddr = datagram[24:28]
-    if giaddr == NO_ADDRESS and not _serves(table, arrival):
+    if giaddr == NO_ADDRESS and not is_stranger_of_ours(table, arrival):
         return OTHER_NETWORK
     profile = identify_options(options)
     if options[OPT_MESSAGE_TYPE][0] not in (DISCOVER, REQUEST):
@@ -148,13 +177,14 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
         UNKNOWN.why,
         DhcpUnknown(
             host="",
-            mac=datagram[28:34].hex(":"),
+            mac=hardware_text(datagram, options),
             program=profile.program,
             arch=profile.arch,
             vendor=options.get(OPT_VENDOR_CLASS, b"").decode("ascii", "backslashreplace"),
             relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
             interface=arrival.interface,
         ),
+        is_local=True,
     )
 
 
@@ -170,7 +200,7 @@ def boots_local(pin: Pin, installations: Mapping[str, Installation]) -> bool:
 
 
 def _answer_discover(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
-    if not _is_at_home(request):
+    if not is_at_home(request):
         return _misplaced(request)
     return patched(table, request, Form.OFFER) or NOTHING_TO_BOOT
 
@@ -182,13 +212,16 @@ def _answer_request(table: DhcpTable, request: ClientMessage) -> Reply | Silence
     # RENEWING and REBINDING fill ciaddr; SELECTING and INIT-REBOOT option 50.
     asked = request.ciaddr
     if asked == NO_ADDRESS:
-        asked = request.options.get(OPT_REQUESTED_ADDRESS, b"")
+        # A client that names this server accepts its offer, and that can only have been of the host's address, so the
+        # option that it must send as well (RFC 2131 table 5) adds nothing.
+        offered = request.pin.address if OPT_SERVER_ID in request.options else b""
+        asked = request.options.get(OPT_REQUESTED_ADDRESS, offered)
         if len(asked) != 4:
             return NO_ADDRESS_ASKED
-    if not _is_at_home(request) and not _is_in_our_networks(table, request):
+    if not is_at_home(request) and not is_in_our_networks(table, request):
         # In a network that is in no cluster.yaml, another server decides; a NAK from us would break its lease.
         return _misplaced(request)
-    if asked != request.pin.address or not _is_at_home(request):
+    if asked != request.pin.address or not is_at_home(request):
         return refusal(table, request, asked)
     return patched(table, request, Form.ACK) or NOTHING_TO_BOOT
 
@@ -196,7 +229,8 @@ def _answer_request(table: DhcpTable, request: ClientMessage) -> Reply | Silence
 def _answer_inform(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
     if request.ciaddr == NO_ADDRESS:
         return NO_INFORM_ADDRESS
-    if not _is_at_home(request):
+    # The reply goes to ciaddr, which must not be somebody else's.
+    if not is_at_home(request) or int.from_bytes(request.ciaddr) not in request.pin.segment:
         return _misplaced(request)
     return patched(table, request, Form.INFORM_ACK) or NOTHING_TO_BOOT
 
@@ -205,25 +239,29 @@ def _take_back(table: DhcpTable, request: ClientMessage, message: int) -> Silenc
     """Return the event for a DECLINE or a RELEASE. Neither has a reply, and the host keeps its address."""
     if not _is_for_us(table, request):
         return OTHER_SERVER
+    if not request.is_local or not is_at_home(request):
+        return OUTSIDE
     pin = request.pin
+    # The client names the address: in ciaddr to release it, in option 50 to decline it (RFC 2131 table 5).
+    named = request.ciaddr if message == RELEASE else request.options.get(OPT_REQUESTED_ADDRESS, pin.address)
+    if named != pin.address:
+        return OTHER_ADDRESS
     if message == RELEASE:
         return Silence("released", DhcpReleased(pin.name, pin.mac_text, pin.address_text))
-    asked = request.options.get(OPT_REQUESTED_ADDRESS, b"")
-    address = address_text(asked) if len(asked) == 4 else pin.address_text
-    return Silence("declined", DhcpDeclined(pin.name, pin.mac_text, address))
+    return Silence("declined", DhcpDeclined(pin.name, pin.mac_text, pin.address_text))
 
 
 def _answer_proxy(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     """Answer beside another DHCP server: what to boot, and nothing else (PXE 2.1 section 2.2)."""
     if message != DISCOVER:
         return PROXY_MODE
-    if not _is_at_home(request):
+    if not is_at_home(request):
         return _misplaced(request)
     if not request.boots:
         # Even so, firmware that comes back and a system that starts show how far the installation has come.
         pin, profile = request.pin, request.profile
-        event = DhcpPassed(pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, request.relay)
-        return Silence(NOTHING_TO_BOOT.why, event)
+        known = (pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, request.relay)
+        return Silence(NOTHING_TO_BOOT.why, DhcpPassed(*known, is_local=request.is_local))
     return patched(table, request, Form.PROXY_OFFER) or NOTHING_TO_BOOT
 
 
@@ -231,6 +269,8 @@ def _answer_boot_server(table: DhcpTable, request: ClientMessage, message: int) 
     """Answer on port 4011, where firmware with an address asks for its boot file (PXE 2.1 section 2.2.4)."""
     if message not in (DISCOVER, REQUEST, INFORM):
         return OTHER_MESSAGE
+    if request.arrival.source != request.pin.address_text:
+        return NOT_ITS_ADDRESS
     if not request.boots:
         return NOTHING_TO_BOOT
     return patched(table, request, Form.BOOT_ACK) or NOTHING_TO_BOOT
@@ -241,30 +281,6 @@ def _is_for_us(table: DhcpTable, request: ClientMessage) -> bool:
     # A relay may have had its own address put in place of ours (RFC 5107); the client then names that.
     server = request.options.get(OPT_SERVER_ID)
     return server is None or server in table.servers or server == override_or(b"", request)
-
-
-def _is_at_home(request: ClientMessage) -> bool:
-    """Whether the client is in the network of its address, as far as the message shows."""
-    segment = request.pin.segment
-    if link := request.link:
-        return link in segment
-    if request.ciaddr != NO_ADDRESS and int.from_bytes(request.ciaddr, "big") in segment:
-        # The client uses the address: a renewal is unicast and may arrive through routers, from a network in which the
-        # appliance has no interface (RFC 2131 section 4.4.5).
-        return True
-    return any(address in segment for address in request.arrival.addresses)
-
-
-def _is_in_our_networks(table: DhcpTable, request: ClientMessage) -> bool:
-    """Whether the client is in a network of a cluster.yaml."""
-    if link := request.link:
-        return any(link in segment for segment in table.segments)
-    return _serves(table, request.arrival)
-
-
-def _serves(table: DhcpTable, arrival: Arrival) -> bool:
-    """Whether the interface at which a message arrived has an address in a network of a cluster.yaml."""
-    return any(address in segment for segment in table.segments for address in arrival.addresses)
 
 
 def _misplaced(request: ClientMessage) -> Silence:

@@ -7,6 +7,7 @@ not find its way.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from socket import inet_aton
 from typing import NamedTuple
 
 from appliance.dhcp.clients import ClientProfile
@@ -25,7 +26,7 @@ from appliance.dhcp.options import (
     encode_option,
 )
 from appliance.dhcp.templates import NO_ADDRESS, Form, Pin, build_template
-from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpRefused, Event
+from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpPassed, DhcpRefused, Event, Program
 
 REPLY_HEAD = b"\x02\x01\x06\0"  # op, htype, hlen, hops
 BROADCAST = "255.255.255.255"
@@ -42,6 +43,10 @@ IP_UDP_BYTES = 28
 MIN_DATAGRAM_BYTES = 576
 MAX_DATAGRAM_BYTES = 1500  # Ethernet's
 MIN_REPLY_BYTES = 300  # BOOTP's size: some relays drop anything shorter (RFC 1542 section 2.1)
+# Nobody gets more than three times what was sent, even where a relay's address was forged. Real clients send 300 bytes
+# and more, which leaves them 900; and the shortest message with a type, 243 bytes, leaves more than the 548 that every
+# client accepts.
+MAX_AMPLIFICATION = 3
 # Room that is kept for options. A client whose own identifiers are long gets a reply that is longer than it accepts by
 # option 57, because a reply without the lease would be of no use to it.
 MIN_ROOM_BYTES = 96
@@ -70,11 +75,12 @@ class Reply(NamedTuple):
     # The client's MAC if it has no address yet, and so cannot answer ARP (RFC 2131 section 4.1); otherwise None.
     mac: bytes | None
     event: Event | None
+    is_local: bool  # see Silence
 
     def to(self, xid: bytes) -> "Reply":
         """Return the same reply with the transaction id *xid*, for a client that repeats its message."""
-        payload, message, address, port, mac, event = self
-        return Reply(payload[:4] + xid + payload[8:], message, address, port, mac, event)
+        payload, message, address, port, mac, event, is_local = self
+        return Reply(payload[:4] + xid + payload[8:], message, address, port, mac, event, is_local)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,14 @@ class Silence:
 
     why: str
     event: Event | None = None
+    # Whether the message came from the segment of its host, or from an unknown machine in one of ours. Anybody can send
+    # others: they are not recorded as their host's, and do not use up its events.
+    is_local: bool = False
+
+
+def address_number(text: str) -> int:
+    """Return an address in dotted form, as a socket spells it, as a number."""
+    return int.from_bytes(inet_aton(text))
 
 
 class ClientMessage(NamedTuple):
@@ -90,7 +104,7 @@ class ClientMessage(NamedTuple):
 
     datagram: bytes
     options: Mapping[int, bytes]
-    agent: Mapping[int, bytes]  # the suboptions of option 82
+    agent: Mapping[int, bytes]  # the suboptions of option 82, if it came by a relay
     pin: Pin
     profile: ClientProfile
     boots: bool  # whether it gets a boot file
@@ -98,12 +112,21 @@ class ClientMessage(NamedTuple):
     giaddr: bytes
     relay: str  # giaddr as text; "" without one
     arrival: Arrival
+    is_local: bool  # it came from the host's segment, or by an accepted relay
 
     @property
     def link(self) -> int:
         """An address in the client's network, according to its relay; 0 without a relay."""
         link = self.agent.get(LINK_SELECTION, b"")
-        return int.from_bytes(link if len(link) == 4 else self.giaddr)
+        return int.from_bytes(link if len(link) == 4 and any(link) else self.giaddr)
+
+
+def heard(result: Reply | Silence) -> Program | None:
+    """Return the program that runs on a host now, as its answered message shows; None if it shows nothing."""
+    event = result.event
+    if isinstance(event, DhcpOffered | DhcpAcknowledged | DhcpPassed) and event.is_local:
+        return event.program
+    return None
 
 
 def address_text(octets: bytes) -> str:
@@ -138,7 +161,7 @@ def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | Non
     if form.is_proxy and not template.boot:
         return None
     echoed = _echoed(options)
-    room = _reply_bytes(options) - HEADER_BYTES - len(echoed) - 1
+    room = _reply_bytes(request) - HEADER_BYTES - len(echoed) - 1
     if template.options_bytes > room:
         template = build_template(
             pin, form, profile, boots=request.boots, requested=requested, room=max(room, MIN_ROOM_BYTES)
@@ -150,7 +173,14 @@ def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | Non
     ciaddr = NO_ADDRESS if form.is_offer else request.ciaddr
     address, port, lacks_address = _destination(table, request, form, ciaddr, yiaddr)
     event = (DhcpOffered if form.is_offer else DhcpAcknowledged)(
-        pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, template.boot, request.relay
+        pin.name,
+        pin.mac_text,
+        pin.address_text,
+        profile.program,
+        profile.arch,
+        template.boot,
+        request.relay,
+        request.is_local,
     )
     return Reply(
         _message(request, request.datagram[10:12], ciaddr + template.addresses, tail + echoed),
@@ -159,6 +189,7 @@ def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | Non
         port,
         pin.mac if lacks_address else None,
         event,
+        request.is_local,
     )
 
 
@@ -175,7 +206,7 @@ def refusal(table: DhcpTable, request: ClientMessage, asked: bytes) -> Reply:
             COOKIE,
             bytes((OPT_MESSAGE_TYPE, 1, NAK)),
             encode_option(OPT_SERVER_ID, override_or(pin.segment.server, request)),
-            encode_option(OPT_MESSAGE, f"{address_text(asked)} is not the address of {pin.name} here".encode()[:255]),
+            encode_option(OPT_MESSAGE, b"requested address not available"),  # without the name: anybody may ask
             _echoed(request.options),
         )
     )
@@ -188,7 +219,8 @@ def refusal(table: DhcpTable, request: ClientMessage, asked: bytes) -> Reply:
         port=table.port,
     )
     event = DhcpRefused(pin.name, pin.mac_text, address_text(asked), pin.address_text, request.relay)
-    return Reply(_message(request, flags, bytes(12), tail), "nak", address, _relay_port(request, port), None, event)
+    payload, port = _message(request, flags, bytes(12), tail), _relay_port(request, port)
+    return Reply(payload, "nak", address, port, None, event, request.is_local)
 
 
 def override_or(server: bytes, request: ClientMessage) -> bytes:
@@ -219,17 +251,18 @@ def _echoed(options: Mapping[int, bytes]) -> bytes:
     )
 
 
-def _reply_bytes(options: Mapping[int, bytes]) -> int:
-    """Return the length of the longest reply that the client accepts, in bytes of UDP payload."""
-    size = options.get(OPT_MAX_SIZE, b"")
+def _reply_bytes(request: ClientMessage) -> int:
+    """Return the length of the longest reply that the client may get, in bytes of UDP payload."""
+    size = request.options.get(OPT_MAX_SIZE, b"")
     datagram_bytes = int.from_bytes(size, "big") if len(size) == 2 else MIN_DATAGRAM_BYTES
-    return min(max(datagram_bytes, MIN_DATAGRAM_BYTES), MAX_DATAGRAM_BYTES) - IP_UDP_BYTES
+    accepted = min(max(datagram_bytes, MIN_DATAGRAM_BYTES), MAX_DATAGRAM_BYTES) - IP_UDP_BYTES
+    return min(accepted, MAX_AMPLIFICATION * len(request.datagram))
 
 
 def _destination(
     table: DhcpTable, request: ClientMessage, form: Form, ciaddr: bytes, yiaddr: bytes
 ) -> tuple[str, int, bool]:
-    if form is Form.BOOT_ACK and request.arrival.source != "0.0.0.0":
+    if form is Form.BOOT_ACK:
         return request.arrival.source, request.arrival.source_port, False
     # RFC 2131 section 4.3.5: the reply to an INFORM goes straight to the client, past its relay.
     giaddr = NO_ADDRESS if form is Form.INFORM_ACK else request.giaddr

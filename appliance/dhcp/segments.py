@@ -66,7 +66,8 @@ def _network_values(network: Network, cidr: IPv4Network) -> list[tuple[int, byte
         (OPT_DNS_SERVERS, b"".join(address.packed for address in network.dns_servers)),
         (OPT_DOMAIN_NAME, network.domain.encode("ascii")),
         (OPT_INTERFACE_MTU, network.mtu.to_bytes(2, "big") if network.mtu else b""),
-        (OPT_BROADCAST, cidr.broadcast_address.packed),
+        # RFC 3021: a /31 has no broadcast address, and neither has a /32.
+        (OPT_BROADCAST, cidr.broadcast_address.packed if cidr.prefixlen < 31 else b""),
         (OPT_NTP_SERVERS, b"".join(address.packed for address in network.ntp_servers)),
         (OPT_SERVER_ID, network.server.packed),
         *_lease_values(network.lease_seconds),

@@ -8,22 +8,23 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from appliance import sockets
-from appliance.allowance import Allowance, Allowances
+from appliance.allowance import Allowance, Allowances, Sample
 from appliance.dhcp.answers import Answers
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.frame import ethernet_frame
 from appliance.dhcp.interfaces import Interface, list_interfaces
 from appliance.dhcp.probe import find_rogues
-from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence
+from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence, heard
 from appliance.errors import ListenError
-from appliance.events import Event
+from appliance.events import Event, Program
 from appliance.install.installation import Installation
 from appliance.model import BOOT_SERVER_DISTANCE, DHCP_PORT, DhcpMode, Listen
 from appliance.sockets import IN_PKTINFO, IP_PKTINFO
 
 logger = logging.getLogger(__name__)
 
-Tap = Callable[[bytes, tuple[str, int], tuple[str, int]], None]
+# A datagram, its source and destination, and the program that it shows to run on its host now.
+Tap = Callable[[bytes, tuple[str, int], tuple[str, int], Program | None], None]
 
 BURST = 32  # datagrams in one turn of the loop, some 1 ms; the other services run in between
 MAX_REQUEST_BYTES = 2048  # more than any MTU on a DHCP path
@@ -31,8 +32,8 @@ ANCILLARY_BYTES = socket.CMSG_SPACE(IN_PKTINFO.size)
 # Between two look-ups of interfaces and addresses; firmware repeats its DISCOVER for longer than that.
 INTERFACES_SECONDS = 5.0
 PROBE_SECONDS = 600.0  # between two searches for other DHCP servers
-# A boot causes some ten events, and a machine in a boot loop a few a second. More messages than that with a host's MAC
-# address still get replies, and are counted, but do not fill log and journal.
+# A boot causes some ten events, and a machine in a boot loop a few a second. More messages of one kind than that with a
+# host's MAC address still get replies, and are counted, but do not fill log and journal.
 HOST_EVENTS_A_SECOND = 10.0
 HOST_EVENTS_AT_ONCE = 50.0
 SILENCE = "dhcp.silence why=%s mac=%s from=%s interface=%s"
@@ -42,8 +43,8 @@ class DhcpServer:
     """The DHCP server, and beside it the boot server of PXE (port 4011).
 
     *counts* holds ("reply", "offer" | "ack" | "nak"), ("silence", why), ("sent",
-    "frame" | "unicast" | "broadcast"), ("unsent", error text), ("stranger-event", "dropped"),
-    ("host-event", "dropped").
+    "frame" | "unicast" | "broadcast"), ("unsent", error text), ("host-event" | "stranger-event" | "outside-event",
+    "dropped").
     """
 
     def __init__(
@@ -64,7 +65,8 @@ class DhcpServer:
         self._bound: dict[socket.socket, tuple[str, int]] = {}  # to an interface, by name and index
         self._senders: dict[str, socket.socket | None] = {}
         self._interfaces: dict[int, Interface] = {}
-        self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
+        self._allowances = Allowances(Sample(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
+        self._outside = Allowance()
         self._answers = Answers()
         self._is_verbose = logger.isEnabledFor(logging.DEBUG)  # asked once: a flood of silences costs no look-up
         if table().mode is not DhcpMode.OFF:
@@ -177,24 +179,24 @@ class DhcpServer:
             # Always there: IP_PKTINFO is set before the socket is bound, and no other ancillary data is.
             index, local, destination = IN_PKTINFO.unpack(ancillary[0][2])
             interface = self._interfaces.get(index) or self._new_interface(sock, index)
-            if self.tap is not None:
-                self.tap(datagram, source, (socket.inet_ntoa(destination), port))
             arrival = Arrival(interface.name, interface.addresses, source[0], source[1], is_boot_server)
             result = self._answers.answer(table, datagram, arrival, installations)
+            if self.tap is not None and result.is_local:
+                self.tap(datagram, source, (socket.inet_ntoa(destination), port), heard(result))
             if isinstance(result, Silence):
                 self.counts["silence", result.why] += 1
                 if self._is_verbose:
                     mac = datagram[28:34].hex(":")  # chaddr; "" in a datagram that is too short
                     logger.debug(SILENCE, result.why, mac, source[0], interface.name)
                 if result.event is not None:
-                    self._tell(result.event)
+                    self._tell(result.event, result.is_local)
                 continue
-            if self.tap is not None:
-                self.tap(result.payload, (socket.inet_ntoa(local), port), (result.address, result.port))
+            if self.tap is not None and result.is_local:
+                self.tap(result.payload, (socket.inet_ntoa(local), port), (result.address, result.port), None)
             self._send(sock, result, interface, local)
             self.counts["reply", result.message] += 1
             if result.event is not None:
-                self._tell(result.event)
+                self._tell(result.event, result.is_local)
 
     def _send(self, sock: socket.socket, reply: Reply, interface: Interface, local: bytes) -> None:
         address = reply.address
@@ -267,9 +269,16 @@ class DhcpServer:
             self._interfaces[index] = Interface(index, name, (), None)
         return self._interfaces[index]
 
-    def _tell(self, event: Event) -> None:
-        """Publish *event*, unless its host, or unknown machines together, have caused too many."""
-        if self._allowances.take(event.host, asyncio.get_running_loop().time()):
+    def _tell(self, event: Event, is_local: bool) -> None:
+        """Publish *event*, unless its host, unknown machines together, or senders outside have caused too many."""
+        now = asyncio.get_running_loop().time()
+        if is_local:
+            # Each kind has its own, so that forged messages of one kind displace no events of another.
+            is_told = self._allowances.take(event.host, now, event.kind, getattr(event, "mac", ""))
+            whose = "host" if event.host else "stranger"
+        else:
+            is_told, whose = self._outside.take(now), "outside"
+        if is_told:
             self._publish(event)
         else:
-            self.counts["host-event" if event.host else "stranger-event", "dropped"] += 1
+            self.counts[f"{whose}-event", "dropped"] += 1

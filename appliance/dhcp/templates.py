@@ -159,8 +159,11 @@ def build_template(
             file_is_free=not file or profile.program is not Program.PXE,
         )
         options, sname, file = layout.main, layout.sname, layout.file or file
+    # U-Boot takes siaddr for its TFTP server, whether or not it gets a boot file. But PXE firmware that is to start its
+    # disk would take it for a boot server to ask on port 4011.
+    siaddr = NO_ADDRESS if values.get(OPT_VENDOR_SPECIFIC) == _BOOT_LOCAL else pin.segment.server
     return Template(
-        addresses=(pin.address if form.gives_address else NO_ADDRESS) + (pin.segment.server if boot else NO_ADDRESS),
+        addresses=(pin.address if form.gives_address else NO_ADDRESS) + siaddr,
         tail=b"".join(
             (pin.mac, bytes(10), sname.ljust(SNAME_BYTES, b"\0"), file.ljust(FILE_BYTES, b"\0"), COOKIE, options)
         ),
@@ -183,14 +186,21 @@ def reply_values(pin: Pin, form: Form, profile: ClientProfile, boot: str) -> dic
         for code in (OPT_LEASE_TIME, OPT_RENEWAL_TIME, OPT_REBINDING_TIME):
             values.pop(code, None)
     if boot:
-        values[OPT_TFTP_SERVER] = segment.server_text.encode()
-        values[OPT_BOOT_FILE] = boot.encode()
+        values[OPT_TFTP_SERVER] = _boot_text(segment.server_text, profile)
+        values[OPT_BOOT_FILE] = _boot_text(boot, profile)
         if profile.program is Program.IPXE:
             values[OPT_IPXE] = _NO_PXEDHCP
         values |= _vendor_values(form, profile)
     elif profile.program is Program.PXE and not form.is_proxy:
         values |= {OPT_VENDOR_CLASS: b"PXEClient", OPT_VENDOR_SPECIFIC: _BOOT_LOCAL}
     return values
+
+
+def _boot_text(text: str, profile: ClientProfile) -> bytes:
+    """Return the value of option 66 or 67."""
+    # Old ROMs read both as C strings, past the option's length, and would take the next option's code into the name.
+    ends_with_nul = profile.program is Program.PXE and len(text) < 255
+    return text.encode() + b"\0" * ends_with_nul
 
 
 def _vendor_values(form: Form, profile: ClientProfile) -> dict[int, bytes]:

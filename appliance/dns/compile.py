@@ -12,19 +12,19 @@ from ipaddress import IPv4Network, IPv6Network
 import dnslib
 from dnslib.label import DNSBuffer
 
-from appliance.dns.contents import local_zones, zones_of
-from appliance.dns.message import AA, CLASS_IN, QR, RA, RD, TYPE_DS, Rcode, wire_name
+from appliance.dns.contents import empty_root, local_zones, zones_of
+from appliance.dns.message import AA, CLASS_IN, QR, RA, RD, Rcode, wire_name
 from appliance.dns.records import record_type
 from appliance.dns.tree import Tree
-from appliance.dns.zone import Rrset, parent_of
-from appliance.model import Address, Cluster, Endpoint
+from appliance.dns.upstreams import KEY_DS, Forwarding, forwarding_of
+from appliance.dns.zone import Rrset, Zone, parent_of
+from appliance.model import Address, Cluster
 from appliance.openshift import names
 
 QUESTION_NAME = b"\xc0\x0c"  # a compression pointer to offset 12 (RFC 1035 section 4.1.4)
 LOCAL_SERIAL = 1  # of the zones for private addresses, whose contents never change
 
 _KEY_ANY = (255).to_bytes(2) + CLASS_IN
-_KEY_DS = TYPE_DS.to_bytes(2) + CLASS_IN
 
 Sections = tuple[list[bytes], list[bytes], list[bytes]]  # records of answer, authority and additional
 
@@ -40,7 +40,9 @@ class Answer:
 
     forms: tuple[tuple[bytes, bytes], ...]
     short_forms: tuple[tuple[bytes, bytes], ...]  # without optional records, for clients that accept only small replies
-    alias: bytes = b""  # the name outside our zones at which a chain of CNAMEs ends; b"" for none
+    # The name that forwarders know and we do not, b"" for none: the end of a chain of CNAMEs outside our zones, or the
+    # name of a zone of ours whose DS is asked for (RFC 4035 section 3.1.4.1).
+    alias: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,9 @@ class Node:
     """A name in our zones, with records of its own or only with names below it."""
 
     answers: Mapping[bytes, Answer]  # by type and class
-    otherwise: Answer  # for any other type: NODATA, or the CNAME
-    below: "Node | None"  # answers for names below that do not exist: the wildcard's (RFC 4592), or NXDOMAIN
+    otherwise: Answer | None  # for any other type: NODATA, or the CNAME; None where forwarded names begin
+    # Answers for names below that do not exist: the wildcard's (RFC 4592), or NXDOMAIN; None where these are not ours.
+    below: "Node | None"
     is_watched: bool = False  # a host's query for it shows how far its installation has come
 
 
@@ -57,11 +60,17 @@ class Node:
 class DnsTable:
     """Everything that the DNS server answers from."""
 
-    nodes: Mapping[bytes, Node]  # by name, in lower case and wire form
+    nodes: Mapping[bytes, Node]  # by name, in lower case and wire form, as are the two below
+    elsewhere: Mapping[bytes, Node]  # what clients in allow_recursion get for names outside; empty for nothing
+    borders: Mapping[bytes, bool]  # where a zone of ours begins (True), or forwarded names (False)
     serials: Mapping[str, int]  # by zone, without those for private addresses
     hosts: Mapping[Address, str]  # by address: the name of the host
     allow_recursion: tuple[IPv4Network | IPv6Network, ...]
-    forwarders: tuple[Endpoint, ...]
+    forwarding: Forwarding
+
+    def forwards_as(self, other: "DnsTable") -> bool:
+        """Whether a foreign name has the same answer with *other*."""
+        return (self.forwarding, self.borders) == (other.forwarding, other.borders)
 
 
 def compile_dns(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], int]) -> DnsTable:
@@ -71,19 +80,41 @@ def compile_dns(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str], i
     """
     zones = zones_of(clusters)
     serials = {zone.name: serial_of(zone.name, zone.digest) for zone in zones}
-    local = local_zones(serials)
-    tree = Tree((*local, *zones), serials | {zone.name: LOCAL_SERIAL for zone in local})
-    forwarders = tuple(dict.fromkeys(endpoint for cluster in clusters for endpoint in cluster.dns.forwarders))
+    tree = _tree(clusters, zones, serials)
+    forwarding = forwarding_of(clusters)
     watched = {names.api_int(cluster.domain) for cluster in clusters}
     return DnsTable(
-        nodes=_Compiler(tree, recursion_available=bool(forwarders)).nodes(watched),
+        nodes=_Compiler(tree, recursion_available=bool(forwarding)).nodes(watched),
+        elsewhere=_elsewhere(tree) if clusters and all(cluster.dns.is_isolated for cluster in clusters) else {},
+        borders={wire_name(name): True for name in tree.zones} | {wire_name(name): False for name in tree.forwarded},
         serials=serials,
         hosts={address: host.name for cluster in clusters for host in cluster.hosts for address in host.addresses},
         allow_recursion=tuple(
             dict.fromkeys(network for cluster in clusters for network in cluster.dns.allow_recursion)
         ),
-        forwarders=forwarders,
+        forwarding=forwarding,
     )
+
+
+def _tree(clusters: tuple[Cluster, ...], zones: tuple[Zone, ...], serials: Mapping[str, int]) -> Tree:
+    forwarded = {entry.zone for cluster in clusters for entry in cluster.dns.forward}
+    asking = [cluster.dns for cluster in clusters if cluster.dns.forwarders]
+    # Each cluster's forwarders may be asked, so all of them must know the private names.
+    know_private = bool(asking) and all(dns.forward_private_reverse for dns in asking)
+    local = local_zones(serials, forwarded, with_private=not know_private)
+    return Tree((*local, *zones), {**serials, **{zone.name: LOCAL_SERIAL for zone in local}}, forwarded)
+
+
+def _elsewhere(tree: Tree) -> dict[bytes, Node]:
+    """Return the answers of an empty root zone, in which only the names above our zones exist."""
+    compiler = _Compiler(Tree((empty_root(),), {"": LOCAL_SERIAL}), recursion_available=False)
+    nodes = compiler.nodes(set())
+    exists = Node({}, compiler.no_data[""], compiler.no_name[""])
+    for name in tree.zones:
+        # A resolver may take a name without records below it as proof that none of those exists (RFC 8020).
+        while name := parent_of(name):
+            nodes.setdefault(wire_name(name), exists)
+    return nodes
 
 
 class _Compiler:
@@ -101,11 +132,19 @@ class _Compiler:
         nodes: dict[str, Node] = {}
         # The deepest names first, because a name refers to the node of the wildcard below it.
         for name in sorted(self.tree.names, key=lambda name: -name.count(".")):
-            apex = self.tree.apex(name) or name
+            apex = self.tree.apex(name)
+            if apex is None:
+                nodes[name] = self._border(name)
+                continue
             answers, otherwise = self._answers(name, apex)
             below = nodes.get(f"*.{name}", self.no_name[apex])
             nodes[name] = Node(answers, otherwise, below, is_watched=name in watched)
         return {wire_name(name): node for name, node in nodes.items()}
+
+    def _border(self, name: str) -> Node:
+        """Return the answers at a name in a zone of ours where forwarded names begin: only that it has no DS."""
+        parent = self.tree.apex(parent_of(name))
+        return Node({} if parent is None else {KEY_DS: self.no_data[parent]}, None, None)
 
     def _answers(self, name: str, apex: str) -> tuple[dict[bytes, Answer], Answer]:
         rrsets = self.tree.names[name]
@@ -115,12 +154,21 @@ class _Compiler:
         if answers:
             # A single record set is a complete answer to ANY (RFC 8482 section 4.1).
             answers[_KEY_ANY] = next(iter(answers.values()))
-        parent = self.tree.apex(parent_of(name))
-        if name == apex and parent is not None:
-            # DS belongs to the parent's side of a zone cut (RFC 4035 section 3.1.4.1), so the answer has the parent's
-            # SOA.
-            answers[_KEY_DS] = self.no_data[parent]
+        if name in self.tree.zones:
+            answers[KEY_DS] = self._delegation((), name)
         return answers, self.no_data[apex]
+
+    def _delegation(self, aliases: tuple[Rrset, ...], apex: str) -> Answer:
+        """Return the answer about DS at the name of a zone of ours, to which *aliases* lead.
+
+        DS belongs to the parent's side of a zone cut (RFC 4035 section 3.1.4.1), so the
+        answer has the parent's SOA. Where the parent is not ours, its servers know more:
+        a client that checks signatures needs their proof that our zone has none.
+        """
+        parent = self.tree.apex(parent_of(apex))
+        if parent is not None:
+            return self._negative(aliases, parent, Rcode.NOERROR)
+        return self._negative(aliases, apex, Rcode.NOERROR, alias=wire_name(apex))
 
     def _alias_answers(self, alias: Rrset, apex: str) -> tuple[dict[bytes, Answer], Answer]:
         """Return the answers at a CNAME by type, and the answer for all other types (RFC 1034 section 4.3.2)."""
@@ -132,6 +180,8 @@ class _Compiler:
             return answers, self._positive(chain.aliases, apex, wire_name(chain.target))
         for kind, rrset in (chain.rrsets or {}).items():
             answers[_key(kind)] = self._positive((*chain.aliases, rrset), end)
+        if chain.target in self.tree.zones:
+            answers[KEY_DS] = self._delegation(chain.aliases, chain.target)
         if chain.rrsets is not None:
             return answers, self._negative(chain.aliases, end, Rcode.NOERROR)
         answers[_key("SOA")] = self._negative(chain.aliases, end, Rcode.NXDOMAIN, ttl=0)  # see _no_name
@@ -159,12 +209,14 @@ class _Compiler:
         uncached = self._negative((), apex, Rcode.NXDOMAIN, ttl=0)
         return Node({_key("SOA"): uncached}, self._negative((), apex, Rcode.NXDOMAIN), None)
 
-    def _negative(self, aliases: tuple[Rrset, ...], apex: str, rcode: Rcode, ttl: int | None = None) -> Answer:
+    def _negative(
+        self, aliases: tuple[Rrset, ...], apex: str, rcode: Rcode, *, ttl: int | None = None, alias: bytes = b""
+    ) -> Answer:
         """Return a negative answer, with the SOA whose TTL states how long it may be cached (RFC 2308 section 3)."""
         seconds = self.tree.zones[apex].soa.negative_ttl if ttl is None else ttl
         with_ttl = Rrset(apex, "SOA", seconds, self.tree.soa(apex).values)
         sections: Sections = (_encoded_chain(aliases), _encoded(wire_name(apex), with_ttl), [])
-        return self._answer(rcode, sections, sections, sections)
+        return self._answer(rcode, sections, sections, sections, alias)
 
     def _servers(self, apex: str) -> tuple[list[bytes], dict[tuple[str, str], list[bytes]]]:
         servers = self.tree.names[apex]["NS"]

@@ -1,21 +1,34 @@
 """The zones that follow from clusters, and the records in each."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Network
 
 from appliance.dns.holdings import forward_records, node_pointers, other_pointers
-from appliance.dns.reverse import LOCAL_ZONES, classless_apex, reverse_apexes
+from appliance.dns.reverse import PRIVATE_ZONES, SPECIAL_ZONES, classless_apex, reverse_apexes
 from appliance.dns.zone import Rrset, Soa, Zone, apex_of, parent_of
 from appliance.model import Cluster, DnsSettings, NameServer, Record
 
+ISOLATED_SECONDS = 60  # how long a node may believe that a name does not exist, until forwarders are configured
 
-def local_zones(own: Iterable[str]) -> tuple[Zone, ...]:
-    """Return the zones for private addresses (RFC 6303) without those that are in *own*, the names of our zones.
 
-    They are empty but for delegations to the zones in *own*.
+def local_zones(own: Iterable[str], forwarded: Collection[str] = (), *, with_private: bool = True) -> tuple[Zone, ...]:
+    """Return the zones for private addresses (RFC 6303), without those in *own*, the names of our zones.
+
+    They are empty but for delegations to the zones in *own*. Those at or below a name
+    in *forwarded* are left out, and without *with_private* so are those of which
+    servers of the site may know names.
     """
     taken = set(own)
-    return tuple(_local_zone(name, taken) for name in LOCAL_ZONES if name not in taken)
+    elsewhere = dict.fromkeys(forwarded)
+    names = (*PRIVATE_ZONES, *SPECIAL_ZONES) if with_private else SPECIAL_ZONES
+    return tuple(_local_zone(name, taken) for name in names if name not in taken and apex_of(name, elsewhere) is None)
+
+
+def empty_root() -> Zone:
+    """Return a root zone without names, for nodes that can reach no other DNS server."""
+    nobody = "nobody.invalid"
+    soa = Soa(nobody, nobody, ISOLATED_SECONDS, 3600, 1200, 604800, ISOLATED_SECONDS)
+    return Zone("", soa, {"": {"NS": Rrset("", "NS", ISOLATED_SECONDS, (nobody,))}})
 
 
 def zones_of(clusters: Iterable[Cluster]) -> tuple[Zone, ...]:

@@ -4,11 +4,14 @@ Bytes and time in, bytes and verdicts out. The sockets are in `appliance.dns.res
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import NamedTuple
 
+from appliance.dns.compile import Answer, Node
+from appliance.dns.foreign import belonging, expanded, without_private
 from appliance.dns.message import (
     AA,
     CD,
@@ -19,21 +22,20 @@ from appliance.dns.message import (
     RA,
     RD,
     TC,
+    TCP_BYTES,
     TYPE_OPT,
     MessageError,
     Rcode,
     RecordSpan,
-    expanded_name,
     opt_record,
     question_end,
     records,
 )
-from appliance.dns.protocol import ONE_QUESTION, Forward, opt_for, refusal, truncated
-from appliance.dns.records import BY_NAME, BY_NUMBER
-from appliance.model import Endpoint
+from appliance.dns.protocol import ONE_QUESTION, Forward, found_in, opt_for, refusal, truncated
+from appliance.dns.records import BY_NAME
 
 # Answers in the cache: 4 MiB with those that are usual. Each has at most 4 KiB, and two more bytes for each of its
-# records, of which 372 fit at 11 bytes each; with the questions that is 23 MiB at worst.
+# records, of which 341 fit at 12 bytes each; with the questions that is 23 MiB at worst.
 MAX_KEPT = 4096
 MAX_KEPT_BYTES = 4096
 MAX_TTL = 86400  # seconds; a mistake upstream is gone after a day
@@ -42,7 +44,6 @@ MAX_STALE_SECONDS = 86400.0  # RFC 8767 section 5: one to three days
 STALE_TTL = 30  # as above
 FAILURE_SECONDS = 5.0  # RFC 9520 section 3.2: one second to five minutes
 STALE_FAILURE_SECONDS = 30.0  # RFC 8767 section 5, the failure recheck timer
-HOLD_DOWN_SECONDS = 10.0  # how long a forwarder that did not answer is asked last
 
 _TYPE_SOA = BY_NAME["SOA"].number
 
@@ -71,11 +72,12 @@ class CachedAnswer:
     """A forwarder's answer, as it is cached: without its question and OPT record."""
 
     rcode: int
-    counts: tuple[int, int, int]
+    counts: tuple[int, int]  # of answer and authority
     body: bytes  # compressed names may point into the question, which has the same length for all clients
     ttls_at: "array[int]"  # offsets of the TTLs in *body*, all at most MAX_TTL; a tuple would take ten times the memory
     kept_at: float  # when it was received; loop clock, as is the next
     fresh_until: float
+    own: bytes = b""  # the name in our zones to which its CNAMEs lead; b"" for none
 
     def is_stale(self, now: float) -> bool:
         """Whether it is older than its TTL allows."""
@@ -135,36 +137,49 @@ def judge(sent: bytes, received: bytes, *, over_tcp: bool = False) -> Action:
     return Action.ACCEPT if rcode in (Rcode.NOERROR, Rcode.NXDOMAIN) else Action.NEXT
 
 
-def kept_of(message: bytes, now: float) -> CachedAnswer:
-    """Return an accepted answer in the form for the cache. Raises MessageError if it is malformed."""
-    start = question_end(message) + 4
+def kept_of(
+    message: bytes, now: float, borders: Mapping[bytes, bool] = MappingProxyType({}), *, drops_private: bool = False
+) -> CachedAnswer:
+    """Return what belongs to an accepted answer in the form for the cache. Raises MessageError if it is malformed.
+
+    *borders* is as in DnsTable.
+    """
+    name_end = question_end(message)
+    start = name_end + 4
     counts = [int.from_bytes(message[at : at + 2]) for at in (6, 8, 10)]
-    found = list(records(message, start, sum(counts)))
     required = counts[0] + counts[1]
-    opt_at = next((index for index, record in enumerate(found) if record.type == TYPE_OPT), len(found))
-    if opt_at < required:
+    found = list(records(message, start, sum(counts)))[:required]
+    if any(record.type == TYPE_OPT for record in found):
         raise MessageError("an OPT record is not in the additional section")
-    # The OPT record concerns only the forwarder and us (RFC 6891 section 6.1.1), so it is removed. The records after
-    # it could contain pointers to it, so they are removed too: additional records are optional.
-    found = found[:opt_at]
-    rcode = message[3] & 0xF
-    seconds = _seconds_to_keep(message, found[: counts[0]], found[counts[0] : required], rcode)
-    body = bytearray(message[start : found[-1].end] if found else b"")
+    name = message[HEADER_BYTES:name_end].lower()
+    kind = int.from_bytes(message[name_end : name_end + 2])
+    answer, authority, own = belonging(message, name, kind, found[: counts[0]], found[counts[0] :], borders)
+    if drops_private:
+        answer = without_private(message, answer)
+    # Whatever a forwarder says about DS at the name of a zone of ours, that name exists.
+    rcode = Rcode.NOERROR if own or borders.get(name) else message[3] & 0xF
+    seconds = _seconds_to_keep(message, answer, authority, rcode)
+    if len(answer) + len(authority) == required:
+        body = bytearray(message[start : found[-1].end] if found else b"")
+    else:
+        # The rest moves to other offsets, so compressed names would no longer be right.
+        body = bytearray(b"".join(expanded(message, record) for record in (*answer, *authority)))
+        if len(body) > TCP_BYTES:
+            raise MessageError("the answer is too long without compressed names")
+        found = list(records(message[:start] + body, start, len(answer) + len(authority)))
     ttls_at = array("H", (record.name_end + 4 - start for record in found))
     for at, record in zip(ttls_at, found, strict=True):
         body[at : at + 4] = min(record.ttl, MAX_TTL).to_bytes(4)
-    return CachedAnswer(
-        rcode=rcode,
-        counts=(counts[0], counts[1], len(found) - required),
-        body=bytes(body),
-        ttls_at=ttls_at,
-        kept_at=now,
-        fresh_until=now + seconds,
-    )
+    return CachedAnswer(rcode, (len(answer), len(authority)), bytes(body), ttls_at, now, now + seconds, own)
 
 
-def reply_from(kept: CachedAnswer, forward: Forward, now: float) -> bytes:
-    """Return the reply to a client, with TTLs counted down to *now*, in seconds of the loop clock."""
+def reply_from(
+    kept: CachedAnswer, forward: Forward, now: float, nodes: Mapping[bytes, Node] = MappingProxyType({})
+) -> bytes:
+    """Return the reply to a client, with TTLs counted down to *now*, in seconds of the loop clock.
+
+    *nodes* are the names of our zones, to which CNAMEs may lead.
+    """
     query = forward.query
     age = int(now - kept.kept_at)
     is_stale = kept.is_stale(now)
@@ -173,8 +188,9 @@ def reply_from(kept: CachedAnswer, forward: Forward, now: float) -> bytes:
         left = STALE_TTL if is_stale else max(int.from_bytes(body[at : at + 4]) - age, 0)
         body[at : at + 4] = left.to_bytes(4)
     question = query[HEADER_BYTES : forward.name_end + 4]
-    counts = list(kept.counts)
+    counts = [*kept.counts, 0]
     flags = QR | query[2] & RD
+    rcode = kept.rcode
     sections = bytes(body)
     if forward.alias:
         flags |= AA  # refers to the first owner name in the answer, which is in our zones (RFC 1035 section 4.1.1)
@@ -182,9 +198,14 @@ def reply_from(kept: CachedAnswer, forward: Forward, now: float) -> bytes:
             sections, counts = _after_alias(forward, kept, sections)
         except MessageError:
             return refusal(query, Rcode.SERVFAIL, forward.name_end, forward.edns)
+    found = found_in(nodes, kept.own, query[forward.name_end : forward.name_end + 4]) if kept.own else None
+    if found is not None:
+        own, own_counts, rcode = _own_sections(found, kept.own)
+        sections += own
+        counts = [sum(pair) for pair in zip(counts, own_counts, strict=True)]
     opt = b"" if forward.edns is None else opt_for(forward.edns)
     counts[2] += bool(opt)
-    head = query[:2] + bytes([flags, RA | query[3] & CD | kept.rcode])
+    head = query[:2] + bytes([flags, RA | query[3] & CD | rcode])
     reply = head + b"\0\1" + b"".join(count.to_bytes(2) for count in counts) + question + sections + opt
     return reply if len(reply) <= forward.reply_bytes else truncated(reply, forward.name_end, forward.edns)
 
@@ -230,30 +251,6 @@ class AnswerCache:
         return self._failed_until.get(question, now) > now
 
 
-class Upstreams:
-    """The forwarders that recently did not answer. There are no more than in the list that is asked."""
-
-    def __init__(self) -> None:
-        self._failed_at: dict[Endpoint, float] = {}
-
-    def in_turn(self, forwarders: Sequence[Endpoint], now: float) -> list[Endpoint]:
-        """Return *forwarders* in their order, except that those that recently did not answer come last."""
-
-        def is_held_down(forwarder: Endpoint) -> bool:
-            failed_at = self._failed_at.get(forwarder)
-            return failed_at is not None and now < failed_at + HOLD_DOWN_SECONDS
-
-        return sorted(forwarders, key=is_held_down)
-
-    def failed(self, forwarder: Endpoint, now: float) -> None:
-        """Note that *forwarder* did not answer."""
-        self._failed_at[forwarder] = now
-
-    def answered(self, forwarder: Endpoint) -> None:
-        """Note that *forwarder* answered."""
-        self._failed_at.pop(forwarder, None)
-
-
 def _seconds_to_keep(message: bytes, answer: list[RecordSpan], authority: list[RecordSpan], rcode: int) -> int:
     """Return how many seconds an answer is fresh: its lowest TTL, and if it is negative, no longer than its SOA says.
 
@@ -283,16 +280,16 @@ def _after_alias(forward: Forward, kept: CachedAnswer, body: bytes) -> tuple[byt
     own_count = int.from_bytes(own[6:8])
     chain = list(records(own, own_start, own_count))
     message = bytes(HEADER_BYTES) + forward.alias + own[forward.name_end : own_start] + body
-    answer, authority, _ = kept.counts
+    answer, authority = kept.counts
     found = list(records(message, HEADER_BYTES + len(forward.alias) + 4, answer + authority))
     sections = own[own_start : chain[-1].end] if chain else b""
-    return sections + b"".join(_expanded(message, record) for record in found), [own_count + answer, authority, 0]
+    return sections + b"".join(expanded(message, record) for record in found), [own_count + answer, authority, 0]
 
 
-def _expanded(message: bytes, record: RecordSpan) -> bytes:
-    """Return a record of *message* without compressed names, so that it can move to another message."""
-    owner, _ = expanded_name(message, record.start)
-    known = BY_NUMBER.get(record.type)
-    # Names in RDATA of an unknown type must not be compressed (RFC 3597 section 4), so it can be copied as it is.
-    data = message[record.data : record.end] if known is None else known.expanded(message, record)
-    return owner + message[record.name_end : record.name_end + 8] + len(data).to_bytes(2) + data
+def _own_sections(found: Answer, name: bytes) -> tuple[bytes, list[int], int]:
+    """Return what we know of *name* without compressed names, the counts and the rcode, for the end of a reply."""
+    head, body = found.short_forms[RD]
+    counts = [int.from_bytes(head[at : at + 2]) for at in (4, 6, 8)]
+    message = bytes(HEADER_BYTES) + name + body
+    spans = records(message, HEADER_BYTES + len(name), sum(counts))
+    return b"".join(expanded(message, span) for span in spans), counts, head[1] & 0xF

@@ -38,7 +38,10 @@ CD = 0x10
 
 
 class Rcode(IntEnum):
-    """Response codes (RFC 1035 section 4.1.1, RFC 6891 section 9). BADVERS does not fit in the header's four bits."""
+    """Response codes (RFC 1035 section 4.1.1, RFC 8945 section 5.2, RFC 6891 section 9).
+
+    BADVERS does not fit in the header's four bits.
+    """
 
     NOERROR = 0
     FORMERR = 1
@@ -46,6 +49,7 @@ class Rcode(IntEnum):
     NXDOMAIN = 3
     NOTIMP = 4
     REFUSED = 5
+    NOTAUTH = 9
     BADVERS = 16
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from appliance.dns.compile import Answer, DnsTable, Node
 from appliance.dns.message import (
+    CD,
     CLASS_IN,
     EDNS_BYTES,
     HEADER_BYTES,
@@ -29,6 +30,7 @@ from appliance.dns.message import (
     opt_record,
     question_end,
 )
+from appliance.dns.tsig import bad_key
 from appliance.events import Transport
 from appliance.peers import peer_address
 
@@ -136,8 +138,11 @@ def answer(
     try:
         name_end = question_end(query)
         edns = edns_of(query, name_end + 4)
+        signature = bad_key(query, name_end + 4)
     except MessageError:
         return refusal(query, Rcode.FORMERR)
+    if signature is not None:
+        return _signed_refusal(query, name_end, edns, signature)
     if edns is not None and edns.version:
         return refusal(query, Rcode.BADVERS, name_end, edns)
     key = query[name_end : name_end + 4]
@@ -153,11 +158,18 @@ def refusal(query: bytes, rcode: Rcode, name_end: int = 0, edns: Edns | None = N
 
     *query* must have a whole header.
     """
-    head = bytes([QR | query[2] & (OPCODE | RD), rcode & 0xF])
+    # RD and CD have a meaning in queries only. CD is copied (RFC 4035 section 3.2.2).
+    opcode = query[2] & OPCODE
+    head = bytes([QR | opcode, rcode & 0xF]) if opcode else bytes([QR | query[2] & RD, query[3] & CD | rcode & 0xF])
     opt = b"" if edns is None else OPT_BADVERS if rcode is Rcode.BADVERS else opt_for(edns)
     counts = bytes([0, bool(name_end), 0, 0, 0, 0, 0, bool(opt)])
     question = query[HEADER_BYTES : name_end + 4] if name_end else b""
     return query[:2] + head + counts + question + opt
+
+
+def _signed_refusal(query: bytes, name_end: int, edns: Edns | None, signature: bytes) -> bytes:
+    reply = refusal(query, Rcode.NOTAUTH, name_end, edns)
+    return reply[:10] + (int.from_bytes(reply[10:12]) + 1).to_bytes(2) + reply[12:] + signature
 
 
 def truncated(reply: bytes, name_end: int, edns: Edns | None) -> bytes:
@@ -183,12 +195,13 @@ def _answer_in(
     name = query[HEADER_BYTES:name_end].lower()
     key = query[name_end : name_end + 4]
     node = table.nodes.get(name)
-    found = _answer_below(table.nodes, name, key) if node is None else node.answers.get(key) or _other_type(node, key)
+    found = found_in(table.nodes, name, key)
     if found is None or found.alias:
-        if query[2] & RD and table.forwarders and _may_recurse(table, client):
-            # What the client accepts is checked when the forwarder's records are added, so *own* may be of any size.
-            alias, own = (b"", b"") if found is None else (found.alias, _reply(found, query, name_end, None, TCP_BYTES))
-            return Forward(query, name_end, edns, reply_bytes, alias, own)
+        is_asked = table.forwarding.forwarders_of(name if found is None else found.alias, key)
+        if query[2] & RD and (is_asked or table.elsewhere) and _may_recurse(table, client):
+            if is_asked:
+                return _forward(found, query, name, name_end, edns, reply_bytes)
+            found = found or found_in(table.elsewhere, name, key)
         if found is None:
             return refusal(query, Rcode.REFUSED, name_end, edns)
     reply = _reply(found, query, name_end, edns, reply_bytes)
@@ -198,6 +211,15 @@ def _answer_in(
         if host is not None:
             return Watched(reply, host, name, Transport.TCP if reply_bytes == TCP_BYTES else Transport.UDP)
     return reply
+
+
+def _forward(
+    found: Answer | None, query: bytes, name: bytes, name_end: int, edns: Edns | None, reply_bytes: int
+) -> Forward:
+    if found is None or found.alias == name:
+        return Forward(query, name_end, edns, reply_bytes)
+    # What the client accepts is checked when the forwarder's records are added, so *own* may be of any size.
+    return Forward(query, name_end, edns, reply_bytes, found.alias, _reply(found, query, name_end, None, TCP_BYTES))
 
 
 def _reply(found: Answer, query: bytes, name_end: int, edns: Edns | None, reply_bytes: int) -> bytes:
@@ -210,6 +232,12 @@ def _reply(found: Answer, query: bytes, name_end: int, edns: Edns | None, reply_
         if len(reply) <= reply_bytes:
             return reply
     return truncated(reply, name_end, edns)
+
+
+def found_in(nodes: Mapping[bytes, Node], name: bytes, key: bytes) -> Answer | None:
+    """Return the answer for *name*, in lower case, and the type and class in *key*; None if it is outside our zones."""
+    node = nodes.get(name)
+    return _answer_below(nodes, name, key) if node is None else node.answers.get(key) or _other_type(node, key)
 
 
 def _answer_below(nodes: Mapping[bytes, Node], name: bytes, key: bytes) -> Answer | None:

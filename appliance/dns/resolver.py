@@ -4,14 +4,13 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Sequence
 
+from appliance.dns.compile import DnsTable
 from appliance.dns.forward import (
     Action,
     AnswerCache,
     CachedAnswer,
     Question,
-    Upstreams,
     judge,
     kept_of,
     question_of,
@@ -20,6 +19,7 @@ from appliance.dns.forward import (
 )
 from appliance.dns.message import MessageError, Rcode, text_name
 from appliance.dns.protocol import Forward, refusal
+from appliance.dns.upstreams import Upstreams
 from appliance.dns.waiting import Waiting
 from appliance.model import Endpoint
 from appliance.sockets import udp_client
@@ -35,10 +35,10 @@ STALE_WAIT_SECONDS = 1.8  # RFC 8767 section 5, the client response timer
 
 
 class _Memory:
-    """What is known about one list of forwarders: their answers, which of them did not answer, and pending queries."""
+    """What is known from one choice of forwarders: their answers, which of them did not answer, and pending queries."""
 
-    def __init__(self, forwarders: Sequence[Endpoint]) -> None:
-        self.forwarders = forwarders
+    def __init__(self, table: DnsTable) -> None:
+        self.table = table
         self.cache = AnswerCache()
         self.upstreams = Upstreams()
         self.under_way: dict[Question, asyncio.Task[CachedAnswer | None]] = {}
@@ -47,70 +47,68 @@ class _Memory:
 class Resolver:
     """Answers clients from the cache or from forwarders.
 
-    When the list of forwarders changes, the cache is emptied: other forwarders may have
-    other answers, for example for names inside a company. *counts* gets ("upstream",
+    When the forwarders change, the cache is emptied: other forwarders may have
+    other answers, for example for names inside a company. So it is when a zone of ours
+    comes or goes, because what is cached was freed from names in our zones. *counts* gets ("upstream",
     outcome): cached, stale or failed for each client, answered for each query that
     forwarders answered, and silent for each time that a forwarder did not.
     """
 
     def __init__(self, counts: Counter[tuple[str, ...]]) -> None:
         self._counts = counts
-        self._memory = _Memory(())
+        self._memory: _Memory | None = None
         self._waiting = Waiting()
 
     # A bug of ours that a query or an answer triggers can be triggered again by its sender. It must not end the process
     # and with it all other services, so the two public methods catch everything, log it and answer SERVFAIL.
 
-    def reply_at_once(self, forward: Forward, forwarders: Sequence[Endpoint], client: str) -> bytes | None:
+    def reply_at_once(self, forward: Forward, table: DnsTable, client: str) -> bytes | None:
         """Return the reply if it is cached, or SERVFAIL if too many wait. None takes a place: then call `reply`."""
         try:
-            kept = self._kept_reply(forward, forwarders)
+            kept = self._kept_reply(forward, table)
         except Exception:
             logger.exception(FAILED, text_name(question_of(forward).name))
             return _failure(forward)
         # The place is taken here and not when the task starts, which is after all datagrams of a burst were read.
         return _failure(forward) if kept is None and not self._waiting.enter(client) else kept
 
-    async def reply(
-        self, forward: Forward, forwarders: Sequence[Endpoint], client: str, tasks: asyncio.TaskGroup
-    ) -> bytes:
+    async def reply(self, forward: Forward, table: DnsTable, client: str, tasks: asyncio.TaskGroup) -> bytes:
         """Return the reply, or SERVFAIL if no forwarder has an answer. Raises nothing but CancelledError.
 
         It gives back the place that `reply_at_once` took for *client*.
         """
         try:
-            return await self._resolved_reply(forward, forwarders, client, tasks)
+            return await self._resolved_reply(forward, table, client, tasks)
         except Exception:
             logger.exception(FAILED, text_name(question_of(forward).name))
             return _failure(forward)
         finally:
             self._waiting.leave(client)
 
-    def _kept_reply(self, forward: Forward, forwarders: Sequence[Endpoint]) -> bytes | None:
+    def _kept_reply(self, forward: Forward, table: DnsTable) -> bytes | None:
         now = asyncio.get_running_loop().time()
-        kept = self._memory_of(forwarders).cache.get(question_of(forward), now)
+        kept = self._memory_of(table).cache.get(question_of(forward), now)
         if kept is None or kept.fresh_until < now:
             return None
         self._counts["upstream", "cached"] += 1
-        return reply_from(kept, forward, now)
+        return reply_from(kept, forward, now, table.nodes)
 
-    async def _resolved_reply(
-        self, forward: Forward, forwarders: Sequence[Endpoint], client: str, tasks: asyncio.TaskGroup
-    ) -> bytes:
-        kept = await self._resolve(question_of(forward), self._memory_of(forwarders), client, tasks)
+    async def _resolved_reply(self, forward: Forward, table: DnsTable, client: str, tasks: asyncio.TaskGroup) -> bytes:
+        kept = await self._resolve(question_of(forward), self._memory_of(table), client, tasks)
         if kept is None:
             self._counts["upstream", "failed"] += 1
             return _failure(forward)
         now = asyncio.get_running_loop().time()
         if kept.is_stale(now):
             self._counts["upstream", "stale"] += 1
-        return reply_from(kept, forward, now)
+        return reply_from(kept, forward, now, table.nodes)
 
-    def _memory_of(self, forwarders: Sequence[Endpoint]) -> _Memory:
+    def _memory_of(self, table: DnsTable) -> _Memory:
         # Replaced instead of emptied: a pending query finishes in the memory that it began in.
-        if forwarders != self._memory.forwarders:
-            self._memory = _Memory(forwarders)
-        return self._memory
+        memory = self._memory
+        if memory is None or (memory.table is not table and not memory.table.forwards_as(table)):
+            memory = self._memory = _Memory(table)
+        return memory
 
     async def _resolve(
         self, question: Question, memory: _Memory, client: str, tasks: asyncio.TaskGroup
@@ -158,11 +156,12 @@ class Resolver:
     async def _ask_in_turn(self, question: Question, memory: _Memory) -> CachedAnswer | None:
         loop = asyncio.get_running_loop()
         upstreams = memory.upstreams
+        forwarders = memory.table.forwarding.forwarders_of(question.name, question.key)
         for seconds in WAIT_SECONDS:
-            for forwarder in upstreams.in_turn(memory.forwarders, loop.time()):
+            for forwarder in upstreams.in_turn(forwarders, loop.time()):
                 try:
                     async with asyncio.timeout(seconds):
-                        kept = await _ask(question, forwarder)
+                        kept = await _ask(question, forwarder, memory.table)
                 except (TimeoutError, OSError, asyncio.IncompleteReadError):
                     upstreams.failed(forwarder, loop.time())
                     self._counts["upstream", "silent"] += 1
@@ -177,7 +176,7 @@ def _failure(forward: Forward) -> bytes:
     return refusal(forward.query, Rcode.SERVFAIL, forward.name_end, forward.edns)
 
 
-async def _ask(question: Question, forwarder: Endpoint) -> CachedAnswer | None:
+async def _ask(question: Question, forwarder: Endpoint, table: DnsTable) -> CachedAnswer | None:
     """Return the answer of *forwarder*, or None if it has none. Raises OSError, TimeoutError or IncompleteReadError."""
     query = _query(question, with_edns=True)
     action, message = await _over_udp(query, forwarder)
@@ -190,7 +189,8 @@ async def _ask(question: Question, forwarder: Endpoint) -> CachedAnswer | None:
     if action is not Action.ACCEPT:
         return None
     try:
-        return kept_of(message, asyncio.get_running_loop().time())
+        drops_private = table.forwarding.drops_private_of(question.name, question.key)
+        return kept_of(message, asyncio.get_running_loop().time(), table.borders, drops_private=drops_private)
     except MessageError:
         return None
 

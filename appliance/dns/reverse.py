@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 # Reverse zones of private and special addresses. Queries about them must not leave the site: they would reveal its
-# addresses, and no server outside can answer them (RFC 6303 section 4, RFC 7793).
-LOCAL_ZONES = (
+# addresses, and no server outside can answer them (RFC 6303 section 4, RFC 7793). Servers of the site may know the
+# private ones,
+PRIVATE_ZONES = (
     "10.in-addr.arpa",
     *(f"{octet}.172.in-addr.arpa" for octet in range(16, 32)),
     "168.192.in-addr.arpa",
     *(f"{octet}.100.in-addr.arpa" for octet in range(64, 128)),
+    "d.f.ip6.arpa",
+)
+# and nobody has names for the special ones.
+SPECIAL_ZONES = (
     "0.in-addr.arpa",
     "127.in-addr.arpa",
     "254.169.in-addr.arpa",
@@ -19,7 +24,6 @@ LOCAL_ZONES = (
     "255.255.255.255.in-addr.arpa",
     IPv6Address("::").reverse_pointer,
     IPv6Address("::1").reverse_pointer,
-    "d.f.ip6.arpa",
     *(f"{nibble}.e.f.ip6.arpa" for nibble in "89ab"),
     "8.b.d.0.1.0.0.2.ip6.arpa",
 )

@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from appliance.dns.answers import MAX_KNOWN, new_tail
@@ -159,9 +159,9 @@ class DnsServer:
                 send(reply)
                 self._report(watched, client)
             case Forward() as forward:
-                resolved = self._resolver.reply_at_once(forward, table.forwarders, client)
+                resolved = self._resolver.reply_at_once(forward, table, client)
                 if resolved is None:
-                    tasks.create_task(self._send_when_resolved(forward, table.forwarders, client, send, tasks))
+                    tasks.create_task(self._send_when_resolved(forward, table, client, send, tasks))
                 else:
                     send(resolved)
             case NoReply() as silence:
@@ -169,9 +169,9 @@ class DnsServer:
         return None
 
     async def _send_when_resolved(
-        self, forward: Forward, forwarders: Sequence[Endpoint], client: str, send: Send, tasks: asyncio.TaskGroup
+        self, forward: Forward, table: DnsTable, client: str, send: Send, tasks: asyncio.TaskGroup
     ) -> None:
-        send(await self._resolver.reply(forward, forwarders, client, tasks))
+        send(await self._resolver.reply(forward, table, client, tasks))
 
     def _note_silence(self, transport: str, silence: NoReply, client: str) -> None:
         self._counts[transport, "silence"] += 1
@@ -209,8 +209,8 @@ class DnsServer:
             case Watched(reply) as watched:
                 self._report(watched, client)
             case Forward() as forward:
-                resolved = self._resolver.reply_at_once(forward, table.forwarders, client)
-                reply = resolved or await self._resolver.reply(forward, table.forwarders, client, tasks)
+                resolved = self._resolver.reply_at_once(forward, table, client)
+                reply = resolved or await self._resolver.reply(forward, table, client, tasks)
             case NoReply() as silence:
                 self._note_silence("tcp", silence, client)
                 return None

@@ -21,8 +21,11 @@ class Chain:
 class Tree:
     """Every name of every zone, with the records of the deepest zone that holds it."""
 
-    def __init__(self, zones: Iterable[Zone], serials: Mapping[str, int]) -> None:
+    def __init__(self, zones: Iterable[Zone], serials: Mapping[str, int], forwarded: Iterable[str] = ()) -> None:
+        """*forwarded* are names that are not ours from there down, although a zone above them may be."""
         self.zones = {zone.name: zone for zone in zones}
+        self.forwarded = {name for name in forwarded if name not in self.zones}
+        self._borders = dict.fromkeys((*self.zones, *self.forwarded))
         self.serials = serials
         self.names: dict[str, dict[str, Rrset]] = {}
         for apex, zone in self.zones.items():
@@ -33,14 +36,20 @@ class Tree:
                 if self.apex(name) == apex:
                     self.names.setdefault(name, {}).update(rrsets)
                 self._add_names_between(name, apex)
+        for name in self.forwarded:
+            parent = self.apex(parent_of(name))
+            if parent is not None:
+                self.names[name] = {}
+                self._add_names_between(name, parent)
 
     def soa(self, apex: str) -> Rrset:
         """Return the SOA record of a zone."""
         return self.zones[apex].soa.rrset(apex, self.serials[apex])
 
     def apex(self, name: str) -> str | None:
-        """Return the apex of the deepest zone that contains *name*, or None."""
-        return apex_of(name, self.zones)
+        """Return the apex of the deepest zone that contains *name*, or None if it is not ours."""
+        border = apex_of(name, self._borders)
+        return border if border in self.zones else None
 
     def found(self, name: str) -> Mapping[str, Rrset] | None:
         """Return the records that answer for *name*: its own, or a wildcard's (RFC 4592). None if it does not exist."""

@@ -72,7 +72,7 @@ def apex_of(name: str, apexes: Mapping[str, object]) -> str | None:
         if name in apexes:
             return name
         name = parent_of(name)
-    return None
+    return name if name in apexes else None  # "" is the root
 
 
 def parent_of(name: str) -> str:

@@ -68,6 +68,13 @@ class Activity:
             case events.WebBroken() | events.TftpFailed() | events.TftpAborted() if event.path == self.path:
                 self.is_under_way = False
 
+    def shift(self, seconds: float) -> None:
+        """Move all times by *seconds*, because the clock was set."""
+        self.seen_at += seconds if self.seen_at else 0.0
+        self.began_at += seconds
+        self.moved_at += seconds
+        self.installing_at += seconds if self.installing_at else 0.0
+
     def _begin(self, what: str, path: str, first: int, total: int, at: float) -> None:
         self.what, self.path, self.sent, self.total = what, path, first, total
         self.began_at = self.moved_at = at

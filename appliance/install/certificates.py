@@ -1,5 +1,6 @@
 """When the certificates in Ignition files expire, and when to warn the operator."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,9 @@ class IgnitionState:
 class CertificateClock:
     """The Ignition files that were loaded, each with the time when it expires."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_needed: Callable[[Path], bool]) -> None:
+        """*is_needed* says whether a host may still need a file."""
+        self._is_needed = is_needed
         self._states: dict[str, IgnitionState] = {}
         self._warned: dict[str, int] = {}  # path → 1 once the first warning went out, 2 once it has expired
 
@@ -42,18 +45,21 @@ class CertificateClock:
             )
 
     def states(self) -> list[IgnitionState]:
-        """Return the files that still exist, by path."""
-        return [state for path, state in sorted(self._states.items()) if Path(path).exists()]
+        """Return the files that exist and that a host may still need, by path."""
+        known = sorted(self._states.items())
+        return [state for path, state in known if Path(path).exists() and self._is_needed(Path(path))]
 
     def warnings(self, now: float) -> list[CertificatesDying]:
-        """Return the warnings due at *now*, seconds UTC; each is returned once."""
+        """Return the warnings due at *now*, seconds UTC; each is returned once for as long as a host needs the file."""
         found = []
-        for state in self.states():
+        states = self.states()
+        self._warned = {state.path: self._warned.get(state.path, 0) for state in states}
+        for state in states:
             if state.expires_at is None:
                 continue
             left_seconds = state.expires_at - now
             due = 2 if left_seconds <= 0 else 1 if left_seconds < WARNING_SECONDS else 0
-            if due > self._warned.get(state.path, 0):
+            if due > self._warned[state.path]:
                 self._warned[state.path] = due
                 found.append(CertificatesDying("", state.path, int(left_seconds), REMEDY))
         return found

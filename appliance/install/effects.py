@@ -11,7 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from appliance.install.evidence import Finding
+from appliance.install.guard import WINDOW_SECONDS
 from appliance.install.installation import (
+    CLOCK_UNCLEAR,
+    FILE_MISSING,
     TOLD_TO_WAIT,
     Condition,
     Installation,
@@ -124,12 +127,15 @@ def start_system(installation: Installation, move: Move, _finding: Finding, at: 
 
 
 def settle(installation: Installation, _move: Move, finding: Finding, _at: float, _rules: Rules) -> Installation:
-    """Note that the time to write the disk has passed."""
+    """Note that the time to write the disk has passed, which settles a doubt about the clock."""
     # The clock may have been set for a record that has ended since.
     is_for_this = finding.number == installation.number
     if installation.ready_at is None or installation.is_settled or not is_for_this:
         return installation
-    return replace(installation, is_settled=True)
+    doubt = installation.doubt
+    if doubt is not None and doubt.name == CLOCK_UNCLEAR:
+        doubt = None
+    return replace(installation, is_settled=True, doubt=doubt)
 
 
 # Scripts and downloads
@@ -165,7 +171,8 @@ def _is_reset(installation: Installation, finding: Finding, at: float) -> bool:
 
 def tell_to_wait(installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
     """Note once that the host was told to wait for the machine config server; it polls every few seconds."""
-    if installation.order is Order.HOLD or installation.is_told_to_wait:
+    is_for_a_file = installation.complaint is not None and installation.complaint.name == FILE_MISSING
+    if installation.order is Order.HOLD or is_for_a_file or installation.is_told_to_wait:
         return installation
     return counted(installation, move.name)
 
@@ -247,7 +254,11 @@ def postpone_ignition(
     """
     if installation.delivered_at is not None:
         return installation
-    return complain(replace(installation, window_opened_at=at), move, finding, at, rules)
+    opened_at = installation.window_opened_at
+    # A window that has closed stays closed, or a second request would get what the first one did not.
+    if opened_at is None or at - opened_at <= WINDOW_SECONDS:
+        installation = replace(installation, window_opened_at=at)
+    return complain(installation, move, finding, at, rules)
 
 
 def refuse_ignition(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:

@@ -30,6 +30,7 @@ class Evidence(StrEnum):
     LOADER_MISSING_ON_HTTP = "boot file not found by HTTP"
     SCRIPT_SENT = "menu or install script sent"
     WAIT_SENT = "wait script sent"
+    SCRIPT_HELD_BACK = "install script held back for a file"
     LOCAL_SENT = "local boot script sent"
     KERNEL_BEGUN = "kernel begun"
     INITRAMFS_BEGUN = "initramfs begun"
@@ -145,6 +146,9 @@ def finding_of(event: Event) -> Finding | None:
             return Finding(Evidence.ADDRESS_DECLINED, hint=hint)
         case events.DoubtLapsed():
             return Finding(Evidence.DOUBT_LAPSED, number=event.number)
+        case events.FileUnservable() if event.host:
+            hint = f"{event.path} cannot be served: {event.why}. The host waits in iPXE until it can be."
+            return Finding(Evidence.SCRIPT_HELD_BACK, hint=hint)
         case events.InstallSettled():
             return Finding(Evidence.WRITE_TIME_PASSED, number=event.number)
         case events.Ordered():

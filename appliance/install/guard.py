@@ -8,8 +8,9 @@ it. Who is not proven to be the host gets 503 and moves nothing: the host itself
 An Ignition file contains the cluster's secrets, so there are three answers:
 
 200  for the host itself, in its own installation, while it needs the file;
-503  for the same host while time or the operator can still change the answer;
-403  for everybody else, and for the host once nothing but a new boot helps.
+503  for the same host while time or the operator can still change the answer, and
+     where nothing but time forbids it, because clocks err and 403 is final;
+403  for everybody else, and for the host once it is installed.
 
 coreos-installer gives up at 403 and 404, which leaves the machine at an emergency
 shell, and repeats a request indefinitely at 503.
@@ -34,6 +35,7 @@ REPEAT_SECONDS = 900.0
 NOT_YET_SECONDS = 5
 HELD_SECONDS = 15
 EXPIRED_SECONDS = 60
+LATE_SECONDS = 60
 
 
 _MAC = re.compile(r"(?<![0-9a-f])(?:01-)?((?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2})(?![0-9a-f])")  # 01-: as in BOOTIF=
@@ -130,7 +132,7 @@ def ignition_verdict(
     if installation.order is Order.LOCAL and installation.delivered_at is None:
         return Verdict(403, f"{host.name} boots from its disk and does not install")
     if late := _too_late(installation, now):
-        return Verdict(403, late)
+        return Verdict(503, late, LATE_SECONDS)
     later = _not_yet(host, installation, file_name, expires_at=expires_at, now=now, serve_expired=serve_expired)
     return later or Verdict(200, "")
 

@@ -19,6 +19,8 @@ WRITE_BYTES_PER_SECOND = 100e6
 LEAST_WRITE_SECONDS = 1.0
 # The key in Installation.repeats of a host whose last script told it to wait for the machine config server.
 TOLD_TO_WAIT = "wait"
+# The doubt of a host that may or may not have written its disk before the appliance's machine was rebooted.
+CLOCK_UNCLEAR = "clock-unclear"
 # The doubt of a host that may be a running node, because of a query that anyone could have sent.
 MAY_BE_RUNNING = "may-be-running"
 # A running node asks for api-int every few seconds. One note a minute shows that, and costs the disk nothing.
@@ -28,6 +30,8 @@ SIGN_SECONDS = 60.0
 LOOK_SECONDS = 15.0
 # How long the doubt stays after the last query. A node that restarts asks again sooner, even after a long self-test.
 LAPSE_SECONDS = 900.0
+# The condition of a host that needs a file which cannot be served.
+FILE_MISSING = "file-missing"
 
 
 class Stage(IntEnum):
@@ -66,7 +70,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One installation of one host; all times are seconds UTC."""
+    """One installation of one host. Every float is an instant in seconds UTC: see `install.instants`."""
 
     host: str
     number: int = 1  # counts this host's installations from 1
@@ -99,6 +103,11 @@ class Installation:
     looked_at: float | None = None  # when our own look, right after such a query, last found no system of it
     complaint: Condition | None = None  # raised by a single event, such as a refusal
     condition: Condition | None = None  # what `conditions.judged` concludes from all of this
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it counts as written to the disk."""
+        return self.is_settled or self.stage >= Stage.INSTALLED
 
     @property
     def is_told_to_wait(self) -> bool:
@@ -156,8 +165,12 @@ def order_of(installation: Installation, install: Install) -> Order:
         return Order.HOLD
     if install is Install.ALWAYS:
         return Order.INSTALL
-    is_done = installation.is_settled or installation.stage >= Stage.INSTALLED
-    return Order.LOCAL if is_done or install is Install.NEVER else Order.INSTALL
+    return Order.LOCAL if installation.is_done or install is Install.NEVER else Order.INSTALL
+
+
+def needs_ignition(installation: Installation, install: Install) -> bool:
+    """Return whether the host may need its Ignition file before an operator orders anything."""
+    return install is Install.ALWAYS or (install is Install.ONCE and not installation.is_done)
 
 
 def again(installation: Installation, rules: Rules) -> Installation:

@@ -100,7 +100,15 @@ from appliance.events import Stamped
 from appliance.install import doubts, effects
 from appliance.install.effects import Effect, Move
 from appliance.install.evidence import Evidence, Finding, finding_of
-from appliance.install.installation import MAY_BE_RUNNING, TOLD_TO_WAIT, Installation, Rules, Stage, order_of
+from appliance.install.installation import (
+    FILE_MISSING,
+    MAY_BE_RUNNING,
+    TOLD_TO_WAIT,
+    Installation,
+    Rules,
+    Stage,
+    order_of,
+)
 from appliance.model import DhcpMode, Install
 
 
@@ -200,12 +208,12 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(IPXE, JOINING),
     ),
     Evidence.LOADER_MISSING_ON_TFTP: (
-        Transition(WAITING, LOADER, effects.complain, None, "file-missing"),
+        Transition(WAITING, LOADER, effects.complain, None, FILE_MISSING),
         Transition(IPXE, JOINING),
     ),
     Evidence.LOADER_MISSING_ON_HTTP: (
         Transition(WAITING, WAITING),
-        Transition(FIRMWARE, LOADER, effects.complain, None, "file-missing"),
+        Transition(FIRMWARE, LOADER, effects.complain, None, FILE_MISSING),
         Transition(IPXE, JOINING),
     ),
     # Scripts. From SCRIPT on, another script is a repetition, and once Ignition was sent it is a reset.
@@ -217,6 +225,10 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     Evidence.WAIT_SENT: (
         Transition(WAITING, IGNITION, effects.tell_to_wait, None, TOLD_TO_WAIT),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
+        Transition(INSTALLED, JOINING),
+    ),
+    Evidence.SCRIPT_HELD_BACK: (
+        Transition(WAITING, SETTLED, effects.complain, None, FILE_MISSING),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.LOCAL_SENT: (
@@ -271,7 +283,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     ),
     Evidence.IMAGE_MISSING: (
         Transition(WAITING, WAITING),
-        Transition(FIRMWARE, SETTLED, effects.complain, None, "file-missing"),
+        Transition(FIRMWARE, SETTLED, effects.complain, None, FILE_MISSING),
         Transition(INSTALLED, JOINING),
     ),
     # Ignition. The guard sends it at the right stage only; the record accepts it at any stage.

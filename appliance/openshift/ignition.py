@@ -12,12 +12,13 @@ import time
 import zlib
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes, urlsplit
+from itertools import combinations
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from appliance.openshift.names import api_int
-from appliance.openshift.x509 import Validity, validities
+from appliance.openshift.x509 import Validity, fingerprints, validities
 
 # bootstrap.ign has a few hundred kB. A disk image with its name must not fill the memory, where these files are kept.
 MAX_IGNITION_BYTES = 64 << 20
@@ -32,6 +33,14 @@ REMEDY = (
     "them to ignition/ in the data directory"
 )
 
+# The pools of the machine config server for which openshift-install makes a pointer file of that name.
+_POOLS = ("master", "worker", "arbiter")
+_POOL = re.compile(r"/config/([a-z0-9-]+)/?")
+# Where bootstrap.ign puts the installer's assets, among them the root certificate that the pointer files trust.
+_ASSETS = "/opt/openshift/"
+_ROOT = "/opt/openshift/tls/root-ca.crt"
+_AUTHORITIES = "ignition.security.tls.certificateAuthorities.crt"
+
 _API_INT = re.compile(rb"https://(api-int\.[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)[:/\"'\s]")
 _VERSION = re.compile(r"(?:2\.[0-9]+|3\.[0-9]+)\.[0-9]+(?:-experimental)?", re.ASCII)
 # Placeholders in templates and instructions that were never filled in: <ssh key>, {{ name }}, ${NAME}, CHANGE_ME.
@@ -39,9 +48,9 @@ _PLACEHOLDER = re.compile(
     r"<[A-Za-z][\w .-]*>|\{\{.*?\}\}|\$\{\w+\}|%[A-Z_]{3,}%|@[A-Z_]{3,}@|\b(?:REPLACE|CHANGE)[ _-]?ME\b|\bFIXME\b",
     re.IGNORECASE,
 )
-# Certificates below here are the operator's own trust bundle. The installer does not make them, so their expiry says
-# nothing about the age of the file.
-_OPERATORS_OWN = "/etc/pki/"
+# bootstrap.ign has the installer's certificates below here. All others are an operator's own, which say nothing about
+# how long the file is good for.
+_INSTALLERS_OWN = "/opt/openshift/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +58,14 @@ class IgnitionFacts:
     """What `inspect` found in an Ignition file."""
 
     version: str  # of the specification; "" if the file has none
-    expires_at: float | None  # when its first certificate expires, seconds UTC; None if it contains no certificates
+    expires_at: float | None  # when its certificates no longer do, seconds UTC; None if it contains none that matter
     api_int: str | None  # the name of the cluster's internal API in it, api-int.<name>.<base domain>
     problems: tuple[str, ...]  # why it should not be served
+    # sha256 of the root certificates: those that a pointer file trusts, or the one that bootstrap.ign contains. They
+    # are the same in all files of one run of openshift-install, and in no others.
+    roots: frozenset[bytes] = frozenset()
+    pools: frozenset[str] = frozenset()  # of the machine config server, to which it points
+    has_assets: bool = False  # it contains the installer's assets, as bootstrap.ign alone does
 
 
 def expiry_text(expires_at: float) -> str:
@@ -67,6 +81,30 @@ def misfit(facts: IgnitionFacts, cluster_domain: str) -> str | None:
     return f"belongs to another cluster: it contains {facts.api_int}, expected {expected}"
 
 
+def misplaced(facts: IgnitionFacts, name: str) -> str | None:
+    """Return why a file with *facts* does not belong under *name*, such as worker.ign; None if it may."""
+    role = name.removesuffix(".ign")
+    if facts.has_assets and role != "bootstrap":
+        return "is a bootstrap.ign: it contains the installer's assets"
+    # An operator's own pool may have any other name.
+    for pool in sorted(facts.pools.intersection(_POOLS) - {role}):
+        return f"points to /config/{pool}, so it is a {pool}.ign"
+    return None
+
+
+def mixed_runs(files: Mapping[str, IgnitionFacts]) -> str | None:
+    """Return why *files*, by their names, are not of one run of openshift-install; None if nothing shows that."""
+    with_roots = [(name, facts.roots) for name, facts in files.items() if facts.roots]
+    for (first, roots), (second, others) in combinations(with_roots, 2):
+        if roots.isdisjoint(others):
+            return (
+                f"{first} and {second} are of different runs of openshift-install, because their root certificates "
+                "differ; copy all files of one run to ignition/ in the data directory, and remove those that no host "
+                "needs any more"
+            )
+    return None
+
+
 def inspect(data: bytes) -> IgnitionFacts:
     """Return what *data*, the contents of an Ignition file, says about itself. Never raises."""
     document = _parse(data)
@@ -80,24 +118,48 @@ def inspect(data: bytes) -> IgnitionFacts:
     problems += _placeholders(document)
     budget = _Budget(MAX_DECODED_BYTES)
     certificates: list[Validity] = []
-    api_ints: Counter[str] = Counter(_hosts_of_sources(document))
+    authorities: list[Validity] = []
+    roots: set[bytes] = set()
+    sources = list(_sources(document))
+    api_ints = Counter(url.hostname for url in sources if url.hostname and url.hostname.startswith("api-int."))
+    has_assets = False
     for name, source, compression in _embedded(document):
+        has_assets = has_assets or name.startswith(_ASSETS)
         try:
             content = budget.decode(source, compression)
-            if name.endswith(".crt") and not name.startswith(_OPERATORS_OWN):
+            if name == _AUTHORITIES:
+                authorities += validities(content)
+            elif name.endswith(".crt") and name.startswith(_INSTALLERS_OWN):
                 certificates += validities(content)
+            if name in (_ROOT, _AUTHORITIES):
+                roots |= fingerprints(content)
         except ValueError as error:
             problems.append(f"{name}: {error}")
             continue
         api_ints.update(match[1].decode() for match in _API_INT.finditer(content))
     return IgnitionFacts(
         version=version if isinstance(version, str) else "",
-        expires_at=min((certificate.not_after for certificate in certificates), default=None),
+        expires_at=_expiry(certificates, authorities if _at(document, "ignition", "config") else []),
         # Many embedded files contain the cluster's own name. If another one occurs too, the most frequent decides.
         api_int=api_ints.most_common(1)[0][0] if api_ints else None,
         # A JSON string may have half a surrogate pair, which cannot be encoded as UTF-8 to print or log it.
         problems=tuple(problem.encode(errors="backslashreplace").decode() for problem in problems),
+        roots=frozenset(roots),
+        pools=frozenset(form[1] for url in sources if (form := _POOL.fullmatch(url.path))),
+        has_assets=has_assets,
     )
+
+
+def _expiry(certificates: list[Validity], authorities: list[Validity]) -> float | None:
+    """Return when a file can no longer be used, by the installer's *certificates* and the *authorities* it trusts.
+
+    bootstrap.ign needs each of its certificates. A pointer file needs the one authority that
+    signed the machine config server's certificate; it does not say which of them that is, so the
+    last one that is valid decides.
+    """
+    if certificates:
+        return min(certificate.not_after for certificate in certificates)
+    return max((authority.not_after for authority in authorities), default=None)
 
 
 class _Budget:
@@ -179,11 +241,11 @@ def _embedded(document: dict[str, object]) -> Iterator[tuple[str, str, object]]:
     for authority in _objects(_at(document, "ignition", "security", "tls", "certificateAuthorities")):
         source = authority.get("source")
         if isinstance(source, str):
-            yield "ignition.security.tls.certificateAuthorities.crt", source, authority.get("compression")
+            yield _AUTHORITIES, source, authority.get("compression")
 
 
-def _hosts_of_sources(document: dict[str, object]) -> Iterator[str]:
-    """Yield the api-int names among the hosts of the configurations that *document* includes.
+def _sources(document: dict[str, object]) -> Iterator[SplitResult]:
+    """Yield the URLs of the configurations that *document* includes.
 
     master.ign and worker.ign are pointers: each only includes https://api-int…:22623/config/<role>.
     """
@@ -191,11 +253,11 @@ def _hosts_of_sources(document: dict[str, object]) -> Iterator[str]:
         for child in _objects(_at(document, "ignition", "config", word)):
             source = child.get("source")
             try:
-                host = urlsplit(source).hostname if isinstance(source, str) else None
+                url = urlsplit(source) if isinstance(source, str) else None
             except ValueError:  # for example http://[
                 continue
-            if host and host.startswith("api-int."):
-                yield host
+            if url is not None:
+                yield url
 
 
 def _placeholders(document: dict[str, object]) -> list[str]:

@@ -7,6 +7,7 @@ the result with cryptography's.
 """
 
 import binascii
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,14 @@ def validities(pem: bytes) -> tuple[Validity, ...]:
     Raises ValueError if a block is not a certificate.
     """
     return tuple(validity(_der(match[1])) for match in _PEM.finditer(pem))
+
+
+def fingerprints(pem: bytes) -> set[bytes]:
+    """Return the sha256 of every CERTIFICATE block in *pem*, which is that of its DER encoding.
+
+    Raises ValueError if a block is not valid base64.
+    """
+    return {hashlib.sha256(_der(match[1])).digest() for match in _PEM.finditer(pem)}
 
 
 def validity(der: bytes) -> Validity:

@@ -37,6 +37,9 @@ async def install(run: Run, ending: Ending) -> Disk:
         ignition = await _live(run, lease, rootfs, image, ignition_url)
     else:
         ignition = await _legacy(run, lease, image or arguments.need("coreos.inst.image_url"), ignition_url)
+    if run.machine.is_dry:
+        run.tell(Phase.INSTALLER, f"would write {device}, and stops here")
+        return Disk(device, "", arguments.line)
     domain = check_ignition(run, ignition, ignition_url)
     run.tell(Phase.INSTALLED, f"wrote {device}, reboots")
     return Disk(device, domain, arguments.line)
@@ -67,8 +70,7 @@ async def _live(run: Run, lease: Lease, rootfs: str, image: str, ignition_url: s
             run.tell(Phase.IMAGE, f"rootfs: {answer.size:,} bytes")
     # coreos-installer sends no User-Agent, and retries 503 without end.
     async with run.http(lease, "") as installer:
-        ignition = await run.get(installer, ignition_url, Phase.IGNITION, "Ignition", keeps=True)
-        run.tell(Phase.IGNITION, f"Ignition: {ignition.size:,} bytes")
+        ignition = await _ignition(run, installer, ignition_url, tries=None)
         if image:
             answer = await run.get(installer, image, Phase.IMAGE, "the image")
             run.tell(Phase.IMAGE, f"image: {answer.size:,} bytes")
@@ -79,12 +81,20 @@ async def _legacy(run: Run, lease: Lease, image: str, ignition_url: str) -> Resp
     """Behave like the initramfs of 4.1 to 4.5, which uses curl; return the response with the Ignition file."""
     async with run.http(lease, CURL_AGENT) as curl:
         head = await _head(curl, image)
-        ignition = await run.get(curl, ignition_url, Phase.IGNITION, "Ignition", keeps=True, tries=CURL_TRIES)
-        run.tell(Phase.IGNITION, f"Ignition: {ignition.size:,} bytes")
+        ignition = await _ignition(run, curl, ignition_url, tries=CURL_TRIES)
         answer = await run.get(curl, image, Phase.IMAGE, "the image", tries=1)
         _check_length(head, answer)
         run.tell(Phase.IMAGE, f"image: {answer.size:,} bytes")
     return ignition
+
+
+async def _ignition(run: Run, http: Http, url: str, *, tries: int | None) -> Response:
+    """Return the response with the Ignition file; in a dry run that to HEAD, which the appliance does not count."""
+    is_dry = run.machine.is_dry
+    answer = await run.get(http, url, Phase.IGNITION, "Ignition", keeps=True, is_head=is_dry, tries=tries)
+    size = f"{answer.length:,} bytes, not fetched" if is_dry else f"{answer.size:,} bytes"
+    run.tell(Phase.IGNITION, f"Ignition: {size}")
+    return answer
 
 
 async def _until_answered(run: Run, curl: Http, url: str) -> None:

@@ -108,6 +108,7 @@ class Expected:
     address: IPv4Address | None = None
     ignition: str = ""  # file name, as master.ign
     sha256: Mapping[str, str] = field(default_factory=dict)  # hex, by file name
+    macs: frozenset[str] = frozenset()  # of all its network cards, with hyphens
 
 
 @dataclass(slots=True)
@@ -122,6 +123,8 @@ class Machine:
     expected: Expected = field(default_factory=Expected)
     verifies: bool = True  # hash what is fetched; a load generator only counts bytes
     disk: Disk | None = None
+    # Ends where its disk would be written, and only asks about its Ignition file, so that it never counts as installed.
+    is_dry: bool = False
     dice: random.Random = field(default_factory=random.Random)  # transaction ids; seeded, a run can be repeated
     report: Callable[[BootStep], None] = lambda _step: None
     progress: Callable[[int, int], None] | None = None  # called with bytes so far and in total of the current file

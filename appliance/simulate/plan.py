@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -107,7 +107,9 @@ def native_hardware(host: Host) -> Hardware:
     return Hardware.ARM64 if host.arch is Arch.AARCH64 else Hardware.X64
 
 
-def machine_for(target: Target, hardware: Hardware | None, images: Path | None, hold_seconds: float) -> Machine:
+def machine_for(
+    target: Target, hardware: Hardware | None, images: Path | None, hold_seconds: float, *, is_dry: bool = False
+) -> Machine:
     """Return the machine, with a disk that may have been written before; it waits *hold_seconds* at most."""
     host = target.host
     sums = image_sums(target.cluster, images)
@@ -117,9 +119,16 @@ def machine_for(target: Target, hardware: Hardware | None, images: Path | None, 
         hardware=hardware or (native_hardware(host) if host else Hardware.X64),
         ports=ports_of(target.cluster),
         patience=Patience(dhcp_waits=_waits_within(hold_seconds), hold=hold_seconds),
-        expected=Expected(host.name, host.ipv4, host.role.ignition, sums) if host else Expected(sha256=sums),
+        expected=expected_of(host, sums) if host else Expected(sha256=sums),
+        is_dry=is_dry,
         disk=Disk(),
     )
+
+
+def expected_of(host: Host, sums: Mapping[str, str]) -> Expected:
+    """Return what is expected of *host*; *sums* has the sha256 of images by name."""
+    macs = frozenset(mac.hyphenated for mac in host.macs)
+    return Expected(host.name, host.ipv4, host.role.ignition, sums, macs)
 
 
 def _waits_within(seconds: float) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ async def power_on(
 
     Without *network_first*, a disk that the installer has just written boots at
     once, as if network boot had been chosen by a key at the console. Without
-    *comes_up*, the run ends where the machine would boot from its disk.
+    *comes_up*, or if the machine is dry, the run ends where it would boot from its disk.
     """
     run = Run(machine, link)
     link.release()
@@ -30,6 +30,8 @@ async def power_on(
             return run.outcome(Result.POWERED_OFF)
         if written == REBOOT:
             continue
+        if machine.is_dry:
+            return run.outcome(Result.WOULD_BOOT if written is machine.disk else Result.WOULD_INSTALL)
         if written is not machine.disk:
             result, machine.disk = Result.INSTALLED, written
             link.release()

@@ -17,8 +17,8 @@ from appliance.model import Cluster, Host, Role
 from appliance.simulate.child import Appliance
 from appliance.simulate.fabric import Fabric
 from appliance.simulate.link import Link
-from appliance.simulate.machine import BootStep, Expected, Hardware, Machine, Patience, Phase
-from appliance.simulate.plan import native_hardware, ports_of
+from appliance.simulate.machine import BootStep, Hardware, Machine, Patience, Phase
+from appliance.simulate.plan import expected_of, native_hardware, ports_of
 from appliance.simulate.power import power_on
 from appliance.simulate.run import BootSummary, Result
 
@@ -120,7 +120,7 @@ class Rehearsal:
                 hardware=self.hardware.get(host.short_name, native_hardware(host)),
                 ports=ports_of(self.cluster),
                 patience=PATIENCE,
-                expected=Expected(host.name, host.ipv4, host.role.ignition, self.sums),
+                expected=expected_of(host, self.sums),
                 dice=random.Random(dice.random()),  # noqa: S311 - as above
                 report=self._hear(entry),
                 progress=_progress(entry),

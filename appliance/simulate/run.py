@@ -19,6 +19,9 @@ class Result(StrEnum):
     INSTALLED = "installed"  # and booted from its disk
     BOOTED = "booted from its disk"
     POWERED_OFF = "powered off"
+    # Of a dry run.
+    WOULD_INSTALL = "would install"
+    WOULD_BOOT = "would boot from its disk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +140,30 @@ class Run:
         self.bytes += answer.size
 
     async def get(
-        self, http: Http, url: str, phase: Phase, what: str, *, keeps: bool = False, tries: int | None = None
+        self,
+        http: Http,
+        url: str,
+        phase: Phase,
+        what: str,
+        *,
+        keeps: bool = False,
+        is_head: bool = False,
+        tries: int | None = None,
     ) -> Response:
         """Return a complete file, with the retries of curl and coreos-installer. Raises StepError.
 
-        With *tries* None it retries as long as the machine has patience, as coreos-installer does.
+        With *is_head* it is only asked about. With *tries* None it retries as long as the
+        machine has patience, as coreos-installer does.
         """
         wait_seconds = 1.0
         attempt = 0
         while True:
             attempt += 1
             try:
-                answer = await http.get(url, keeps=keeps, hashes=self.machine.verifies)
+                if is_head:
+                    answer = await http.head(url)
+                else:
+                    answer = await http.get(url, keeps=keeps, hashes=self.machine.verifies)
                 came = f"status {answer.status}"
                 if answer.status not in RETRIED:
                     self.check(answer, phase, what)

@@ -1,9 +1,10 @@
 """Stand-ins for files that a demonstration does not have: images, Ignition files, boot programs.
 
-The first bytes of each say what it stands in for; none of them boots anything.
+The first bytes of each say what it stands in for, within what its format allows; none of them boots anything.
 """
 
 import base64
+import gzip
 import hashlib
 import json
 import random
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from appliance.boot.chains import usual_loaders
 from appliance.boot.loaders import find_loader
-from appliance.model import Cluster
+from appliance.model import Arch, Cluster
 
 KERNEL_BYTES, INITRAMFS_BYTES, IMAGE_BYTES = 2 << 20, 4 << 20, 8 << 20
 
@@ -23,22 +24,23 @@ def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]
     images = data_dir / "images"
     images.mkdir(parents=True, exist_ok=True)
     sums = {}
-    for of_arch in cluster.images.values():
-        for image, size in (
-            (of_arch.kernel, KERNEL_BYTES),
-            (of_arch.initramfs, INITRAMFS_BYTES),
-            (of_arch.rootfs, IMAGE_BYTES),
-            (of_arch.metal, IMAGE_BYTES),
+    for arch, of_arch in cluster.images.items():
+        for image, size, head_of in (
+            (of_arch.kernel, KERNEL_BYTES, _kernel if arch is Arch.X86_64 else _arm_kernel),
+            (of_arch.initramfs, INITRAMFS_BYTES, _archive),
+            (of_arch.rootfs, IMAGE_BYTES, _archive),
+            (of_arch.metal, IMAGE_BYTES, _disk_image),
         ):
             if image is None:
                 continue
-            content = _label(image.name) + dice.randbytes(size - len(_label(image.name)))
+            head = head_of(_label(image.name))
+            content = head + dice.randbytes(size - len(head))
             (images / image.name).write_bytes(content)
             sums[image.name] = hashlib.sha256(content).hexdigest()
     ignition = data_dir / "ignition"
     ignition.mkdir(exist_ok=True)
-    for pool in ("bootstrap", "master", "worker"):
-        path = ignition / f"{pool}.ign"
+    for name in dict.fromkeys(("bootstrap.ign", "master.ign", "worker.ign", *(h.role.ignition for h in cluster.hosts))):
+        path, pool = ignition / name, name.removesuffix(".ign")
         path.write_text(json.dumps(_ignition(cluster, pool), indent=1))
         path.chmod(0o600)
     for name in (name for arch in cluster.images for name in usual_loaders(arch)):
@@ -51,6 +53,25 @@ def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]
 
 def _label(name: str) -> bytes:
     return f"stand-in for {name}, made by ocp-appliance demo; it boots nothing\n".encode()
+
+
+# How each kind of image begins, so that `validate` takes a stand-in for the file that it stands in for.
+
+
+def _kernel(label: bytes) -> bytes:
+    return label.ljust(0x202, b"\0") + b"HdrS"
+
+
+def _arm_kernel(label: bytes) -> bytes:
+    return b"MZ".ljust(0x38, b"\0") + b"ARM\x64" + label
+
+
+def _archive(label: bytes) -> bytes:
+    return b"070701" + label
+
+
+def _disk_image(label: bytes) -> bytes:
+    return gzip.compress(label.ljust(510, b"\0") + b"\x55\xaa", mtime=0)
 
 
 def _ignition(cluster: Cluster, pool: str) -> dict[str, object]:

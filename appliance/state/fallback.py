@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from appliance.clock import ClockSetting
 from appliance.errors import StateError, StoreError
 from appliance.install.installation import Installation
 from appliance.state.events import Row
@@ -68,13 +69,27 @@ class FallbackStore:
         """Return the kept installations of *host*, oldest first."""
         return self._do(lambda store: store.records(host))
 
-    def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
-        """Change installations and append events: on disk, or in memory if the disk refuses."""
-        return self._do(lambda store: store.save(changes, rows))
+    def clock(self) -> ClockSetting | None:
+        """Return the setting of the clock that was saved last."""
+        return self._do(lambda store: store.clock())
+
+    def save(
+        self, changes: Sequence[Change], rows: Sequence[Row] = (), clock: ClockSetting | None = None
+    ) -> Saved | Conflict:
+        """Change installations, append events and keep *clock*: on disk, or in memory if the disk refuses."""
+        return self._do(lambda store: store.save(changes, rows, clock))
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first."""
         return self._do(lambda store: store.events(host, number, limit))
+
+    def position(self, host: str, back: int) -> int:
+        """Return the id of the event that is *back* before the latest one."""
+        return self._do(lambda store: store.position(host, back))
+
+    def events_after(self, position: int, host: str, limit: int) -> list[Row]:
+        """Return the first *limit* events with a higher id than *position*."""
+        return self._do(lambda store: store.events_after(position, host, limit))
 
     def strangers(self) -> list[dict[str, object]]:
         """Return the facts of the unknown machines, least recently seen first."""

@@ -10,8 +10,9 @@ has: the revision that it loaded, saved or got with a `Conflict`.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from appliance.clock import ClockSetting
 from appliance.events import Event, Stamped
 from appliance.install.installation import Installation
 from appliance.model import Cluster
@@ -20,6 +21,7 @@ from appliance.state.serials import serials
 from appliance.state.store import Change, Conflict, Saved, Store
 
 BUFFERED_EVENTS = 4096  # different events, at most; writing that many takes some 20 ms
+PAGE_EVENTS = 1000  # read at once for a command
 _NEVER_SAVED = Saved(0)
 
 
@@ -59,6 +61,14 @@ class Journal:
         """Return the last *limit* events, oldest first; only those of *host* and its installation *number* if given."""
         self.flush()
         return self.store.events(host, number, limit)
+
+    def pages(self, host: str, limit: int) -> Iterator[list[Row]]:
+        """Yield the last *limit* events (of *host*, if given), oldest first, some at a time: all take 114 MB."""
+        self.flush()
+        after, until = self.store.position(host, limit), self.store.position(host, 0)
+        while rows := [row for row in self.store.events_after(after, host, PAGE_EVENTS) if row.id <= until]:
+            after = rows[-1].id
+            yield rows
 
     def save(self, installation: Installation, stamped: Stamped | None = None) -> Saved | Conflict:
         """Store *installation*, made from the revision that the registry has, and the event that changed it.
@@ -107,6 +117,13 @@ class Journal:
             changes += [Change(host, self._revision(host), None) for host in forgotten]
             return self._write(changes)
 
+    def set_clock(self, setting: ClockSetting, moved: Iterable[Installation]) -> Saved | Conflict:
+        """Store *setting*, and *moved* with its instants by that clock: either all of it, or nothing and a conflict."""
+        with self._lock:
+            self.flush()
+            changes = [Change(after.host, self._revision(after.host), after) for after in moved]
+            return self._write(changes, clock=setting)
+
     async def written(self, host: str) -> None:
         """Return when everything that `save` stored for *host* would survive a crash of this process.
 
@@ -149,13 +166,16 @@ class Journal:
         else:
             _repeat(row, stamped.at)
 
-    def _write(self, changes: Sequence[Change] = (), added: Sequence[Row] = ()) -> Saved | Conflict:
+    def _write(
+        self, changes: Sequence[Change] = (), added: Sequence[Row] = (), clock: ClockSetting | None = None
+    ) -> Saved | Conflict:
         """Write *changes*, everything buffered, and *added*, unless one of the changes is in conflict."""
         # Each turn after the first has one host less in _repeated, so the loop ends.
         while True:
             batch = list(changes)
             batch += [Change(host, self._revision(host), after) for host, after in self._repeated.items()]
-            outcome = self.store.save(batch, [*self._events.values(), *added])
+            rows = [*self._events.values(), *added]
+            outcome = self.store.save(batch, rows) if clock is None else self.store.save(batch, rows, clock)
             if isinstance(outcome, Saved):
                 break
             if self._repeated.pop(outcome.host, None) is None:

@@ -14,6 +14,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+from appliance.clock import ClockSetting
 from appliance.errors import StateError, StoreError
 from appliance.install.installation import Installation, Order, order_of
 from appliance.install.owners import doubted
@@ -30,9 +32,11 @@ from appliance.state import database_files, marker
 from appliance.state.encoding import UNREADABLE, decoded, encoded, is_intact
 from appliance.state.events import Row
 from appliance.state.serials import serial_after
+from appliance.state.shares import Owner, owner_of, surplus
 from appliance.state.store import KEPT_RECORDS, MAX_EVENTS, Change, Conflict, Facts, Kept, Saved
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_CLOCK_TABLE = "CREATE TABLE clock(name TEXT PRIMARY KEY, boot TEXT NOT NULL, ahead REAL NOT NULL) WITHOUT ROWID"
 _SCHEMA = f"""
 BEGIN;
 CREATE TABLE installations(
@@ -47,10 +51,11 @@ CREATE INDEX events_of_host ON events(host, id);
 CREATE TABLE strangers(mac TEXT PRIMARY KEY, last_at REAL NOT NULL, facts TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE serials(zone TEXT PRIMARY KEY, digest TEXT NOT NULL, serial INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE secrets(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+{_CLOCK_TABLE};
 PRAGMA user_version = {SCHEMA_VERSION};
 COMMIT;
 """
-_TABLES = ("installations", "serials", "secrets", "strangers", "events")
+_TABLES = ("installations", "serials", "secrets", "clock", "strangers", "events")
 # Only in a file that replaced one which was lost, until every host without a record is held.
 _LOSE = "CREATE TABLE lost(at REAL NOT NULL)"
 _SETTLE_LOSS = "DROP TABLE IF EXISTS lost"
@@ -61,16 +66,20 @@ _WRONG_ROWS = {
         "OR serial NOT BETWEEN 0 AND 4294967295"
     ),
     "secrets": "typeof(name) != 'text' OR typeof(value) != 'blob' OR length(value) != 32",
+    "clock": "typeof(boot) != 'text' OR typeof(ahead) != 'real' OR abs(ahead) >= 1e11",
     "installations": (
         "typeof(host) != 'text' OR typeof(number) != 'integer' OR typeof(state) != 'text' "
         "OR typeof(revision) != 'integer' OR revision NOT BETWEEN 0 AND 9007199254740991"
     ),
 }
 # From each older schema to the one after it. What an older version wrote is at revision 1.
-_MIGRATIONS = {1: "ALTER TABLE installations ADD COLUMN revision INTEGER NOT NULL DEFAULT 1"}
+_MIGRATIONS = {1: "ALTER TABLE installations ADD COLUMN revision INTEGER NOT NULL DEFAULT 1", 2: _CLOCK_TABLE}
 
 _EVENT_COLUMNS = ("at", "host", "number", "kind", "facts", "times", "last_at")  # all but the id
 _INSERT_EVENT = f"INSERT INTO events({', '.join(_EVENT_COLUMNS)}) VALUES(?, ?, ?, ?, ?, ?, ?)"
+_FORGET_OLDEST = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE {} = ? ORDER BY id LIMIT ?)"
+_FORGET_EVENTS_OF_HOST = _FORGET_OLDEST.format("host")
+_FORGET_EVENTS_OF_KIND = _FORGET_OLDEST.format("host = '' AND kind")
 _event_values = attrgetter(*_EVENT_COLUMNS)
 _INSERT_INSTALLATION = "REPLACE INTO installations(host, number, state, revision) VALUES(?, ?, ?, ?)"
 _FORGET = "DELETE FROM installations WHERE host = ?"
@@ -99,6 +108,7 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._is_unsynced = False
         self._since_pruning = 0
+        self._events_of = _counted(db)
         # No other process writes this database, so that no query is needed to compare a revision.
         self._revisions = _revisions(db)
         # One rising number for all hosts, so that a host that is forgotten and comes back never repeats a revision.
@@ -184,7 +194,15 @@ class SqliteStore:
                 found.append(decoded(state))
         return found
 
-    def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
+    def clock(self) -> ClockSetting | None:
+        """Return the setting of the clock that was saved last."""
+        with self._lock, _refusals():
+            row = self._db.execute("SELECT boot, ahead FROM clock").fetchone()
+        return None if row is None else ClockSetting(*row)
+
+    def save(
+        self, changes: Sequence[Change], rows: Sequence[Row] = (), clock: ClockSetting | None = None
+    ) -> Saved | Conflict:
         """Change installations and append events in one transaction, which survives this process when it returns."""
         with self._lock:
             revision = self._revision + 1
@@ -200,6 +218,8 @@ class SqliteStore:
                         self._change(change, revision)
                     if rows:
                         db.executemany(_INSERT_EVENT, map(_event_values, rows))
+                    if clock is not None:
+                        db.execute("REPLACE INTO clock VALUES('wall', ?, ?)", (clock.boot, clock.ahead))
                     db.execute("COMMIT")
                 except BaseException:
                     _roll_back(db)
@@ -213,6 +233,7 @@ class SqliteStore:
                     self._revisions.pop(host, None)
                 else:
                     self._revisions[host] = revision
+            self._events_of.update(map(owner_of, rows))
             self._since_pruning += len(rows)
             if self._since_pruning >= MAX_EVENTS // 100:
                 self._prune()
@@ -237,7 +258,11 @@ class SqliteStore:
 
     def _prune(self) -> None:
         self._since_pruning = 0
-        self._write("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (MAX_EVENTS,))
+        given_up = surplus(self._events_of, MAX_EVENTS)
+        with _refusals(), _transaction(self._db):
+            for (host, kind), count in given_up.items():
+                self._db.execute(_FORGET_EVENTS_OF_HOST if host else _FORGET_EVENTS_OF_KIND, (host or kind, count))
+        self._events_of.subtract(given_up)
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first."""
@@ -251,6 +276,22 @@ class SqliteStore:
         with self._lock, _refusals():
             rows = self._db.execute(query, (*values, limit)).fetchall()
         return [Row(*row) for row in reversed(rows) if _is_event(row)]
+
+    def position(self, host: str, back: int) -> int:
+        """Return the id of the event that is *back* before the latest one (of *host*, if given); 0 if there is none."""
+        where = "WHERE host = ?" if host else "WHERE ? = ''"
+        query = f"SELECT id FROM events {where} ORDER BY id DESC LIMIT 1 OFFSET ?"  # noqa: S608 - our names
+        with self._lock, _refusals():
+            row = self._db.execute(query, (host, back)).fetchone()
+        return int(row[0]) if row else 0
+
+    def events_after(self, position: int, host: str, limit: int) -> list[Row]:
+        """Return the first *limit* events (of *host*, if given) with a higher id than *position*, oldest first."""
+        columns, of_host = ", ".join(_EVENT_COLUMNS), "host = ?" if host else "? = ''"
+        query = f"SELECT {columns}, id FROM events WHERE id > ? AND {of_host} ORDER BY id LIMIT ?"  # noqa: S608 - our names
+        with self._lock, _refusals():
+            rows = self._db.execute(query, (position, host, limit)).fetchall()
+        return [Row(*row) for row in rows if _is_event(row)]
 
     def last_event_id(self) -> int:
         """Return the id of the latest event, 0 when there are none."""
@@ -332,6 +373,7 @@ class SqliteStore:
         with self._lock, _refusals(), _transaction(db):
             db.executemany(_FORGET, [(host,) for host in memory.forgotten])
             db.execute("DELETE FROM strangers")
+            db.execute("DELETE FROM clock")  # what the file has may be older than the installations
             for table in _TABLES[:-1]:  # the events have other ids here
                 _replace_rows(db, table, memory.rows_of(table))
             added = [row for row in memory.events(limit=MAX_EVENTS) if row.id > copied_events]
@@ -344,6 +386,7 @@ class SqliteStore:
                 values = [installation.host, installation.number, encoded(installation), revision]
                 db.execute(_INSERT_INSTALLATION, values)
             self._is_unsynced = True
+        self._events_of = _counted(db)
         self._revisions, self._revision, self.secret = revisions, next_revision, memory.secret
         self.settle_loss()  # the registry knows every host
 
@@ -523,7 +566,8 @@ def _unusable(db: sqlite3.Connection) -> str | None:
 
 
 def _has_wrong_rows(db: sqlite3.Connection, version: int) -> bool:
-    wrong = {table: where for table, where in _WRONG_ROWS.items() if version > 1 or table != "installations"}
+    since = {"installations": 2, "clock": 3}  # the schema that has these columns
+    wrong = {table: where for table, where in _WRONG_ROWS.items() if version >= since.get(table, 1)}
     return any(
         db.execute(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1").fetchone()  # noqa: S608 - our names
         for table, where in wrong.items()
@@ -547,6 +591,8 @@ def _expected_columns(version: int) -> dict[str, list[tuple[object, ...]]]:
         columns = _columns(db)
     if version == 1:
         columns["installations"] = [column for column in columns["installations"] if column[0] != "revision"]
+    if version < 3:
+        columns["clock"] = []
     return columns
 
 
@@ -642,6 +688,13 @@ def _decoded_or_doubted(host: str, number: int, state: str) -> Installation:
         return decoded(state)
     except UNREADABLE:
         return doubted(Installation(host, number), time.time())
+
+
+def _counted(db: sqlite3.Connection) -> Counter[Owner]:
+    """Return how many events each owner has."""
+    of_hosts = "SELECT host, '', count(*) FROM events WHERE host != '' GROUP BY host"
+    of_kinds = "SELECT '', kind, count(*) FROM events WHERE host = '' GROUP BY kind"
+    return Counter({(host, kind): count for host, kind, count in (*db.execute(of_hosts), *db.execute(of_kinds))})
 
 
 def _is_event(row: tuple[object, ...]) -> bool:

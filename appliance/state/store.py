@@ -18,6 +18,7 @@ share goes beside it: it implements `Store`, and passes tests/unit/state/test_st
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from appliance.clock import ClockSetting
 from appliance.install.installation import Installation
 from appliance.state.events import Row
 
@@ -102,14 +103,27 @@ class Store(Protocol):
     def records(self, host: str) -> list[Installation]:
         """Return the kept installations of *host*, oldest first, without those that cannot be read."""
 
-    def save(self, changes: Sequence[Change], rows: Sequence[Row] = ()) -> Saved | Conflict:
-        """Change installations and append events: either all of it, or nothing and the first conflict.
+    def clock(self) -> ClockSetting | None:
+        """Return the setting of the clock by which the instants in the installations are; None if none was saved."""
 
-        The last KEPT_RECORDS installations of each host and about MAX_EVENTS events are kept.
+    def save(
+        self, changes: Sequence[Change], rows: Sequence[Row] = (), clock: ClockSetting | None = None
+    ) -> Saved | Conflict:
+        """Change installations and append events, and keep *clock* if it is given.
+
+        It does all of that, or nothing and returns the first conflict.
+
+        The last KEPT_RECORDS installations of each host and about MAX_EVENTS events are kept; see `shares`.
         """
 
     def events(self, host: str = "", number: int | None = None, limit: int = 1000) -> list[Row]:
         """Return the last *limit* events, oldest first; only those of *host* and its installation *number* if given."""
+
+    def position(self, host: str, back: int) -> int:
+        """Return the id of the event that is *back* before the latest one (of *host*, if given); 0 if there is none."""
+
+    def events_after(self, position: int, host: str, limit: int) -> list[Row]:
+        """Return the first *limit* events (of *host*, if given) with a higher id than *position*, oldest first."""
 
     def strangers(self) -> list[dict[str, object]]:
         """Return the facts of the unknown machines, least recently seen first."""

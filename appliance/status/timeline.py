@@ -15,7 +15,7 @@ from appliance.model import Host, Install
 from appliance.state.encoding import event_of
 from appliance.state.events import Row
 from appliance.status.shapes import StepRow
-from appliance.status.spelling import duration, size
+from appliance.status.spelling import age, duration, size
 from appliance.web.waits import LONGEST_WAIT_SECONDS
 
 Words = tuple[str, str]  # what the machine did, what the appliance did; either may be ""
@@ -229,6 +229,7 @@ def _web_trouble_words(
 
 def _appliance_words(
     event: events.DhcpUnknown
+    | events.DhcpRelayRefused
     | events.RogueDhcp
     | events.FileUnservable
     | events.ImageVerified
@@ -237,13 +238,16 @@ def _appliance_words(
     | events.IgnitionRefused
     | events.CertificatesDying
     | events.StateTrouble
+    | events.ClockSet
     | events.Reloaded
     | events.ReloadRefused,
 ) -> Words:
-    """Return the words of an event that concerns none of the hosts, and so is not part of a boot."""
+    """Return the words of an event that is about the appliance and its files, and so is not a step of a boot."""
     match event:
         case events.DhcpUnknown():
             return f"unknown machine {event.mac} looks for a DHCP server{_via(event.relay)}", ""
+        case events.DhcpRelayRefused():
+            return f"{event.mac} looks for a DHCP server{_via(event.relay)}", f"no answer: {event.hint}"
         case events.RogueDhcp():
             return f"DHCP server {event.server} answers on interface {event.interface}", f"it offered {event.offered}"
         case events.FileUnservable() | events.IgnitionRefused():
@@ -258,6 +262,8 @@ def _appliance_words(
             return "", f"{event.path}: {event.hint}"
         case events.StateTrouble():
             return "", event.why
+        case events.ClockSet():
+            return "", f"the clock was set {'forward' if event.seconds > 0 else 'back'} by {age(abs(event.seconds))}"
         case events.Reloaded():
             return "", f"loaded configuration {event.version}"
         case events.ReloadRefused():

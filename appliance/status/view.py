@@ -4,7 +4,6 @@ The shapes are in `shapes.py`. Times are seconds since the epoch, UTC; sizes are
 """
 
 import json
-import time
 from pathlib import Path
 
 from appliance import __version__
@@ -28,14 +27,13 @@ from appliance.status.shapes import (
 from appliance.status.timeline import last_boot, missing, steps
 from appliance.web.compile import MACHINE_CONFIG_PORT
 
-SHOWN_REFUSALS = 20  # about as many as fit a screen below the hosts
 # A whole installation is about 40 events; a host that loops repeats few kinds, and those are counted, not listed.
 EXPLAINED_EVENTS = 2000
 
 
 def status(registry: RegistryView, now: float | None = None) -> Status:
     """Return everything at *now*, seconds UTC: clusters, hosts, certificates, refusals, the appliance's own faults."""
-    now = time.time() if now is None else now
+    now = registry.now() if now is None else now
     rows = [_row(registry, cluster, host, now) for cluster in registry.clusters for host in cluster.hosts]
     return {
         "at": now,
@@ -50,8 +48,8 @@ def status(registry: RegistryView, now: float | None = None) -> Status:
 
 
 def refusals(registry: RegistryView) -> list[RefusalRow]:
-    """Return the latest SHOWN_REFUSALS requests that got an error, oldest first."""
-    return [_refusal(at, event) for at, event in list(registry.refusals)[-SHOWN_REFUSALS:]]
+    """Return the latest requests that got an error, oldest first."""
+    return [_refusal(at, event) for at, event in registry.refusals]
 
 
 def notices(registry: RegistryView) -> list[str]:
@@ -61,7 +59,7 @@ def notices(registry: RegistryView) -> list[str]:
 
 def row(registry: RegistryView, host: Host, now: float | None = None) -> HostRow:
     """Return one host at *now*, seconds UTC: its identity, its stage, and what keeps it from continuing."""
-    return _row(registry, registry.cluster_of[host.name], host, time.time() if now is None else now)
+    return _row(registry, registry.cluster_of[host.name], host, registry.now() if now is None else now)
 
 
 def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> HostRow:
@@ -130,7 +128,7 @@ def strangers(registry: RegistryView) -> list[StrangerRow]:
 
 def explanation(registry: RegistryView, host: Host, now: float | None = None, *, is_whole: bool = False) -> Explanation:
     """Return a host's last boot step by step, or (*is_whole*) its current installation, and what it is waiting for."""
-    now = time.time() if now is None else now
+    now = registry.now() if now is None else now
     installation = registry.installations[host.name]
     records = registry.journal.records(host.name)
     if is_whole:

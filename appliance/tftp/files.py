@@ -8,7 +8,7 @@ from typing import overload
 from weakref import WeakValueDictionary
 
 from appliance.boot.urls import is_autoexec
-from appliance.files import Fault, Identity, UnservableError, identity_of, normalised, open_below, tidied
+from appliance.files import Fault, Identity, UnservableError, identity_of, normalised, open_public, tidied
 from appliance.tftp.compile import NetworkFiles
 from appliance.tftp.protocol import BLOCK_BYTES, Refusal, data_datagram
 
@@ -117,24 +117,30 @@ class Files:
 
     def _open_below(self, root: Path, name: str, *, in_any_case: bool = False) -> Content | Refusal:
         try:
-            descriptor, identity = open_below(root, name, in_any_case=in_any_case)
+            descriptor, identity = open_public(root, name, in_any_case=in_any_case)
         except UnservableError as error:
             if error.fault is Fault.EXHAUSTED:
                 raise OSError(errno.EMFILE, "no descriptor left") from error
+            if error.fault is Fault.CONFIDENTIAL:
+                return Refusal.CONFIDENTIAL
             return Refusal.FORBIDDEN if error.fault in _FORBIDDEN else Refusal.NOT_FOUND
         try:
             content = self._open.get(identity)
             if content is None:
-                content = self._open[identity] = _load(descriptor, identity.size)
-        except OSError:  # the disk cannot be read, or there is no second descriptor
-            return Refusal.FORBIDDEN
+                content = self._open[identity] = _load(descriptor, identity)
+        except OSError as error:  # the disk cannot be read, or there is no second descriptor
+            return Refusal.CHANGED if error.errno == errno.ESTALE else Refusal.FORBIDDEN
         else:
             return content
         finally:
             os.close(descriptor)
 
 
-def _load(descriptor: int, size: int) -> Content:
-    if size <= MEMORY_FILE_BYTES:
-        return Content(os.pread(descriptor, MEMORY_FILE_BYTES, 0))
-    return Content(descriptor=os.dup(descriptor))
+def _load(descriptor: int, identity: Identity) -> Content:
+    """Return the content of an open file; raises OSError, with ESTALE if the file changes at this moment."""
+    if identity.size > MEMORY_FILE_BYTES:
+        return Content(descriptor=os.dup(descriptor))
+    data = os.pread(descriptor, MEMORY_FILE_BYTES, 0)
+    if len(data) != identity.size or identity_of(os.fstat(descriptor)) != identity:
+        raise OSError(errno.ESTALE, "the file changed while it was read")
+    return Content(data)

@@ -42,6 +42,7 @@ class Refusal(StrEnum):
     WRITE = "write"
     NOT_FOUND = "not-found"
     FORBIDDEN = "forbidden"
+    CONFIDENTIAL = "confidential"  # to the client the same as FORBIDDEN
     CHANGED = "changed"
     PLAIN = "no-options"  # the first block would be a multiple of a stranger's request
 
@@ -63,6 +64,7 @@ REFUSALS: dict[Refusal, tuple[ErrorCode, str]] = {
     Refusal.WRITE: (ErrorCode.ACCESS, "this server is read-only"),
     Refusal.NOT_FOUND: (ErrorCode.NOT_FOUND, "file not found"),
     Refusal.FORBIDDEN: (ErrorCode.ACCESS, "access violation"),
+    Refusal.CONFIDENTIAL: (ErrorCode.ACCESS, "access violation"),
     Refusal.PLAIN: (ErrorCode.UNDEFINED, "ask with option tsize"),
     Refusal.CHANGED: (ErrorCode.UNDEFINED, "file changed while it was sent"),
 }

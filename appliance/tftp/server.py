@@ -145,15 +145,15 @@ class TftpServer:
             now,
             is_repeated=latest is not None and latest.request == arrival.datagram,
             is_draining=self._is_draining,
-            has_room=lambda: self._has_room(arrival.peer[0], host),
+            has_room=lambda: self._has_room(arrival.peer[0], host, now),
         )
         if latest and reason is IgnoreReason.REPEATED and latest.transfer.repeat(now):
             self._send(latest)
         return reason
 
-    def _has_room(self, address: str, host: str) -> bool:
+    def _has_room(self, address: str, host: str, now: float) -> bool:
         """Return whether another transfer may begin, after ending one that was never answered if need be."""
-        if not self._sessions.has_room(address, host) and (victim := self._sessions.in_the_way(address, host)):
+        if not self._sessions.has_room(address, host) and (victim := self._sessions.in_the_way(address, host, now)):
             self._end(victim, Outcome.FAILED, "not answered, and its place was needed")
         return self._sessions.has_room(address, host)
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from appliance.tftp import transfer
 from appliance.tftp.session import Peer, Session
 
+# Firmware answers within a round trip, and asks again after some seconds if it gets nothing.
+UNANSWERED_GRACE_SECONDS = 1.0
+
 
 class Sessions:
     """All sessions of a server.
@@ -42,16 +45,23 @@ class Sessions:
 
     def has_room(self, address: str, host: str) -> bool:
         """Return whether the bounds allow another session for *address*, which is *host*'s, or a stranger's if ""."""
-        return self.count_of(address) < transfer.MAX_CLIENT_TRANSFERS and not self._is_full(host)
+        return not self._is_address_full(address, host) and not self._is_full(host)
 
-    def in_the_way(self, address: str, host: str) -> Session | None:
+    def in_the_way(self, address: str, host: str, now: float) -> Session | None:
         """Return the oldest session that may end for another one: no answer has come, so it may be a forger's."""
-        is_address_full = self.count_of(address) >= transfer.MAX_CLIENT_TRANSFERS
+        is_address_full = self._is_address_full(address, host)
+        # Of many machines behind one address, each has the time to answer; the next one asks again. A host needs no
+        # such time: only a forger makes so many requests in its name, and the latest may be its own.
+        least_age = UNANSWERED_GRACE_SECONDS if is_address_full and not host else 0.0
         for session in self.by_number.values():
             is_rival = session.peer[0] == address if is_address_full else bool(session.host) == bool(host)
             if is_rival and not session.transfer.has_progressed:
-                return session
+                return session if now - session.transfer.progress_at >= least_age else None
         return None
+
+    def _is_address_full(self, address: str, host: str) -> bool:
+        most = transfer.MAX_CLIENT_TRANSFERS if host else transfer.MAX_STRANGER_CLIENT_TRANSFERS
+        return self.count_of(address) >= most
 
     def _is_full(self, host: str) -> bool:
         if host:

@@ -16,8 +16,11 @@ from appliance.tftp.protocol import ACK, BLOCK_NUMBERS, ERROR, HEAD, IgnoreReaso
 MAX_TRANSFERS = 2048
 # Of addresses that are no host's, beside the hosts' places: strangers never take those.
 MAX_STRANGER_TRANSFERS = 512
-# For one address: two transfers each of 64 machines behind a router that translates addresses.
+# Of one host's address. It needs two; the others are for requests that are forged in its name.
 MAX_CLIENT_TRANSFERS = 128
+# Of one address that is no host's. A thousand machines behind a router that translates addresses get their loader in
+# three rounds, of which EDK2 makes six. Another stranger still has 128 places.
+MAX_STRANGER_CLIENT_TRANSFERS = 384
 # A client that sent an ACK this lately has not started anew, whatever the repeated request suggests.
 LIVELY_SECONDS = 1.0
 

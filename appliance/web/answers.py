@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from appliance.events import Event, WebKind
 from appliance.model import Address
-from appliance.web.compile import Site
+from appliance.web.compile import Needs, Site
 
 IGNITION_TYPE = "application/vnd.coreos.ignition+json"
 
@@ -47,6 +47,13 @@ class NeighbourFirst:
 
 
 @dataclass(frozen=True, slots=True)
+class LookFirst:
+    """Find out whether the files that an install script names can be served, then judge again."""
+
+    needs: Needs
+
+
+@dataclass(frozen=True, slots=True)
 class BeginFirst:
     """Publish that the host fetches its script, which begins its installation, then judge again."""
 
@@ -78,12 +85,23 @@ class NeighbourFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesFinding:
+    """The first of the files that an install script names that cannot be served; the texts are "" if all can be."""
+
+    needs: Needs
+    name: str = ""
+    path: str = ""  # on disk
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What the server has found out for one request so far; None where the judge has not asked for it."""
 
     machine_config: MachineConfigFinding | None = None
     ignition: IgnitionFinding | None = None
     neighbour: NeighbourFinding | None = None
+    files: FilesFinding | None = None
     has_begun: bool = False
 
 
@@ -105,7 +123,7 @@ class Unproven:
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An error status, with its reason as text."""
+    """An error status, with its reason for the operator, which the client is not told."""
 
     status: int
     why: str
@@ -156,4 +174,4 @@ class SendFile:
 
 
 Answer: TypeAlias = SendScript | SendIgnition | SendFile | ErrorResponse
-Judgement: TypeAlias = Answer | ProbeFirst | ReadFirst | NeighbourFirst | BeginFirst
+Judgement: TypeAlias = Answer | ProbeFirst | ReadFirst | LookFirst | NeighbourFirst | BeginFirst

@@ -22,6 +22,7 @@ class Site:
     domain: str  # the cluster's own, to recognise Ignition files of another cluster
     data_dir: Path
     kinds: Mapping[str, WebKind]  # of the images in cluster.yaml, by name
+    ignition_files: tuple[str, ...]  # the names of those that its hosts need
     sha256: Mapping[str, str]  # of the images that have one, by name; lower case hex
     machine_config: tuple[tuple[str, int], ...]  # addresses and ports of the machine config server
     serve_expired: bool
@@ -41,6 +42,15 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """The files that an install script names: without one of them the machine would stop half-way."""
+
+    site: Site
+    images: tuple[str, ...]  # names
+    ignition: str  # name
+
+
+@dataclass(frozen=True, slots=True)
 class WebHost:
     """A host's scripts."""
 
@@ -49,10 +59,12 @@ class WebHost:
     menu: bytes
     autoexec: bytes
     install: tuple[bytes, ...]  # the parts of the script between which the installation's token is inserted
+    needs: Needs  # of that script
     local: bytes
     hold: bytes
     doubt: bytes  # waits as with hold, and `release` would not end it
     renew: bytes  # until our DHCP server has answered the host
+    lacking: tuple[bytes, ...]  # to wait for one of the needs; the parts between which its name is inserted
     wait: bytes | None  # until the machine config server answers; None for a host that does not wait for it
     needs_dhcp: bool  # our DHCP server answers it, so it must have done so before the host gets its token
     macs: frozenset[bytes]  # that the host may use on our links
@@ -117,6 +129,7 @@ def _site(cluster: Cluster) -> Site:
         domain=cluster.domain,
         data_dir=cluster.data_dir,
         kinds=kinds,
+        ignition_files=tuple(dict.fromkeys(host.role.ignition for host in cluster.hosts)),
         sha256=sha256,
         machine_config=tuple((str(address), MACHINE_CONFIG_PORT) for address in cluster.api_int_vips),
         serve_expired=cluster.serve_expired,
@@ -141,12 +154,16 @@ def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
         menu=_bytes(ipxe.host_menu(cluster, host)),
         autoexec=_bytes(ipxe.autoexec(cluster, host.address)),
         install=tuple(map(_bytes, ipxe.install_script(cluster, host).split(ipxe.MARK))),
+        needs=Needs(site, _image_names(cluster, host), host.role.ignition),
         local=_bytes(ipxe.local_script(cluster, host)),
         renew=_bytes(ipxe.wait_script(cluster, host, "it has to ask for its address by DHCP", renews=True)),
         needs_dhcp=cluster.dhcp is not DhcpMode.OFF and host.ipv4 is not None and bool(cluster.network_of(host.ipv4)),
         macs=macs_of(host),
         hold=_bytes(ipxe.wait_script(cluster, host, f"held, until ocp-appliance release {host.short_name}")),
         doubt=_bytes(ipxe.wait_script(cluster, host, _doubt(host))),
+        lacking=tuple(
+            map(_bytes, ipxe.wait_script(cluster, host, f"the appliance has no usable {ipxe.MARK}").split(ipxe.MARK))
+        ),
         wait=_bytes(ipxe.wait_script(cluster, host, f"nothing answers on {where} yet")) if gated else None,
     )
 
@@ -154,6 +171,16 @@ def _scripts(cluster: Cluster, site: Site, host: Host) -> WebHost:
 def _doubt(host: Host) -> str:
     name = host.short_name
     return f"installed or not? ocp-appliance adopt {name} boots its disk, reinstall {name} wipes it"
+
+
+def _image_names(cluster: Cluster, host: Host) -> tuple[str, ...]:
+    """Return the names of the images in the install script of *host*; none if cluster.yaml lacks one of them."""
+    images = cluster.images.get(host.arch)
+    if images is None or ipxe.missing_image(cluster, host):
+        return ()
+    # A legacy installer has no rootfs, even if cluster.yaml names one.
+    rootfs = images.rootfs if cluster.release.boots_live else None
+    return tuple(image.name for image in (images.kernel, images.initramfs, rootfs, images.metal) if image)
 
 
 def _bytes(script: str) -> bytes:

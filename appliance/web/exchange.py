@@ -24,6 +24,7 @@ from appliance.events import (
     WebRefused,
     WebStarted,
 )
+from appliance.files import Identity
 from appliance.install.installation import Installation
 from appliance.tokens import hide_tokens
 from appliance.web.answers import ErrorResponse, Unproven
@@ -159,7 +160,7 @@ class Exchange:
             self._break(total, CLIENT_LEFT)
             raise
 
-    async def send_file(self, entity: Entity, fd: int) -> web.StreamResponse:
+    async def send_file(self, entity: Entity, fd: int, identity: Identity) -> web.StreamResponse:
         """Answer with the file *fd*, or the part of it that the client asked for."""
         answer = respond(entity, self.method, _conditions(self.request))
         slices = [part for part in answer.parts if isinstance(part, Slice)]
@@ -169,7 +170,7 @@ class Exchange:
         self.start(entity.size, slices[0].first)
         response = web.StreamResponse(status=answer.status, headers={"Server": SERVER, **answer.headers})
         try:
-            await self._send_parts(response, answer, fd, entity.size)
+            await self._send_parts(response, answer, fd, identity)
         except (ConnectionError, TimeoutError, BrokenTransferError) as error:
             self._break(entity.size, _reason(error))
             self._cut(response)
@@ -208,7 +209,7 @@ class Exchange:
         self._context.counts["bytes", self.kind.value] += len(body)
         return response, True
 
-    async def _send_parts(self, response: web.StreamResponse, answer: Response, fd: int, total: int) -> None:
+    async def _send_parts(self, response: web.StreamResponse, answer: Response, fd: int, identity: Identity) -> None:
         async with asyncio.timeout(STALL_SECONDS):
             writer = await response.prepare(self.request)
             if writer is None:
@@ -217,17 +218,17 @@ class Exchange:
             await writer.drain()
         for part in answer.parts:
             if isinstance(part, Slice):
-                await self._send_slice(part, fd, total, answer.status if part is answer.parts[-1] else None)
+                await self._send_slice(part, fd, identity, answer.status if part is answer.parts[-1] else None)
                 continue
             async with asyncio.timeout(STALL_SECONDS):
                 await response.write(part)
                 await writer.drain()
             self._sent += len(part)
-        self._finish(answer.status, total)
+        self._finish(answer.status, identity.size)
 
-    async def _send_slice(self, part: Slice, fd: int, total: int, status_at_end: int | None) -> None:
+    async def _send_slice(self, part: Slice, fd: int, identity: Identity, status_at_end: int | None) -> None:
         """Send *part*; *status_at_end* is the answer's status if this is its last part, whose end is published."""
-        before = self._sent
+        before, total = self._sent, identity.size
 
         def progress(sent: int) -> None:
             self._sent = before + sent
@@ -241,7 +242,7 @@ class Exchange:
         transport = self.request.transport
         if transport is None:
             raise ConnectionResetError
-        await self._context.sender.send(transport, fd, part, progress)
+        await self._context.sender.send(transport, fd, identity, part, progress)
 
     def _publish_error(self, error: ErrorResponse) -> None:
         self.kind = error.kind

@@ -1,4 +1,9 @@
-"""Ignition files, kept in memory: a file that changed is read again, and replaces the old one only if it is valid."""
+"""Ignition files, kept in memory: a file is served as it is on disk, or not at all.
+
+A file that was replaced and is refused is not served in its former version either: its
+cluster's other files may have been replaced as well, and a cluster that is installed from
+two runs of openshift-install never comes up.
+"""
 
 import asyncio
 import os
@@ -9,7 +14,8 @@ from pathlib import Path
 
 from appliance.events import Event, FileUnservable, IgnitionLoaded, IgnitionRefused
 from appliance.files import Identity, UnservableError, current_identity, open_below
-from appliance.openshift.ignition import MAX_IGNITION_BYTES, IgnitionFacts, inspect, misfit
+from appliance.openshift.ignition import MAX_IGNITION_BYTES, IgnitionFacts, inspect, misfit, misplaced, mixed_runs
+from appliance.web.compile import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class IgnitionFile:
 class Reading:
     """The result of reading an Ignition file."""
 
-    identity: Identity | None  # of the file on disk; None if it does not exist
+    identity: Identity | None  # of the file whose contents were judged; None if they could not be read
     file: IgnitionFile | None  # None if it cannot be used
     event: Event | None
 
@@ -36,7 +42,7 @@ def read_ignition(path: Path, domain: str) -> Reading:
         fd, identity = open_below(path.parent, path.name)
     except UnservableError as error:
         event = None if error.status == 404 else FileUnservable("", str(path), str(error))
-        return Reading(current_identity(path), None, event)
+        return Reading(None, None, event)
     try:
         if identity.size > MAX_IGNITION_BYTES:
             return Reading(
@@ -46,21 +52,21 @@ def read_ignition(path: Path, domain: str) -> Reading:
             )
         content = _read_all(fd)
     except OSError as error:
-        return Reading(identity, None, FileUnservable("", str(path), f"cannot be read: {error.strerror}"))
+        return Reading(None, None, FileUnservable("", str(path), f"cannot be read: {error.strerror}"))
     finally:
         os.close(fd)
     facts = inspect(content)
     problems = list(facts.problems)
     if foreign := misfit(facts, domain):
         problems.append(foreign)
+    if elsewhere := misplaced(facts, path.name):
+        problems.append(elsewhere)
     # A copy in progress. It has another identity when it is complete, and is then read again.
     if len(content) != identity.size:
         problems.append("the file changed while it was read")
     if problems:
         return Reading(identity, None, IgnitionRefused("", str(path), "; ".join(problems)))
-    expires_at = "" if facts.expires_at is None else datetime.fromtimestamp(facts.expires_at, UTC).isoformat()
-    loaded = IgnitionLoaded("", str(path), facts.version, expires_at)
-    return Reading(identity, IgnitionFile(content, identity, facts), loaded)
+    return Reading(identity, IgnitionFile(content, identity, facts), _loaded(path, facts))
 
 
 def _read_all(fd: int) -> bytes:
@@ -73,38 +79,72 @@ def _read_all(fd: int) -> bytes:
 
 
 class IgnitionShelf:
-    """The Ignition files in memory: of each, the last version that was valid."""
+    """The Ignition files in memory, as they are on disk."""
 
     def __init__(self, publish: Callable[[Event], None]) -> None:
         self._publish = publish
-        self._seen: dict[tuple[Path, str], Identity | None] = {}
+        self._seen: dict[tuple[Path, str], Identity] = {}
         self._files: dict[tuple[Path, str], IgnitionFile] = {}
         self._problems: dict[tuple[Path, str], str] = {}  # of the version on disk
+        self._mixtures: dict[Path, str] = {}  # by data directory, as published
         self._reading = asyncio.Lock()
 
     async def get(self, path: Path, domain: str) -> IgnitionFile | None:
-        """Return the Ignition file *path* of the cluster *domain*, or None if no valid version was read yet."""
+        """Return the Ignition file *path* of the cluster *domain*, or None if it cannot be served."""
         key = path, domain
-        if key not in self._seen or self._seen[key] != current_identity(path):
+        if not self._is_current(key):
             # One read at a time, so that a fleet's requests for a changed file cause one read, in a thread.
             async with self._reading:
-                if key not in self._seen or self._seen[key] != current_identity(path):
+                if not self._is_current(key):
                     self._keep(key, await asyncio.to_thread(read_ignition, path, domain))
         return self._files.get(key)
 
-    def problem(self, path: Path, domain: str) -> str:
-        """Return why `get` returned None."""
-        return self._problems.get((path, domain), "not found")
+    async def servable(self, site: Site, name: str) -> IgnitionFile | str:
+        """Return the Ignition file *name* of *site*, or why no host may have it now."""
+        path = site.ignition(name)
+        file = await self.get(path, site.domain)
+        if file is None:
+            return self._problems.get((path, site.domain), "not found")
+        return (self._mixture(site) if name in site.ignition_files else None) or file
+
+    def look(self, site: Site) -> None:
+        """Publish it when the files of *site* begin or cease to be of different runs of openshift-install."""
+        why, before = self._mixture(site) or "", self._mixtures.get(site.data_dir, "")
+        if why == before:
+            return
+        self._mixtures[site.data_dir] = why
+        for path, file in ((site.ignition(name), file) for name, file in self._loaded(site).items()):
+            self._publish(IgnitionRefused("", str(path), why) if why else _loaded(path, file.facts))
+
+    def _mixture(self, site: Site) -> str | None:
+        return mixed_runs({name: file.facts for name, file in self._loaded(site).items()})
+
+    def _loaded(self, site: Site) -> dict[str, IgnitionFile]:
+        """Return those of the files that the hosts of *site* need that are valid, by name."""
+        found = ((name, self._files.get((site.ignition(name), site.domain))) for name in site.ignition_files)
+        return {name: file for name, file in found if file is not None}
+
+    def _is_current(self, key: tuple[Path, str]) -> bool:
+        seen = self._seen.get(key)
+        return seen is not None and seen == current_identity(key[0])
 
     def _keep(self, key: tuple[Path, str], reading: Reading) -> None:
+        self._files.pop(key, None)
+        self._seen.pop(key, None)
+        # A file that could not be read is tried again each time: chmod does not change its identity.
+        if reading.identity is not None:
+            self._seen[key] = reading.identity
         if reading.file is not None:
             self._files[key] = reading.file
-        elif reading.identity is None:
-            # Removed by the operator, who does not want it served. A file that is damaged keeps its last version.
-            self._files.pop(key, None)
-        self._seen[key] = reading.identity
-        self._problems.pop(key, None)
+        before = self._problems.pop(key, None)
         if isinstance(reading.event, IgnitionRefused | FileUnservable):
             self._problems[key] = reading.event.why
+            if reading.event.why == before:
+                return
         if reading.event is not None:
             self._publish(reading.event)
+
+
+def _loaded(path: Path, facts: IgnitionFacts) -> IgnitionLoaded:
+    expires_at = "" if facts.expires_at is None else datetime.fromtimestamp(facts.expires_at, UTC).isoformat()
+    return IgnitionLoaded("", str(path), facts.version, expires_at)

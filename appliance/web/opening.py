@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.boot.loaders import find_loader
+from appliance.boot.loaders import packaged_loader
 from appliance.events import WebKind
-from appliance.files import Identity, UnservableError, open_below
+from appliance.files import Identity, UnservableError, open_public
 from appliance.web.answers import ErrorResponse, Place, SendFile
 from appliance.web.protocol import damage, most_telling
 from appliance.web.ranges import Entity
@@ -20,6 +20,7 @@ class Opened:
     """An open file, which the caller closes."""
 
     fd: int
+    identity: Identity
     entity: Entity
     kind: WebKind
 
@@ -31,10 +32,12 @@ def open_first(file: SendFile, sha256_of: Sha256Of) -> Opened | ErrorResponse:
     """
     failures: list[ErrorResponse] = []
     for place in file.places:
-        opened = _open_at(place, file, sha256_of)
-        if isinstance(opened, Opened):
-            return opened
-        failures.append(opened)
+        for look in (_own_loader, _packaged_loader, _image):
+            opened = look(place, file, sha256_of)
+            if isinstance(opened, Opened):
+                return opened
+            if opened is not None:
+                failures.append(opened)
     return most_telling(failures)
 
 
@@ -43,21 +46,37 @@ def entity_of(identity: Identity, content_type: str) -> Entity:
     return Entity(identity.size, identity.etag, identity.modified_ns // 1_000_000_000, content_type)
 
 
-def _open_at(place: Place, file: SendFile, sha256_of: Sha256Of) -> Opened | ErrorResponse:
+def _own_loader(place: Place, file: SendFile, _sha256_of: Sha256Of) -> Opened | ErrorResponse | None:
+    if place.is_image:
+        return None
+    opened = _open(place.site.data_dir / "tftp", file.path, file, WebKind.LOADER, in_any_case=True)
+    # What is missing here may be elsewhere, and if it is nowhere, then it is a missing image.
+    return None if isinstance(opened, ErrorResponse) and opened.status == 404 else opened
+
+
+def _packaged_loader(place: Place, file: SendFile, _sha256_of: Sha256Of) -> Opened | ErrorResponse | None:
+    loader = None if place.is_image else packaged_loader(file.path)
+    if loader is None:
+        return None
+    # Debian's packages link from /usr/lib/ipxe to /boot; links that leave the directory are refused.
+    real = loader.resolve()
+    return _open(real.parent, real.name, file, WebKind.LOADER)
+
+
+def _image(place: Place, file: SendFile, sha256_of: Sha256Of) -> Opened | ErrorResponse:
     site, path = place.site, file.path
-    loader = None if place.is_image else find_loader(path, site.data_dir)
-    kind = file.kind if loader is None else WebKind.LOADER
+    opened = _open(site.images, path, file, file.kind)
+    if isinstance(opened, Opened):
+        damaged = damage(site, path, sha256_of(site.images / path, opened.identity))
+        if damaged is not None:
+            os.close(opened.fd)
+            return damaged
+    return opened
+
+
+def _open(root: Path, name: str, file: SendFile, kind: WebKind, *, in_any_case: bool = False) -> Opened | ErrorResponse:
     try:
-        if loader is not None:
-            # Debian's packages link from /usr/lib/ipxe to /boot; open_below refuses links that leave the directory.
-            real = loader.resolve()
-            fd, identity = open_below(real.parent, real.name)
-            return Opened(fd, entity_of(identity, file.content_type), kind)
-        fd, identity = open_below(site.images, path)
+        fd, identity = open_public(root, name, in_any_case=in_any_case)
     except UnservableError as error:
         return ErrorResponse(error.status, str(error), kind, error.retry_seconds)
-    damaged = damage(site, path, sha256_of(site.images / path, identity))
-    if damaged is not None:
-        os.close(fd)
-        return damaged
-    return Opened(fd, entity_of(identity, file.content_type), kind)
+    return Opened(fd, identity, entity_of(identity, file.content_type), kind)

@@ -7,9 +7,10 @@ reload or an event in the meantime is taken into account.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
-from appliance.events import WaitEnded, WebKind
+from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install.guard import NO_DHCP, Client, Verdict, ignition_verdict, unproven
 from appliance.install.installation import Installation, Order
 from appliance.model import Install, MacAddress
@@ -19,10 +20,12 @@ from appliance.web.answers import (
     Answer,
     BeginFirst,
     ErrorResponse,
+    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
     Judgement,
+    LookFirst,
     MachineConfigFinding,
     NeighbourFinding,
     NeighbourFirst,
@@ -107,8 +110,11 @@ def ignition_files(table: WebTable) -> list[ReadFirst]:
 
 
 def http_response(error: ErrorResponse, method: str) -> Response:
-    """Return *error* with its headers and its reason as text."""
-    body = f"{error.why}\n".encode()
+    """Return *error* with its headers, and a text that is the same for all errors of its status.
+
+    The reason is for the operator, and is in the event: it may name files, their modes, or the address of another host.
+    """
+    body = f"{HTTPStatus(error.status).phrase}; the reason is in the log of the appliance\n".encode()
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
         "Content-Length": str(len(body)),
@@ -196,6 +202,12 @@ def _install_script(host: WebHost, case: _Case) -> Judgement:
         return SendScript(host.renew, WebKind.OTHER, made_at, unproven=_unproven(host, verdict, case))
     if verdict is not None:
         return _put_off(host, verdict, case, WebKind.SCRIPT)
+    if len(host.install) > 1:  # otherwise the script says what cluster.yaml lacks
+        looked = case.found.files
+        if looked is None or looked.needs is not host.needs:
+            return LookFirst(host.needs)
+        if looked.why:
+            return _lacking_script(host, looked)
     if host.wait is not None:
         finding = case.found.machine_config
         if finding is None:
@@ -228,6 +240,12 @@ def _put_off(host: WebHost, verdict: Verdict, case: _Case, kind: WebKind, shown_
     """Return the error for a client that is not proven to be *host*, which is told nothing else."""
     about = _unproven(host, verdict, case)
     return ErrorResponse(verdict.status, UNPROVEN, kind, verdict.retry_seconds, shown_path, about)
+
+
+def _lacking_script(host: WebHost, looked: FilesFinding) -> SendScript:
+    """Return the script with which *host* waits in iPXE: an installer that meets a 404 ends at an emergency shell."""
+    event = FileUnservable(host.host.name, looked.path, looked.why)
+    return SendScript(looked.name.encode().join(host.lacking), WebKind.WAIT, host.site.made_at, event)
 
 
 def _may_go_on(finding: MachineConfigFinding) -> bool:
@@ -300,9 +318,13 @@ def _ignition_finding(case: _Case, name: str) -> IgnitionFinding | None:
 
 
 def _file(case: _Case, path: str) -> SendFile:
-    site = case.site
+    return file_of(case.table, case.site, path)
+
+
+def file_of(table: WebTable, site: Site, path: str) -> SendFile:
+    """Return where the file *path* is looked for, for a client of *site*."""
     # All clusters share one tree of URLs, and a client's own cluster comes first.
-    sites = (site, *(other for other in case.table.sites if other is not site))
+    sites = (site, *(other for other in table.sites if other is not site))
     kind = next((site.kinds[path] for site in sites if path in site.kinds), WebKind.OTHER)
     # A name that cluster.yaml gives an image is that image, whatever lies among the boot loaders.
     return SendFile(path, kind, content_type(path), tuple(Place(site, path in site.kinds) for site in sites))

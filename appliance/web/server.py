@@ -19,9 +19,11 @@ from appliance.web.answers import (
     NO_FINDINGS,
     BeginFirst,
     ErrorResponse,
+    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
+    LookFirst,
     MachineConfigFinding,
     NeighbourFinding,
     NeighbourFirst,
@@ -31,9 +33,10 @@ from appliance.web.answers import (
     SendIgnition,
     SendScript,
 )
-from appliance.web.compile import WebTable
+from appliance.web.compile import Needs, WebTable
 from appliance.web.connections import HttpConnections
 from appliance.web.exchange import Exchange, ExchangeContext, refuse_unread
+from appliance.web.gate import Gate
 from appliance.web.head import Refusal
 from appliance.web.ignition import IgnitionFile, IgnitionShelf
 from appliance.web.machineconfig import MachineConfigProbe
@@ -70,19 +73,22 @@ class WebServer:
         listen: Listen,
         publish: Callable[[Event], None],
         written: Written = already_written,
+        now: Callable[[], float] = time.time,
         mac_of: MacOf = unknown_mac,
     ) -> None:
         """Open the sockets. Raises ListenError.
 
         *table* returns what is served now. *written* is awaited with a host's full
         name before a script or Ignition goes out to it, and returns once the state
-        that this answer depends on would survive a crash. *mac_of* returns the MAC address
+        that this answer depends on would survive a crash. *now* returns the time in
+        seconds UTC by which the installations are. *mac_of* returns the MAC address
         of a client, as `Neighbours.mac` does.
         """
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._table = table
         self._installations = installations
         self._publish = publish
+        self._now = now
         self._mac_of = mac_of
         self._sockets = [
             sockets.tcp_server(endpoint.address, endpoint.port, setting="listen.http") for endpoint in listen.http
@@ -94,6 +100,7 @@ class WebServer:
         self._idle.set()
         self._images = ImageWatch(publish)
         self._ignition = IgnitionShelf(publish)
+        self._gate = Gate(self._images.sha256)
         self._probes: dict[tuple[tuple[str, int], ...], MachineConfigProbe] = {}
         self._waits = Waits()
         self._polls = Polls()
@@ -132,8 +139,9 @@ class WebServer:
         while True:
             table = self._table()
             for wanted in ignition_files(table):
-                await self._read(wanted)
+                await self._ignition.servable(wanted.site, wanted.name)
             for site in table.sites:
+                self._ignition.look(site)
                 await self._images.look(site)
             self.counts["connection", "turned away"] = connections.doors.turned_away
             await asyncio.sleep(WATCH_SECONDS)
@@ -169,12 +177,15 @@ class WebServer:
         found = NO_FINDINGS
         ignition: IgnitionFile | None = None
         while True:
-            match judge(asked, self._table(), self._installations, time.time(), found):
+            match judge(asked, self._table(), self._installations, self._now(), found):
                 case ProbeFirst() as wanted:
                     found = replace(found, machine_config=await self._probe(wanted))
                 case ReadFirst() as wanted:
-                    ignition = await self._read(wanted)
-                    found = replace(found, ignition=self._finding(wanted, ignition))
+                    read = await self._ignition.servable(wanted.site, wanted.name)
+                    ignition = read if isinstance(read, IgnitionFile) else None
+                    found = replace(found, ignition=_finding(wanted, read))
+                case LookFirst(needs):
+                    found = replace(found, files=await self._look(needs))
                 case NeighbourFirst() as wanted:
                     finding = await self._neighbour(wanted)
                     found = replace(found, neighbour=finding)
@@ -214,21 +225,22 @@ class WebServer:
             mac = self._mac_of(wanted.address)
         return NeighbourFinding(mac)
 
-    async def _read(self, wanted: ReadFirst) -> IgnitionFile | None:
-        return await self._ignition.get(wanted.site.ignition(wanted.name), wanted.site.domain)
-
-    def _finding(self, wanted: ReadFirst, file: IgnitionFile | None) -> IgnitionFinding:
-        if file is not None:
-            return IgnitionFinding(wanted, expires_at=file.facts.expires_at)
-        return IgnitionFinding(wanted, self._ignition.problem(wanted.site.ignition(wanted.name), wanted.site.domain))
+    async def _look(self, needs: Needs) -> FilesFinding:
+        if fault := self._gate.fault(self._table(), needs):
+            name, why = fault
+            return FilesFinding(needs, name, str(needs.site.images / name), why)
+        read = await self._ignition.servable(needs.site, needs.ignition)
+        if isinstance(read, IgnitionFile):
+            return FilesFinding(needs)
+        return FilesFinding(needs, needs.ignition, str(needs.site.ignition(needs.ignition)), read)
 
     async def _send_script(self, exchange: Exchange, answer: SendScript, found: Findings) -> web.StreamResponse:
         exchange.kind = answer.kind
         if answer.unproven is not None:
             exchange.tell(answer.unproven)
         # Before the event below, which may change the installation that this compares with.
-        exchange.is_quiet = self._polls.is_repeat(exchange.host, answer.kind, self._installations)
-        if answer.event is not None:
+        exchange.is_quiet = self._polls.is_repeat(exchange.host, answer, self._installations)
+        if answer.event is not None and not exchange.is_quiet:
             self._publish(answer.event)
         # The event may begin a new try of the host. The reducer then keeps the token that is in this script already.
         if not found.has_begun:
@@ -245,11 +257,17 @@ class WebServer:
 
     async def _send_file(self, exchange: Exchange, answer: SendFile) -> web.StreamResponse:
         match open_first(answer, self._images.sha256):
-            case Opened(fd, entity, kind):
+            case Opened(fd, identity, entity, kind):
                 exchange.kind = kind
                 try:
-                    return await exchange.send_file(entity, fd)
+                    return await exchange.send_file(entity, fd, identity)
                 finally:
                     os.close(fd)
             case ErrorResponse() as error:
                 return await exchange.refuse(error)
+
+
+def _finding(wanted: ReadFirst, read: IgnitionFile | str) -> IgnitionFinding:
+    if isinstance(read, IgnitionFile):
+        return IgnitionFinding(wanted, expires_at=read.facts.expires_at)
+    return IgnitionFinding(wanted, read)

@@ -5,10 +5,14 @@ loop, so that DNS, DHCP and TFTP are answered in between, however many there are
 """
 
 import asyncio
+import fcntl
 import os
 import select
+import sys
+import termios
 from collections.abc import Callable
 
+from appliance.files import Identity, identity_of
 from appliance.web.ranges import Slice
 
 # All transfers together send about this much in a turn of the loop: 4 ms at 2 GiB/s.
@@ -20,13 +24,19 @@ STEPS_A_TURN = TURN_BYTES // MIN_STEP_BYTES
 READ_AHEAD_BYTES = 8 << 20  # keeps the disk busy while the network is
 # For pages that are not in memory yet. sendfile blocks until the disk has read them, and the loop with it.
 COLD_STEP_BYTES = 256 << 10
+# The end of a file waits until the file is known not to have changed. It is read and compared first and then sent, so
+# that no write can come in between. A small file is sent by a single write.
+TAIL_BYTES = 16 << 10
 # iPXE gives up after 120 s without a byte. A client that accepts no data for as long has gone or is hostile.
 STALL_SECONDS = 120.0
+# What a client has to take in this time. It is a seventh of what a 56k modem takes, and a quarter of the share of
+# each of seven hosts behind a link of 256 kbit/s. At this rate an image of 1 GB would take 12 days.
+STALL_BYTES = 120_000
 PROGRESS_SECONDS = 0.5  # between two progress reports of one transfer
 
 
 class BrokenTransferError(Exception):
-    """The client has gone or accepts no data, or the file became shorter."""
+    """The client has gone or accepts no data, or the file changed."""
 
 
 class Sender:
@@ -39,15 +49,22 @@ class Sender:
         self._epoll = select.epoll()
         self._transfers: dict[int, _Transfer] = {}  # by descriptor
 
-    async def send(self, transport: asyncio.Transport, fd: int, part: Slice, progress: Callable[[int], None]) -> None:
-        """Send *part* of the file *fd*.
+    async def send(
+        self,
+        transport: asyncio.Transport,
+        fd: int,
+        identity: Identity,
+        part: Slice,
+        progress: Callable[[int], None],
+    ) -> None:
+        """Send *part* of the file *fd*, but not its end if the file is not *identity* any more.
 
         *progress* is called with the number of bytes sent: now and then, at once after
         the last byte, and when the transfer breaks off. The transport's own buffer must
         be empty, or its bytes would follow these. Raises BrokenTransferError.
         """
         loop = asyncio.get_running_loop()
-        transfer = _Transfer(loop, transport, fd, part, progress)
+        transfer = _Transfer(loop, transport, fd, identity, part, progress)
         if not self._transfers:
             loop.add_reader(self._epoll.fileno(), self._step)
         self._transfers[transfer.socket] = transfer
@@ -75,6 +92,7 @@ class _Transfer:
         loop: asyncio.AbstractEventLoop,
         transport: asyncio.Transport,
         fd: int,
+        identity: Identity,
         part: Slice,
         progress: Callable[[int], None],
     ) -> None:
@@ -85,13 +103,15 @@ class _Transfer:
         self._loop = loop
         self._transport = transport
         self._fd = fd
+        self._identity = identity
         self._offset = part.first
         self._first = part.first
         self._end = part.first + part.size
+        self._tail = max(part.first, self._end - TAIL_BYTES)
         self._looked_until = part.first  # before this, pages are in memory or being read
         self._progress = progress
         self._reported_at = loop.time()
-        self._stalled_at = self._offset  # the offset when the timer was last started
+        self._taken_before = self._taken()  # when the timer was last started
         self._clock = loop.call_later(STALL_SECONDS, self._check_stall)
 
     def end(self) -> None:
@@ -116,14 +136,17 @@ class _Transfer:
         # Repeat while the client empties the buffer as fast as it fills: another call is cheaper than another epoll.
         while self._offset < until:
             try:
-                sent = os.sendfile(self.socket, self._fd, self._offset, until - self._offset)
+                if self._offset < self._tail:
+                    sent = os.sendfile(self.socket, self._fd, self._offset, min(until, self._tail) - self._offset)
+                else:
+                    sent = self._send_tail()
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
                 self._fail((error.strerror or str(error)).lower())
                 return
             if sent == 0:
-                self._fail("the file became shorter while it was sent")
+                self._fail("the file changed while it was sent")
                 return
             self._offset += sent
         if self._offset >= self._end:
@@ -135,6 +158,13 @@ class _Transfer:
             self._reported_at = now
             self._progress(self._offset - self._first)
 
+    def _send_tail(self) -> int:
+        """Send what follows, up to the end; return how much was sent, or 0 if the file has changed."""
+        data = os.pread(self._fd, self._end - self._offset, self._offset)
+        if not data or identity_of(os.fstat(self._fd)) != self._identity:
+            return 0
+        return os.write(self.socket, data)
+
     def _look_ahead(self) -> None:
         # The check takes 3 µs and fadvise 126, a twentieth of the time that sending so much takes.
         last = min(self._looked_until + READ_AHEAD_BYTES, self._end) - 1
@@ -145,11 +175,20 @@ class _Transfer:
     def _check_stall(self) -> None:
         if self.done.done():
             return
-        if self._offset == self._stalled_at:
-            self._fail(f"the client accepted no data for {STALL_SECONDS:g} s")
+        taken = self._taken()
+        if (accepted := taken - self._taken_before) < STALL_BYTES:
+            what = f"only {accepted} bytes in" if accepted else "no data for"
+            self._fail(f"the client accepted {what} {STALL_SECONDS:g} s")
             return
-        self._stalled_at = self._offset
+        self._taken_before = taken
         self._clock = self._loop.call_later(STALL_SECONDS, self._check_stall)
+
+    def _taken(self) -> int:
+        """Return the offset of the first byte that the client's system has not confirmed."""
+        # The kernel holds up to 4 MiB, and takes more when a third of that has left, which would take a link of
+        # 64 kbit/s three minutes.
+        unconfirmed = fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))  # SIOCOUTQ in tcp(7)
+        return self._offset - int.from_bytes(unconfirmed, sys.byteorder)
 
     def _fail(self, why: str) -> None:
         self.done.set_exception(BrokenTransferError(why))

@@ -5,8 +5,9 @@ Both memories have an entry for each host of cluster.yaml at most.
 
 from collections.abc import Mapping
 
-from appliance.events import WebKind
+from appliance.events import Event, WebKind
 from appliance.install.installation import Installation, Order
+from appliance.web.answers import SendScript
 
 # A bootstrap's own machine config server answers within some ten minutes. A worker that is installed before that
 # retries by itself. So after this time it may install: the nodes may reach the server even if the appliance does not.
@@ -45,16 +46,17 @@ class Polls:
     """
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[int, Order]] = {}  # by host
+        self._last: dict[str, tuple[int, Order, Event | None]] = {}  # by host
 
-    def is_repeat(self, host: str, kind: WebKind, installations: Mapping[str, Installation]) -> bool:
-        """Return whether *host* is told to wait for the same reason as the last time, and remember this time."""
-        if kind is not WebKind.WAIT:
+    def is_repeat(self, host: str, script: SendScript, installations: Mapping[str, Installation]) -> bool:
+        """Return whether *script* tells *host* to wait for the same reason as the last one, and remember this one."""
+        if script.kind is not WebKind.WAIT:
             self._last.pop(host, None)
             return False
         installation = installations.get(host)
         # After an order or in a new installation the host may be waiting for something else, which is news.
-        reason = (installation.number, installation.order) if installation else (0, Order.INSTALL)
+        number, order = (installation.number, installation.order) if installation else (0, Order.INSTALL)
+        reason = number, order, script.event
         is_same = self._last.get(host) == reason
         self._last[host] = reason
         return is_same

@@ -43,7 +43,8 @@ class ImageWatch:
             expected = site.sha256.get(name)
             if identity is None or expected is None or self.sha256(path, identity) is not None:
                 continue
-            if time.time() - identity.modified_ns / 1e9 < SETTLED_SECONDS:
+            # A time in the future says nothing but that a clock was set.
+            if 0 <= time.time() - identity.modified_ns / 1e9 < SETTLED_SECONDS:
                 continue
             await self._verify(path, identity, expected)
 

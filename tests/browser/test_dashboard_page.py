@@ -78,7 +78,9 @@ def everything(dashboard: Dashboard) -> None:
     dashboard.happen(
         DhcpUnknown("", "00:50:56:00:00:09", Program.PXE, "arm64-uefi", "PXEClient:Arch:00011", "", "eth1")
     )
-    ignition = dashboard.data_dir / "bootstrap.ign"
+    dashboard.registry.update([replace(LIVE, data_dir=dashboard.data_dir)])
+    ignition = dashboard.data_dir / "ignition" / "worker.ign"
+    ignition.parent.mkdir()
     ignition.touch()
     dashboard.happen(IgnitionLoaded("", str(ignition), "3.2.0", "2999-01-01T00:00:00Z"))
 
@@ -137,7 +139,7 @@ async def test_opened_lines_stay_open_when_the_machine_asks_again(dashboard):
 async def test_the_certificate_clock_shows_what_dies_first(dashboard):
     everything(dashboard)
     async with opened(dashboard.url) as view:
-        assert await view.text("#clock-name") == "bootstrap.ign expires in"
+        assert await view.text("#clock-name") == "worker.ign expires in"
         assert (await view.text("#clock")).endswith(" days")
 
 

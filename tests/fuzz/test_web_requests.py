@@ -12,9 +12,11 @@ from appliance.install.installation import Installation, Order, Stage
 from appliance.web.answers import (
     BeginFirst,
     ErrorResponse,
+    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
+    LookFirst,
     MachineConfigFinding,
     NeighbourFinding,
     NeighbourFirst,
@@ -89,6 +91,9 @@ def test_every_request_is_answered_after_a_few_findings(
                 case ReadFirst():
                     assert found.ignition is None
                     found = replace(found, ignition=IgnitionFinding(judgement, problem))
+                case LookFirst(needs):
+                    assert found.files is None
+                    found = replace(found, files=FilesFinding(needs, needs.ignition, "/x", problem or ""))
                 case BeginFirst():
                     assert not found.has_begun
                     found = replace(found, has_begun=True)

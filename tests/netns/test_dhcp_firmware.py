@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.dhcp_lab import APPLIANCE_NAMESPACE, Lab, can_make_namespaces, ip
+from tests.dhcp_messages import BS_MAC
 
 OVMF_CODE, OVMF_VARS = Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 IPXE = Path("/boot/ipxe.efi")
@@ -42,12 +43,13 @@ def test_uefi_firmware_reaches_the_script_through_our_proxy(tmp_path: Path) -> N
         )
         dnsmasq = ("dnsmasq", "-d", "-C", "/dev/null", "--port=0", "--user=root")
         leases = f"--dhcp-leasefile={tmp_path}/leases"
-        lab.start(other, *dnsmasq, leases, "--no-ping", "--dhcp-range=172.16.0.200,172.16.0.210,1h")
+        pinned = f"--dhcp-host={BS_MAC},172.16.0.11"
+        lab.start(other, *dnsmasq, leases, "--no-ping", pinned, "--dhcp-range=172.16.0.200,172.16.0.210,1h")
         lab.start(APPLIANCE_NAMESPACE, *dnsmasq, "--enable-tftp", f"--tftp-root={tftp}")
         lab.start(APPLIANCE_NAMESPACE, "python3", "-m", "http.server", "80", "-d", str(web))
         served = lab.serve("proxy")
         printed = boot(lab, tmp_path)
-        assert "script reached with 172.16.0.2" in printed
+        assert "script reached with 172.16.0.11" in printed
         assert "by http://172.16.0.101/pxeboot.ipxe, end of script" in printed
         # From the firmware: in this mode only port 4011 sends an ACK.
         assert served.event("dhcp.ack")["boot"] == "efi/ipxe.efi"

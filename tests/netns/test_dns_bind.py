@@ -35,7 +35,8 @@ def names_to_ask(zones: tuple[Zone, ...]) -> Iterator[str]:
 def cluster(request: pytest.FixtureRequest) -> Cluster:
     cluster = CLUSTERS[request.param]()
     # With forwarders, so that both servers set RA.
-    return replace(cluster, dns=replace(cluster.dns, forwarders=(Endpoint(IPv4Address("127.0.0.1"), 9),)))
+    forwarders = (Endpoint(IPv4Address("127.0.0.1"), 9),)
+    return replace(cluster, dns=replace(cluster.dns, forwarders=forwarders, is_isolated=False))
 
 
 @pytest.fixture(scope="module")

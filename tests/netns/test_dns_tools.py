@@ -27,6 +27,10 @@ needs_checkzone = pytest.mark.skipif(
 )
 needs_dig = pytest.mark.skipif(shutil.which("dig") is None, reason="dig is not installed (package bind9-dnsutils)")
 
+needs_nsupdate = pytest.mark.skipif(
+    shutil.which("nsupdate") is None, reason="nsupdate is not installed (package bind9-dnsutils)"
+)
+
 
 def render(*arguments: str | Path) -> str:
     result = CliRunner().invoke(command, ["zone", *map(str, arguments)], catch_exceptions=False)
@@ -115,3 +119,26 @@ async def test_dig_sends_several_questions_over_one_connection() -> None:
         names = [host.name for host in reference_cluster().hosts]
         found = await dig(served.port, "+tcp", "+keepopen", "+short", *names)
         assert found == [str(host.address) for host in reference_cluster().hosts]
+
+
+@needs_dig
+async def test_dig_is_told_that_its_key_is_unknown() -> None:
+    async with serving(reference_cluster()) as served:
+        said = "\n".join(await dig(served.port, "-y", "update:c2VjcmV0", "m1.ocp45.example.localdomain"))
+    assert "status: NOTAUTH" in said
+    assert "BADKEY" in said
+
+
+@needs_nsupdate
+@pytest.mark.parametrize("key", [(), ("-y", "update:c2VjcmV0")], ids=["unsigned", "signed"])
+async def test_nsupdate_is_told_that_updates_are_not_implemented(key: tuple[str, ...]) -> None:
+    async with serving(reference_cluster()) as served:
+        process = await asyncio.create_subprocess_exec(
+            *("nsupdate", *key), stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        commands = (
+            f"server 127.0.0.1 {served.port}\nzone example.localdomain\n"
+            "update add _acme-challenge.apps.ocp45.example.localdomain. 60 TXT x\nsend\n"
+        )
+        _, said = await process.communicate(commands.encode())
+    assert b"NOTIMP" in said

@@ -43,6 +43,32 @@ def test_a_machine_installs_itself_and_comes_up_from_its_disk(
     assert f"{host}.ocp45.example.localdomain: installed after" in done.stdout
 
 
+def test_a_simulation_warns_before_the_host_is_recorded(appliance: tuple[Segment, Path]) -> None:
+    made, _ = appliance
+    done = made.simulate("w3", "--patience", "1")
+    assert done.stdout.startswith(
+        "warning: the appliance will record w3.ocp45.example.localdomain as installed; before you install the machine "
+        "itself, run `ocp-appliance reinstall w3`."
+    )
+
+
+def test_a_dry_run_leaves_its_host_to_be_installed(tmp_path: Path) -> None:
+    with segment() as made, made.appliance(tmp_path):
+        dry = [made.simulate("m1", "--dry") for _ in range(2)]
+        assert [done.returncode for done in dry] == [0, 0], dry[0].stdout + dry[0].stderr
+        assert all("m1.ocp45.example.localdomain: would install after" in done.stdout for done in dry)
+        assert "warning" not in dry[0].stdout
+        done = made.simulate("m1")
+        assert "m1.ocp45.example.localdomain: installed after" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_dry_run_of_an_installed_host_would_boot_its_disk(tmp_path: Path) -> None:
+    with segment() as made, made.appliance(tmp_path):
+        assert made.simulate("m1").returncode == 0
+        done = made.simulate("m1", "--dry")
+        assert "m1.ocp45.example.localdomain: would boot from its disk after" in done.stdout, done.stdout + done.stderr
+
+
 def test_an_installed_machine_boots_from_its_disk(appliance: tuple[Segment, Path]) -> None:
     made, _ = appliance
     assert made.simulate("bs").returncode == 0
@@ -55,7 +81,7 @@ def test_an_installed_machine_boots_from_its_disk(appliance: tuple[Segment, Path
 def test_a_mac_address_names_its_host(appliance: tuple[Segment, Path]) -> None:
     made, _ = appliance
     done = made.simulate("00-50-56-96-C1-C5", "--patience", "1")
-    assert done.stdout.startswith("w2.ocp45.example.localdomain, 00:50:56:96:c1:c5")
+    assert done.stdout.splitlines()[1].startswith("w2.ocp45.example.localdomain, 00:50:56:96:c1:c5")
 
 
 def test_a_loader_that_is_not_there_is_named_with_what_to_do(appliance: tuple[Segment, Path]) -> None:

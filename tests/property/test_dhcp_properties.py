@@ -116,6 +116,14 @@ def test_reply_fits_the_client_and_keeps_the_lease(
     assert read.get(82, b"") == agent
 
 
+@settings(max_examples=80, deadline=None)
+@given(networks(), st.sampled_from(["discover", "request", "inform"]), st.booleans(), agents)
+def test_reply_is_at_most_three_times_the_request(network: Network, message: str, is_short: bool, agent: bytes) -> None:
+    options = () if is_short else ((57, b"\x05\xdc"), (82, agent), (61, agent))
+    asked = request(message, *options, ciaddr="172.16.0.11", giaddr="172.16.0.10")
+    assert len(ask(table_of(network), asked).payload) <= 3 * len(asked)
+
+
 @settings(deadline=None)
 @given(networks(), address)
 def test_link_selection_of_another_network_gets_silence(network: Network, elsewhere: IPv4Address) -> None:

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from appliance.dns.message import expanded_name, text_name, wire_name
 from appliance.dns.protocol import Forward, answer, own_answer
 from appliance.model import Endpoint
-from tests.dns_cases import NODE, OUTSIDER, forwarding_cluster, query, rich_cluster, table
+from tests.clusters import reference_cluster
+from tests.dns_cases import NODE, OUTSIDER, dividing_cluster, forwarding_cluster, query, rich_cluster, table
 
 TABLES = (
     table(rich_cluster()),
     table(forwarding_cluster(Endpoint(IPv4Address("192.0.2.53"), 53))),
+    table(dividing_cluster(Endpoint(IPv4Address("192.0.2.53"), 53))),
+    table(reference_cluster()),
 )
-OUR_NAMES = sorted(TABLES[0].nodes)
+OUR_NAMES = sorted(TABLES[0].nodes.keys() | TABLES[2].nodes.keys())
 
 label = st.one_of(
     st.sampled_from([b"*", b"apps", b"m1", b"_tcp", b"ocp45", b"example", b"arpa", b"ARPA", b"a\0b", b"\xc0\x0c"]),
@@ -81,7 +84,7 @@ def test_every_reply_is_read_by_dnspython_under_its_question(wire: bytes) -> Non
 @given(below=st.from_regex(r"([a-z0-9_*-]{1,9}\.){0,3}", fullmatch=True), asked=st.sampled_from(OUR_NAMES), kind=kind)
 def test_every_reply_is_read_by_dnslib(below: str, asked: bytes, kind: int) -> None:
     wire = query(below + text_name(asked), dns.rdatatype.to_text(dns.rdatatype.RdataType.make(kind)))
-    reply = answer(TABLES[0], wire, OUTSIDER)
+    reply = answer(TABLES[2], wire, OUTSIDER)
     assert isinstance(reply, bytes)
     message = dnslib.DNSRecord.parse(reply)
     counted = tuple(int.from_bytes(reply[at : at + 2]) for at in (6, 8, 10))
@@ -96,7 +99,8 @@ def test_reply_is_never_longer_than_the_client_takes(wire: bytes) -> None:
 
 @given(wire=queries())
 def test_nothing_is_forwarded_for_strangers(wire: bytes) -> None:
-    assert not isinstance(answer(TABLES[1], wire, OUTSIDER), Forward)
+    for which in TABLES:
+        assert not isinstance(answer(which, wire, OUTSIDER), Forward)
 
 
 @given(labels=st.lists(st.from_regex(r"[a-z0-9_-]{1,12}", fullmatch=True), min_size=1, max_size=8))

@@ -166,7 +166,7 @@ def test_sql_is_in_one_file() -> None:
 # What a server.py, which moves bytes and decides nothing, may import besides its own folder, and why.
 SERVER_IMPORTS = {
     "appliance": {"sockets"},
-    "appliance.allowance": {"Allowance", "Allowances"},  # how many events clients may cause
+    "appliance.allowance": {"Allowance", "Allowances", "Sample"},  # how many events clients may cause
     "appliance.errors": {"ListenError"},
     "appliance.events": None,  # to publish; test_server_decides_nothing looks at how each is used
     "appliance.install.installation": {"Installation"},  # the type of what it hands on

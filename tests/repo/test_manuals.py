@@ -5,7 +5,12 @@ from pathlib import Path
 
 from appliance.config.schema import schema_at
 from appliance.recorder import KEPT_BLOCKS
-from appliance.tftp.transfer import MAX_CLIENT_TRANSFERS, MAX_STRANGER_TRANSFERS, MAX_TRANSFERS
+from appliance.tftp.transfer import (
+    MAX_CLIENT_TRANSFERS,
+    MAX_STRANGER_CLIENT_TRANSFERS,
+    MAX_STRANGER_TRANSFERS,
+    MAX_TRANSFERS,
+)
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -13,7 +18,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_manual_of_tftp_states_the_bounds_of_transfers() -> None:
     bounds = (
         f"- At most {MAX_TRANSFERS:,} transfers to hosts run at once, and {MAX_STRANGER_TRANSFERS} to all other "
-        f"addresses; {MAX_CLIENT_TRANSFERS} for one address."
+        f"addresses; {MAX_CLIENT_TRANSFERS} for one host, and {MAX_STRANGER_CLIENT_TRANSFERS} for one other address."
     )
 
     assert bounds in (DOCS / "tftp.md").read_text()

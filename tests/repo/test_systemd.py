@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.app import DRAIN_SECONDS
+from appliance.web.connections import DESCRIPTORS_EACH, MAX_CONNECTIONS
 
 UNIT = Path(__file__).parents[2] / "systemd" / "ocp-appliance.service"
 PROGRAM = "/opt/ocp-appliance/bin/ocp-appliance"
@@ -59,3 +60,19 @@ def test_unit_leaves_the_data_directory_to_the_file() -> None:
 def test_unit_waits_longer_for_the_end_than_transfers_may_take() -> None:
     (seconds,) = _settings("TimeoutStopSec")
     assert float(seconds.removesuffix("s")) > DRAIN_SECONDS
+
+
+def test_unit_has_descriptors_for_every_connection() -> None:
+    # The system call that raises the limit is in @resources, which the unit filters.
+    (descriptors,) = _settings("LimitNOFILE")
+    assert int(descriptors) >= MAX_CONNECTIONS * DESCRIPTORS_EACH
+
+
+def test_unit_has_tasks_for_every_thread() -> None:
+    (tasks,) = _settings("TasksMax")
+    most_threads = 32  # of asyncio.to_thread(), on any number of processors
+    assert int(tasks) > most_threads + 1
+
+
+def test_unit_bounds_the_memory() -> None:
+    assert _settings("MemoryMax") == ["4G"]

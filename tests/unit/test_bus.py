@@ -5,7 +5,18 @@ import logging
 import pytest
 
 from appliance.bus import Bus
-from appliance.events import Event, Program, Reloaded, StageReached, Stamped
+from appliance.events import (
+    DhcpUnknown,
+    Event,
+    Program,
+    Reloaded,
+    StageReached,
+    Stamped,
+    TftpAborted,
+    TftpFailed,
+    TftpFinished,
+    TftpStarted,
+)
 from tests.boots import LIVE, NOW, Boot
 
 M1 = Boot(LIVE.hosts[1])
@@ -102,3 +113,24 @@ def test_subscriber_that_has_left_gets_no_event(bus):
     bus.subscribers.remove(hear)
     bus.publish(Reloaded("", "a"))
     assert heard == [OFFER]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        TftpStarted("", "192.0.2.1", "secret", 1),
+        TftpFinished("", "192.0.2.1", "secret", 1, 0.1, 0),
+        TftpFailed("", "192.0.2.1", "secret", "secret"),
+        TftpAborted("", "192.0.2.1", "secret", "secret"),
+        DhcpUnknown("", "52:54:00:00:00:01", Program.PXE, vendor="secret"),
+    ],
+    ids=lambda event: event.kind,
+)
+def test_text_of_a_client_is_published_without_what_is_secret(bus, event):
+    bus.hide = lambda text: text.replace("secret", "…")
+    told = []
+    bus.first = lambda stamped: told.append(stamped.event) or 0
+    heard = subscribed(bus)
+    bus.publish(event)
+    assert "secret" not in f"{told} {heard}"
+    assert "…" in heard[0].event.line() or "…" in str(heard[0].event)

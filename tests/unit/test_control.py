@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from appliance import control
 from appliance.cli import cli
 from appliance.control import MAX_CONNECTIONS, MAX_REQUEST_BYTES, ControlServer, socket_path
 from appliance.control_client import ask
@@ -170,6 +171,26 @@ async def test_connections_are_bounded(appliance):
     for _, writer in held:
         writer.close()
         await writer.wait_closed()
+
+
+async def test_flood_of_connections_is_closed_at_once(appliance):
+    held = [await asyncio.open_unix_connection(str(appliance.server.path)) for _ in range(3 * MAX_CONNECTIONS)]
+    async with asyncio.timeout(5):
+        assert await held[-1][0].read() == b""
+    for _, writer in held:
+        writer.close()
+
+
+async def test_client_that_takes_nothing_gives_its_place_back(appliance, monkeypatch):
+    monkeypatch.setattr(control, "SEND_SECONDS", 0.05)
+    appliance.server.capture = lambda _host: bytes(16 << 20)
+    reader, writer = await asyncio.open_unix_connection(str(appliance.server.path), limit=1)
+    writer.write(b'{"do": "capture", "host": "m1"}\n')
+    await reader.read(1)
+    async with asyncio.timeout(5):
+        while appliance.server._conversations:
+            await asyncio.sleep(0.01)
+    writer.close()
 
 
 async def test_bug_of_ours_is_an_error_and_no_end(appliance, caplog):

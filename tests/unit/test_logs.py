@@ -151,3 +151,44 @@ async def test_a_record_is_out_when_its_call_returns_behind_what_came_before_it(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     assert await read_while_running(capfd, "first", OFFER, "ready") == ["first", "dhcp.offer", "ready"]
+
+
+# C0, DEL, C1, directions of writing, line and paragraph separators, a lone surrogate, and a tag beyond the first plane.
+CONTROLS = "\x00\x1b\x7f\x85\x9b\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ud800\U000e0041"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+def test_no_character_of_an_event_controls_the_terminal(
+    capfd: pytest.CaptureFixture[str], control: str, log_format: str
+) -> None:
+    offer = Stamped(OFFER.at, DhcpOffered("m1.example", "52:54:00:12:34:56", "192.0.2.1", Program.PXE, f"a{control}b"))
+    (line,) = events_logged(capfd, log_format, offer, is_verbose=False)
+    assert line.isprintable()
+    assert log_format == "text" or json.loads(line)["arch"] == f"a{control}b"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+def test_no_character_of_a_record_controls_the_terminal(
+    capfd: pytest.CaptureFixture[str], control: str, log_format: str
+) -> None:
+    logs.configure(log_format, is_verbose=False)
+    logging.getLogger("appliance.test").error("a%sb", control, exc_info=ValueError(f"c{control}d"))
+    assert all(line.isprintable() for line in capfd.readouterr().err.splitlines())
+
+
+def test_no_text_of_a_record_looks_like_a_line_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure("text", is_verbose=False)
+    logging.getLogger("appliance.test").info("a\n12:00:00.000 forged")
+    first, second = capfd.readouterr().err.splitlines()
+    assert first.endswith(" a")
+    assert second == "    12:00:00.000 forged"
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_no_record_has_what_is_secret(capfd: pytest.CaptureFixture[str], log_format: str) -> None:
+    log = logs.configure(log_format, is_verbose=False)
+    log.hide = lambda text: text.replace("secret", "…")
+    logging.getLogger("aiohttp.server").error("request /secret", exc_info=ValueError("secret"))
+    assert "secret" not in capfd.readouterr().err

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,9 @@ def test_durations_are_of_stages_and_of_whole_installations(scraped):
 
 
 def test_certificate_has_the_time_when_it_expires(scraped, tmp_path):
-    path = tmp_path / "bootstrap.ign"
+    scraped.registry.update([replace(LIVE, data_dir=tmp_path)])
+    path = tmp_path / "ignition" / "bootstrap.ign"
+    path.parent.mkdir()
     path.write_text("{}")
     scraped.bus.publish(IgnitionLoaded("", str(path), "3.2.0", "2023-11-15T00:00:00+00:00"))
     samples = scraped.samples()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.events import Stamped, WebFinished, WebKind, WebRefused
+from appliance.events import Program, Stamped, WebFinished, WebKind, WebRefused
 from appliance.recorder import HOST_BYTES, KEPT_BLOCKS, TOTAL_BYTES, Recorder
 from tests.boots import Clock, Fleet
 from tests.clusters import host as new_host
@@ -16,7 +16,7 @@ from tests.clusters import reference_cluster
 
 SERVER = ("172.16.0.101", 67)
 NOBODY, EVERYBODY = ("0.0.0.0", 68), ("255.255.255.255", 67)  # like a machine without an address
-FIRMWARE, IPXE, SYSTEM = b"\x3c\x09PXEClient", b"\x3c\x09PXEClient\x4d\x04iPXE", b""
+FIRMWARE, IPXE, SYSTEM = Program.PXE, Program.IPXE, Program.OS
 
 
 class Tape:
@@ -39,16 +39,23 @@ class Tape:
     def close(self) -> None:
         self.fleet.journal.close()
 
-    def hear(self, payload: bytes, source: tuple[str, int], destination: tuple[str, int]) -> None:
+    def hear(self, payload: bytes, source: tuple[str, int], destination: tuple[str, int], *heard: Program) -> None:
         self.clock.now += 0.25
-        self.recorder.tap(payload, source, destination)
+        self.recorder.tap(payload, source, destination, *heard)
 
-    def dhcp(self, options: bytes, mac: bytes = b"") -> None:
+    def dhcp(self, program: Program, mac: bytes = b"") -> None:
         """A DISCOVER and its OFFER."""
-        mac = mac or self.host.macs[0].octets
-        for kind, message, source, destination in ((1, 1, NOBODY, EVERYBODY), (2, 2, SERVER, ("255.255.255.255", 68))):
-            head = bytes([kind, 1, 6, 0]) + bytes(24) + mac + bytes(10 + 64 + 128)
-            self.hear(head + b"\x63\x82\x53\x63" + bytes([53, 1, message]) + options + b"\xff", source, destination)
+        asked, offered = self.message(1, 1, mac), self.message(2, 2, mac)
+        self.hear(asked, NOBODY, EVERYBODY, program)
+        self.hear(offered, SERVER, ("255.255.255.255", 68))
+
+    def release(self) -> None:
+        """A RELEASE, which shows no program."""
+        self.hear(self.message(1, 7), (self.address, 68), SERVER)
+
+    def message(self, kind: int, message: int, mac: bytes = b"") -> bytes:
+        head = bytes([kind, 1, 6, 0]) + bytes(24) + (mac or self.host.macs[0].octets) + bytes(10 + 64 + 128)
+        return head + b"\x63\x82\x53\x63" + bytes([53, 1, message]) + b"\xff"
 
     def tftp(self, blocks: int) -> None:
         client, server = (self.address, 2000), (SERVER[0], 3000)
@@ -148,6 +155,13 @@ def test_firmware_after_a_system_begins_a_new_boot(tape, speaker):
     assert len(tape.packets("frame.number")) == 2
 
 
+def test_a_release_in_the_middle_of_a_boot_clears_nothing(tape):
+    tape.dhcp(FIRMWARE)
+    tape.release()
+    tape.dhcp(IPXE)
+    assert len(tape.packets("frame.number")) == 5
+
+
 def test_one_boot_is_kept_from_firmware_to_system(tape):
     tape.dhcp(FIRMWARE)
     tape.dhcp(FIRMWARE)  # asks again
@@ -239,3 +253,12 @@ def test_checksums_of_ipv6_packets_are_right(tmp_path):
     check = ["tshark", "-n", "-r", tape.file, "-o", "udp.check_checksum:TRUE", "-Y", "udp.checksum.status == 1"]
     assert len(subprocess.run(check, capture_output=True, check=True).stdout.splitlines()) == 1
     tape.close()
+
+
+def test_request_is_kept_without_what_is_secret(tape):
+    tape.recorder.hide = lambda text: text.replace("secret", "...")
+    client = (tape.address, 2000)
+    tape.hear(b"\0\1ignition/secret/master.ign\0octet\0tsize\x000\0", client, (SERVER[0], 69))
+    tape.hear(b"\0\5\0\0secret\0", client, (SERVER[0], 69))
+    rows = tape.packets("tftp.opcode", "tftp.source_file", "tftp.type", "tftp.error.message")
+    assert rows == [["1", "ignition/.../master.ign", "octet", ""], ["5", "", "", "..."]]

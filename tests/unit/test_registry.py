@@ -374,14 +374,14 @@ class BusyStore(SqliteStore):
 
     rivals = 0
 
-    def save(self, changes, rows=()):
+    def save(self, changes, rows=(), clock=None):
         for change in changes[:1]:
             kept = self.load().get(change.host)
             if self.rivals and kept is not None:
                 self.rivals -= 1
                 other = replace(kept.installation, image_bytes=kept.installation.image_bytes + 1)
                 super().save([Change(change.host, kept.revision, other)])
-        return super().save(changes, rows)
+        return super().save(changes, rows, clock)
 
 
 @pytest.mark.parametrize(("rivals", "failures"), [(1, 0), (SAVE_TRIES, 0), (SAVE_TRIES + 5, 1)])
@@ -403,8 +403,8 @@ def test_tries_to_save_are_bounded(rivals, failures):
 class LateStore(SqliteStore):
     """A store whose changes become durable after `save` has returned."""
 
-    def save(self, changes, rows=()):
-        outcome = super().save(changes, rows)
+    def save(self, changes, rows=(), clock=None):
+        outcome = super().save(changes, rows, clock)
         self.durable = asyncio.get_running_loop().create_future()
         return outcome._replace(written=self.durable)
 
@@ -451,10 +451,16 @@ def loaded(path, seconds_left):
 
 
 @pytest.fixture
-def bootstrap_ign(tmp_path):
-    path = tmp_path / "bootstrap.ign"
+def bootstrap_ign(live, tmp_path):
+    live.registry.update([replace(LIVE, data_dir=tmp_path)])
+    path = tmp_path / "ignition" / "bootstrap.ign"
+    path.parent.mkdir()
     path.write_text("{}")
     return path
+
+
+def with_bootstrap(install, data_dir):
+    return replace(with_host(LIVE, 0, install=install), data_dir=data_dir)
 
 
 @pytest.mark.parametrize(("hours", "times"), [(13, 0), (11, 1), (-1, 1)])
@@ -493,6 +499,47 @@ def test_bad_file_keeps_the_clock_of_the_one_that_is_served(live, bootstrap_ign)
     live.happen([loaded(bootstrap_ign, HOUR), IgnitionRefused("", str(bootstrap_ign), "is not JSON")])
     (state,) = live.registry.certificates.states()
     assert (state.expires_at, state.problem) == (NOW + HOUR, "is not JSON")
+
+
+def test_file_whose_hosts_are_all_installed_is_neither_shown_nor_warned_of(live, bootstrap_ign):
+    live.happen(loaded(bootstrap_ign, -HOUR))
+    installed(live, 0)
+    assert live.registry.certificates.states() == []
+    assert live.registry.certificates.warnings(NOW) == []
+
+
+def test_file_that_one_of_its_hosts_still_needs_is_shown(live, bootstrap_ign):
+    master_ign = bootstrap_ign.with_name("master.ign")
+    master_ign.write_text("{}")
+    live.happen(loaded(master_ign, HOUR))
+    installed(live, 1)
+    installed(live, 2)
+    assert [state.path for state in live.registry.certificates.states()] == [str(master_ign)]
+
+
+def test_file_that_is_needed_again_is_warned_of_again(live, bootstrap_ign):
+    live.happen(loaded(bootstrap_ign, -HOUR))
+    certificates = live.registry.certificates
+    times = [len(certificates.warnings(NOW))]
+    installed(live, 0)
+    times.append(len(certificates.warnings(NOW)))
+    live.happen(Ordered(LIVE.hosts[0].name, "reinstall"))
+    times.append(len(certificates.warnings(NOW)))
+    assert times == [1, 0, 1]
+
+
+@pytest.mark.parametrize(("install", "is_shown"), [(Install.NEVER, False), (Install.ALWAYS, True)])
+def test_file_is_shown_by_what_cluster_yaml_says_of_its_hosts(live, bootstrap_ign, install, is_shown):
+    installed(live, 0)
+    live.registry.update([with_bootstrap(install, bootstrap_ign.parent.parent)])
+    live.happen(loaded(bootstrap_ign, HOUR))
+    assert bool(live.registry.certificates.states()) == is_shown
+
+
+def test_file_of_a_cluster_that_was_removed_is_not_shown(live, bootstrap_ign):
+    live.happen(loaded(bootstrap_ign, HOUR))
+    live.registry.update([LIVE])
+    assert live.registry.certificates.states() == []
 
 
 def test_file_that_is_gone_is_not_shown(live, bootstrap_ign):

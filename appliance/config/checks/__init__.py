@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from appliance.config.checks import boot, clusters, hosts, ignition, names, networks, services
+from appliance.config.checks import boot, clusters, exposure, hosts, ignition, names, networks, services
 from appliance.config.draft import Draft
 from appliance.errors import Problem
 
@@ -20,6 +20,7 @@ def problems_between(drafts: Sequence[Draft], now: float, *, reads_images: bool)
         if reads_images:
             yield from boot.wrong_digests(draft)
         yield from ignition.problems_in(draft, now)
+        yield from exposure.problems_in(draft)
     yield from hosts.duplicates(drafts)
     yield from services.problems_between(drafts)
     yield from clusters.problems_between(drafts)

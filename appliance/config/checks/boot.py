@@ -8,12 +8,13 @@ from pathlib import Path
 from appliance.boot.chains import usual_loaders
 from appliance.boot.loaders import find_loader, package_hint
 from appliance.boot.urls import is_reserved
-from appliance.config import fields
+from appliance.config.checks.contents import misfit_of
 from appliance.config.document import Path_, Placed
 from appliance.config.draft import Draft
+from appliance.config.images import ImageDraft, is_okd, naming_of
 from appliance.config.section_drafts import DefaultsDraft, HostDraft
 from appliance.errors import Problem
-from appliance.model import Arch, Install, Release
+from appliance.model import Arch, Install, LocalBoot, Release
 
 NOUNS = {"kernel": "kernel", "initramfs": "initramfs", "rootfs": "root file system", "metal": "disk image"}
 
@@ -27,6 +28,11 @@ GENERATED_ARGUMENTS = {
 
 # Made from networkConfig. Without it only ip=dhcp is made, and not for every host.
 NETWORK_ARGUMENTS = {"ip", "nameserver", "bond", "vlan"}
+
+
+EFI_LOADER = "efi/ipxe.efi"
+# In the text of the build of iPXE in Debian 11 and 12. Its ipxe.efi was seen to stay at its prompt after `exit 1`.
+STAYS_AT_ITS_PROMPT = b"1.0.0+git-20190125"
 
 
 def problems_in(draft: Draft) -> Iterator[Problem]:
@@ -47,6 +53,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
             yield from _images(draft, arch)
         yield from _loaders(draft, arch, where)
     yield from _own_loaders(draft)
+    yield from _local_boots(draft)
 
 
 def _defaults(draft: Draft) -> list[DefaultsDraft]:
@@ -86,21 +93,13 @@ def _mixed_releases(draft: Draft) -> Iterator[Problem]:
         at(images.release, "images", "release"),
         *(at(section.release, "images", arch.value, "release") for arch, section in own if section),
     ):
-        of_images = _release_of(written) if written else None
+        of_images = naming_of(written.value) if written else None
         if written and of_images and of_images.boots_live is not release.boots_live:
             yield written.error(
                 f"images of {written.value} boot {_way(of_images)}, but release {release} installs with "
                 f"{_way(release)}; use images of 4.6 or later with release 4.6 or later, and older ones with older "
                 "releases"
             )
-
-
-def _release_of(written: Placed[str]) -> Release | None:
-    """Return the release of images; None for a build number such as 416.94.202405291527-0."""
-    try:
-        return fields.parse_release(written.value)
-    except ValueError:
-        return None
 
 
 def _way(release: Release) -> str:
@@ -124,9 +123,27 @@ def _images(draft: Draft, arch: Arch) -> Iterator[Problem]:
             yield image.name.error(f'"{name}" is already used on {where}; each kind of image is a file of its own')
         elif draft.data_dir is not None:
             first[name] = image.name
-            file = draft.data_dir / "images" / name
-            if why := file_fault(file, _other_spelling(file)):
-                yield image.name.warning(f"{NOUNS[image.kind]} {file} {why}")
+            if why := _image_fault(image, arch, draft.data_dir / "images" / name, draft):
+                yield image.name.warning(why)
+
+
+def _image_fault(image: ImageDraft, arch: Arch, file: Path, draft: Draft) -> str | None:
+    """Return why *file* cannot be booted as *image*, or None."""
+    is_by_release = image.name.path == ("release",)
+    remedy = _other_spelling(file)
+    if not remedy and is_by_release and draft.spelled_release and is_okd(draft.spelled_release.value):
+        remedy = (
+            "; a release of OKD does not say which build it boots: write that as images.release, for example "
+            "10.0.20250628-0 (SCOS) or 39.20240210.3.0 (FCOS), or write the names of the files"
+        )
+    why = file_fault(file, remedy or "; download it from the mirror to this path")
+    if why is None:
+        try:
+            why = misfit_of(image.kind, arch, file)
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}"
+        why = why and f"{why}; download it again"
+    return why and f"{NOUNS[image.kind]} {file} {why}"
 
 
 def wrong_digests(draft: Draft) -> Iterator[Problem]:
@@ -168,9 +185,9 @@ def _other_spelling(path: Path) -> str:
     # A build of RHCOS 4.19 changed live-kernel-x86_64 to live-kernel.x86_64, so a directory may have either name.
     for old, new in (("-kernel-", "-kernel."), ("-kernel.", "-kernel-")):
         other = path.with_name(path.name.replace(old, new))
-        if other != path and other.is_file():
+        if other != path and os.path.isfile(other):
             return f", but {other.name} exists; write that name as images.kernel"
-    return "; download it from the mirror to this path"
+    return ""
 
 
 def _loaders(draft: Draft, arch: Arch, where: Path_) -> Iterator[Problem]:
@@ -185,3 +202,28 @@ def _own_loaders(draft: Draft) -> Iterator[Problem]:
     for loader in (defaults.loader for defaults in _defaults(draft)):
         if loader and draft.data_dir is not None and find_loader(loader.value, draft.data_dir) is None:
             yield loader.warning(f"boot file {loader.value} not found; {package_hint(loader.value)}")
+
+
+def _local_boots(draft: Draft) -> Iterator[Problem]:
+    """Yield each `localBoot` that sends UEFI machines to the prompt of iPXE instead of their disk."""
+    for host in draft.hosts:
+        own, of_role = host.entry, host.of_role
+        how = own.local_boot or of_role.local_boot
+        if how not in (LocalBoot.EXIT, LocalBoot.SANBOOT) or host.arch is not Arch.X86_64 or draft.data_dir is None:
+            continue
+        loader = find_loader(own.loader or of_role.loader or EFI_LOADER, draft.data_dir)
+        # The smaller build, snponly.efi, does leave.
+        if loader is None or loader.name.lower() != "ipxe.efi" or not _stays_at_its_prompt(loader):
+            continue
+        place = host.path if own.local_boot else ("roles", host.role.value.value if host.role else "")
+        yield draft.document.here(*place, "localBoot").warning(
+            f"{how} needs iPXE to exit, and {loader}, Debian's build of 2019, stops at its prompt instead on UEFI; add "
+            "`loader: efi/snponly.efi`, or leave localBoot at no-offer"
+        )
+
+
+def _stays_at_its_prompt(loader: Path) -> bool:
+    try:
+        return STAYS_AT_ITS_PROMPT in loader.read_bytes()
+    except OSError:
+        return False

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
 
-from appliance.config.checks.names import ONLY_CNAME, names_given
+from appliance.config.checks.names import ONLY_CNAME, forwarded_although_served, names_given
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
 from appliance.config.section_drafts import RecordDraft
@@ -23,6 +23,9 @@ def problems_between(files: Sequence[Draft]) -> Iterator[Problem]:
         yield from _aliases(first, second)
         yield from _aliases(second, first)
         yield from _aliases_of_one_name(first, second)
+        if first.is_domain_known and second.is_domain_known:
+            yield from forwarded_although_served(first, second)
+            yield from forwarded_although_served(second, first)
         yield from _networks(first, second)
         yield from _addresses(first, second)
         yield from _addresses(second, first)

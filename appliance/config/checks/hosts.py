@@ -30,6 +30,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
             for holder in taken.get(claim.value, ()):
                 where = f"{holder.owner} ({holder.place(draft.document)})"
                 yield claim.error(f"{claim.value} is {where}; change one of them")
+        yield from _cards(host, draft)
         yield from problems_of_network_config(host, draft.document)
 
 
@@ -59,10 +60,16 @@ def _roles(draft: Draft) -> Iterator[Problem]:
     roles = [host.role for host in draft.hosts if host.role]
     bootstraps = [role for role in roles if role.value is Role.BOOTSTRAP]
     masters = [role for role in roles if role.value is Role.MASTER]
+    arbiters = [role for role in roles if role.value is Role.ARBITER]
     hosts = draft.document.here("hosts")
     if not masters:
         yield hosts.error("no host has the role master; a cluster needs three, or one for a single node")
-    elif len(masters) % 2 == 0:
+    elif arbiters and (len(masters) + len(arbiters)) % 2 == 0:
+        yield hosts.warning(
+            f"{len(masters)} hosts have the role master and {len(arbiters)} arbiter; etcd needs an odd number of both "
+            "together, for example two masters and an arbiter"
+        )
+    elif not arbiters and len(masters) % 2 == 0:
         yield hosts.warning(f"{len(masters)} hosts have the role master; etcd needs an odd number, three or one")
     for extra in bootstraps[1:]:
         first = f"{bootstraps[0].owner} ({bootstraps[0].place(extra.document)})"
@@ -85,6 +92,21 @@ def _macs(host: HostDraft, draft: Draft) -> Iterator[Problem]:
         yield draft.document.here(*path, "macAddress").error("is missing; for example `macAddress: 52:54:00:12:34:56`")
     elif has_macs and draft.document.value_at((*path, "macAddress")) == []:
         yield draft.document.here(*path, "macAddress").error("is an empty list; add at least one entry")
+
+
+def _cards(host: HostDraft, draft: Draft) -> Iterator[Problem]:
+    """Warn of interfaces that may be in different networks; those of a bond are in one."""
+    config = host.entry.network_config
+    is_bond = config is not None and any(interface.type == "bond" for interface in config.interfaces)
+    if len(host.macs) < 2 or is_bond or host.address is None:
+        return
+    address = host.address.value
+    others = [network for network in draft.ranges4 if address not in network]
+    if others and len(others) < len(draft.ranges4):
+        yield host.macs[1].warning(
+            f"{host.label} has several interfaces and only {address}, which DHCP gives to each; "
+            f"an interface in {' or '.join(map(str, others))} gets no answer, so boot from one in the address's network"
+        )
 
 
 def _name(host: HostDraft, draft: Draft) -> Iterator[Problem]:

@@ -16,6 +16,8 @@ from appliance.openshift.ignition import (
     expiry_text,
     inspect,
     misfit,
+    misplaced,
+    mixed_runs,
 )
 
 
@@ -59,7 +61,8 @@ def _read(path: Path, needed_at: Path_) -> IgnitionCandidate:
 
 def problems_in(draft: Draft, now: float) -> Iterator[Problem]:
     """Yield what is wrong with the Ignition files of one cluster at *now* (UTC)."""
-    for file in ignition_files(draft):
+    files = ignition_files(draft)
+    for file in files:
         where = draft.document.here(*file.needed_at)
         if file.fault:
             yield where.warning(f"{file.path} {file.fault}")
@@ -69,7 +72,11 @@ def problems_in(draft: Draft, now: float) -> Iterator[Problem]:
             yield where.warning(f"{file.path}: {problem}")
         if draft.is_domain_known and (why := misfit(file.facts, draft.domain)):
             yield where.warning(f"{file.path} {why}")
+        if why := misplaced(file.facts, file.path.name):
+            yield where.warning(f"{file.path} {why}")
         yield from _clock(file, draft, now)
+    if why := mixed_runs({file.path.name: file.facts for file in files if file.facts}):
+        yield draft.document.here("hosts").warning(f"in {files[0].path.parent}, {why}; until then no host gets them")
 
 
 def _clock(file: IgnitionCandidate, draft: Draft, now: float) -> Iterator[Problem]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from ipaddress import IPv6Network
 
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
@@ -9,12 +11,15 @@ from appliance.config.fields import MAX_NAME
 from appliance.config.records import in_zone, too_long
 from appliance.config.section_drafts import RecordDraft
 from appliance.config.words import DEFAULT_PORTS
+from appliance.dns.reverse import reverse_apexes
 from appliance.errors import Problem
 from appliance.model import Cidr, Role
 from appliance.openshift import names as openshift
 
 ONLY_CNAME = "a CNAME must be the only record of its name"  # RFC 1034 section 3.6.2
 WIDEST_PREFIX = 8  # of 10.0.0.0/8, the widest private network; a wider one includes public addresses
+WIDEST_PREFIX6 = 32  # what one provider has for all its customers
+PRIVATE6 = IPv6Network("fc00::/7")  # RFC 4193
 
 
 def problems_in(draft: Draft) -> Iterator[Problem]:
@@ -36,13 +41,21 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         if len(name.value) > MAX_NAME:
             yield name.error(too_long(name.value))
     for host in draft.hosts:
-        if host.name and not in_zone(host.name.value, draft.zone):
-            yield host.name.error(
-                f"{host.name.value} is outside the zone {draft.zone}; write the name "
-                "without dots, or set dns.zone to the base domain"
+        if host.name and _misses(host.name.value, draft):
+            yield host.name.warning(
+                f"{host.name.value} is outside the zone {draft.zone}, so it has no A record here; correct it, "
+                "or make sure that another DNS server has that record"
             )
     yield from _name_servers(draft)
+    yield from _forwarded_twice(draft)
+    yield from forwarded_although_served(draft, draft)
     yield from _Zone(draft).problems()
+
+
+def _misses(name: str, draft: Draft) -> bool:
+    """Whether *name* is in a domain that looks like a misspelling of the cluster's, and not in one of its own."""
+    domain = name.partition(".")[2]
+    return not in_zone(name, draft.zone) and bool(get_close_matches(domain, [draft.domain], cutoff=0.9))
 
 
 def _derived_names(draft: Draft) -> Iterator[str]:
@@ -78,9 +91,11 @@ def names_given(draft: Draft) -> dict[str, str]:
     """Return the names that have records without dns.records, each with the key that they come from."""
     domain = draft.domain
     given = {draft.zone: "the zone itself", draft.appliance_name.value: "appliance"}
-    given[openshift.api(domain)] = "apiVIPs"
     given[openshift.api_int(domain)] = "apiInternalVIPs"
-    given[openshift.apps(domain)] = "ingressVIPs"
+    if draft.file.api_vips or not draft.is_alias(openshift.api(domain)):
+        given[openshift.api(domain)] = "apiVIPs"
+    if draft.file.ingress_vips or not draft.is_alias(openshift.apps(domain)):
+        given[openshift.apps(domain)] = "ingressVIPs"
     given |= {host.name.value: f"hosts[{index}]" for index, host in enumerate(draft.hosts) if host.name}
     for server in draft.name_servers:
         if draft.document.has(*server.path, "address") and in_zone(server.name.value, draft.zone):
@@ -108,13 +123,64 @@ def _recursion(draft: Draft) -> Iterator[Problem]:
             "not set: nodes will not resolve quay.io. List your DNS servers, or write `forwarders: []` if you mean none"
         )
     own = [address.value for address in draft.appliance_addresses]
-    for forwarder in document.all_at(dns.forwarders, "dns", "forwarders"):
+    forwarders = document.all_at(dns.forwarders, "dns", "forwarders")
+    for index, entry in enumerate(dns.forward):
+        forwarders += document.all_at(entry.forwarders, "dns", "forward", index, "forwarders")
+    for forwarder in forwarders:
         if forwarder.value.address in own and forwarder.value.port == DEFAULT_PORTS["dns"]:
             yield forwarder.error(f"{forwarder.value} is the appliance itself; write the DNS server that it asks")
     networks: list[Placed[Cidr]] = document.all_at(dns.allow_recursion, "dns", "allowRecursion")
     for network in networks:
-        if network.value.prefixlen < WIDEST_PREFIX:
+        if _is_of_many_sites(network.value):
             yield network.warning(f"{network.value} makes the appliance an open resolver; write only your own networks")
+    for key, is_set in (
+        ("forwardPrivateReverse", dns.forward_private_reverse),
+        ("dropPrivateAnswers", dns.drop_private_answers),
+    ):
+        if is_set and not dns.forwarders:
+            yield document.here("dns", key).warning("has no effect: dns.forwarders lists no DNS server")
+
+
+def _is_of_many_sites(network: Cidr) -> bool:
+    if isinstance(network, IPv6Network):
+        return network.prefixlen < WIDEST_PREFIX6 and not network.subnet_of(PRIVATE6)
+    return network.prefixlen < WIDEST_PREFIX
+
+
+def forwarded_although_served(draft: Draft, holder: Draft) -> Iterator[Problem]:
+    """Yield the zones in dns.forward of *draft* that *holder* serves, or in which it has records."""
+    here = "this file" if holder is draft else str(holder.document.file)
+    served = {holder.zone: f"the zone that {here} serves"}
+    for cidr in holder.cidrs:
+        served |= dict.fromkeys(reverse_apexes(cidr.value), f"the reverse zone of {cidr.value}")
+    addresses = [address for host in holder.hosts for address in (host.address, host.address6) if address]
+    given = [
+        *names_given(holder),
+        *(record.owner for record in holder.records),
+        *(address.value.reverse_pointer for address in addresses),
+    ]
+    for zone in _forwarded(draft):
+        is_below = any(in_zone(zone.value, name) for name in served)
+        name = next((name for name in given if is_below and in_zone(name, zone.value)), None)
+        if zone.value in served:
+            yield zone.error(f"{zone.value} is {served[zone.value]}; remove this entry")
+        elif name:
+            yield zone.error(f"{name}, which {here} gives records, is in {zone.value}; remove this entry")
+
+
+def _forwarded_twice(draft: Draft) -> Iterator[Problem]:
+    seen: dict[str, Placed[str]] = {}
+    for zone in _forwarded(draft):
+        first = seen.setdefault(zone.value, zone)
+        if first is not zone:
+            where = first.place(zone.document)
+            yield zone.error(f"{zone.value} is also on {where}; list all its forwarders in one entry")
+
+
+def _forwarded(draft: Draft) -> list[Placed[str]]:
+    entries = enumerate(draft.file.dns.forward)
+    zones = (draft.document.at(entry.zone, "dns", "forward", index, "zone") for index, entry in entries)
+    return [zone for zone in zones if zone]
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """Networks do not overlap, and gateways, the appliance and the load balancer have possible addresses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from itertools import combinations
 
@@ -9,7 +9,8 @@ from appliance.config.draft import Draft
 from appliance.config.keys import is_misspelled, known_keys
 from appliance.config.section_drafts import NetworkDraft, OptionsDraft
 from appliance.errors import Problem
-from appliance.model import Address
+from appliance.model import ON_LINK, Address
+from appliance.openshift import names as openshift
 
 SHORT_LEASE_SECONDS = 3600
 
@@ -29,9 +30,11 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         yield draft.document.here("networking", "machineNetwork").error("has no IPv4 network; machines boot over IPv4")
     yield from _gateways(draft)
     yield from _routes(draft)
+    yield from _relays(draft)
     yield from _appliance(draft)
     yield from _vips(draft)
     yield from _leases(draft)
+    yield from _time_servers(draft)
     for machine_network in draft.networks:
         yield from _keys_of_ipv6(machine_network, draft)
 
@@ -66,11 +69,14 @@ def _overlaps(draft: Draft) -> Iterator[Problem]:
 
 
 def _gateways(draft: Draft) -> Iterator[Problem]:
-    for gateway, networks in _by_network(draft, lambda options: [options.gateway] if options.gateway else []):
+    for gateway, networks, on_link in _by_network(draft, lambda options: [options.gateway] if options.gateway else []):
         home = next((network for network in networks if gateway.value in network), None)
-        if home is None and networks:
+        if home is None and networks and not _contains(on_link, gateway):
             wanted = " or ".join(map(str, networks))
-            yield gateway.error(f"{gateway.value} is outside {wanted}; a gateway must have an address in the network")
+            yield gateway.error(
+                f"{gateway.value} is outside {wanted}; a gateway must have an address in the network, "
+                f"or an entry of its `routes` with gateway {ON_LINK}"
+            )
         elif home is not None and (why := unusable(gateway.value, home)):
             yield gateway.error(f"{gateway.value} {why}; no machine can have it")
         for vip in (vip for vips in draft.vips.values() for vip in vips if vip.value == gateway.value):
@@ -78,19 +84,39 @@ def _gateways(draft: Draft) -> Iterator[Problem]:
 
 
 def _routes(draft: Draft) -> Iterator[Problem]:
-    for gateway, networks in _by_network(draft, lambda options: options.route_gateways):
-        if networks and not any(gateway.value in network for network in networks):
+    for gateway, networks, on_link in _by_network(draft, lambda options: options.route_gateways):
+        if gateway.value == ON_LINK:
+            if gateway.path[0] == "dhcp":
+                yield gateway.error(
+                    f"{ON_LINK} is in no network; write this route in the machineNetwork that it is for"
+                )
+        elif networks and not _contains([*networks, *on_link], gateway):
             wanted = " or ".join(map(str, networks))
-            yield gateway.error(f"{gateway.value} is outside {wanted}; the gateway of a route must be in the network")
+            yield gateway.error(
+                f"{gateway.value} is outside {wanted}; the gateway of a route must be in the network, "
+                f"or have a route of its own there with gateway {ON_LINK}"
+            )
+
+
+def _contains(networks: Iterable[IPv4Network], address: Placed[IPv4Address]) -> bool:
+    return any(address.value in network for network in networks)
 
 
 def _by_network(
     draft: Draft, addresses_of: Callable[[OptionsDraft], list[Placed[IPv4Address]]]
-) -> Iterator[tuple[Placed[IPv4Address], list[IPv4Network]]]:
-    """Yield each address that DHCP options name, with the networks of which one must contain it."""
+) -> Iterator[tuple[Placed[IPv4Address], list[IPv4Network], list[IPv4Network]]]:
+    """Yield each address that DHCP options name, the networks that it may be in, and those that need no gateway."""
     for network in draft.networks:
-        yield from ((address, network.ranges4) for address in addresses_of(network.options))
-    yield from ((address, draft.ranges4) for address in addresses_of(draft.dhcp))
+        for address in addresses_of(network.options):
+            yield address, network.ranges4, network.options.on_link
+    for address in addresses_of(draft.dhcp):
+        yield address, draft.ranges4, []
+
+
+def _relays(draft: Draft) -> Iterator[Problem]:
+    for relay in draft.document.all_at(draft.file.dhcp.relays, "dhcp", "relays"):
+        if relay.value.prefixlen == 0:
+            yield relay.error(f"{relay.value} contains every address; write those of your DHCP relays")
 
 
 def _appliance(draft: Draft) -> Iterator[Problem]:
@@ -109,8 +135,11 @@ def _appliance(draft: Draft) -> Iterator[Problem]:
 
 def _vips(draft: Draft) -> Iterator[Problem]:
     domain = draft.domain
-    for key, name in (("apiVIPs", f"api.{domain}"), ("ingressVIPs", f"*.apps.{domain}")):
-        if draft.may_be_single_node or is_misspelled((key,), draft.document):
+    needed = {"apiVIPs": openshift.api(domain), "ingressVIPs": openshift.apps(domain)}
+    if draft.is_alias(needed["apiVIPs"]) and not draft.file.api_vips:
+        needed["apiInternalVIPs"] = openshift.api_int(domain)
+    for key, name in needed.items():
+        if draft.may_be_single_node or is_misspelled((key,), draft.document) or draft.is_alias(name):
             continue
         value = draft.document.value_at((key,))
         if value is None or value == []:
@@ -137,6 +166,18 @@ def _leases(draft: Draft) -> Iterator[Problem]:
             yield lease.warning(
                 f"{lease.value} s is short: a node loses its address if the "
                 "appliance is down for that long; 7d is usual"
+            )
+
+
+def _time_servers(draft: Draft) -> Iterator[Problem]:
+    sources = draft.document.all_at(draft.file.additional_ntp_sources, "additionalNTPSources")
+    for network in draft.networks:
+        sources += draft.document.all_at(network.entry.ntp, *network.path, "ntp")
+    for source in sources:
+        if not isinstance(source.value, IPv4Address):
+            yield source.warning(
+                f"hosts are not told of {source.value}: DHCP option 42 takes IPv4 addresses only; "
+                "write an address, or configure chrony with a MachineConfig"
             )
 
 

@@ -2,7 +2,7 @@
 
 export function element(tag, { text, classes, ...attributes } = {}, ...children) {
   const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
+  if (text !== undefined) made.textContent = printable(text);
   if (classes) made.className = classes;
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   made.append(...children);
@@ -11,8 +11,14 @@ export function element(tag, { text, classes, ...attributes } = {}, ...children)
 
 // Writes only a text that differs: one that stays keeps the reader's selection, and costs no layout.
 export function say(place, text) {
-  const wanted = String(text);
+  const wanted = printable(text);
   if (place.textContent !== wanted) place.textContent = wanted;
+}
+
+// With a replacement for each control character, as printable in spelling.py: names and paths come from the network, and
+// some characters change the direction of writing. Line ends stay, for entries of cluster.yaml.
+export function printable(text) {
+  return String(text).replace(/[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu, "\ufffd");
 }
 
 // size, duration and age are twins of appliance/status/spelling.py: the command line and this page write alike.

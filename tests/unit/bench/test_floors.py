@@ -15,7 +15,7 @@ from appliance.dns.protocol import own_answer
 from appliance.install.installation import Installation
 from appliance.tftp.protocol import Terms, ack_datagram
 from appliance.tftp.transfer import Transfer
-from appliance.web.answers import Findings, HttpRequest, NeighbourFinding, SendScript
+from appliance.web.answers import FilesFinding, Findings, HttpRequest, NeighbourFinding, SendScript
 from appliance.web.compile import compile_web
 from appliance.web.protocol import judge
 from tests.bench.dhcpprobe import discover
@@ -116,7 +116,8 @@ def test_script_is_made_from_finished_pieces() -> None:
     table = compile_web(CLUSTER)
     name = f"m1.{DOMAIN}"
     installations = {name: Installation(name, token="0123456789abcdef", has_dhcp=True)}
-    found = Findings(neighbour=NeighbourFinding(None))
+    files = FilesFinding(table.hosts_by_mac[MAC.replace(":", "-")].needs)
+    found = Findings(files=files, neighbour=NeighbourFinding(None))
     target = f"/ipxe/{MAC.replace(':', '-')}.ipxe"
 
     def fetched() -> object:

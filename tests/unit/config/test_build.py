@@ -1,5 +1,6 @@
 """Defaults for missing keys, and values that apply to several hosts or networks."""
 
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from appliance.model import (
     Cluster,
     DhcpMode,
     Endpoint,
+    ForwardZone,
     Install,
     LocalBoot,
     NameServer,
@@ -124,6 +126,36 @@ def test_network_says_more_than_dhcp(tmp_path: Path) -> None:
     assert (near.ntp_servers, far.ntp_servers) == ((IPv4Address("192.0.2.1"),), (IPv4Address("198.51.100.1"),))
     assert (near.domain, far.domain) == ("prod.example.com", "x.example")
     assert (near.routes, far.routes) == ((), (Route(IPv4Network("203.0.113.0/24"), IPv4Address("198.51.100.9")),))
+
+
+def test_gateway_outside_the_network_is_reached_by_a_route_without_one(tmp_path: Path) -> None:
+    routes = "[{destination: 203.0.113.1/32, gateway: 0.0.0.0}, {destination: 0.0.0.0/0, gateway: 203.0.113.1}]"
+    (network,) = cluster_of(tmp_path, edited(("      gateway: 192.0.2.1\n", f"      routes: {routes}\n"))).networks
+
+    assert network.routes == (
+        Route(IPv4Network("203.0.113.1/32"), IPv4Address("0.0.0.0")),
+        Route(IPv4Network("0.0.0.0/0"), IPv4Address("203.0.113.1")),
+    )
+
+
+def test_default_gateway_may_be_one_that_a_route_reaches(tmp_path: Path) -> None:
+    own = "      gateway: 203.0.113.1\n      routes: [{destination: 203.0.113.0/24, gateway: 0.0.0.0}]\n"
+    (network,) = cluster_of(tmp_path, edited(("      gateway: 192.0.2.1\n", own))).networks
+
+    assert network.gateway == IPv4Address("203.0.113.1")
+
+
+@pytest.mark.parametrize(
+    ("written", "relays"),
+    [
+        ("198.51.100.1", ["198.51.100.1/32"]),
+        ("[198.51.100.1, 198.51.100.16/28]", ["198.51.100.1/32", "198.51.100.16/28"]),
+    ],
+)
+def test_relays_are_addresses_or_networks(tmp_path: Path, written: str, relays: list[str]) -> None:
+    cluster = cluster_of(tmp_path, f"{CLEAN}dhcp:\n  relays: {written}\n")
+
+    assert [str(relay) for relay in cluster.dhcp_relays] == relays
 
 
 def test_host_says_more_than_its_role_and_the_role_more_than_the_default(tmp_path: Path) -> None:
@@ -270,3 +302,58 @@ def test_several_files_load_in_their_order(tmp_path: Path) -> None:
 
     assert [cluster.name for cluster in clusters] == ["prod", "test"]
     assert [cluster.data_dir for cluster in clusters] == [tmp_path / "prod", tmp_path / "test"]
+
+
+@pytest.mark.parametrize(
+    ("forwarders", "expected"),
+    [("10.1.1.1, 'fd00::1'", True), ("10.1.1.1, 198.51.100.53", False), ("198.51.100.53", False), ("", False)],
+)
+def test_private_reverse_names_are_forwarded_if_all_forwarders_are_private(
+    tmp_path: Path, forwarders: str, expected: bool
+) -> None:
+    cluster = cluster_of(tmp_path, edited(("198.51.100.53", forwarders)))
+    assert cluster.dns.forward_private_reverse is expected
+
+
+def test_file_decides_whether_private_reverse_names_are_forwarded(tmp_path: Path) -> None:
+    assert cluster_of(tmp_path, with_dns("  forwardPrivateReverse: true\n")).dns.forward_private_reverse
+
+
+def test_zones_have_forwarders_of_their_own(tmp_path: Path) -> None:
+    text = with_dns("  forward:\n    - {zone: Corp.Example., forwarders: 192.0.2.53}\n")
+    assert cluster_of(tmp_path, text).dns.forward == (
+        ForwardZone("corp.example", (Endpoint(IPv4Address("192.0.2.53"), 53),)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("[198.51.100.53]", "[]"), True),
+        (("[198.51.100.53]", "[]\n  mailbox: a@example.com"), True),
+        (("dns:\n  forwarders: [198.51.100.53]\n", ""), False),
+        (("[198.51.100.53]", "[198.51.100.53]"), False),
+    ],
+)
+def test_nodes_are_isolated_where_the_file_says_that_there_are_no_forwarders(
+    tmp_path: Path, change: tuple[str, str], expected: bool
+) -> None:
+    assert cluster_of(tmp_path, edited(change)).dns.is_isolated is expected
+
+
+def test_nodes_that_know_another_dns_server_are_not_isolated(tmp_path: Path) -> None:
+    gateway = "      gateway: 192.0.2.1\n"
+    servers = (gateway, f"{gateway}      dnsServers: [192.0.2.5, 192.0.2.53]\n")
+    assert not cluster_of(tmp_path, edited(servers, ("[198.51.100.53]", "[]"))).dns.is_isolated
+
+
+def test_hosts_are_told_of_time_servers_that_are_ipv4_addresses(tmp_path: Path) -> None:
+    cluster = cluster_of(tmp_path, f"{CLEAN}additionalNTPSources: [ntp.example.com, 192.0.2.123]\n")
+    assert cluster.networks[0].ntp_servers == (IPv4Address("192.0.2.123"),)
+
+
+def test_single_node_whose_api_is_an_alias_has_its_own_address_for_api_int(tmp_path: Path) -> None:
+    hosts = edited(("apiVIPs: 192.0.2.8\ningressVIPs: 192.0.2.9\n", ""))
+    one = re.sub(r"  - hostname: (m[23]|w1)\n(?:    .*\n)+", "", hosts)
+    cluster = cluster_of(tmp_path, f"{one}  records: [{{name: api, type: CNAME, value: lb.corp.example}}]\n")
+    assert (cluster.api_vips, cluster.api_int_vips) == ((), (IPv4Address("192.0.2.21"),))

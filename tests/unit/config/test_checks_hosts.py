@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.config_files import CLEAN, edited, flaw_id, told
+from tests.config_files import CLEAN, check_text, edited, flaw_id, told
+
+TWO_NETWORKS = edited(
+    ("      gateway: 192.0.2.1\n", "      gateway: 192.0.2.1\n    - cidr: 198.51.100.0/24\n"),
+    ("macAddress: 52:54:00:00:00:22", "macAddress: [52:54:00:00:00:22, 52:54:00:00:01:22]"),
+    ("198.51.100.53", "203.0.113.53"),
+)
 
 FLAWS = [
     (
@@ -13,6 +19,13 @@ FLAWS = [
             ("    address: 192.0.2.31\n", "    address: 192.0.2.31\n    addressIPv6: 2001:db8::8\n"),
         ),
         "38: hosts[4].addressIPv6: 2001:db8::8 is the API's address (apiVIPs) (line 13); change one of them",
+    ),
+    (
+        TWO_NETWORKS,
+        (
+            "29: warning: hosts[2].macAddress[1]: m2 has several interfaces and only 192.0.2.22, which DHCP gives to "
+            "each; an interface in 198.51.100.0/24 gets no answer, so boot from one in the address's network"
+        ),
     ),
     (
         edited(("hostname: m2", "hostname: m1")),
@@ -59,10 +72,10 @@ FLAWS = [
         ),
     ),
     (
-        edited(("hostname: m2", "hostname: m2.other.example.com")),
+        edited(("hostname: m2", "hostname: m2.prod.exmaple.com")),
         (
-            "26: hosts[2].hostname: m2.other.example.com is outside the zone prod.example.com; write the "
-            "name without dots, or set dns.zone to the base domain"
+            "26: warning: hosts[2].hostname: m2.prod.exmaple.com is outside the zone prod.example.com, so it has "
+            "no A record here; correct it, or make sure that another DNS server has that record"
         ),
     ),
     (
@@ -195,13 +208,13 @@ FLAWS = [
     (
         edited(("role: worker", "role: storage")),
         (
-            '35: hosts[4].role: "storage" is not valid; expected bootstrap, master, worker or infra (a '
+            '35: hosts[4].role: "storage" is not valid; expected bootstrap, master, arbiter, worker or infra (a '
             "storage node is installed as a worker and labelled later)"
         ),
     ),
     (
         edited(("role: worker", "role: no")),
-        '35: hosts[4].role: "no" is not valid; expected bootstrap, master, worker or infra',
+        '35: hosts[4].role: "no" is not valid; expected bootstrap, master, arbiter, worker or infra',
     ),
     (
         edited(("role: worker", "role: bootstrap")),
@@ -222,6 +235,37 @@ FLAWS = [
 ]
 
 
+def test_two_masters_and_an_arbiter_are_a_cluster(tmp_path: Path) -> None:
+    (cluster,) = check_text(tmp_path, edited(("m3\n    role: master", "a1\n    role: arbiter"))).clusters
+
+    assert [host.role.ignition for host in cluster.hosts[1:4]] == ["master.ign", "master.ign", "arbiter.ign"]
+
+
+def test_only_its_ignition_file_is_missing_for_an_arbiter(tmp_path: Path) -> None:
+    (line,) = told(tmp_path, edited(("m3\n    role: master", "a1\n    role: arbiter")))
+
+    assert line.startswith("31: warning: hosts[3].role: data/ignition/arbiter.ign not found")
+
+
+def test_three_masters_and_an_arbiter_are_reported(tmp_path: Path) -> None:
+    lines = told(tmp_path, edited(("w1\n    role: worker", "a1\n    role: arbiter")))
+
+    assert lines[0] == (
+        "17: warning: hosts: 3 hosts have the role master and 1 arbiter; etcd needs an odd number of both together, "
+        "for example two masters and an arbiter"
+    )
+
+
 @pytest.mark.parametrize(("text", "expected"), FLAWS, ids=flaw_id)
 def test_flaw_is_reported_with_its_line_and_alone(tmp_path: Path, text: str, expected: str) -> None:
     assert told(tmp_path, text) == [expected]
+
+
+def test_interfaces_of_a_bond_are_in_one_network(tmp_path: Path) -> None:
+    bond = (
+        "    networkConfig:\n      interfaces:\n        - name: bond0\n          type: bond\n"
+        "          ipv4: {enabled: true, dhcp: true}\n"
+        "          link-aggregation: {mode: active-backup, port: [eno1, eno2]}\n"
+    )
+    text = TWO_NETWORKS.replace("    address: 192.0.2.22\n", f"    address: 192.0.2.22\n{bond}")
+    assert "several interfaces" not in str(told(tmp_path, text))

@@ -52,6 +52,72 @@ FLAWS = [
         ),
     ),
     (
+        edited(("apiVIPs: 192.0.2.8\n", "")) + "  records: [{name: api, type: CNAME, value: lb.corp.example}]\n",
+        (
+            "1: apiInternalVIPs: is missing; write the load balancer's address that api-int.prod.example.com "
+            "must resolve to"
+        ),
+    ),
+    (
+        with_dns("  records: [{name: api, type: CNAME, value: lb.corp.example}]\n"),
+        (
+            "40: dns.records[0].name: api.prod.example.com already has records from apiVIPs, and a CNAME "
+            "must be the only record of its name; remove this one"
+        ),
+    ),
+    (
+        with_dns("  allowRecursion: [2001::/16]\n"),
+        (
+            "40: warning: dns.allowRecursion[0]: 2001::/16 makes the appliance an open resolver; write "
+            "only your own networks"
+        ),
+    ),
+    (
+        with_dns("  forward:\n    - {zone: corp.example, forwarders: 192.0.2.5}\n"),
+        ("41: dns.forward[0].forwarders: 192.0.2.5:53 is the appliance itself; write the DNS server that it asks"),
+    ),
+    (
+        with_dns("  forward:\n    - {zone: corp.example, forwarders: []}\n"),
+        "41: dns.forward[0].forwarders: is an empty list; add at least one entry",
+    ),
+    (
+        with_dns("  forward:\n    - {zone: 10.0.0.0/8, forwarders: 192.0.2.53}\n"),
+        (
+            '41: dns.forward[0].zone: "10.0.0.0/8" is a range of addresses; write the name of its reverse '
+            "zone: 10.in-addr.arpa"
+        ),
+    ),
+    (
+        with_dns("  forward:\n    - {zone: prod.example.com, forwarders: 192.0.2.53}\n"),
+        "41: dns.forward[0].zone: prod.example.com is the zone that this file serves; remove this entry",
+    ),
+    (
+        with_dns("  forward:\n    - {zone: 2.0.192.in-addr.arpa, forwarders: 192.0.2.53}\n"),
+        ("41: dns.forward[0].zone: 2.0.192.in-addr.arpa is the reverse zone of 192.0.2.0/24; remove this entry"),
+    ),
+    (
+        with_dns("  forward:\n    - {zone: apps.prod.example.com, forwarders: 192.0.2.53}\n"),
+        (
+            "41: dns.forward[0].zone: *.apps.prod.example.com, which this file gives records, is in "
+            "apps.prod.example.com; remove this entry"
+        ),
+    ),
+    (
+        with_dns(
+            "  forward:\n    - {zone: corp.example, forwarders: 192.0.2.53}\n"
+            "    - {zone: Corp.Example., forwarders: 192.0.2.54}\n"
+        ),
+        "42: dns.forward[1].zone: corp.example is also on line 41; list all its forwarders in one entry",
+    ),
+    (
+        edited(("  forwarders: [198.51.100.53]", "  forwarders: []\n  forwardPrivateReverse: true")),
+        "40: warning: dns.forwardPrivateReverse: has no effect: dns.forwarders lists no DNS server",
+    ),
+    (
+        edited(("  forwarders: [198.51.100.53]", "  forwarders: []\n  dropPrivateAnswers: true")),
+        "40: warning: dns.dropPrivateAnswers: has no effect: dns.forwarders lists no DNS server",
+    ),
+    (
         f"{CLEAN}dhcp:\n  search: [apps.prod.example.com]\n",
         (
             "41: warning: dhcp.search[0]: apps.prod.example.com is below the wildcard: every unknown "
@@ -203,3 +269,38 @@ def test_names_that_are_taken_are_those_that_the_zone_has(tmp_path: Path, releas
     (zone,) = (zone for zone in zones_of([cluster]) if zone.name == draft.zone)
 
     assert set(names_given(draft)) == set(zone.rrsets) | {draft.zone}
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/8", "fc00::/7", "fd00::/8", "2001:db8::/32"])
+def test_network_of_one_site_may_ask(tmp_path: Path, network: str) -> None:
+    assert told(tmp_path, with_dns(f"  allowRecursion: [{network!r}]\n")) == []
+
+
+def test_zone_above_ours_and_a_zone_below_it_may_have_forwarders(tmp_path: Path) -> None:
+    zones = ("example.com", "corp.prod.example.com", "10.in-addr.arpa", "192.in-addr.arpa")
+    entries = "".join(f"    - {{zone: {zone}, forwarders: 198.51.100.54}}\n" for zone in zones)
+    assert told(tmp_path, with_dns(f"  forward:\n{entries}")) == []
+
+
+def test_host_may_have_a_name_in_another_domain(tmp_path: Path) -> None:
+    assert told(tmp_path, edited(("hostname: m1", "hostname: rhx0421.dc1.corp.example"))) == []
+
+
+def test_load_balancers_may_have_names_of_their_own(tmp_path: Path) -> None:
+    text = edited(("apiVIPs: 192.0.2.8\ningressVIPs: 192.0.2.9\n", "apiInternalVIPs: 192.0.2.8\n"))
+    records = (
+        '[{name: api, type: CNAME, value: lb.corp.example}, {name: "*.apps", type: CNAME, value: lb2.corp.example}]'
+    )
+    assert told(tmp_path, f"{text}  records: {records}\n") == []
+
+
+@pytest.mark.parametrize("source", ["0.pool.ntp.example", "2001:db8::123"])
+def test_time_server_that_dhcp_cannot_name_is_a_warning(tmp_path: Path, source: str) -> None:
+    (said,) = told(tmp_path, f"{CLEAN}additionalNTPSources: [192.0.2.123, '{source}']\n")
+    assert said.startswith(f"40: warning: additionalNTPSources[1]: hosts are not told of {source}: DHCP option 42 ")
+
+
+@pytest.mark.parametrize("source", ["192.0.2.300", "192.0.2.0/24", "a b", "ntp..example"])
+def test_time_server_that_is_neither_address_nor_name_is_an_error(tmp_path: Path, source: str) -> None:
+    (said,) = told(tmp_path, f"{CLEAN}additionalNTPSources: ['{source}']\n")
+    assert said.startswith(f'40: additionalNTPSources[0]: "{source}" ')

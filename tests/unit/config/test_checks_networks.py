@@ -64,7 +64,7 @@ FLAWS = [
         edited(("gateway: 192.0.2.1\n", "gateway: 192.0.3.1\n")),
         (
             "8: networking.machineNetwork[0].gateway: 192.0.3.1 is outside 192.0.2.0/24; a gateway must "
-            "have an address in the network"
+            "have an address in the network, or an entry of its `routes` with gateway 0.0.0.0"
         ),
     ),
     (
@@ -114,13 +114,39 @@ FLAWS = [
     ),
     (
         f"{CLEAN}dhcp:\n  gateway: 192.0.9.1\n",
-        "41: dhcp.gateway: 192.0.9.1 is outside 192.0.2.0/24; a gateway must have an address in the network",
+        (
+            "41: dhcp.gateway: 192.0.9.1 is outside 192.0.2.0/24; a gateway must have an address in the network, "
+            "or an entry of its `routes` with gateway 0.0.0.0"
+        ),
     ),
     (
         f"{CLEAN}dhcp:\n  routes:\n    - {{destination: 198.51.100.0/24, gateway: 192.0.9.1}}\n",
         (
             "42: dhcp.routes[0].gateway: 192.0.9.1 is outside 192.0.2.0/24; the gateway of a route must "
-            "be in the network"
+            "be in the network, or have a route of its own there with gateway 0.0.0.0"
+        ),
+    ),
+    (
+        f"{CLEAN}dhcp:\n  routes:\n    - {{destination: 203.0.113.1/32, gateway: 0.0.0.0}}\n",
+        ("42: dhcp.routes[0].gateway: 0.0.0.0 is in no network; write this route in the machineNetwork that it is for"),
+    ),
+    (
+        f"{CLEAN}dhcp:\n  relays: 0.0.0.0/0\n",
+        "41: dhcp.relays: 0.0.0.0/0 contains every address; write those of your DHCP relays",
+    ),
+    (
+        f"{CLEAN}dhcp:\n  relays: [198.51.100.1, 198.51.100.7/28]\n",
+        ('41: dhcp.relays[1]: "198.51.100.7/28" has bits set after the prefix; the network is 198.51.100.0/28'),
+    ),
+    (
+        f"{CLEAN}dhcp:\n  relays: router1\n",
+        '41: dhcp.relays: "router1" is not an IPv4 address; for example 192.0.2.21',
+    ),
+    (
+        f'{CLEAN}dhcp:\n  relays: "2001:db8::1"\n',
+        (
+            '41: dhcp.relays: "2001:db8::1" is not an IPv4 address, and only IPv4 is supported here; '
+            "for example 192.0.2.21"
         ),
     ),
     (

@@ -193,3 +193,19 @@ def test_one_bad_file_does_not_hide_the_other_s_problems(tmp_path: Path) -> None
     lines = told(tmp_path, "- a\n", other(("4.16.3", "x")))
 
     assert [line.split(":")[0] for line in lines] == ["a.yaml", "b.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "problem"),
+    [
+        ("prod.example.com", "prod.example.com is the zone that a.yaml serves; remove this entry"),
+        ("2.0.192.in-addr.arpa", "2.0.192.in-addr.arpa is the reverse zone of 192.0.2.0/24; remove this entry"),
+        (
+            "apps.prod.example.com",
+            "*.apps.prod.example.com, which a.yaml gives records, is in apps.prod.example.com; remove this entry",
+        ),
+    ],
+)
+def test_zone_of_the_other_file_cannot_be_forwarded(tmp_path: Path, zone: str, problem: str) -> None:
+    second = f"{other()}  forward: [{{zone: {zone}, forwarders: 203.0.113.53}}]\n"
+    assert told(tmp_path, CLEAN, second) == [f"b.yaml:40: dns.forward[0].zone: {problem}"]

@@ -48,7 +48,7 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
     (
         fields.parse_image_release,
         "x",
-        '"x" is not an RHCOS release; write it as in the names of the images, for example 4.16.3',
+        '"x" is not an RHCOS release or a CoreOS build; write it as in the images\' names, for example 4.16.3',
     ),
     (addresses.parse_ipv6, "2001:db8::g", '"2001:db8::g" is not an IPv6 address; for example 2001:db8::21'),
     (
@@ -121,7 +121,7 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
     (
         fields.parse_kernel_argument,
         "||",
-        '"||" cannot be passed through iPXE; remove quotes, backslashes, ${ and && || ; #',
+        '"||" cannot be passed through iPXE; remove single quotes, backslashes, ${ and && || ; #',
     ),
     (
         fields.parse_mailbox,
@@ -172,3 +172,33 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
 def test_spelling_is_refused_with_what_would_be_right(parse: Callable[[str], object], text: str, expected: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        'coreos.inst.persistent-kargs="rd.multipath=default root=/dev/disk/by-label/dm-mpath-root rw"',
+        'ignition.config.url="http://192.0.2.5/x.ign"',
+        '"quiet"',
+    ],
+)
+def test_quotes_around_a_value_stand_as_they_are_written(argument: str) -> None:
+    assert fields.parse_kernel_argument(argument) == argument
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ('a="b', "has a quote without a second one"),
+        ('a="b" c', "contains a space"),
+        ('a="b  c"', "contains several spaces in a row"),
+        ('a="b\tc"', "contains several spaces in a row, or a tab"),
+        ('a="b || c"', "cannot be passed through iPXE"),
+        ('a="b #c"', "cannot be passed through iPXE"),
+        ('a="b ${c}"', "cannot be passed through iPXE"),
+        ("a='b'", "cannot be passed through iPXE"),
+    ],
+)
+def test_quotes_protect_nothing_from_ipxe(argument: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        fields.parse_kernel_argument(argument)

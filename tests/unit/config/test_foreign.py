@@ -56,6 +56,37 @@ def test_platform_s_load_balancer_addresses_are_pointed_to_their_place(tmp_path:
     ]
 
 
+PASTED = {
+    "arbiter": (f"{CLEAN}arbiter: {{name: arbiter, replicas: 1}}\n", "give the machine the role arbiter in hosts"),
+    "agent": (f"{CLEAN}bootArtifactsBaseURL: http://192.0.2.5/\n", "it belongs in agent-config.yaml"),
+    "namespace": (edited(("  name: prod\n", "  name: prod\n  namespace: x\n")), "it belongs in agent-config.yaml"),
+    "gates": (f"{CLEAN}featureGates: [A=true]\n", "it belongs in install-config.yaml"),
+    "ovn": (edited(("networking:\n", "networking:\n  ovnKubernetesConfig: {}\n")), "it belongs in install-config.yaml"),
+    "bmc": (
+        with_host(("    address:", "    bmc: {address: redfish://192.0.2.9, username: u, password: p}\n    address:")),
+        "Remove these secrets from the file",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), PASTED.values(), ids=PASTED)
+def test_pasted_key_is_a_warning_that_says_where_it_belongs(tmp_path: Path, text: str, expected: str) -> None:
+    (line,) = told(tmp_path, text)
+
+    assert "warning: " in line
+    assert expected in line
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [("machineCIDR", "write machineNetwork, a list of `cidr:`"), ("serviceCIDR", "write serviceNetwork")],
+)
+def test_old_name_of_a_network_is_reported_with_the_present_one(tmp_path: Path, key: str, expected: str) -> None:
+    (line,) = told(tmp_path, edited(("networking:\n", f"networking:\n  {key}: 192.0.2.0/24\n")))
+
+    assert line.endswith(f"{key}: unknown key; {expected}")
+
+
 def test_foreign_key_does_not_change_the_cluster(tmp_path: Path) -> None:
     (plain,), (pasted,) = check_text(tmp_path, CLEAN).clusters, check_text(tmp_path, SILENT["hostPrefix"]).clusters
 

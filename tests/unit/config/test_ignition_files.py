@@ -1,5 +1,6 @@
 """The Ignition files of a cluster: whether they exist, belong to this cluster, and have not expired."""
 
+import base64
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,16 +10,29 @@ import pytest
 from appliance.config import check
 from appliance.openshift.ignition import MAX_IGNITION_BYTES
 from appliance.web.ignition import read_ignition
-from tests.config_files import CLEAN, bootstrap_ign, check_text, make_data_dir, spelled, told
+from tests.config_files import CLEAN, bootstrap_ign, certificate, check_text, make_data_dir, spelled, told
 
 DIES_AT = datetime(2026, 11, 24, 6, 30, tzinfo=UTC)
 HOUR = 3600
 
 
-def pointer_ign(domain: str) -> str:
-    """Return a master.ign that points to the API of *domain*."""
-    source = f"https://api-int.{domain}:22623/config/master"
-    return json.dumps({"ignition": {"version": "3.2.0", "config": {"merge": [{"source": source}]}}})
+def pointer_ign(domain: str, role: str = "master", root: bytes = b"") -> str:
+    """Return a *role*.ign that points to the API of *domain* and trusts the certificate *root*."""
+    source = f"https://api-int.{domain}:22623/config/{role}"
+    ignition: dict[str, object] = {"version": "3.2.0", "config": {"merge": [{"source": source}]}}
+    if root:
+        ignition["security"] = {"tls": {"certificateAuthorities": [{"source": data_url(root)}]}}
+    return json.dumps({"ignition": ignition})
+
+
+def assets_ign(root: bytes) -> str:
+    """Return a bootstrap.ign that contains the root certificate *root*."""
+    file = {"path": "/opt/openshift/tls/root-ca.crt", "contents": {"source": data_url(root)}}
+    return json.dumps({"ignition": {"version": "3.2.0"}, "storage": {"files": [file]}})
+
+
+def data_url(pem: bytes) -> str:
+    return f"data:text/plain;charset=utf-8;base64,{base64.b64encode(pem).decode()}"
 
 
 @pytest.fixture
@@ -84,6 +98,60 @@ def test_file_of_this_cluster_is_not_a_problem(ignition: Path, tmp_path: Path) -
     (ignition / "master.ign").write_text(pointer_ign("prod.example.com"))
 
     assert told_now(tmp_path, 0) == []
+
+
+ROOT, OTHER_ROOT = (certificate(DIES_AT) for _ in range(2))
+
+
+def test_files_of_one_run_are_no_problem(ignition: Path, tmp_path: Path) -> None:
+    (ignition / "bootstrap.ign").write_text(assets_ign(ROOT))
+    for role in ("master", "worker"):
+        (ignition / f"{role}.ign").write_text(pointer_ign("prod.example.com", role, ROOT))
+
+    assert told_now(tmp_path, 0) == []
+
+
+@pytest.mark.parametrize("other", ["bootstrap", "master", "worker"])
+def test_file_of_another_run_is_reported(ignition: Path, tmp_path: Path, other: str) -> None:
+    root = {role: OTHER_ROOT if role == other else ROOT for role in ("bootstrap", "master", "worker")}
+    (ignition / "bootstrap.ign").write_text(assets_ign(root["bootstrap"]))
+    for role in ("master", "worker"):
+        (ignition / f"{role}.ign").write_text(pointer_ign("prod.example.com", role, root[role]))
+    (line,) = told_now(tmp_path, 0)
+
+    assert line.startswith("17: warning: hosts: in data/ignition, ")
+    assert f"{other}.ign" in line
+    assert "are of different runs of openshift-install" in line
+
+
+def test_pointers_of_different_runs_are_reported_without_a_bootstrap_file(ignition: Path, tmp_path: Path) -> None:
+    (ignition / "master.ign").write_text(pointer_ign("prod.example.com", "master", ROOT))
+    (ignition / "worker.ign").write_text(pointer_ign("prod.example.com", "worker", OTHER_ROOT))
+    (line,) = told_now(tmp_path, 0)
+
+    assert "master.ign and worker.ign are of different runs of openshift-install" in line
+
+
+def test_file_that_points_to_another_role_is_reported(ignition: Path, tmp_path: Path) -> None:
+    (ignition / "master.ign").write_text(pointer_ign("prod.example.com", "worker"))
+
+    assert told_now(tmp_path, 0) == [
+        "23: warning: hosts[1].role: data/ignition/master.ign points to /config/worker, so it is a worker.ign"
+    ]
+
+
+def test_pool_of_the_operator_s_own_is_not_a_problem(ignition: Path, tmp_path: Path) -> None:
+    (ignition / "worker.ign").write_text(pointer_ign("prod.example.com", "storage"))
+
+    assert told_now(tmp_path, 0) == []
+
+
+def test_bootstrap_file_under_another_name_is_reported(ignition: Path, tmp_path: Path) -> None:
+    (ignition / "worker.ign").write_text(assets_ign(ROOT))
+
+    assert told_now(tmp_path, 0) == [
+        "35: warning: hosts[4].role: data/ignition/worker.ign is a bootstrap.ign: it contains the installer's assets"
+    ]
 
 
 def test_file_that_is_not_json_is_reported(ignition: Path, tmp_path: Path) -> None:

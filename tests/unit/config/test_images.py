@@ -8,7 +8,7 @@ from appliance.config.fields import parse_release
 from appliance.config.images import names_of_release
 from appliance.model import Arch, Image
 from tests.clusters import LEGACY_IMAGES, LIVE_IMAGES
-from tests.config_files import CLEAN, check_text
+from tests.config_files import CLEAN, check_text, edited
 
 NAMES = {
     "4.2.0": ("rhcos-4.2.0-x86_64-installer-kernel", "rhcos-4.2.0-x86_64-installer-initramfs.img"),
@@ -90,8 +90,53 @@ BUILDS = {
 
 
 @pytest.mark.parametrize(("build", "release", "kernel"), [(b, *rest) for b, rest in BUILDS.items()], ids=BUILDS)
-def test_form_of_a_build_s_names_is_that_of_the_cluster_s_release(build: str, release: str, kernel: str) -> None:
+def test_names_of_a_build_are_those_of_its_own_release(build: str, release: str, kernel: str) -> None:
     assert names_of_release(build, parse_release(release), Arch.X86_64)["kernel"] == kernel
+
+
+@pytest.mark.parametrize(("images", "cluster"), [("4.18.1", "4.19.0"), ("4.19.0", "4.18.1"), ("4.18", "4.19.0")])
+def test_names_are_those_of_the_images_release_and_not_of_the_cluster_s(images: str, cluster: str) -> None:
+    own, other = parse_release(images), parse_release(cluster)
+
+    assert names_of_release(images, other, Arch.X86_64) == names_of_release(images, own, Arch.X86_64)
+
+
+def test_build_of_a_legacy_installer_is_an_error_for_a_live_release(tmp_path: Path) -> None:
+    (problem,) = check_text(tmp_path, f"{CLEAN}images: {{release: 45.82.202008010929-0}}\n").errors
+
+    assert "images of 45.82.202008010929-0 boot an installer initramfs" in problem.message
+
+
+# OKD: the system and the build are not those of the release.
+
+OKD_KERNELS = {
+    ("4.15.0-0.okd-2024-03-10-010116", None): "fedora-coreos-live-kernel-x86_64",
+    ("4.17.0-okd-scos.0", None): "fedora-coreos-live-kernel-x86_64",
+    ("4.20.0-okd-scos.3", None): "scos-live-kernel.x86_64",
+    ("4.20.0-okd-scos.3", "10.0.20250628-0"): "scos-10.0.20250628-0-live-kernel.x86_64",
+    ("4.19.0-okd-scos.3", "9.0.20250510-0"): "scos-9.0.20250510-0-live-kernel.x86_64",
+    ("4.13.0-0.okd-scos-2023-05-04-192252", "413.9.202302280609-0"): "scos-413.9.202302280609-0-live-kernel-x86_64",
+    ("4.15.0-0.okd-2024-03-10-010116", "39.20240210.3.0"): "fedora-coreos-39.20240210.3.0-live-kernel-x86_64",
+    ("4.18.0-okd-scos.1", "42.20250410.3.1"): "fedora-coreos-42.20250410.3.1-live-kernel.x86_64",
+}
+
+
+@pytest.mark.parametrize(("release", "build", "kernel"), [(*key, name) for key, name in OKD_KERNELS.items()])
+def test_okd_s_images_have_their_system_s_names(tmp_path: Path, release: str, build: str | None, kernel: str) -> None:
+    text = edited(("release: 4.16.3", f"release: {release}")) + (f"images: {{release: {build}}}\n" if build else "")
+    checked = check_text(tmp_path, text)
+
+    assert checked.errors == ()
+    assert checked.clusters[0].images[Arch.X86_64].kernel.name == kernel
+
+
+def test_missing_image_of_okd_asks_for_its_build(tmp_path: Path) -> None:
+    text = edited(("release: 4.16.3", "release: 4.20.0-okd-scos.3"))
+
+    assert [
+        "write that as images.release, for example 10.0.20250628-0 (SCOS)" in problem.message
+        for problem in check_text(tmp_path, text).warnings
+    ] == [True] * 3
 
 
 def test_only_architectures_of_hosts_have_images(tmp_path: Path) -> None:

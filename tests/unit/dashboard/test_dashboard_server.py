@@ -3,7 +3,8 @@
 import asyncio
 import json
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -97,7 +98,7 @@ async def test_unknown_path_is_404(dashboard, path):
         ("evil.example", 403),
         ("127.0.0.1.evil.example", 403),
         ("localhost.evil.example", 403),
-        ("", 403),
+        ("", 400),
     ],
 )
 async def test_only_the_appliances_own_names_and_addresses_are_answered(dashboard, host, status):
@@ -113,8 +114,8 @@ async def test_a_request_without_a_host_header_is_refused(dashboard):
     await writer.wait_closed()
 
 
-async def test_one_browser_too_many_is_asked_to_come_back(dashboard, monkeypatch):
-    monkeypatch.setattr(servers, "MAX_READERS", 2)
+async def test_one_browser_too_many_is_asked_to_come_back(dashboard):
+    dashboard.server.readers.most = 2
     async with AsyncExitStack() as following:
         for _ in range(2):
             stream = await following.enter_async_context(dashboard.session.get("/stream"))
@@ -123,8 +124,68 @@ async def test_one_browser_too_many_is_asked_to_come_back(dashboard, monkeypatch
             assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
 
 
-async def test_a_browser_that_leaves_gives_its_place_back(dashboard, monkeypatch):
-    monkeypatch.setattr(servers, "MAX_READERS", 1)
+async def test_browser_of_another_address_gets_the_place_of_one_who_has_many(dashboard):
+    dashboard.server.readers.most = 3
+    async with AsyncExitStack() as following:
+        for _ in range(3):
+            stream = await following.enter_async_context(dashboard.session.get("/stream"))
+            await stream.content.readline()
+        reader, writer = await asyncio.open_connection("127.0.0.1", dashboard.port, local_addr=("127.0.0.2", 0))
+        writer.write(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in await reader.readline()
+        writer.close()
+
+
+async def test_connection_of_another_address_gets_the_place_of_one_who_has_many(dashboard):
+    dashboard.server.doors.most = 20
+    greedy = [await asyncio.open_connection("127.0.0.1", dashboard.port) for _ in range(20)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", dashboard.port, local_addr=("127.0.0.2", 0))
+    writer.write(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b" 200 " in await reader.readline()
+    for _, other in [*greedy, (reader, writer)]:
+        other.close()
+
+
+async def test_client_that_takes_no_answer_does_not_keep_others_from_theirs(dashboard):
+    dashboard.server._answers.most = 2
+    body = b" " * (8 << 20)
+    dashboard.server._status_text._make = partial(asyncio.sleep, 0, body)
+    stuck = [await asyncio.open_connection("127.0.0.1", dashboard.port, limit=1) for _ in range(2)]
+    for reader, writer in stuck:
+        writer.write(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await reader.read(1)
+    async with dashboard.session.get("/status") as answer:
+        assert answer.status == 503
+    reader, writer = await asyncio.open_connection("127.0.0.1", dashboard.port, local_addr=("127.0.0.2", 0))
+    writer.write(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b" 200 " in await reader.readline()
+    for _, other in [*stuck, (reader, writer)]:
+        other.close()
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nX: " + b"a" * 9000, b"CONNECT \r\n\r\n", b"GET /\r\n"])
+async def test_head_that_is_no_request_is_refused_at_once(dashboard, sent):
+    reader, writer = await asyncio.open_connection("127.0.0.1", dashboard.port)
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 4")
+        assert await reader.read()
+        writer.close()
+        while len(dashboard.server.doors):
+            await asyncio.sleep(0.01)
+
+
+async def test_status_is_made_once_a_second_however_many_ask(dashboard, monkeypatch):
+    made = []
+    monkeypatch.setattr(view, "status", lambda _registry: made.append(1) or {})
+    for _ in range(5):
+        async with dashboard.session.get("/status") as answer:
+            assert answer.status == 200
+    assert len(made) == 1
+
+
+async def test_a_browser_that_leaves_gives_its_place_back(dashboard):
+    dashboard.server.readers.most = 1
     for _ in range(3):
         async with asyncio.timeout(5):
             while True:  # until the server notices that the client has gone
@@ -160,16 +221,14 @@ async def endless(_stream):
 endless.ended = False
 
 
-async def test_connections_are_bounded(dashboard, monkeypatch):
-    monkeypatch.setattr(servers, "MAX_CONNECTIONS", 1)
-    first_reader, first = await asyncio.open_connection("127.0.0.1", dashboard.port)
-    first.write(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert b"200" in await first_reader.readline()
-    reader, second = await asyncio.open_connection("127.0.0.1", dashboard.port)
-    assert await reader.read() == b""
-    for writer in (first, second):
-        writer.close()
-        await writer.wait_closed()
+async def test_connections_are_bounded(dashboard):
+    dashboard.server.doors.most = 1
+    async with dashboard.session.get("/stream") as stream:
+        await stream.content.readline()
+        reader, second = await asyncio.open_connection("127.0.0.1", dashboard.port)
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        second.close()
 
 
 async def test_a_taken_port_names_the_setting(dashboard):

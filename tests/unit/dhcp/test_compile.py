@@ -7,7 +7,8 @@ import pytest
 
 from appliance.dhcp import compile as dhcp_compile
 from appliance.dhcp.compile import DhcpTable, compile_dhcp
-from appliance.model import INFINITE_LEASE, Arch, Network, Route
+from appliance.dhcp.segments import compile_segment
+from appliance.model import INFINITE_LEASE, Arch, DhcpMode, Network, Route
 from tests.clusters import reference_cluster
 from tests.dhcp_messages import FIRMWARE, Read, ask, read, request
 
@@ -60,6 +61,18 @@ def test_network_without_router_ntp_mtu_and_search_sends_none() -> None:
     )
 
 
+@pytest.mark.parametrize(("prefix", "broadcast"), [(30, "172.16.0.11"), (31, None), (32, None)])
+def test_network_of_one_or_two_addresses_has_no_broadcast_address(prefix: int, broadcast: str | None) -> None:
+    """RFC 3021: in a /31 it would be a host's address."""
+    cluster = reference_cluster()
+    cidr = IPv4Network(("172.16.0.11", prefix), strict=False)
+    table = compile_dhcp(
+        (replace(cluster, networks=(replace(cluster.networks[0], cidr=cidr),), hosts=cluster.hosts[:1]),)
+    )
+    asked = request("discover", (55, EVERYTHING), giaddr="172.16.0.11")
+    assert read(ask(table, asked).payload).options.get("broadcast_address") == broadcast
+
+
 def test_search_list_is_encoded_as_names() -> None:
     got = told(search=("ocp45.example", "example"))
     assert got[119] == b"\x05ocp45\x07example\x00\x07example\x00"
@@ -74,6 +87,14 @@ def test_routes_bring_the_default_route_along() -> None:
 def test_default_route_of_the_file_is_not_doubled() -> None:
     route = Route(IPv4Network("0.0.0.0/0"), IPv4Address("172.16.0.7"))
     assert told(routes=(route,))["classless_static_routes"] == ["0.0.0.0/0:172.16.0.7"]
+
+
+def test_route_without_a_gateway_comes_before_the_default_route_that_needs_it() -> None:
+    """RFC 3442: 0.0.0.0 as the router means that the destination is on the link."""
+    near = Route(IPv4Network("203.0.113.1/32"), IPv4Address(0))
+    network = replace(reference_cluster().networks[0], gateway=IPv4Address("203.0.113.1"), routes=(near,))
+    segment = compile_segment(network, DhcpMode.FULL)
+    assert segment.values[121] == bytes.fromhex("20cb00710100000000 00cb007101")
 
 
 def test_options_come_in_the_order_of_the_requested_list() -> None:

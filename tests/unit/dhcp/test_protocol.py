@@ -42,6 +42,7 @@ from tests.dhcp_messages import (
 BS = "bs.ocp45.example.localdomain"
 W9_MAC = "00:50:56:96:99:39"
 ELSEWHERE = arrival("192.168.124.5")
+RELAY = arrival(source="172.16.0.254", source_port=67)  # that is a router of the node network
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,8 @@ def test_request_for_a_neighbours_address_gets_a_nak(table: DhcpTable) -> None:
 
 
 def test_renewal_of_its_own_address_gets_an_ack_to_ciaddr(table: DhcpTable) -> None:
-    reply = ask(table, request("request", ciaddr="172.16.0.11"), ELSEWHERE)
+    where = arrival("192.168.124.5", source="172.16.0.11")
+    reply = ask(table, request("request", ciaddr="172.16.0.11"), where)
     assert (reply.message, reply.address, reply.port, reply.mac) == ("ack", "172.16.0.11", 68, None)
 
 
@@ -98,8 +100,18 @@ def test_rebinding_through_a_relay_gets_an_ack(table: DhcpTable) -> None:
     assert ask(table, asked).message == "ack"
 
 
-def test_request_without_any_address_gets_silence(table: DhcpTable) -> None:
-    assert silence(table, request("request", ("server_id", "172.16.0.101"))).why == "no-address-asked"
+def test_selecting_without_an_address_accepts_what_was_offered(table: DhcpTable) -> None:
+    """RFC 2131 table 5 demands option 50, but silence would leave the client without a way on."""
+    reply = ask(table, request("request", ("server_id", "172.16.0.101")))
+    assert (reply.message, read(reply.payload).header.yiaddr) == ("ack", "172.16.0.11")
+
+
+def test_selecting_in_a_wrong_network_without_an_address_gets_a_nak(table: DhcpTable) -> None:
+    assert ask(table, request("request", ("server_id", "172.16.0.101"), mac=W9_MAC)).message == "nak"
+
+
+def test_request_without_any_address_or_server_gets_silence(table: DhcpTable) -> None:
+    assert silence(table, request("request")).why == "no-address-asked"
 
 
 def test_requested_address_of_three_bytes_gets_silence(table: DhcpTable) -> None:
@@ -204,8 +216,8 @@ def test_search_for_other_servers_is_not_taken_for_a_machine(table: DhcpTable) -
         (b"", "short"),
         (request("discover")[:239], "short"),
         (b"\2" + request("discover")[1:], "not-a-request"),
-        (b"\1\6" + request("discover")[2:], "not-ethernet"),
-        (b"\1\1\x10" + request("discover")[3:], "not-ethernet"),
+        (b"\1\6" + request("discover")[2:], "unknown-mac"),
+        (b"\1\1\x10" + request("discover")[3:], "unknown-mac"),
         (request("discover")[:236] + bytes(64), "bootp"),
         (request(""), "bootp"),
         (request("discover")[:240] + b"\x35\x40\1", "malformed-options"),
@@ -308,14 +320,14 @@ def test_host_in_another_servers_network_is_not_refused(table: DhcpTable) -> Non
     ],
 )
 def test_host_behind_a_relay_of_another_servers_network_is_not_refused(table: DhcpTable, asked: bytes) -> None:
-    result = silence(table, asked)
+    result = silence(table, asked, arrival(source="172.16.0.254", source_port=67))
     assert (result.why, type(result.event)) == ("wrong-network", DhcpMisplaced)
 
 
 def test_link_selection_takes_precedence_over_giaddr(table: DhcpTable) -> None:
     """RFC 3527: the relay's own address may be outside the client's network."""
     asked = request("discover", (82, b"\x05\x04\xac\x10\x09\x01"), mac=W9_MAC, giaddr="192.0.2.1")
-    assert ask(table, asked).address == "192.0.2.1"
+    assert ask(table, asked, RELAY).address == "192.0.2.1"
 
 
 def test_broken_link_selection_is_ignored(table: DhcpTable) -> None:
@@ -356,11 +368,14 @@ def boot_of(reply: Reply) -> str:
     got = read(reply.payload)
     if not reply.event.boot:
         assert got.file == ""
-        assert got.header.siaddr == "0.0.0.0"
+        # Firmware with a menu that starts its disk would ask siaddr for a boot file.
+        assert got.header.siaddr == ("0.0.0.0" if "vendor_specific" in got else "172.16.0.101")
         assert {"boot-file-name", "tftp_server_name"}.isdisjoint(got.options)
         return ""
-    assert got["boot-file-name"] == got.file.encode() == reply.event.boot.encode()
-    assert (got.header.siaddr, got["tftp_server_name"]) == ("172.16.0.101", b"172.16.0.101")
+    end = b"\0" if reply.event.program is Program.PXE else b""
+    assert got["boot-file-name"] == reply.event.boot.encode() + end
+    assert got.file == reply.event.boot
+    assert (got.header.siaddr, got["tftp_server_name"]) == ("172.16.0.101", b"172.16.0.101" + end)
     return reply.event.boot
 
 
@@ -410,7 +425,7 @@ def test_hosts_own_loader_takes_precedence_over_the_architectures() -> None:
 def test_boot_file_longer_than_the_headers_field_is_only_in_option_67() -> None:
     name = "efi/" + "x" * 200 + ".efi"
     got = read(ask(table_with(loader=name), request("discover", *FIRMWARE)).payload)
-    assert (got.file, got["boot-file-name"]) == ("", name.encode())
+    assert (got.file, got["boot-file-name"]) == ("", name.encode() + b"\0")
 
 
 def test_boot_file_of_127_characters_fits_the_headers_field() -> None:
@@ -520,7 +535,7 @@ def test_proxy_does_not_report_machines_that_do_not_boot_from_it(proxy: DhcpTabl
     assert silence(proxy, request("discover", *FIRMWARE, mac=STRANGER_MAC)).event is not None
 
 
-BOOT_SERVER = arrival(source="172.16.0.77", source_port=4011, is_boot_server=True)
+BOOT_SERVER = arrival(source="172.16.0.11", source_port=4011, is_boot_server=True)
 
 
 @pytest.mark.parametrize("mode", [DhcpMode.FULL, DhcpMode.PROXY])
@@ -529,12 +544,12 @@ def test_port_4011_gives_the_boot_file_to_a_client_that_asks(
     mode: DhcpMode, speaker: list[tuple[int, bytes]], loader: str
 ) -> None:
     reply = ask(
-        compile_dhcp((reference_cluster(dhcp=mode),)), request("request", *speaker, ciaddr="172.16.0.77"), BOOT_SERVER
+        compile_dhcp((reference_cluster(dhcp=mode),)), request("request", *speaker, ciaddr="172.16.0.11"), BOOT_SERVER
     )
     got = read(reply.payload)
     assert (got["message-type"], got.file, got["vendor_class_id"]) == (5, loader, b"PXEClient")
-    assert (got.header.yiaddr, got.header.ciaddr) == ("0.0.0.0", "172.16.0.77")
-    assert (reply.address, reply.port) == ("172.16.0.77", 4011)
+    assert (got.header.yiaddr, got.header.ciaddr) == ("0.0.0.0", "172.16.0.11")
+    assert (reply.address, reply.port) == ("172.16.0.11", 4011)
 
 
 def test_port_4011_is_silent_to_an_installed_host(table: DhcpTable) -> None:

@@ -18,7 +18,7 @@ from appliance.dhcp.compile import compile_dhcp
 from appliance.dhcp.interfaces import list_interfaces
 from appliance.dhcp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, DhcpServer
 from appliance.errors import ListenError
-from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpUnknown, Event
+from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpUnknown, Event, Program
 from appliance.model import Cluster, DhcpMode
 from tests.clusters import reference_cluster
 from tests.dhcp_messages import FIRMWARE, STRANGER_MAC, read, request
@@ -82,6 +82,12 @@ def relay(port: int) -> Iterator[socket.socket]:
         yield sock
 
 
+async def until(claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not claim():
+            await asyncio.sleep(0.01)
+
+
 async def exchange(sock: socket.socket, datagram: bytes, to: tuple[str, int]) -> tuple[bytes, tuple[str, int]]:
     loop = asyncio.get_running_loop()
     await loop.sock_sendto(sock, datagram, to)
@@ -118,16 +124,30 @@ async def test_boot_server_keeps_its_distance_from_the_servers_port(port: int, r
 
 
 async def test_tap_sees_both_datagrams(port: int, relay: socket.socket) -> None:
-    seen: list[tuple[bytes, tuple[str, int], tuple[str, int]]] = []
+    seen: list[tuple[bytes, tuple[str, int], tuple[str, int], Program | None]] = []
     async with running(loopback_cluster(port)) as it:
         it.server.tap = lambda *datagram: seen.append(datagram)
         relay.bind((RELAY, port))
         asked = request("discover", giaddr=RELAY)
         reply, _ = await exchange(relay, asked, ("127.16.0.101", port))
     assert seen == [
-        (asked, (RELAY, port), ("127.16.0.101", port)),
-        (reply, ("127.16.0.101", port), (RELAY, port)),
+        (asked, (RELAY, port), ("127.16.0.101", port), Program.OS),
+        (reply, ("127.16.0.101", port), (RELAY, port), None),
     ]
+
+
+async def test_tap_sees_no_message_from_outside(port: int, relay: socket.socket) -> None:
+    seen: list[bytes] = []
+    async with running(loopback_cluster(port)) as it:
+        it.server.tap = lambda datagram, *_where: seen.append(datagram)
+        relay.bind(("127.99.0.1", port))
+        loop = asyncio.get_running_loop()
+        for message, giaddr in (("release", "0.0.0.0"), ("discover", "0.0.0.0"), ("discover", RELAY)):
+            asked = request(message, ciaddr="127.16.0.11", giaddr=giaddr)
+            await loop.sock_sendto(relay, asked, ("127.16.0.101", port))
+        await until(lambda: it.server.counts.total() == 3)
+    assert seen == []
+    assert it.server.counts == {("silence", "from-outside"): 2, ("silence", "relay-not-accepted"): 1}
 
 
 async def test_reload_changes_the_next_answer(port: int, relay: socket.socket) -> None:
@@ -145,7 +165,7 @@ async def test_reload_changes_the_next_answer(port: int, relay: socket.socket) -
 async def test_flood_of_strangers_is_counted_but_not_told_without_end(
     port: int, relay: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dhcp_server, "Allowance", lambda: Allowance(per_second=0.0, at_once=5.0))
+    monkeypatch.setattr(dhcp_server, "Sample", lambda: Allowance(per_second=0.0, at_once=5.0))
     async with running(loopback_cluster(port)) as it:
         relay.bind((RELAY, port))
         loop = asyncio.get_running_loop()
@@ -168,6 +188,39 @@ async def test_flood_under_a_hosts_name_is_answered_and_told_within_bounds(port:
         allowed = HOST_EVENTS_AT_ONCE + HOST_EVENTS_A_SECOND * (time.monotonic() - began)
         assert HOST_EVENTS_AT_ONCE <= len(it.events) <= allowed + 1
         assert it.server.counts["host-event", "dropped"] == 200 - len(it.events)
+
+
+async def test_flood_of_declines_displaces_no_offer(port: int, relay: socket.socket) -> None:
+    async with running(loopback_cluster(port)) as it:
+        relay.bind((RELAY, port))
+        loop = asyncio.get_running_loop()
+        decline = request("decline", ("requested_addr", "127.16.0.11"), giaddr=RELAY)
+        for _ in range(200):
+            await loop.sock_sendto(relay, decline, ("127.16.0.101", port))
+        await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
+    assert it.server.counts["host-event", "dropped"] > 0
+    assert isinstance(it.events[-1], DhcpOffered)
+
+
+async def test_flood_from_outside_uses_up_no_events_of_hosts_and_unknown_machines(
+    port: int, relay: socket.socket
+) -> None:
+    async with running(loopback_cluster(port)) as it:
+        relay.bind((RELAY, port))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside:
+            outside.bind(("127.99.0.1", 0))
+            for _ in range(50):
+                for _ in range(20):
+                    outside.sendto(request("discover", giaddr="127.16.0.3"), ("127.16.0.101", port))
+                await asyncio.sleep(0)  # the server reads, so that its socket's buffer does not overflow
+        await until(lambda: it.server.counts["silence", "relay-not-accepted"] == 1000)
+        await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
+        await asyncio.get_running_loop().sock_sendto(
+            relay, request("discover", mac=STRANGER_MAC, giaddr=RELAY), ("127.16.0.101", port)
+        )
+        await until(lambda: isinstance(it.events[-1], DhcpUnknown))
+    assert isinstance(it.events[-2], DhcpOffered)
+    assert it.server.counts["outside-event", "dropped"] > 0
 
 
 async def test_sockets_are_closed_when_the_server_ends(port: int) -> None:

@@ -121,3 +121,23 @@ def test_zone_answers_for_its_name_servers_itself_and_not_its_parent_by_glue(is_
     reply = answer(table(*((inner, outer) if is_child_first else (outer, inner))), query(name), OUTSIDER)
     assert isinstance(reply, bytes)
     assert {str(record) for record in dns.message.from_wire(reply).answer[0]} == {"172.16.0.101", "192.0.2.5"}
+
+
+def test_host_of_another_domain_has_a_pointer_and_no_address() -> None:
+    cluster = reference_cluster()
+    far = replace(cluster.hosts[0], name="rhx0421.dc1.corp.example")
+    zones = {zone.name: zone for zone in zones_of((replace(cluster, hosts=(far, *cluster.hosts[1:])),))}
+    pointers = {rrset.values for rrsets in zones["0.16.172.in-addr.arpa"].rrsets.values() for rrset in rrsets.values()}
+    assert ((far.name,) in pointers, far.name in zones["example.localdomain"].rrsets) == (True, False)
+
+
+def test_api_and_apps_may_be_aliases() -> None:
+    cluster = reference_cluster(api_vips=(), ingress_vips=())
+    records = tuple(
+        Record(f"{name}.ocp45.example.localdomain", "CNAME", 60, "lb.corp.example") for name in ("api", "*.apps")
+    )
+    compiled = table(replace(cluster, dns=replace(cluster.dns, records=records)))
+    for name in ("api", "console.apps"):
+        reply = answer(compiled, query(f"{name}.ocp45.example.localdomain"), OUTSIDER)
+        assert isinstance(reply, bytes)
+        assert [str(rdata) for rrset in dns.message.from_wire(reply).answer for rdata in rrset] == ["lb.corp.example."]

@@ -11,6 +11,7 @@ import dns.opcode
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
+import dns.tsig
 import pytest
 
 from appliance.dns.protocol import Forward, NoReply, Watched, answer, own_answer
@@ -96,7 +97,11 @@ def test_private_reverse_zone_that_is_not_ours_is_answered_here() -> None:
 
 
 def test_other_names_are_refused_without_forwarders() -> None:
-    assert asked(query("quay.io"), NODE).rcode() == dns.rcode.REFUSED
+    cluster = reference_cluster()
+    unset = table(replace(cluster, dns=replace(cluster.dns, is_isolated=False)))
+    reply = answer(unset, query("quay.io"), NODE)
+    assert isinstance(reply, bytes)
+    assert dns.message.from_wire(reply).rcode() == dns.rcode.REFUSED
 
 
 def test_other_names_are_forwarded_for_a_machine_network() -> None:
@@ -348,3 +353,69 @@ def test_stranger_that_asks_for_api_int_is_not_watched() -> None:
 def test_replies_that_depend_on_the_client_are_never_kept() -> None:
     for name in ("api-int.ocp45.example.localdomain", "quay.io"):
         assert own_answer(FORWARDING, query(name)) is None
+
+
+# Flags of refusals, signatures and updates
+
+
+@pytest.mark.parametrize("opcode", [dns.opcode.STATUS, dns.opcode.NOTIFY, dns.opcode.UPDATE])
+def test_refusal_of_another_opcode_has_no_flags_of_queries(opcode: dns.opcode.Opcode) -> None:
+    message = dns.message.make_query("example.localdomain", "SOA")
+    message.set_opcode(opcode)
+    message.flags |= dns.flags.RD | dns.flags.CD
+    reply = answer(TABLE, message.to_wire(), OUTSIDER)
+    assert isinstance(reply, bytes)
+    assert int.from_bytes(reply[2:4]) & (dns.flags.RD | dns.flags.CD) == 0
+
+
+def test_refusal_of_a_query_copies_its_checking_disabled_bit() -> None:
+    message = dns.message.make_query("quay.io", "A")
+    message.flags |= dns.flags.CD
+    assert asked(message.to_wire()).flags & (dns.flags.CD | dns.flags.RD) == dns.flags.CD | dns.flags.RD
+
+
+def test_authoritative_answer_clears_the_checking_disabled_bit() -> None:
+    message = dns.message.make_query("m1.ocp45.example.localdomain", "A")
+    message.flags |= dns.flags.CD
+    assert not asked(message.to_wire()).flags & dns.flags.CD
+
+
+KEY = dns.tsig.Key("update.", "c2VjcmV0")
+
+
+def signed(name: str = "m1.ocp45.example.localdomain", *, edns: bool = False) -> bytes:
+    message = dns.message.from_wire(query(name, edns=edns))
+    message.use_tsig(KEY)
+    return message.to_wire()
+
+
+@pytest.mark.parametrize("edns", [False, True])
+@pytest.mark.parametrize("name", ["m1.ocp45.example.localdomain", "nowhere.example.localdomain", "quay.io"])
+def test_signature_by_an_unknown_key_gets_notauth_with_badkey_unsigned(name: str, edns: bool) -> None:
+    wire = signed(name, edns=edns)
+    reply = answer(TABLE, wire, OUTSIDER)
+    assert isinstance(reply, bytes)
+    with pytest.raises(dns.tsig.PeerBadKey):
+        dns.message.from_wire(reply, keyring=KEY, request_mac=b"")
+    assert (reply[:2], reply[3] & 0xF, len(reply) < len(wire)) == (wire[:2], dns.rcode.NOTAUTH, True)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 6, 20])
+def test_truncated_signature_is_a_format_error(cut: int) -> None:
+    wire = signed()
+    at = wire.rindex(b"\0\xfa\0\xff") + 8
+    size = int.from_bytes(wire[at : at + 2]) - cut
+    assert asked(wire[:at] + size.to_bytes(2) + wire[at + 2 : -cut]).rcode() == dns.rcode.FORMERR
+
+
+def test_record_after_a_signature_is_a_format_error() -> None:
+    wire = signed()
+    after = wire[:11] + b"\2" + wire[12:] + b"\0\0\1\0\1" + bytes(6)
+    assert asked(after).rcode() == dns.rcode.FORMERR
+
+
+@pytest.mark.parametrize("fixed", [b"\0\xfa\0\1\0\0\0\0", b"\0\xfa\0\xff\0\0\0\1"], ids=["class", "ttl"])
+def test_signature_of_another_class_or_ttl_is_a_format_error(fixed: bytes) -> None:
+    wire = signed()
+    at = wire.rindex(b"\0\xfa\0\xff")
+    assert asked(wire[:at] + fixed + wire[at + 8 :]).rcode() == dns.rcode.FORMERR

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 
 import dns.message
 import dns.name
@@ -11,7 +12,7 @@ import pytest
 import appliance.dns.resolver as resolver_module
 import appliance.dns.waiting as waiting_module
 from appliance.dns.forward import AnswerCache, CachedAnswer, Question
-from appliance.model import Endpoint
+from appliance.model import Endpoint, ForwardZone
 from tests.dns_cases import forwarding_cluster, query, table
 from tests.dns_serving import LOOPBACK, Served, serving
 from tests.dns_upstream import Upstream, address_of, running
@@ -140,3 +141,22 @@ async def test_same_forwarders_after_a_reload_are_not_asked_again() -> None:
         swap_forwarder(served, endpoint)
         await served.ask(query("quay.io"))
     assert len(upstream.asked) == 1
+
+
+async def test_name_in_a_zone_with_forwarders_of_its_own_is_asked_of_these() -> None:
+    general, company = Upstream(address_of), Upstream(address_of)
+    async with running(general) as endpoint, running(company) as other:
+        cluster = forwarding_cluster(endpoint)
+        settings = replace(cluster.dns, forward=(ForwardZone("corp.example", (other,)),))
+        async with serving(replace(cluster, dns=settings)) as served:
+            await served.ask(query("ldap.corp.example"))
+            await served.ask(query("quay.io"))
+    assert [len(upstream.asked) for upstream in (general, company)] == [1, 1]
+
+
+async def test_private_address_from_a_forwarder_is_dropped_on_demand() -> None:
+    async with running(Upstream(lambda asked: address_of(asked, "10.1.2.3"))) as endpoint:
+        cluster = forwarding_cluster(endpoint)
+        async with serving(replace(cluster, dns=replace(cluster.dns, drop_private_answers=True))) as served:
+            reply = await served.ask(query("www.example.net"))
+    assert (reply.rcode(), reply.answer) == (dns.rcode.NOERROR, [])

@@ -1,15 +1,19 @@
 """Each boot loop has a condition with a hint, and a machine that makes progress has none."""
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.events import (
     ConditionRaised,
     DhcpDeclined,
+    FileUnservable,
     Ordered,
     Program,
     TftpFailed,
     WebKind,
     WebRefused,
+    WebStarted,
 )
 from appliance.install.conditions import SILENCE_HINTS, TRY_HINTS
 from appliance.install.installation import Order, Stage
@@ -63,10 +67,44 @@ def test_missing_boot_file_is_reported_with_its_package(live, by):
     assert live[m1].condition is None
 
 
+@pytest.mark.parametrize("seen", ["nothing", "menu"])
+def test_host_whose_script_is_held_back_for_a_file_has_that_condition(live, seen):
+    m1 = live.boot(1)
+    live.happen([] if seen == "nothing" else m1.to_script())
+    wait = WebStarted(m1.host, m1.address, "/ipxe/m1.ipxe", WebKind.WAIT, 0, 300)
+    live.happen([FileUnservable(m1.host, "/srv/images/rootfs", "not found"), wait])
+    assert live[m1].condition.name == "file-missing"
+    assert "/srv/images/rootfs cannot be served: not found" in live[m1].condition.hint
+    assert not live[m1].is_told_to_wait  # which means: for the machine config server
+
+
+def test_script_that_is_held_back_no_longer_ends_the_condition(live):
+    m1 = live.boot(1)
+    live.happen(m1.to_script())
+    live.happen(FileUnservable(m1.host, "/srv/images/rootfs", "not found"))
+    live.happen(m1.get(WebKind.KERNEL))
+    assert live[m1].condition is None
+
+
 def test_requests_that_are_none_are_no_lost_blocks(live):
     m1 = live.boot(1)
     live.happen([*m1.dhcp(Program.PXE), *[TftpFailed(m1.host, m1.address, "", "malformed")] * 5])
     assert live[m1].condition is None
+
+
+def test_flood_of_declines_raises_its_condition_once_and_changes_nothing_more(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Program.PXE), DhcpDeclined(m1.host, m1.mac, m1.address)])
+    first = live[m1]
+    live.happen([DhcpDeclined(m1.host, m1.mac, m1.address)] * 1000, seconds=0.01)
+    assert live[m1] is first
+    assert [event.name for event in live.of(ConditionRaised)] == ["address-conflict"]
+
+
+def test_offers_that_came_from_outside_are_not_counted_as_unheard(live):
+    m1 = live.boot(1)
+    live.happen([replace(m1.dhcp(Program.PXE)[0], is_local=False)] * 20)
+    assert (live[m1].stage, live[m1].condition) == (Stage.WAITING, None)
 
 
 @pytest.mark.parametrize("name", LOOPS)

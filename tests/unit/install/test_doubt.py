@@ -100,3 +100,22 @@ def test_advance_keeps_a_doubt_through_a_reset():
     event = Boot(LIVE.hosts[1]).dhcp(Program.PXE)[0]
     after = advance(installation, Stamped(NOW, event), rules)
     assert (after.number, after.doubt) == (2, DOUBT)
+
+
+@pytest.mark.parametrize(("name", "order"), [("clock-unclear", Order.LOCAL), ("state-lost", Order.HOLD)])
+def test_time_to_write_the_disk_settles_a_doubt_about_the_clock_alone(live, name, order):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.registry.installations[m1.host] = replace(live[m1], doubt=replace(DOUBT, name=name), order=Order.HOLD)
+    live.wait(30)
+    assert (live[m1].is_settled, live[m1].order) == (True, order)
+
+
+def test_host_that_comes_back_while_the_clock_is_unclear_waits_for_the_operator(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    doubt = replace(DOUBT, name="clock-unclear")
+    live.registry.installations[m1.host] = replace(live[m1], doubt=doubt, order=Order.HOLD)
+    live.happen([*m1.dhcp(Program.PXE), *m1.loader()])
+    live.wait(3600)
+    assert (live[m1].doubt, live[m1].order) == (doubt, Order.HOLD)

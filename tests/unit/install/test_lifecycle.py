@@ -377,12 +377,21 @@ def test_size_probe_of_uefi_is_not_a_loader(live):
 def test_put_off_ignition_keeps_the_window_open(live):
     m1 = live.boot(1)
     live.happen(m1.live()[:-2])
-    live.clock.now += 100_000
+    live.clock.now += 80_000
     live.happen(WebRefused(m1.host, m1.address, "/ignition/…", WebKind.IGNITION, 503, "expired"))
     assert live[m1].window_opened_at == live.clock.now
     assert live[m1].condition is not None
     live.happen(m1.get(WebKind.IGNITION))
     assert live[m1].condition is None
+
+
+def test_ignition_put_off_because_it_is_too_late_opens_no_window(live):
+    m1 = live.boot(1)
+    live.happen(m1.live()[:-2])
+    before = live[m1].window_opened_at
+    live.clock.now += 100_000
+    live.happen(WebRefused(m1.host, m1.address, "/ignition/…", WebKind.IGNITION, 503, "too late"))
+    assert live[m1].window_opened_at == before
 
 
 def test_refusal_to_somebody_else_opens_no_window(live):

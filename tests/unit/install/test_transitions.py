@@ -24,12 +24,12 @@ PROVES_NOTHING = {
     events.DhcpReleased,
     events.DhcpUnknown,
     events.DhcpMisplaced,
+    events.DhcpRelayRefused,
     events.RogueDhcp,
     events.TftpStarted,  # UEFI begins a first transfer only for the size of the file
     events.TftpAborted,
     events.WebProgress,
     events.WaitEnded,
-    events.FileUnservable,
     events.ImageVerified,
     events.ImageDamaged,
     events.IgnitionLoaded,
@@ -38,6 +38,7 @@ PROVES_NOTHING = {
     events.ConditionRaised,
     events.CertificatesDying,
     events.StateTrouble,
+    events.ClockSet,
     events.Reloaded,
     events.ReloadRefused,
 }

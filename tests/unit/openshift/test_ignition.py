@@ -95,9 +95,52 @@ def test_keys_are_no_certificates():
     assert inspect(bootstrap(file("/opt/openshift/tls/root-ca.key", b"not looked at"))).expires_at is None
 
 
-def test_operators_own_trust_bundle_does_not_count():
-    facts = inspect(bootstrap(file("/etc/pki/ca-trust/source/anchors/ca.crt", certificate(DAY))))
+@pytest.mark.parametrize(
+    "path", ["/etc/pki/ca-trust/source/anchors/ca.crt", "/etc/ssl/ca.crt", "/usr/local/share/own.crt"]
+)
+def test_operators_own_certificate_does_not_count(path):
+    facts = inspect(bootstrap(file(path, certificate(DAY))))
     assert (facts.expires_at, facts.problems) == (None, ())
+
+
+def test_operators_own_certificate_is_not_judged():
+    facts = inspect(
+        bootstrap(file("/etc/ssl/own.crt", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+    )
+    assert facts.problems == ()
+
+
+def with_authorities(*bundles: bytes) -> bytes:
+    document = json.loads(pointer())
+    authorities = [{"source": base64_url(bundle)} for bundle in bundles]
+    document["ignition"]["security"]["tls"]["certificateAuthorities"] = authorities
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    "bundles",
+    [(DAY, 3650 * DAY), (3650 * DAY, DAY)],
+    ids=["own first", "own last"],
+)
+@pytest.mark.parametrize("is_one_bundle", [True, False])
+def test_pointer_lives_as_long_as_one_authority_that_may_be_the_machine_config_servers(bundles, is_one_bundle):
+    certificates = [certificate(life) for life in bundles]
+    data = with_authorities(b"".join(certificates)) if is_one_bundle else with_authorities(*certificates)
+    assert inspect(data).expires_at == (MADE_AT + 3650 * DAY).timestamp()
+
+
+def test_authority_of_a_bootstrap_that_the_operator_added_does_not_count():
+    document = json.loads(bootstrap(file("/opt/openshift/tls/kubelet-signer.crt", certificate(DAY))))
+    document["ignition"]["security"] = {
+        "tls": {"certificateAuthorities": [{"source": base64_url(certificate(DAY / 2))}]}
+    }
+    assert inspect(json.dumps(document).encode()).expires_at == (MADE_AT + DAY).timestamp()
+
+
+def test_authority_of_a_file_that_points_nowhere_does_not_count():
+    document = json.loads(with_authorities(certificate(DAY)))
+    del document["ignition"]["config"]
+    assert inspect(json.dumps(document).encode()).expires_at is None
 
 
 def test_bootstrap_names_its_cluster_by_what_its_files_say_most():
@@ -159,8 +202,8 @@ BAD = {
     ),
     "bomb": (bootstrap(file("/a.crt", bytes(80 << 20), is_packed=True)), "/a.crt: its contents are larger than"),
     "bad certificate": (
-        bootstrap(file("/a.crt", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")),
-        "/a.crt: not a certificate",
+        bootstrap(file("/opt/openshift/a.crt", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")),
+        "/opt/openshift/a.crt: not a certificate",
     ),
 }
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from appliance.state import journal as journals
 from appliance.state.journal import BUFFERED_EVENTS, Journal
 from appliance.state.sqlite import SqliteStore
 from appliance.state.store import Change, Conflict, Saved
@@ -147,3 +148,24 @@ async def test_written_returns_for_a_saved_host_and_for_one_that_never_was(kept)
     kept.save(FULL)
     await kept.written(HOST)
     await kept.written("m9.example")
+
+
+@pytest.mark.parametrize("limit", [0, 1, 7, 25, 100])
+def test_pages_are_the_last_events_in_their_order(kept, monkeypatch, limit):
+    monkeypatch.setattr(journals, "PAGE_EVENTS", 10)
+    for second in range(25):
+        kept.note(offered(HOST, at=NOW + second, mac=f"52:54:00:00:00:{second:02x}"), 1)
+    rows = [row for page in kept.pages(HOST, limit) for row in page]
+    assert rows == (kept.events(HOST, limit=limit) if limit else [])
+
+
+def test_pages_end_with_what_was_there_when_they_began(kept, monkeypatch):
+    monkeypatch.setattr(journals, "PAGE_EVENTS", 1)
+    for second in range(3):
+        kept.note(offered(HOST, at=NOW + second, mac=f"52:54:00:00:00:{second:02x}"), 1)
+    count = 0
+    for _ in kept.pages("", 100):
+        count += 1
+        kept.note(offered(HOST, at=NOW + 9, mac=f"52:54:00:00:01:{count:02x}"), 1)
+        kept.flush()
+    assert count == 3

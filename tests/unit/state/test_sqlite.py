@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from appliance.clock import ClockSetting
 from appliance.errors import StateError, StoreError
 from appliance.install.installation import Order, Stage
 from appliance.state import sqlite
 from appliance.state.encoding import encoded
 from appliance.state.sqlite import SqliteStore
-from appliance.state.store import Change, Saved
+from appliance.state.store import Change, Kept, Saved
 from tests.boots import NOW
 from tests.state_examples import FULL
 
@@ -97,6 +98,12 @@ def test_log_stays_bounded_under_a_writer_that_never_rests(kept, monkeypatch):
     assert max(sizes) < 2_000_000 + 2 * ahead * burst * save_bytes
 
 
+def test_installations_of_a_memory_that_knows_no_clock_are_not_taken_for_those_of_the_files_clock(kept):
+    kept.save([], (), ClockSetting("boot", 1.0))
+    kept.merge(SqliteStore.in_memory(), 0, [FULL])
+    assert kept.clock() is None
+
+
 # A file of an older version
 
 SCHEMA_1 = """
@@ -154,13 +161,24 @@ def test_file_of_schema_1_keeps_everything(older):
     assert not list(older.glob("*aside*"))
 
 
+def test_file_of_schema_2_keeps_everything_and_knows_no_clock(quick_path):
+    kept = opened(quick_path)
+    save(kept, FULL)
+    revision = kept.load()[FULL.host].revision
+    kept._db.executescript("DROP TABLE clock; PRAGMA user_version = 2")
+    kept.close()
+    again = opened(quick_path)
+    assert (again.notice, again.clock(), again.load()[FULL.host]) == (None, None, Kept(FULL, revision))
+    again.close()
+
+
 def test_file_of_schema_1_is_migrated_once_and_can_be_changed(older):
     for tries in (5, 6):
         kept = opened(older)
         save(kept, replace(FULL, tries=tries))
         kept.close()
     with closing(sqlite3.connect(older / "state.db")) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
         assert db.execute("SELECT count(*) FROM installations").fetchone() == (2,)
 
 

@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import pytest
 
+from appliance.clock import ClockSetting
+from appliance.events import RogueDhcp, Stamped
 from appliance.state import sqlite
 from appliance.state.events import row_of
 from appliance.state.fallback import FallbackStore
@@ -51,6 +53,33 @@ def saved(store, installation, revision=0, rows=()):
 
 def at(second, host=HOST, number=1):
     return row_of(offered(host, mac=f"52:54:00:00:00:{second:02x}", at=NOW + second, number=number))
+
+
+# The clock
+
+SETTING = ClockSetting("boot", 1234.5)
+
+
+def test_new_store_knows_no_clock(store):
+    assert store.clock() is None
+
+
+def test_last_setting_of_the_clock_is_kept(store):
+    for setting in (replace(SETTING, boot="another"), SETTING):
+        assert isinstance(store.save([], (), setting), Saved)
+    assert store.clock() == SETTING
+
+
+def test_other_changes_leave_the_clock(store):
+    store.save([], (), SETTING)
+    saved(store, FULL)
+    assert store.clock() == SETTING
+
+
+def test_clock_is_not_kept_without_the_changes_that_go_with_it(store):
+    saved(store, FULL)
+    assert isinstance(store.save([Change(HOST, 99, FULL)], (), SETTING), Conflict)
+    assert store.clock() is None
 
 
 # Installations
@@ -179,8 +208,25 @@ def test_history_is_bounded(store, monkeypatch):
     for index in range(1000):
         store.save([], [row_of(offered(mac=index.to_bytes(6).hex(":"), at=NOW + index))])
     rows = store.events(limit=2000)
-    assert 300 <= len(rows) <= 303
+    assert 297 <= len(rows) <= 303
     assert rows[-1].at == NOW + 999
+
+
+def test_host_keeps_its_events_through_a_flood_of_others(store, monkeypatch):
+    monkeypatch.setattr(sqlite, "MAX_EVENTS", 300)
+    store.save([], [at(second) for second in range(60)])
+    for index in range(1000):
+        store.save([], [at(index % 250, "m2.example")])
+    assert [row.at for row in store.events(HOST)] == [NOW + second for second in range(60)]
+
+
+def test_events_of_no_host_keep_theirs_through_a_flood_of_another_kind(store, monkeypatch):
+    monkeypatch.setattr(sqlite, "MAX_EVENTS", 300)
+    rogues = [RogueDhcp("", server, "eth0", "192.0.2.1") for server in ("192.0.2.2", "192.0.2.3")]
+    store.save([], [row_of(Stamped(NOW, rogue)) for rogue in rogues])
+    for index in range(1000):
+        store.save([], [at(index % 250, "", number=0)])
+    assert [row.kind for row in store.events(limit=1000)].count(RogueDhcp.kind) == len(rogues)
 
 
 # Unknown machines, serials, the secret
@@ -247,6 +293,18 @@ def opened_disk(path):
 @pytest.fixture(params=[opened_disk, FallbackStore])
 def opened(request):
     return request.param
+
+
+def test_shares_of_the_history_are_known_after_a_restart(opened, quick_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "MAX_EVENTS", 300)
+    first = opened(quick_path)
+    first.save([], [at(second) for second in range(100)])
+    first.close()
+    second = opened(quick_path)
+    for index in range(1000):
+        second.save([], [at(index % 250, "m2.example")])
+    assert len(second.events(HOST)) == 100
+    second.close()
 
 
 def test_all_is_there_after_a_restart(opened, quick_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.status.spelling import age, duration, printable, size
-from tests.spellings import AGES, DURATIONS, SIZES
+from tests.spellings import AGES, DURATIONS, SIZES, TEXTS
 
 
 @pytest.mark.parametrize(("count", "written"), SIZES.items())
@@ -23,3 +23,8 @@ def test_duration_shows_what_is_short(seconds, written):
 
 def test_printable_text_has_no_control_characters():
     assert printable("a\x1b[2J\nb") == "a�[2J�b"
+
+
+@pytest.mark.parametrize(("text", "written"), TEXTS.items())
+def test_no_character_of_foreign_text_controls_the_terminal(text, written):
+    assert printable(text) == written

@@ -172,3 +172,26 @@ def test_the_exact_name_takes_precedence_over_those_that_differ_in_case(tmp_path
 
     assert isinstance(content, Content)
     assert content.read(0, 9).decode() == name.strip("./\\")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bootstrap.ign", b"anything"),
+        ("auth/x", b"anything"),
+        ("pxelinux.cfg", b'{"auths":{}}'),
+        ("boot.img", b'{"ignition":{"version":"3.2.0"}}'),
+    ],
+)
+@pytest.mark.parametrize("is_in_table", [True, False])
+def test_file_with_secrets_is_refused(name: str, content: bytes, is_in_table: bool, root: Path) -> None:
+    before = None if is_in_table else compile_tftp((reference_cluster(root.parent),)).networks[0]
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_bytes(content)
+    served = before or compile_tftp((reference_cluster(root.parent),)).networks[0]
+    assert Files().open(served, name) is Refusal.CONFIDENTIAL
+
+
+def test_client_is_not_told_that_a_file_has_secrets() -> None:
+    errors = compile_tftp((reference_cluster(),)).errors
+    assert errors[Refusal.CONFIDENTIAL] == errors[Refusal.FORBIDDEN]

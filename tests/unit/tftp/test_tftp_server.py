@@ -258,11 +258,23 @@ async def test_request_past_a_bound_ends_the_oldest_transfer_without_an_answer(
     bound: str, tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer_module, bound, 2)
-    async with running(Running(tmp_path)) as it:
+    async with running(Running(tmp_path, host="127.0.0.1" if bound == "MAX_CLIENT_TRANSFERS" else "")) as it:
         for _ in range(3):
             await clients(it.port).ask()
         assert it.server.counts["failed",] == 1
         assert it.server.counts["started",] == 3
+
+
+async def test_machine_behind_a_full_address_takes_no_place_of_one_that_had_no_time_to_answer(
+    tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer_module, "MAX_STRANGER_CLIENT_TRANSFERS", 1)
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        first = await client.ask()
+        clients(it.port).send(b"\0\1loader\0octet\0")
+        await until(lambda: it.server.counts["silent", "busy"] == 1)
+        assert await client.fetch_rest(first) == LOADER
 
 
 async def test_strangers_never_take_a_hosts_place(
@@ -282,7 +294,7 @@ async def test_past_the_bound_a_request_gets_silence(
     bound: str, tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer_module, bound, 2)
-    async with running(Running(tmp_path)) as it:
+    async with running(Running(tmp_path, host="127.0.0.1" if bound == "MAX_CLIENT_TRANSFERS" else "")) as it:
         for _ in range(2):
             client = clients(it.port)
             await client.ask()
@@ -295,7 +307,7 @@ async def test_past_the_bound_a_request_gets_silence(
 async def test_bound_of_one_client_leaves_room_for_another(
     tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer_module, "MAX_CLIENT_TRANSFERS", 1)
+    monkeypatch.setattr(transfer_module, "MAX_STRANGER_CLIENT_TRANSFERS", 1)
     async with running(Running(tmp_path)) as it:
         for address in ("127.0.0.2", "127.0.0.3"):
             assert await clients(it.port, "127.0.0.1", address).ask()
@@ -391,6 +403,25 @@ async def test_two_hundred_and_fifty_clients_get_on_equally(
         assert min(client.blocks for client in everybody) >= 25
         assert set(await asyncio.gather(*fetching)) == {loader}
         await until(lambda: it.server.counts["finished",] == 250)
+
+
+async def fetched_by_firmware(client: Client) -> bytes:
+    """Return the file that firmware gets: it asks again after 4 s, and six times in all, as EDK2 does."""
+    for _ in range(6):
+        try:
+            async with asyncio.timeout(4.0):
+                first = await client.ask()
+        except TimeoutError:
+            client.sender = client.server
+            continue
+        return await client.fetch_rest(first)
+    raise TimeoutError
+
+
+async def test_thousand_machines_behind_one_address_all_get_their_loader(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        everybody = [clients(it.port, "127.0.0.1", "127.0.0.9") for _ in range(1000)]
+        assert set(await asyncio.gather(*map(fetched_by_firmware, everybody))) == {LOADER}
 
 
 async def test_request_without_a_descriptor_left_gets_silence(tmp_path: Path, clients: MakeClient) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.events import WaitEnded, WebKind
+from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install import guard
 from appliance.install.installation import Condition, Installation, Order, Stage
 from appliance.model import DhcpMode, Install, MacAddress, Network
@@ -16,10 +16,12 @@ from appliance.web.answers import (
     NO_FINDINGS,
     BeginFirst,
     ErrorResponse,
+    FilesFinding,
     Findings,
     HttpRequest,
     IgnitionFinding,
     Judgement,
+    LookFirst,
     MachineConfigFinding,
     NeighbourFinding,
     NeighbourFirst,
@@ -63,9 +65,14 @@ def judged(
     record: Installation | None = None,
     found: Findings = NO_FINDINGS,
 ) -> Judgement:
+    """Return the judgement; where the judge asks for the files of a script, they are all there."""
     installations: Mapping[str, Installation] = {record.host: record} if record else {}
     found = replace(found, neighbour=found.neighbour or ROUTED)
-    return judge(HttpRequest(method, target, client), table, installations, NOW, found)
+    request = HttpRequest(method, target, client)
+    first = judge(request, table, installations, NOW, found)
+    if not isinstance(first, LookFirst):
+        return first
+    return judge(request, table, installations, NOW, replace(found, files=FilesFinding(first.needs)))
 
 
 def script(judgement: Judgement) -> SendScript:
@@ -125,6 +132,48 @@ def test_script_is_given_to_its_own_host_alone(client: str, name: str, status: i
 
 def test_install_script_holds_the_token_of_the_installation() -> None:
     assert f"/ignition/{TOKEN}/master.ign".encode() in script(judged(M1_SCRIPT, record=installation())).content
+
+
+def lacking(path: str = "/srv/images/k") -> Findings:
+    """Return the finding that the kernel of m1 is not there."""
+    return Findings(files=FilesFinding(TABLE.hosts[ip_address(M1)].needs, KERNEL, path, "not found"))
+
+
+def test_files_of_an_install_script_are_looked_for_first() -> None:
+    request = HttpRequest("GET", M1_SCRIPT, M1)
+
+    assert judge(request, TABLE, {M1_NAME: installation()}, NOW) == LookFirst(TABLE.hosts[ip_address(M1)].needs)
+
+
+def test_install_script_needs_the_images_and_the_ignition_that_it_names() -> None:
+    needs = TABLE.hosts[ip_address(M1)].needs
+
+    assert [*needs.images, needs.ignition] == [
+        KERNEL,
+        "rhcos-4.5.6-x86_64-installer-initramfs.x86_64.img",
+        "rhcos-4.5.6-x86_64-metal.x86_64.raw.gz",
+        "master.ign",
+    ]
+
+
+def test_host_whose_script_names_a_missing_file_waits_for_it() -> None:
+    answer = script(judged(M1_SCRIPT, record=installation(), found=lacking()))
+
+    assert (answer.kind, f"no usable {KERNEL}".encode() in answer.content) == (WebKind.WAIT, True)
+    assert TOKEN.encode() not in answer.content
+
+
+def test_missing_file_is_published_with_the_host_that_waits_for_it() -> None:
+    answer = script(judged(M1_SCRIPT, record=installation(), found=lacking()))
+
+    assert answer.event == FileUnservable(M1_NAME, "/srv/images/k", "not found")
+
+
+def test_finding_about_files_of_before_a_reload_is_not_used() -> None:
+    table = compile_web((CLUSTER,))
+    request = HttpRequest("GET", M1_SCRIPT, M1)
+
+    assert isinstance(judge(request, table, {M1_NAME: installation()}, NOW, lacking()), LookFirst)
 
 
 @pytest.mark.parametrize("record", [None, installation(token="")])
@@ -473,16 +522,24 @@ def test_bad_target_is_refused() -> None:
     assert error(judged("/../x")).status == 400
 
 
-def test_error_has_its_reason_and_its_exact_length() -> None:
+def test_error_has_its_exact_length() -> None:
     answer = http_response(ErrorResponse(503, "not yet", retry_seconds=5), "GET")
-    assert answer.parts == (b"not yet\n",)
-    assert answer.headers["Content-Length"] == "8"
+    (body,) = answer.parts
+    assert isinstance(body, bytes)
+    assert answer.headers["Content-Length"] == str(len(body))
     assert answer.headers["Retry-After"] == "5"
 
 
 def test_error_of_a_head_has_the_length_and_no_body() -> None:
     answer = http_response(ErrorResponse(404, "file not found"), "HEAD")
-    assert (answer.parts, answer.headers["Content-Length"]) == ((), "15")
+    assert answer.parts == ()
+    assert int(answer.headers["Content-Length"]) > 0
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 408, 413, 414, 429, 431, 500, 501, 503, 505])
+def test_error_says_the_same_whatever_its_reason(status: int) -> None:
+    reasons = ("/srv/images/x (mode 0600, root:root)", "52-54-00-12-34-56 is m1's")
+    assert len({http_response(ErrorResponse(status, why), "GET").parts for why in reasons}) == 1
 
 
 def test_method_that_is_not_served_is_told_which_are() -> None:

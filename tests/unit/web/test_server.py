@@ -18,7 +18,16 @@ import pytest
 
 from appliance.allowance import STRANGER_EVENTS_PER_SECOND
 from appliance.errors import ListenError, StoreError
-from appliance.events import IgnitionLoaded, WebBroken, WebFinished, WebKind, WebProgress, WebRefused, WebStarted
+from appliance.events import (
+    FileUnservable,
+    IgnitionLoaded,
+    WebBroken,
+    WebFinished,
+    WebKind,
+    WebProgress,
+    WebRefused,
+    WebStarted,
+)
 from appliance.install.installation import Order, Stage
 from appliance.model import Arch, DhcpMode, Image
 from appliance.web import transfer
@@ -307,7 +316,7 @@ async def test_client_that_takes_nothing_is_cut_off(
             writer.write_eof()
         await until(web, "web.broken")
     (broken,) = (event for event in web.events if isinstance(event, WebBroken))
-    assert "accepted no data" in broken.why
+    assert "the client accepted" in broken.why
 
 
 async def test_file_that_shrinks_ends_the_connection_instead_of_the_promise(web: Running) -> None:
@@ -625,6 +634,33 @@ async def test_absence_of_what_clients_do_without_is_no_event(web: Running) -> N
     assert "web.refuse" not in web.kinds()
 
 
+async def test_host_waits_for_a_missing_image_and_goes_on_when_it_comes(web: Running) -> None:
+    web.install("m1", Stage.IPXE)
+    kernel = web.data_dir / "images" / "rhcos-4.5.6-x86_64-installer-kernel-x86_64"
+    content = kernel.read_bytes()
+    kernel.unlink()
+    held = await fetch(web, M1_SCRIPT, M1)
+    assert (held.status, b"waits: the appliance has no usable rhcos-4.5.6-x86_64-installer-kernel" in held.body) == (
+        200,
+        True,
+    )
+    assert str(web.data_dir).encode() not in held.body
+    told = [event for event in web.events if isinstance(event, FileUnservable)]
+    assert [(event.host, event.path) for event in told] == [("m1.ocp45.example.localdomain", str(kernel))]
+    kernel.write_bytes(content)
+    async with asyncio.timeout(10.0):
+        while b"waits:" in (await fetch(web, M1_SCRIPT, M1)).body:
+            await asyncio.sleep(0.1)
+
+
+async def test_polls_of_a_host_that_waits_for_a_file_are_reported_once(web: Running) -> None:
+    web.install("m1", Stage.IPXE)
+    (web.data_dir / "ignition" / "master.ign").unlink()
+    for _ in range(3):
+        assert b"no usable master.ign" in (await fetch(web, M1_SCRIPT, M1)).body
+    assert [event.kind for event in web.events if event.host].count("file.unservable") == 1
+
+
 async def test_damaged_image_is_held_back_until_it_is_mended(tmp_path: Path) -> None:
     fill(tmp_path)
     image = tmp_path / "images" / METAL[1:]
@@ -694,6 +730,17 @@ async def test_connection_past_the_bound_is_turned_away(
                 assert await second.read() == b""
     assert web.server._connections.doors.turned_away == 1
     assert caplog.text.count(f"web.silence why=too-many-connections client={STRANGER}") == lines
+
+
+async def test_thousand_machines_behind_one_address_are_all_served_at_once(web: Running) -> None:
+    assert web.server._connections is not None
+    count = min(1000, web.server._connections.doors.most_of_strangers)
+    async with contextlib.AsyncExitStack() as stack:
+        machines = [await stack.enter_async_context(connection(web)) for _ in range(count)]
+        for path in ("/pxeboot.ipxe", KERNEL):
+            for _, writer in machines:
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert {(await read_reply(reader, "GET")).status for reader, _ in machines} == {200}
 
 
 async def test_idle_connection_gives_its_place_to_the_next(web: Running) -> None:

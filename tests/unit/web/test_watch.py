@@ -64,6 +64,13 @@ async def test_image_that_is_still_being_copied_is_left_alone(tmp_path: Path, im
     assert told == []
 
 
+async def test_image_that_is_dated_in_the_future_is_verified(tmp_path: Path, image: Path) -> None:
+    told: list[Event] = []
+    os.utime(image, (2**32, 2**32))
+    await ImageWatch(told.append).look(site(tmp_path, SHA256))
+    assert [type(event) for event in told] == [ImageVerified]
+
+
 async def test_image_without_a_hash_is_not_read(tmp_path: Path, image: Path) -> None:
     told: list[Event] = []
     await ImageWatch(told.append).look(site(tmp_path, None))
