@@ -11,6 +11,7 @@ from appliance.config.fields import MAX_NAME
 from appliance.config.records import in_zone, too_long
 from appliance.config.section_drafts import RecordDraft
 from appliance.config.words import DEFAULT_PORTS
+from appliance.dns.records import record_type
 from appliance.dns.reverse import reverse_apexes
 from appliance.errors import Problem
 from appliance.model import Cidr, Role
@@ -210,6 +211,19 @@ class _Zone:
             if other:
                 yield name.error(f"{owner} has a CNAME and another record ({other.place(name.document)}); {ONLY_CNAME}")
             held.setdefault(owner, name)
+        yield from self._targets(cnames)
+
+    def _targets(self, cnames: dict[str, Placed[str]]) -> Iterator[Problem]:
+        """Yield the mail servers and services whose names are aliases (RFC 2181 section 10.3, RFC 2782)."""
+        for record in self.draft.records:
+            if record.value and record.data and record.kind in {"MX", "SRV"}:
+                target = record_type(record.kind).names(record.data)[-1]
+                if target in cnames:
+                    where = cnames[target].place(record.value.document)
+                    yield record.value.warning(
+                        f"{target} is a CNAME ({where}), which clients need not follow from {record.kind}; "
+                        "write the name that it leads to"
+                    )
 
     def _take_in_hosts(self) -> None:
         draft = self.draft

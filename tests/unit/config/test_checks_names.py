@@ -66,6 +66,15 @@ FLAWS = [
         ),
     ),
     (
+        with_dns(
+            "  records:\n    - {name: mail, type: CNAME, value: m1}\n    - {name: '@', type: MX, value: 10 mail}\n"
+        ),
+        (
+            "42: warning: dns.records[1].value: mail.prod.example.com is a CNAME (line 41), which clients "
+            "need not follow from MX; write the name that it leads to"
+        ),
+    ),
+    (
         with_dns("  allowRecursion: [2001::/16]\n"),
         (
             "40: warning: dns.allowRecursion[0]: 2001::/16 makes the appliance an open resolver; write "
