@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from appliance.install.installation import Condition, Installation, Order, Rules, Stage, begin
+from appliance.install.installation import LAPSE_SECONDS, Condition, Installation, Order, Rules, Stage, begin
 from appliance.install.instants import after_reboot, instants, shifted
 from appliance.model import Install
 from tests.boots import MB, NOW
@@ -104,3 +104,11 @@ def test_host_that_does_not_write_is_not_in_doubt(changes):
 def test_older_doubt_stays():
     doubt = Condition("state-lost", "why", NOW - 5000)
     assert after_reboot(writing(3600, doubt=doubt), NOW, 2.0, Install.ONCE).doubt == doubt
+
+
+def test_doubt_does_not_end_by_a_clock_that_was_set_forward_over_a_reboot():
+    """The node may have asked a moment before, and may be starting."""
+    doubt = Condition("may-be-running", "", NOW - 1e7)
+    before = replace(begin("m1.example", RULES), doubt=doubt, asked_at=NOW - 1e7, looked_at=NOW - 1e7 + 3)
+    after = after_reboot(before, NOW, 2.0, Install.ONCE)
+    assert after.lapses_at == NOW - 2.0 + LAPSE_SECONDS
