@@ -127,3 +127,11 @@ def test_look_after_a_reboot_is_too_late_for_a_query_before_it(age, looked_at):
 def test_older_doubt_stays():
     doubt = Condition("state-lost", "why", NOW - 5000)
     assert after_reboot(writing(3600, doubt=doubt), NOW, 2.0, Install.ONCE).doubt == doubt
+
+
+def test_doubt_does_not_end_by_a_clock_that_was_set_forward_over_a_reboot():
+    """The node may have asked a moment before, and may be starting."""
+    doubt = Condition("may-be-running", "", NOW - 1e7)
+    before = replace(begin("m1.example", RULES), doubt=doubt, asked_at=NOW - 1e7, looked_at=NOW - 1e7 + 3)
+    after = after_reboot(before, NOW, 2.0, Install.ONCE)
+    assert after.lapses_at == NOW - 2.0 + LAPSE_SECONDS
