@@ -41,15 +41,16 @@ _NAMES = (
 )
 _AUTH = "auth"  # openshift-install's directory of the kubeconfig and the password
 
-_MAGICS = (
-    (b"SQLite format 3\0", _DATABASE),
-    (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", _DATABASE),  # its rollback journal
-    (b"\x37\x7f\x06\x82", _DATABASE),  # its write-ahead log, in either byte order
-    (b"\x37\x7f\x06\x83", _DATABASE),
-    (b"\xfe\xed\xfe\xed", _KEY),  # a Java key store
-    (b"PuTTY-User-Key-File", _KEY),
-    (b"KDUMP   ", _DUMP),
-)
+_MAGICS = {
+    b"SQLite format 3\0": _DATABASE,
+    b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7": _DATABASE,  # its rollback journal
+    b"\x37\x7f\x06\x82": _DATABASE,  # its write-ahead log, in either byte order
+    b"\x37\x7f\x06\x83": _DATABASE,
+    b"\xfe\xed\xfe\xed": _KEY,  # a Java key store
+    b"PuTTY-User-Key-File": _KEY,
+    b"KDUMP   ": _DUMP,
+}
+_ANY_MAGIC = tuple(_MAGICS)
 # A SEQUENCE that begins with a version: PKCS #1 and #8 and EC keys, and PKCS #12. A certificate begins otherwise.
 _DER_KEY = re.compile(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...)\x02\x01[\x00-\x03]", re.DOTALL)
 _PEM_KEY = re.compile(rb"----[- ]?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
@@ -134,9 +135,8 @@ def confidential_content(head: bytes) -> str:
 
 
 def _of_plain(head: bytes) -> str:
-    for magic, what in _MAGICS:
-        if head.startswith(magic):
-            return what
+    if head.startswith(_ANY_MAGIC):
+        return next(what for magic, what in _MAGICS.items() if head.startswith(magic))
     if _DER_KEY.match(head):
         return _KEY
     if _is_core_dump(head):
@@ -148,12 +148,12 @@ def _of_plain(head: bytes) -> str:
         return _of_member(head[30 : 30 + size])
     if (encoding := _UTF16.get(head[:2])) is not None:
         head = head[2:].decode(encoding, "ignore").encode(errors="ignore")
-    if (b"PRIVATE KEY" in head and _PEM_KEY.search(head)) or _AGE_KEY in head:
-        return _KEY
     return "" if b"\0" in head else _of_text(head.removeprefix(_UTF8_MARK))
 
 
 def _of_text(text: bytes) -> str:
+    if (b"PRIVATE KEY" in text and _PEM_KEY.search(text)) or _AGE_KEY in text:
+        return _KEY
     if _KUBEADMIN_PASSWORD.fullmatch(text):
         return _KUBEADMIN
     lower = text.lower()

@@ -3,8 +3,9 @@
 One datagram with a host's address makes it doubtful whether the host runs a node. What
 we find ourselves cannot be forged with a datagram: a port that only a running system
 listens on accepts our connection, and the kernel has resolved the address to a MAC
-address of the host. It is looked for as long as the doubt lasts, because the node may
-be starting.
+address of the host. It is looked for at once after each sign of a node, because only
+then an absence shows anything, and again as long as the doubt lasts, because the node
+may be starting.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from appliance.peers import peer_address
 from appliance.registry_view import RegistryView
 
 PORTS = (22, 10250)  # sshd and kubelet; firmware and iPXE listen on no port
-EVERY_SECONDS = 30.0  # a look at each host, twice in the minute for which a look proves who sent the query
+EVERY_SECONDS = 30.0  # between two looks at a host after the same sign
 CONNECT_SECONDS = 2.5  # a SYN is repeated after 1 s
 TICK_SECONDS = 1.0
 AT_ONCE = 64  # looks at the same time, with two sockets each: 1,000 hosts that nobody has take 40 s
@@ -40,15 +41,19 @@ def is_open(installation: Installation | None) -> bool:
     return installation is not None and installation.doubt is not None and installation.doubt.name == MAY_BE_RUNNING
 
 
-def due(installations: Mapping[str, Installation], looked: Mapping[str, float], now: float) -> list[str]:
-    """Return the hosts to look at now, those first that have waited longest.
+# A host, and when it last gave a sign of a node.
+Sign = tuple[str, float | None]
+
+
+def due(installations: Mapping[str, Installation], looked: Mapping[Sign, float], now: float) -> list[Sign]:
+    """Return the hosts to look at now, each with its last sign, those first that have waited longest.
 
     *looked* says when each was last looked at; it and *now* are in seconds of a clock that does not go back.
     """
     never = float("-inf")
-    waiting = [name for name, installation in installations.items() if is_open(installation)]
-    waiting = [name for name in waiting if now - looked.get(name, never) >= EVERY_SECONDS]
-    return sorted(waiting, key=lambda name: looked.get(name, never))
+    waiting = [(name, installation.asked_at) for name, installation in installations.items() if is_open(installation)]
+    waiting = [sign for sign in waiting if now - looked.get(sign, never) >= EVERY_SECONDS]
+    return sorted(waiting, key=lambda sign: looked.get(sign, never))
 
 
 def concluded(host: Host, found: Mapping[int, Port], mac: bytes | None) -> HostAnswered | HostUnanswered | None:
@@ -102,6 +107,11 @@ def proven(event: Event, hosts: Mapping[str, Host], mac_of: MacOf) -> Event:
     return event if client.is_host else replace(event, transport=Transport.UDP)
 
 
+def _is_last(sign: Sign, installations: Mapping[str, Installation]) -> bool:
+    installation = installations.get(sign[0])
+    return installation is not None and is_open(installation) and installation.asked_at == sign[1]
+
+
 class Looker:
     """Looks at all hosts in doubt, again and again."""
 
@@ -109,7 +119,7 @@ class Looker:
         self, registry: RegistryView, publish: Callable[[HostAnswered | HostUnanswered], None], mac_of: MacOf
     ) -> None:
         self._registry, self._publish, self._mac_of = registry, publish, mac_of
-        self._looked: dict[str, float] = {}
+        self._looked: dict[Sign, float] = {}
         self._looking = 0
 
     async def run(self) -> None:
@@ -118,11 +128,11 @@ class Looker:
             while True:
                 now = asyncio.get_running_loop().time()
                 installations = self._registry.installations
-                self._looked = {name: at for name, at in self._looked.items() if is_open(installations.get(name))}
-                for name in due(installations, self._looked, now)[: AT_ONCE - self._looking]:
-                    self._looked[name] = now
+                self._looked = {sign: at for sign, at in self._looked.items() if _is_last(sign, installations)}
+                for sign in due(installations, self._looked, now)[: AT_ONCE - self._looking]:
+                    self._looked[sign] = now
                     self._looking += 1
-                    tasks.create_task(self._look(self._registry.hosts[name]))
+                    tasks.create_task(self._look(self._registry.hosts[sign[0]]))
                 await asyncio.sleep(TICK_SECONDS)
 
     async def _look(self, host: Host) -> None:

@@ -41,7 +41,8 @@ NDA_DST, NDA_LLADDR, NDA_IFINDEX = 1, 2, 8
 NUD_REACHABLE, NUD_STALE, NUD_DELAY, NUD_PROBE, NUD_NOARP, NUD_PERMANENT = 0x02, 0x04, 0x08, 0x10, 0x40, 0x80
 RESOLVED = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT
 
-RECEIVE_BYTES = 32 << 10  # the kernel puts no more of a dump into one datagram
+ANSWER_BYTES = 4 << 10  # a route or an entry has some hundred bytes
+DUMP_BYTES = 32 << 10  # the kernel puts no more of a dump into one datagram
 MOST_DATAGRAMS = 128  # of a dump: some 50,000 neighbours, and a table holds 1,024 by default (gc_thresh3)
 # Looking up the route is most of the time of a look (12 of 17 µs), and hosts do not move between links.
 ROUTE_SECONDS = 5.0
@@ -213,7 +214,7 @@ class Neighbours:
         with suppress(OSError):
             self._socket.send(request)
             for _ in range(MOST_DATAGRAMS):
-                received = messages(self._socket.recv(RECEIVE_BYTES))
+                received = messages(self._socket.recv(DUMP_BYTES if is_dump else ANSWER_BYTES))
                 answers = [message for message in received if message.number == self._number]
                 found += answers
                 # The end of a dump is a message of its own; any other answer is a single message.

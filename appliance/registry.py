@@ -187,7 +187,7 @@ class Registry:
             self.refusals.add(at, event)
         if isinstance(event, events.WebProgress):
             return before.number
-        after = advance(before, stamped, self._rules[event.host])
+        after = self._advanced(before, stamped)
         if after is before:
             self.journal.note(stamped, before.number)
             return before.number
@@ -205,6 +205,9 @@ class Registry:
         self._publish_changes(before, after)
         return after.number
 
+    def _advanced(self, before: Installation, stamped: Stamped) -> Installation:
+        return advance(before, stamped, self._rules[before.host], self.activity[before.host].installing_at)
+
     def _advanced_again(
         self, before: Installation, stamped: Stamped, conflict: Conflict
     ) -> tuple[Installation, Installation]:
@@ -212,7 +215,7 @@ class Registry:
         for _ in range(SAVE_TRIES):
             # A store without an installation of the host has lost it: then the one that is known here is current.
             before = conflict.installation or before
-            after = advance(before, stamped, self._rules[before.host])
+            after = self._advanced(before, stamped)
             if after is before:
                 self.journal.note(stamped, before.number)
                 return before, before

@@ -30,6 +30,7 @@ FULL = Installation(
     knocking_since=5.0,
     knocked_at=6.0,
     doubt=Condition("e", "f", 3.0),
+    returned_at=7.5,
     asked_at=8.5,
     looked_at=9.5,
     complaint=Condition("a", "b", 1.0),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.options import OPT_CLIENT_ID
 from appliance.dhcp.reply import Arrival, ClientMessage, address_number, address_text
-from appliance.dhcp.templates import Pin
+from appliance.dhcp.templates import NO_ADDRESS, Pin
 
 ETHERNET = b"\x01\x06"  # htype and hlen
 INFINIBAND, GUID_BYTES = 32, 8
@@ -24,19 +24,19 @@ def is_on_link(pin: Pin, arrival: Arrival) -> bool:
     Routers do not forward the source 0.0.0.0 (RFC 1122 section 3.2.1.3).
     """
     source, segment = arrival.source, pin.segment
-    return (source == NO_SOURCE or address_number(source) in segment) and any(
-        address in segment for address in arrival.addresses
-    )
+    return segment.has_any(arrival.addresses) and (source == NO_SOURCE or address_number(source) in segment)
 
 
 def is_from_ciaddr(request: ClientMessage) -> bool:
     """Whether a message came from the address that it names, so that nobody gets a reply to what another has sent."""
-    return request.arrival.source == address_text(request.ciaddr)
+    return request.ciaddr != NO_ADDRESS and request.arrival.source == address_text(request.ciaddr)
 
 
 def is_at_home(request: ClientMessage) -> bool:
     """Whether the client is in the network of its address, as far as the message shows."""
     segment = request.pin.segment
+    if request.is_local and not request.relay:
+        return True
     if link := request.link:
         # In a network of one address there is no room for the relay's own.
         return link in segment or segment.mask == SINGLE_ADDRESS
@@ -44,7 +44,7 @@ def is_at_home(request: ClientMessage) -> bool:
         # The client uses the address: a renewal is unicast and may arrive through routers, from a network in which the
         # appliance has no interface (RFC 2131 section 4.4.5).
         return True
-    return any(address in segment for address in request.arrival.addresses)
+    return segment.has_any(request.arrival.addresses)
 
 
 def is_in_our_networks(table: DhcpTable, request: ClientMessage) -> bool:
@@ -56,7 +56,7 @@ def is_in_our_networks(table: DhcpTable, request: ClientMessage) -> bool:
 
 def _serves(table: DhcpTable, arrival: Arrival) -> bool:
     """Whether the interface at which a message arrived has an address in a network of a cluster.yaml."""
-    return any(address in segment for segment in table.segments for address in arrival.addresses)
+    return any(segment.has_any(arrival.addresses) for segment in table.segments)
 
 
 def is_stranger_of_ours(table: DhcpTable, arrival: Arrival) -> bool:

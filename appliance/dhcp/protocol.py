@@ -107,9 +107,12 @@ def answer(
 def _answer_host(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     if request.arrival.is_boot_server:
         return _answer_boot_server(table, request, message)
-    # A host may send a renewal or an INFORM through routers.
-    is_routed = message in (REQUEST, INFORM) and is_from_ciaddr(request)
-    if not (request.is_local or is_routed or request.arrival.source == NO_SOURCE):
+    if not (
+        request.is_local
+        or request.arrival.source == NO_SOURCE
+        # A host may send a renewal or an INFORM through routers.
+        or (message in (REQUEST, INFORM) and is_from_ciaddr(request))
+    ):
         return OUTSIDE
     if request.pin.segment.mode is DhcpMode.PROXY:
         return _answer_proxy(table, request, message)

@@ -19,6 +19,18 @@ _OURS = frozenset(
 )
 
 
+# What only an installer and the script before it fetch.
+_INSTALLER = frozenset(
+    {
+        events.WebKind.KERNEL,
+        events.WebKind.INITRAMFS,
+        events.WebKind.ROOTFS,
+        events.WebKind.METAL,
+        events.WebKind.IGNITION,
+    }
+)
+
+
 @dataclass(slots=True)
 class Activity:
     """A host's latest transfer, and when it was last heard from. Times in seconds UTC."""
@@ -31,12 +43,17 @@ class Activity:
     began_at: float = 0.0
     moved_at: float = 0.0  # when the last bytes went out
     is_under_way: bool = False
+    installing_at: float = 0.0  # when an image or Ignition was last sent, asked for, or put off
 
     def hear(self, event: Event, at: float) -> None:
         """Record one event of the host."""
         if type(event) in _OURS:
             return
         self.seen_at = at
+        match event:
+            case events.WebStarted() | events.WebProgress() | events.WebFinished() | events.WebRefused():
+                if event.what in _INSTALLER:
+                    self.installing_at = at
         match event:
             case events.TftpStarted():
                 self._begin("loader", event.path, 0, event.total, at)

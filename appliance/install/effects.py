@@ -15,8 +15,6 @@ from appliance.install.guard import WINDOW_SECONDS
 from appliance.install.installation import (
     CLOCK_UNCLEAR,
     FILE_MISSING,
-    LAPSE_SECONDS,
-    LOOK_SECONDS,
     TOLD_TO_WAIT,
     Condition,
     Installation,
@@ -26,6 +24,7 @@ from appliance.install.installation import (
     again,
     begin,
     reach,
+    without_doubt,
 )
 from appliance.install.installation import count as counted
 
@@ -33,6 +32,13 @@ from appliance.install.installation import count as counted
 # address again within this time. Requests that are further apart are separate starts of a machine whose system
 # does boot, but never contacts the appliance.
 KNOCKING_GAP_SECONDS = 900.0
+
+# An installer that takes no byte for this long is gone, or works on what it has. No server is back at its script sooner
+# after a reset; a virtual machine may be, and then its next boot goes on in the same record, which serves it as well.
+GONE_SECONDS = 10.0
+# Firmware that asks again this long after the last byte is believed without a proof, so that the operator sees at which
+# step it stops. Between the files of one installation a machine takes a minute or two.
+ABANDONED_SECONDS = 600.0
 
 Effect = Callable[[Installation, "Move", Finding, float, Rules], Installation]
 
@@ -77,6 +83,28 @@ def start_again(installation: Installation, move: Move, _finding: Finding, at: f
     return reach(again(installation, rules), move.to, at)
 
 
+def come_back(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """Note that its firmware or iPXE asks again; anyone could ask so, and only a try that was silent for long ends."""
+    if _silent_seconds(installation, finding, at) >= ABANDONED_SECONDS:
+        return start_again(installation, move, finding, at, rules)
+    return installation if installation.returned_at is not None else replace(installation, returned_at=at)
+
+
+def load_again(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """End this try if a machine that came back fetched its boot file, unless an installer still runs; else count it."""
+    # While the disk is written the installer is silent, and a reset is to be noticed before that counts as done.
+    is_gone = installation.ready_at is not None or _silent_seconds(installation, finding, at) >= GONE_SECONDS
+    if installation.returned_at is not None and is_gone:
+        # The DHCP message that it came back with was one of this record's.
+        return replace(start_again(installation, move, finding, at, rules), has_dhcp=installation.has_dhcp)
+    return counted(installation, move.name)
+
+
+def _silent_seconds(installation: Installation, finding: Finding, at: float) -> float:
+    """Return for how long the installer of this try has taken no byte and reached no stage."""
+    return at - max(finding.heard_at, *installation.reached.values(), 0.0)
+
+
 def finish(installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
     """Count the host as installed: it is back, and has had the time to write its disk."""
     return replace(reach(installation, move.to, at), tries=0, early_returns=0)
@@ -98,70 +126,6 @@ def start_system(installation: Installation, move: Move, _finding: Finding, at: 
     return replace(installed, knocking_since=None, knocked_at=None, tries=0, early_returns=0)
 
 
-def prove_system(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
-    """Note that a system of the host was reached, which no forged datagram does: it settles a doubt about its disk."""
-    installation = start_system(installation, move, finding, at, rules)
-    return installation if installation.doubt is None else _without_doubt(installation)
-
-
-def find_running(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
-    """Count a host without a history, or in doubt, as installed, because it runs a system of this cluster already.
-
-    This holds for a host's first record only. All later ones begin with a reset or with
-    `reinstall`; there the old system may still run and must not undo the operator's order.
-    """
-    if installation.number != 1 and installation.doubt is None:
-        return installation
-    return prove_system(installation, move, finding, at, rules)
-
-
-def suspect(installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
-    """Doubt whether a host without a history may be wiped: somebody asked as a running node does, without proof."""
-    known = installation.doubt
-    if known is None and installation.number == 1:
-        doubt = Condition(move.name, _suspicion(installation.host), at)
-        return replace(installation, doubt=doubt, asked_at=at, looked_at=None)
-    if known is None or known.name != move.name or not installation.is_sign_due(at):
-        return installation
-    return replace(installation, asked_at=at)
-
-
-def _suspicion(name: str) -> str:
-    return (
-        "a query for api-int came from its address, as a running node of this cluster sends it; over UDP anyone can "
-        "forge that, so it is not known whether the host is installed, and it waits: run "
-        f"`ocp-appliance adopt {name}` if it is, which boots its disk, or `ocp-appliance reinstall {name}` to install "
-        f"it, which wipes its disk. It installs {LAPSE_SECONDS / 60:.0f} minutes after the last such query if the "
-        "appliance looked at its address then and found no running system"
-    )
-
-
-def look_in_vain(installation: Installation, _move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
-    """Note that no system was there right after the query, so that the doubt can end by itself."""
-    asked_at = installation.asked_at
-    # Later than that the node may have gone, to come back as firmware: then the look shows nothing.
-    is_prompt = asked_at is not None and 0 <= at - asked_at <= LOOK_SECONDS
-    return replace(installation, looked_at=at) if is_prompt else installation
-
-
-def lapse(installation: Installation, _move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
-    """End a doubt that nothing has confirmed; its repetitions while it waited are no loop."""
-    lapses_at = installation.lapses_at
-    # Since the clock was set, there may have been another query, or a new record.
-    if lapses_at is None or at < lapses_at or finding.number != installation.number:
-        return installation
-    return replace(_without_doubt(installation), repeats={})
-
-
-def _without_doubt(installation: Installation) -> Installation:
-    return replace(installation, doubt=None, asked_at=None, looked_at=None)
-
-
-def seem_running(installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
-    """Reach the stage of a running system, which decides nothing here; what depends on a proof stays as it is."""
-    return reach(reach(installation, Stage.INSTALLED, at), move.to, at)
-
-
 def settle(installation: Installation, _move: Move, finding: Finding, _at: float, _rules: Rules) -> Installation:
     """Note that the time to write the disk has passed, which settles a doubt about the clock."""
     # The clock may have been set for a record that has ended since.
@@ -177,16 +141,16 @@ def settle(installation: Installation, _move: Move, finding: Finding, _at: float
 # Scripts and downloads
 
 
-def send_script(installation: Installation, move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
-    """Open the window for Ignition; begin a new record if this one has had its Ignition or is installed.
+def send_script(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """Open the window for Ignition; begin a new record if the machine was reset or is installed.
 
-    A machine that fetches its script after its Ignition was reset, even if no DHCP message showed that:
-    another server may assign its addresses.
+    It was reset if its firmware asked again, or if it has had its Ignition: another server may assign its
+    addresses, so that no DHCP message shows that. An installer that still takes bytes was not reset.
     """
     if installation.is_told_to_wait:
         repeats = {name: times for name, times in installation.repeats.items() if name != TOLD_TO_WAIT}
         installation = replace(installation, repeats=repeats)
-    if installation.delivered_at is not None or installation.stage >= Stage.INSTALLED:
+    if _is_reset(installation, finding, at) or installation.stage >= Stage.INSTALLED:
         # The script that goes out at this moment was judged by the old record and has its token in it. So the new
         # record keeps both.
         fresh = again(installation, rules)
@@ -196,6 +160,13 @@ def send_script(installation: Installation, move: Move, _finding: Finding, at: f
     else:
         installation = counted(installation, move.name)
     return replace(installation, window_opened_at=at)
+
+
+def _is_reset(installation: Installation, finding: Finding, at: float) -> bool:
+    if installation.ready_at is not None:
+        return True
+    is_back = installation.returned_at is not None or installation.delivered_at is not None
+    return is_back and _silent_seconds(installation, finding, at) >= GONE_SECONDS
 
 
 def tell_to_wait(installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
@@ -318,4 +289,4 @@ def adopt(installation: Installation, move: Move, _finding: Finding, at: float, 
     """Count the host as installed, because the operator says so; this settles a doubt."""
     if installation.doubt is None and installation.stage >= Stage.INSTALLED:
         return installation
-    return replace(_without_doubt(reach(installation, move.to, at)), tries=0, early_returns=0)
+    return replace(without_doubt(reach(installation, move.to, at)), tries=0, early_returns=0)

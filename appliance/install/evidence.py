@@ -68,6 +68,7 @@ class Finding(NamedTuple):  # DHCP waits for it, and a frozen dataclass takes fo
     total: int = 0  # bytes of the whole file
     number: int = 0  # of the installation that the event is about; 0 for the present one
     hint: str = ""  # the cause and the remedy, for the operator
+    heard_at: float = 0.0  # when its installer last took a byte, seconds UTC; 0.0 if that is not known
 
 
 # TFTP's reasons (appliance.tftp.protocol.Refusal) that mean that this file cannot be served.

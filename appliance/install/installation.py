@@ -1,8 +1,9 @@
 """The record of one installation of one host: how far it has come, and what its next network boot does.
 
 A record is one try. A machine that starts again from the network before it is
-installed has lost what it had in memory, so its firmware's DHCP request begins a
-new record with a new token. The operator's `reinstall` does the same.
+installed has lost what it had in memory, so once it has shown that it did, a new
+record begins. The tries share their token, so that none of them can take it from
+another; the operator's `reinstall` begins a record with a new one.
 `appliance.install.lifecycle` has the transitions.
 """
 
@@ -73,7 +74,7 @@ class Installation:
 
     host: str
     number: int = 1  # counts this host's installations from 1
-    token: str = ""  # the unguessable part of its Ignition path
+    token: str = ""  # the unguessable part of its Ignition path, the same for all tries until the host is installed
     order: Order = Order.INSTALL
     stage: Stage = Stage.WAITING
     reached: Mapping[Stage, float] = field(default_factory=dict)  # when each stage was reached
@@ -84,6 +85,7 @@ class Installation:
     has_dhcp: bool = True  # our DHCP server has answered it in this installation
     has_fetched: bool = True  # it has fetched all of what comes before Ignition: the rootfs, or a legacy initramfs
     is_held: bool = False
+    returned_at: float | None = None  # when its firmware or iPXE asked again, which shows no reset by itself
     window_opened_at: float | None = None  # when its script last went out, or its Ignition was last put off
     delivered_at: float | None = None  # when its Ignition first went out
     image_bytes: int = 0  # size of the whole rootfs or disk image
@@ -179,6 +181,8 @@ def again(installation: Installation, rules: Rules) -> Installation:
     starts_over = was_installed or installation.is_held or installation.doubt is not None
     return replace(
         fresh,
+        # If the other try still runs after all, its installer takes the 403 to another token for final.
+        token=fresh.token if was_installed else installation.token,
         mac=installation.mac,
         arch=installation.arch,
         is_held=installation.is_held,
@@ -192,16 +196,22 @@ def again(installation: Installation, rules: Rules) -> Installation:
 def reach(installation: Installation, stage: Stage | None, at: float, repeat: str = "") -> Installation:
     """Return the installation at *stage*; unchanged if it has come that far already, or if *stage* is None.
 
-    A new stage clears all counts and the complaint, and counts *repeat* once.
+    A new stage clears all counts and the complaint, and counts *repeat* once. It shows that this try goes on.
     """
     if stage is None or installation.stage >= stage:
         return installation
     # IGNITION already has a time if a legacy installer fetched the file before the image.
     reached = installation.reached if stage in installation.reached else {**installation.reached, stage: at}
-    return replace(installation, stage=stage, reached=reached, repeats={repeat: 1} if repeat else {}, complaint=None)
+    repeats = {repeat: 1} if repeat else {}
+    return replace(installation, stage=stage, reached=reached, repeats=repeats, complaint=None, returned_at=None)
 
 
 def count(installation: Installation, repeat: str) -> Installation:
     """Return the installation with *repeat* counted once more."""
     repeats = installation.repeats
     return replace(installation, repeats={**repeats, repeat: repeats.get(repeat, 0) + 1})
+
+
+def without_doubt(installation: Installation) -> Installation:
+    """Return the installation with the doubt about its disk settled."""
+    return replace(installation, doubt=None, asked_at=None, looked_at=None)

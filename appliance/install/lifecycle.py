@@ -6,7 +6,7 @@ a dict of records. Three steps:
 
     event -> evidence.finding_of -> Finding          one word, and a few facts
     (evidence, state) -> TABLES                      the table below
-    Move.effect(record, ...) -> record               effects.py; leads to Move.to
+    Move.effect(record, ...) -> record               effects.py, doubts.py; leads to Move.to
 
 The stages (installation.Stage), from the network to the running system:
 
@@ -27,19 +27,30 @@ The stages (installation.Stage), from the network to the running system:
              time to         back at            DHCP by         asks for
              write passed    firmware           its system      api-int
 
-    SCRIPT ... IGNITION --- firmware asks for an address again -----+
-    KERNEL ... IGNITION --- iPXE asks for an address again ---------+
-    Ignition was sent  ---- the script is fetched again ------------+--> a new record
-    any stage ------------- `reinstall` ----------------------------+
+    SCRIPT ... IGNITION --- firmware or iPXE asks again, and then
+                            the boot file or the script is fetched,
+                            while no installer takes a byte --------+
+    IGNITION -------------- the script is fetched again ------------+--> a new record
+    any stage ------------- `reinstall` ----------------------------+    (with a new token)
 
 A machine may enter late: firmware that is itself an iPXE begins at IPXE, and a
 machine that has its loader on a disk begins at SCRIPT. A stage that is skipped has
 no time in `reached`, and nothing else depends on it.
 
+**A try ends when its successor has shown itself.** A DHCP message can be forged with
+one datagram, and the machine whose name it bears may be in the middle of its
+installation. So the message alone is noted (`returned_at`) and ends nothing. A boot
+file that was fetched whole, or a script, takes a client that receives at the host's
+address; and an installer that still takes bytes was not reset, whoever fetches them.
+Where that is misjudged, nothing is lost: all tries have the same token, so a machine
+that is back goes on in the old record, and an installer that was taken for gone goes on
+in the new one. Only a try that was silent for ten minutes ends by DHCP alone.
+
 **SETTLED** is a state of this table and not a stage: the record is at IGNITION with
 `is_settled` set. A disk cannot be seen from the network. A machine that wrote its
 disk and one that was reset while it wrote both come back to their firmware;
-only the time distinguishes them. No installer unpacks its image faster than
+only the time distinguishes them. A DHCP message before that time is noted as above: if the
+boot file follows before the time has passed, the machine was reset. No installer unpacks its image faster than
 WRITE_BYTES_PER_SECOND of download, so a host that is back sooner did not finish
 and installs again; a host that is back later counts as installed and boots its disk.
 For 900 MB that is 9 seconds; real machines take half a minute and more. The
@@ -86,7 +97,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from appliance.events import Stamped
-from appliance.install import effects
+from appliance.install import doubts, effects
 from appliance.install.effects import Effect, Move
 from appliance.install.evidence import Evidence, Finding, finding_of
 from appliance.install.installation import (
@@ -135,32 +146,33 @@ class Transition(NamedTuple):
 # The rows of each piece of evidence, which together cover every state exactly once.
 TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     # DHCP. Firmware tries its boot entries in turn, so it may request an address again until its script is sent. A
-    # script may do so too (iPXE's `dhcp`), until it fetches the kernel.
+    # script may do so too (iPXE's `dhcp`), until it fetches the kernel. After that a message is a machine that was
+    # reset, or a forged datagram: what it fetches shows which.
     Evidence.FIRMWARE_OFFERED: (
         Transition(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-offer"),
         Transition(FIRMWARE, IPXE, effects.count, None, "firmware-offer"),
-        Transition(SCRIPT, IGNITION, effects.start_again, Stage.FIRMWARE),
+        Transition(SCRIPT, IGNITION, effects.come_back, Stage.FIRMWARE),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING, effects.knock),
     ),
     Evidence.FIRMWARE_ACKED: (
         Transition(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-ack"),
         Transition(FIRMWARE, IPXE, effects.count, None, "firmware-ack"),
-        Transition(SCRIPT, IGNITION, effects.start_again, Stage.FIRMWARE),
+        Transition(SCRIPT, IGNITION, effects.come_back, Stage.FIRMWARE),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING, effects.knock),
     ),
     Evidence.IPXE_OFFERED: (
         Transition(WAITING, LOADER, effects.arrive, Stage.IPXE, "ipxe-offer"),
         Transition(IPXE, SCRIPT, effects.count, None, "ipxe-offer"),
-        Transition(KERNEL, IGNITION, effects.start_again, Stage.IPXE),
+        Transition(KERNEL, IGNITION, effects.come_back, Stage.IPXE),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING, effects.knock),
     ),
     Evidence.IPXE_ACKED: (
         Transition(WAITING, LOADER, effects.arrive, Stage.IPXE, "ipxe-ack"),
         Transition(IPXE, SCRIPT, effects.count, None, "ipxe-ack"),
-        Transition(KERNEL, IGNITION, effects.start_again, Stage.IPXE),
+        Transition(KERNEL, IGNITION, effects.come_back, Stage.IPXE),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING, effects.knock),
     ),
@@ -178,13 +190,17 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     # Boot files. Only TFTP counts at WAITING: nothing but firmware fetches them that way.
     Evidence.LOADER_FETCHED_BY_TFTP: (
         Transition(WAITING, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
-        Transition(LOADER, SETTLED, effects.count, None, "loader"),
+        Transition(LOADER, IPXE, effects.count, None, "loader"),
+        Transition(SCRIPT, IGNITION, effects.load_again, Stage.LOADER, "loader"),
+        Transition(SETTLED, SETTLED, effects.count, None, "loader"),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.LOADER_FETCHED_BY_HTTP: (
         Transition(WAITING, WAITING),
         Transition(FIRMWARE, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
-        Transition(LOADER, SETTLED, effects.count, None, "loader"),
+        Transition(LOADER, IPXE, effects.count, None, "loader"),
+        Transition(SCRIPT, IGNITION, effects.load_again, Stage.LOADER, "loader"),
+        Transition(SETTLED, SETTLED, effects.count, None, "loader"),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.LOADER_FAILED: (
@@ -304,27 +320,27 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     # only makes the host wait. Once the disk is written, it may move the stage: all stages from SETTLED on have the
     # same order, and none gives Ignition to a host that lacks it. It may not hide `not-booting`, see seem_running.
     Evidence.API_INT_ASKED: (
-        Transition(WAITING, IPXE, effects.suspect, None, MAY_BE_RUNNING),
+        Transition(WAITING, IPXE, doubts.suspect, None, MAY_BE_RUNNING),
         Transition(SCRIPT, IGNITION),
-        Transition(SETTLED, BOOTED, effects.seem_running, Stage.JOINING),
+        Transition(SETTLED, BOOTED, doubts.seem_running, Stage.JOINING),
         Transition(JOINING, JOINING),
     ),
     # The handshake went to the host's address and came back.
     Evidence.API_INT_ASKED_BY_TCP: (
-        Transition(WAITING, IPXE, effects.find_running, Stage.JOINING),
+        Transition(WAITING, IPXE, doubts.find_running, Stage.JOINING),
         Transition(SCRIPT, IGNITION),
-        Transition(SETTLED, BOOTED, effects.prove_system, Stage.JOINING),
-        Transition(JOINING, JOINING, effects.prove_system),
+        Transition(SETTLED, BOOTED, doubts.prove_system, Stage.JOINING),
+        Transition(JOINING, JOINING, doubts.prove_system),
     ),
     # The live installer listens on port 22 as well, so the look proves nothing between SCRIPT and SETTLED.
     Evidence.SYSTEM_ANSWERED: (
-        Transition(WAITING, IPXE, effects.find_running, Stage.JOINING),
+        Transition(WAITING, IPXE, doubts.find_running, Stage.JOINING),
         Transition(SCRIPT, SETTLED),
-        Transition(INSTALLED, INSTALLED, effects.prove_system, Stage.BOOTED),
-        Transition(BOOTED, JOINING, effects.prove_system),
+        Transition(INSTALLED, INSTALLED, doubts.prove_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, doubts.prove_system),
     ),
-    Evidence.SYSTEM_UNANSWERED: (Transition(WAITING, JOINING, effects.look_in_vain),),
-    Evidence.DOUBT_LAPSED: (Transition(WAITING, JOINING, effects.lapse),),
+    Evidence.SYSTEM_UNANSWERED: (Transition(WAITING, JOINING, doubts.look_in_vain),),
+    Evidence.DOUBT_LAPSED: (Transition(WAITING, JOINING, doubts.lapse),),
     Evidence.WRITE_TIME_PASSED: (Transition(WAITING, JOINING, effects.settle),),
     Evidence.REINSTALL_ORDERED: (Transition(WAITING, JOINING, effects.reinstall, Stage.WAITING),),
     Evidence.HOLD_ORDERED: (Transition(WAITING, JOINING, effects.hold),),
@@ -370,16 +386,16 @@ NEVER: Mapping[Evidence, tuple[Transition, ...]] = {
     ),
     # It boots its disk at every stage, so that a forged query could change no more than the stage.
     Evidence.API_INT_ASKED: (
-        Transition(WAITING, BOOTED, effects.seem_running, Stage.JOINING),
+        Transition(WAITING, BOOTED, doubts.seem_running, Stage.JOINING),
         Transition(JOINING, JOINING),
     ),
     Evidence.API_INT_ASKED_BY_TCP: (
-        Transition(WAITING, BOOTED, effects.prove_system, Stage.JOINING),
-        Transition(JOINING, JOINING, effects.prove_system),
+        Transition(WAITING, BOOTED, doubts.prove_system, Stage.JOINING),
+        Transition(JOINING, JOINING, doubts.prove_system),
     ),
     Evidence.SYSTEM_ANSWERED: (
-        Transition(WAITING, INSTALLED, effects.prove_system, Stage.BOOTED),
-        Transition(BOOTED, JOINING, effects.prove_system),
+        Transition(WAITING, INSTALLED, doubts.prove_system, Stage.BOOTED),
+        Transition(BOOTED, JOINING, doubts.prove_system),
     ),
 }
 
@@ -416,14 +432,19 @@ def state_of(installation: Installation) -> State:
     return _STATE_OF_STAGE[installation.stage]
 
 
-def advance(installation: Installation, stamped: Stamped, rules: Rules) -> Installation:
-    """Return the installation after an event of its host; *installation* itself when nothing changed."""
+def advance(installation: Installation, stamped: Stamped, rules: Rules, heard_at: float = 0.0) -> Installation:
+    """Return the installation after an event of its host; *installation* itself when nothing changed.
+
+    *heard_at* is when its installer last took a byte, in seconds UTC; 0.0 if that is not known.
+    """
     finding = finding_of(stamped.event)
     if finding is None:
         return installation
     move = _MOVES[rules.install][finding.evidence][state_of(installation)]
     if move is None:
         return installation
+    if heard_at:
+        finding = finding._replace(heard_at=heard_at)
     after = move.effect(_identified(installation, finding), move, finding, stamped.at, rules)
     if not after.has_dhcp and finding.evidence in _DHCP[rules.dhcp]:
         after = replace(after, has_dhcp=True)

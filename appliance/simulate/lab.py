@@ -133,7 +133,13 @@ def card_on(interface: str, mac: MacAddress, ports: Ports) -> Iterator[PacketLin
 
     Everything that the machine sends then comes from its own MAC address. Raises SimulationError.
     """
-    place = Namespace()
+    try:
+        place = Namespace()
+    except OSError as error:
+        raise SimulationError(
+            f"cannot connect a machine to {interface}: {error.strerror}; root or CAP_NET_ADMIN and CAP_SYS_ADMIN are"
+            " required"
+        ) from error
     try:
         ip(f"link add link {interface} name eth0 netns {place.path} address {mac} type macvlan mode private")
         ip("link set lo up", "link set eth0 up", place=place)

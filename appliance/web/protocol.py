@@ -80,13 +80,13 @@ def judge(
     """
     if request.method not in METHODS:
         return ErrorResponse(405, "only GET and HEAD are served")
-    path = normal_path(request.target)
-    if isinstance(path, ErrorResponse):
-        return path
     case = _Case(request, table, installations, now, found, table.host(request.client))
     if case.host is not None and found.neighbour is None and (address := peer_address(request.client)) is not None:
         # Also for images: what another machine fetches says nothing about the host.
         return NeighbourFirst(address, case.host.macs)
+    path = normal_path(request.target)
+    if isinstance(path, ErrorResponse):
+        return path
     first, _, rest = path.partition("/")
     if path == MENU:
         return _menu(case)

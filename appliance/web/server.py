@@ -223,7 +223,7 @@ class WebServer:
                 break
             await asyncio.sleep(RESOLVE_SECONDS)
             mac = self._mac_of(wanted.address)
-        return NeighbourFinding(mac)
+        return NeighbourFinding(mac)  # asked anew each time: who takes the address can take over a connection, too
 
     async def _look(self, needs: Needs) -> FilesFinding:
         if fault := self._gate.fault(self._table(), needs):

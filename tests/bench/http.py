@@ -1,10 +1,11 @@
 """HTTP, compared with nginx: a large image to many clients, its processor time per GiB, scripts and Ignition."""
 
 import re
+import sys
 from functools import partial
 
 from tests.bench import peers
-from tests.bench.lab import SERVER, BenchError, Lab, labs
+from tests.bench.lab import LOAD, SERVER, BenchError, Lab, labs
 from tests.bench.measure import OURS, Figure, Target, measure
 from tests.bench.workload import Host, hosts
 
@@ -97,7 +98,8 @@ def _gib_a_second(lab: Lab, clients: int, spent: list[float]) -> float:
 
 def _ignition_path(lab: Lab, host: Host) -> str:
     """Boot *host* with curl, from its own address, as far as Ignition; return the path from its script."""
-    lab.become(host.address)
+    lab.become(host.address, host.mac)
+    lab.load(sys.executable, "-m", "tests.bench.lease", SERVER, LOAD, host.mac, host.address)
     base = f"http://{SERVER}"
     script = lab.load("curl", "-sf", f"{base}/ipxe/{host.mac.replace(':', '-')}.ipxe")
     for name in ("kernel", "initramfs"):

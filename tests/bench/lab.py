@@ -77,8 +77,9 @@ class Lab:
         batch = "".join(f"route add {address}/32 via {LOAD} dev srv0\n" for address in addresses)
         subprocess.run(["ip", "-n", self.server_ns, "-batch", "-"], input=batch.encode(), check=True)
 
-    def become(self, address: str) -> None:
-        """Make the load send from *address*, as the host with that address would."""
+    def become(self, address: str, mac: str) -> None:
+        """Make the load send from *address* and *mac*, as the host that has them would."""
+        _ip("-n", self.load_ns, "link", "set", "load0", "address", mac)
         self.add_load_addresses([address])
         _ip("-n", self.load_ns, "route", "replace", f"172.16.0.0/{PREFIX}", "dev", "load0", "src", address)
 

@@ -135,4 +135,4 @@ def test_without_privilege_frames_cannot_be_sent_and_it_says_what_is_needed(tmp_
                 check=False,
             )
     assert done.returncode == 1
-    assert "cannot send frames on up0: Operation not permitted; root or CAP_NET_RAW is required" in done.stderr
+    assert "cannot connect a machine to up0: cannot create a network namespace; root or CAP_NET_ADMIN" in done.stderr

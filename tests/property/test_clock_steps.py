@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
 from appliance.events import Program
@@ -21,7 +22,10 @@ WRITE_SECONDS = 20.0
 WHOLE = M1.live(IMAGE_BYTES)
 WITHOUT_IGNITION = WHOLE[:-2]
 FUZZ_SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
-EXAMPLES = 60 + int(FUZZ_SECONDS * 40)
+EXAMPLES = 60 + int(FUZZ_SECONDS * 4)
+
+# On a busy machine an example takes a tenth of a second.
+pytestmark = pytest.mark.timeout(120 + 4 * FUZZ_SECONDS)
 
 
 STEP = st.one_of(

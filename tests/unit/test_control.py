@@ -336,7 +336,8 @@ async def test_text_off_the_wire_cannot_steer_the_terminal(appliance):
 
 async def test_explain_shows_the_last_boot_and_what_comes_next(appliance):
     m1 = appliance.boot(1)
-    appliance.happen([*m1.to_initramfs(), *m1.to_script()], 0)
+    appliance.happen(m1.to_initramfs(), 0)
+    appliance.happen(m1.to_script(), 10)
     code, output, _ = await appliance.run("explain", "m1")
     assert code == 0
     assert "initramfs" not in output.partition("Earlier")[0]

@@ -20,14 +20,21 @@ def doubtful(host: str, name: str = MAY_BE_RUNNING) -> Installation:
 
 def test_only_hosts_that_may_be_running_are_looked_at() -> None:
     installations = {"a": Installation("a"), "b": doubtful("b"), "c": doubtful("c", "state-lost")}
-    assert due(installations, {}, 0.0) == ["b"]
+    assert due(installations, {}, 0.0) == [("b", None)]
 
 
 def test_host_is_looked_at_again_after_a_while_and_the_longest_waiting_first() -> None:
     installations = {name: doubtful(name) for name in "abc"}
-    looked = {"a": 100.0, "b": 90.0}
-    assert due(installations, looked, 100.0 + EVERY_SECONDS) == ["c", "b", "a"]
-    assert due(installations, looked, 99.0 + EVERY_SECONDS) == ["c", "b"]
+    looked = {("a", None): 100.0, ("b", None): 90.0}
+    assert [name for name, _ in due(installations, looked, 100.0 + EVERY_SECONDS)] == ["c", "b", "a"]
+    assert [name for name, _ in due(installations, looked, 99.0 + EVERY_SECONDS)] == ["c", "b"]
+
+
+def test_host_is_looked_at_at_once_after_another_sign() -> None:
+    """Some time after the query, the node may have gone, and its absence would show nothing."""
+    before = doubtful("a")
+    installations = {"a": replace(before, asked_at=60.0)}
+    assert due(installations, {("a", before.asked_at): 100.0}, 101.0) == [("a", 60.0)]
 
 
 def test_system_of_the_host_answers() -> None:

@@ -339,14 +339,14 @@ def test_event_in_conflict_is_advanced_again_on_what_is_current(pair):
     pair.happen(0, *m1.live())
     told = []
     pair.buses[1].subscribers.append(told.append)
-    offer, _ = m1.dhcp(Program.PXE)
-    pair.happen(1, offer)  # this appliance takes the machine for new, but it has been restarted
+    script = m1.started(WebKind.SCRIPT)
+    pair.happen(1, script)  # this appliance takes the machine for new, but it has been restarted
     after = pair.registries[1].installations[m1.host]
-    assert (after.number, after.stage, after.tries) == (2, Stage.FIRMWARE, 1)
+    assert (after.number, after.stage, after.tries) == (2, Stage.SCRIPT, 1)
     assert pair.store.load()[m1.host].installation == after
     assert [stamped.number for stamped in told] == [2, 2]
     pair.registries[1].journal.flush()
-    assert [row.number for row in pair.store.events(m1.host) if row.kind == "dhcp.offer"][-1] == 2
+    assert [row.number for row in pair.store.events(m1.host) if row.kind == "web.start"][-1] == 2
 
 
 def test_event_that_changes_nothing_current_takes_that_over(pair):

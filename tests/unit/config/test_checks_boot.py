@@ -32,14 +32,14 @@ FLAWS = [
     (
         with_host(("32\n    address", "32\n    kernelArguments: ['a=${b}']\n    address")),
         (
-            '41: hosts[5].kernelArguments[0]: "a=${b}" cannot be passed through iPXE; remove quotes, '
+            '41: hosts[5].kernelArguments[0]: "a=${b}" cannot be passed through iPXE; remove single quotes, '
             "backslashes, ${ and && || ; #"
         ),
     ),
     (
         with_host(("32\n    address", "32\n    kernelArguments: [';']\n    address")),
         (
-            '41: hosts[5].kernelArguments[0]: ";" cannot be passed through iPXE; remove quotes, '
+            '41: hosts[5].kernelArguments[0]: ";" cannot be passed through iPXE; remove single quotes, '
             "backslashes, ${ and && || ; #"
         ),
     ),

@@ -27,7 +27,7 @@ RIGHT = {
     "Image": ("kernel", Arch.AARCH64, ARM_KERNEL),
     "zboot": ("kernel", Arch.AARCH64, EFI_ARM),
     "Image.gz": ("kernel", Arch.AARCH64, gzip.compress(ARM_KERNEL)),
-    "cpio": ("initramfs", Arch.X86_64, ARCHIVE),
+    "newc": ("initramfs", Arch.X86_64, ARCHIVE),
     "cpio.gz": ("initramfs", Arch.X86_64, gzip.compress(ARCHIVE)),
     "cpio.xz": ("initramfs", Arch.X86_64, lzma.compress(ARCHIVE)),
     "cpio.zst": ("initramfs", Arch.X86_64, ZSTD),

@@ -23,6 +23,8 @@ def tftp_failure(boot, path="efi/ipxe.efi"):
     return TftpFailed(boot.host, boot.address, path, "the client went silent")
 
 
+# Seconds between two events: slow enough that a machine that comes back is known to have been reset.
+BETWEEN = 3.0
 LOOPS = {
     "unheard": lambda m1: m1.dhcp(Program.PXE)[:1] * 8,
     "no-loader": lambda m1: m1.dhcp(Program.PXE) * 4,
@@ -34,7 +36,7 @@ LOOPS = {
         *m1.to_script(),
         *[m1.started(WebKind.KERNEL), m1.broken(WebKind.KERNEL)] * 3,
     ],
-    "boot-loop": lambda m1: [*m1.to_initramfs() * 3, *m1.dhcp(Program.PXE)[:1]],
+    "boot-loop": lambda m1: [*m1.to_initramfs() * 3, *m1.dhcp(Program.PXE), *m1.loader()],
     "file-missing": lambda m1: [
         *m1.to_script(),
         WebRefused(m1.host, m1.address, "/kernel", WebKind.KERNEL, 404, "not found"),
@@ -109,8 +111,8 @@ def test_offers_that_came_from_outside_are_not_counted_as_unheard(live):
 def test_loop_gets_its_name(live, name):
     m1 = live.boot(1)
     events = LOOPS[name](m1)
-    live.happen(events[:-1])
-    live.happen(events[-1])
+    live.happen(events[:-1], BETWEEN)
+    live.happen(events[-1], BETWEEN)
     assert live[m1].condition is not None
     assert live[m1].condition.name == name
     assert [event.name for event in live.of(ConditionRaised)] == [name]
@@ -127,7 +129,7 @@ def test_hint_says_the_cause_and_what_to_do(hint):
 @pytest.mark.parametrize("name", LOOPS)
 def test_loop_is_none_before_its_last_turn(live, name):
     m1 = live.boot(1)
-    live.happen(LOOPS[name](m1)[:-1])
+    live.happen(LOOPS[name](m1)[:-1], BETWEEN)
     assert live[m1].condition is None
 
 
@@ -218,7 +220,9 @@ def test_silence_is_reported_once_until_the_host_is_heard_again(live):
 
 def test_reinstall_ends_every_condition(live):
     m1 = live.boot(1)
-    live.happen([*LOOPS["boot-loop"](m1), Ordered(m1.host, "reinstall")])
+    live.happen(LOOPS["boot-loop"](m1), BETWEEN)
+    assert live[m1].condition is not None
+    live.happen(Ordered(m1.host, "reinstall"))
     assert (live[m1].condition, live[m1].tries, live[m1].stage) == (None, 0, Stage.WAITING)
 
 

@@ -14,6 +14,7 @@ from appliance.events import (
     WebKind,
     WebRefused,
 )
+from appliance.install.effects import ABANDONED_SECONDS, GONE_SECONDS
 from appliance.install.installation import Order, Stage
 from appliance.model import Install
 from tests.boots import LEGACY, LIVE, MB, Fleet
@@ -80,10 +81,10 @@ def test_host_that_comes_back_before_its_disk_can_be_written_installs_again(tmp_
     fleet.happen(m1.live() if cluster is LIVE else m1.legacy())
     token = fleet[m1].token
     fleet.wait(7.0)
-    fleet.happen(m1.dhcp(Program.PXE), 0.5)
+    fleet.happen([*m1.dhcp(Program.PXE), *m1.loader()], 0.1)
+    fleet.wait(60.0)
     again = fleet[m1]
-    assert (again.stage, again.order, again.number) == (Stage.FIRMWARE, Order.INSTALL, 2)
-    assert again.token != token
+    assert (again.stage, again.order, again.number, again.token) == (Stage.LOADER, Order.INSTALL, 2, token)
     fleet.journal.close()
 
 
@@ -199,16 +200,76 @@ def test_running_system_does_not_undo_a_reinstall(live):
     assert (live[m1].stage, live[m1].order) == (Stage.WAITING, Order.INSTALL)
 
 
-def test_reset_in_the_middle_begins_a_new_record(live):
+def test_reset_in_the_middle_begins_a_new_record_with_its_boot_file(live):
     m1 = live.boot(1)
-    live.happen([*m1.to_initramfs(), *m1.dhcp(Program.PXE)])
+    live.happen(m1.to_initramfs())
+    live.wait(GONE_SECONDS)
+    live.happen([*m1.dhcp(Program.PXE), *m1.loader()])
+    assert (live[m1].stage, live[m1].number, live[m1].tries) == (Stage.LOADER, 2, 1)
+
+
+def test_bios_rom_that_is_an_ipxe_begins_a_new_record_with_its_script(live):
+    m1 = live.boot(1)
+    live.happen(m1.to_initramfs())
+    live.wait(GONE_SECONDS)
+    live.happen([*m1.dhcp(Program.IPXE), *m1.get(WebKind.SCRIPT)])
+    assert (live[m1].stage, live[m1].number, live[m1].tries) == (Stage.SCRIPT, 2, 1)
+
+
+def test_firmware_that_stops_long_after_a_broken_try_begins_a_new_record(live):
+    """Its operator is to see at which step it stops."""
+    m1 = live.boot(1)
+    live.happen(m1.to_initramfs())
+    live.wait(ABANDONED_SECONDS)
+    live.happen(m1.dhcp(Program.PXE))
     assert (live[m1].stage, live[m1].number, live[m1].tries) == (Stage.FIRMWARE, 2, 1)
 
 
-def test_bios_rom_that_is_an_ipxe_begins_a_new_record_too(live):
+@pytest.mark.parametrize("program", Program)
+@pytest.mark.parametrize("steps", ["to_script", "to_initramfs", "live"])
+def test_dhcp_message_alone_ends_no_try(live, program, steps):
     m1 = live.boot(1)
-    live.happen([*m1.to_initramfs(), *m1.dhcp(Program.IPXE)])
-    assert (live[m1].stage, live[m1].number) == (Stage.IPXE, 2)
+    live.happen(getattr(m1, steps)())
+    before = live[m1]
+    live.happen(m1.dhcp(program) * 5, 0.1)
+    after = live[m1]
+    assert (after.number, after.stage, after.token) == (1, before.stage, before.token)
+
+
+def test_dhcp_message_while_the_disk_is_written_arms_nothing(live):
+    m1 = live.boot(1)
+    live.happen([*m1.live(), *m1.dhcp(Program.PXE)])
+    live.wait(9)
+    assert live[m1].order is Order.LOCAL
+    live.happen(m1.dhcp(Program.PXE))
+    assert (live[m1].number, live[m1].stage) == (1, Stage.INSTALLED)
+
+
+@pytest.mark.parametrize("files", [lambda m1: m1.loader(), lambda m1: m1.get(WebKind.SCRIPT)], ids=["loader", "script"])
+def test_installer_that_takes_bytes_was_not_reset_whoever_fetches_the_files_before_it(live, files):
+    m1 = live.boot(1)
+    live.happen([*m1.to_initramfs(), m1.started(WebKind.ROOTFS, 900 * MB)])
+    for position in range(100):
+        live.happen(m1.progress(WebKind.ROOTFS, position * MB, 900 * MB))
+    live.happen([*m1.dhcp(Program.PXE), *files(m1)])
+    assert (live[m1].number, live[m1].stage) == (1, Stage.IMAGE)
+
+
+def test_message_before_the_next_stage_is_forgotten_with_it(live):
+    m1 = live.boot(1)
+    live.happen([*m1.to_initramfs(), *m1.dhcp(Program.PXE)])
+    assert live[m1].returned_at is not None
+    live.happen(m1.started(WebKind.ROOTFS, 900 * MB))
+    assert live[m1].returned_at is None
+
+
+def test_machine_that_is_back_at_once_installs_in_the_same_record(live):
+    m1 = live.boot(1)
+    live.happen(m1.to_initramfs())
+    live.happen(m1.live(), 0.1)
+    live.wait(30)
+    live.happen(m1.dhcp(Program.PXE))
+    assert (live[m1].number, live[m1].stage) == (1, Stage.INSTALLED)
 
 
 def test_firmware_that_repeats_itself_begins_no_new_record(live):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.events import WebFinished, WebKind
+from appliance.install.effects import GONE_SECONDS
 from appliance.install.installation import Stage
 from tests.boots import MB, Boot
 
@@ -58,5 +59,7 @@ def test_part_of_a_disk_image_is_not_the_disk_image(legacy, part):
 
 def test_new_try_fetches_everything_again(live):
     m1 = live.boot(1)
-    live.happen([*m1.to_script(), *sent(m1, WebKind.ROOTFS, 0, TOTAL), *m1.to_script()])
+    live.happen([*m1.to_script(), *sent(m1, WebKind.ROOTFS, 0, TOTAL)])
+    live.wait(GONE_SECONDS)
+    live.happen(m1.to_script())
     assert (live[m1].number, live[m1].has_fetched) == (2, False)

@@ -14,6 +14,7 @@ from appliance.events import (
     Stamped,
     WebKind,
 )
+from appliance.install.effects import ABANDONED_SECONDS
 from appliance.install.installation import Installation, Rules, Stage, begin, order_of
 from appliance.install.lifecycle import advance
 from appliance.model import DhcpMode, Install
@@ -59,9 +60,10 @@ def test_beside_another_server_any_answer_is_enough(event):
 def test_new_try_needs_its_own_ack():
     known = after(ACK, *M1.get(WebKind.MENU), *M1.get(WebKind.SCRIPT), M1.started(WebKind.KERNEL))
     assert known.has_dhcp
-    again = after(OFFER, installation=known)
+    abandoned = replace(known, reached=dict.fromkeys(known.reached, NOW - ABANDONED_SECONDS))
+    again = after(OFFER, installation=abandoned)
     assert (again.number, again.has_dhcp) == (2, False)
-    assert after(ACK, installation=known).has_dhcp  # it begins the new try and is its ack
+    assert after(ACK, installation=abandoned).has_dhcp  # it begins the new try and is its ack
 
 
 def test_reinstall_needs_a_new_ack():

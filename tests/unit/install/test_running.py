@@ -126,6 +126,14 @@ def test_look_long_after_the_query_does_not_let_the_doubt_end(live):
     assert live[m1].order is Order.HOLD
 
 
+def test_second_look_after_the_same_query_changes_nothing(live):
+    m1 = suspected(live)
+    live.happen(m1.unanswered())
+    before = live[m1]
+    live.happen(m1.unanswered())
+    assert live[m1] is before
+
+
 def test_another_query_prolongs_the_doubt_until_somebody_looked_again(live):
     m1 = suspected(live)
     live.happen(m1.unanswered())

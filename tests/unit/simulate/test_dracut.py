@@ -82,7 +82,7 @@ async def test_cards_that_are_named_by_their_mac_address_are_found(line: str) ->
 
 
 OF_ANOTHER_CARD = {
-    "ip": f"ip={OTHER}:dhcp",
+    "by MAC address": f"ip={OTHER}:dhcp",
     "static": STATIC4.replace("eno1", OTHER),
     "ifname": f"ip=a:dhcp ifname=a:{OTHER.replace('-', ':')}",
     "boot interface": f"ip=dhcp BOOTIF=01-{OTHER}",
