@@ -30,7 +30,7 @@ from appliance.dns.message import (
     opt_record,
     question_end,
 )
-from appliance.dns.tsig import bad_key
+from appliance.dns.tsig import TYPE_BYTES, bad_key
 from appliance.events import Transport
 from appliance.peers import peer_address
 
@@ -138,7 +138,8 @@ def answer(
     try:
         name_end = question_end(query)
         edns = edns_of(query, name_end + 4)
-        signature = bad_key(query, name_end + 4)
+        # Most queries are known at a glance to have none.
+        signature = bad_key(query, name_end + 4) if TYPE_BYTES in query else None
     except MessageError:
         return refusal(query, Rcode.FORMERR)
     if signature is not None:
@@ -199,8 +200,12 @@ def _answer_in(
     if found is None or found.alias:
         is_asked = table.forwarding.forwarders_of(name if found is None else found.alias, key)
         if query[2] & RD and (is_asked or table.elsewhere) and _may_recurse(table, client):
-            if is_asked:
-                return _forward(found, query, name, name_end, edns, reply_bytes)
+            if is_asked and (found is None or found.alias == name):
+                return Forward(query, name_end, edns, reply_bytes)
+            if is_asked and found is not None:
+                # What the client accepts is checked when the forwarder's records are added: *own* may be of any size.
+                own = _reply(found, query, name_end, None, TCP_BYTES)
+                return Forward(query, name_end, edns, reply_bytes, found.alias, own)
             found = found or found_in(table.elsewhere, name, key)
         if found is None:
             return refusal(query, Rcode.REFUSED, name_end, edns)
@@ -211,15 +216,6 @@ def _answer_in(
         if host is not None:
             return Watched(reply, host, name, Transport.TCP if reply_bytes == TCP_BYTES else Transport.UDP)
     return reply
-
-
-def _forward(
-    found: Answer | None, query: bytes, name: bytes, name_end: int, edns: Edns | None, reply_bytes: int
-) -> Forward:
-    if found is None or found.alias == name:
-        return Forward(query, name_end, edns, reply_bytes)
-    # What the client accepts is checked when the forwarder's records are added, so *own* may be of any size.
-    return Forward(query, name_end, edns, reply_bytes, found.alias, _reply(found, query, name_end, None, TCP_BYTES))
 
 
 def _reply(found: Answer, query: bytes, name_end: int, edns: Edns | None, reply_bytes: int) -> bytes:

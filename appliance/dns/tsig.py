@@ -3,8 +3,8 @@
 from appliance.dns.message import MessageError, RecordSpan, expanded_name, records
 
 TYPE_TSIG = 250
-_TYPE = TYPE_TSIG.to_bytes(2)
-_FIXED = _TYPE + b"\0\xff" + bytes(4)  # class ANY and a TTL of zero
+TYPE_BYTES = TYPE_TSIG.to_bytes(2)
+_FIXED = TYPE_BYTES + b"\0\xff" + bytes(4)  # class ANY and a TTL of zero
 _BADKEY = 17
 _TIME_BYTES = 8  # when it was signed, in 48 bits, and how much clocks may differ
 _TAIL_BYTES = 6  # the original id, the error, and the length of other data
@@ -16,8 +16,6 @@ def bad_key(query: bytes, at: int) -> bytes | None:
     It states that the key is unknown, and has no signature (RFC 8945 section 5.3.2).
     Raises MessageError if the record is malformed or not the last one (section 5.1).
     """
-    if _TYPE not in query:
-        return None
     total = sum(int.from_bytes(query[offset : offset + 2]) for offset in (6, 8, 10))
     found = list(records(query, at, total))
     signatures = [record for record in found if record.type == TYPE_TSIG]

@@ -25,16 +25,16 @@ class Forwarding:
 
     def forwarders_of(self, name: bytes, key: bytes) -> tuple[Endpoint, ...]:
         """Return whom to ask about *name*, in lower case, and the type and class in *key*: () for nobody."""
+        if not self.zones:
+            return self.forwarders
         zone = self._zone_of(name, key)
         return self.forwarders if zone is None else self.zones[zone]
 
     def drops_private_of(self, name: bytes, key: bytes) -> bool:
         """Whether private addresses are dropped from the answer. A zone of its own may have any."""
-        return self.drops_private and self._zone_of(name, key) is None
+        return self.drops_private and (not self.zones or self._zone_of(name, key) is None)
 
     def _zone_of(self, name: bytes, key: bytes) -> bytes | None:
-        if not self.zones:
-            return None
         # DS belongs to the parent's side of a zone cut (RFC 4035 section 3.1.4.1), which other servers know.
         at = 1 + name[0] if key == KEY_DS and name[0] else 0
         while name[at]:
