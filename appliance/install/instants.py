@@ -9,8 +9,8 @@ from dataclasses import fields, replace
 from appliance.install.installation import CLOCK_UNCLEAR, LOOK_SECONDS, Condition, Installation, Order, Stage
 from appliance.model import Install
 
-# By these the guard closes a window, and the registry's clock settles a host or ends its doubt.
-_DECISIVE = ("window_opened_at", "delivered_at", "ready_at", "asked_at", "looked_at")
+# By these the guard closes a window, and the registry's clock settles a host.
+_DECISIVE = ("window_opened_at", "delivered_at", "ready_at")
 _NAMES = tuple(field.name for field in fields(Installation))
 
 

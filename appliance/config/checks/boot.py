@@ -207,7 +207,10 @@ def _own_loaders(draft: Draft) -> Iterator[Problem]:
 def _local_boots(draft: Draft) -> Iterator[Problem]:
     """Yield each `localBoot` that sends UEFI machines to the prompt of iPXE instead of their disk."""
     for host in draft.hosts:
-        own, of_role = host.entry, host.of_role
+        own, of_role, role = host.entry, host.of_role, host.role.value.value if host.role else ""
+        loaders = ((own.loader, host.path), (of_role.loader, ("roles", role)))
+        if any(loader is None and draft.document.has(*path, "loader") for loader, path in loaders):
+            continue  # one that cannot be read has an error of its own
         how = own.local_boot or of_role.local_boot
         if how not in (LocalBoot.EXIT, LocalBoot.SANBOOT) or host.arch is not Arch.X86_64 or draft.data_dir is None:
             continue
@@ -215,7 +218,7 @@ def _local_boots(draft: Draft) -> Iterator[Problem]:
         # The smaller build, snponly.efi, does leave.
         if loader is None or loader.name.lower() != "ipxe.efi" or not _stays_at_its_prompt(loader):
             continue
-        place = host.path if own.local_boot else ("roles", host.role.value.value if host.role else "")
+        place = host.path if own.local_boot else ("roles", role)
         yield draft.document.here(*place, "localBoot").warning(
             f"{how} needs iPXE to exit, and {loader}, Debian's build of 2019, stops at its prompt instead on UEFI; add "
             "`loader: efi/snponly.efi`, or leave localBoot at no-offer"
