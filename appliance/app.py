@@ -20,7 +20,7 @@ from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Reloaded, ReloadRefused
 from appliance.logs import LogHandler
-from appliance.looking import Looker, proven
+from appliance.looking import Looker, credited, has_its_mac
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
 from appliance.neighbours import MacOf, Neighbours, unknown_mac
@@ -131,11 +131,14 @@ class App:
             lambda: live.tables.dns,
             installations,
             listen,
-            lambda event: bus.publish(proven(event, registry.hosts, mac_of)),
+            bus.publish,
             clock.now,
+            lambda host, client: has_its_mac(host, client, registry.hosts, mac_of),
         )
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
-        tftp = TftpServer(lambda: live.tables.tftp, listen, bus.publish)
+        tftp = TftpServer(
+            lambda: live.tables.tftp, listen, lambda event: bus.publish(credited(event, registry.hosts, mac_of))
+        )
         web = WebServer(
             lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now, mac_of
         )

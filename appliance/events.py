@@ -251,6 +251,7 @@ class WebKind(StrEnum):
     MENU = "menu"
     SCRIPT = "script"  # a host's own, which installs it
     WAIT = "wait"  # the same path, while the host is held or waits for the machine config server
+    LACKING = "lacking"  # the same path, while a file that the script names cannot be served
     LOCAL = "local"  # the same path, once the host is to boot from its own disk
     LOADER = "loader"
     KERNEL = "kernel"

@@ -12,17 +12,30 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
+from operator import itemgetter
+from typing import NamedTuple
 
-from appliance.events import DnsAsked, Event, HostAnswered, HostUnanswered, Transport
+from appliance.events import (
+    Event,
+    HostAnswered,
+    HostUnanswered,
+    TftpAborted,
+    TftpFailed,
+    TftpFinished,
+    TftpStarted,
+)
 from appliance.install.guard import Client, macs_of
-from appliance.install.installation import MAY_BE_RUNNING, Installation
+from appliance.install.installation import LOOK_SECONDS, MAY_BE_RUNNING, Installation
 from appliance.model import Address, Host
 from appliance.neighbours import MacOf
 from appliance.peers import peer_address
 from appliance.registry_view import RegistryView
 
 PORTS = (22, 10250)  # sshd and kubelet; firmware and iPXE listen on no port
-EVERY_SECONDS = 30.0  # between two looks at a host after the same sign
+# Between two looks at a host after the same sign: at first, as long as an absence shows something, and then. For some
+# 9 s the kernel still takes a host that is gone for reachable, if it was there a moment ago.
+QUICK_SECONDS = 4.0
+EVERY_SECONDS = 30.0
 CONNECT_SECONDS = 2.5  # a SYN is repeated after 1 s
 TICK_SECONDS = 1.0
 AT_ONCE = 64  # looks at the same time, with two sockets each: 1,000 hosts that nobody has take 40 s
@@ -45,15 +58,26 @@ def is_open(installation: Installation | None) -> bool:
 Sign = tuple[str, float | None]
 
 
-def due(installations: Mapping[str, Installation], looked: Mapping[Sign, float], now: float) -> list[Sign]:
-    """Return the hosts to look at now, each with its last sign, those first that have waited longest.
+class Looks(NamedTuple):
+    """When a host was first and last looked at after a sign, in seconds of a clock that does not go back."""
 
-    *looked* says when each was last looked at; it and *now* are in seconds of a clock that does not go back.
-    """
-    never = float("-inf")
-    waiting = [(name, installation.asked_at) for name, installation in installations.items() if is_open(installation)]
-    waiting = [sign for sign in waiting if now - looked.get(sign, never) >= EVERY_SECONDS]
-    return sorted(waiting, key=lambda sign: looked.get(sign, never))
+    first_at: float
+    last_at: float
+
+
+NEVER = Looks(float("-inf"), float("-inf"))
+
+
+def due(installations: Mapping[str, Installation], looked: Mapping[Sign, Looks], now: float) -> list[Sign]:
+    """Return the hosts to look at now, each with its last sign, those first that have waited longest."""
+    signs = [(name, installation.asked_at) for name, installation in installations.items() if is_open(installation)]
+    waiting = [(looked.get(sign, NEVER), sign) for sign in signs]
+    found = [(looks.last_at, sign) for looks, sign in waiting if now - looks.last_at >= _pause(looks, now)]
+    return [sign for _, sign in sorted(found, key=itemgetter(0))]
+
+
+def _pause(looks: Looks, now: float) -> float:
+    return QUICK_SECONDS if now - looks.first_at <= LOOK_SECONDS else EVERY_SECONDS
 
 
 def concluded(host: Host, found: Mapping[int, Port], mac: bytes | None) -> HostAnswered | HostUnanswered | None:
@@ -64,13 +88,15 @@ def concluded(host: Host, found: Mapping[int, Port], mac: bytes | None) -> HostA
     address = str(host.address)
     if mac is None:  # behind a router, where nobody knows who answers
         return None
-    if not mac:
-        return HostUnanswered(host.name, address, "nobody has the address")
-    if mac not in macs_of(host):
-        return HostUnanswered(host.name, address, f"another machine has the address: {mac.hex(':')}")
+    is_its_own = mac in macs_of(host)
+    # A machine that took the address, or only our view of it, would hide a running node.
+    if mac and not is_its_own:
+        return None
     for port, state in found.items():
         if state is Port.ACCEPTS:
-            return HostAnswered(host.name, mac.hex(":"), address, port)
+            return HostAnswered(host.name, mac.hex(":"), address, port) if is_its_own else None
+    if not mac:
+        return HostUnanswered(host.name, address, "nobody has the address")
     if Port.SILENT in found.values():  # a firewall on the node looks the same
         return None
     return HostUnanswered(host.name, address, f"neither port accepts: {' and '.join(map(str, found))}")
@@ -97,14 +123,20 @@ async def _state(address: Address, port: int) -> Port:
     return Port.ACCEPTS
 
 
-def proven(event: Event, hosts: Mapping[str, Host], mac_of: MacOf) -> Event:
-    """Return *event* as it may count: a query over TCP by another machine at a host's address is worth one over UDP."""
-    host = hosts.get(event.host)
-    if host is None or not isinstance(event, DnsAsked) or event.transport is not Transport.TCP:
+def has_its_mac(name: str, client: str, hosts: Mapping[str, Host], mac_of: MacOf) -> bool:
+    """Whether nothing on our links says that *client* is another machine than the host *name* whose address it has."""
+    host, address = hosts.get(name), peer_address(client)
+    return host is None or Client(macs_of(host), mac_of(address) if address else None, needs_dhcp=False).is_host
+
+
+def credited(event: Event, hosts: Mapping[str, Host], mac_of: MacOf) -> Event:
+    """Return *event*, of no host if it is a TFTP transfer to another machine at the address of one."""
+    if not isinstance(event, TftpStarted | TftpFinished | TftpFailed | TftpAborted) or event.host not in hosts:
         return event
     address = peer_address(event.client)
-    client = Client(macs_of(host), mac_of(address) if address else None, needs_dhcp=False)
-    return event if client.is_host else replace(event, transport=Transport.UDP)
+    mac = mac_of(address) if address else None
+    # Not resolved yet says nothing: a client of UDP is resolved once we have answered it.
+    return replace(event, host="") if mac and mac not in macs_of(hosts[event.host]) else event
 
 
 def _is_last(sign: Sign, installations: Mapping[str, Installation]) -> bool:
@@ -119,7 +151,7 @@ class Looker:
         self, registry: RegistryView, publish: Callable[[HostAnswered | HostUnanswered], None], mac_of: MacOf
     ) -> None:
         self._registry, self._publish, self._mac_of = registry, publish, mac_of
-        self._looked: dict[Sign, float] = {}
+        self._looked: dict[Sign, Looks] = {}
         self._looking = 0
 
     async def run(self) -> None:
@@ -130,7 +162,7 @@ class Looker:
                 installations = self._registry.installations
                 self._looked = {sign: at for sign, at in self._looked.items() if _is_last(sign, installations)}
                 for sign in due(installations, self._looked, now)[: AT_ONCE - self._looking]:
-                    self._looked[sign] = now
+                    self._looked[sign] = Looks(self._looked[sign].first_at if sign in self._looked else now, now)
                     self._looking += 1
                     tasks.create_task(self._look(self._registry.hosts[sign[0]]))
                 await asyncio.sleep(TICK_SECONDS)
@@ -140,6 +172,9 @@ class Looker:
             found = await look(host, self._mac_of)
         finally:
             self._looking -= 1
-        # The operator or the host may have settled the doubt in the meantime.
-        if found is not None and is_open(self._registry.installations.get(host.name)):
+        installation = self._registry.installations.get(host.name)
+        # The operator or the host may have settled the doubt in the meantime, and an absence counts for a while only.
+        if found is None or installation is None or not is_open(installation):
+            return
+        if isinstance(found, HostAnswered) or installation.awaits_look(self._registry.now()):
             self._publish(found)

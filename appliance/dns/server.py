@@ -16,7 +16,7 @@ from appliance.dns.connections import DnsConnections
 from appliance.dns.message import rcode_name
 from appliance.dns.protocol import Forward, NoReply, Watched, answer
 from appliance.dns.resolver import Resolver
-from appliance.dns.sightings import Sightings
+from appliance.dns.sightings import Sightings, as_proven
 from appliance.events import Event
 from appliance.install.installation import Installation
 from appliance.model import Endpoint, Listen
@@ -45,16 +45,19 @@ class DnsServer:
         listen: Listen,
         publish: Callable[[Event], None],
         now: Callable[[], float] = time.time,
+        is_host: Callable[[str, str], bool] = lambda _host, _client: True,
     ) -> None:
         """Open every socket. Raises ListenError.
 
         *table* returns the table that is served at present, and *now* the time in seconds
-        UTC by which the installations are.
+        UTC by which the installations are. *is_host* says whether a client, by its
+        address, is the host of that name.
         """
         self._table = table
         self._installations = installations
         self._publish = publish
         self._now = now
+        self._is_host = is_host
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._udp_replies = [0] * 256  # replies by the header's fourth byte, whose lower half is the rcode
         self._resolver = Resolver(self._counts)
@@ -226,6 +229,7 @@ class DnsServer:
     def _report(self, watched: Watched, client: str) -> None:
         """Publish that a host queried a name that shows how far its installation has come, if that is news."""
         installations = self._installations
+        watched = as_proven(watched, client, self._is_host)
         event = self._sightings.event(watched, client, installations.get(watched.host), self._now())
         if event is not None:
             self._publish(event)

@@ -1,9 +1,22 @@
 """Which queries of a host are reported: a node queries api-int all the time, and only a first query is news."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from appliance.dns.message import text_name
 from appliance.dns.protocol import Watched
 from appliance.events import DnsAsked, Transport
 from appliance.install.installation import Installation
+
+
+def as_proven(watched: Watched, client: str, is_host: Callable[[str, str], bool]) -> Watched:
+    """Return *watched* as it may count: a query over TCP is worth one over UDP if another machine sent it.
+
+    *is_host* says whether a client, by its address, is the host of that name.
+    """
+    if watched.transport is Transport.UDP or is_host(watched.host, client):
+        return watched
+    return replace(watched, transport=Transport.UDP)
 
 
 class Sightings:

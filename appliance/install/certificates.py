@@ -47,7 +47,7 @@ class CertificateClock:
     def states(self) -> list[IgnitionState]:
         """Return the files that exist and that a host may still need, by path."""
         known = sorted(self._states.items())
-        return [state for path, state in known if Path(path).exists() and self._is_needed(Path(path))]
+        return [state for path, state in known if _may_be_there(path) and self._is_needed(Path(path))]
 
     def warnings(self, now: float) -> list[CertificatesDying]:
         """Return the warnings due at *now*, seconds UTC; each is returned once for as long as a host needs the file."""
@@ -63,3 +63,14 @@ class CertificateClock:
                 self._warned[state.path] = due
                 found.append(CertificatesDying("", state.path, int(left_seconds), REMEDY))
         return found
+
+
+def _may_be_there(path: str) -> bool:
+    """Whether the file exists, or nobody can say, because its directory may not be entered or the disk fails."""
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -10,7 +10,6 @@ from appliance.install.effects import Move, start_system
 from appliance.install.evidence import Finding
 from appliance.install.installation import (
     LAPSE_SECONDS,
-    LOOK_SECONDS,
     Condition,
     Installation,
     Rules,
@@ -60,17 +59,13 @@ def _suspicion(name: str) -> str:
 
 def look_in_vain(installation: Installation, _move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
     """Note that no system was there right after the query, so that the doubt can end by itself."""
-    asked_at = installation.asked_at
-    if asked_at is None or installation.lapses_at is not None:
-        return installation
-    # Later than that the node may have gone, to come back as firmware: then the look shows nothing.
-    return replace(installation, looked_at=at) if 0 <= at - asked_at <= LOOK_SECONDS else installation
+    return replace(installation, looked_at=at) if installation.awaits_look(at) else installation
 
 
 def lapse(installation: Installation, _move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:
     """End a doubt that nothing has confirmed; its repetitions while it waited are no loop."""
     lapses_at = installation.lapses_at
-    # Since the clock was set, there may have been another query, or a new record.
+    # Since this was due, there may have been another query, or a new record.
     if lapses_at is None or at < lapses_at or finding.number != installation.number:
         return installation
     return replace(without_doubt(installation), repeats={})

@@ -70,6 +70,13 @@ def complain(installation: Installation, move: Move, finding: Finding, at: float
     return replace(installation, complaint=Condition(move.name, finding.hint, at))
 
 
+def hold_back(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """Raise a condition for a host that waits for a file; it was reset if it had everything to write its disk."""
+    if installation.ready_at is not None and not installation.is_settled:
+        installation = reach(_next_try(installation, rules), move.to, at)
+    return complain(installation, move, finding, at, rules)
+
+
 def note_dhcp(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
     """Note that our DHCP server has answered the host; every ACK to a machine that boots does so, too."""
     return installation if installation.has_dhcp else replace(installation, has_dhcp=True)
@@ -85,7 +92,9 @@ def start_again(installation: Installation, move: Move, _finding: Finding, at: f
 
 def come_back(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
     """Note that its firmware or iPXE asks again; anyone could ask so, and only a try that was silent for long ends."""
-    if _silent_seconds(installation, finding, at) >= ABANDONED_SECONDS:
+    # One that was told to wait is not silent: its polls are no events.
+    is_waiting = installation.is_told_to_wait or installation.order is Order.HOLD
+    if not is_waiting and _silent_seconds(installation, finding, at) >= ABANDONED_SECONDS:
         return start_again(installation, move, finding, at, rules)
     return installation if installation.returned_at is not None else replace(installation, returned_at=at)
 
@@ -128,7 +137,7 @@ def start_system(installation: Installation, move: Move, _finding: Finding, at: 
 
 def settle(installation: Installation, _move: Move, finding: Finding, _at: float, _rules: Rules) -> Installation:
     """Note that the time to write the disk has passed, which settles a doubt about the clock."""
-    # The clock may have been set for a record that has ended since.
+    # It may be about a record that has ended since.
     is_for_this = finding.number == installation.number
     if installation.ready_at is None or installation.is_settled or not is_for_this:
         return installation
@@ -151,15 +160,19 @@ def send_script(installation: Installation, move: Move, finding: Finding, at: fl
         repeats = {name: times for name, times in installation.repeats.items() if name != TOLD_TO_WAIT}
         installation = replace(installation, repeats=repeats)
     if _is_reset(installation, finding, at) or installation.stage >= Stage.INSTALLED:
-        # The script that goes out at this moment was judged by the old record and has its token in it. So the new
-        # record keeps both.
-        fresh = again(installation, rules)
-        installation = replace(fresh, token=installation.token, has_dhcp=installation.has_dhcp)
+        installation = _next_try(installation, rules)
     if move.to is not None and installation.stage < move.to:
         installation = reach(installation, move.to, at, move.name)
     else:
         installation = counted(installation, move.name)
     return replace(installation, window_opened_at=at)
+
+
+def _next_try(installation: Installation, rules: Rules) -> Installation:
+    # The script that goes out at this moment was judged by the old record and has its token in it. So the new record
+    # keeps both.
+    fresh = again(installation, rules)
+    return replace(fresh, token=installation.token, has_dhcp=installation.has_dhcp)
 
 
 def _is_reset(installation: Installation, finding: Finding, at: float) -> bool:
@@ -169,11 +182,19 @@ def _is_reset(installation: Installation, finding: Finding, at: float) -> bool:
     return is_back and _silent_seconds(installation, finding, at) >= GONE_SECONDS
 
 
-def tell_to_wait(installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
-    """Note once that the host was told to wait for the machine config server; it polls every few seconds."""
-    is_for_a_file = installation.complaint is not None and installation.complaint.name == FILE_MISSING
-    if installation.order is Order.HOLD or is_for_a_file or installation.is_told_to_wait:
+def tell_to_wait(installation: Installation, move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
+    """Note once that the host was told to wait for the machine config server; it polls every few seconds.
+
+    A host that had everything to write its disk and fetches a script before it can have written it was reset: this
+    begins a new record, so that the time to write the disk does not count for it.
+    """
+    if installation.ready_at is not None:
+        installation = reach(_next_try(installation, rules), move.to, at)
+    if installation.order is Order.HOLD or installation.is_told_to_wait:
         return installation
+    complaint = installation.complaint
+    if complaint is not None and complaint.name == FILE_MISSING:  # the file has come
+        installation = replace(installation, complaint=None)
     return counted(installation, move.name)
 
 

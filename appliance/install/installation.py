@@ -125,6 +125,11 @@ class Installation:
         """Whether another query that proves nothing would be news at *now*, seconds UTC."""
         return self.asked_at is not None and now - self.asked_at >= SIGN_SECONDS
 
+    def awaits_look(self, now: float) -> bool:
+        """Whether a look that finds no system at *now*, seconds UTC, lets its doubt end by itself."""
+        # Later than that the node may have gone, to come back as firmware: then the look shows nothing.
+        return self.asked_at is not None and self.lapses_at is None and 0 <= now - self.asked_at <= LOOK_SECONDS
+
     @property
     def write_seconds(self) -> float:
         """The least time that writing the disk takes, in seconds; 0 where no clock is needed."""
@@ -187,6 +192,8 @@ def again(installation: Installation, rules: Rules) -> Installation:
         arch=installation.arch,
         is_held=installation.is_held,
         doubt=installation.doubt,
+        asked_at=installation.asked_at,
+        looked_at=installation.looked_at,
         tries=0 if starts_over else installation.tries + 1,
         ended_at=installation.stage,
         early_returns=0 if was_installed or installation.ready_at is None else installation.early_returns + 1,

@@ -223,12 +223,15 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(INSTALLED, JOINING),
     ),
     Evidence.WAIT_SENT: (
-        Transition(WAITING, IGNITION, effects.tell_to_wait, None, TOLD_TO_WAIT),
+        Transition(WAITING, IMAGE, effects.tell_to_wait, None, TOLD_TO_WAIT),
+        Transition(IGNITION, IGNITION, effects.tell_to_wait, Stage.IPXE, TOLD_TO_WAIT),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.SCRIPT_HELD_BACK: (
-        Transition(WAITING, SETTLED, effects.complain, None, FILE_MISSING),
+        Transition(WAITING, IMAGE, effects.hold_back, None, FILE_MISSING),
+        Transition(IGNITION, IGNITION, effects.hold_back, Stage.IPXE, FILE_MISSING),
+        Transition(SETTLED, SETTLED, effects.complain, None, FILE_MISSING),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.LOCAL_SENT: (

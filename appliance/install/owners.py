@@ -8,7 +8,7 @@ running machine, or boot the empty disk of a new one.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from appliance.install.installation import Condition, Installation, Order
+from appliance.install.installation import Condition, Installation, Order, without_doubt
 from appliance.model import Host
 
 
@@ -50,4 +50,5 @@ def doubted(installation: Installation, at: float) -> Installation:
         "to install it, which wipes its disk"
     )
     doubt = Condition("state-lost", hint, at)
-    return replace(installation, doubt=doubt, order=Order.HOLD)
+    # Without the times of another doubt, by which it would end by itself.
+    return replace(without_doubt(installation), doubt=doubt, order=Order.HOLD)

@@ -25,9 +25,8 @@ from urllib.parse import quote
 
 from appliance.clock import ClockSetting
 from appliance.errors import StateError, StoreError
-from appliance.install.installation import Installation, Order, order_of
+from appliance.install.installation import Installation
 from appliance.install.owners import doubted
-from appliance.model import Install
 from appliance.state import database_files, marker
 from appliance.state.encoding import UNREADABLE, decoded, encoded, is_intact
 from appliance.state.events import Row
@@ -643,12 +642,10 @@ def _salvaged(path: Path) -> list[Installation]:
             _salvage_rows(db, found)
             break  # the whole table was read
         is_whole = False
-    # Where rows are damaged the latest may be missing, and the one before it would install over what that one wrote.
+    # Where rows are damaged the latest may be missing, and the one before it would install over what that one wrote: at
+    # once, after `release`, or when its doubt ends by itself.
     now = time.time()
-    return [
-        kept if is_whole or order_of(kept, Install.ONCE) is not Order.INSTALL else doubted(kept, now)
-        for kept in found.values()
-    ]
+    return [kept if is_whole or kept.is_done else doubted(kept, now) for kept in found.values()]
 
 
 def _is_newer(db: sqlite3.Connection) -> bool:
@@ -718,10 +715,17 @@ def _fill(db: sqlite3.Connection, installations: Iterable[Installation]) -> None
         db.execute(_LOSE)
 
 
+def _is_file(path: Path) -> bool:
+    """Whether *path* is a file with content; False where this process may not look."""
+    try:
+        return database_files.misfit(path) is None and path.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def _read(path: Path) -> sqlite3.Connection:
     """Return a database in memory, with what can be read of the file *path*."""
-    is_file = database_files.misfit(path) is None and path.exists() and path.stat().st_size > 0
-    if is_file:
+    if _is_file(path):
         # SQLite cannot read a write-ahead log where it may not write, so it reads a copy.
         with (
             suppress(OSError, sqlite3.Error, UnicodeDecodeError),

@@ -32,6 +32,7 @@ _WHAT = {
     events.WebKind.MENU: "the menu",
     events.WebKind.SCRIPT: "its script",
     events.WebKind.WAIT: "its script",
+    events.WebKind.LACKING: "its script",
     events.WebKind.LOCAL: "its script",
     events.WebKind.LOADER: "the boot file",
     events.WebKind.KERNEL: "the kernel",

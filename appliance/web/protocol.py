@@ -245,7 +245,7 @@ def _put_off(host: WebHost, verdict: Verdict, case: _Case, kind: WebKind, shown_
 def _lacking_script(host: WebHost, looked: FilesFinding) -> SendScript:
     """Return the script with which *host* waits in iPXE: an installer that meets a 404 ends at an emergency shell."""
     event = FileUnservable(host.host.name, looked.path, looked.why)
-    return SendScript(looked.name.encode().join(host.lacking), WebKind.WAIT, host.site.made_at, event)
+    return SendScript(looked.name.encode().join(host.lacking), WebKind.LACKING, host.site.made_at, event)
 
 
 def _may_go_on(finding: MachineConfigFinding) -> bool:

@@ -50,7 +50,7 @@ class Polls:
 
     def is_repeat(self, host: str, script: SendScript, installations: Mapping[str, Installation]) -> bool:
         """Return whether *script* tells *host* to wait for the same reason as the last one, and remember this one."""
-        if script.kind is not WebKind.WAIT:
+        if script.kind not in (WebKind.WAIT, WebKind.LACKING):
             self._last.pop(host, None)
             return False
         installation = installations.get(host)

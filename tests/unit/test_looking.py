@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.events import DnsAsked, HostAnswered, HostUnanswered, Transport
+from appliance.events import DnsAsked, HostAnswered, HostUnanswered, TftpFinished, Transport
 from appliance.install.installation import MAY_BE_RUNNING, Condition, Installation
-from appliance.looking import EVERY_SECONDS, Port, concluded, due, proven
+from appliance.looking import EVERY_SECONDS, Looks, Port, concluded, credited, due, has_its_mac
 from tests.boots import LIVE, NOW
 
 HOST = LIVE.hosts[1]
@@ -25,16 +25,28 @@ def test_only_hosts_that_may_be_running_are_looked_at() -> None:
 
 def test_host_is_looked_at_again_after_a_while_and_the_longest_waiting_first() -> None:
     installations = {name: doubtful(name) for name in "abc"}
-    looked = {("a", None): 100.0, ("b", None): 90.0}
+    looked = {("a", None): Looks(0.0, 100.0), ("b", None): Looks(0.0, 90.0)}
     assert [name for name, _ in due(installations, looked, 100.0 + EVERY_SECONDS)] == ["c", "b", "a"]
     assert [name for name, _ in due(installations, looked, 99.0 + EVERY_SECONDS)] == ["c", "b"]
+
+
+def test_host_is_looked_at_often_while_an_absence_shows_something() -> None:
+    """The kernel takes a host that is gone for reachable for some seconds, so that the first look shows nothing."""
+    installations, at, found = {"a": doubtful("a")}, 100.0, [100.0]
+    looked = {("a", None): Looks(at, at)}
+    while at < 130.0:
+        at += 1.0
+        if due(installations, looked, at):
+            found.append(at)
+            looked["a", None] = Looks(100.0, at)
+    assert found == [100.0, 104.0, 108.0, 112.0]
 
 
 def test_host_is_looked_at_at_once_after_another_sign() -> None:
     """Some time after the query, the node may have gone, and its absence would show nothing."""
     before = doubtful("a")
     installations = {"a": replace(before, asked_at=60.0)}
-    assert due(installations, {("a", before.asked_at): 100.0}, 101.0) == [("a", 60.0)]
+    assert due(installations, {("a", before.asked_at): Looks(99.0, 100.0)}, 101.0) == [("a", 60.0)]
 
 
 def test_system_of_the_host_answers() -> None:
@@ -44,12 +56,10 @@ def test_system_of_the_host_answers() -> None:
 @pytest.mark.parametrize(
     ("found", "mac"),
     [
-        (OPEN, OTHER_MAC),
-        (OPEN, b""),
         ({22: Port.REFUSES, 10250: Port.REFUSES}, MAC),
         ({22: Port.SILENT, 10250: Port.SILENT}, b""),
     ],
-    ids=["another machine", "resolved no more", "no system", "nobody"],
+    ids=["no system", "nobody"],
 )
 def test_no_system_of_the_host_is_there(found: dict[int, Port], mac: bytes) -> None:
     assert isinstance(concluded(HOST, found, mac), HostUnanswered)
@@ -57,8 +67,14 @@ def test_no_system_of_the_host_is_there(found: dict[int, Port], mac: bytes) -> N
 
 @pytest.mark.parametrize(
     ("found", "mac"),
-    [(OPEN, None), ({22: Port.SILENT, 10250: Port.REFUSES}, MAC)],
-    ids=["behind a router", "behind a firewall"],
+    [
+        (OPEN, None),
+        ({22: Port.SILENT, 10250: Port.REFUSES}, MAC),
+        (OPEN, OTHER_MAC),
+        ({22: Port.SILENT, 10250: Port.SILENT}, OTHER_MAC),
+        (OPEN, b""),
+    ],
+    ids=["behind a router", "behind a firewall", "another machine", "our view of it poisoned", "resolved no more"],
 )
 def test_look_may_show_nothing(found: dict[int, Port], mac: bytes | None) -> None:
     assert concluded(HOST, found, mac) is None
@@ -69,20 +85,23 @@ def test_any_mac_address_that_cluster_yaml_gives_the_host_is_its_own() -> None:
     assert isinstance(concluded(bonded, OPEN, OTHER_MAC), HostAnswered)
 
 
-ASKED = DnsAsked(HOST.name, str(HOST.address), "api-int.ocp416.example.localdomain", Transport.TCP)
 HOSTS = {HOST.name: HOST}
+ADDRESS = str(HOST.address)
 
 
-@pytest.mark.parametrize("mac", [OTHER_MAC, b""], ids=["another's", "not resolved"])
-def test_query_over_tcp_by_another_machine_proves_no_more_than_one_over_udp(mac: bytes) -> None:
-    assert proven(ASKED, HOSTS, lambda _address: mac) == replace(ASKED, transport=Transport.UDP)
+@pytest.mark.parametrize(("mac", "is_host"), [(OTHER_MAC, False), (b"", False), (MAC, True), (None, True)])
+def test_client_is_the_host_by_its_mac_address(mac: bytes | None, is_host: bool) -> None:
+    assert has_its_mac(HOST.name, ADDRESS, HOSTS, lambda _address: mac) is is_host
 
 
-@pytest.mark.parametrize("mac", [MAC, None], ids=["its own", "behind a router"])
-def test_query_over_tcp_by_the_host_proves_a_running_system(mac: bytes | None) -> None:
-    assert proven(ASKED, HOSTS, lambda _address: mac) is ASKED
+FETCHED = TftpFinished(HOST.name, ADDRESS, "efi/ipxe.efi", 1000, 0.1, 0)
 
 
-def test_other_events_are_as_they_were() -> None:
-    udp, stranger = replace(ASKED, transport=Transport.UDP), replace(ASKED, host="")
-    assert [proven(event, HOSTS, lambda _address: OTHER_MAC) for event in (udp, stranger)] == [udp, stranger]
+@pytest.mark.parametrize(("mac", "host"), [(OTHER_MAC, ""), (b"", HOST.name), (MAC, HOST.name), (None, HOST.name)])
+def test_boot_file_that_another_machine_fetched_counts_for_nobody(mac: bytes | None, host: str) -> None:
+    assert credited(FETCHED, HOSTS, lambda _address: mac) == replace(FETCHED, host=host)
+
+
+def test_other_events_are_credited_as_they_were() -> None:
+    asked, stranger = DnsAsked(HOST.name, ADDRESS, "api-int.x", Transport.TCP), replace(FETCHED, host="")
+    assert [credited(event, HOSTS, lambda _address: OTHER_MAC) for event in (asked, stranger)] == [asked, stranger]

@@ -71,11 +71,19 @@ def test_missing_boot_file_is_reported_with_its_package(live, by):
 def test_host_whose_script_is_held_back_for_a_file_has_that_condition(live, seen):
     m1 = live.boot(1)
     live.happen([] if seen == "nothing" else m1.to_script())
-    wait = WebStarted(m1.host, m1.address, "/ipxe/m1.ipxe", WebKind.WAIT, 0, 300)
+    wait = WebStarted(m1.host, m1.address, "/ipxe/m1.ipxe", WebKind.LACKING, 0, 300)
     live.happen([FileUnservable(m1.host, "/srv/images/rootfs", "not found"), wait])
     assert live[m1].condition.name == "file-missing"
     assert "/srv/images/rootfs cannot be served: not found" in live[m1].condition.hint
     assert not live[m1].is_told_to_wait  # which means: for the machine config server
+
+
+def test_host_that_waits_for_something_else_has_its_files(live):
+    m1 = live.boot(1)
+    live.happen(m1.to_script())
+    live.happen([FileUnservable(m1.host, "/srv/images/rootfs", "not found"), *m1.get(WebKind.LACKING)])
+    live.happen(m1.get(WebKind.WAIT))
+    assert (live[m1].condition, live[m1].is_told_to_wait) == (None, True)
 
 
 def test_script_that_is_held_back_no_longer_ends_the_condition(live):

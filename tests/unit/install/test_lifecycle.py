@@ -7,6 +7,7 @@ import pytest
 from appliance.events import (
     DhcpOffered,
     DhcpPassed,
+    FileUnservable,
     InstallSettled,
     Ordered,
     Program,
@@ -270,6 +271,25 @@ def test_machine_that_is_back_at_once_installs_in_the_same_record(live):
     live.wait(30)
     live.happen(m1.dhcp(Program.PXE))
     assert (live[m1].number, live[m1].stage) == (1, Stage.INSTALLED)
+
+
+@pytest.mark.parametrize("wait", ["wait", "file"])
+def test_machine_that_is_back_before_its_disk_can_be_written_and_has_to_wait_installs_again(live, wait):
+    """A ROM that is an iPXE fetches no boot file, so the script that it gets is what shows the reset."""
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    told = m1.get(WebKind.WAIT) if wait == "wait" else [FileUnservable(m1.host, "/srv/images/rootfs", "not found")]
+    live.happen([*m1.dhcp(Program.IPXE), *told])
+    live.wait(30)
+    assert (live[m1].number, live[m1].stage, live[m1].order) == (2, Stage.IPXE, Order.INSTALL)
+
+
+def test_dhcp_message_does_not_end_a_try_that_waits(live):
+    m1 = live.boot(1)
+    live.happen([*m1.to_script(), *m1.get(WebKind.WAIT)])
+    live.wait(3600)
+    live.happen(m1.dhcp(Program.PXE))
+    assert (live[m1].number, live[m1].stage) == (1, Stage.SCRIPT)
 
 
 def test_firmware_that_repeats_itself_begins_no_new_record(live):

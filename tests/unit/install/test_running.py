@@ -112,6 +112,15 @@ def test_doubt_ends_a_quarter_of_an_hour_after_the_last_query_if_nobody_was_ther
     assert (live[m1].order, live[m1].doubt, live[m1].condition) == (Order.INSTALL, None, None)
 
 
+def test_doubt_of_a_host_whose_try_ends_meanwhile_still_ends(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Program.PXE), m1.api_int(), m1.unanswered(), *m1.get(WebKind.KERNEL), *m1.dhcp(Program.PXE)])
+    live.wait(60)
+    live.happen(m1.loader())
+    live.wait(LAPSE_SECONDS)
+    assert (live[m1].number, live[m1].doubt, live[m1].order) == (2, None, Order.INSTALL)
+
+
 def test_doubt_stays_where_nobody_has_looked(live):
     """A node that restarts and waits in iPXE sends no queries either."""
     m1 = suspected(live)

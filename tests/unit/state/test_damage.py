@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import StateError
+from appliance.events import Ordered
 from appliance.install.installation import Order
 from appliance.state import database_files
 from appliance.state.fallback import FallbackStore
@@ -96,6 +97,21 @@ def test_host_that_is_held_says_why_and_what_frees_it(tmp_path):
     assert f"`ocp-appliance adopt {fleet.boot(1).host}`" in condition.hint
     assert f"`ocp-appliance reinstall {fleet.boot(1).host}`" in condition.hint
     fleet.journal.close()
+
+
+@pytest.mark.parametrize("order", ["hold", "none"])
+def test_record_whose_wait_would_end_is_in_doubt_as_lost(tmp_path, order):
+    """The latest record may be missing, in which the host was installed."""
+    fleet = Fleet(tmp_path, LIVE)
+    m1 = fleet.boot(1)
+    fleet.happen(Ordered(m1.host, "hold") if order == "hold" else [m1.api_int(), m1.unanswered()])
+    fleet.journal.close()
+    DAMAGES["no table of secrets"](tmp_path / "state.db")
+
+    found = Fleet(tmp_path, LIVE)
+    assert (found[m1].doubt.name, found[m1].lapses_at) == ("state-lost", None)
+    found.happen(Ordered(m1.host, "release"))
+    assert found[m1].order is Order.HOLD
 
 
 def test_first_start_installs(tmp_path):

@@ -161,7 +161,7 @@ def test_install_script_needs_the_images_and_the_ignition_that_it_names() -> Non
 def test_host_whose_script_names_a_missing_file_waits_for_it() -> None:
     answer = script(judged(M1_SCRIPT, record=installation(), found=lacking()))
 
-    assert (answer.kind, f"no usable {KERNEL}".encode() in answer.content) == (WebKind.WAIT, True)
+    assert (answer.kind, f"no usable {KERNEL}".encode() in answer.content) == (WebKind.LACKING, True)
     assert TOKEN.encode() not in answer.content
 
 
