@@ -27,9 +27,10 @@ _MANIFEST = "a manifest with secrets"
 _DUMP = "a memory dump"
 _TERRAFORM = "the state of Terraform"
 
-# In each part of a path, in lower case. Backups keep the name and add to it.
+# In each part of a path, in lower case. Backups keep the name and add to it; an ISO image into which an Ignition file
+# was embedded may have the name of that file as well, and is a boot file.
 _NAMES = (
-    (re.compile(r"\.ign(?![a-z])"), _IGNITION),
+    (re.compile(r"\.ign(?![a-z]|.*\.(iso|img)$)"), _IGNITION),
     (re.compile(r"(^|[^a-z])kubeconfig"), _KUBECONFIG),
     (re.compile(r"^kubeadmin[-_]?password"), _KUBEADMIN),
     (re.compile(r"^install-config"), _INSTALL_CONFIG),
@@ -51,8 +52,9 @@ _MAGICS = {
     b"KDUMP   ": _DUMP,
 }
 _ANY_MAGIC = tuple(_MAGICS)
-# A SEQUENCE that begins with a version: PKCS #1 and #8 and EC keys, and PKCS #12. A certificate begins otherwise.
-_DER_KEY = re.compile(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...)\x02\x01[\x00-\x03]", re.DOTALL)
+# A SEQUENCE that begins with a version: PKCS #1 and #8 and EC keys, and PKCS #12, whose length
+# may be left open, in BER. A certificate begins otherwise.
+_DER_KEY = re.compile(rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...)\x02\x01[\x00-\x03]", re.DOTALL)
 _PEM_KEY = re.compile(rb"----[- ]?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
 _AGE_KEY = b"AGE-SECRET-KEY-1"
 
@@ -79,7 +81,7 @@ _TEXTS: tuple[tuple[tuple[bytes, ...], re.Pattern[bytes], str], ...] = (
         re.compile(rb"(certificate-authority-data|client-(key|certificate)-data|current-context)\"?\s*:"),
         _KUBECONFIG,
     ),
-    ((b"clusters:",), re.compile(rb"^clusters:\s*\n\s*- ", re.MULTILINE), _KUBECONFIG),
+    ((b"clusters:",), re.compile(rb"^clusters:[ \t\r]*\n\s*- ", re.MULTILINE), _KUBECONFIG),
     (
         (b"kind",),
         re.compile(rb"^kind:\s*[\"']?Config[\"']?\s*$|\"kind\"\s*:\s*\"Config\"", re.MULTILINE),

@@ -19,6 +19,10 @@ from pathlib import Path
 
 from appliance.confidential import HEAD_BYTES, TEXT_BYTES, confidential_content, confidential_name, wants_more
 
+# A text takes milliseconds to judge, which all other clients would wait for with each request. Kept by the identity
+# from before it was read: while a file is written, that changes.
+MAX_VERDICTS = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -33,6 +37,9 @@ class Identity:
     def etag(self) -> str:
         """A strong entity tag: nanoseconds distinguish two writes of the same size within a second."""
         return f'"{self.modified_ns:x}-{self.size:x}-{self.inode:x}"'
+
+
+_verdicts: dict[Identity, str] = {}
 
 
 class Fault(StrEnum):
@@ -107,7 +114,7 @@ def open_public(root: Path, name: str, *, in_any_case: bool = False) -> tuple[in
     fd, identity, real = _opened(root, name, in_any_case=in_any_case)
     try:
         # Both names, because a link may have a harmless one.
-        found = confidential_name(tidied(name)) or confidential_name(real) or confidential_content(_head(fd))
+        found = confidential_name(tidied(name)) or confidential_name(real) or _verdict(fd, identity)
     except OSError as error:
         os.close(fd)
         raise _unservable(error, root / tidied(name)) from error
@@ -159,6 +166,17 @@ def _opened(root: Path, name: str, *, in_any_case: bool) -> tuple[int, Identity,
     finally:
         os.close(handle)
     return fd, identity_of(os.fstat(fd)), below
+
+
+def _verdict(fd: int, identity: Identity) -> str:
+    """Return what the content of the file *fd* is, as `confidential_content` does."""
+    found = _verdicts.get(identity)
+    if found is None:
+        found = confidential_content(_head(fd))
+        if len(_verdicts) >= MAX_VERDICTS:
+            _verdicts.clear()
+        _verdicts[identity] = found
+    return found
 
 
 def _head(fd: int) -> bytes:

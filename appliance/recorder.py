@@ -34,7 +34,8 @@ KEPT_BLOCKS = 2  # of a TFTP transfer: the first shows its size, the second that
 _CHADDR, _COOKIE = slice(28, 34), slice(236, 240)  # RFC 2131 section 2
 _MAGIC = b"\x63\x82\x53\x63"
 _ORDER = {Program.PXE: 0, Program.HTTP: 0, Program.IPXE: 1, Program.OS: 2}  # of a boot
-_TFTP_BLOCKS = (3, 4)  # DATA and ACK (RFC 1350 section 5)
+_TFTP_BLOCKS = (b"\0\3", b"\0\4")  # DATA and ACK (RFC 1350 section 5)
+_TFTP_ERROR = b"\0\5"
 _UDP, _TCP = 17, 6
 
 
@@ -109,20 +110,22 @@ class Recorder:
             tape = self._by_mac.get(payload[_CHADDR])
             if tape is not None and heard is not None:
                 tape.hear(heard)
-        elif len(payload) >= 4 and payload[1] in _TFTP_BLOCKS and (payload[2] or payload[3] > KEPT_BLOCKS):
+        elif len(payload) >= 4 and payload[:2] in _TFTP_BLOCKS and (payload[2] or payload[3] > KEPT_BLOCKS):
             return
         else:
-            payload = self._without_tokens(payload)
             tape = self._tape_at(source[0]) or self._tape_at(destination[0])
+            if tape is not None and payload[:2] not in _TFTP_BLOCKS:
+                payload = self._without_tokens(payload)
         if tape is not None:
             tape.add(_Kept(self._now(), payload, _udp_packet, (source, destination)), self._limit)
 
     def _without_tokens(self, payload: bytes) -> bytes:
         """Return a TFTP datagram that is not a block without tokens: captures are sent to others for help."""
+        head = 4 if payload[:2] == _TFTP_ERROR else 2
         # Its fields end with a NUL each, and stay apart.
-        fields = payload[2:].decode("latin-1").split("\0")
+        fields = payload[head:].decode("latin-1").split("\0")
         hidden = [self.hide(field) for field in fields]
-        return payload if hidden == fields else payload[:2] + "\0".join(hidden).encode("latin-1", "replace")
+        return payload if hidden == fields else payload[:head] + "\0".join(hidden).encode("latin-1", "replace")
 
     def _tape_at(self, text: str) -> _Tape | None:
         address = peer_address(text)

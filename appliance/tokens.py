@@ -6,6 +6,7 @@ whatever has the shape of one, because a token of an earlier installation is a s
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from urllib.parse import unquote
 
 HIDDEN = "…"
@@ -25,7 +26,8 @@ def hide_tokens(text: str, tokens: Callable[[], Iterable[str]]) -> str:
     """
     if not _LONG.search(text):
         return text
-    return _WORD.sub(lambda word: HIDDEN if _is_secret(word[0], tokens) else word[0], text)
+    lowered = cache(lambda: frozenset(token.lower() for token in tokens() if token))
+    return _WORD.sub(lambda word: HIDDEN if _is_secret(word[0], lowered) else word[0], text)
 
 
 def hide_values(text: str, tokens: Callable[[], Iterable[str]]) -> str:
@@ -37,21 +39,21 @@ def hide_values(text: str, tokens: Callable[[], Iterable[str]]) -> str:
     return text
 
 
-def _is_secret(word: str, tokens: Callable[[], Iterable[str]]) -> bool:
+def _is_secret(word: str, tokens: Callable[[], frozenset[str]]) -> bool:
     if len(word) < 16:
         return False
     for _ in range(MAX_DECODINGS):
-        if _SHAPE.fullmatch(word) or _contains(word.lower(), tokens()):
-            return True
         # An encoded slash or quotation mark ends a word as well.
+        if any(_SHAPE.fullmatch(part) for part in _WORD.findall(word)) or _contains(word.lower(), tokens()):
+            return True
         plain = unquote(word)
         if plain == word:
             return False
-        if any(_is_secret(part, tokens) for part in _WORD.findall(plain)):
-            return True
         word = plain
     return True
 
 
-def _contains(word: str, tokens: Iterable[str]) -> bool:
-    return any(token and token.lower() in word for token in tokens)
+def _contains(word: str, tokens: frozenset[str]) -> bool:
+    # Each place of the word is looked up once, however many hosts there are: a client can send 8 kB of long words.
+    sizes = {len(token) for token in tokens}  # in practice one
+    return any(word[at : at + size] in tokens for size in sizes for at in range(len(word) - size + 1))

@@ -63,7 +63,12 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     show_default=True,
     help="The boot order after the installation; network first shows that the host installs only once.",
 )
-@click.option("--dry", "is_dry", is_flag=True, help="End where the disk would be written: HOST still installs.")
+@click.option(
+    "--dry",
+    "is_dry",
+    is_flag=True,
+    help="Stop before the disk is written; HOST still installs at its next network boot.",
+)
 @click.option(
     "--patience",
     "hold_seconds",

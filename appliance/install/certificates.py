@@ -31,13 +31,16 @@ class CertificateClock:
         self._warned: dict[str, int] = {}  # path → 1 once the first warning went out, 2 once it has expired
 
     def hear(self, event: Event) -> None:
-        """Record that a file was read, or why it could not be."""
+        """Record that a file was read, or why it could not be.
+
+        What keeps a file from one host is no problem of the file: it may pass without a new one.
+        """
         if isinstance(event, IgnitionLoaded):
             expires_at = datetime.fromisoformat(event.expires_at).timestamp() if event.expires_at else None
             self._states[event.path] = IgnitionState(event.path, event.version, expires_at, "")
             self._warned.pop(event.path, None)
         elif isinstance(event, IgnitionRefused) or (
-            isinstance(event, FileUnservable) and event.path.endswith(IGNITION_ENDING)
+            isinstance(event, FileUnservable) and not event.host and event.path.endswith(IGNITION_ENDING)
         ):
             before = self._states.get(event.path)
             self._states[event.path] = IgnitionState(

@@ -72,7 +72,7 @@ class Finding(NamedTuple):  # DHCP waits for it, and a frozen dataclass takes fo
 
 
 # TFTP's reasons (appliance.tftp.protocol.Refusal) that mean that this file cannot be served.
-_NO_FILE = frozenset({"not-found", "forbidden"})
+_NO_FILE = frozenset({"not-found", "forbidden", "confidential"})
 # Those that mean that the request did not come from booting firmware.
 _BAD_REQUESTS = frozenset({"malformed", "mode", "write"})
 _NOT_SERVED = (403, 404)
@@ -201,7 +201,11 @@ def _of_tftp_failure(event: events.TftpFailed) -> Finding | None:
     if is_script_path(event.path) or event.why in _BAD_REQUESTS:
         return None
     if event.why in _NO_FILE:
-        return Finding(Evidence.LOADER_MISSING_ON_TFTP, hint=_no_loader(event.path))
+        if event.why == "confidential":
+            hint = _kept_back(event.path, "it looks like a secret, and `ocp-appliance validate` says which")
+        else:
+            hint = _no_loader(event.path)
+        return Finding(Evidence.LOADER_MISSING_ON_TFTP, hint=hint)
     return Finding(Evidence.LOADER_FAILED)
 
 
@@ -215,9 +219,15 @@ def _of_web_refusal(event: events.WebRefused) -> Finding | None:
         return Finding(Evidence.IMAGE_MISSING, hint=f"The image {event.path} cannot be served: {event.why}")
     # The web server knows no kind for a missing boot file, so it is recognised by its name.
     if is_loader_path(event.path):
-        return Finding(Evidence.LOADER_MISSING_ON_HTTP, hint=_no_loader(event.path.lstrip("/")))
+        path = event.path.lstrip("/")
+        hint = _no_loader(path) if event.status == 404 else _kept_back(path, event.why)
+        return Finding(Evidence.LOADER_MISSING_ON_HTTP, hint=hint)
     return None
 
 
 def _no_loader(path: str) -> str:
     return f"The boot file {path} is missing or not readable. To add it: {package_hint(path)}."
+
+
+def _kept_back(path: str, why: str) -> str:
+    return f"The boot file {path} cannot be served: {why}."

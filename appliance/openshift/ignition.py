@@ -36,7 +36,8 @@ REMEDY = (
 # The pools of the machine config server for which openshift-install makes a pointer file of that name.
 _POOLS = ("master", "worker", "arbiter")
 _POOL = re.compile(r"/config/([a-z0-9-]+)/?")
-# Where bootstrap.ign puts the installer's assets, among them the root certificate that the pointer files trust.
+# Where bootstrap.ign puts the installer's assets, among them its certificates. All others are an operator's own, which
+# say nothing about how long the file is good for. The pointer files trust the root certificate.
 _ASSETS = "/opt/openshift/"
 _ROOT = "/opt/openshift/tls/root-ca.crt"
 _AUTHORITIES = "ignition.security.tls.certificateAuthorities.crt"
@@ -48,9 +49,6 @@ _PLACEHOLDER = re.compile(
     r"<[A-Za-z][\w .-]*>|\{\{.*?\}\}|\$\{\w+\}|%[A-Z_]{3,}%|@[A-Z_]{3,}@|\b(?:REPLACE|CHANGE)[ _-]?ME\b|\bFIXME\b",
     re.IGNORECASE,
 )
-# bootstrap.ign has the installer's certificates below here. All others are an operator's own, which say nothing about
-# how long the file is good for.
-_INSTALLERS_OWN = "/opt/openshift/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ def inspect(data: bytes) -> IgnitionFacts:
             content = budget.decode(source, compression)
             if name == _AUTHORITIES:
                 authorities += validities(content)
-            elif name.endswith(".crt") and name.startswith(_INSTALLERS_OWN):
+            elif name.endswith(".crt") and name.startswith(_ASSETS):
                 certificates += validities(content)
             if name in (_ROOT, _AUTHORITIES):
                 roots |= fingerprints(content)

@@ -246,7 +246,15 @@ class TftpServer:
             self._end(session, transfer.outcome, transfer.why)
 
     def _tick(self) -> None:
-        now = self._loop.time()
+        self._ticking = None
+        try:
+            self._expire(self._loop.time())
+        finally:
+            # Also after an error in one transfer, which must not leave all others without deadlines.
+            if self._sessions:
+                self._ticking = self._loop.call_later(TICK_SECONDS, self._tick)
+
+    def _expire(self, now: float) -> None:
         for session in self._sessions.late(now):
             if session.is_connected:
                 # On a busy machine the answer may have arrived but not been read yet.
@@ -258,7 +266,6 @@ class TftpServer:
                 self._end(session, session.transfer.outcome, session.transfer.why)
             else:
                 self._send(session)
-        self._ticking = self._loop.call_later(TICK_SECONDS, self._tick) if self._sessions else None
 
     def _end(self, session: Session, outcome: Outcome, why: str) -> None:
         self._sessions.remove(session)

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 
+from appliance.openshift.ignition import REMEDY, expiry_text
 from appliance.web.answers import ErrorResponse, FilesFinding
 from appliance.web.compile import Needs, Site, WebTable
 from appliance.web.ignition import IgnitionFile
@@ -19,13 +20,19 @@ MAX_KEPT = 64  # one for each architecture and role of each cluster; each reload
 class Gate:
     """What was found out a moment ago about the files that scripts name."""
 
-    def __init__(self, sha256_of: Sha256Of, ignition: Callable[[Site, str], Awaitable[IgnitionFile | str]]) -> None:
+    def __init__(
+        self,
+        sha256_of: Sha256Of,
+        ignition: Callable[[Site, str], Awaitable[IgnitionFile | str]],
+        now: Callable[[], float],
+    ) -> None:
         """*sha256_of* returns the sum of an image, or None while it is not known.
 
-        *ignition* returns an Ignition file, or why nobody may have it now.
+        *ignition* returns an Ignition file, or why nobody may have it now; *now* returns seconds UTC.
         """
         self._sha256_of = sha256_of
         self._ignition = ignition
+        self._now = now
         self._kept: dict[Needs, tuple[float, FilesFinding]] = {}
 
     def known(self, needs: Needs) -> FilesFinding | None:
@@ -52,6 +59,14 @@ class Gate:
 
     async def _ignition_file(self, needs: Needs) -> FilesFinding:
         read = await self._ignition(needs.site, needs.ignition)
-        if isinstance(read, IgnitionFile):
+        why = self._expired(needs.site, read) if isinstance(read, IgnitionFile) else read
+        if not why:
             return FilesFinding(needs)
-        return FilesFinding(needs, needs.ignition, str(needs.site.ignition(needs.ignition)), read)
+        return FilesFinding(needs, needs.ignition, str(needs.site.ignition(needs.ignition)), why)
+
+    def _expired(self, site: Site, file: IgnitionFile) -> str:
+        """Return why *file*, which is valid otherwise, would be refused to an installer; "" if it would not be."""
+        expires_at = file.facts.expires_at
+        if expires_at is None or self._now() < expires_at or site.serve_expired:
+            return ""
+        return f"its certificates expired at {expiry_text(expires_at)}; {REMEDY}"

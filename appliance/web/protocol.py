@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
 from appliance.events import FileUnservable, WaitEnded, WebKind
-from appliance.install.guard import NO_DHCP, Client, Verdict, ignition_verdict, unproven
+from appliance.install.guard import NO_DHCP, UNRESOLVED, Client, Verdict, ignition_verdict, unproven
 from appliance.install.installation import Installation, Order
 from appliance.model import Install, MacAddress
 from appliance.peers import peer_address
@@ -317,8 +317,15 @@ def _ignition_finding(case: _Case, name: str) -> IgnitionFinding | None:
 # Files
 
 
-def _file(case: _Case, path: str) -> SendFile:
-    return file_of(case.table, case.site, path)
+def _file(case: _Case, path: str) -> Answer:
+    answer = file_of(case.table, case.site, path)
+    # What an installation is made of counts for the host only if its address can be resolved; otherwise the host would
+    # have the file, and wait for ever for what comes after it.
+    if case.host is not None and answer.kind is not WebKind.OTHER:
+        verdict = unproven(case.host.host, case.installation(), _client(case.host, case))
+        if verdict is not None and verdict.unproven == UNRESOLVED:
+            return _put_off(case.host, verdict, case, answer.kind)
+    return answer
 
 
 def file_of(table: WebTable, site: Site, path: str) -> SendFile:

@@ -99,7 +99,7 @@ class WebServer:
         self._idle.set()
         self._images = ImageWatch(publish)
         self._ignition = IgnitionShelf(publish)
-        self._gate = Gate(self._images.sha256, self._ignition.servable)
+        self._gate = Gate(self._images.sha256, self._ignition.servable, now)
         self._probes: dict[tuple[tuple[str, int], ...], MachineConfigProbe] = {}
         self._waits = Waits()
         self._polls = Polls()

@@ -1,7 +1,9 @@
 """A token is in no text that was hidden, wherever it stood and however it was spelled."""
 
+import time
 from urllib.parse import quote, unquote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +52,53 @@ def test_value_is_hidden_and_nothing_else(before: str, after: str) -> None:
 def test_digests_stay_in_our_own_text() -> None:
     text = f"the sha256 is {'ab' * 32}"
     assert hide_values(text, lambda: TOKENS) == text
+
+
+NESTED = st.builds(
+    lambda before, count, after: (before + "%" + "25" * count + after)[-1500:],
+    st.text(max_size=30),
+    st.integers(0, 750),
+    st.text(max_size=30),
+)
+NAMES = NESTED | st.lists(NESTED | st.text(), max_size=20).map(lambda parts: "/".join(parts)[:1500])
+
+
+@given(NAMES)
+def test_any_name_is_hidden_or_stays_and_nothing_is_raised(name: str) -> None:
+    assert isinstance(hide_tokens(name, lambda: TOKENS), str)
+
+
+def test_token_below_more_escapes_than_anybody_writes_is_hidden() -> None:
+    assert hide_tokens("%" + "25" * 400 + "30" + TOKEN[1:], lambda: TOKENS) == HIDDEN
+
+
+MANY = [f"{number:032x}" for number in range(1000)]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "%" + "25" * 12 + "2f",
+        "%2525252f",
+        "x" + "0" * 17 + "/",
+        "x%25252541" + "0" * 17 + "/",
+        "%41",
+        "%" + "25" * 4000,
+    ],
+)
+def test_longest_target_is_searched_in_milliseconds(unit: str) -> None:
+    target = (unit * 8192)[:8192]
+    started = time.process_time()
+    hide_tokens(target, lambda: MANY)
+    assert time.process_time() - started < 0.1
+
+
+def test_tokens_are_collected_once_for_a_text() -> None:
+    calls = []
+
+    def tokens() -> list[str]:
+        calls.append(1)
+        return MANY
+
+    hide_tokens("/alongnameofanotherfile" * 100, tokens)
+    assert len(calls) == 1

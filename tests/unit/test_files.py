@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.files import Fault, UnservableError, diagnosis, find_below, normalised, open_below
+from appliance import files
+from appliance.confidential import confidential_content
+from appliance.files import Fault, UnservableError, diagnosis, find_below, normalised, open_below, open_public
 from tests.swapping import met, swapping
 
 
@@ -24,6 +26,14 @@ def status(root: Path, path: str) -> int:
     with pytest.raises(UnservableError) as caught:
         os.close(open_below(root, path)[0])
     return caught.value.status
+
+
+def is_public(root: Path, path: str) -> bool:
+    try:
+        os.close(open_public(root, path)[0])
+    except UnservableError as error:
+        return error.fault is not Fault.CONFIDENTIAL
+    return True
 
 
 def content(root: Path, path: str) -> bytes:
@@ -277,3 +287,27 @@ def test_name_that_leads_elsewhere_is_not_found(name: str, tmp_path: Path) -> No
 
 def test_missing_root_finds_nothing(tmp_path: Path) -> None:
     assert find_below(tmp_path / "not-there", "ipxe.efi") is None
+
+
+def test_content_is_judged_once_for_each_version_of_a_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[bytes] = []
+
+    def judge(head: bytes) -> str:
+        judged.append(head)
+        return confidential_content(head)
+
+    monkeypatch.setattr(files, "confidential_content", judge)
+    key = b"-----BEGIN RSA PRIVATE KEY-----"
+    for content in (b"harmless", key):
+        (root / "x").write_bytes(content)
+        for _ in range(3):
+            assert is_public(root, "x") is (content != key)
+    assert judged == [b"harmless", key]
+
+
+def test_verdicts_are_bounded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_VERDICTS", 4)
+    for number in range(20):
+        (root / "x").write_bytes(bytes(number))
+        os.close(open_public(root, "x")[0])
+    assert len(files._verdicts) <= 4

@@ -262,3 +262,23 @@ def test_request_is_kept_without_what_is_secret(tape):
     tape.hear(b"\0\5\0\0secret\0", client, (SERVER[0], 69))
     rows = tape.packets("tftp.opcode", "tftp.source_file", "tftp.type", "tftp.error.message")
     assert rows == [["1", "ignition/.../master.ign", "octet", ""], ["5", "", "", "..."]]
+
+
+def test_blocks_of_a_file_are_kept_as_they_are(tape):
+    tape.recorder.hide = lambda text: text.replace("secret", "...")
+    block = b"\0\3\0\1" + b"secret\0" * 100
+    tape.hear(block, (SERVER[0], 3000), (tape.address, 2000))
+    assert block in tape.recorder.capture(tape.host.name)
+
+
+def test_error_keeps_its_code_when_its_message_is_secret(tape):
+    tape.recorder.hide = lambda text: "..." if "secret" in text else text
+    tape.hear(b"\0\5\0\1secret\0", (tape.address, 2000), (SERVER[0], 69))
+    assert tape.packets("tftp.error.code", "tftp.error.message") == [["1", "..."]]
+
+
+def test_datagram_of_nobody_is_not_searched(tape):
+    searched = []
+    tape.recorder.hide = searched.append
+    tape.hear(b"\0\1ignition/secret/master.ign\0octet\0", ("172.16.0.200", 2000), (SERVER[0], 69))
+    assert not searched

@@ -488,6 +488,11 @@ def test_a_file_that_cannot_be_read_shows_why(live, bootstrap_ign):
     assert [state.problem for state in live.registry.certificates.states()] == ["it may not be read"]
 
 
+def test_file_that_is_kept_from_a_host_has_no_problem_itself(live, bootstrap_ign):
+    live.happen([loaded(bootstrap_ign, -HOUR), FileUnservable("m1", str(bootstrap_ign), "expired")])
+    assert [state.problem for state in live.registry.certificates.states()] == [""]
+
+
 def test_new_file_begins_a_new_clock(live, bootstrap_ign):
     live.happen(loaded(bootstrap_ign, -HOUR))
     live.registry.certificates.warnings(NOW)

@@ -67,6 +67,20 @@ def test_missing_boot_file_is_reported_with_its_package(live, by):
     assert live[m1].condition is None
 
 
+@pytest.mark.parametrize("by", ["tftp", "http"])
+def test_boot_file_that_looks_like_a_secret_is_reported_as_such_and_without_a_package(live, by):
+    m1 = live.boot(1)
+    why = "/srv/tftp/efi/ipxe.efi looks like a private key, which is never served; remove it from there"
+    refused = {
+        "tftp": TftpFailed(m1.host, m1.address, "efi/ipxe.efi", "confidential"),
+        "http": WebRefused(m1.host, m1.address, "/efi/ipxe.efi", WebKind.OTHER, 403, why),
+    }
+    live.happen([*m1.dhcp(Program.PXE), refused[by]])
+    assert live[m1].condition.name == "file-missing"
+    assert "The boot file efi/ipxe.efi cannot be served: " in live[m1].condition.hint
+    assert {"tftp": "`ocp-appliance validate` says which", "http": why}[by] in live[m1].condition.hint
+
+
 @pytest.mark.parametrize("seen", ["nothing", "menu"])
 def test_host_whose_script_is_held_back_for_a_file_has_that_condition(live, seen):
     m1 = live.boot(1)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.allowance import Allowance
+from appliance.bus import Bus
 from appliance.errors import ListenError
 from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted
 from appliance.model import Cluster, Endpoint, Listen, Network
@@ -21,6 +22,7 @@ from appliance.tftp import transfer as transfer_module
 from appliance.tftp.compile import compile_tftp
 from appliance.tftp.protocol import ack_datagram
 from appliance.tftp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, TftpServer
+from appliance.tokens import HIDDEN, hide_tokens
 from tests.clusters import reference_cluster
 from tests.serving import in_background
 
@@ -483,3 +485,38 @@ async def test_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:
         listen = replace(cluster.listen, tftp=(Endpoint(IPv4Address("127.0.0.1"), port),))
         with pytest.raises(ListenError, match=rf"cannot listen on 127\.0\.0\.1:{port}/udp: .* listen\.tftp"):
             server_of(cluster, listen, lambda event: None)
+
+
+async def test_error_at_the_end_of_a_transfer_leaves_the_others_their_deadlines(
+    tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer_module, "UNANSWERED_SECONDS", 0.1)
+    served = Running(tmp_path)
+    failed: list[Event] = []
+
+    def publish(event: Event) -> None:
+        if isinstance(event, TftpFailed):
+            failed.append(event)
+            raise RecursionError
+
+    served.server._publish = publish
+    async with running(served):
+        await clients(served.port).ask()
+        await until(lambda: len(failed) == 1)
+        await clients(served.port).ask()
+        await until(lambda: len(failed) == 2)
+
+
+@pytest.mark.parametrize("levels", [330, 490, 700])
+async def test_name_of_nested_escapes_is_answered_and_reported(
+    tmp_path: Path, clients: MakeClient, levels: int
+) -> None:
+    served, bus, told = Running(tmp_path), Bus(), list[Event]()
+    bus.hide = lambda text: hide_tokens(text, lambda: ["0123456789abcdef0123456789abcdef"])
+    bus.subscribers.append(lambda stamped: told.append(stamped.event))
+    served.server._publish = bus.publish
+    async with running(served):
+        answer = await clients(served.port).ask(name=b"%" + b"25" * levels)
+        await until(lambda: bool(told))
+    assert answer[:2] == b"\0\5"
+    assert [(event.kind, event.facts()["path"]) for event in told] == [("tftp.fail", HIDDEN)]

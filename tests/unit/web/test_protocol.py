@@ -315,6 +315,18 @@ def test_another_machine_at_the_hosts_address_is_put_off(target: str, mac: bytes
     assert refused.unproven.mac == mac.hex(":")
 
 
+def test_host_whose_address_is_not_resolved_asks_again_for_an_image_that_would_not_count() -> None:
+    refused = error(judged(f"/{KERNEL}", record=ready(), found=neighbour(b"")))
+    assert (refused.status, refused.kind, refused.retry_seconds > 0) == (503, WebKind.KERNEL, True)
+    assert refused.unproven is not None
+    assert (refused.unproven.host, refused.unproven.cause) == (M1_NAME, "unresolved")
+
+
+@pytest.mark.parametrize(("target", "mac"), [(f"/{KERNEL}", OTHER_MAC), (f"/{KERNEL}", None), ("/efi/ipxe.efi", b"")])
+def test_image_for_another_machine_and_boot_loader_for_anybody_are_served(target: str, mac: bytes | None) -> None:
+    assert isinstance(judged(target, record=ready(), found=neighbour(mac)), SendFile)
+
+
 def test_another_machine_is_not_told_which_mac_address_was_found() -> None:
     assert OTHER_MAC.hex(":") not in error(judged(OWN, record=ready(), found=neighbour(OTHER_MAC))).why
 

@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ from appliance.web.compile import compile_web
 from appliance.web.connections import GatedConnection
 from appliance.web.exchange import HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ONCE, STRANGERS_AT_ONCE
 from appliance.web.server import WebServer
-from tests.clusters import LEGACY_IMAGES
+from tests.clusters import LEGACY_IMAGES, reference_cluster
+from tests.config_files import bootstrap_ign
 from tests.web_server import IGNITION, Running, fill, free_port, loopback_cluster, running
 
 KERNEL = "/rhcos-4.5.6-x86_64-installer-kernel-x86_64"
@@ -659,6 +661,22 @@ async def test_polls_of_a_host_that_waits_for_a_file_are_reported_once(web: Runn
     for _ in range(3):
         assert b"no usable master.ign" in (await fetch(web, M1_SCRIPT, M1)).body
     assert [event.kind for event in web.events if event.host].count("file.unservable") == 1
+
+
+@pytest.mark.parametrize(("left", "serve_expired", "waits"), [(-1, False, True), (1, False, False), (-1, True, False)])
+async def test_host_waits_in_ipxe_for_ignition_whose_certificates_are_valid(
+    left: int, serve_expired: bool, waits: bool, tmp_path: Path
+) -> None:
+    fill(tmp_path)
+    expires_at = datetime.now(UTC) + timedelta(hours=left)
+    (tmp_path / "ignition" / "bootstrap.ign").write_text(bootstrap_ign(expires_at))
+    host = reference_cluster().hosts[0]
+    async with running(tmp_path, serve_expired=serve_expired) as web:
+        web.install(host.short_name, Stage.IPXE)
+        script = await fetch(web, f"/ipxe/{host.macs[0].hyphenated}.ipxe", f"127.16.0.{host.address.packed[3]}")
+        assert (b"no usable bootstrap.ign" in script.body) is waits
+        told = [event.why for event in web.events if isinstance(event, FileUnservable)]
+    assert [why.split(" at ")[0] for why in told] == ["its certificates expired"] * waits
 
 
 async def test_damaged_image_is_held_back_until_it_is_mended(tmp_path: Path) -> None:
