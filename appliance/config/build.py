@@ -7,15 +7,15 @@ from pathlib import Path
 
 from appliance.config.draft import Draft
 from appliance.config.images import boot_images
-from appliance.config.networkconfig import cards, dracut_arguments
+from appliance.config.networkconfig import cards, dracut_arguments, name_servers_of
 from appliance.config.records import in_zone
 from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.config.sections import known
 from appliance.dns.private import is_private
 from appliance.model import (
-    Address,
     Arch,
     Cluster,
+    DhcpMode,
     DnsSettings,
     ForwardZone,
     Host,
@@ -184,11 +184,14 @@ def _knows_private_reverse(draft: Draft) -> bool:
 
 def _is_isolated(draft: Draft) -> bool:
     """Return whether there are no forwarders by intent, and no host knows another DNS server."""
-    own = {address.value for address in draft.appliance_addresses}
-    told: set[Address] = {server for network in draft.networks for server in network.entry.dns_servers or ()}
+    if draft.file.dhcp.mode is not DhcpMode.FULL:
+        return False  # the other DHCP server tells hosts whom to ask
+    own = {str(address.value) for address in draft.appliance_addresses}
+    told = {str(server) for network in draft.networks for server in network.entry.dns_servers or ()}
     for host in draft.hosts:
         if host.entry.network_config:
-            told.update(host.entry.network_config.dns_resolver.config.server)
+            told.update(map(str, host.entry.network_config.dns_resolver.config.server))
+        told.update(name_servers_of(argument.value for argument in host.kernel_arguments))
     return draft.document.has("dns", "forwarders") and not draft.file.dns.forwarders and told <= own
 
 

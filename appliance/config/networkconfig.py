@@ -7,7 +7,8 @@ The installer's initramfs configures the network from the arguments made here, a
 coreos-installer copies them to the first boot of the installed system.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Annotated
 
@@ -187,6 +188,19 @@ def dracut_arguments(
         *(f"vlan={i.name}:{i.vlan.base_iface}" for i in up if i.type == "vlan" and i.vlan),
         *(_route_argument(route) for route in routes if not _is_default(route)),
     )
+
+
+def name_servers_of(arguments: Iterable[str]) -> Iterator[str]:
+    """Yield the DNS servers that *arguments* of the kernel name, in nameserver= or at the end of ip= (dracut)."""
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key == "nameserver":
+            yield value.strip("[]")
+        elif key == "ip":
+            # Colons separate the fields, except in brackets; from the eighth on there is an MTU and a MAC address, or
+            # DNS servers, which alone have dots or brackets.
+            fields = re.findall(r"(?::|^)(\[[^]]*\]|[^:]*)", value)
+            yield from (field.strip("[]") for field in fields[7:] if set(field) & set(".["))
 
 
 def _up(config: NetworkConfig) -> Sequence[NmstateInterface]:

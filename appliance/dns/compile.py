@@ -106,11 +106,11 @@ def _tree(clusters: tuple[Cluster, ...], zones: tuple[Zone, ...], serials: Mappi
 
 
 def _elsewhere(tree: Tree) -> dict[bytes, Node]:
-    """Return the answers of an empty root zone, in which only the names above our zones exist."""
+    """Return the answers of an empty root zone, in which only the names above our zones and forwarded ones exist."""
     compiler = _Compiler(Tree((empty_root(),), {"": LOCAL_SERIAL}), recursion_available=False)
     nodes = compiler.nodes(set())
     exists = Node({}, compiler.no_data[""], compiler.no_name[""])
-    for name in tree.zones:
+    for name in (*tree.zones, *tree.forwarded):
         # A resolver may take a name without records below it as proof that none of those exists (RFC 8020).
         while name := parent_of(name):
             nodes.setdefault(wire_name(name), exists)

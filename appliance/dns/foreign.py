@@ -62,7 +62,8 @@ def belonging(
     while (target := aliases.pop(chain[-1], b"")) and not is_ours(target, borders):
         chain.append(target)
     names = set(chain)
-    above = {suffix for link in chain for suffix in _suffixes(link)}
+    # Not our own, above the names that are forwarded although a zone of ours is around them.
+    above = {suffix for link in chain for suffix in _suffixes(link) if not is_ours(suffix, borders)}
     kinds = {kind, _TYPE_RRSIG} | ({_TYPE_CNAME} if len(chain) > 1 or target else set())
     signed = above if any(record.type == _TYPE_DNAME for record in answer) else names
     return Belonging(

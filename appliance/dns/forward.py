@@ -38,6 +38,7 @@ from appliance.dns.records import BY_NAME
 # records, of which 341 fit at 12 bytes each; with the questions that is 23 MiB at worst.
 MAX_KEPT = 4096
 MAX_KEPT_BYTES = 4096
+MAX_RECORDS = 1000  # in a message: a good millisecond of work
 MAX_TTL = 86400  # seconds; a mistake upstream is gone after a day
 MAX_NEGATIVE_TTL = 10800  # RFC 2308 section 5: one to three hours
 MAX_STALE_SECONDS = 86400.0  # RFC 8767 section 5: one to three days
@@ -148,6 +149,8 @@ def kept_of(
     start = name_end + 4
     counts = [int.from_bytes(message[at : at + 2]) for at in (6, 8, 10)]
     required = counts[0] + counts[1]
+    if sum(counts) > MAX_RECORDS:
+        raise MessageError("the answer has too many records")
     found = list(records(message, start, sum(counts)))[:required]
     if any(record.type == TYPE_OPT for record in found):
         raise MessageError("an OPT record is not in the additional section")
@@ -193,7 +196,7 @@ def reply_from(
     rcode = kept.rcode
     sections = bytes(body)
     if forward.alias:
-        flags |= AA  # refers to the first owner name in the answer, which is in our zones (RFC 1035 section 4.1.1)
+        flags |= forward.own[2] & AA  # refers to the first owner name in the answer (RFC 1035 section 4.1.1)
         try:
             sections, counts = _after_alias(forward, kept, sections)
         except MessageError:

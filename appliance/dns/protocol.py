@@ -80,7 +80,7 @@ class Forward:
     edns: Edns | None
     reply_bytes: int  # the longest reply that the client accepts
     alias: bytes = b""
-    own: bytes = b""  # our reply with those CNAMEs, without OPT; b"" if the query's own name is outside our zones
+    own: bytes = b""  # the reply with the CNAMEs up to *alias*, without OPT; b"" for the query's own name
 
 
 def own_answer(table: DnsTable, query: bytes) -> bytes | None:
@@ -170,7 +170,9 @@ def refusal(query: bytes, rcode: Rcode, name_end: int = 0, edns: Edns | None = N
 
 def _signed_refusal(query: bytes, name_end: int, edns: Edns | None, signature: bytes) -> bytes:
     reply = refusal(query, Rcode.NOTAUTH, name_end, edns)
-    return reply[:10] + (int.from_bytes(reply[10:12]) + 1).to_bytes(2) + reply[12:] + signature
+    signed = reply[:10] + (int.from_bytes(reply[10:12]) + 1).to_bytes(2) + reply[12:] + signature
+    # Names are longer without compression, and the sender's address may be forged.
+    return signed if len(signed) <= min(len(query), PLAIN_BYTES) else reply
 
 
 def truncated(reply: bytes, name_end: int, edns: Edns | None) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
+from dataclasses import replace
 
 from appliance.dns.compile import DnsTable
 from appliance.dns.forward import (
@@ -17,8 +18,9 @@ from appliance.dns.forward import (
     reply_from,
     upstream_query,
 )
-from appliance.dns.message import MessageError, Rcode, text_name
-from appliance.dns.protocol import Forward, refusal
+from appliance.dns.message import TCP_BYTES, MessageError, Rcode, text_name
+from appliance.dns.protocol import Forward, found_in, refusal
+from appliance.dns.tree import MAX_CHAIN
 from appliance.dns.upstreams import Upstreams
 from appliance.dns.waiting import Waiting
 from appliance.model import Endpoint
@@ -87,27 +89,39 @@ class Resolver:
 
     def _kept_reply(self, forward: Forward, table: DnsTable) -> bytes | None:
         now = asyncio.get_running_loop().time()
-        kept = self._memory_of(table).cache.get(question_of(forward), now)
-        if kept is None or kept.fresh_until < now:
-            return None
-        self._counts["upstream", "cached"] += 1
-        return reply_from(kept, forward, now, table.nodes)
+        cache = self._memory_of(table).cache
+        while True:
+            kept = cache.get(question_of(forward), now)
+            if kept is None or kept.fresh_until < now:
+                return None
+            further = _further(kept, forward, now, table)
+            if further is None:
+                self._counts["upstream", "cached"] += 1
+                return reply_from(kept, forward, now, table.nodes)
+            forward = further
 
     async def _resolved_reply(self, forward: Forward, table: DnsTable, client: str, tasks: asyncio.TaskGroup) -> bytes:
-        kept = await self._resolve(question_of(forward), self._memory_of(table), client, tasks)
-        if kept is None:
-            self._counts["upstream", "failed"] += 1
-            return _failure(forward)
-        now = asyncio.get_running_loop().time()
-        if kept.is_stale(now):
-            self._counts["upstream", "stale"] += 1
-        return reply_from(kept, forward, now, table.nodes)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TOTAL_SECONDS
+        while True:
+            kept = await self._resolve(question_of(forward), self._memory_of(table), client, tasks)
+            if kept is None:
+                self._counts["upstream", "failed"] += 1
+                return _failure(forward)
+            now = loop.time()
+            further = _further(kept, forward, now, table) if now < until else None
+            if further is None:
+                if kept.is_stale(now):
+                    self._counts["upstream", "stale"] += 1
+                return reply_from(kept, forward, now, table.nodes)
+            forward = further
 
     def _memory_of(self, table: DnsTable) -> _Memory:
         # Replaced instead of emptied: a pending query finishes in the memory that it began in.
         memory = self._memory
         if memory is None or (memory.table is not table and not memory.table.forwards_as(table)):
             memory = self._memory = _Memory(table)
+        memory.table = table  # so that an old one is not compared again, nor kept
         return memory
 
     async def _resolve(
@@ -170,6 +184,19 @@ class Resolver:
                 if kept is not None:
                     return kept
         return None
+
+
+def _further(kept: CachedAnswer, forward: Forward, now: float, table: DnsTable) -> Forward | None:
+    """Return what to ask next if *kept* leads to a CNAME of ours that leads outside our zones again; else None."""
+    if not kept.own:
+        return None
+    key = forward.query[forward.name_end : forward.name_end + 4]
+    found = found_in(table.nodes, kept.own, key)
+    if found is None or not found.alias or not table.forwarding.forwarders_of(found.alias, key):
+        return None
+    so_far = reply_from(kept, replace(forward, edns=None, reply_bytes=TCP_BYTES), now, table.nodes)
+    # It has no records if they do not fit.
+    return replace(forward, alias=found.alias, own=so_far) if 0 < int.from_bytes(so_far[6:8]) <= MAX_CHAIN else None
 
 
 def _failure(forward: Forward) -> bytes:

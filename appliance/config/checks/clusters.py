@@ -1,7 +1,7 @@
-"""Conflicts between clusters of one appliance."""
+"""Conflicts between clusters of one appliance, and what all of them have to be known for."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
@@ -9,8 +9,11 @@ from pathlib import Path
 from appliance.config.checks.names import ONLY_CNAME, forwarded_although_served, names_given
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
+from appliance.config.records import in_zone
 from appliance.config.section_drafts import RecordDraft
+from appliance.config.sections import known
 from appliance.errors import Problem
+from appliance.openshift import names as openshift
 
 
 def problems_between(files: Sequence[Draft]) -> Iterator[Problem]:
@@ -31,6 +34,43 @@ def problems_between(files: Sequence[Draft]) -> Iterator[Problem]:
         yield from _addresses(second, first)
         if first.domain != second.domain:
             yield from _data_directories(first, second)
+    yield from _dead_ends(files)
+
+
+def _dead_ends(files: Sequence[Draft]) -> Iterator[Problem]:
+    """Yield the CNAMEs at api and *.apps whose targets no forwarder of any file is asked for, or may tell."""
+    if not all(draft.is_domain_known for draft in files):
+        return
+    zones = [draft.zone for draft in files]
+    forwarded = [known(entry.zone) for draft in files for entry in draft.file.dns.forward if entry.zone]
+    has_forwarders = any(draft.file.dns.forwarders for draft in files)
+    drops_private = any(draft.file.dns.drop_private_answers for draft in files)
+    targets = {record.owner: _target(record) for draft in files for record in draft.records if record.kind == "CNAME"}
+    for draft in files:
+        for record in draft.records:
+            if record.value is None or record.owner not in {openshift.api(draft.domain), openshift.apps(draft.domain)}:
+                continue
+            end = _end_of(record.owner, targets)
+            if not end or any(in_zone(end, zone) for zone in (*zones, *forwarded)):
+                continue
+            if not has_forwarders:
+                yield record.value.warning(
+                    f"{end} cannot be resolved here, because it has no forwarder; add its zone to dns.forward"
+                )
+            elif drops_private:
+                yield record.value.warning(
+                    f"{end} has no address here if that is private, because of dropPrivateAnswers; "
+                    "add its zone to dns.forward"
+                )
+
+
+def _end_of(name: str, targets: Mapping[str, str]) -> str:
+    """Return the name to which CNAMEs lead from *name*; one of them if they go round."""
+    for _ in targets:
+        if name not in targets:
+            break
+        name = targets[name]
+    return name
 
 
 def _same_file(first: Draft, second: Draft) -> bool:

@@ -66,7 +66,7 @@ def _roles(draft: Draft) -> Iterator[Problem]:
         yield hosts.error("no host has the role master; a cluster needs three, or one for a single node")
     elif arbiters and (len(masters) + len(arbiters)) % 2 == 0:
         yield hosts.warning(
-            f"{len(masters)} hosts have the role master and {len(arbiters)} arbiter; etcd needs an odd number of both "
+            f"{len(masters) + len(arbiters)} hosts have the role master or arbiter; etcd needs an odd number of both "
             "together, for example two masters and an arbiter"
         )
     elif not arbiters and len(masters) % 2 == 0:
@@ -95,14 +95,15 @@ def _macs(host: HostDraft, draft: Draft) -> Iterator[Problem]:
 
 
 def _cards(host: HostDraft, draft: Draft) -> Iterator[Problem]:
-    """Warn of interfaces that may be in different networks; those of a bond are in one."""
+    """Warn of an interface in another network than the address, which gets no answer if the host boots from it."""
     config = host.entry.network_config
-    is_bond = config is not None and any(interface.type == "bond" for interface in config.interfaces)
-    if len(host.macs) < 2 or is_bond or host.address is None:
+    if len(host.macs) < 2 or config is None or host.address is None:
         return
     address = host.address.value
-    others = [network for network in draft.ranges4 if address not in network]
-    if others and len(others) < len(draft.ranges4):
+    home = next((network for network in draft.ranges4 if address in network), None)
+    own = [entry.ip for each in config.interfaces if each.state == "up" and each.ipv4 for entry in each.ipv4.address]
+    others = [network for network in draft.ranges4 if network != home and any(ip and ip in network for ip in own)]
+    if home and others:
         yield host.macs[1].warning(
             f"{host.label} has several interfaces and only {address}, which DHCP gives to each; "
             f"an interface in {' or '.join(map(str, others))} gets no answer, so boot from one in the address's network"

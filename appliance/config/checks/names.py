@@ -54,9 +54,13 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
 
 
 def _misses(name: str, draft: Draft) -> bool:
-    """Whether *name* is in a domain that looks like a misspelling of the cluster's, and not in one of its own."""
-    domain = name.partition(".")[2]
-    return not in_zone(name, draft.zone) and bool(get_close_matches(domain, [draft.domain], cutoff=0.9))
+    """Whether *name* is in a domain that looks like a mistake for the cluster's, and not in one of its own."""
+    domain, wanted = name.partition(".")[2], draft.domain
+    if in_zone(name, draft.zone):
+        return False
+    # A part of the name that was meant to be short, as m1.rack1 and m1.ocp, or only a part of the domain.
+    is_cut = "." not in domain or wanted.startswith(f"{domain}.") or domain == draft.base_domain
+    return is_cut or bool(get_close_matches(domain, [wanted], cutoff=0.9))
 
 
 def _derived_names(draft: Draft) -> Iterator[str]:

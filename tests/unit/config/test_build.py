@@ -347,6 +347,38 @@ def test_nodes_that_know_another_dns_server_are_not_isolated(tmp_path: Path) -> 
     assert not cluster_of(tmp_path, edited(servers, ("[198.51.100.53]", "[]"))).dns.is_isolated
 
 
+@pytest.mark.parametrize("mode", ["proxy", "off"])
+def test_nodes_are_not_isolated_where_another_dhcp_server_tells_them_whom_to_ask(tmp_path: Path, mode: str) -> None:
+    text = edited(("[198.51.100.53]", "[]")) + f"dhcp:\n  mode: {mode}\n"
+    assert not cluster_of(tmp_path, text).dns.is_isolated
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("nameserver=192.0.2.53", False),
+        ("nameserver=[2001:db8::53]", False),
+        ("ip=192.0.2.21::192.0.2.1:255.255.255.0:m1:eno1:none:192.0.2.5:192.0.2.53", False),
+        ("ip=[2001:db8::21]::[2001:db8::1]:64:m1:eno1:none:[2001:db8::53]", False),
+        ("nameserver=192.0.2.5", True),
+        ("ip=192.0.2.21::192.0.2.1:255.255.255.0:m1:eno1:none:192.0.2.5", True),
+        ("ip=192.0.2.21::192.0.2.1:255.255.255.0:m1.example.com:eno1:none:1500:52:54:00:00:00:21", True),
+        ("ip=eno1:dhcp", True),
+    ],
+)
+@pytest.mark.parametrize("place", ["host", "role"])
+def test_nodes_whose_kernel_arguments_name_another_dns_server_are_not_isolated(
+    tmp_path: Path, argument: str, expected: bool, place: str
+) -> None:
+    text = edited(("[198.51.100.53]", "[]"))
+    lines = f"    kernelArguments: ['{argument}']\n"
+    if place == "host":
+        text = text.replace("    address: 192.0.2.21\n", f"    address: 192.0.2.21\n{lines}")
+    else:
+        text += f"roles:\n  master:\n{lines}"
+    assert cluster_of(tmp_path, text).dns.is_isolated is expected
+
+
 def test_hosts_are_told_of_time_servers_that_are_ipv4_addresses(tmp_path: Path) -> None:
     cluster = cluster_of(tmp_path, f"{CLEAN}additionalNTPSources: [ntp.example.com, 192.0.2.123]\n")
     assert cluster.networks[0].ntp_servers == (IPv4Address("192.0.2.123"),)

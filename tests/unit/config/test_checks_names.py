@@ -303,6 +303,43 @@ def test_load_balancers_may_have_names_of_their_own(tmp_path: Path) -> None:
     assert told(tmp_path, f"{text}  records: {records}\n") == []
 
 
+LOAD_BALANCER = edited(("apiVIPs: 192.0.2.8\n", "apiInternalVIPs: 192.0.2.8\n")) + (
+    "  records:\n    - {name: api, type: CNAME, value: lb}\n    - {name: lb, type: CNAME, value: lb.corp.example.}\n"
+)
+FORWARD = "  forward: [{zone: corp.example, forwarders: 198.51.100.53}]\n"
+NO_FORWARDER = (
+    "41: warning: dns.records[0].value: lb.corp.example cannot be resolved here, because it has no forwarder; "
+    "add its zone to dns.forward"
+)
+ONLY_PUBLIC = (
+    "41: warning: dns.records[0].value: lb.corp.example has no address here if that is private, because of "
+    "dropPrivateAnswers; add its zone to dns.forward"
+)
+
+
+@pytest.mark.parametrize(
+    ("forwarders", "more", "expected"),
+    [
+        ("[198.51.100.53]", "", []),
+        ("[]", "", [NO_FORWARDER]),
+        ("[]", FORWARD, []),
+        ("[198.51.100.53]", "  dropPrivateAnswers: true\n", [ONLY_PUBLIC]),
+        ("[198.51.100.53]", f"  dropPrivateAnswers: true\n{FORWARD}", []),
+    ],
+)
+def test_load_balancer_s_name_that_nobody_here_resolves_is_a_warning(
+    tmp_path: Path, forwarders: str, more: str, expected: list[str]
+) -> None:
+    text = LOAD_BALANCER.replace("[198.51.100.53]", forwarders, 1) + more
+    assert told(tmp_path, text) == expected
+
+
+@pytest.mark.parametrize("name", ["m1.prod", "m1.rack1", "m1.prod.example", "m1.example.com", "m1.prod.exmaple.com"])
+def test_host_name_in_a_part_of_the_domain_is_a_warning(tmp_path: Path, name: str) -> None:
+    (line,) = told(tmp_path, edited(("hostname: m1", f"hostname: {name}")))
+    assert line.startswith(f"22: warning: hosts[1].hostname: {name} is outside the zone prod.example.com")
+
+
 @pytest.mark.parametrize("source", ["0.pool.ntp.example", "2001:db8::123"])
 def test_time_server_that_dhcp_cannot_name_is_a_warning(tmp_path: Path, source: str) -> None:
     (said,) = told(tmp_path, f"{CLEAN}additionalNTPSources: [192.0.2.123, '{source}']\n")

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.config import load
 from appliance.dns.compile import DnsTable
-from appliance.dns.message import wire_name
+from appliance.dns.message import Rcode, wire_name
 from appliance.dns.protocol import Watched, answer
 from appliance.model import Record
 from appliance.share import share
@@ -48,6 +48,28 @@ def test_reply_with_many_records_has_a_bound(payload: int, most: int) -> None:
     found = table(forwarding_cluster(records=records))
     pairs = replies(found, [wire_name("many.example.localdomain")], payload=payload)
     assert max(len(reply) for _, reply in pairs) <= most
+
+
+POINTER = b"\xc0\x0c"  # to the name of the question
+LONG = wire_name(".".join(["x" * 62] * 4)[:250])
+
+
+@pytest.mark.parametrize("question", [wire_name("quay.io"), LONG])
+@pytest.mark.parametrize("owner", [wire_name("key"), POINTER])
+@pytest.mark.parametrize("algorithm", [wire_name("hmac-sha256"), POINTER])
+@pytest.mark.parametrize(("mac", "payload"), [(b"", 0), (bytes(32), 4096), (bytes(600), 0)])
+def test_refusal_of_a_signed_query_is_no_longer_than_it_and_fits_in_any_datagram(
+    question: bytes, owner: bytes, algorithm: bytes, mac: bytes, payload: int
+) -> None:
+    data = algorithm + bytes(8) + len(mac).to_bytes(2) + mac + bytes(6)
+    signature = owner + b"\0\xfa\0\xff" + bytes(4) + len(data).to_bytes(2) + data
+    opt = b"\0\0\x29" + payload.to_bytes(2) + bytes(6) if payload else b""
+    head = bytes([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1 + bool(opt)])
+    wire = head + question + b"\0\1\0\1" + opt + signature
+    reply = answer(table(), wire, STRANGER)
+    assert isinstance(reply, bytes)
+    assert reply[3] & 0xF == Rcode.NOTAUTH
+    assert len(reply) <= min(len(wire), 512)
 
 
 @pytest.mark.parametrize("name", ["quay.io", ""])

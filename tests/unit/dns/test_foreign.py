@@ -1,5 +1,6 @@
 """What clients get of a forwarder's answer."""
 
+import contextlib
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -9,8 +10,9 @@ import dns.rrset
 import pytest
 
 from appliance.dns.forward import kept_of, question_of, reply_from, upstream_query
+from appliance.dns.message import MessageError
 from appliance.dns.protocol import Forward, answer
-from appliance.model import Endpoint
+from appliance.model import Endpoint, ForwardZone
 from tests.dns_cases import NODE, forwarding_cluster, query, table
 
 CLUSTER = forwarding_cluster(Endpoint(IPv4Address("192.0.2.53"), 53))
@@ -113,6 +115,39 @@ def test_authority_of_the_question_is_passed_on(record: str) -> None:
 )
 def test_authority_of_other_names_is_dropped(record: str) -> None:
     assert reply_after("www.example.net. A 203.0.113.1", authority=(record,)).authority == []
+
+
+BELOW = f"corp.{CLUSTER.domain}"
+
+
+@pytest.mark.parametrize(
+    ("answers", "authority"),
+    [
+        ((), (f"{CLUSTER.domain}. SOA a. b. 1 2 3 4 5",)),
+        ((), (f"{CLUSTER.domain}. NS ns.example.org.",)),
+        ((f"{CLUSTER.domain}. DNAME example.org.",), ()),
+    ],
+)
+def test_forwarder_of_names_below_our_zone_says_nothing_about_its_apex(
+    answers: tuple[str, ...], authority: tuple[str, ...]
+) -> None:
+    settings = replace(CLUSTER.dns, forward=(ForwardZone(BELOW, CLUSTER.dns.forwarders),))
+    borders = table(replace(CLUSTER, dns=settings)).borders
+    message = dns.message.make_response(dns.message.make_query(f"www.{BELOW}", "A"))
+    for section, texts in ((message.answer, answers), (message.authority, authority)):
+        for text in texts:
+            name, kind, value = text.split(" ", 2)
+            section.append(dns.rrset.from_text(name, 60, "IN", kind, value))
+    assert kept_of(message.to_wire(), NOW, borders).counts == (0, 0)
+
+
+@pytest.mark.parametrize(("count", "is_accepted"), [(1000, True), (1001, False)])
+def test_answer_of_more_than_a_thousand_records_counts_as_malformed(count: int, is_accepted: bool) -> None:
+    question = upstream_query(question_of(Forward(query("www.example.net"), 29, None, 512)), 1, 0, with_edns=False)
+    record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xcb\0\x71\7"
+    message = question[:2] + b"\x81\x80" + question[4:6] + count.to_bytes(2) + question[8:] + record * count
+    with contextlib.nullcontext() if is_accepted else pytest.raises(MessageError):
+        assert kept_of(message, NOW, TABLE.borders).counts == (count, 0)
 
 
 def test_additional_records_are_dropped() -> None:

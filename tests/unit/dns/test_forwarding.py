@@ -176,6 +176,12 @@ def test_names_above_our_zones_exist_for_an_isolated_node(name: str) -> None:
     assert (isolated(name).rcode(), isolated(name).answer) == (dns.rcode.NOERROR, [])
 
 
+def test_names_above_a_forwarded_zone_exist_for_an_isolated_node() -> None:
+    settings = replace(reference_cluster().dns, forward=(ForwardZone("corp.example.net", (COMPANY,)),))
+    found = table(reference_cluster(dns=settings))
+    assert [asked(found, name) for name in ("example.net", "net", "www.net")] == ["NOERROR", "NOERROR", "NXDOMAIN"]
+
+
 def test_stranger_is_refused_a_foreign_name_where_nodes_are_isolated() -> None:
     assert isolated("quay.io", client=OUTSIDER).rcode() == dns.rcode.REFUSED
 

@@ -4,15 +4,17 @@ import asyncio
 import socket
 from dataclasses import replace
 
+import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rrset
 import pytest
 
 import appliance.dns.resolver as resolver_module
 import appliance.dns.waiting as waiting_module
 from appliance.dns.forward import AnswerCache, CachedAnswer, Question
-from appliance.model import Endpoint, ForwardZone
+from appliance.model import Endpoint, ForwardZone, Record
 from tests.dns_cases import forwarding_cluster, query, table
 from tests.dns_serving import LOOPBACK, Served, serving
 from tests.dns_upstream import Upstream, address_of, running
@@ -78,7 +80,7 @@ async def test_burst_does_not_exceed_the_bound_on_waiting_clients(monkeypatch: p
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_a_mistake_of_ours_is_a_server_failure_and_serving_goes_on(cache: AnswerCache, transport: str) -> None:
     async with running(Upstream(address_of)) as endpoint, serving(forwarding_cluster(endpoint)) as served:
-        served.server._resolver._memory_of((endpoint,)).cache = cache
+        served.server._resolver._memory_of(served.table).cache = cache
         ask = served.ask if transport == "udp" else served.ask_over_tcp
         assert (await ask(query("quay.io"))).rcode() == dns.rcode.SERVFAIL
         assert (await ask(query("m1.ocp45.example.localdomain"))).answer
@@ -100,6 +102,63 @@ async def test_forwarder_that_loses_two_questions_answers_the_third(monkeypatch:
 
 def test_waits_for_one_forwarder_fill_up_the_time_that_a_client_waits() -> None:
     assert sum(resolver_module.WAIT_SECONDS) == pytest.approx(resolver_module.TOTAL_SECONDS)
+
+
+LOAD_BALANCER = Record("lb.ocp45.example.localdomain", "CNAME", 60, "www.lb.example.net")
+
+
+def leading_to_ours_and_out_again(query: dns.message.Message) -> dns.message.Message:
+    """Return what servers outside have: a CNAME to LOAD_BALANCER, a CNAME at its target, and the end of that."""
+    name = query.question[0].name.to_text().lower()
+    targets = {"app.example.net.": f"{LOAD_BALANCER.name}.", "www.lb.example.net.": "lb1.example.net."}
+    if name not in targets:
+        return address_of(query)
+    reply = dns.message.make_response(query, recursion_available=True)
+    reply.answer.append(dns.rrset.from_text(name, 60, "IN", "CNAME", targets[name]))
+    if name.startswith("www"):
+        reply.answer.append(dns.rrset.from_text(targets[name], 60, "IN", "A", "203.0.113.7"))
+    return reply
+
+
+@pytest.mark.parametrize("edns", [False, True])
+async def test_foreign_alias_of_our_alias_to_the_outside_is_followed_to_its_address(edns: bool) -> None:
+    upstream = Upstream(leading_to_ours_and_out_again)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint, records=(LOAD_BALANCER,))) as served:
+        wire = dns.message.make_query("app.example.net", "A", use_edns=edns).to_wire()
+        first, again = await served.ask(wire), await served.ask(wire)
+    for reply in (first, again):
+        assert [str(rrset[0]).rstrip(".") for rrset in reply.answer] == [
+            LOAD_BALANCER.name,
+            "www.lb.example.net",
+            "lb1.example.net",
+            "203.0.113.7",
+        ]
+        assert not reply.flags & dns.flags.AA
+    assert len(upstream.asked) == 2
+
+
+async def test_our_alias_and_a_foreign_one_that_lead_to_each_other_end() -> None:
+    def back(query: dns.message.Message) -> dns.message.Message:
+        reply = dns.message.make_response(query, recursion_available=True)
+        reply.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "CNAME", f"{LOAD_BALANCER.name}."))
+        return reply
+
+    upstream = Upstream(back)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint, records=(LOAD_BALANCER,))) as served:
+        reply = await served.ask(query("app.example.net"))
+    assert (reply.rcode(), len(upstream.asked)) == (dns.rcode.NOERROR, 2)
+
+
+async def test_reload_that_keeps_the_forwarders_keeps_their_answers_and_not_the_old_table() -> None:
+    upstream = Upstream(address_of)
+    async with running(upstream) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        await served.ask(query("quay.io"))
+        swap_forwarder(served, endpoint)
+        await served.ask(query("quay.io"))
+        memory = served.server._resolver._memory
+    assert len(upstream.asked) == 1
+    assert memory is not None
+    assert memory.table is served.table
 
 
 def swap_forwarder(served: Served, endpoint: Endpoint) -> None:
