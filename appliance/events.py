@@ -156,7 +156,10 @@ class DhcpUnknown(Event):
 
 @dataclass(frozen=True, slots=True)
 class DhcpMisplaced(Event):
-    """A known host asked from a network that its address does not belong to, and got no reply."""
+    """A known host asked from a network that its address does not belong to, and got no reply.
+
+    *host* is "" if the message came from a *source* outside the host's network, because anybody may have sent it.
+    """
 
     kind: ClassVar[str] = "dhcp.misplaced"
     level: ClassVar[int] = logging.WARNING
@@ -164,6 +167,7 @@ class DhcpMisplaced(Event):
     address: str  # its own
     relay: str = ""
     interface: str = ""
+    source: str = ""  # the address that the datagram came from, where it is outside the host's network
 
 
 @dataclass(frozen=True, slots=True)

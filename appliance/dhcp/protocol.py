@@ -107,13 +107,10 @@ def answer(
 def _answer_host(table: DhcpTable, request: ClientMessage, message: int) -> Reply | Silence:
     if request.arrival.is_boot_server:
         return _answer_boot_server(table, request, message)
-    if not (
-        request.is_local
-        or request.arrival.source == NO_SOURCE
-        # A host may send a renewal or an INFORM through routers.
-        or (message in (REQUEST, INFORM) and is_from_ciaddr(request))
-    ):
-        return OUTSIDE
+    is_near = request.is_local or request.arrival.source == NO_SOURCE
+    # A host may send a renewal or an INFORM through routers.
+    if not (is_near or (message in (REQUEST, INFORM) and is_from_ciaddr(request))):
+        return _outside(request) if message in (DISCOVER, REQUEST, INFORM) else OUTSIDE
     if request.pin.segment.mode is DhcpMode.PROXY:
         return _answer_proxy(table, request, message)
     if message == DISCOVER:
@@ -284,6 +281,12 @@ def _is_for_us(table: DhcpTable, request: ClientMessage) -> bool:
     # A relay may have had its own address put in place of ours (RFC 5107); the client then names that.
     server = request.options.get(OPT_SERVER_ID)
     return server is None or server in table.servers or server == override_or(b"", request)
+
+
+def _outside(request: ClientMessage) -> Silence:
+    pin, where = request.pin, request.arrival
+    # Anybody who reaches the port can cause it, so it is not the host's and displaces no events of the host's.
+    return Silence(OUTSIDE.why, DhcpMisplaced("", pin.mac_text, pin.address_text, "", where.interface, where.source))
 
 
 def _misplaced(request: ClientMessage) -> Silence:

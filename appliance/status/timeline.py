@@ -175,9 +175,10 @@ def _misfit_words(
             return f"releases {event.address}", ""
         case events.DhcpMisplaced():
             place = f" on interface {event.interface}" if event.interface else ""
+            source = f" from {event.source}" if event.source else ""
             remedy = "connect it to the VLAN of that address, or correct its address in cluster.yaml"
             return (
-                f"looks for a DHCP server{_via(event.relay)}{place}",
+                f"looks for a DHCP server{_via(event.relay) or source}{place}",
                 f"no answer: its address {event.address} is of another network; {remedy}",
             )
         case _:

@@ -107,11 +107,27 @@ def test_link_selection_of_no_address_is_ignored(table: DhcpTable) -> None:
 
 @pytest.mark.parametrize("message", ["discover", "request", "inform", "decline", "release"])
 @pytest.mark.parametrize("speaker", [FIRMWARE, IPXE, SYSTEM])
-def test_no_message_from_another_address_gets_a_reply_or_an_event(
+def test_no_message_from_another_address_gets_a_reply_or_is_evidence(
     table: DhcpTable, message: str, speaker: list[tuple[int, bytes]]
 ) -> None:
     asked = request(message, *speaker, ("requested_addr", "172.16.0.11"), ciaddr="172.16.0.11")
-    assert judged(table, asked, FAR) == Silence("from-outside")
+    result = judged(table, asked, FAR)
+    assert isinstance(result, Silence)
+    assert (result.why, result.is_local, heard(result)) == ("from-outside", False, None)
+    assert result.event is None or result.event.host == ""
+
+
+@pytest.mark.parametrize("message", ["discover", "request", "inform"])
+@pytest.mark.parametrize("mode", [DhcpMode.FULL, DhcpMode.PROXY])
+def test_host_on_its_link_with_an_address_of_another_network_is_reported_with_it(mode: DhcpMode, message: str) -> None:
+    table = compile_dhcp((reference_cluster(dhcp=mode),))
+    result = judged(table, request(message, *SYSTEM), arrival(source="169.254.3.4"))
+    assert result.event == DhcpMisplaced("", BS_MAC, "172.16.0.11", "", "node0", "169.254.3.4")
+
+
+@pytest.mark.parametrize("message", ["decline", "release"])
+def test_message_from_outside_that_wants_no_reply_is_not_reported(table: DhcpTable, message: str) -> None:
+    assert judged(table, request(message, ciaddr="172.16.0.11"), FAR) == Silence("from-outside")
 
 
 def test_routed_renewal_of_a_host_gets_an_ack_that_proves_nothing(table: DhcpTable) -> None:
@@ -214,7 +230,8 @@ def test_proxy_hears_a_host_only_on_its_segment() -> None:
     proxy = compile_dhcp((reference_cluster(dhcp=DhcpMode.PROXY),))
     near, far = (judged(proxy, request("discover", *SYSTEM), where) for where in (NODE_NETWORK, FAR))
     assert (type(near.event), heard(near)) == (DhcpPassed, Program.OS)
-    assert far == Silence("from-outside")
+    assert isinstance(far, Silence)
+    assert (far.why, far.is_local, heard(far)) == ("from-outside", False, None)
 
 
 def test_offer_by_a_relay_is_evidence(table: DhcpTable) -> None:

@@ -18,7 +18,7 @@ from appliance.dhcp.compile import compile_dhcp
 from appliance.dhcp.interfaces import list_interfaces
 from appliance.dhcp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, DhcpServer
 from appliance.errors import ListenError
-from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpUnknown, Event, Program
+from appliance.events import DhcpAcknowledged, DhcpMisplaced, DhcpOffered, DhcpUnknown, Event, Program
 from appliance.model import Cluster, DhcpMode
 from tests.clusters import reference_cluster
 from tests.dhcp_messages import FIRMWARE, STRANGER_MAC, read, request
@@ -200,6 +200,19 @@ async def test_flood_of_declines_displaces_no_offer(port: int, relay: socket.soc
         await exchange(relay, request("discover", giaddr=RELAY), ("127.16.0.101", port))
     assert it.server.counts["host-event", "dropped"] > 0
     assert isinstance(it.events[-1], DhcpOffered)
+
+
+async def test_flood_with_a_hosts_mac_address_from_outside_is_told_within_bounds(port: int) -> None:
+    async with running(loopback_cluster(port)) as it:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside:
+            outside.bind(("127.99.0.1", 0))
+            for _ in range(25):
+                for _ in range(20):
+                    outside.sendto(request("discover"), ("127.16.0.101", port))
+                await asyncio.sleep(0)  # the server reads, so that its socket's buffer does not overflow
+        await until(lambda: it.server.counts["silence", "from-outside"] == 500)
+    assert {type(event) for event in it.events} == {DhcpMisplaced}
+    assert it.server.counts["outside-event", "dropped"] == 500 - len(it.events) > 0
 
 
 async def test_flood_from_outside_uses_up_no_events_of_hosts_and_unknown_machines(

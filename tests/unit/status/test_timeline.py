@@ -24,6 +24,11 @@ def test_every_event_has_words(event_type):
     assert "None" not in asked + told
 
 
+def test_message_from_an_address_outside_the_hosts_network_is_told_with_that_address():
+    asked, _ = words(DhcpMisplaced("", "52:54:00:00:00:01", "192.0.2.21", "", "eth1", "169.254.3.4"))
+    assert asked == "looks for a DHCP server from 169.254.3.4 on interface eth1"
+
+
 def test_host_in_the_wrong_network_is_told_what_to_do():
     asked, told = words(DhcpMisplaced(HOST, "52:54:00:00:00:01", "192.0.2.21", "198.51.100.1", "eth1"))
     assert asked == "looks for a DHCP server via relay 198.51.100.1 on interface eth1"
