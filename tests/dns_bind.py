@@ -13,7 +13,7 @@ import dns.query
 import dns.rrset
 
 from appliance.dns.zone import Zone
-from tests.dns_serving import free_port
+from tests.serving import free_port
 
 START_SECONDS = 20.0
 

@@ -1,7 +1,6 @@
 """The appliance's DNS server on loopback."""
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
@@ -15,7 +14,7 @@ from appliance.events import Event
 from appliance.install.installation import Installation
 from appliance.model import Cluster, Endpoint
 from tests.dns_cases import table
-from tests.serving import in_background
+from tests.serving import free_port, in_background
 
 LOOPBACK = "127.0.0.1"
 
@@ -35,19 +34,6 @@ class Served:
 
     async def ask_over_tcp(self, wire: bytes) -> dns.message.Message:
         return await dns.asyncquery.tcp(dns.message.from_wire(wire), LOOPBACK, timeout=10, port=self.port)
-
-
-def free_port() -> int:
-    """Return a port that is free for UDP and TCP."""
-    while True:
-        with socket.socket() as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            tcp.bind((LOOPBACK, 0))
-            port = int(tcp.getsockname()[1])
-            try:
-                udp.bind((LOOPBACK, port))
-            except OSError:
-                continue  # another UDP socket uses this port
-            return port
 
 
 @contextlib.asynccontextmanager

@@ -11,7 +11,7 @@ import dns.rcode
 import dns.rrset
 
 from appliance.model import Endpoint
-from tests.dns_serving import free_port
+from tests.serving import free_port
 
 LOOPBACK = IPv4Address("127.0.0.1")
 

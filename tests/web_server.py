@@ -1,7 +1,6 @@
 """A running web server on loopback, with its own data directory and the events that it has published."""
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -13,7 +12,7 @@ from appliance.model import Cluster, Endpoint
 from appliance.web.compile import compile_web
 from appliance.web.server import WebServer, Written, already_written
 from tests.clusters import reference_cluster
-from tests.serving import in_background
+from tests.serving import free_port, in_background
 
 LOOPBACK = IPv4Address("127.0.0.1")
 IGNITION = b'{"ignition":{"version":"3.2.0"}}'
@@ -75,13 +74,6 @@ def fill(data_dir: Path) -> None:
         for image in (images.kernel, images.initramfs, images.metal):
             if image is not None:
                 (data_dir / "images" / image.name).write_bytes(image.name.encode() * 1000)
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

@@ -21,8 +21,9 @@ from appliance.install.installation import Installation
 from appliance.model import Cluster, Endpoint, Record
 from tests.clusters import reference_cluster
 from tests.dns_cases import forwarding_cluster, query, table
-from tests.dns_serving import LOOPBACK, Served, free_port, serving
+from tests.dns_serving import LOOPBACK, Served, serving
 from tests.dns_upstream import Upstream, address_of, running
+from tests.serving import free_port
 
 
 def node_on_loopback() -> Cluster:

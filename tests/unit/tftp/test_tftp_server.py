@@ -24,7 +24,7 @@ from appliance.tftp.protocol import ack_datagram
 from appliance.tftp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, TftpServer
 from appliance.tokens import HIDDEN, hide_tokens
 from tests.clusters import reference_cluster
-from tests.serving import in_background
+from tests.serving import free_port, in_background
 
 LOADER = bytes(range(256)) * 12  # 3072 bytes: six blocks of 512 bytes, and an empty block
 
@@ -48,9 +48,7 @@ class Running:
         if host:
             network = replace(network, cidr=IPv4Network("127.0.0.0/8"))
             cluster = replace(cluster, hosts=(replace(cluster.hosts[0], addresses=(IPv4Address(host),)),))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         listen = replace(cluster.listen, tftp=(Endpoint(ip_address(address), self.port),), tftp_single_port=single)
         self.events: list[Event] = []
         self.server = server_of(replace(cluster, networks=(network,), listen=listen), listen, self.events.append)

@@ -38,7 +38,8 @@ from appliance.web.exchange import HOST_TRANSFERS_A_SECOND, HOST_TRANSFERS_AT_ON
 from appliance.web.server import WebServer
 from tests.clusters import LEGACY_IMAGES, reference_cluster
 from tests.config_files import bootstrap_ign
-from tests.web_server import IGNITION, Running, fill, free_port, loopback_cluster, running
+from tests.serving import free_port
+from tests.web_server import IGNITION, Running, fill, loopback_cluster, running
 
 KERNEL = "/rhcos-4.5.6-x86_64-installer-kernel-x86_64"
 METAL = "/rhcos-4.5.6-x86_64-metal.x86_64.raw.gz"
