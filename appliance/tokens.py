@@ -17,17 +17,18 @@ MAX_DECODINGS = 8
 _LONG = re.compile(r"[0-9A-Za-z%\\]{16}")
 _WORD = re.compile(r"[^/?#&=;,:@\s\"']+")
 _SHAPE = re.compile(r"[0-9A-Fa-f]{16,}")
+_DIGITS = re.compile(r"[0-9a-f]{16,}")
 
 
 def hide_tokens(text: str, tokens: Callable[[], Iterable[str]]) -> str:
     """Return *text* without *tokens* and without words of their shape.
 
-    *tokens* is called for long words of another shape only: there are as many as hosts.
+    *tokens*, which have that shape, is called for words that contain one and more: there are as many as hosts.
     """
     if not _LONG.search(text):
         return text
-    lowered = cache(lambda: frozenset(token.lower() for token in tokens() if token))
-    return _WORD.sub(lambda word: HIDDEN if _is_secret(word[0], lowered) else word[0], text)
+    known = cache(lambda: _Known(tokens()))
+    return _WORD.sub(lambda word: HIDDEN if _is_secret(word[0], known) else word[0], text)
 
 
 def hide_values(text: str, tokens: Callable[[], Iterable[str]]) -> str:
@@ -39,12 +40,12 @@ def hide_values(text: str, tokens: Callable[[], Iterable[str]]) -> str:
     return text
 
 
-def _is_secret(word: str, tokens: Callable[[], frozenset[str]]) -> bool:
+def _is_secret(word: str, known: Callable[[], "_Known"]) -> bool:
     if len(word) < 16:
         return False
     for _ in range(MAX_DECODINGS):
         # An encoded slash or quotation mark ends a word as well.
-        if any(_SHAPE.fullmatch(part) for part in _WORD.findall(word)) or _contains(word.lower(), tokens()):
+        if any(map(_SHAPE.fullmatch, _WORD.findall(word))) or _contains(word.lower(), known):
             return True
         plain = unquote(word)
         if plain == word:
@@ -53,7 +54,18 @@ def _is_secret(word: str, tokens: Callable[[], frozenset[str]]) -> bool:
     return True
 
 
-def _contains(word: str, tokens: frozenset[str]) -> bool:
-    # Each place of the word is looked up once, however many hosts there are: a client can send 8 kB of long words.
-    sizes = {len(token) for token in tokens}  # in practice one
-    return any(word[at : at + size] in tokens for size in sizes for at in range(len(word) - size + 1))
+def _contains(word: str, known: Callable[[], "_Known"]) -> bool:
+    return any(known().is_in(run) for run in _DIGITS.findall(word))
+
+
+class _Known:
+    """The tokens, to look each place of a text up once, however many hosts there are: a client can send 8 kB."""
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._tokens = frozenset(token.lower() for token in tokens if token)
+        self._sizes = {len(token) for token in self._tokens}  # in practice one
+
+    def is_in(self, digits: str) -> bool:
+        return any(
+            digits[at : at + size] in self._tokens for size in self._sizes for at in range(len(digits) - size + 1)
+        )

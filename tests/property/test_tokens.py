@@ -82,6 +82,7 @@ MANY = [f"{number:032x}" for number in range(1000)]
         "%2525252f",
         "x" + "0" * 17 + "/",
         "x%25252541" + "0" * 17 + "/",
+        "x%25252525252541000/",
         "%41",
         "%" + "25" * 4000,
     ],
@@ -90,7 +91,7 @@ def test_longest_target_is_searched_in_milliseconds(unit: str) -> None:
     target = (unit * 8192)[:8192]
     started = time.process_time()
     hide_tokens(target, lambda: MANY)
-    assert time.process_time() - started < 0.1
+    assert time.process_time() - started < 0.1  # 20 ms
 
 
 def test_tokens_are_collected_once_for_a_text() -> None:
@@ -100,5 +101,5 @@ def test_tokens_are_collected_once_for_a_text() -> None:
         calls.append(1)
         return MANY
 
-    hide_tokens("/alongnameofanotherfile" * 100, tokens)
+    hide_tokens("/x0123456789abcdef01" * 100, tokens)
     assert len(calls) == 1
