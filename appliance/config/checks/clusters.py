@@ -1,4 +1,4 @@
-"""Conflicts between clusters of one appliance, and what all of them have to be known for."""
+"""Conflicts between clusters of one appliance, and load balancers whose names none of them can resolve."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence

@@ -140,6 +140,23 @@ def test_aliases_of_one_name_lead_to_the_same_place(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("change", "count"), [(("name: test", "name: two"), 1), (("name: test", "name: lbs"), 0)])
+def test_load_balancer_may_have_a_name_in_the_zone_of_the_other(
+    tmp_path: Path, change: tuple[str, str], count: int
+) -> None:
+    target = '  records: [{name: "*.apps", type: CNAME, value: m1.lbs.example.com.}]\n'
+    isolated = ("forwarders: [198.51.100.53]", "forwarders: []")
+    first = edited(isolated, ("ingressVIPs: 192.0.2.9\n", "")) + target
+    second = other(isolated).replace(*change)
+    assert sum("m1.lbs.example.com cannot be resolved" in line for line in told(tmp_path, first, second)) == count
+
+
+def test_aliases_that_lead_to_each_other_are_no_dead_end(tmp_path: Path) -> None:
+    records = "[{name: api, type: CNAME, value: a}, {name: a, type: CNAME, value: api}]"
+    text = edited(("apiVIPs: 192.0.2.8\n", "apiInternalVIPs: 192.0.2.8\n"), ("[198.51.100.53]", "[]"))
+    assert told(tmp_path, f"{text}  records: {records}\n") == []
+
+
 def test_shared_data_directory_is_reported(tmp_path: Path) -> None:
     lines = told(tmp_path, f"{CLEAN}dataDir: /srv/boot\n", other() + "dataDir: /srv/../srv/boot\n")
 
