@@ -54,7 +54,22 @@ def signed(zone: Zone, folder: Path) -> tuple[SignedZone, Path]:
     plain.write_text(zone.text(SERIAL))
     keygen = ["dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", "-K", folder, zone.name]
     key = subprocess.check_output(keygen, text=True).strip()
-    signing = ["dnssec-signzone", "-q", "-S", "-z", "-P", "-K", folder, "-o", zone.name, "-f", result, plain]
+    signing = [
+        "dnssec-signzone",
+        "-q",
+        "-S",
+        "-z",
+        "-P",
+        "-K",
+        folder,
+        "-d",
+        folder,
+        "-o",
+        zone.name,
+        "-f",
+        result,
+        plain,
+    ]
     subprocess.run(signing, check=True, capture_output=True)
     words = (folder / f"{key}.key").read_text().splitlines()[-1].split()
     flags, protocol, algorithm, *parts = words[words.index("DNSKEY") + 1 :]
