@@ -77,11 +77,10 @@ def test_host_with_an_open_port_of_a_system_answers(wire: Wire, port: int) -> No
 
 
 @pytest.mark.parametrize("port", PORTS)
-def test_another_machine_with_an_open_port_proves_nothing(wire: Wire, port: int) -> None:
+def test_another_machine_with_an_open_port_shows_nothing(wire: Wire, port: int) -> None:
+    """It may hide a running node."""
     wire.listen(wire.connect(OTHER_MAC), port)
-    found = wire.look()
-    assert isinstance(found, HostUnanswered)
-    assert OTHER_MAC in found.why
+    assert wire.look() is None
 
 
 def test_host_without_a_system_does_not_answer(wire: Wire) -> None:
@@ -117,7 +116,8 @@ def test_doubtful_host_is_looked_at_until_its_system_runs(wire: Wire, tmp_path: 
     machine = wire.connect(str(HOST.macs[0]))
     registry = fleet.registry
     doubt = Condition(MAY_BE_RUNNING, "because", NOW)
-    registry.installations[HOST.name] = replace(registry.installations[HOST.name], doubt=doubt)
+    asked = replace(registry.installations[HOST.name], doubt=doubt, asked_at=registry.now())
+    registry.installations[HOST.name] = asked
     found: list[HostAnswered | HostUnanswered] = []
 
     async def looked(wanted: type[HostAnswered | HostUnanswered]) -> None:
@@ -161,9 +161,15 @@ def test_node_of_an_earlier_appliance_is_told_from_a_machine_that_took_its_addre
     with site(tmp_path) as at, at.serve() as serving, at.neighbour(W2[0], mac) as machine:
         with machine:
             listening = socket.create_server(("", 22))
-        ask_for_api_int(machine)
-        serving.said(r"host\.(?:un)?answered .*172\.16\.0\.32")
-        row = serving.rows()["w2"]
-        listening.close()
+        with listening:
+            listening.settimeout(30)
+            ask_for_api_int(machine)
+            for _ in range(2):  # the second look comes once the first has ended
+                listening.accept()[0].close()
+                if condition is None:
+                    break
+            if condition is None:
+                serving.said(r"host\.answered .*172\.16\.0\.32")
+            row = serving.rows()["w2"]
     assert row["stage"] == stage
     assert (row["condition"] and row["condition"]["name"]) == condition

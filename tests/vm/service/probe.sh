@@ -26,7 +26,13 @@ echo '{"ignition":{"version":"3.2.0"}}' >/tmp/worker.ign
 chmod 0640 /tmp/worker.ign
 install -D -m 0644 -t /var/lib/ocp-appliance/ignition/ /tmp/worker.ign
 systemctl reload ocp-appliance
-say reloaded "$? $(systemctl is-active ocp-appliance)"
+reloaded=$?
+# The service tells systemd that it reloads once the signal has reached it, which may be after the command.
+for _ in $(seq 60); do
+	[ "$(systemctl is-active ocp-appliance)" = reloading ] || break
+	sleep 1
+done
+say reloaded "$reloaded $(systemctl is-active ocp-appliance)"
 # More than two watchdog intervals, which init.sh has shortened.
 sleep 12
 say after-watchdog "$(systemctl is-active ocp-appliance) restarts=$(systemctl show -P NRestarts ocp-appliance)"
