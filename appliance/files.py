@@ -172,16 +172,12 @@ def _verdict(fd: int, identity: Identity) -> str:
     """Return what the content of the file *fd* is, as `confidential_content` does."""
     found = _verdicts.get(identity)
     if found is None:
-        found = confidential_content(_head(fd))
+        head = os.pread(fd, HEAD_BYTES, 0)
+        found = confidential_content(os.pread(fd, TEXT_BYTES, 0) if wants_more(head) else head)
         if len(_verdicts) >= MAX_VERDICTS:
             _verdicts.clear()
         _verdicts[identity] = found
     return found
-
-
-def _head(fd: int) -> bytes:
-    head = os.pread(fd, HEAD_BYTES, 0)
-    return os.pread(fd, TEXT_BYTES, 0) if wants_more(head) else head
 
 
 def _reached_in_any_case(root: Path, name: str) -> tuple[int, str, str]:

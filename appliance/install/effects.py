@@ -72,9 +72,7 @@ def complain(installation: Installation, move: Move, finding: Finding, at: float
 
 def hold_back(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
     """Raise a condition for a host that waits for a file; it was reset if it had everything to write its disk."""
-    if installation.ready_at is not None and not installation.is_settled:
-        installation = reach(_next_try(installation, rules), move.to, at)
-    return complain(installation, move, finding, at, rules)
+    return complain(_after_reset(installation, move, at, rules), move, finding, at, rules)
 
 
 def note_dhcp(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
@@ -182,14 +180,18 @@ def _is_reset(installation: Installation, finding: Finding, at: float) -> bool:
     return is_back and _silent_seconds(installation, finding, at) >= GONE_SECONDS
 
 
+def _after_reset(installation: Installation, move: Move, at: float, rules: Rules) -> Installation:
+    """Return the next try of a machine that fetches a script before it can have written its disk; else the same one."""
+    return installation if installation.ready_at is None else reach(_next_try(installation, rules), move.to, at)
+
+
 def tell_to_wait(installation: Installation, move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
     """Note once that the host was told to wait for the machine config server; it polls every few seconds.
 
     A host that had everything to write its disk and fetches a script before it can have written it was reset: this
     begins a new record, so that the time to write the disk does not count for it.
     """
-    if installation.ready_at is not None:
-        installation = reach(_next_try(installation, rules), move.to, at)
+    installation = _after_reset(installation, move, at, rules)
     if installation.order is Order.HOLD or installation.is_told_to_wait:
         return installation
     complaint = installation.complaint
@@ -198,20 +200,22 @@ def tell_to_wait(installation: Installation, move: Move, _finding: Finding, at: 
     return counted(installation, move.name)
 
 
+def _fetched(installation: Installation) -> Installation:
+    return installation if installation.has_fetched else replace(installation, has_fetched=True)
+
+
 def complete_initramfs(
     installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
 ) -> Installation:
     """Note that the whole initramfs has been sent; a legacy installer fetches its Ignition next."""
-    if installation.boots_live or installation.has_fetched:
-        return installation
-    return replace(installation, has_fetched=True)
+    return installation if installation.boots_live else _fetched(installation)
 
 
 def complete_rootfs(
     installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
 ) -> Installation:
     """Note that the whole rootfs has been sent, in which the installer runs that fetches Ignition."""
-    return installation if installation.has_fetched else replace(installation, has_fetched=True)
+    return _fetched(installation)
 
 
 def begin_rootfs(installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules) -> Installation:

@@ -11,6 +11,7 @@ from appliance import events
 from appliance.boot.loaders import package_hint
 from appliance.boot.urls import is_loader_path, is_script_path
 from appliance.events import Event, Program, WebKind
+from appliance.install.guard import ADDRESS_CONFLICT, NO_DHCP
 
 
 class Evidence(StrEnum):
@@ -99,7 +100,7 @@ _COMPLETE = {
     WebKind.METAL: Evidence.DISK_IMAGE_COMPLETE,
     WebKind.IGNITION: Evidence.IGNITION_DELIVERED,
 }
-_UNPROVEN = {"address-conflict": Evidence.ADDRESS_TAKEN, "no-dhcp": Evidence.DHCP_MISSING}
+_UNPROVEN = {ADDRESS_CONFLICT: Evidence.ADDRESS_TAKEN, NO_DHCP: Evidence.DHCP_MISSING}
 # What the operator may order, and what each order is in the table of transitions.
 ORDERS = {
     "reinstall": Evidence.REINSTALL_ORDERED,

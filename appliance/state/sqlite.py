@@ -630,7 +630,7 @@ def _replaced(path: Path, why: str) -> tuple[sqlite3.Connection, str]:
 
 def _salvaged(path: Path) -> list[Installation]:
     """Return the latest installation of each host, as far as the file *path* can be read; in doubt where it cannot."""
-    if database_files.misfit(path) is not None or not path.exists():
+    if not _is_file(path):
         return []
     # With its log if it can be, else as it was at the last checkpoint: SQLite reads no log where it may not write.
     found: dict[str, Installation] = {}

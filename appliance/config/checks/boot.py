@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from appliance.boot.chains import usual_loaders
@@ -206,6 +207,7 @@ def _own_loaders(draft: Draft) -> Iterator[Problem]:
 
 def _local_boots(draft: Draft) -> Iterator[Problem]:
     """Yield each `localBoot` that sends UEFI machines to the prompt of iPXE instead of their disk."""
+    stays_at_its_prompt = cache(_stays_at_its_prompt)  # many hosts have the same loader of a MB
     for host in draft.hosts:
         own, of_role, role = host.entry, host.of_role, host.role.value.value if host.role else ""
         loaders = ((own.loader, host.path), (of_role.loader, ("roles", role)))
@@ -216,7 +218,7 @@ def _local_boots(draft: Draft) -> Iterator[Problem]:
             continue
         loader = find_loader(own.loader or of_role.loader or EFI_LOADER, draft.data_dir)
         # The smaller build, snponly.efi, does leave.
-        if loader is None or loader.name.lower() != "ipxe.efi" or not _stays_at_its_prompt(loader):
+        if loader is None or loader.name.lower() != "ipxe.efi" or not stays_at_its_prompt(loader):
             continue
         place = host.path if own.local_boot else ("roles", role)
         yield draft.document.here(*place, "localBoot").warning(
