@@ -40,7 +40,7 @@ class Stage(IntEnum):
     WAITING = 0  # nothing seen yet
     FIRMWARE = 1  # DHCP as a PXE or HTTP client
     LOADER = 2  # has fetched its boot file
-    IPXE = 3  # DHCP as iPXE
+    BOOTLOADER = 3  # iPXE has asked for DHCP, or GRUB for its configuration
     SCRIPT = 4  # has fetched the menu or its own script
     KERNEL = 5
     INITRAMFS = 6
