@@ -136,11 +136,14 @@ class App:
             lambda host, client: has_its_mac(host, client, registry.hosts, mac_of),
         )
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
-        tftp = TftpServer(
-            lambda: live.tables.tftp, listen, lambda event: bus.publish(credited(event, registry.hosts, mac_of))
-        )
         web = WebServer(
             lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now, mac_of
+        )
+        tftp = TftpServer(
+            lambda: live.tables.tftp,
+            listen,
+            lambda event: bus.publish(credited(event, registry.hosts, mac_of)),
+            web.over_tftp.script_of,
         )
         counts = {
             "dns": lambda: dns.counts,

@@ -211,6 +211,11 @@ def complete_initramfs(
     return installation if installation.boots_live else _fetched(installation)
 
 
+def fetch_initramfs(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """Reach the next stage with the whole initramfs."""
+    return reach(complete_initramfs(installation, move, finding, at, rules), move.to, at)
+
+
 def complete_rootfs(
     installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
 ) -> Installation:
