@@ -52,6 +52,16 @@ class Arch(StrEnum):
     AARCH64 = "aarch64"
 
 
+class Loader(StrEnum):
+    """The program that firmware is given. `boot/chains.py` has its file for each firmware."""
+
+    AUTO = "auto"  # the build of iPXE that starts on most machines of an architecture
+    IPXE = "ipxe"  # iPXE with its own drivers for network cards
+    IPXE_SNP = "ipxe-snp"  # iPXE with the firmware's driver
+    UNDIONLY = "undionly"  # the same for BIOS
+    SHIM = "shim"  # shim, GRUB and kernel, each signed, for Secure Boot
+
+
 class Install(StrEnum):
     """How often a host may install itself."""
 
@@ -162,7 +172,7 @@ class Host:
     install_disk: str  # a device path, such as /dev/sda
     kernel_arguments: tuple[str, ...]  # the operator's, which follow those of the installer
     network_arguments: tuple[str, ...]  # dracut's ip=, nameserver=, bond=, vlan= …; () for DHCP on the boot interface
-    loader: str | None  # the boot file, such as efi/snponly.efi; None for the default of the architecture
+    loader: Loader | str  # by its name, or a boot file of the operator's, such as efi/own.efi
     install: Install
     local_boot: LocalBoot
 
