@@ -15,6 +15,7 @@ HTTP_PORT = 80
 MENU = "pxeboot.ipxe"  # the first script of every machine: a host's own, or the menu for an unknown one
 AUTOEXEC = "autoexec.ipxe"  # iPXE looks for this beside its own binary, by TFTP or HTTP, and runs it
 SCRIPTS = "ipxe"  # directory of the hosts' own scripts, each named by a MAC address
+NO_BOOT_FILE = "no-boot-file"  # never found: UEFI HTTP Boot is sent here when a machine is to start its disk
 IGNITION = "ignition"  # directory of the Ignition files, each below a token
 IGNITION_FILES = tuple(dict.fromkeys(role.ignition for role in Role))
 SCRIPT_SUFFIX = ".ipxe"
@@ -24,7 +25,9 @@ RESERVED_DIRECTORIES = frozenset(
     {SCRIPTS, IGNITION, *(name.partition("/")[0] for name in KNOWN_LOADERS if "/" in name)}
 )
 # Names at / that the web server uses itself. An image named as a loader would be served in the loader's place.
-RESERVED_NAMES = frozenset({MENU, AUTOEXEC, *IGNITION_FILES, *(name for name in KNOWN_LOADERS if "/" not in name)})
+RESERVED_NAMES = frozenset(
+    {MENU, AUTOEXEC, NO_BOOT_FILE, *IGNITION_FILES, *(name for name in KNOWN_LOADERS if "/" not in name)}
+)
 
 # The forms of iPXE: EFI programs, images for BIOS network boot, and an image in the form of a Linux kernel.
 _LOADER_SUFFIXES = (".efi", ".pxe", ".kpxe", ".kkpxe", ".lkrn")
@@ -102,6 +105,11 @@ def script_url(base: str, mac: MacAddress) -> str:
 def loader_url(base: str, loader: str) -> str:
     """Return the URL of the boot file *loader*, for UEFI HTTP Boot."""
     return f"{base}/{loader}"
+
+
+def no_boot_file_url(base: str) -> str:
+    """Return the URL that is never found."""
+    return f"{base}/{NO_BOOT_FILE}"
 
 
 def image_url(base: str, name: str) -> str:

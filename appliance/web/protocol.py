@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
+from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, NO_BOOT_FILE, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
 from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install.guard import NO_DHCP, UNRESOLVED, Client, Verdict, ignition_verdict, unproven
 from appliance.install.installation import Installation, Order
@@ -88,6 +88,8 @@ def judge(
     if isinstance(path, ErrorResponse):
         return path
     first, _, rest = path.partition("/")
+    if path == NO_BOOT_FILE:
+        return ErrorResponse(404, "this name is never found, so that firmware goes on to its disk", is_fault=False)
     if path == MENU:
         return _menu(case)
     if first == SCRIPTS and rest.endswith(SCRIPT_SUFFIX):
