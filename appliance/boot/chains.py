@@ -130,9 +130,9 @@ def to_disk(cluster: Cluster, host: Host, program: Program) -> tuple[Step, ...]:
     """Return the chain of *host* when it gets no boot file.
 
     Its target is the URL that UEFI HTTP Boot is offered: edk2 takes no offer without
-    one and repeats its request for a minute, but goes on as soon as the URL is not
-    found. PXE has a boot menu for this (option 43, dhcp/templates.py), and DHCPv6
-    needs nothing: firmware gives up after the first offer without a boot file.
+    one and repeats its request for a minute, but goes on as soon as the URL leads to
+    nothing. PXE over IPv4 has a boot menu for this (option 43, dhcp/templates.py), and
+    over IPv6 firmware gives up after the first offer without a boot file.
     """
     url = urls.no_boot_file_url(urls.base_url(cluster, host.address)) if program is Program.HTTP else ""
     return (Step(Kind.DISK, url),)

@@ -108,8 +108,12 @@ def loader_url(base: str, loader: str) -> str:
 
 
 def no_boot_file_url(base: str) -> str:
-    """Return the URL that is never found."""
-    return f"{base}/{NO_BOOT_FILE}"
+    """Return the URL that is never found.
+
+    Over IPv6 edk2 waits for a router, up to 12 s, before it fetches anything. There the
+    scheme is one that it refuses at once, as it has since 2017; before, it took any for http.
+    """
+    return f"{base.replace('http:', 'none:') if base.startswith('http://[') else base}/{NO_BOOT_FILE}"
 
 
 def image_url(base: str, name: str) -> str:
