@@ -27,6 +27,7 @@ from appliance.install.installation import (
     without_doubt,
 )
 from appliance.install.installation import count as counted
+from appliance.model import Boot
 
 # A machine that finds nothing to boot goes through its self-test and its other boot entries, and requests an
 # address again within this time. Requests that are further apart are separate starts of a machine whose system
@@ -207,14 +208,17 @@ def _fetched(installation: Installation) -> Installation:
 def complete_initramfs(
     installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
 ) -> Installation:
-    """Note that the whole initramfs has been sent; a legacy installer fetches its Ignition next."""
-    return installation if installation.boots_live else _fetched(installation)
+    """Note that the whole initramfs has been sent; where that asks for Ignition, it does so next."""
+    return _fetched(installation) if installation.asks_early else installation
 
 
-def complete_rootfs(
-    installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
-) -> Installation:
-    """Note that the whole rootfs has been sent, in which the installer runs that fetches Ignition."""
+def complete_rootfs(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """Note that the whole rootfs has been sent; a host that has its Ignition by then has everything."""
+    if installation.boot.is_embedded:
+        return deliver_ignition(_fetched(installation), move, finding, at, rules)
+    if installation.boot is Boot.IN_PLACE:
+        return complete_disk_image(installation, move, finding, at, rules)
+    # The installer runs in it, and fetches Ignition next.
     return _fetched(installation)
 
 
@@ -237,7 +241,7 @@ def begin_disk_image(
 def complete_disk_image(
     installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules
 ) -> Installation:
-    """Note that the whole disk image has been sent; with Ignition, the host has everything."""
+    """Note that the whole image has been sent; with Ignition, the host has everything."""
     if not installation.lacks_image:
         return installation
     return _ready(replace(installation, lacks_image=False), move, at)

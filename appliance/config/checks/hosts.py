@@ -10,7 +10,7 @@ from appliance.config.draft import Draft
 from appliance.config.keys import is_misspelled
 from appliance.config.section_drafts import HostDraft
 from appliance.errors import Problem
-from appliance.model import Address, Role
+from appliance.model import Address, Boot, Role
 
 T = TypeVar("T", bound=Hashable)
 
@@ -74,7 +74,8 @@ def _roles(draft: Draft) -> Iterator[Problem]:
     for extra in bootstraps[1:]:
         first = f"{bootstraps[0].owner} ({bootstraps[0].place(extra.document)})"
         yield extra.error(f"{extra.owner} is a second bootstrap host besides {first}; a cluster has one")
-    if not bootstraps:
+    needs_bootstrap = any(host.boot is Boot.INSTALLER and host.role in masters for host in draft.hosts)
+    if not bootstraps and needs_bootstrap:
         yield hosts.warning("no host has the role bootstrap; a cluster that is not installed yet needs one")
 
 
