@@ -134,7 +134,8 @@ def test_agents_boot_the_files_that_the_installer_makes(tmp_path: Path) -> None:
     (cluster,) = check_text(tmp_path, AGENT).clusters
     images = cluster.images_of(cluster.hosts[0])
 
-    assert images is not None and images.rootfs is not None
+    assert images is not None
+    assert images.rootfs is not None
     assert [image.name for image in (images.kernel, images.initramfs, images.rootfs)] == [
         f"boot-artifacts/agent.x86_64-{part}" for part in ("vmlinuz", "initrd.img", "rootfs.img")
     ]

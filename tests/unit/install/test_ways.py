@@ -11,8 +11,8 @@ from appliance.install.conditions import LIVE_SILENCE_SECONDS
 from appliance.install.guard import Client, ignition_verdict
 from appliance.install.installation import Installation, Order, Stage
 from appliance.model import IN_PLACE_IGNITION, Arch, Boot, Cluster, Host, Install, Role
-from tests.boots import LIVE, MB, Boot as Booting
-from tests.boots import Fleet
+from tests.boots import LIVE, MB, Fleet
+from tests.boots import Boot as Booting
 from tests.clusters import LIVE_IMAGES
 
 M1 = 1
