@@ -233,6 +233,8 @@ def begin_disk_image(
     installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules
 ) -> Installation:
     """Note that the host writes this image, and lacks it until the last byte has been sent."""
+    if installation.boot is not Boot.INSTALLER:
+        return installation
     # A live installer may also be told to write a separate image, and is not ready before it has that.
     lacking = replace(installation, lacks_image=True, ready_at=None, is_settled=False, image_bytes=finding.total)
     return reach(lacking, move.to, at)
@@ -270,6 +272,9 @@ def withdraw_ignition(
     installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules
 ) -> Installation:
     """Undo the delivery of Ignition, which broke off, and count the break."""
+    # A live system that had everything may have written the disk, whatever fetches the file again.
+    if installation.boot.is_embedded or (installation.boot is Boot.IN_PLACE and installation.is_settled):
+        return installation
     without = replace(installation, delivered_at=None, ready_at=None, is_settled=False)
     return counted(without, move.name)
 

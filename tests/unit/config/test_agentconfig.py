@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from appliance.__main__ import main
+from appliance.cli import cli
 from appliance.config import render_agent_config
 from appliance.errors import ApplianceError
 from appliance.share import share
@@ -69,7 +69,7 @@ def with_network(text: str, interface: str, macs: str = "macAddress: 52:54:00:40
 
 def test_command_prints_it(tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text(AGENT)
-    done = CliRunner().invoke(main, ["render", "agent-config", str(tmp_path / "cluster.yaml")])
+    done = CliRunner().invoke(cli, ["render", "agent-config", str(tmp_path / "cluster.yaml")])
 
     assert yaml.safe_load(done.output) == rendered(tmp_path)
 
