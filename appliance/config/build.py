@@ -13,7 +13,9 @@ from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.config.sections import known
 from appliance.dns.private import is_private
 from appliance.model import (
+    Address,
     Arch,
+    Boot,
     Cluster,
     DhcpMode,
     DnsSettings,
@@ -26,6 +28,7 @@ from appliance.model import (
     NameServer,
     Network,
     Record,
+    Role,
     Route,
 )
 from appliance.openshift import names
@@ -68,7 +71,18 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
         source=source,
         digest=digest,
         dhcp_relays=file.dhcp.relays,
+        artifacts={key: boot_images(images) for key, images in draft.artifacts.items()},
+        rendezvous=_rendezvous(draft),
+        fips=file.fips,
     )
+
+
+def _rendezvous(draft: Draft) -> Address | None:
+    """Return the address of the host that leads an agent-based installation; None for another one."""
+    masters = [host for host in draft.hosts if host.boot is Boot.AGENT and known(host.role).value is Role.MASTER]
+    if draft.file.rendezvous_ip is not None and draft.file.boot is Boot.AGENT:
+        return draft.file.rendezvous_ip
+    return known(masters[0].address).value if masters else None
 
 
 def data_dir_of(written: str | None, source: Path, override: Path | None, name: str, cluster_count: int) -> Path:
@@ -127,7 +141,6 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
 def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     entry, role = host.entry, host.of_role
     name, address = known(host.name).value, known(host.address).value
-    disk = entry.root_device_hints or role.root_device_hints
     own = (known(draft.appliance).value,)
     dns_servers = next((network.dns_servers for network in networks if address in network.cidr), own)
     config, arguments = entry.network_config, tuple[str, ...]()
@@ -139,13 +152,21 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
         macs=tuple(mac.value for mac in host.macs),
         addresses=(address, entry.address_ipv6) if entry.address_ipv6 else (address,),
         arch=host.arch,
-        install_disk=known(disk.device_name) if disk else DEFAULT_DISK,
+        install_disk=_disk(host, draft),
         kernel_arguments=tuple(argument.value for argument in host.kernel_arguments),
         network_arguments=arguments,
         loader=entry.loader or role.loader or Loader.AUTO,
-        install=entry.install or role.install or Install.ONCE,
+        install=Install.NEVER if host.boot is Boot.NOTHING else entry.install or role.install or Install.ONCE,
         local_boot=entry.local_boot or role.local_boot or LocalBoot.NO_OFFER,
+        boot=host.boot,
     )
+
+
+def _disk(host: HostDraft, draft: Draft) -> str:
+    if host.boot is Boot.IN_PLACE:
+        return known(known(draft.file.bootstrap_in_place).installation_disk)
+    hints = host.entry.root_device_hints or host.of_role.root_device_hints
+    return known(hints.device_name) if hints else DEFAULT_DISK
 
 
 def _dns(draft: Draft) -> DnsSettings:
