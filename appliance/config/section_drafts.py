@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from appliance.config.document import Path_, Placed
 from appliance.config.vocabulary import HostDefaults, HostEntry, MachineNetwork
-from appliance.model import Address, Arch, Cidr, Install, MacAddress, Role
+from appliance.model import Address, Arch, Cidr, Install, Loader, MacAddress, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class DefaultsDraft:
 
     path: Path_
     kernel_arguments: list[Placed[str]]
-    loader: Placed[str] | None
+    loader: Placed[Loader | str] | None
     install: Placed[Install] | None
 
 
@@ -78,6 +78,11 @@ class HostDraft:
         """Its readable addresses, IPv4 first."""
         found: tuple[Placed[Address] | None, ...] = (self.address, self.address6)
         return [address for address in found if address]
+
+    @property
+    def role_path(self) -> Path_:
+        """Where the defaults of its role are."""
+        return ("roles", self.role.value.value if self.role else "")
 
     @property
     def named_macs(self) -> dict[str, MacAddress]:
