@@ -86,10 +86,13 @@ def server_url(server: Address, endpoints: Sequence[Endpoint]) -> str:
 def base_url(cluster: Cluster, client: Address | None = None) -> str:
     """Return the URL of the appliance's web server as *client* reaches it; without a final slash.
 
-    A client outside every machine network, or None, gets the appliance's own address.
+    A client outside every machine network gets the appliance's own address of its family, and None the main one.
     """
-    network = cluster.network_of(client) if client is not None else None
-    return server_url(network.server if network is not None else cluster.address, cluster.listen.http)
+    if client is None:
+        return server_url(cluster.address, cluster.listen.http)
+    network = cluster.network_of(client)
+    server = network.server if network is not None else cluster.own_address(client.version)
+    return server_url(server, cluster.listen.http)
 
 
 def menu_url(base: str) -> str:

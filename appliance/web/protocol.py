@@ -176,10 +176,12 @@ def _own_script(case: _Case, name: str) -> Judgement:
     if owner is None:
         return ErrorResponse(404, "no host in cluster.yaml has this MAC address", WebKind.SCRIPT)
     # The script contains the secret path of the host's Ignition file, so no other client gets it.
-    if owner is not case.host:
-        why = f"this script is served to {owner.host.address} only; `ocp-appliance render script` prints it"
+    own = case.host
+    if own is None or own.host.name != owner.host.name:
+        addresses = " and ".join(map(str, owner.host.addresses))
+        why = f"this script is served to {addresses} only; `ocp-appliance render script` prints it"
         return ErrorResponse(403, why, WebKind.SCRIPT)
-    return _scripts_of(owner, case) or _install_script(owner, case)
+    return _scripts_of(own, case) or _install_script(own, case)
 
 
 def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:
