@@ -20,6 +20,7 @@ ON_LINK = IPv4Address(0)  # as the gateway of a route: its destination needs non
 DHCP_PORT = 67  # RFC 2131 section 4.1; clients are on the next one
 # PXE 2.1 section 2.2.4 puts the boot server on port 4011. A moved DHCP port moves it by as much.
 BOOT_SERVER_DISTANCE = 4011 - DHCP_PORT
+DHCP6_DISTANCE = 547 - DHCP_PORT  # DHCPv6's port (RFC 8415 section 7.2) moves with it; clients are on the one before it
 
 _MAC_SPELLINGS = re.compile(
     r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|(?:[0-9a-f]{2}-){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}|[0-9a-f]{12}"
@@ -49,6 +50,16 @@ class Arch(StrEnum):
 
     X86_64 = "x86_64"
     AARCH64 = "aarch64"
+
+
+class Loader(StrEnum):
+    """The program that firmware is given. `boot/chains.py` has its file for each firmware."""
+
+    AUTO = "auto"  # the build of iPXE that starts on most machines of an architecture
+    IPXE = "ipxe"  # iPXE with its own drivers for network cards
+    IPXE_SNP = "ipxe-snp"  # iPXE with the firmware's driver
+    UNDIONLY = "undionly"  # the same for BIOS
+    SHIM = "shim"  # shim, GRUB and kernel, each signed, for Secure Boot
 
 
 class Install(StrEnum):
@@ -161,7 +172,7 @@ class Host:
     install_disk: str  # a device path, such as /dev/sda
     kernel_arguments: tuple[str, ...]  # the operator's, which follow those of the installer
     network_arguments: tuple[str, ...]  # dracut's ip=, nameserver=, bond=, vlan= …; () for DHCP on the boot interface
-    loader: str | None  # the boot file, such as efi/snponly.efi; None for the default of the architecture
+    loader: Loader | str  # by its name, or a boot file of the operator's, such as efi/own.efi
     install: Install
     local_boot: LocalBoot
 
@@ -297,7 +308,7 @@ class Cluster:
     data_dir: Path  # the directory of images/, ignition/, tftp/ and the state
     source: Path  # the file
     digest: str  # sha256 of the file, in hex
-    dhcp_relays: tuple[IPv4Network, ...] = ()  # from which relayed messages are accepted, besides the machine networks
+    dhcp_relays: tuple[Cidr, ...] = ()  # from which relayed messages are accepted, besides the machine networks
 
     @property
     def domain(self) -> str:

@@ -82,7 +82,7 @@ class Registry:
         self._publish = publish
         self._rules: dict[str, Rules] = {}
         self._due: dict[str, float] = {}  # host → when its doubt lapses or it settles, UTC
-        self._silent: set[str] = set()  # hosts whose silence was published
+        self._told: dict[str, str] = {}  # the condition of each host that was published last
         self._wake = asyncio.Event()
         self._clock = clock or Clock()
         self._known = journal.load()  # includes hosts that are in no cluster.yaml now
@@ -251,8 +251,17 @@ class Registry:
         if (before.number, before.stage) != (after.number, after.stage):
             self._publish(events.StageReached(after.host, after.number, after.stage.name.lower()))
         new, old = after.condition, before.condition
-        if new is not None and (old is None or old.name != new.name):
-            self._publish(events.ConditionRaised(after.host, new.name, new.hint))
+        if new is None:
+            if old is not None:
+                self._told.pop(after.host, None)
+        elif old is None or old.name != new.name:
+            self._tell(after.host, new)
+
+    def _tell(self, host: str, condition: Condition) -> None:
+        """Publish that *host* has *condition*, once while it lasts."""
+        if self._told.get(host) != condition.name:
+            self._told[host] = condition.name
+            self._publish(events.ConditionRaised(host, condition.name, condition.hint))
 
     def _keep(self, installation: Installation, *, is_changed: bool) -> None:
         host, due_at = installation.host, installation.lapses_at
@@ -376,11 +385,12 @@ class Registry:
         """Publish the condition of every host that is silent at *now*, seconds UTC, if that was not published yet."""
         for host, installation in self.installations.items():
             found = self.condition(installation, now)
-            if found is None or found is installation.condition:
-                self._silent.discard(host)
-            elif host not in self._silent:
-                self._silent.add(host)
-                self._publish(events.ConditionRaised(host, found.name, found.hint))
+            if found is None:
+                self._told.pop(host, None)
+            elif installation.condition is not None and found.name == installation.condition.name:
+                self._told[host] = found.name  # it was published when it arose, perhaps before a restart
+            else:
+                self._tell(host, found)
 
     def settle(self, now: float) -> None:
         """Publish what is due by *now*, seconds UTC: a doubt that lapses, or that a host has had the time to write."""

@@ -48,7 +48,11 @@ def udp_server(
     specific address; a port that is already in use is an error all the same.
     """
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    where = f"{address}:{port}/udp on {interface}" if interface else f"{address}:{port}/udp"
+    try:
+        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except OSError as error:
+        raise _listen_error(error, where, setting) from error
     try:
         _grow_buffers(sock)
         if broadcast:
@@ -68,7 +72,6 @@ def udp_server(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     except OSError as error:
         sock.close()
-        where = f"{address}:{port}/udp on {interface}" if interface else f"{address}:{port}/udp"
         raise _listen_error(error, where, setting) from error
     return sock
 
@@ -79,6 +82,11 @@ def bind_to_interface(sock: socket.socket, interface: str) -> None:
     Raises OSError. Binding a socket that is already bound requires CAP_NET_RAW.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+
+
+def join_group(sock: socket.socket, group: IPv6Address, interface: int) -> None:
+    """Have *sock* hear the multicast *group* on the interface with the index *interface*. Raises OSError."""
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, struct.pack("=16sI", group.packed, interface))
 
 
 def udp_transfer(address: IPv4Address | IPv6Address) -> socket.socket:
@@ -294,6 +302,7 @@ def _listen_error(error: OSError, where: str, setting: str) -> ListenError:
         errno.EADDRINUSE: f"stop the other server, or set {setting}",
         errno.EACCES: f"run as root, give CAP_NET_BIND_SERVICE (the systemd unit does), or set {setting} above 1023",
         errno.EPERM: "run as root or give CAP_NET_RAW (the systemd unit does)",
+        errno.EAFNOSUPPORT: f"this machine has no IPv6; enable it, or set {setting}",
         errno.EADDRNOTAVAIL: f"the address is not on this machine; add it to an interface, or set {setting}",
         errno.ENODEV: f"the interface does not exist; create it, or set {setting}",
     }.get(error.errno or 0, f"see {setting}")

@@ -15,6 +15,7 @@ from appliance.model import (
     Images,
     Install,
     Listen,
+    Loader,
     LocalBoot,
     MacAddress,
     NameServer,
@@ -60,7 +61,7 @@ def host(name: str, role: Role, address: str, mac: str, domain: str = "ocp45.exa
         install_disk="/dev/sda",
         kernel_arguments=(),
         network_arguments=(),
-        loader=None,
+        loader=Loader.AUTO,
         install=Install.ONCE,
         local_boot=LocalBoot.NO_OFFER,
     )

@@ -10,9 +10,8 @@ check that the loaders exist.
 
 How a chain is added:
 
-- Another loader (a signed shim, or GRUB for firmware without a build of iPXE) is a row
-  of `_LOADERS` if it is the only one for its firmware, and a branch of `chain` if the
-  operator chooses it. A shim fetches its second stage from its own directory, so its
+- Another loader is a member of `Loader`, and its file for each firmware a row of
+  `_FILES`. A shim fetches its second stage from its own directory, so its
   chain has two LOADER steps, and both names belong in `loaders.py`. GRUB reads grub.cfg
   and does not ask DHCP again: its SCRIPT step has another URL (`urls.py`), and a module
   beside `ipxe.py` makes the text.
@@ -32,7 +31,7 @@ from typing import NamedTuple
 from appliance.boot import urls
 from appliance.boot.architectures import Architecture, Firmware
 from appliance.events import Program
-from appliance.model import Arch, Cluster, Host, LocalBoot
+from appliance.model import Arch, Cluster, Host, Loader, LocalBoot
 
 
 class Kind(StrEnum):
@@ -70,25 +69,46 @@ DISK: Mapping[LocalBoot, DiskBoot] = MappingProxyType(
     }
 )
 
-# The build of iPXE for each firmware and processor. On ARM it is snponly, which drives the network card through the
-# firmware: iPXE has few drivers for the cards of such machines.
-_LOADERS: Mapping[tuple[Firmware, str], str] = MappingProxyType(
+_BIOS, _X64 = (Firmware.BIOS, "x86_64"), (Firmware.UEFI, "x86_64")
+_IA32, _ARM64 = (Firmware.UEFI, "i386"), (Firmware.UEFI, "aarch64")
+
+# The file of each loader by firmware and processor. On ARM, `auto` is snponly: iPXE has few drivers for the network
+# cards of such machines.
+_FILES: Mapping[Loader, Mapping[tuple[Firmware, str], str]] = MappingProxyType(
     {
-        (Firmware.UEFI, "x86_64"): "efi/ipxe.efi",
-        (Firmware.BIOS, "x86_64"): "undionly.kpxe",
-        (Firmware.UEFI, "i386"): "i386-efi/ipxe.efi",
-        (Firmware.UEFI, "aarch64"): "arm64-efi/snponly.efi",
+        Loader.AUTO: {
+            _X64: "efi/ipxe.efi",
+            _BIOS: "undionly.kpxe",
+            _IA32: "i386-efi/ipxe.efi",
+            _ARM64: "arm64-efi/snponly.efi",
+        },
+        Loader.IPXE: {
+            _X64: "efi/ipxe.efi",
+            _BIOS: "ipxe.pxe",
+            _IA32: "i386-efi/ipxe.efi",
+            _ARM64: "arm64-efi/ipxe.efi",
+        },
+        Loader.IPXE_SNP: {_X64: "efi/snponly.efi", _ARM64: "arm64-efi/snponly.efi"},
+        Loader.UNDIONLY: {_BIOS: "undionly.kpxe"},
+        Loader.SHIM: {},
     }
 )
 
 
 def chain(
-    cluster: Cluster, host: Host, program: Program, architecture: Architecture, *, starts_disk: bool
+    cluster: Cluster,
+    host: Host,
+    program: Program,
+    architecture: Architecture,
+    *,
+    starts_disk: bool,
+    loader: Loader | str | None = None,
 ) -> tuple[Step, ...]:
     """Return what *host* loads from now on, while *program* runs on *architecture*.
 
-    *starts_disk* is whether it is to boot from its disk instead of installing. The
-    chain of an operating system is empty.
+    *starts_disk* is whether it is to boot from its disk instead of installing. A
+    *loader* takes precedence over the host's own. The chain of an operating system is
+    empty.
     """
     if program is Program.OS:
         return ()
@@ -99,11 +119,11 @@ def chain(
     rest = (menu, Step(Kind.DISK)) if starts_disk else (menu, *installer(cluster, host, base))
     if program is Program.IPXE:
         return rest
-    loader = host.loader or default_loader(program, architecture, host.arch)
-    if loader is None:
+    file = loader_file(host.loader if loader is None else loader, program, architecture, host.arch)
+    if file is None:
         # There is no loader for this firmware: it gets an address only, and goes on to its next boot entry.
         return (Step(Kind.DISK),)
-    return (Step(Kind.LOADER, urls.loader_url(base, loader) if program is Program.HTTP else loader), *rest)
+    return (Step(Kind.LOADER, urls.loader_url(base, file) if program is Program.HTTP else file), *rest)
 
 
 def boot_file(steps: tuple[Step, ...]) -> str:
@@ -128,8 +148,10 @@ def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
     )
 
 
-def default_loader(program: Program, architecture: Architecture, arch: Arch) -> str | None:
-    """Return the path of the loader for a host of *arch* that has no `loader` in cluster.yaml; None if none fits."""
+def loader_file(loader: Loader | str, program: Program, architecture: Architecture, arch: Arch) -> str | None:
+    """Return the path of *loader* for a host of *arch* whose firmware is *architecture*; None if there is none."""
+    if not isinstance(loader, Loader):
+        return loader
     firmware, processor = architecture.firmware, architecture.processor
     if arch is Arch.AARCH64 and firmware in (Firmware.UNSTATED, Firmware.BIOS):
         # A Raspberry Pi sends 0, BIOS (raspberrypi/firmware #1928), although no ARM machine has a BIOS.
@@ -137,11 +159,13 @@ def default_loader(program: Program, architecture: Architecture, arch: Arch) -> 
     elif firmware is Firmware.UNSTATED:
         # No option 93 and no Arch in the vendor class: ROMs older than both are BIOS ROMs. Only UEFI has HTTP Boot.
         firmware, processor = (Firmware.UEFI if program is Program.HTTP else Firmware.BIOS), "x86_64"
-    return _LOADERS.get((firmware, processor))
+    return _FILES[loader].get((firmware, processor))
 
 
-def usual_loaders(arch: Arch) -> tuple[str, ...]:
-    """Return the paths of the loaders for the usual firmware of *arch* machines."""
+def usual_files(loader: Loader | str, arch: Arch) -> tuple[str, ...]:
+    """Return the paths of *loader* for the usual firmware of *arch* machines."""
+    if not isinstance(loader, Loader):
+        return (loader,)
     # Without that for a 32-bit UEFI: it is rare, and Debian does not package it, so a warning that it is missing would
     # be wrong at most sites.
-    return tuple(loader for (_, processor), loader in _LOADERS.items() if processor == arch.value)
+    return tuple(file for (_, processor), file in _FILES[loader].items() if processor == arch.value)

@@ -21,6 +21,7 @@ from appliance.model import (
     Host,
     Install,
     Listen,
+    Loader,
     LocalBoot,
     NameServer,
     Network,
@@ -141,7 +142,7 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
         install_disk=known(disk.device_name) if disk else DEFAULT_DISK,
         kernel_arguments=tuple(argument.value for argument in host.kernel_arguments),
         network_arguments=arguments,
-        loader=entry.loader or role.loader,
+        loader=entry.loader or role.loader or Loader.AUTO,
         install=entry.install or role.install or Install.ONCE,
         local_boot=entry.local_boot or role.local_boot or LocalBoot.NO_OFFER,
     )

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from appliance.config.document import Path_, Placed
 from appliance.config.vocabulary import HostDefaults, HostEntry, MachineNetwork
-from appliance.model import Arch, Cidr, Install, MacAddress, Role
+from appliance.model import Arch, Cidr, Install, Loader, MacAddress, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class DefaultsDraft:
 
     path: Path_
     kernel_arguments: list[Placed[str]]
-    loader: Placed[str] | None
+    loader: Placed[Loader | str] | None
     install: Placed[Install] | None
 
 
@@ -66,6 +66,11 @@ class HostDraft:
     kernel_arguments: list[Placed[str]]  # its own, or else its role's
     own: DefaultsDraft
     of_role: HostDefaults  # what its role sets; a host's own values come first
+
+    @property
+    def role_path(self) -> Path_:
+        """Where the defaults of its role are."""
+        return ("roles", self.role.value.value if self.role else "")
 
     @property
     def named_macs(self) -> dict[str, MacAddress]:

@@ -102,7 +102,7 @@ class HostDefaults(Section):
     kernel_arguments: Annotated[tuple[words.KernelArgument, ...] | None, OneOrMany()] = None
     """Arguments for the installer's kernel, added after the appliance's own."""
     loader: words.LoaderName | None = None
-    """The boot file to send instead of the architecture's default, for example efi/snponly.efi."""
+    """What firmware loads: auto (default), ipxe, ipxe-snp, undionly, shim, or a file such as efi/own.efi."""
     install: words.InstallWord | None = None
     """When the machine is installed: once (default), at every network boot (always), or never."""
     local_boot: words.LocalBootWord | None = None

@@ -15,6 +15,7 @@ from appliance.model import (
     DhcpMode,
     Endpoint,
     Install,
+    Loader,
     LocalBoot,
     MacAddress,
     Release,
@@ -103,7 +104,7 @@ RecordType = Annotated[
 ReleaseText = Annotated[Release, Spelled(fields.parse_release, _RELEASE)]
 ImageRelease = Annotated[str, Spelled(fields.parse_image_release, _RELEASE)]
 FileName = Annotated[str, Spelled(fields.parse_file_name, _IMAGE)]
-LoaderName = Annotated[str, Spelled(fields.parse_file_name, _text("efi/snponly.efi", pattern=_FILE))]
+LoaderName = Annotated[Loader | str, Spelled(fields.parse_loader, _text(*Loader, "efi/own.efi", pattern=_FILE))]
 Sha256 = Annotated[str, Spelled(fields.parse_sha256, _text("0" * 64, pattern="^[0-9A-Fa-f]{64}$"))]
 Disk = Annotated[str, Spelled(fields.parse_disk, _DISK)]
 InterfaceName = Annotated[str, Spelled(fields.parse_interface, _text("eno1", maxLength=15))]

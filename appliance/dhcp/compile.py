@@ -85,7 +85,10 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
         segments=tuple(segment for segment in segments if segment.mode is not DhcpMode.OFF),
         port=clusters[0].listen.dhcp_port,
         relays=tuple(
-            (int(relay.network_address), int(relay.netmask)) for cluster in clusters for relay in cluster.dhcp_relays
+            (int(relay.network_address), int(relay.netmask))
+            for cluster in clusters
+            for relay in cluster.dhcp_relays
+            if relay.version == 4
         ),
         mode=next(mode for mode in (DhcpMode.FULL, DhcpMode.PROXY, DhcpMode.OFF) if mode in modes),
     )

@@ -73,7 +73,7 @@ TRY_HINTS = {
 SILENCE_SECONDS = {
     Stage.FIRMWARE: 300.0,  # firmware that gives up tries its other entries first
     Stage.LOADER: 120.0,
-    Stage.IPXE: 120.0,
+    Stage.BOOTLOADER: 120.0,
     Stage.SCRIPT: 600.0,  # somebody may be at its menu
     Stage.KERNEL: 120.0,
     Stage.INITRAMFS: 300.0,
@@ -85,7 +85,7 @@ SILENCE_HINTS = {
     Stage.FIRMWARE: "The machine went on to another boot entry, is switched off, or does not receive our answers. "
     "Check its boot order, its power and its switch port.",
     Stage.LOADER: "iPXE started but sends nothing, so its driver fails on this card. Set `loader: efi/snponly.efi`.",
-    Stage.IPXE: "iPXE does not reach its script. Open the HTTP port between the machine and the appliance.",
+    Stage.BOOTLOADER: "iPXE does not reach its script. Open the HTTP port between the machine and the appliance.",
     Stage.SCRIPT: f"iPXE waits at its menu or cannot load the kernel. {_SEE_CONSOLE}.",
     Stage.KERNEL: f"The download stopped. {_SEE_CONSOLE}.",
     Stage.INITRAMFS: f"The kernel has no network, or it failed. {_SEE_CONSOLE}.",
@@ -112,7 +112,7 @@ _LOOPS = (
     _Loop("loader-failed", FAILED_LOADERS, None, "loader-stalled", STALLED_HINT),
     _Loop("loader", SAME_LOADER, Stage.LOADER, "loader-loop", LOADER_HINT),
     _Loop("firmware-ack", UNUSED_ACKS, Stage.FIRMWARE, "no-loader", NO_LOADER_HINT),
-    _Loop("ipxe-ack", SAME_IPXE_ACKS, Stage.IPXE, "no-script", NO_SCRIPT_HINT),
+    _Loop("ipxe-ack", SAME_IPXE_ACKS, Stage.BOOTLOADER, "no-script", NO_SCRIPT_HINT),
 )
 
 

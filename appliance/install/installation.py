@@ -8,8 +8,9 @@ another; the operator's `reinstall` begins a record with a new one.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
+from operator import attrgetter
 
 from appliance.model import DhcpMode, Install
 
@@ -40,7 +41,7 @@ class Stage(IntEnum):
     WAITING = 0  # nothing seen yet
     FIRMWARE = 1  # DHCP as a PXE or HTTP client
     LOADER = 2  # has fetched its boot file
-    IPXE = 3  # DHCP as iPXE
+    BOOTLOADER = 3  # iPXE has asked for DHCP, or GRUB for its configuration
     SCRIPT = 4  # has fetched the menu or its own script
     KERNEL = 5
     INITRAMFS = 6
@@ -213,10 +214,17 @@ def reach(installation: Installation, stage: Stage | None, at: float, repeat: st
     return replace(installation, stage=stage, reached=reached, repeats=repeats, complaint=None, returned_at=None)
 
 
+_NAMES = tuple(each.name for each in fields(Installation))
+_VALUES = attrgetter(*_NAMES)
+_REPEATS = _NAMES.index("repeats")
+
+
 def count(installation: Installation, repeat: str) -> Installation:
     """Return the installation with *repeat* counted once more."""
-    repeats = installation.repeats
-    return replace(installation, repeats={**repeats, repeat: repeats.get(repeat, 0) + 1})
+    # `dataclasses.replace` takes twice as long, and a host in a loop is counted ten times a second.
+    values = list(_VALUES(installation))
+    values[_REPEATS] = {**installation.repeats, repeat: installation.repeats.get(repeat, 0) + 1}
+    return Installation(*values)
 
 
 def without_doubt(installation: Installation) -> Installation:

@@ -11,9 +11,9 @@ import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from appliance.boot.chains import usual_loaders
+from appliance.boot.chains import usual_files
 from appliance.boot.loaders import find_loader
-from appliance.model import Arch, Cluster
+from appliance.model import Arch, Cluster, Loader
 
 KERNEL_BYTES, INITRAMFS_BYTES, IMAGE_BYTES = 2 << 20, 4 << 20, 8 << 20
 
@@ -43,7 +43,7 @@ def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]
         path, pool = ignition / name, name.removesuffix(".ign")
         path.write_text(json.dumps(_ignition(cluster, pool), indent=1))
         path.chmod(0o600)
-    for name in (name for arch in cluster.images for name in usual_loaders(arch)):
+    for name in (name for arch in cluster.images for name in usual_files(Loader.AUTO, arch)):
         if find_loader(name, data_dir) is None:
             path = data_dir / "tftp" / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,7 @@ _NEXT = {
     Stage.WAITING: "power it on, with the network first in its boot order",
     Stage.FIRMWARE: "the firmware must download its boot file",
     Stage.LOADER: "iPXE must start and request an address",
-    Stage.IPXE: "iPXE must download its script",
+    Stage.BOOTLOADER: "iPXE must download its script",
     Stage.SCRIPT: "iPXE must download the kernel",
     Stage.KERNEL: "iPXE must download the initramfs",
     Stage.INITRAMFS: "the kernel must start and download {after_initramfs}",

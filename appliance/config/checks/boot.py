@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from appliance.boot.chains import usual_loaders
+from appliance.boot.chains import usual_files
 from appliance.boot.loaders import find_loader, package_hint
 from appliance.boot.urls import is_reserved
 from appliance.config.checks.contents import misfit_of
@@ -15,7 +15,7 @@ from appliance.config.draft import Draft
 from appliance.config.images import ImageDraft, is_okd, naming_of
 from appliance.config.section_drafts import DefaultsDraft, HostDraft
 from appliance.errors import Problem
-from appliance.model import Arch, Install, LocalBoot, Release
+from appliance.model import Arch, Install, Loader, LocalBoot, Release
 
 NOUNS = {"kernel": "kernel", "initramfs": "initramfs", "rootfs": "root file system", "metal": "disk image"}
 
@@ -31,7 +31,6 @@ GENERATED_ARGUMENTS = {
 NETWORK_ARGUMENTS = {"ip", "nameserver", "bond", "vlan"}
 
 
-EFI_LOADER = "efi/ipxe.efi"
 # In the text of the build of iPXE in Debian 11 and 12. Its ipxe.efi was seen to stay at its prompt after `exit 1`.
 STAYS_AT_ITS_PROMPT = b"1.0.0+git-20190125"
 
@@ -194,15 +193,21 @@ def _other_spelling(path: Path) -> str:
 def _loaders(draft: Draft, arch: Arch, where: Path_) -> Iterator[Problem]:
     if draft.data_dir is None:
         return
-    for name in usual_loaders(arch):
+    for name in usual_files(Loader.AUTO, arch):
         if find_loader(name, draft.data_dir) is None:
             yield draft.document.here(*where).warning(f"boot file {name} for {arch} not found; {package_hint(name)}")
 
 
 def _own_loaders(draft: Draft) -> Iterator[Problem]:
-    for loader in (defaults.loader for defaults in _defaults(draft)):
-        if loader and draft.data_dir is not None and find_loader(loader.value, draft.data_dir) is None:
-            yield loader.warning(f"boot file {loader.value} not found; {package_hint(loader.value)}")
+    for defaults in _defaults(draft):
+        loader = defaults.loader
+        if loader is None or loader.value is Loader.AUTO or draft.data_dir is None:
+            continue
+        # Hosts that are not written yet have the usual architecture.
+        arches = {host.arch for host in draft.hosts if defaults.path in (host.path, host.role_path)} or {Arch.X86_64}
+        for name in dict.fromkeys(name for arch in sorted(arches) for name in usual_files(loader.value, arch)):
+            if find_loader(name, draft.data_dir) is None:
+                yield loader.warning(f"boot file {name} not found; {package_hint(name)}")
 
 
 def _local_boots(draft: Draft) -> Iterator[Problem]:
@@ -216,14 +221,16 @@ def _local_boots(draft: Draft) -> Iterator[Problem]:
         how = own.local_boot or of_role.local_boot
         if how not in (LocalBoot.EXIT, LocalBoot.SANBOOT) or host.arch is not Arch.X86_64 or draft.data_dir is None:
             continue
-        loader = find_loader(own.loader or of_role.loader or EFI_LOADER, draft.data_dir)
+        names = usual_files(own.loader or of_role.loader or Loader.AUTO, host.arch)
+        files = [file for name in names if (file := find_loader(name, draft.data_dir))]
         # The smaller build, snponly.efi, does leave.
-        if loader is None or loader.name.lower() != "ipxe.efi" or not stays_at_its_prompt(loader):
+        loader = next((file for file in files if file.name.lower() == "ipxe.efi" and stays_at_its_prompt(file)), None)
+        if loader is None:
             continue
         place = host.path if own.local_boot else ("roles", role)
         yield draft.document.here(*place, "localBoot").warning(
             f"{how} needs iPXE to exit, and {loader}, Debian's build of 2019, stops at its prompt instead on UEFI; add "
-            "`loader: efi/snponly.efi`, or leave localBoot at no-offer"
+            "`loader: ipxe-snp`, or leave localBoot at no-offer"
         )
 
 

@@ -4,7 +4,7 @@ import { showClock, showRest } from "./tables.js";
 import { showWaterfall } from "./waterfall.js";
 import { age, clock, duration, element, say, size } from "./words.js";
 
-const STAGES = ["waiting", "firmware", "loader", "ipxe", "script", "kernel", "initramfs", "image", "ignition", "installed", "booted", "joining"];
+const STAGES = ["waiting", "firmware", "loader", "bootloader", "script", "kernel", "initramfs", "image", "ignition", "installed", "booted", "joining"];
 const ROLES = ["bootstrap", "master", "worker", "infra"];
 const INSTALLED = STAGES.indexOf("installed");
 const SEARCHED_HOSTS = 24; // more do not fit on a screen, and the filter appears
