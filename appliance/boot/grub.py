@@ -16,10 +16,10 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from appliance.boot.chains import Kind, installer
-from appliance.boot.ipxe import MENU_ROLES, POLL_SECONDS, kernel_arguments, missing_image
+from appliance.boot.ipxe import MENU_ROLES, POLL_SECONDS, kernel_arguments, missing_image, target
 from appliance.boot.urls import GRUB, GRUB_CONFIG, GRUB_SCRIPT, base_url, grub_device
 from appliance.events import WebKind
-from appliance.model import Address, Arch, Cluster, Host, LocalBoot
+from appliance.model import Address, Arch, Boot, Cluster, Host, LocalBoot
 from appliance.share import share
 
 REBOOT_SECONDS = 30  # a person reads why
@@ -49,12 +49,11 @@ def _template(name: str) -> _Config:
 
 def start(cluster: Cluster, client: Address | None = None) -> str:
     """Return the first configuration, as *client* gets it."""
-    device = grub_device(base_url(cluster, client))
-    network = cluster.network_of(client) if client is not None else None
-    server = network.server if network is not None else cluster.address
+    base = base_url(cluster, client)
+    server = urlsplit(base).hostname or ""
     return _template("start").substitute(
-        http=device,
-        server=f"[{server}]" if server.version == 6 else str(server),
+        http=grub_device(base),
+        server=f"[{server}]" if ":" in server else server,
         start=f"{GRUB}/{GRUB_CONFIG}",
         script=GRUB_SCRIPT,
         seconds=POLL_SECONDS,
@@ -79,13 +78,15 @@ def install_script(cluster: Cluster, host: Host) -> str:
     missing = missing_image(cluster, host)
     if missing:
         return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml has no {missing}")
+    if host.boot is Boot.NOTHING:
+        return local_script(cluster, host)
     paths = {step.kind: _path(step.target) for step in installer(cluster, host, base_url(cluster, host.address))}
     return _template("install").substitute(
         host=host.name,
         role=host.role.value,
         cluster=cluster.name,
         release=str(cluster.release),
-        title=_word(f"Installing {host.name} as {host.role.value} on {host.install_disk}"),
+        title=_word(f"Installing {host.name} as {host.role.value} {target(host)}"),
         pause=_pause(cluster),
         kernel=_word(paths[Kind.KERNEL]),
         initramfs=_word(paths[Kind.INITRAMFS]),

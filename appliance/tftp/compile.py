@@ -86,7 +86,9 @@ def _images_of(cluster: Cluster) -> dict[str, WebKind]:
     found: dict[str, WebKind] = {}
     for images in cluster.images.values():
         found |= {images.kernel.name: WebKind.KERNEL, images.initramfs.name: WebKind.INITRAMFS}
-    return found
+    # An initramfs with Ignition in it is for its hosts alone, which the web server makes sure of.
+    sealed = {images.initramfs.name for images in cluster.artifacts.values()}
+    return {name: kind for name, kind in found.items() if name not in sealed}
 
 
 def _network_files(

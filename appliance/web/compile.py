@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from appliance.boot import grub, ipxe
+from appliance.boot.urls import base_url
 from appliance.events import WebKind
 from appliance.install.guard import macs_of
-from appliance.model import Address, Cidr, Cluster, DhcpMode, Host, Role
+from appliance.model import Address, Boot, Cidr, Cluster, Host, Role
 from appliance.peers import peer_address
 
 MACHINE_CONFIG_PORT = 22623
@@ -47,6 +48,7 @@ class Site:
     data_dir: Path
     kinds: Mapping[str, WebKind]  # of the images in cluster.yaml, by name
     ignition_files: tuple[str, ...]  # the names of those that its hosts need
+    sealed: frozenset[str]  # images with an Ignition configuration in them, which only the hosts that boot them get
     sha256: Mapping[str, str]  # of the images that have one, by name; lower case hex
     machine_config: tuple[tuple[str, int], ...]  # addresses and ports of the machine config server
     serve_expired: bool
@@ -73,14 +75,16 @@ class Needs:
 
     site: Site
     images: tuple[str, ...]  # names
-    ignition: str  # name
+    ignition: str  # name; "" where it names none
 
 
 @dataclass(frozen=True, slots=True)
 class Scripts:
     """A host's scripts in one language."""
 
-    install: tuple[bytes, ...]  # the parts of the script between which the installation's token is inserted
+    # The parts of the script between which the installation's token is inserted. It has one part if Ignition is in the
+    # initramfs.
+    install: tuple[bytes, ...]
     local: bytes
     hold: bytes
     doubt: bytes  # waits as with hold, and `release` would not end it
@@ -98,6 +102,7 @@ class WebHost:
     openings: Openings
     ipxe: Scripts
     grub: Scripts
+    installs: bool  # otherwise the install script says what cluster.yaml lacks
     needs: Needs  # of its install scripts
     needs_dhcp: bool  # our DHCP server answers it, so it must have done so before the host gets its token
     macs: frozenset[bytes]  # that the host may use on our links
@@ -136,18 +141,24 @@ def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
         sites.append(site)
         needs: dict[tuple[object, ...], Needs] = {}
         for host in cluster.hosts:
-            own = _image_names(cluster, host), host.role.ignition
-            scripts = _host(cluster, site, host, needs.setdefault(own, Needs(site, *own)))
-            hosts |= dict.fromkeys(host.addresses, scripts)
+            own = _image_names(cluster, host), host.ignition
+            needed = needs.setdefault(own, Needs(site, *own))
+            # The URLs in a script are those of the network that its client comes from.
+            by_base: dict[str, WebHost] = {}
+            for address in host.addresses:
+                base = base_url(cluster, address)
+                if base not in by_base:
+                    by_base[base] = _host(cluster, site, host.booting_with(address), needed)
+                hosts[address] = by_base[base]
             for mac in host.macs:
-                hosts_by_mac[mac.hyphenated] = scripts
+                hosts_by_mac[mac.hyphenated] = hosts[host.address]
     return WebTable(tuple(sites), hosts, hosts_by_mac)
 
 
 def _site(cluster: Cluster) -> Site:
     kinds: dict[str, WebKind] = {}
     sha256: dict[str, str] = {}
-    for images in cluster.images.values():
+    for images in (*cluster.images.values(), *cluster.artifacts.values()):
         for kind, image in (
             (WebKind.KERNEL, images.kernel),
             (WebKind.INITRAMFS, images.initramfs),
@@ -163,7 +174,8 @@ def _site(cluster: Cluster) -> Site:
         domain=cluster.domain,
         data_dir=cluster.data_dir,
         kinds=kinds,
-        ignition_files=tuple(dict.fromkeys(host.role.ignition for host in cluster.hosts)),
+        ignition_files=tuple(dict.fromkeys(host.ignition for host in cluster.hosts if host.ignition)),
+        sealed=frozenset(images.initramfs.name for images in cluster.artifacts.values()),
         sha256=sha256,
         machine_config=tuple((str(address), MACHINE_CONFIG_PORT) for address in cluster.api_int_vips),
         serve_expired=cluster.serve_expired,
@@ -190,14 +202,17 @@ def _host(cluster: Cluster, site: Site, host: Host, needs: Needs) -> WebHost:
         openings=_openings(cluster, host.address, ipxe.host_menu(cluster, host)),
         ipxe=_scripts(cluster, host, ipxe),
         grub=_scripts(cluster, host, grub),
+        installs=host.boot is not Boot.NOTHING and not ipxe.missing_image(cluster, host),
         needs=needs,
-        needs_dhcp=cluster.dhcp is not DhcpMode.OFF and host.ipv4 is not None and bool(cluster.network_of(host.ipv4)),
+        needs_dhcp=any(cluster.gives(address) for address in host.addresses),
         macs=macs_of(host),
     )
 
 
 def _scripts(cluster: Cluster, host: Host, language: Language) -> Scripts:
-    gated = cluster.hold_workers and host.role in (Role.WORKER, Role.INFRA) and cluster.api_int_vips
+    # An agent-based installation waits for all its hosts, and a node image is for a cluster that runs.
+    is_late = host.boot is Boot.INSTALLER and host.role in (Role.WORKER, Role.INFRA)
+    gated = cluster.hold_workers and is_late and cluster.api_int_vips
     where = f"api-int.{cluster.domain}:{MACHINE_CONFIG_PORT}"
 
     def waits(why: str, *, renews: bool = False) -> bytes:
@@ -221,7 +236,7 @@ def _doubt(host: Host) -> str:
 
 def _image_names(cluster: Cluster, host: Host) -> tuple[str, ...]:
     """Return the names of the images in the install script of *host*; none if cluster.yaml lacks one of them."""
-    images = cluster.images.get(host.arch)
+    images = cluster.images_of(host)
     if images is None or ipxe.missing_image(cluster, host):
         return ()
     # A legacy installer has no rootfs, even if cluster.yaml names one.

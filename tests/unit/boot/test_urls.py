@@ -8,7 +8,7 @@ import pytest
 from appliance.boot import ipxe, urls
 from appliance.boot.loaders import KNOWN_LOADERS
 from appliance.model import Cluster, Endpoint, MacAddress, Role
-from tests.clusters import APPLIANCE, reference_cluster
+from tests.clusters import APPLIANCE, host, reference_cluster
 
 ANY4, ANY6 = IPv4Address("0.0.0.0"), IPv6Address("::")
 V6 = IPv6Address("2001:db8::5")
@@ -78,13 +78,16 @@ def test_paths_are_those_that_the_scripts_name() -> None:
     assert urls.menu_url(base) == "http://192.0.2.5/pxeboot.ipxe"
     assert urls.script_url(base, mac) == "http://192.0.2.5/ipxe/52-54-00-12-34-56.ipxe"
     assert urls.image_url(base, "4.5/a b") == "http://192.0.2.5/4.5/a%20b"
-    assert urls.ignition_url(base, "c0ffee", Role.INFRA) == "http://192.0.2.5/ignition/c0ffee/worker.ign"
+    infra = host("i1", Role.INFRA, "192.0.2.41", "52:54:00:00:00:41")
+
+    assert urls.ignition_url(base, "c0ffee", infra) == "http://192.0.2.5/ignition/c0ffee/worker.ign"
 
 
 @pytest.mark.parametrize(
     "name",
     [
         *("pxeboot.ipxe", "autoexec.ipxe", "efi/autoexec.ipxe", "bootstrap.ign", "master.ign", "worker.ign"),
+        "no-boot-file",
         *("ipxe/a", "ignition/a", "efi/kernel", "i386-efi/kernel", "arm64-efi/kernel", "undionly.kpxe"),
     ],
 )
@@ -160,3 +163,9 @@ def test_file_that_a_boot_needs_is_not_optional(path: str) -> None:
 def test_grub_names_a_web_server_by_its_host_and_port() -> None:
     assert urls.grub_device("http://172.16.0.101:8080") == "(http,172.16.0.101:8080)"
     assert urls.grub_device("http://[2001:db8::1]") == "(http,[2001:db8::1])"
+
+
+def test_url_that_is_never_found_has_a_scheme_over_ipv6_that_firmware_refuses_without_asking() -> None:
+    """edk2 waits for a router before it fetches anything, up to 12 s."""
+    assert urls.no_boot_file_url("http://192.0.2.5:8080") == "http://192.0.2.5:8080/no-boot-file"
+    assert urls.no_boot_file_url("http://[2001:db8::5]:8080") == "none://[2001:db8::5]:8080/no-boot-file"
