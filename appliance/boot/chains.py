@@ -15,8 +15,8 @@ How a chain is added:
   chain has two LOADER steps, and both names belong in `loaders.py`. GRUB reads grub.cfg
   and does not ask DHCP again: its SCRIPT step has another URL (`urls.py`), and a module
   beside `ipxe.py` makes the text.
-- Another way to install (agent-based, bootstrap in place) differs after the script only.
-  It is a branch of `installer`, which chooses kernel, initramfs and further images.
+- Another way to install is a member of `model.Boot`. Its chain differs after the script
+  only: `Cluster.images_of` says what a host boots, and `ipxe.kernel_arguments` with what.
 - Another way to start the disk is a row of `DISK`.
 
 Whether a host may install is decided in `install/lifecycle.py`, and passed as *starts_disk*.
@@ -31,7 +31,7 @@ from typing import NamedTuple
 from appliance.boot import urls
 from appliance.boot.architectures import Architecture, Firmware
 from appliance.events import Program
-from appliance.model import Arch, Cluster, Host, Loader, LocalBoot
+from appliance.model import Arch, Boot, Cluster, Host, Loader, LocalBoot
 
 
 class Kind(StrEnum):
@@ -112,7 +112,7 @@ def chain(
     """
     if program is Program.OS:
         return ()
-    if starts_disk and not DISK[host.local_boot].has_boot_file:
+    if host.boot is Boot.NOTHING or (starts_disk and not DISK[host.local_boot].has_boot_file):
         return to_disk(cluster, host, program)
     base = urls.base_url(cluster, host.address)
     menu = Step(Kind.SCRIPT, urls.menu_url(base))
@@ -150,7 +150,7 @@ def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
     architecture, that is only its script, which then says so.
     """
     script = Step(Kind.SCRIPT, urls.script_url(base, host.macs[0]))
-    images = cluster.images.get(host.arch)
+    images = cluster.images_of(host)
     if images is None:
         return (script,)
     return (

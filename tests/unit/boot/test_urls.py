@@ -8,7 +8,7 @@ import pytest
 from appliance.boot import ipxe, urls
 from appliance.boot.loaders import KNOWN_LOADERS
 from appliance.model import Cluster, Endpoint, MacAddress, Role
-from tests.clusters import APPLIANCE, reference_cluster
+from tests.clusters import APPLIANCE, host, reference_cluster
 
 ANY4, ANY6 = IPv4Address("0.0.0.0"), IPv6Address("::")
 V6 = IPv6Address("2001:db8::5")
@@ -78,7 +78,9 @@ def test_paths_are_those_that_the_scripts_name() -> None:
     assert urls.menu_url(base) == "http://192.0.2.5/pxeboot.ipxe"
     assert urls.script_url(base, mac) == "http://192.0.2.5/ipxe/52-54-00-12-34-56.ipxe"
     assert urls.image_url(base, "4.5/a b") == "http://192.0.2.5/4.5/a%20b"
-    assert urls.ignition_url(base, "c0ffee", Role.INFRA) == "http://192.0.2.5/ignition/c0ffee/worker.ign"
+    infra = host("i1", Role.INFRA, "192.0.2.41", "52:54:00:00:00:41")
+
+    assert urls.ignition_url(base, "c0ffee", infra) == "http://192.0.2.5/ignition/c0ffee/worker.ign"
 
 
 @pytest.mark.parametrize(
