@@ -129,11 +129,9 @@ def _told(
 ) -> Reply | Silence:
     """Return the reply with *parts* and all that the host is told."""
     pin, profile = request.pin, request.profile
-    requested = _requested(request)
-    template = table.template(pin, profile, request.boots, requested)
-    codes = requested_codes(requested)
+    template = table.template(pin, profile, request.boots, _requested(request))
     others = template.others
-    if OPT_CLIENT_FQDN in request.options or OPT_CLIENT_FQDN in codes or not codes:
+    if template.wants_name or OPT_CLIENT_FQDN in request.options:
         others = (_fqdn(request), *others)
     facts = (pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, template.boot, request.relay)
     word = DhcpOffered if message == ADVERTISE else DhcpAcknowledged
