@@ -19,10 +19,9 @@ async def network_boot(run: Run) -> bool:
         return False
     if machine.hardware is Hardware.HTTP:
         run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, boot file {lease.boot_file}")
-        await _fetch_by_http(run, lease)
-    else:
-        run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, boot file {lease.boot_file} on {lease.boot_server}")
-        await _fetch_by_tftp(run, lease)
+        return await _fetch_by_http(run, lease)
+    run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, boot file {lease.boot_file} on {lease.boot_server}")
+    await _fetch_by_tftp(run, lease)
     return True
 
 
@@ -63,7 +62,8 @@ async def _fetch_by_tftp(run: Run, lease: Lease) -> None:
     run.tell(Phase.LOADER, f"TFTP: {lease.boot_file}, {fetched.size:,} bytes")
 
 
-async def _fetch_by_http(run: Run, lease: Lease) -> None:
+async def _fetch_by_http(run: Run, lease: Lease) -> bool:
+    """Return whether there is a boot program; without one, a machine with a system starts that."""
     async with run.http(lease, HTTP_BOOT_AGENT) as http:
         sent = f"HEAD and GET {lease.boot_file}"
         look = "an absolute http:// URL in option 67, and the loader in the data directory"
@@ -74,12 +74,16 @@ async def _fetch_by_http(run: Run, lease: Lease) -> None:
             raise StepError(
                 Phase.LOADER, "the boot program could not be downloaded", sent=sent, received=str(error), check=look
             ) from error
+    if answer.status == 404 and run.machine.disk is not None:
+        run.tell(Phase.FIRMWARE, f"HTTP: {lease.boot_file} not found; continues with the next boot entry")
+        return False
     run.check(answer, Phase.LOADER, "the boot program")
     if head.length != answer.size:
         came = f"HEAD returned a length of {head.length} bytes, GET {answer.size} bytes"
         raise StepError(Phase.LOADER, "HEAD and GET disagree", sent=sent, received=came, check="the web server")
     _check_program(run, lease, answer.size, answer.body[:2], sent)
     run.tell(Phase.LOADER, f"HTTP: {lease.boot_file}, {answer.size:,} bytes")
+    return True
 
 
 def _check_program(run: Run, lease: Lease, size: int, magic: bytes, sent: str) -> None:
