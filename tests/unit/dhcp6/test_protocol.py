@@ -233,6 +233,13 @@ def test_user_class_without_a_length_is_ipxe_too(table: Dhcp6Table) -> None:
     assert read(ask(table, asked).payload).boot_url.endswith("/pxeboot.ipxe")
 
 
+def test_driver_of_edk2_gets_an_address_and_counts_as_no_system(table: Dhcp6Table) -> None:
+    """It asks beside PXE, states no class, and requests the DNS servers only."""
+    result = ask(table, request("solicit", ia_na(), dhcp6.DHCP6OptOptReq(reqopts=[23])))
+    assert read(result.payload).addresses[0][0] == str(BS)
+    assert (result.event, result.host) == (None, BS_NAME)
+
+
 # Keeping, confirming, giving back
 
 
