@@ -84,8 +84,9 @@ class Place:
     def get(self, name: str, path: str) -> tuple[str, str]:
         """Return the status and the body that machine *name* gets for *path*, which may be a whole URL."""
         url = path if "://" in path else f"{self.base}{path}"
-        said = self.lab.run(self.machine(name), "curl", "-gs", "-w", "\n%{http_code}", "--max-time", "20", url)
-        body, _, status = said.rpartition("\n")
+        options = ("-gs", "-o", "body", "-w", "%{http_code}", "--max-time", "20")
+        status = self.lab.run(self.machine(name), "curl", *options, url)
+        body = (self.lab.directory / "body").read_bytes().decode(errors="replace")
         return status, body
 
     def body(self, name: str, path: str) -> str:
@@ -105,13 +106,16 @@ def script_path(mac: object) -> str:
     return f"/ipxe/{str(mac).replace(':', '-')}.ipxe"
 
 
-def install(place: Place, name: str) -> list[str]:
-    """Boot the host *name* as far as its Ignition; return the URLs that it was given, in order."""
+IMAGES = ("kernel", "initramfs", "rootfs")
+
+
+def install(place: Place, name: str, kinds: tuple[str, ...] = (*IMAGES, r"\.ign")) -> list[str]:
+    """Boot the host *name* as far as the files of *kinds*; return the URLs that it was given, in order."""
     menu = place.body(name, "/pxeboot.ipxe")
     (own,) = {url for url in re.findall(r"http://\S+\.ipxe", menu) if "/ipxe/" in url}
     script = place.body(name, own)
     urls = [own, *re.findall(r"http://[^\s&|]+", script)]
-    wanted = [url for kind in ("kernel", "initramfs", "rootfs", r"\.ign") for url in urls if re.search(kind, url)]
+    wanted = [url for kind in kinds for url in urls if re.search(kind, url)]
     for url in dict.fromkeys(wanted):
         status, _ = place.get(name, url)
         assert status == "200", (url, status)
@@ -146,11 +150,18 @@ def test_machine_gets_no_script_before_dhcpv6_has_answered_it(lab: Lab6) -> None
 def test_neighbour_with_the_address_of_a_host_gets_nothing(lab: Lab6) -> None:
     place = Place(lab, "ipv6-only")
     place.lease("master-0")
-    urls = install(place, "master-0")
+    urls = install(place, "master-0", IMAGES)
     ip(f"-n {place.machine('master-0')} link set eth0 down")
-    place.address("thief", "2001:db8:0:6::21") if place.machine("thief", "52:54:00:00:00:99") else None
+    place.machine("thief", "52:54:00:00:00:99")
+    place.address("thief", "2001:db8:0:6::21")
     lab.run(APPLIANCE_NAMESPACE, "ip", "-6", "neigh", "flush", "dev", "br0")
-    assert {place.get("thief", url)[0] for url in urls if ".ign" in url or "/ipxe/" in url} == {"503"}
+    secret = [url for url in urls if ".ign" in url or "/ipxe/" in url]
+    assert {place.get("thief", url)[0] for url in secret} == {"503"}
+    ip(f"-n {place.machine('thief')} link set eth0 down", f"-n {place.machine('master-0')} link set eth0 up")
+    ip(f"-n {place.machine('master-0')} addr replace 2001:db8:0:6::21/128 dev eth0 nodad")
+    ip(f"-n {place.machine('master-0')} -6 route replace 2001:db8:0:6::5 dev eth0")
+    lab.run(APPLIANCE_NAMESPACE, "ip", "-6", "neigh", "flush", "dev", "br0")
+    assert {place.get("master-0", url)[0] for url in secret} == {"200"}
 
 
 def test_neighbour_with_an_address_of_its_own_gets_no_host_s_files(lab: Lab6) -> None:
