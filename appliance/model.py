@@ -6,7 +6,7 @@ case, fully qualified and without the trailing dot.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
@@ -35,13 +35,16 @@ class Role(StrEnum):
     ARBITER = "arbiter"  # a small control plane node, for a cluster with two masters
     WORKER = "worker"
     INFRA = "infra"
+    OTHER = "other"  # no node: a load balancer, a registry, a BMC
 
     @property
     def ignition(self) -> str:
-        """The file name of the Ignition configuration that installs this role.
+        """The file name of the Ignition configuration that installs this role; "" for a machine that is no node.
 
         Infra nodes join as workers and are labelled after the installation.
         """
+        if self is Role.OTHER:
+            return ""
         return "worker.ign" if self is Role.INFRA else f"{self.value}.ign"
 
 
@@ -50,6 +53,32 @@ class Arch(StrEnum):
 
     X86_64 = "x86_64"
     AARCH64 = "aarch64"
+
+
+class Boot(StrEnum):
+    """What a host boots from the network, and so how it is installed."""
+
+    INSTALLER = "installer"  # coreos-installer, or the initramfs of 4.1 to 4.5, with the Ignition file of its role
+    IN_PLACE = "in-place"  # a live system with the Ignition file of a whole cluster, which installs itself
+    AGENT = "agent"  # what `openshift-install agent create pxe-files` made
+    NODE_IMAGE = "node-image"  # what `oc adm node-image create --pxe` made, which adds a node to a running cluster
+    NOTHING = "nothing"  # DHCP and DNS only
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the Ignition configuration is in the initramfs, so that the host fetches none."""
+        return self in (Boot.AGENT, Boot.NODE_IMAGE)
+
+
+# What `openshift-install create single-node-ignition-config` writes.
+IN_PLACE_IGNITION = "bootstrap-in-place-for-live-iso.ign"
+
+
+def ignition_of(role: Role, boot: Boot) -> str:
+    """Return the file name of the Ignition configuration that a host fetches; "" if it fetches none."""
+    if boot is Boot.IN_PLACE:
+        return IN_PLACE_IGNITION
+    return role.ignition if boot is Boot.INSTALLER else ""
 
 
 class Loader(StrEnum):
@@ -182,6 +211,12 @@ class Host:
     loader: Loader | str  # by its name, or a boot file of the operator's, such as efi/own.efi
     install: Install
     local_boot: LocalBoot
+    boot: Boot = Boot.INSTALLER
+
+    @property
+    def ignition(self) -> str:
+        """The file name of the Ignition configuration that it fetches; "" if it fetches none."""
+        return ignition_of(self.role, self.boot)
 
     @property
     def short_name(self) -> str:
@@ -327,6 +362,10 @@ class Cluster:
     source: Path  # the file
     digest: str  # sha256 of the file, in hex
     dhcp_relays: tuple[Cidr, ...] = ()  # from which relayed messages are accepted, besides the machine networks
+    # What hosts with an embedded Ignition configuration boot; all others boot `images`.
+    artifacts: Mapping[tuple[Boot, Arch], Images] = field(default_factory=dict)
+    rendezvous: Address | None = None  # of the host that leads an agent-based installation
+    fips: bool = False  # the cluster is installed in FIPS mode
     address_ipv6: IPv6Address | None = None  # of the appliance, beside an IPv4 `address`
     router_advertisements: bool = False  # whether the appliance sends them, because no router does
 
@@ -334,6 +373,12 @@ class Cluster:
     def domain(self) -> str:
         """The cluster's own domain: <name>.<base domain>."""
         return f"{self.name}.{self.base_domain}"
+
+    def images_of(self, host: Host) -> Images | None:
+        """Return what *host* boots; None if cluster.yaml has no images for its architecture, or it boots nothing."""
+        if host.boot is Boot.NOTHING:
+            return None
+        return self.artifacts.get((host.boot, host.arch)) if host.boot.is_embedded else self.images.get(host.arch)
 
     def network_of(self, address: Address) -> Network | None:
         """Return the machine network that contains *address*, or None."""

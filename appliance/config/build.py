@@ -16,6 +16,7 @@ from appliance.dns.private import is_private
 from appliance.model import (
     Address,
     Arch,
+    Boot,
     Cluster,
     DhcpMode,
     DnsSettings,
@@ -28,6 +29,7 @@ from appliance.model import (
     NameServer,
     Network,
     Record,
+    Role,
     Route,
 )
 from appliance.openshift import names
@@ -70,9 +72,20 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
         source=source,
         digest=digest,
         dhcp_relays=file.dhcp.relays,
+        artifacts={key: boot_images(images) for key, images in draft.artifacts.items()},
+        rendezvous=_rendezvous(draft),
+        fips=file.fips,
         address_ipv6=draft.appliance6.value if draft.appliance6 else None,
         router_advertisements=bool(file.dhcp.router_advertisements),
     )
+
+
+def _rendezvous(draft: Draft) -> Address | None:
+    """Return the address of the host that leads an agent-based installation; None for another one."""
+    masters = [host for host in draft.hosts if host.boot is Boot.AGENT and known(host.role).value is Role.MASTER]
+    if draft.file.rendezvous_ip is not None and draft.file.boot is Boot.AGENT:
+        return draft.file.rendezvous_ip
+    return known(masters[0].address).value if masters else None
 
 
 def data_dir_of(written: str | None, source: Path, override: Path | None, name: str, cluster_count: int) -> Path:
@@ -146,7 +159,6 @@ def _routes(network: NetworkDraft, draft: Draft, cidr: IPv4Network) -> tuple[Rou
 def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     entry, role = host.entry, host.of_role
     name, addresses = known(host.name).value, tuple(address.value for address in host.addresses)
-    disk = entry.root_device_hints or role.root_device_hints
     homes = [network for network in networks if any(address in network.cidr for address in addresses)]
     dns_servers = tuple(server for network in homes for server in network.dns_servers)
     dns_servers = dns_servers if homes else (known(draft.appliance).value,)
@@ -159,13 +171,21 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
         macs=tuple(mac.value for mac in host.macs),
         addresses=addresses,
         arch=host.arch,
-        install_disk=known(disk.device_name) if disk else DEFAULT_DISK,
+        install_disk=_disk(host, draft),
         kernel_arguments=tuple(argument.value for argument in host.kernel_arguments),
         network_arguments=arguments,
         loader=entry.loader or role.loader or Loader.AUTO,
-        install=entry.install or role.install or Install.ONCE,
+        install=Install.NEVER if host.boot is Boot.NOTHING else entry.install or role.install or Install.ONCE,
         local_boot=entry.local_boot or role.local_boot or LocalBoot.NO_OFFER,
+        boot=host.boot,
     )
+
+
+def _disk(host: HostDraft, draft: Draft) -> str:
+    if host.boot is Boot.IN_PLACE:
+        return known(known(draft.file.bootstrap_in_place).installation_disk)
+    hints = host.entry.root_device_hints or host.of_role.root_device_hints
+    return known(hints.device_name) if hints else DEFAULT_DISK
 
 
 def _dns(draft: Draft) -> DnsSettings:

@@ -14,7 +14,7 @@ from pathlib import Path
 from appliance.config import fields
 from appliance.config.addresses import as_ipv4, as_ipv6
 from appliance.config.document import Document, Path_, Placed
-from appliance.config.images import ImageDraft, image_drafts
+from appliance.config.images import ImageDraft, artifact_drafts, image_drafts
 from appliance.config.records import owner_name, rdata
 from appliance.config.section_drafts import (
     DefaultsDraft,
@@ -26,13 +26,16 @@ from appliance.config.section_drafts import (
 )
 from appliance.config.vocabulary import ClusterFile, DhcpOptions, HostDefaults, HostEntry, MachineNetwork, RouteEntry
 from appliance.config.words import DEFAULT_PORTS
-from appliance.model import ON_LINK, Address, Arch, Cidr, Endpoint, Release, Role
+from appliance.model import ON_LINK, Address, Arch, Boot, Cidr, Endpoint, Release, Role
 
 # Stands for the cluster's domain where that cannot be read. No domain is spelled like this.
 UNKNOWN_DOMAIN = "<name>.<baseDomain>"
 
 # The dashboard has no passwords, so by default only this machine can reach it.
 DASHBOARD = Endpoint(IPv4Address("127.0.0.1"), DEFAULT_PORTS["dashboard"])
+
+# Machines that are no nodes of the finished cluster.
+NO_NODES = (Role.BOOTSTRAP, Role.OTHER)
 
 VIP_OWNERS = {"apiVIPs": "the API's", "apiInternalVIPs": "api-int's", "ingressVIPs": "the ingress's"}
 
@@ -173,7 +176,7 @@ class Draft:
     @cached_property
     def single_node(self) -> HostDraft | None:
         """The node that is the whole cluster by itself, not counting the bootstrap machine; None in other clusters."""
-        nodes = [host for host in self.hosts if not (host.role and host.role.value is Role.BOOTSTRAP)]
+        nodes = [host for host in self.hosts if not (host.role and host.role.value in NO_NODES)]
         return nodes[0] if len(nodes) == 1 else None
 
     @cached_property
@@ -182,30 +185,61 @@ class Draft:
         roles = [host.role.value if host.role else None for host in self.hosts]
         # A cluster has one bootstrap machine, so a second one is no explanation.
         may_lack_bootstrap = None in roles and Role.BOOTSTRAP not in roles
-        nodes = sum(1 for role in roles if role is not Role.BOOTSTRAP)
+        nodes = sum(1 for role in roles if role not in NO_NODES)
         return nodes == 1 or (nodes == 2 and may_lack_bootstrap)
 
     @cached_property
     def roles(self) -> list[DefaultsDraft]:
         """What the roles set."""
-        entries = ((role, getattr(self.file.roles, role.value)) for role in Role)
+        entries = ((role, self._of_role(role)) for role in Role)
         return [self._defaults(entry, ("roles", role.value)) for role, entry in entries if entry]
 
     @cached_property
     def arches(self) -> dict[Arch, Path_]:
-        """The architectures in use, each with the place of the first host that has it."""
+        """The architectures in use, each with the place of the first host that has it and boots from the network."""
         found: dict[Arch, Path_] = {}
         for host in self.hosts:
-            found.setdefault(host.arch, host.path)
+            if host.boot is not Boot.NOTHING:
+                found.setdefault(host.arch, host.path)
         return found
 
     @cached_property
     def images(self) -> dict[Arch, list[ImageDraft]]:
-        """The files that each architecture in use boots; empty while the release is unknown."""
+        """The files of the release that each architecture in use boots; empty while the release is unknown."""
         if self.release is None or self.spelled_release is None:
             return {}
-        section, spelled = self.file.images, self.spelled_release
-        return {arch: list(image_drafts(section, self.document, arch, self.release, spelled)) for arch in self.arches}
+        arches = {host.arch: None for host in self.hosts if host.boot in (Boot.INSTALLER, Boot.IN_PLACE)}
+        return {
+            arch: list(
+                image_drafts(
+                    self.file.images,
+                    self.document,
+                    arch,
+                    self.release,
+                    self.spelled_release,
+                    # images names what most hosts boot.
+                    names_these=not self.file.boot.is_embedded,
+                )
+            )
+            for arch in arches
+        }
+
+    @cached_property
+    def artifacts(self) -> dict[tuple[Boot, Arch], list[ImageDraft]]:
+        """The files with an Ignition configuration in them that hosts boot."""
+        found: dict[tuple[Boot, Arch], list[ImageDraft]] = {}
+        for host in self.hosts:
+            key = host.boot, host.arch
+            if host.boot.is_embedded and key not in found:
+                section = self.file.images if host.boot is self.file.boot else None
+                found[key] = list(artifact_drafts(section, self.document, *key, self.place_of_boot(host)))
+        return found
+
+    def place_of_boot(self, host: HostDraft) -> Path_:
+        """Return the place that says what *host* boots."""
+        of_role = ("roles", host.role.value.value) if host.role else ()
+        places: tuple[Path_, ...] = ((*host.path, "boot"), (*of_role, "boot"))
+        return next((path for path in places if self.document.has(*path)), ("boot",))
 
     @cached_property
     def name_servers(self) -> list[NameServerDraft]:
@@ -288,6 +322,17 @@ class Draft:
             on_link=[route.destination for route in routes if route.destination and route.gateway == ON_LINK],
         )
 
+    def _of_role(self, role: Role) -> HostDefaults | None:
+        found: HostDefaults | None = getattr(self.file.roles, role.value, None)
+        return found
+
+    def _boot(self, entry: HostEntry, of_role: HostDefaults) -> Boot:
+        if entry.role is Role.OTHER:
+            return Boot.NOTHING
+        boot = entry.boot or of_role.boot or self.file.boot
+        is_in_place = boot is Boot.INSTALLER and entry.role is Role.MASTER and self.file.bootstrap_in_place is not None
+        return Boot.IN_PLACE if is_in_place else boot
+
     def _defaults(self, entry: HostDefaults, path: Path_) -> DefaultsDraft:
         return DefaultsDraft(
             path=path,
@@ -299,8 +344,7 @@ class Draft:
     def _host(self, entry: HostEntry, index: int) -> HostDraft:
         at, path = self.document.at, ("hosts", index)
         label = entry.hostname or f"hosts[{index}]"
-        of_role: HostDefaults | None = getattr(self.file.roles, entry.role.value) if entry.role else None
-        of_role = of_role or HostDefaults()
+        of_role = (self._of_role(entry.role) if entry.role else None) or HostDefaults()
         own = self._defaults(entry, path)
         kernel_arguments = own.kernel_arguments
         if entry.kernel_arguments is None and entry.role:
@@ -320,6 +364,7 @@ class Draft:
             address6=at(as_ipv6(entry.address), *path, "address", owner=label)
             or at(entry.address_ipv6, *path, "addressIPv6", owner=label),
             arch=entry.arch or of_role.arch or Arch.X86_64,
+            boot=self._boot(entry, of_role),
             kernel_arguments=kernel_arguments,
             own=own,
             of_role=of_role,

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from appliance.config.document import Path_, Placed
 from appliance.config.vocabulary import HostDefaults, HostEntry, MachineNetwork
-from appliance.model import Address, Arch, Cidr, Install, Loader, MacAddress, Role
+from appliance.model import Address, Arch, Boot, Cidr, Install, Loader, MacAddress, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class HostDraft:
     address: Placed[IPv4Address] | None
     address6: Placed[IPv6Address] | None  # of `addressIPv6`, or of an `address` that is IPv6
     arch: Arch
+    boot: Boot
     kernel_arguments: list[Placed[str]]  # its own, or else its role's
     own: DefaultsDraft
     of_role: HostDefaults  # what its role sets; a host's own values come first

@@ -12,7 +12,7 @@ from appliance.config import words
 from appliance.config.networkconfig import NetworkConfig
 from appliance.config.sections import BaseSection, needed
 from appliance.config.spelled import NameAlone, OneOrMany
-from appliance.model import DhcpMode
+from appliance.model import Boot, DhcpMode
 
 
 class Section(BaseSection, alias_generator=to_camel):
@@ -101,6 +101,8 @@ class HostDefaults(Section):
     """The machine's architecture. Default: x86_64."""
     root_device_hints: RootDeviceHints | None = None
     """The disk to install on. Default: deviceName: /dev/sda."""
+    boot: words.HostBootWord | None = None
+    """What the machine boots to be installed: as boot above, or node-image (`oc adm node-image create --pxe`)."""
     kernel_arguments: Annotated[tuple[words.KernelArgument, ...] | None, OneOrMany()] = None
     """Arguments for the installer's kernel, added after the appliance's own."""
     loader: words.LoaderName | None = None
@@ -128,7 +130,7 @@ class HostEntry(HostDefaults):
     hostname: words.HostName | None = needed()
     """The machine's name, in the cluster's domain unless it contains dots."""
     role: words.RoleWord | None = needed()
-    """The machine's role. infra is installed as a worker and labelled later."""
+    """The machine's role. infra is installed as a worker and labelled later; other gets DHCP and DNS only."""
     mac_address: Annotated[tuple[words.Mac, ...], OneOrMany()] = ()
     """The Ethernet address that the machine boots from, or a list that begins with it."""
     interfaces: tuple[HostInterface, ...] = ()
@@ -266,6 +268,11 @@ class HoldUntil(Section):
     """What workers and infra nodes wait for: machineConfigServer (api-int:22623 answers; default) or none."""
 
 
+class BootstrapInPlace(Section):
+    installation_disk: words.Disk | None = needed()
+    """The disk that the node installs itself on, as in install-config.yaml."""
+
+
 class ClusterFile(Section):
     """One cluster for ocp-appliance: its machines, networks and names."""
 
@@ -277,6 +284,14 @@ class ClusterFile(Section):
     """The cluster's name, as in install-config.yaml."""
     release: words.ReleaseText | None = needed()
     """The OpenShift or OKD release. It determines how machines are installed (4.6 and later: live system)."""
+    boot: words.BootWord = Boot.INSTALLER
+    """What machines boot: RHCOS' installer (default), or what `openshift-install agent create pxe-files` made."""
+    rendezvous_ip: words.AnyAddress | None = Field(None, alias="rendezvousIP")
+    """The address of the host that leads an agent-based installation. Default: the first master's."""
+    bootstrap_in_place: BootstrapInPlace | None = None
+    """A single node that installs itself, without a bootstrap machine."""
+    fips: words.Truth = False
+    """Whether the cluster is installed in FIPS mode. It adds fips=1 for machines with boot agent or node-image."""
     networking: Networking = needed(Networking)
     """The networks, as in install-config.yaml."""
     api_vips: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = Field((), alias="apiVIPs")

@@ -11,6 +11,7 @@ from appliance.model import (
     DHCP_PORT,
     Address,
     Arch,
+    Boot,
     Cidr,
     DhcpMode,
     Endpoint,
@@ -91,6 +92,13 @@ Label = Annotated[str, Spelled(fields.parse_label, _text("ocp45", pattern=r"^[A-
 RecordName = Annotated[str, Spelled(fields.parse_record_name, _text("lb1", "*.dev", "@", "192.0.2.111"))]
 Mailbox = Annotated[str, Spelled(fields.parse_mailbox, _text("hostmaster@example.com", "hostmaster.example.com"))]
 RoleWord = Annotated[Role, Spelled(fields.parse_enum(Role, _ROLE_HINTS), _words(*Role))]
+BootWord = Annotated[Boot, Spelled(fields.parse_choice(Boot.INSTALLER, Boot.AGENT), _words("installer", "agent"))]
+HostBootWord = Annotated[
+    Boot,
+    Spelled(
+        fields.parse_choice(Boot.INSTALLER, Boot.AGENT, Boot.NODE_IMAGE), _words("installer", "agent", "node-image")
+    ),
+]
 ArchWord = Annotated[Arch, Spelled(fields.parse_enum(Arch, _ARCH_HINTS), _words(*Arch))]
 InstallWord = Annotated[Install, Spelled(fields.parse_enum(Install), _words(*Install))]
 LocalBootWord = Annotated[LocalBoot, Spelled(fields.parse_enum(LocalBoot), _words(*LocalBoot))]

@@ -120,6 +120,6 @@ def _judge(pin: Pin) -> None:
     template = build_template(pin, Form.OFFER, profile, boots=True, requested=b"")
     message = bytes(HEADER_BYTES - 208 - 4) + template.tail  # 208: chaddr, sname, file; 4: cookie
     read = parse_options(message)
-    intended = reply_values(pin, Form.OFFER, profile, template.boot)
+    intended = reply_values(pin, Form.OFFER, profile, pin.chain(profile, starts_disk=False))
     if read != intended:
         raise AssertionError(f"{pin.name}: the compiled offer has the options {read}, expected {intended}")

@@ -12,7 +12,7 @@ from appliance.config.keys import is_misspelled
 from appliance.config.messages import lacking
 from appliance.config.section_drafts import HostDraft
 from appliance.errors import Problem
-from appliance.model import Address, Role
+from appliance.model import Address, Boot, Role
 
 T = TypeVar("T", bound=Hashable)
 
@@ -74,7 +74,8 @@ def _roles(draft: Draft) -> Iterator[Problem]:
     for extra in bootstraps[1:]:
         first = f"{bootstraps[0].owner} ({bootstraps[0].place(extra.document)})"
         yield extra.error(f"{extra.owner} is a second bootstrap host besides {first}; a cluster has one")
-    if not bootstraps:
+    needs_bootstrap = any(host.boot is Boot.INSTALLER and host.role in masters for host in draft.hosts)
+    if not bootstraps and needs_bootstrap:
         yield hosts.warning("no host has the role bootstrap; a cluster that is not installed yet needs one")
 
 
@@ -132,14 +133,15 @@ def _taken_addresses(draft: Draft) -> dict[Address, list[Placed[Address]]]:
     """Return the addresses that no host can have, each with its holders."""
     holders: list[Placed[Address]] = [*draft.appliance_addresses, *draft.gateways]
     held = {claim.value for host in draft.hosts for claim in host.addresses}
+    control_plane = [host for host in draft.hosts if not host.role or host.role.value in (Role.MASTER, Role.ARBITER)]
     has_unreadable = any(not host.addresses for host in draft.hosts)
     for key, vips in draft.vips.items():
         # Several addresses that all belong to hosts are intentional round robin: the routers of a compact cluster.
         written = draft.document.value_at((key,))
         is_several = isinstance(written, list) and len(written) > 1
         is_round_robin = is_several and (has_unreadable or all(vip.value in held for vip in vips))
-        # And a single node is its own load balancer.
-        if not is_round_robin and not draft.may_be_single_node:
+        # And a single node is its own load balancer, also once workers were added to it.
+        if not is_round_robin and not draft.may_be_single_node and len(control_plane) > 1:
             holders += vips
     taken: dict[Address, list[Placed[Address]]] = {}
     for holder in holders:

@@ -213,13 +213,13 @@ FLAWS = [
     (
         edited(("role: worker", "role: storage")),
         (
-            '35: hosts[4].role: "storage" is not valid; expected bootstrap, master, arbiter, worker or infra (a '
+            '35: hosts[4].role: "storage" is not valid; expected bootstrap, master, arbiter, worker, infra or other (a '
             "storage node is installed as a worker and labelled later)"
         ),
     ),
     (
         edited(("role: worker", "role: no")),
-        '35: hosts[4].role: "no" is not valid; expected bootstrap, master, arbiter, worker or infra',
+        '35: hosts[4].role: "no" is not valid; expected bootstrap, master, arbiter, worker, infra or other',
     ),
     (
         edited(("role: worker", "role: bootstrap")),

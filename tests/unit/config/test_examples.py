@@ -69,6 +69,8 @@ def test_examples_are_those_of_the_manual() -> None:
         "two-subnets",
         "slash20",
         "ipv6-dns",
+        "agent",
+        "in-place",
         "dual-stack",
         "ipv6-only",
     }
@@ -107,6 +109,19 @@ def test_single_node_is_its_own_ingress() -> None:
     cluster = example("single-node")
 
     assert cluster.ingress_vips == (cluster.hosts[1].address,)
+
+
+def test_agent_example_has_no_bootstrap_machine_and_no_ignition_file() -> None:
+    cluster = example("agent")
+
+    assert {host.ignition for host in cluster.hosts} == {""}
+    assert cluster.rendezvous == cluster.hosts[0].address
+
+
+def test_node_in_place_is_its_own_api_and_ingress() -> None:
+    cluster = example("in-place")
+
+    assert cluster.api_vips == cluster.api_int_vips == cluster.ingress_vips == cluster.hosts[0].addresses
 
 
 def test_two_subnets_tell_different_things() -> None:
