@@ -169,7 +169,7 @@ def target(host: Host) -> str:
 def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> list[str]:
     """Return the arguments for the initramfs that writes a raw image (4.1 to 4.5)."""
     return [
-        *(host.network_arguments or ("ip=dhcp",)),
+        *(host.network_arguments or (_automatic(host),)),
         "rd.neednet=1",
         *_boot_interface(host),
         # The kernel looks the initramfs up by the name that iPXE gives it: the last part of its URL (bug 1741922).
@@ -182,6 +182,11 @@ def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> l
         *([f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}"] if images.metal else []),
         f"coreos.inst.ignition_url={ignition}",
     ]
+
+
+def _automatic(host: Host) -> str:
+    # With ip=dhcp, a host that only DHCPv6 answers would wait for DHCPv4. It configures IPv6 beside IPv4 anyway.
+    return "ip=dhcp" if host.ipv4 is not None else "ip=dhcp6"
 
 
 # The live system itself runs Ignition, as at its first boot from a disk.
@@ -205,7 +210,7 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
     if host.network_arguments:
         network = [*host.network_arguments, "rd.neednet=1"]
     elif len(host.macs) > 1:
-        network = ["ip=dhcp", "rd.neednet=1", *_boot_interface(host)]
+        network = [_automatic(host), "rd.neednet=1", *_boot_interface(host)]
     work = [f"coreos.inst.install_dev={host.install_disk}"]
     if images.metal:
         # The installer requires a detached signature for an image by URL, and RHCOS publishes none.

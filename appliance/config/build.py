@@ -47,7 +47,7 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
     networks = tuple(_network(network, draft) for network in sorted(draft.networks, key=lambda each: not each.ranges4))
     hosts = tuple(_host(host, draft, networks) for host in draft.hosts)
     single = draft.single_node
-    single_address = (known(single.address).value,) if single else ()
+    single_address = tuple(address.value for address in single.addresses) if single else ()
     api_vips = file.api_vips or (() if draft.is_alias(names.api(draft.domain)) else single_address)
     return Cluster(
         name=known(draft.name).value,
@@ -85,7 +85,7 @@ def _rendezvous(draft: Draft) -> Address | None:
     masters = [host for host in draft.hosts if host.boot is Boot.AGENT and known(host.role).value is Role.MASTER]
     if draft.file.rendezvous_ip is not None and draft.file.boot is Boot.AGENT:
         return draft.file.rendezvous_ip
-    return known(masters[0].address).value if masters else None
+    return masters[0].addresses[0].value if masters else None
 
 
 def data_dir_of(written: str | None, source: Path, override: Path | None, name: str, cluster_count: int) -> Path:
