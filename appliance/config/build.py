@@ -7,7 +7,8 @@ from pathlib import Path
 
 from appliance.config.draft import Draft
 from appliance.config.images import boot_images
-from appliance.config.networkconfig import cards, dracut_arguments, name_servers_of
+from appliance.config.interfaces import naming
+from appliance.config.networkconfig import dracut_arguments, name_servers_of
 from appliance.config.records import in_zone
 from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.config.sections import known
@@ -127,11 +128,14 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     entry, role = host.entry, host.of_role
     name, address = known(host.name).value, known(host.address).value
     disk = entry.root_device_hints or role.root_device_hints
-    own = (known(draft.appliance).value,)
-    dns_servers = next((network.dns_servers for network in networks if address in network.cidr), own)
+    appliance = (known(draft.appliance).value,)
+    dns_servers = next((network.dns_servers for network in networks if address in network.cidr), appliance)
     config, arguments = entry.network_config, tuple[str, ...]()
     if config:
-        arguments = dracut_arguments(config, name, dns_servers, cards(config, host.named_macs))
+        own = [mac.value for mac in host.macs]
+        arguments = dracut_arguments(
+            config, name, dns_servers, naming(config, host.named_macs, own, known(draft.release))
+        )
     return Host(
         name=name,
         role=known(host.role).value,
