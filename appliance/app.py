@@ -16,6 +16,7 @@ from appliance.config import check, state_dir_of
 from appliance.control import ControlServer
 from appliance.dashboard.server import DashboardServer
 from appliance.dhcp.server import DhcpServer
+from appliance.dhcp6.server import Dhcp6Server
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Reloaded, ReloadRefused
@@ -23,7 +24,8 @@ from appliance.logs import LogHandler
 from appliance.looking import Looker, credited, has_its_mac
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
-from appliance.neighbours import MacOf, Neighbours, unknown_mac
+from appliance.neighbours import MacOf, MacOnLink, Neighbours, unknown_mac, unknown_mac_on_link
+from appliance.ra.server import RaServer
 from appliance.recorder import Recorder
 from appliance.registry import Registry
 from appliance.state.fallback import FallbackStore
@@ -118,7 +120,7 @@ class App:
         bus.first = registry.listen
         bus.subscribers.append(self._log.listen)
         live = Live(tables)
-        mac_of = _mac_of()
+        mac_of, mac_on_link = _macs_of()
         installations = registry.installations
 
         def tokens() -> list[str]:
@@ -136,6 +138,8 @@ class App:
             lambda host, client: has_its_mac(host, client, registry.hosts, mac_of),
         )
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
+        dhcp6 = Dhcp6Server(lambda: live.tables.dhcp6, installations, listen, bus.publish, mac_on_link)
+        ra = RaServer(lambda: live.tables.ra, listen, bus.publish)
         tftp = TftpServer(
             lambda: live.tables.tftp, listen, lambda event: bus.publish(credited(event, registry.hosts, mac_of))
         )
@@ -145,6 +149,7 @@ class App:
         counts = {
             "dns": lambda: dns.counts,
             "dhcp": lambda: dhcp.counts,
+            "dhcp6": lambda: dhcp6.counts,
             "tftp": lambda: tftp.counts,
             "web": lambda: web.counts,
         }
@@ -152,13 +157,28 @@ class App:
         recorder = Recorder(registry, str(tables.clusters[0].address), clock.now)
         recorder.hide = bus.hide
         dhcp.tap = tftp.tap = recorder.tap
+        dhcp6.tap = recorder.tap_host
         bus.subscribers += [metrics.listen, recorder.listen]
         dashboard = DashboardServer(listen, registry, bus, metrics)
         control = ControlServer(state_dir, registry, bus, registry.order, self._reload_wanted.set)
         control.capture = recorder.capture
         looker = Looker(registry, bus.publish, mac_of)
         return _Parts(
-            live, listen, state_dir, bus, registry, recorder, dns, dhcp, tftp, web, dashboard, control, looker
+            live,
+            listen,
+            state_dir,
+            bus,
+            registry,
+            recorder,
+            dns,
+            dhcp,
+            dhcp6,
+            ra,
+            tftp,
+            web,
+            dashboard,
+            control,
+            looker,
         )
 
     def _stop(self) -> None:
@@ -221,6 +241,8 @@ class App:
         before = parts.live.tables
         if (before.dhcp.mode is DhcpMode.OFF) != (tables.dhcp.mode is DhcpMode.OFF):
             raise ListenError("dhcp.mode changed to or from off; restart to open or close the DHCP sockets")
+        if before.dhcp6.is_served != tables.dhcp6.is_served:
+            raise ListenError("DHCPv6 has its first or no network; restart to open or close its sockets")
         return tables
 
 
@@ -236,6 +258,8 @@ class _Parts:
     recorder: Recorder
     dns: DnsServer
     dhcp: DhcpServer
+    dhcp6: Dhcp6Server
+    ra: RaServer
     tftp: TftpServer
     web: WebServer
     dashboard: DashboardServer
@@ -247,6 +271,8 @@ class _Parts:
         return {
             "dns": self.dns.run(),
             "dhcp": self.dhcp.run(),
+            "dhcp6": self.dhcp6.run(),
+            "ra": self.ra.run(),
             "tftp": self.tftp.run(),
             "web": self.web.run(),
             "registry": self.registry.run(),
@@ -269,13 +295,14 @@ def union_of_listens(clusters: Sequence[Cluster]) -> Listen:
     )
 
 
-def _mac_of() -> MacOf:
+def _macs_of() -> tuple[MacOf, MacOnLink]:
     """Return what tells a client's MAC address; a substitute, with a warning, where netlink is not allowed."""
     try:
-        return Neighbours().mac
+        neighbours = Neighbours()
     except OSError as error:
         logger.warning("neighbours.off why=%s", error.strerror)
-        return unknown_mac
+        return unknown_mac, unknown_mac_on_link
+    return neighbours.mac, neighbours.mac_on_link
 
 
 async def _endless(name: str, work: Coroutine[None, None, None]) -> None:

@@ -50,10 +50,16 @@ MAX_ROUTES = 4096  # in memory: as many as connections
 
 
 MacOf = Callable[[Address], bytes | None]  # as `Neighbours.mac`
+MacOnLink = Callable[[Address, int], bytes | None]  # as `Neighbours.mac_on_link`
 
 
 def unknown_mac(_address: Address) -> bytes | None:
     """Return None: where the kernel may not be asked, no address is known to be on a link of ours."""
+    return None
+
+
+def unknown_mac_on_link(_address: Address, _interface: int) -> bytes | None:
+    """Return None, as `unknown_mac`."""
     return None
 
 
@@ -178,6 +184,10 @@ class Neighbours:
         interface = self._link(address)
         if not interface:
             return None if interface == 0 else b""
+        return self.mac_on_link(address, interface)
+
+    def mac_on_link(self, address: Address, interface: int) -> bytes | None:
+        """Return the same for an address on the link of *interface*, an index; a link-local address needs it."""
         answers = self._answers(neighbour_request(address, interface, self._next()))
         if any(error_of(answer) == errno.EOPNOTSUPP for answer in answers):  # before Linux 5.0
             answers = self._answers(dump_request(address, interface, self._next()), is_dump=True)

@@ -119,6 +119,21 @@ class Recorder:
         if tape is not None:
             tape.add(_Kept(self._now(), payload, _udp_packet, (source, destination)), self._limit)
 
+    def tap_host(
+        self,
+        host: str,
+        payload: bytes,
+        source: SocketAddress,
+        destination: SocketAddress,
+        heard: Program | None = None,
+    ) -> None:
+        """Keep a UDP datagram from or to *host*, whose address does not tell that it is; *heard* is as for `tap`."""
+        tape = self._tapes.get(host)
+        if tape is not None:
+            if heard is not None:
+                tape.hear(heard)
+            tape.add(_Kept(self._now(), payload, _udp_packet, (source, destination)), self._limit)
+
     def _without_tokens(self, payload: bytes) -> bytes:
         """Return a TFTP datagram that is not a block without tokens: captures are sent to others for help."""
         head = 4 if payload[:2] == _TFTP_ERROR else 2

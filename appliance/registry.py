@@ -41,7 +41,7 @@ from appliance.install.lifecycle import advance
 from appliance.install.owners import assigned, doubted
 from appliance.install.refusals import Refusals
 from appliance.install.strangers import Strangers
-from appliance.model import Cluster, Host, Install
+from appliance.model import Boot, Cluster, Host, Install
 from appliance.state.journal import Journal
 from appliance.state.store import Conflict, Saved
 
@@ -82,7 +82,7 @@ class Registry:
         self._publish = publish
         self._rules: dict[str, Rules] = {}
         self._due: dict[str, float] = {}  # host → when its doubt lapses or it settles, UTC
-        self._silent: set[str] = set()  # hosts whose silence was published
+        self._told: dict[str, str] = {}  # the condition of each host that was published last
         self._wake = asyncio.Event()
         self._clock = clock or Clock()
         self._known = journal.load()  # includes hosts that are in no cluster.yaml now
@@ -102,10 +102,7 @@ class Registry:
         self.clusters = tuple(clusters)
         self.hosts = {host.name: host for cluster in self.clusters for host in cluster.hosts}
         self.cluster_of = {host.name: cluster for cluster in self.clusters for host in cluster.hosts}
-        self._rules = {
-            name: Rules(host.install, self.cluster_of[name].release.boots_live, self._token, self.cluster_of[name].dhcp)
-            for name, host in self.hosts.items()
-        }
+        self._rules = {name: self._rules_of(host, self.cluster_of[name]) for name, host in self.hosts.items()}
         self._known |= self.installations
         taken = self._assigned()
         self.installations.clear()
@@ -113,6 +110,17 @@ class Registry:
         for installation in taken.values():
             self._keep(installation, is_changed=False)
         self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
+
+    def _rules_of(self, host: Host, cluster: Cluster) -> Rules:
+        is_rendezvous = host.boot is Boot.AGENT and cluster.rendezvous in host.addresses
+        return Rules(
+            host.install,
+            cluster.release.boots_live,
+            self._token,
+            cluster.dhcp,
+            host.boot,
+            leads=host.boot is Boot.IN_PLACE or is_rendezvous,
+        )
 
     def _assigned(self) -> dict[str, Installation]:
         """Return every host's installation; those of hosts with a new name have been stored under that name."""
@@ -149,14 +157,16 @@ class Registry:
             return doubted(fresh, self.now()) if is_in_doubt else fresh
         if kept is not named:
             kept = replace(kept, host=name, number=max(kept.number, number))
-        if kept.stage is Stage.WAITING:
-            kept = replace(kept, boots_live=rules.boots_live, lacks_image=not rules.boots_live)
+        # From the kernel on, the machine runs what the file said before.
+        if kept.stage < Stage.KERNEL:
+            kept = replace(kept, boots_live=rules.boots_live, boot=rules.boot)
+            kept = replace(kept, lacks_image=kept.asks_early)
         return replace(kept, order=order_of(kept, rules.install))
 
     def _is_needed(self, path: Path) -> bool:
         """Whether a host may still need the Ignition file *path*. Any thread may call it."""
         return any(
-            host.role.ignition == path.name and self._needs_ignition(host)
+            host.ignition == path.name and self._needs_ignition(host)
             for cluster in self.clusters
             if cluster.data_dir / "ignition" == path.parent
             for host in cluster.hosts
@@ -251,8 +261,17 @@ class Registry:
         if (before.number, before.stage) != (after.number, after.stage):
             self._publish(events.StageReached(after.host, after.number, after.stage.name.lower()))
         new, old = after.condition, before.condition
-        if new is not None and (old is None or old.name != new.name):
-            self._publish(events.ConditionRaised(after.host, new.name, new.hint))
+        if new is None:
+            if old is not None:
+                self._told.pop(after.host, None)
+        elif old is None or old.name != new.name:
+            self._tell(after.host, new)
+
+    def _tell(self, host: str, condition: Condition) -> None:
+        """Publish that *host* has *condition*, once while it lasts."""
+        if self._told.get(host) != condition.name:
+            self._told[host] = condition.name
+            self._publish(events.ConditionRaised(host, condition.name, condition.hint))
 
     def _keep(self, installation: Installation, *, is_changed: bool) -> None:
         host, due_at = installation.host, installation.lapses_at
@@ -299,6 +318,8 @@ class Registry:
 
         Raises ControlError if cluster.yaml forbids it, or if it leaves the host waiting.
         """
+        if host.boot is Boot.NOTHING:
+            raise ControlError(f"{host.name} has `role: other` in cluster.yaml: it is not installed")
         if what == "reinstall" and host.install is Install.NEVER:
             raise ControlError(f"{host.name} has `install: never` in cluster.yaml; change it and reload first")
         if what == "adopt" and host.install is Install.ALWAYS:
@@ -376,11 +397,12 @@ class Registry:
         """Publish the condition of every host that is silent at *now*, seconds UTC, if that was not published yet."""
         for host, installation in self.installations.items():
             found = self.condition(installation, now)
-            if found is None or found is installation.condition:
-                self._silent.discard(host)
-            elif host not in self._silent:
-                self._silent.add(host)
-                self._publish(events.ConditionRaised(host, found.name, found.hint))
+            if found is None:
+                self._told.pop(host, None)
+            elif installation.condition is not None and found.name == installation.condition.name:
+                self._told[host] = found.name  # it was published when it arose, perhaps before a restart
+            else:
+                self._tell(host, found)
 
     def settle(self, now: float) -> None:
         """Publish what is due by *now*, seconds UTC: a doubt that lapses, or that a host has had the time to write."""

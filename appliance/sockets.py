@@ -23,6 +23,9 @@ BACKLOG = 1024  # for 1,000 hosts that connect at the same moment; the kernel li
 IP_PKTINFO = 8  # linux/in.h; socket.IP_PKTINFO comes with Python 3.14
 IN_PKTINFO = struct.Struct("=i4s4s")  # ifindex, local address, header's destination address
 IN6_PKTINFO = struct.Struct("=16sI")  # destination address, ifindex (RFC 3542 section 6)
+HOPS = struct.Struct("=i")
+ROUTER_DISCOVERY_ANCILLARY = socket.CMSG_SPACE(IN6_PKTINFO.size) + socket.CMSG_SPACE(HOPS.size)
+ICMP6_FILTER = 1  # linux/icmpv6.h
 ETH_P_IP = 0x0800
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_MTU = 10, 0, 14  # linux/in.h
@@ -48,7 +51,11 @@ def udp_server(
     specific address; a port that is already in use is an error all the same.
     """
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    where = f"{address}:{port}/udp on {interface}" if interface else f"{address}:{port}/udp"
+    try:
+        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except OSError as error:
+        raise _listen_error(error, where, setting) from error
     try:
         _grow_buffers(sock)
         if broadcast:
@@ -68,7 +75,6 @@ def udp_server(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     except OSError as error:
         sock.close()
-        where = f"{address}:{port}/udp on {interface}" if interface else f"{address}:{port}/udp"
         raise _listen_error(error, where, setting) from error
     return sock
 
@@ -79,6 +85,11 @@ def bind_to_interface(sock: socket.socket, interface: str) -> None:
     Raises OSError. Binding a socket that is already bound requires CAP_NET_RAW.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+
+
+def join_group(sock: socket.socket, group: IPv6Address, interface: int) -> None:
+    """Have *sock* hear the multicast *group* on the interface with the index *interface*. Raises OSError."""
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, struct.pack("=16sI", group.packed, interface))
 
 
 def udp_transfer(address: IPv4Address | IPv6Address) -> socket.socket:
@@ -171,6 +182,42 @@ def tcp_server(address: IPv4Address | IPv6Address, port: int, *, setting: str) -
         sock.close()
         raise _listen_error(error, f"{address}:{port}/tcp", setting) from error
     return sock
+
+
+def router_discovery() -> socket.socket:
+    """Return a socket for router solicitations and advertisements (RFC 4861), and for no other ICMPv6.
+
+    What it sends has the hop limit 255 and is not heard by this machine; the kernel writes the checksum. Raises
+    PermissionError without CAP_NET_RAW.
+    """
+    sock = socket.socket(
+        socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.IPPROTO_ICMPV6
+    )
+    try:
+        # A set bit blocks a type (RFC 3542 section 3.2). 133 and 134 are bits 5 and 6 of the fifth word.
+        words = [0xFFFFFFFF] * 8
+        words[4] &= ~0b1100000
+        sock.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER, struct.pack("=8I", *words))
+        for option, value in (
+            (socket.IPV6_RECVPKTINFO, 1),
+            (socket.IPV6_RECVHOPLIMIT, 1),
+            (socket.IPV6_MULTICAST_HOPS, 255),
+            (socket.IPV6_MULTICAST_LOOP, 0),
+        ):
+            sock.setsockopt(socket.IPPROTO_IPV6, option, value)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def arrival_of(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
+    """Return the interface and the hop limit of a datagram that came to `router_discovery` with *ancillary*."""
+    values = {kind: data for level, kind, data in ancillary if level == socket.IPPROTO_IPV6}
+    info, hops = values.get(socket.IPV6_PKTINFO, b""), values.get(socket.IPV6_HOPLIMIT, b"")
+    index: int = IN6_PKTINFO.unpack(info)[1] if len(info) == IN6_PKTINFO.size else 0
+    hop_limit: int = HOPS.unpack(hops)[0] if len(hops) == HOPS.size else 0
+    return index, hop_limit
 
 
 def packet_sender(interface: str) -> socket.socket:
@@ -294,6 +341,7 @@ def _listen_error(error: OSError, where: str, setting: str) -> ListenError:
         errno.EADDRINUSE: f"stop the other server, or set {setting}",
         errno.EACCES: f"run as root, give CAP_NET_BIND_SERVICE (the systemd unit does), or set {setting} above 1023",
         errno.EPERM: "run as root or give CAP_NET_RAW (the systemd unit does)",
+        errno.EAFNOSUPPORT: f"this machine has no IPv6; enable it, or set {setting}",
         errno.EADDRNOTAVAIL: f"the address is not on this machine; add it to an interface, or set {setting}",
         errno.ENODEV: f"the interface does not exist; create it, or set {setting}",
     }.get(error.errno or 0, f"see {setting}")

@@ -15,6 +15,7 @@ from appliance.model import (
     Images,
     Install,
     Listen,
+    Loader,
     LocalBoot,
     MacAddress,
     NameServer,
@@ -60,7 +61,7 @@ def host(name: str, role: Role, address: str, mac: str, domain: str = "ocp45.exa
         install_disk="/dev/sda",
         kernel_arguments=(),
         network_arguments=(),
-        loader=None,
+        loader=Loader.AUTO,
         install=Install.ONCE,
         local_boot=LocalBoot.NO_OFFER,
     )
@@ -93,7 +94,7 @@ def reference_cluster(data_dir: Path = Path("/var/lib/ocp-appliance"), **changes
         hosts=tuple(host(*node) for node in NODES),
         dns=DnsSettings(
             zone="example.localdomain",
-            name_servers=(NameServer("ns1.example.localdomain", IPv4Address("172.16.0.102")),),
+            name_servers=(NameServer("ns1.example.localdomain", (IPv4Address("172.16.0.102"),)),),
             mailbox="root.example.localdomain",
             serial=2000091802,
             ttl=3600,

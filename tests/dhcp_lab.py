@@ -131,12 +131,19 @@ class Lab:
         return process
 
     def serve(
-        self, cluster: str = "rich", namespace: str = APPLIANCE_NAMESPACE, wrapper: tuple[str, ...] = ()
+        self,
+        cluster: str = "rich",
+        namespace: str = APPLIANCE_NAMESPACE,
+        wrapper: tuple[str, ...] = (),
+        program: str = "tests.dhcp_lab",
     ) -> "Served":
-        """Start the server in *namespace*, run by the command *wrapper* if given; return when it is ready."""
+        """Start the server in *namespace*, run by the command *wrapper* if given; return when it is ready.
+
+        *program* is the module that runs it.
+        """
         root = str(Path(__file__).resolve().parent.parent)
         process = self.start(
-            namespace, *wrapper, sys.executable, "-m", "tests.dhcp_lab", cluster, env={**os.environ, "PYTHONPATH": root}
+            namespace, *wrapper, sys.executable, "-m", program, cluster, env={**os.environ, "PYTHONPATH": root}
         )
         served = Served(process)
         assert served.next_line() == READY

@@ -10,14 +10,13 @@ check that the loaders exist.
 
 How a chain is added:
 
-- Another loader (a signed shim, or GRUB for firmware without a build of iPXE) is a row
-  of `_LOADERS` if it is the only one for its firmware, and a branch of `chain` if the
-  operator chooses it. A shim fetches its second stage from its own directory, so its
+- Another loader is a member of `Loader`, and its file for each firmware a row of
+  `_FILES`. A shim fetches its second stage from its own directory, so its
   chain has two LOADER steps, and both names belong in `loaders.py`. GRUB reads grub.cfg
   and does not ask DHCP again: its SCRIPT step has another URL (`urls.py`), and a module
   beside `ipxe.py` makes the text.
-- Another way to install (agent-based, bootstrap in place) differs after the script only.
-  It is a branch of `installer`, which chooses kernel, initramfs and further images.
+- Another way to install is a member of `model.Boot`. Its chain differs after the script
+  only: `Cluster.images_of` says what a host boots, and `ipxe.kernel_arguments` with what.
 - Another way to start the disk is a row of `DISK`.
 
 Whether a host may install is decided in `install/lifecycle.py`, and passed as *starts_disk*.
@@ -32,7 +31,7 @@ from typing import NamedTuple
 from appliance.boot import urls
 from appliance.boot.architectures import Architecture, Firmware
 from appliance.events import Program
-from appliance.model import Arch, Cluster, Host, LocalBoot
+from appliance.model import Arch, Boot, Cluster, Host, Loader, LocalBoot
 
 
 class Kind(StrEnum):
@@ -42,22 +41,22 @@ class Kind(StrEnum):
     SCRIPT = "script"
     KERNEL = "kernel"
     INITRAMFS = "initramfs"
-    DISK = "disk"  # nothing more from the network
+    DISK = "disk"  # nothing more from the network: firmware goes on to its next boot entry
 
 
 class Step(NamedTuple):
     """One thing that a machine loads. A tuple, because DHCP makes a chain for each new kind of reply."""
 
     kind: Kind
-    target: str = ""  # a URL, or a path for TFTP; "" for the disk
+    target: str = ""  # a URL, or a path for TFTP; for the disk see `to_disk`
 
 
 @dataclass(frozen=True, slots=True)
 class DiskBoot:
     """How an installed machine is sent to its own disk."""
 
-    # Without a boot file, DHCP only assigns an address, and firmware goes on to its next boot entry. PXE firmware also
-    # gets a boot menu whose only entry is the disk (option 43, dhcp/templates.py): otherwise it would keep asking.
+    # Without a boot file, DHCP assigns an address, and adds what makes firmware go on to its next boot entry at once
+    # (`to_disk`): otherwise it would keep asking for a minute or more.
     has_boot_file: bool
     script: str  # template in ipxe/; without a boot file, only iPXE that a person starts at the console gets it
 
@@ -70,45 +69,78 @@ DISK: Mapping[LocalBoot, DiskBoot] = MappingProxyType(
     }
 )
 
-# The build of iPXE for each firmware and processor. On ARM it is snponly, which drives the network card through the
-# firmware: iPXE has few drivers for the cards of such machines.
-_LOADERS: Mapping[tuple[Firmware, str], str] = MappingProxyType(
+_BIOS, _X64 = (Firmware.BIOS, "x86_64"), (Firmware.UEFI, "x86_64")
+_IA32, _ARM64 = (Firmware.UEFI, "i386"), (Firmware.UEFI, "aarch64")
+
+# The file of each loader by firmware and processor. On ARM, `auto` is snponly: iPXE has few drivers for the network
+# cards of such machines.
+_FILES: Mapping[Loader, Mapping[tuple[Firmware, str], str]] = MappingProxyType(
     {
-        (Firmware.UEFI, "x86_64"): "efi/ipxe.efi",
-        (Firmware.BIOS, "x86_64"): "undionly.kpxe",
-        (Firmware.UEFI, "i386"): "i386-efi/ipxe.efi",
-        (Firmware.UEFI, "aarch64"): "arm64-efi/snponly.efi",
+        Loader.AUTO: {
+            _X64: "efi/ipxe.efi",
+            _BIOS: "undionly.kpxe",
+            _IA32: "i386-efi/ipxe.efi",
+            _ARM64: "arm64-efi/snponly.efi",
+        },
+        Loader.IPXE: {
+            _X64: "efi/ipxe.efi",
+            _BIOS: "ipxe.pxe",
+            _IA32: "i386-efi/ipxe.efi",
+            _ARM64: "arm64-efi/ipxe.efi",
+        },
+        Loader.IPXE_SNP: {_X64: "efi/snponly.efi", _ARM64: "arm64-efi/snponly.efi"},
+        Loader.UNDIONLY: {_BIOS: "undionly.kpxe"},
+        Loader.SHIM: {},
     }
 )
 
 
 def chain(
-    cluster: Cluster, host: Host, program: Program, architecture: Architecture, *, starts_disk: bool
+    cluster: Cluster,
+    host: Host,
+    program: Program,
+    architecture: Architecture,
+    *,
+    starts_disk: bool,
+    loader: Loader | str | None = None,
 ) -> tuple[Step, ...]:
     """Return what *host* loads from now on, while *program* runs on *architecture*.
 
-    *starts_disk* is whether it is to boot from its disk instead of installing. The
-    chain of an operating system is empty.
+    *starts_disk* is whether it is to boot from its disk instead of installing. A
+    *loader* takes precedence over the host's own. The chain of an operating system is
+    empty.
     """
     if program is Program.OS:
         return ()
-    if starts_disk and not DISK[host.local_boot].has_boot_file:
-        return (Step(Kind.DISK),)
+    if host.boot is Boot.NOTHING or (starts_disk and not DISK[host.local_boot].has_boot_file):
+        return to_disk(cluster, host, program)
     base = urls.base_url(cluster, host.address)
     menu = Step(Kind.SCRIPT, urls.menu_url(base))
     rest = (menu, Step(Kind.DISK)) if starts_disk else (menu, *installer(cluster, host, base))
     if program is Program.IPXE:
         return rest
-    loader = host.loader or default_loader(program, architecture, host.arch)
-    if loader is None:
-        # There is no loader for this firmware: it gets an address only, and goes on to its next boot entry.
-        return (Step(Kind.DISK),)
-    return (Step(Kind.LOADER, urls.loader_url(base, loader) if program is Program.HTTP else loader), *rest)
+    file = loader_file(host.loader if loader is None else loader, program, architecture, host.arch)
+    if file is None:
+        # There is no loader for this firmware.
+        return to_disk(cluster, host, program)
+    return (Step(Kind.LOADER, urls.loader_url(base, file) if program is Program.HTTP else file), *rest)
+
+
+def to_disk(cluster: Cluster, host: Host, program: Program) -> tuple[Step, ...]:
+    """Return the chain of *host* when it gets no boot file.
+
+    Its target is the URL that UEFI HTTP Boot is offered: edk2 takes no offer without
+    one and repeats its request for a minute, but goes on as soon as the URL leads to
+    nothing. PXE over IPv4 has a boot menu for this (option 43, dhcp/templates.py), and
+    over IPv6 firmware gives up after the first offer without a boot file.
+    """
+    url = urls.no_boot_file_url(urls.base_url(cluster, host.address)) if program is Program.HTTP else ""
+    return (Step(Kind.DISK, url),)
 
 
 def boot_file(steps: tuple[Step, ...]) -> str:
     """Return the boot file that DHCP sends for *steps*: a path for TFTP or a URL; "" for none."""
-    return steps[0].target if steps else ""
+    return steps[0].target if steps and steps[0].kind is not Kind.DISK else ""
 
 
 def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
@@ -118,7 +150,7 @@ def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
     architecture, that is only its script, which then says so.
     """
     script = Step(Kind.SCRIPT, urls.script_url(base, host.macs[0]))
-    images = cluster.images.get(host.arch)
+    images = cluster.images_of(host)
     if images is None:
         return (script,)
     return (
@@ -128,8 +160,10 @@ def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
     )
 
 
-def default_loader(program: Program, architecture: Architecture, arch: Arch) -> str | None:
-    """Return the path of the loader for a host of *arch* that has no `loader` in cluster.yaml; None if none fits."""
+def loader_file(loader: Loader | str, program: Program, architecture: Architecture, arch: Arch) -> str | None:
+    """Return the path of *loader* for a host of *arch* whose firmware is *architecture*; None if there is none."""
+    if not isinstance(loader, Loader):
+        return loader
     firmware, processor = architecture.firmware, architecture.processor
     if arch is Arch.AARCH64 and firmware in (Firmware.UNSTATED, Firmware.BIOS):
         # A Raspberry Pi sends 0, BIOS (raspberrypi/firmware #1928), although no ARM machine has a BIOS.
@@ -137,11 +171,13 @@ def default_loader(program: Program, architecture: Architecture, arch: Arch) -> 
     elif firmware is Firmware.UNSTATED:
         # No option 93 and no Arch in the vendor class: ROMs older than both are BIOS ROMs. Only UEFI has HTTP Boot.
         firmware, processor = (Firmware.UEFI if program is Program.HTTP else Firmware.BIOS), "x86_64"
-    return _LOADERS.get((firmware, processor))
+    return _FILES[loader].get((firmware, processor))
 
 
-def usual_loaders(arch: Arch) -> tuple[str, ...]:
-    """Return the paths of the loaders for the usual firmware of *arch* machines."""
+def usual_files(loader: Loader | str, arch: Arch) -> tuple[str, ...]:
+    """Return the paths of *loader* for the usual firmware of *arch* machines."""
+    if not isinstance(loader, Loader):
+        return (loader,)
     # Without that for a 32-bit UEFI: it is rare, and Debian does not package it, so a warning that it is missing would
     # be wrong at most sites.
-    return tuple(loader for (_, processor), loader in _LOADERS.items() if processor == arch.value)
+    return tuple(file for (_, processor), file in _FILES[loader].items() if processor == arch.value)

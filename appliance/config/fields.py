@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from appliance.config.document import describe
 from appliance.dns.reverse import reverse_apexes
-from appliance.model import INFINITE_LEASE, Release
+from appliance.model import INFINITE_LEASE, Loader, Release
 
 MAX_NAME = 253  # characters, without the final dot (RFC 1035 section 2.3.4)
 
@@ -23,6 +23,10 @@ _RECORD_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 _RELEASE = re.compile(r"(\d)\.(\d{1,3})(?:\.\d{1,5})?(?:[-+.][0-9A-Za-z.+-]*)?", re.ASCII)
 _DURATION = re.compile(r"(\d{1,10})\s*([smhdw]?)", re.ASCII)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*")
+_LOADER_HINTS = {
+    **dict.fromkeys(("snponly", "snp"), "snponly.efi is called ipxe-snp here; a file is written with its directory"),
+    "grub": "GRUB is loaded by shim; a GRUB of yours is written as a file in tftp/, such as efi/grub.efi",
+}
 _IPXE_OWN = re.compile(r"['\\]|\$\{|^(\|\||&&|;|#.*)$")
 _INTERFACE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
 _UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -163,6 +167,13 @@ def parse_file_name(text: str) -> str:
     return name
 
 
+def parse_loader(text: str) -> Loader | str:
+    """Return the loader with the name *text*, or the path of a boot file."""
+    if re.fullmatch("[A-Za-z0-9_-]*", text.strip()):  # no boot file has a name without a dot or a directory
+        return parse_enum(Loader, _LOADER_HINTS)(text)
+    return parse_file_name(text)
+
+
 def parse_sha256(text: str) -> str:
     """Return a SHA-256 in lower-case hexadecimal."""
     digest = text.strip().lower()
@@ -249,6 +260,12 @@ def parse_enum(enum: type[E], hints: dict[str, str] | None = None) -> Callable[[
     """Return the parser of *enum*'s words."""
     word = parse_one_of(enum, hints)
     return lambda text: enum(word(text))
+
+
+def parse_choice(*members: E) -> Callable[[str], E]:
+    """Return the parser of the words of these *members* of an enum, which has others that no file says."""
+    word = parse_one_of(tuple(member.value for member in members))
+    return lambda text: type(members[0])(word(text))
 
 
 def parse_mailbox(text: str) -> str:

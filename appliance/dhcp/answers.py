@@ -42,10 +42,10 @@ class Answers:
         # Without xid (4 to 8) and secs (8 to 10), the only fields that a client changes when it repeats a message.
         key = datagram[:4], datagram[10:], arrival
         known = replies.get(key)
-        if known is not None and known.boots_local == boots_local(known.pin, installations):
+        if known is not None and known.boots_local == boots_local(known.pin.host, installations):
             return known.reply.to(datagram[4:8])
         result = answer(table, datagram, arrival, installations)
         if isinstance(result, Reply) and len(datagram) <= MAX_KNOWN_BYTES:
             pin = table.pins[datagram[28:34]]
-            replies[key] = _Known(result, pin, boots_local(pin, installations))
+            replies[key] = _Known(result, pin, boots_local(pin.host, installations))
         return result

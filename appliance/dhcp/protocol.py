@@ -46,7 +46,7 @@ from appliance.dhcp.reply import (
 from appliance.dhcp.templates import NO_ADDRESS, Form, Pin
 from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpRelayRefused, DhcpReleased, DhcpUnknown
 from appliance.install.installation import Installation, Order
-from appliance.model import DhcpMode, Install
+from appliance.model import DhcpMode, Host, Install
 
 BOOTREQUEST = 1
 DISCOVER, REQUEST, DECLINE, RELEASE, INFORM = 1, 3, 4, 7, 8
@@ -144,7 +144,7 @@ def _request_of(
         pin=pin,
         profile=profile,
         # A boot file goes only to a program that can use it, on the interface that the host boots from.
-        boots=profile.boots and pin.is_boot_nic and not boots_local(pin, installations),
+        boots=profile.boots and pin.is_boot_nic and not boots_local(pin.host, installations),
         ciaddr=datagram[12:16],
         giaddr=giaddr,
         relay=address_text(giaddr) if is_relayed else "",
@@ -188,14 +188,14 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
     )
 
 
-def boots_local(pin: Pin, installations: Mapping[str, Installation]) -> bool:
+def boots_local(host: Host, installations: Mapping[str, Installation]) -> bool:
     """Whether the host gets no boot file, so that its firmware goes on to the disk."""
-    if DISK[pin.host.local_boot].has_boot_file:
+    if DISK[host.local_boot].has_boot_file:
         return False
-    installation = installations.get(pin.name)
+    installation = installations.get(host.name)
     if installation is None:
         # The registry gives every host a record before it is served. Without a registry, `install` decides.
-        return pin.host.install is Install.NEVER
+        return host.install is Install.NEVER
     return installation.order is Order.LOCAL
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from appliance.install.installation import Condition, Installation, Order, Stage
+from appliance.model import Boot
 
 # Firmware asks four times in about a minute before it gives up (PXE 2.1 section 2.2.7), and once more from each
 # of its boot entries. Two full rounds of offers without a single REQUEST are not chance.
@@ -73,7 +74,7 @@ TRY_HINTS = {
 SILENCE_SECONDS = {
     Stage.FIRMWARE: 300.0,  # firmware that gives up tries its other entries first
     Stage.LOADER: 120.0,
-    Stage.IPXE: 120.0,
+    Stage.BOOTLOADER: 120.0,
     Stage.SCRIPT: 600.0,  # somebody may be at its menu
     Stage.KERNEL: 120.0,
     Stage.INITRAMFS: 300.0,
@@ -85,7 +86,7 @@ SILENCE_HINTS = {
     Stage.FIRMWARE: "The machine went on to another boot entry, is switched off, or does not receive our answers. "
     "Check its boot order, its power and its switch port.",
     Stage.LOADER: "iPXE started but sends nothing, so its driver fails on this card. Set `loader: efi/snponly.efi`.",
-    Stage.IPXE: "iPXE does not reach its script. Open the HTTP port between the machine and the appliance.",
+    Stage.BOOTLOADER: "iPXE does not reach its script. Open the HTTP port between the machine and the appliance.",
     Stage.SCRIPT: f"iPXE waits at its menu or cannot load the kernel. {_SEE_CONSOLE}.",
     Stage.KERNEL: f"The download stopped. {_SEE_CONSOLE}.",
     Stage.INITRAMFS: f"The kernel has no network, or it failed. {_SEE_CONSOLE}.",
@@ -112,8 +113,21 @@ _LOOPS = (
     _Loop("loader-failed", FAILED_LOADERS, None, "loader-stalled", STALLED_HINT),
     _Loop("loader", SAME_LOADER, Stage.LOADER, "loader-loop", LOADER_HINT),
     _Loop("firmware-ack", UNUSED_ACKS, Stage.FIRMWARE, "no-loader", NO_LOADER_HINT),
-    _Loop("ipxe-ack", SAME_IPXE_ACKS, Stage.IPXE, "no-script", NO_SCRIPT_HINT),
+    _Loop("ipxe-ack", SAME_IPXE_ACKS, Stage.BOOTLOADER, "no-script", NO_SCRIPT_HINT),
 )
+
+
+# The same for one that restarts while its live system installs.
+LIVE_HINT = f"The live system restarts before it can have installed. {_SEE_CONSOLE}, and whether it has enough memory."
+# For how long the live system of each may work in silence, and what to look at then.
+LIVE_SILENCE_SECONDS = 5400.0
+LIVE_SILENCE_HINTS = {
+    Boot.AGENT: "The agent-based installation takes longer than usual. `openshift-install agent wait-for "
+    "bootstrap-complete` shows for which host it waits; each host of the cluster must have booted.",
+    Boot.NODE_IMAGE: "The node takes longer than usual to install. `oc adm node-image monitor` shows how far it is.",
+    Boot.IN_PLACE: "The installation in place takes longer than usual. `openshift-install wait-for install-complete` "
+    "shows how far it is, and `journalctl -u bootkube` on the machine.",
+}
 
 
 def judged(installation: Installation, at: float) -> Installation:
@@ -137,7 +151,9 @@ def silence(installation: Installation, seen_at: float, now: float) -> Condition
 
     Times are seconds UTC; *seen_at* is when the host was last heard, 0.0 if that is not known.
     """
-    limit_seconds = SILENCE_SECONDS.get(installation.stage)
+    limit_seconds, hint = SILENCE_SECONDS.get(installation.stage), SILENCE_HINTS.get(installation.stage, "")
+    if installation.stage is Stage.IGNITION and installation.boot in LIVE_SILENCE_HINTS:
+        limit_seconds, hint = LIVE_SILENCE_SECONDS, LIVE_SILENCE_HINTS[installation.boot]
     if limit_seconds is None or installation.is_told_to_wait:  # its polls are not events
         return None
     if installation.order is Order.HOLD or (installation.order is Order.LOCAL and not installation.is_settled):
@@ -145,9 +161,7 @@ def silence(installation: Installation, seen_at: float, now: float) -> Condition
     heard_at = max(seen_at, *installation.reached.values(), 0.0)
     if not heard_at or now - heard_at < limit_seconds:
         return None
-    return Condition(
-        "silent", f"Silent since {installation.stage.name.lower()}. {SILENCE_HINTS[installation.stage]}", heard_at
-    )
+    return Condition("silent", f"Silent since {installation.stage.name.lower()}. {hint}", heard_at)
 
 
 def _judge(installation: Installation) -> tuple[str, str] | None:
@@ -194,4 +208,6 @@ def _vain(installation: Installation) -> tuple[str, str] | None:
     if installation.tries < VAIN_TRIES:
         return None
     hint = TRY_HINTS.get(installation.ended_at, TRY_HINTS[Stage.SCRIPT])
+    if installation.ended_at is Stage.IGNITION and installation.boot is not Boot.INSTALLER:
+        hint = LIVE_HINT
     return "boot-loop", f"{installation.tries} boots in a row ended at {installation.ended_at.name.lower()}. {hint}"

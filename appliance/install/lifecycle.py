@@ -10,17 +10,20 @@ a dict of records. Three steps:
 
 The stages (installation.Stage), from the network to the running system:
 
-    WAITING --> FIRMWARE --> LOADER --> IPXE --> SCRIPT --> KERNEL --> INITRAMFS
-                DHCP         boot       DHCP     its own                   |
-                             file                script                    |
-      +--------------------------------------------------------------------+
+    WAITING --> FIRMWARE --> LOADER --> BOOTLOADER --> SCRIPT --> KERNEL --> INITRAMFS
+                DHCP         boot       iPXE or GRUB   its own                   |
+                             file       runs           script                    |
+      +--------------------------------------------------------------------------+
       |
       |  live (4.6 and later): the rootfs first, then Ignition
       +--> IMAGE ------------ Ignition sent -----------> IGNITION
       |
-      |  legacy (4.1 to 4.5): Ignition first, then the disk image
+      |  agent-based, or an image for an added node: Ignition is in the initramfs
+      +--> IMAGE ------------ rootfs complete ---------> IGNITION
+      |
+      |  legacy (4.1 to 4.5), and in place: Ignition first, then the image
       +--> INITRAMFS --------------> IMAGE ------------> IGNITION
-           Ignition sent,            disk image          disk image
+           Ignition sent,            image               image
            the stage stays           begun               complete
 
     IGNITION ------> SETTLED -------> INSTALLED ------> BOOTED -------> JOINING
@@ -33,7 +36,7 @@ The stages (installation.Stage), from the network to the running system:
     IGNITION -------------- the script is fetched again ------------+--> a new record
     any stage ------------- `reinstall` ----------------------------+    (with a new token)
 
-A machine may enter late: firmware that is itself an iPXE begins at IPXE, and a
+A machine may enter late: firmware that is itself an iPXE begins at BOOTLOADER, and a
 machine that has its loader on a disk begins at SCRIPT. A stage that is skipped has
 no time in `reached`, and nothing else depends on it.
 
@@ -56,6 +59,15 @@ and installs again; a host that is back later counts as installed and boots its 
 For 900 MB that is 9 seconds; real machines take half a minute and more. The
 registry's clock sends InstallSettled when the time has passed, before the host is
 back, so that its first OFFER has no boot file already.
+
+A live system that installs a whole cluster (in place), or waits for the other hosts
+of one (agent-based), works for a quarter of an hour and more after it has everything,
+and is silent. LEAST_INSTALLATION_SECONDS is what no such machine is faster than, so a
+host that is back sooner was reset, however often: that is never believed. One that is
+back later counts as installed and boots its disk, although somebody may have reset it:
+in doubt, no disk is wiped. If there is no system, `not-booting` says so. Its live
+system may start the control plane itself and then asks for api-int (Rules.leads), which
+proves a system from INSTALLED on only.
 
 Two errors remain, and neither is a loop. A host that was reset late in its writing
 counts as installed and never boots: the condition `not-booting` reports it. A host
@@ -109,7 +121,7 @@ from appliance.install.installation import (
     Stage,
     order_of,
 )
-from appliance.model import DhcpMode, Install
+from appliance.model import Boot, DhcpMode, Install
 
 
 class State(IntEnum):
@@ -118,7 +130,7 @@ class State(IntEnum):
     WAITING = 0
     FIRMWARE = 1
     LOADER = 2
-    IPXE = 3
+    BOOTLOADER = 3
     SCRIPT = 4
     KERNEL = 5
     INITRAMFS = 6
@@ -130,7 +142,8 @@ class State(IntEnum):
     JOINING = 12
 
 
-WAITING, FIRMWARE, LOADER, IPXE, SCRIPT, KERNEL, INITRAMFS, IMAGE, IGNITION, SETTLED, INSTALLED, BOOTED, JOINING = State
+WAITING, FIRMWARE, LOADER, BOOTLOADER, SCRIPT, KERNEL, INITRAMFS = list(State)[:7]
+IMAGE, IGNITION, SETTLED, INSTALLED, BOOTED, JOINING = list(State)[7:]
 
 
 class Transition(NamedTuple):
@@ -150,29 +163,29 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     # reset, or a forged datagram: what it fetches shows which.
     Evidence.FIRMWARE_OFFERED: (
         Transition(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-offer"),
-        Transition(FIRMWARE, IPXE, effects.count, None, "firmware-offer"),
+        Transition(FIRMWARE, BOOTLOADER, effects.count, None, "firmware-offer"),
         Transition(SCRIPT, IGNITION, effects.come_back, Stage.FIRMWARE),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING, effects.knock),
     ),
     Evidence.FIRMWARE_ACKED: (
         Transition(WAITING, WAITING, effects.arrive, Stage.FIRMWARE, "firmware-ack"),
-        Transition(FIRMWARE, IPXE, effects.count, None, "firmware-ack"),
+        Transition(FIRMWARE, BOOTLOADER, effects.count, None, "firmware-ack"),
         Transition(SCRIPT, IGNITION, effects.come_back, Stage.FIRMWARE),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING, effects.knock),
     ),
     Evidence.IPXE_OFFERED: (
-        Transition(WAITING, LOADER, effects.arrive, Stage.IPXE, "ipxe-offer"),
-        Transition(IPXE, SCRIPT, effects.count, None, "ipxe-offer"),
-        Transition(KERNEL, IGNITION, effects.come_back, Stage.IPXE),
+        Transition(WAITING, LOADER, effects.arrive, Stage.BOOTLOADER, "ipxe-offer"),
+        Transition(BOOTLOADER, SCRIPT, effects.count, None, "ipxe-offer"),
+        Transition(KERNEL, IGNITION, effects.come_back, Stage.BOOTLOADER),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING, effects.knock),
     ),
     Evidence.IPXE_ACKED: (
-        Transition(WAITING, LOADER, effects.arrive, Stage.IPXE, "ipxe-ack"),
-        Transition(IPXE, SCRIPT, effects.count, None, "ipxe-ack"),
-        Transition(KERNEL, IGNITION, effects.come_back, Stage.IPXE),
+        Transition(WAITING, LOADER, effects.arrive, Stage.BOOTLOADER, "ipxe-ack"),
+        Transition(BOOTLOADER, SCRIPT, effects.count, None, "ipxe-ack"),
+        Transition(KERNEL, IGNITION, effects.come_back, Stage.BOOTLOADER),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING, effects.knock),
     ),
@@ -190,7 +203,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     # Boot files. Only TFTP counts at WAITING: nothing but firmware fetches them that way.
     Evidence.LOADER_FETCHED_BY_TFTP: (
         Transition(WAITING, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
-        Transition(LOADER, IPXE, effects.count, None, "loader"),
+        Transition(LOADER, BOOTLOADER, effects.count, None, "loader"),
         Transition(SCRIPT, IGNITION, effects.load_again, Stage.LOADER, "loader"),
         Transition(SETTLED, SETTLED, effects.count, None, "loader"),
         Transition(INSTALLED, JOINING),
@@ -198,23 +211,23 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     Evidence.LOADER_FETCHED_BY_HTTP: (
         Transition(WAITING, WAITING),
         Transition(FIRMWARE, FIRMWARE, effects.arrive, Stage.LOADER, "loader"),
-        Transition(LOADER, IPXE, effects.count, None, "loader"),
+        Transition(LOADER, BOOTLOADER, effects.count, None, "loader"),
         Transition(SCRIPT, IGNITION, effects.load_again, Stage.LOADER, "loader"),
         Transition(SETTLED, SETTLED, effects.count, None, "loader"),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.LOADER_FAILED: (
         Transition(WAITING, LOADER, effects.count, None, "loader-failed"),
-        Transition(IPXE, JOINING),
+        Transition(BOOTLOADER, JOINING),
     ),
     Evidence.LOADER_MISSING_ON_TFTP: (
         Transition(WAITING, LOADER, effects.complain, None, FILE_MISSING),
-        Transition(IPXE, JOINING),
+        Transition(BOOTLOADER, JOINING),
     ),
     Evidence.LOADER_MISSING_ON_HTTP: (
         Transition(WAITING, WAITING),
         Transition(FIRMWARE, LOADER, effects.complain, None, FILE_MISSING),
-        Transition(IPXE, JOINING),
+        Transition(BOOTLOADER, JOINING),
     ),
     # Scripts. From SCRIPT on, another script is a repetition, and once Ignition was sent it is a reset.
     Evidence.SCRIPT_SENT: (
@@ -224,13 +237,13 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     ),
     Evidence.WAIT_SENT: (
         Transition(WAITING, IMAGE, effects.tell_to_wait, None, TOLD_TO_WAIT),
-        Transition(IGNITION, IGNITION, effects.tell_to_wait, Stage.IPXE, TOLD_TO_WAIT),
+        Transition(IGNITION, IGNITION, effects.tell_to_wait, Stage.BOOTLOADER, TOLD_TO_WAIT),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.SCRIPT_HELD_BACK: (
         Transition(WAITING, IMAGE, effects.hold_back, None, FILE_MISSING),
-        Transition(IGNITION, IGNITION, effects.hold_back, Stage.IPXE, FILE_MISSING),
+        Transition(IGNITION, IGNITION, effects.hold_back, Stage.BOOTLOADER, FILE_MISSING),
         Transition(SETTLED, SETTLED, effects.complain, None, FILE_MISSING),
         Transition(INSTALLED, JOINING),
     ),
@@ -264,7 +277,8 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     ),
     Evidence.ROOTFS_COMPLETE: (
         Transition(WAITING, WAITING),
-        Transition(FIRMWARE, SETTLED, effects.complete_rootfs),
+        Transition(FIRMWARE, IMAGE, effects.complete_rootfs, Stage.IGNITION),
+        Transition(IGNITION, SETTLED, effects.complete_rootfs),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.DISK_IMAGE_BEGUN: (
@@ -323,21 +337,21 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     # only makes the host wait. Once the disk is written, it may move the stage: all stages from SETTLED on have the
     # same order, and none gives Ignition to a host that lacks it. It may not hide `not-booting`, see seem_running.
     Evidence.API_INT_ASKED: (
-        Transition(WAITING, IPXE, doubts.suspect, None, MAY_BE_RUNNING),
+        Transition(WAITING, BOOTLOADER, doubts.suspect, None, MAY_BE_RUNNING),
         Transition(SCRIPT, IGNITION),
         Transition(SETTLED, BOOTED, doubts.seem_running, Stage.JOINING),
         Transition(JOINING, JOINING),
     ),
     # The handshake went to the host's address and came back.
     Evidence.API_INT_ASKED_BY_TCP: (
-        Transition(WAITING, IPXE, doubts.find_running, Stage.JOINING),
+        Transition(WAITING, BOOTLOADER, doubts.find_running, Stage.JOINING),
         Transition(SCRIPT, IGNITION),
         Transition(SETTLED, BOOTED, doubts.prove_system, Stage.JOINING),
         Transition(JOINING, JOINING, doubts.prove_system),
     ),
     # The live installer listens on port 22 as well, so the look proves nothing between SCRIPT and SETTLED.
     Evidence.SYSTEM_ANSWERED: (
-        Transition(WAITING, IPXE, doubts.find_running, Stage.JOINING),
+        Transition(WAITING, BOOTLOADER, doubts.find_running, Stage.JOINING),
         Transition(SCRIPT, SETTLED),
         Transition(INSTALLED, INSTALLED, doubts.prove_system, Stage.BOOTED),
         Transition(BOOTED, JOINING, doubts.prove_system),
@@ -363,11 +377,11 @@ ALWAYS: Mapping[Evidence, tuple[Transition, ...]] = {
     ),
     Evidence.IPXE_OFFERED: (
         *TRANSITIONS[Evidence.IPXE_OFFERED][:-1],
-        Transition(INSTALLED, JOINING, effects.start_again, Stage.IPXE),
+        Transition(INSTALLED, JOINING, effects.start_again, Stage.BOOTLOADER),
     ),
     Evidence.IPXE_ACKED: (
         *TRANSITIONS[Evidence.IPXE_ACKED][:-1],
-        Transition(INSTALLED, JOINING, effects.start_again, Stage.IPXE),
+        Transition(INSTALLED, JOINING, effects.start_again, Stage.BOOTLOADER),
     ),
     Evidence.SCRIPT_SENT: (Transition(WAITING, JOINING, effects.send_script, Stage.SCRIPT, "script"),),
     # The operator has said that its disk may be wiped, whatever runs on it.
@@ -441,7 +455,7 @@ def advance(installation: Installation, stamped: Stamped, rules: Rules, heard_at
     *heard_at* is when its installer last took a byte, in seconds UTC; 0.0 if that is not known.
     """
     finding = finding_of(stamped.event)
-    if finding is None:
+    if finding is None or rules.boot is Boot.NOTHING:
         return installation
     move = _MOVES[rules.install][finding.evidence][state_of(installation)]
     if move is None:

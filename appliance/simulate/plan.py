@@ -85,7 +85,7 @@ def ports_of(cluster: Cluster | None) -> Ports:
 def image_sums(cluster: Cluster | None, images: Path | None) -> dict[str, str]:
     """Return the expected sha256 of each image: from cluster.yaml, else of the file in *images*."""
     sums = {}
-    for of_arch in cluster.images.values() if cluster else ():
+    for of_arch in (*cluster.images.values(), *cluster.artifacts.values()) if cluster else ():
         for image in (of_arch.kernel, of_arch.initramfs, of_arch.rootfs, of_arch.metal):
             if image and image.sha256:
                 sums[image.name] = image.sha256
@@ -108,7 +108,13 @@ def native_hardware(host: Host) -> Hardware:
 
 
 def machine_for(
-    target: Target, hardware: Hardware | None, images: Path | None, hold_seconds: float, *, is_dry: bool = False
+    target: Target,
+    hardware: Hardware | None,
+    images: Path | None,
+    hold_seconds: float,
+    *,
+    is_dry: bool = False,
+    is_secure: bool = False,
 ) -> Machine:
     """Return the machine, with a disk that may have been written before; it waits *hold_seconds* at most."""
     host = target.host
@@ -121,6 +127,7 @@ def machine_for(
         patience=Patience(dhcp_waits=_waits_within(hold_seconds), hold=hold_seconds),
         expected=expected_of(host, sums) if host else Expected(sha256=sums),
         is_dry=is_dry,
+        is_secure=is_secure,
         disk=Disk(),
     )
 
@@ -128,7 +135,7 @@ def machine_for(
 def expected_of(host: Host, sums: Mapping[str, str]) -> Expected:
     """Return what is expected of *host*; *sums* has the sha256 of images by name."""
     macs = frozenset(mac.hyphenated for mac in host.macs)
-    return Expected(host.name, host.ipv4, host.role.ignition, sums, macs)
+    return Expected(host.name, host.ipv4, host.ignition, sums, macs)
 
 
 def _waits_within(seconds: float) -> tuple[float, ...]:

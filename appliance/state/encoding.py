@@ -9,8 +9,9 @@ from enum import StrEnum
 from functools import cache
 from typing import get_args, get_type_hints
 
-from appliance.events import AnyEvent
+from appliance.events import AnyEvent, StageReached
 from appliance.install.installation import Condition, Installation, Order, Stage
+from appliance.model import Boot
 
 _NAMES = tuple(field.name for field in fields(Installation))
 _CONDITIONS = ("complaint", "condition", "doubt")
@@ -105,8 +106,8 @@ def _checked(value: object, wanted: object) -> object:
         return number
     if wanted is Stage and type(value) is int:
         return Stage(value)
-    if wanted is Order and type(value) is str:
-        return Order(value)
+    if wanted in (Order, Boot) and type(value) is str:
+        return wanted(value)
     if type(value) is not wanted or (wanted is int and not 0 <= value < _MOST):  # type: ignore[operator]
         raise TypeError(f"expected {wanted}")
     return value
@@ -128,6 +129,9 @@ def event_of(kind: str, host: str, facts: Mapping[str, object]) -> AnyEvent | No
     # Older versions kept the program of a DHCP message as "client".
     if "program" not in facts and "program" in _fields_of(kind) and "client" in facts:
         facts = {**facts, "program": facts["client"]}
+    # And the stage at which iPXE or GRUB runs as "ipxe".
+    if event_type is StageReached and facts.get("stage") == "ipxe":
+        facts = {**facts, "stage": Stage.BOOTLOADER.name.lower()}
     values: dict[str, object] = {"host": host}
     for name, (value_type, default) in _fields_of(kind).items():
         try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
@@ -20,6 +21,11 @@ MAX_FRAMED_SIZES = 4
 
 # The faults that a client sees as "access violation"; all others are "file not found".
 _FORBIDDEN = frozenset({Fault.DIRECTORY, Fault.SPECIAL, Fault.UNREADABLE})
+
+# Old boot ROMs read a DHCP option as a C string: past its length, up to the first NUL. What follows the name is then
+# the end mark (255), or the code of the next option, which may be a letter, and its length. Octets that are not UTF-8
+# are surrogates here.
+_TAIL = re.compile(r"[\0-\x1f\x7f-\x9f\udc80-\udcff]")
 
 
 class Content:
@@ -101,8 +107,17 @@ class Files:
     def open(self, served: NetworkFiles, name: str) -> Content | Refusal:
         """Return what the clients of a network are served as *name*.
 
+        A name that is followed by octets that are in no name is served without them.
         Raises OSError when no descriptor is left.
         """
+        content = self._open_named(served, name)
+        for shorter in _without_tail(name):
+            if content is not Refusal.NOT_FOUND:
+                break
+            content = self._open_named(served, shorter)
+        return content
+
+    def _open_named(self, served: NetworkFiles, name: str) -> Content | Refusal:
         wanted = normalised(name)
         if ".." in wanted.split("/"):
             return Refusal.FORBIDDEN
@@ -134,6 +149,15 @@ class Files:
             return content
         finally:
             os.close(descriptor)
+
+
+def _without_tail(name: str) -> tuple[str, ...]:
+    """Return what *name* may have been before a ROM read on past its end, the likeliest first."""
+    tail = _TAIL.search(name)
+    text = (name[: tail.start()] if tail else name).rstrip(" ")
+    if text == name:
+        return ()
+    return (text, text[:-1]) if tail else (text,)
 
 
 def _load(descriptor: int, identity: Identity) -> Content:

@@ -24,7 +24,7 @@ from appliance.simulate.standins import make_standins
 from tests.browser_page import Opened, opened
 
 STAGES = (
-    *("waiting", "firmware", "loader", "ipxe", "script", "kernel", "initramfs"),
+    *("waiting", "firmware", "loader", "bootloader", "script", "kernel", "initramfs"),
     *("image", "ignition", "installed", "booted", "joining"),
 )
 

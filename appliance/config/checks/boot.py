@@ -2,20 +2,20 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from appliance.boot.chains import usual_loaders
+from appliance.boot.chains import usual_files
 from appliance.boot.loaders import find_loader, package_hint
 from appliance.boot.urls import is_reserved
 from appliance.config.checks.contents import misfit_of
 from appliance.config.document import Path_, Placed
 from appliance.config.draft import Draft
-from appliance.config.images import ImageDraft, is_okd, naming_of
+from appliance.config.images import ARTIFACTS_DIRECTORY, ImageDraft, is_okd, naming_of
 from appliance.config.section_drafts import DefaultsDraft, HostDraft
 from appliance.errors import Problem
-from appliance.model import Arch, Install, LocalBoot, Release
+from appliance.model import Arch, Install, Loader, LocalBoot, Release
 
 NOUNS = {"kernel": "kernel", "initramfs": "initramfs", "rootfs": "root file system", "metal": "disk image"}
 
@@ -31,7 +31,6 @@ GENERATED_ARGUMENTS = {
 NETWORK_ARGUMENTS = {"ip", "nameserver", "bond", "vlan"}
 
 
-EFI_LOADER = "efi/ipxe.efi"
 # In the text of the build of iPXE in Debian 11 and 12. Its ipxe.efi was seen to stay at its prompt after `exit 1`.
 STAYS_AT_ITS_PROMPT = b"1.0.0+git-20190125"
 
@@ -49,9 +48,9 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         yield from _network_arguments(host, draft.release)
     mixed = list(_mixed_releases(draft))
     yield from mixed
+    if not mixed:
+        yield from _image_files(draft)
     for arch, where in draft.arches.items():
-        if not mixed:
-            yield from _images(draft, arch)
         yield from _loaders(draft, arch, where)
     yield from _own_loaders(draft)
     yield from _local_boots(draft)
@@ -107,15 +106,21 @@ def _way(release: Release) -> str:
     return "a live system" if release.boots_live else "an installer initramfs"
 
 
-def _images(draft: Draft, arch: Arch) -> Iterator[Problem]:
+def _image_files(draft: Draft) -> Iterator[Problem]:
     release, document = draft.release, draft.document
-    if release is None:
-        return
-    for section in (("images",), ("images", arch.value)):
-        if document.has(*section, "rootfs") and not release.boots_live:
-            yield document.here(*section, "rootfs").warning(f"not used: release {release} installs images.metal")
+    for arch, images in draft.images.items():
+        for section in (("images",), ("images", arch.value)):
+            if release and not release.boots_live and document.has(*section, "rootfs"):
+                yield document.here(*section, "rootfs").warning(f"not used: release {release} installs images.metal")
+        yield from _images(draft, arch, images)
+    for (_, arch), images in draft.artifacts.items():
+        yield from _images(draft, arch, images)
+
+
+def _images(draft: Draft, arch: Arch, images: Sequence[ImageDraft]) -> Iterator[Problem]:
+    document = draft.document
     first: dict[str, Placed[str]] = {}
-    for image in draft.images.get(arch, ()):
+    for image in images:
         name = image.name.value
         if is_reserved(name):
             yield image.name.error(f'"{name}" is a URL path that the appliance uses itself; rename the file')
@@ -128,6 +133,13 @@ def _images(draft: Draft, arch: Arch) -> Iterator[Problem]:
                 yield image.name.warning(why)
 
 
+def _creation(image: ImageDraft) -> str:
+    """Return the command that makes *image*; "" for one that is downloaded."""
+    if image.name.value.startswith(f"{ARTIFACTS_DIRECTORY}/node."):
+        return "oc adm node-image create --pxe"
+    return "openshift-install agent create pxe-files" if image.name.value.startswith(ARTIFACTS_DIRECTORY) else ""
+
+
 def _image_fault(image: ImageDraft, arch: Arch, file: Path, draft: Draft) -> str | None:
     """Return why *file* cannot be booted as *image*, or None."""
     is_by_release = image.name.path == ("release",)
@@ -137,6 +149,8 @@ def _image_fault(image: ImageDraft, arch: Arch, file: Path, draft: Draft) -> str
             "; a release of OKD does not say which build it boots: write that as images.release, for example "
             "10.0.20250628-0 (SCOS) or 39.20240210.3.0 (FCOS), or write the names of the files"
         )
+    if made_by := _creation(image):
+        remedy = f"; make it with `{made_by}`, and copy it to this path"
     why = file_fault(file, remedy or "; download it from the mirror to this path")
     if why is None:
         try:
@@ -151,7 +165,7 @@ def wrong_digests(draft: Draft) -> Iterator[Problem]:
     """Yield the images that do not match their sha256. Reads them completely: seconds per gigabyte."""
     if draft.data_dir is None:
         return
-    for image in (image for images in draft.images.values() for image in images):
+    for image in (image for images in (*draft.images.values(), *draft.artifacts.values()) for image in images):
         file = draft.data_dir / "images" / image.name.value
         if image.sha256 is None or file_fault(file, ""):
             continue
@@ -194,15 +208,21 @@ def _other_spelling(path: Path) -> str:
 def _loaders(draft: Draft, arch: Arch, where: Path_) -> Iterator[Problem]:
     if draft.data_dir is None:
         return
-    for name in usual_loaders(arch):
+    for name in usual_files(Loader.AUTO, arch):
         if find_loader(name, draft.data_dir) is None:
             yield draft.document.here(*where).warning(f"boot file {name} for {arch} not found; {package_hint(name)}")
 
 
 def _own_loaders(draft: Draft) -> Iterator[Problem]:
-    for loader in (defaults.loader for defaults in _defaults(draft)):
-        if loader and draft.data_dir is not None and find_loader(loader.value, draft.data_dir) is None:
-            yield loader.warning(f"boot file {loader.value} not found; {package_hint(loader.value)}")
+    for defaults in _defaults(draft):
+        loader = defaults.loader
+        if loader is None or loader.value is Loader.AUTO or draft.data_dir is None:
+            continue
+        # Hosts that are not written yet have the usual architecture.
+        arches = {host.arch for host in draft.hosts if defaults.path in (host.path, host.role_path)} or {Arch.X86_64}
+        for name in dict.fromkeys(name for arch in sorted(arches) for name in usual_files(loader.value, arch)):
+            if find_loader(name, draft.data_dir) is None:
+                yield loader.warning(f"boot file {name} not found; {package_hint(name)}")
 
 
 def _local_boots(draft: Draft) -> Iterator[Problem]:
@@ -216,14 +236,16 @@ def _local_boots(draft: Draft) -> Iterator[Problem]:
         how = own.local_boot or of_role.local_boot
         if how not in (LocalBoot.EXIT, LocalBoot.SANBOOT) or host.arch is not Arch.X86_64 or draft.data_dir is None:
             continue
-        loader = find_loader(own.loader or of_role.loader or EFI_LOADER, draft.data_dir)
+        names = usual_files(own.loader or of_role.loader or Loader.AUTO, host.arch)
+        files = [file for name in names if (file := find_loader(name, draft.data_dir))]
         # The smaller build, snponly.efi, does leave.
-        if loader is None or loader.name.lower() != "ipxe.efi" or not stays_at_its_prompt(loader):
+        loader = next((file for file in files if file.name.lower() == "ipxe.efi" and stays_at_its_prompt(file)), None)
+        if loader is None:
             continue
         place = host.path if own.local_boot else ("roles", role)
         yield draft.document.here(*place, "localBoot").warning(
             f"{how} needs iPXE to exit, and {loader}, Debian's build of 2019, stops at its prompt instead on UEFI; add "
-            "`loader: efi/snponly.efi`, or leave localBoot at no-offer"
+            "`loader: ipxe-snp`, or leave localBoot at no-offer"
         )
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from appliance.boot.architectures import ARCHITECTURES, UNSTATED, Firmware, architecture_of
-from appliance.boot.chains import default_loader
+from appliance.boot.chains import loader_file
 from appliance.events import Program
-from appliance.model import Arch
+from appliance.model import Arch, Loader
 
 
 @pytest.mark.parametrize("code", [7, 8, 9, 0x10, 0x11])
@@ -34,7 +34,7 @@ def test_bios_has_an_x86_64_processor(code: int) -> None:
 
 @pytest.mark.parametrize("code", [0x02, 0x0A, 0x0E, 0x16, 0x1B, 0x1F, 0x27, 0x7777])
 def test_other_architectures_get_no_loader(code: int) -> None:
-    assert default_loader(Program.PXE, architecture_of((code,)), Arch.X86_64) is None
+    assert loader_file(Loader.AUTO, Program.PXE, architecture_of((code,)), Arch.X86_64) is None
 
 
 def test_first_known_code_counts() -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from appliance.boot import ipxe
 from appliance.boot.architectures import ARCHITECTURES, UNSTATED, Architecture, architecture_of
-from appliance.boot.chains import Kind, Step, boot_file, chain, default_loader, installer, usual_loaders
+from appliance.boot.chains import Kind, Step, boot_file, chain, installer, loader_file, usual_files
 from appliance.boot.loaders import KNOWN_LOADERS
 from appliance.events import Program
-from appliance.model import Arch, Cluster, Host, LocalBoot
+from appliance.model import Arch, Cluster, Host, Loader, LocalBoot
 from tests.clusters import reference_cluster
 
 BASE = "http://172.16.0.101"
@@ -48,7 +48,7 @@ def test_operating_system_loads_nothing() -> None:
 
 @pytest.mark.parametrize("code", [7, 8, 9, 0x10])
 def test_every_x64_code_boots_the_same_loader(code: int) -> None:
-    assert default_loader(Program.PXE, architecture_of((code,)), Arch.X86_64) == "efi/ipxe.efi"
+    assert loader_file(Loader.AUTO, Program.PXE, architecture_of((code,)), Arch.X86_64) == "efi/ipxe.efi"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_every_x64_code_boots_the_same_loader(code: int) -> None:
 def test_loader_is_chosen_by_firmware_and_the_hosts_architecture(
     program: Program, architecture: Architecture, arch: Arch, loader: str | None
 ) -> None:
-    assert default_loader(program, architecture, arch) == loader
+    assert loader_file(Loader.AUTO, program, architecture, arch) == loader
 
 
 def test_hosts_own_loader_takes_precedence_over_the_firmwares() -> None:
@@ -77,14 +77,46 @@ def test_hosts_own_loader_takes_precedence_over_the_firmwares() -> None:
         assert boot_file(steps) == "efi/snponly.efi"
 
 
+@pytest.mark.parametrize(
+    ("loader", "architecture", "arch", "file"),
+    [
+        (Loader.IPXE, X64, Arch.X86_64, "efi/ipxe.efi"),
+        (Loader.IPXE, BIOS, Arch.X86_64, "ipxe.pxe"),
+        (Loader.IPXE, ARM64, Arch.AARCH64, "arm64-efi/ipxe.efi"),
+        (Loader.IPXE_SNP, X64, Arch.X86_64, "efi/snponly.efi"),
+        (Loader.IPXE_SNP, ARM64, Arch.AARCH64, "arm64-efi/snponly.efi"),
+        (Loader.UNDIONLY, BIOS, Arch.X86_64, "undionly.kpxe"),
+        (Loader.UNDIONLY, X64, Arch.X86_64, None),
+    ],
+)
+def test_loader_has_a_file_for_each_firmware_that_it_runs_on(
+    loader: Loader, architecture: Architecture, arch: Arch, file: str | None
+) -> None:
+    assert loader_file(loader, Program.PXE, architecture, arch) == file
+
+
+def test_loader_that_the_caller_names_takes_precedence_over_the_hosts() -> None:
+    cluster, host = parts(loader="efi/own.efi")
+    steps = chain(cluster, host, Program.PXE, X64, starts_disk=False, loader=Loader.IPXE_SNP)
+    assert boot_file(steps) == "efi/snponly.efi"
+
+
 def test_firmware_that_nothing_is_built_for_goes_on_to_its_disk() -> None:
     steps = chain(*parts(), Program.PXE, RISCV, starts_disk=False)
     assert (steps, boot_file(steps)) == ((Step(Kind.DISK),), "")
 
 
-@pytest.mark.parametrize("program", [Program.PXE, Program.HTTP, Program.IPXE])
+@pytest.mark.parametrize("program", [Program.PXE, Program.IPXE])
 def test_installed_host_is_offered_nothing_unless_it_says_otherwise(program: Program) -> None:
     assert chain(*parts(), program, X64, starts_disk=True) == (Step(Kind.DISK),)
+
+
+@pytest.mark.parametrize(("architecture", "starts_disk"), [(X64, True), (RISCV, False)])
+def test_http_boot_without_a_boot_file_is_sent_to_a_url_that_is_never_found(
+    architecture: Architecture, *, starts_disk: bool
+) -> None:
+    steps = chain(*parts(), Program.HTTP, architecture, starts_disk=starts_disk)
+    assert (steps, boot_file(steps)) == ((Step(Kind.DISK, "http://172.16.0.101/no-boot-file"),), "")
 
 
 @pytest.mark.parametrize("how", [LocalBoot.EXIT, LocalBoot.SANBOOT])
@@ -94,13 +126,18 @@ def test_installed_host_that_starts_its_disk_by_script_loads_up_to_that(how: Loc
 
 
 def test_every_loader_of_a_chain_is_one_that_packages_have() -> None:
-    loaders = {default_loader(Program.PXE, each, arch) for each in ARCHITECTURES.values() for arch in Arch}
+    loaders = {
+        loader_file(loader, Program.PXE, each, arch)
+        for loader in Loader
+        for each in ARCHITECTURES.values()
+        for arch in Arch
+    }
     assert loaders - {None} <= KNOWN_LOADERS
 
 
 def test_usual_loaders_are_those_that_most_firmware_asks_for() -> None:
-    assert usual_loaders(Arch.X86_64) == ("efi/ipxe.efi", "undionly.kpxe")
-    assert usual_loaders(Arch.AARCH64) == ("arm64-efi/snponly.efi",)
+    assert usual_files(Loader.AUTO, Arch.X86_64) == ("efi/ipxe.efi", "undionly.kpxe")
+    assert usual_files(Loader.AUTO, Arch.AARCH64) == ("arm64-efi/snponly.efi",)
 
 
 def test_scripts_lead_along_the_chain() -> None:

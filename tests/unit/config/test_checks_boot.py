@@ -58,6 +58,13 @@ FLAWS = [
         ),
     ),
     (
+        with_host(("32\n    address", "32\n    loader: snponly\n    address")),
+        (
+            '41: hosts[5].loader: "snponly" is not valid; expected auto, ipxe, ipxe-snp, undionly or shim '
+            "(snponly.efi is called ipxe-snp here; a file is written with its directory)"
+        ),
+    ),
+    (
         f"{CLEAN}images: {{release: 4.5.6}}\n",
         (
             "40: images.release: images of 4.5.6 boot an installer initramfs, but release 4.16 installs "

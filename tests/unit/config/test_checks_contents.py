@@ -134,7 +134,7 @@ def test_debian_s_ipxe_that_does_not_leave_is_reported(tmp_path: Path, how: str)
     assert warned_of_exit(tmp_path, how, "", DEBIANS) == [
         (
             f"cluster.yaml:38: warning: hosts[4].localBoot: {how} needs iPXE to exit, and data/tftp/efi/ipxe.efi, "
-            "Debian's build of 2019, stops at its prompt instead on UEFI; add `loader: efi/snponly.efi`, or leave "
+            "Debian's build of 2019, stops at its prompt instead on UEFI; add `loader: ipxe-snp`, or leave "
             "localBoot at no-offer"
         )
     ]
@@ -145,10 +145,11 @@ def test_debian_s_ipxe_that_does_not_leave_is_reported(tmp_path: Path, how: str)
     [
         ("no-offer", "", DEBIANS),
         ("exit", "    loader: efi/snponly.efi\n", DEBIANS),
+        ("exit", "    loader: ipxe-snp\n", DEBIANS),
         ("exit", "", b"MZ\x001.21.1+git-20250501\x00"),
         ("exit", "    arch: x86_64\n", b"MZ"),
     ],
-    ids=["no exit", "snponly", "newer", "other"],
+    ids=["no exit", "snponly", "ipxe-snp", "newer", "other"],
 )
 def test_ipxe_that_leaves_is_not_reported(tmp_path: Path, how: str, loader: str, build: bytes) -> None:
     assert warned_of_exit(tmp_path, how, loader, build) == []

@@ -42,6 +42,24 @@ def test_doubt_is_shown_as_the_condition(live):
     assert [(event.name, event.hint) for event in live.of(ConditionRaised)] == [(DOUBT.name, DOUBT.hint)]
 
 
+def test_doubt_is_reported_once_however_it_is_noticed(live):
+    m1 = in_doubt(live)
+    for _ in range(2):
+        live.registry.tell_silences(live.clock.now)
+        live.happen(m1.dhcp(Program.PXE))
+    live.registry.tell_silences(live.clock.now)
+    assert [event.name for event in live.of(ConditionRaised)] == [DOUBT.name]
+
+
+def test_doubt_that_comes_back_is_reported_again(live):
+    m1 = in_doubt(live)
+    live.happen(m1.dhcp(Program.PXE))
+    live.happen(Ordered(m1.host, "adopt"))
+    in_doubt(live)
+    live.registry.tell_silences(live.clock.now)
+    assert [event.name for event in live.of(ConditionRaised)] == [DOUBT.name] * 2
+
+
 def test_adopted_host_counts_as_installed_and_boots_its_disk(live):
     m1 = in_doubt(live)
     live.registry.order(live.registry.hosts[m1.host], "adopt")

@@ -281,7 +281,7 @@ def test_machine_that_is_back_before_its_disk_can_be_written_and_has_to_wait_ins
     told = m1.get(WebKind.WAIT) if wait == "wait" else [FileUnservable(m1.host, "/srv/images/rootfs", "not found")]
     live.happen([*m1.dhcp(Program.IPXE), *told])
     live.wait(30)
-    assert (live[m1].number, live[m1].stage, live[m1].order) == (2, Stage.IPXE, Order.INSTALL)
+    assert (live[m1].number, live[m1].stage, live[m1].order) == (2, Stage.BOOTLOADER, Order.INSTALL)
 
 
 def test_dhcp_message_does_not_end_a_try_that_waits(live):

@@ -24,7 +24,7 @@ EARLY = {
     "waiting": lambda m1: [],
     "firmware": lambda m1: m1.dhcp(Program.PXE),
     "loader": lambda m1: [*m1.dhcp(Program.PXE), *m1.loader()],
-    "ipxe": lambda m1: [*m1.dhcp(Program.PXE), *m1.loader(), *m1.dhcp(Program.IPXE)],
+    "bootloader": lambda m1: [*m1.dhcp(Program.PXE), *m1.loader(), *m1.dhcp(Program.IPXE)],
 }
 early = pytest.mark.parametrize("before", EARLY.values(), ids=EARLY)
 PROOFS = {"tcp": lambda m1: m1.api_int(Transport.TCP), "own look": lambda m1: m1.answered()}

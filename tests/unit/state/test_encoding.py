@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from appliance.events import DhcpOffered, Event, Program, TftpFinished, WebKind, WebStarted
+from appliance.events import DhcpOffered, Event, Program, StageReached, TftpFinished, WebKind, WebStarted
 from appliance.state.encoding import event_of
 from tests.events import CLASSES, example
 
@@ -76,3 +76,7 @@ def test_event_that_an_older_version_kept_has_its_program():
     event = event_of("dhcp.offer", "m1.example", facts)
     assert isinstance(event, DhcpOffered)
     assert event.program is Program.PXE
+
+
+def test_stage_that_an_older_version_kept_has_todays_name():
+    assert event_of("install.stage", "m1", {"number": 2, "stage": "ipxe"}) == StageReached("m1", 2, "bootloader")

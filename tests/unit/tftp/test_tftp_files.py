@@ -195,3 +195,28 @@ def test_file_with_secrets_is_refused(name: str, content: bytes, is_in_table: bo
 def test_client_is_not_told_that_a_file_has_secrets() -> None:
     errors = compile_tftp((reference_cluster(),)).errors
     assert errors[Refusal.CONFIDENTIAL] == errors[Refusal.FORBIDDEN]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "efi/own.efi\udcff",
+        "efi/own.efi\udcff\udcff",
+        "efi/own.efi:\x04",
+        "efi/own.efiC\x0b",
+        "efi/own.efi ",
+        "efi/own.efi\n",
+    ],
+)
+def test_name_read_past_its_end_gets_the_file(name: str, served: NetworkFiles) -> None:
+    assert opened(Files(), served, name).read(0, 99) == b"first"
+
+
+def test_name_as_long_as_possible_takes_precedence(served: NetworkFiles, root: Path) -> None:
+    (root / "efi" / "own.efi+").write_bytes(b"second")
+    assert opened(Files(), served, "efi/own.efi+\x04").read(0, 99) == b"second"
+
+
+@pytest.mark.parametrize("name", ["efi/own.efix", "efi/own.efi:x", "efi/own.efixx\x04", "\udcff", "\x04", " "])
+def test_name_that_is_longer_in_any_other_way_is_not_found(name: str, served: NetworkFiles) -> None:
+    assert Files().open(served, name) in (Refusal.NOT_FOUND, Refusal.FORBIDDEN)

@@ -441,7 +441,7 @@ async def test_missing_ignition_is_waited_for_by_its_host_and_missing_for_the_op
 
 
 async def test_host_that_fetches_without_end_is_served_and_leaves_room_in_the_journal(web: Running) -> None:
-    web.install("m1", Stage.IPXE)
+    web.install("m1", Stage.BOOTLOADER)
     began = time.monotonic()
     async with connection(web, client=M1) as (reader, writer):
         for _ in range(200):
@@ -633,12 +633,13 @@ async def test_stranger_that_fetches_without_end_does_not_flood_the_journal(web:
 
 
 async def test_absence_of_what_clients_do_without_is_no_event(web: Running) -> None:
-    assert (await fetch(web, f"{METAL}.sig")).status == 404
+    (web.data_dir / "images" / "no-boot-file").write_text("never found, even where there is one")
+    assert [(await fetch(web, path)).status for path in (f"{METAL}.sig", "/no-boot-file")] == [404, 404]
     assert "web.refuse" not in web.kinds()
 
 
 async def test_host_waits_for_a_missing_image_and_goes_on_when_it_comes(web: Running) -> None:
-    web.install("m1", Stage.IPXE)
+    web.install("m1", Stage.BOOTLOADER)
     kernel = web.data_dir / "images" / "rhcos-4.5.6-x86_64-installer-kernel-x86_64"
     content = kernel.read_bytes()
     kernel.unlink()
@@ -657,7 +658,7 @@ async def test_host_waits_for_a_missing_image_and_goes_on_when_it_comes(web: Run
 
 
 async def test_polls_of_a_host_that_waits_for_a_file_are_reported_once(web: Running) -> None:
-    web.install("m1", Stage.IPXE)
+    web.install("m1", Stage.BOOTLOADER)
     (web.data_dir / "ignition" / "master.ign").unlink()
     for _ in range(3):
         assert b"no usable master.ign" in (await fetch(web, M1_SCRIPT, M1)).body
@@ -673,7 +674,7 @@ async def test_host_waits_in_ipxe_for_ignition_whose_certificates_are_valid(
     (tmp_path / "ignition" / "bootstrap.ign").write_text(bootstrap_ign(expires_at))
     host = reference_cluster().hosts[0]
     async with running(tmp_path, serve_expired=serve_expired) as web:
-        web.install(host.short_name, Stage.IPXE)
+        web.install(host.short_name, Stage.BOOTLOADER)
         script = await fetch(web, f"/ipxe/{host.macs[0].hyphenated}.ipxe", f"127.16.0.{host.address.packed[3]}")
         assert (b"no usable bootstrap.ign" in script.body) is waits
         told = [event.why for event in web.events if isinstance(event, FileUnservable)]
@@ -701,7 +702,7 @@ async def test_worker_waits_until_the_machine_config_server_answers(
     port = free_port()
     monkeypatch.setattr("appliance.web.compile.MACHINE_CONFIG_PORT", port)
     async with running(tmp_path, hold_workers=True, api_int_vips=(IPv4Address("127.0.0.1"),)) as web:
-        web.install("w1", Stage.IPXE)
+        web.install("w1", Stage.BOOTLOADER)
         assert b"nothing answers on" in (await fetch(web, W1_SCRIPT, client=W1)).body
 
         async def drop(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -727,7 +728,7 @@ async def test_worker_that_has_waited_long_enough_goes_on(tmp_path: Path, monkey
     monkeypatch.setattr("appliance.web.compile.MACHINE_CONFIG_PORT", free_port())
     fill(tmp_path)
     async with running(tmp_path, hold_workers=True, api_int_vips=(IPv4Address("127.0.0.1"),)) as web:
-        web.install("w1", Stage.IPXE)
+        web.install("w1", Stage.BOOTLOADER)
         assert b"nothing answers on" in (await fetch(web, W1_SCRIPT, client=W1)).body
         assert b"coreos.inst" in (await fetch(web, W1_SCRIPT, client=W1)).body
         assert "web.wait-over" in web.kinds()
