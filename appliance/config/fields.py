@@ -203,7 +203,7 @@ def parse_interface(text: str) -> str:
 def parse_profile_name(text: str) -> str:
     """Return what nmstate calls an interface, which need not be a name that Linux allows."""
     name = text.strip()
-    if not name or not name.isprintable() or len(name) > 255:
+    if not re.fullmatch(r"[\w .:@/+#-]{1,255}", name):
         raise wrong(text, "is not the name of an interface; for example eno1")
     return name
 
