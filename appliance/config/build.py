@@ -8,7 +8,8 @@ from pathlib import Path
 
 from appliance.config.draft import Draft
 from appliance.config.images import boot_images
-from appliance.config.networkconfig import cards, dracut_arguments, name_servers_of
+from appliance.config.interfaces import naming
+from appliance.config.networkconfig import dracut_arguments, name_servers_of
 from appliance.config.records import in_zone
 from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.config.sections import known
@@ -164,7 +165,10 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     dns_servers = dns_servers if homes else (known(draft.appliance).value,)
     config, arguments = entry.network_config, tuple[str, ...]()
     if config:
-        arguments = dracut_arguments(config, name, dns_servers, cards(config, host.named_macs))
+        own = [mac.value for mac in host.macs]
+        arguments = dracut_arguments(
+            config, name, dns_servers, naming(config, host.named_macs, own, known(draft.release))
+        )
     return Host(
         name=name,
         role=known(host.role).value,
