@@ -6,7 +6,7 @@ case, fully qualified and without the trailing dot.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
@@ -172,21 +172,28 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A machine network, and what DHCPv4 gives the hosts in it.
+    """A machine network, and what DHCP gives the hosts in it.
 
-    The fields from `gateway` on are for DHCPv4 only; an IPv6 network has their defaults.
+    The addresses in it are of the network's own family. `gateway` and `routes` are DHCPv4's alone: over IPv6, hosts
+    learn their routers from router advertisements.
     """
 
     cidr: Cidr
     server: Address  # the appliance's own address as the hosts of this network reach it
     gateway: IPv4Address | None = None
-    dns_servers: tuple[IPv4Address, ...] = ()
-    ntp_servers: tuple[IPv4Address, ...] = ()
-    domain: str = ""  # option 15
-    search: tuple[str, ...] = ()  # option 119
-    mtu: int | None = None  # bytes; option 26, and the limit for TFTP blocks
+    dns_servers: tuple[Address, ...] = ()
+    ntp_servers: tuple[Address, ...] = ()
+    domain: str = ""  # option 15; DHCPv6 has none, see `search`
+    search: tuple[str, ...] = ()  # option 119, or DHCPv6's 24
+    mtu: int | None = None  # bytes; option 26, or that of router advertisements, and the limit for TFTP blocks
     lease_seconds: int = INFINITE_LEASE
     routes: tuple[Route, ...] = ()
+    ntp_names: tuple[str, ...] = ()  # of time servers; only DHCPv6 can give names (RFC 5908)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the appliance has an address of the network's family; without one the network is only for DNS."""
+        return self.server.version == self.cidr.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +233,17 @@ class Host:
         """The address that DHCPv4 gives it, the first IPv4 address; None without one."""
         return next((address for address in self.addresses if isinstance(address, IPv4Address)), None)
 
+    @property
+    def ipv6(self) -> IPv6Address | None:
+        """The address that DHCPv6 gives it, the first IPv6 address; None without one."""
+        return next((address for address in self.addresses if isinstance(address, IPv6Address)), None)
+
+    def booting_with(self, address: Address) -> "Host":
+        """Return the host as it boots with *address*, one of its own: which family it comes with is its firmware's."""
+        if address == self.addresses[0]:
+            return self
+        return replace(self, addresses=(address, *(other for other in self.addresses if other != address)))
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -239,10 +257,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class NameServer:
-    """A name server of the zone; *address* is None when its name is outside the zone."""
+    """A name server of the zone; it has no *addresses* when its name is outside the zone."""
 
     name: str
-    address: IPv4Address | None
+    addresses: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +344,7 @@ class Cluster:
     base_domain: str
     release: Release
     appliance_name: str  # fully qualified
-    address: IPv4Address  # of the appliance itself
+    address: Address  # of the appliance itself
     networks: tuple[Network, ...]
     api_vips: tuple[Address, ...]
     api_int_vips: tuple[Address, ...]
@@ -348,6 +366,8 @@ class Cluster:
     artifacts: Mapping[tuple[Boot, Arch], Images] = field(default_factory=dict)
     rendezvous: Address | None = None  # of the host that leads an agent-based installation
     fips: bool = False  # the cluster is installed in FIPS mode
+    address_ipv6: IPv6Address | None = None  # of the appliance, beside an IPv4 `address`
+    router_advertisements: bool = False  # whether the appliance sends them, because no router does
 
     @property
     def domain(self) -> str:
@@ -363,3 +383,14 @@ class Cluster:
     def network_of(self, address: Address) -> Network | None:
         """Return the machine network that contains *address*, or None."""
         return next((network for network in self.networks if address in network.cidr), None)
+
+    def own_address(self, version: int) -> Address:
+        """Return the appliance's main address of the IP *version*; that of the other one if it has none."""
+        if self.address_ipv6 is not None and version == 6:
+            return self.address_ipv6
+        return self.address
+
+    def gives(self, address: Address) -> bool:
+        """Whether our DHCP server takes part in giving *address*, a host's, to the host."""
+        network = self.network_of(address)
+        return self.dhcp is not DhcpMode.OFF and network is not None and network.is_served

@@ -41,22 +41,22 @@ class Kind(StrEnum):
     SCRIPT = "script"
     KERNEL = "kernel"
     INITRAMFS = "initramfs"
-    DISK = "disk"  # nothing more from the network
+    DISK = "disk"  # nothing more from the network: firmware goes on to its next boot entry
 
 
 class Step(NamedTuple):
     """One thing that a machine loads. A tuple, because DHCP makes a chain for each new kind of reply."""
 
     kind: Kind
-    target: str = ""  # a URL, or a path for TFTP; "" for the disk
+    target: str = ""  # a URL, or a path for TFTP; for the disk see `to_disk`
 
 
 @dataclass(frozen=True, slots=True)
 class DiskBoot:
     """How an installed machine is sent to its own disk."""
 
-    # Without a boot file, DHCP only assigns an address, and firmware goes on to its next boot entry. PXE firmware also
-    # gets a boot menu whose only entry is the disk (option 43, dhcp/templates.py): otherwise it would keep asking.
+    # Without a boot file, DHCP assigns an address, and adds what makes firmware go on to its next boot entry at once
+    # (`to_disk`): otherwise it would keep asking for a minute or more.
     has_boot_file: bool
     script: str  # template in ipxe/; without a boot file, only iPXE that a person starts at the console gets it
 
@@ -113,7 +113,7 @@ def chain(
     if program is Program.OS:
         return ()
     if host.boot is Boot.NOTHING or (starts_disk and not DISK[host.local_boot].has_boot_file):
-        return (Step(Kind.DISK),)
+        return to_disk(cluster, host, program)
     base = urls.base_url(cluster, host.address)
     menu = Step(Kind.SCRIPT, urls.menu_url(base))
     rest = (menu, Step(Kind.DISK)) if starts_disk else (menu, *installer(cluster, host, base))
@@ -121,14 +121,26 @@ def chain(
         return rest
     file = loader_file(host.loader if loader is None else loader, program, architecture, host.arch)
     if file is None:
-        # There is no loader for this firmware: it gets an address only, and goes on to its next boot entry.
-        return (Step(Kind.DISK),)
+        # There is no loader for this firmware.
+        return to_disk(cluster, host, program)
     return (Step(Kind.LOADER, urls.loader_url(base, file) if program is Program.HTTP else file), *rest)
+
+
+def to_disk(cluster: Cluster, host: Host, program: Program) -> tuple[Step, ...]:
+    """Return the chain of *host* when it gets no boot file.
+
+    Its target is the URL that UEFI HTTP Boot is offered: edk2 takes no offer without
+    one and repeats its request for a minute, but goes on as soon as the URL leads to
+    nothing. PXE over IPv4 has a boot menu for this (option 43, dhcp/templates.py), and
+    over IPv6 firmware gives up after the first offer without a boot file.
+    """
+    url = urls.no_boot_file_url(urls.base_url(cluster, host.address)) if program is Program.HTTP else ""
+    return (Step(Kind.DISK, url),)
 
 
 def boot_file(steps: tuple[Step, ...]) -> str:
     """Return the boot file that DHCP sends for *steps*: a path for TFTP or a URL; "" for none."""
-    return steps[0].target if steps else ""
+    return steps[0].target if steps and steps[0].kind is not Kind.DISK else ""
 
 
 def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:

@@ -41,8 +41,15 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 )
 @click.option(
     "--arch",
-    type=click.Choice(["x64", "bios", "arm64", "http"]),
-    help="The firmware; http is x64 UEFI booting by HTTP. Default: UEFI of the host's architecture, booting by TFTP.",
+    type=click.Choice(["x64", "bios", "arm64", "http", "arm64-http"]),
+    help="The firmware; http is x64 UEFI booting by HTTP, arm64-http the same on arm64. Default: UEFI of the host's"
+    " architecture, booting by TFTP.",
+)
+@click.option(
+    "--secure-boot",
+    "is_secure",
+    is_flag=True,
+    help="Start only programs and kernels that are signed, as UEFI with Secure Boot does.",
 )
 @click.option(
     "--via",
@@ -88,13 +95,14 @@ def command(
     choose: str,
     hold_seconds: float,
     *,
+    is_secure: bool,
     is_dry: bool,
     network_first: bool,
 ) -> None:
     """Network-boot HOST, a name in cluster.yaml or a MAC address, against a running appliance.
 
-    The simulated machine does what firmware, iPXE and installer do, from the DHCP
-    discover to the last byte of Ignition. It then restarts and boots from its disk.
+    The simulated machine does what firmware, shim, GRUB or iPXE, and installer do, from
+    the DHCP discover to the last byte of Ignition. It then restarts and boots from its disk.
     A host that is already installed boots from its disk at once.
 
     The appliance cannot tell the simulation from the machine, and records HOST as
@@ -107,6 +115,8 @@ def command(
     from appliance.simulate.machine import Hardware
     from appliance.simulate.plan import find_target, machine_for, plugged_in, run_machine
 
+    if is_secure and arch == "bios":
+        raise click.UsageError("--secure-boot needs UEFI firmware; --arch bios has none")
     console = Console(highlight=False, soft_wrap=True)
 
     def report(step: "BootStep") -> None:
@@ -114,7 +124,9 @@ def command(
         console.print(step.text, markup=False)
 
     target = find_target(host, config)
-    machine = machine_for(target, Hardware(arch) if arch else None, images, hold_seconds, is_dry=is_dry)
+    machine = machine_for(
+        target, Hardware(arch) if arch else None, images, hold_seconds, is_dry=is_dry, is_secure=is_secure
+    )
     if target.host and not is_dry:
         warning = (
             f"the appliance will record {target.name} as installed; before you install the machine itself, run"
@@ -123,7 +135,8 @@ def command(
         console.print(f"warning: {warning}", style="yellow", markup=False)
     with plugged_in(target, server, via, interface) as (link, where):
         who = f"{target.name}, {target.mac}" if target.host else str(target.mac)
-        console.print(f"{who}, {machine.hardware} firmware: powering on against {where}")
+        secured = " with Secure Boot" if is_secure else ""
+        console.print(f"{who}, {machine.hardware} firmware{secured}: powering on against {where}")
         boot = run_machine(machine, link, report, choice=choose, network_first=network_first)
         outcome = _outcome(boot, console)
     console.print(

@@ -8,10 +8,11 @@ been reported already, so that it hides no other problem and invents none.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
 from appliance.config import fields
+from appliance.config.addresses import as_ipv4, as_ipv6
 from appliance.config.document import Document, Path_, Placed
 from appliance.config.images import ImageDraft, artifact_drafts, image_drafts
 from appliance.config.records import owner_name, rdata
@@ -94,11 +95,18 @@ class Draft:
         return [network.cidr for network in self.networks if network.cidr]
 
     @cached_property
+    def has_every_range(self) -> bool:
+        """Whether the range of each machine network is known, so that an address can be known to be outside."""
+        return 0 < len(self.cidrs) == len(self.networks)
+
+    @cached_property
     def ranges4(self) -> list[IPv4Network]:
         """The IPv4 ranges among them; none when one cannot be read, because then nothing is known to be outside."""
-        if len(self.cidrs) < len(self.networks):
-            return []
-        return [cidr for network in self.networks for cidr in network.ranges4]
+        return [cidr for network in self.networks for cidr in network.ranges4] if self.has_every_range else []
+
+    def ranges(self, version: int) -> list[Cidr]:
+        """Return the ranges of the IP *version* among them; none when one of the ranges cannot be read."""
+        return [cidr.value for cidr in self.cidrs if cidr.value.version == version] if self.has_every_range else []
 
     @cached_property
     def dhcp(self) -> OptionsDraft:
@@ -111,10 +119,28 @@ class Draft:
         return [*(network.options for network in self.networks), self.dhcp]
 
     @cached_property
-    def appliance(self) -> Placed[IPv4Address] | None:
+    def appliance(self) -> Placed[Address] | None:
         """The appliance's address."""
         address = self.file.appliance.address
         return self.document.at(address, "appliance", "address", owner="the appliance's own address")
+
+    @cached_property
+    def appliance6(self) -> Placed[IPv6Address] | None:
+        """The appliance's IPv6 address beside an IPv4 one."""
+        address = self.file.appliance.address_ipv6
+        return self.document.at(address, "appliance", "addressIPv6", owner="the appliance's own IPv6 address")
+
+    def appliance_in(self, network: NetworkDraft) -> Placed[Address] | None:
+        """Return the appliance's address for *network*; for one without any of its family, the main address."""
+        said: tuple[Placed[Address] | None, ...] = (network.server, self.appliance, self.appliance6)
+        known = [address for address in said if address]
+        version = 6 if network.is_ipv6 else 4
+        return next((address for address in known if address.value.version == version), self.appliance)
+
+    def serves(self, network: NetworkDraft) -> bool:
+        """Whether the appliance has an address of the family of *network*; an IPv6 network may be for DNS only."""
+        server = self.appliance_in(network)
+        return server is not None and (server.value.version == 6) == network.is_ipv6
 
     @cached_property
     def appliance_name(self) -> Placed[str]:
@@ -123,10 +149,10 @@ class Draft:
         return Placed(self.full_name(self.file.appliance.hostname), path, self.document, "the appliance's name")
 
     @cached_property
-    def appliance_addresses(self) -> list[Placed[IPv4Address]]:
+    def appliance_addresses(self) -> list[Placed[Address]]:
         """Each of the appliance's addresses, of which several networks may have the same."""
         servers = [network.server for network in self.networks]
-        return [address for address in (self.appliance, *servers) if address]
+        return [address for address in (self.appliance, self.appliance6, *servers) if address]
 
     @cached_property
     def gateways(self) -> list[Placed[IPv4Address]]:
@@ -223,7 +249,7 @@ class Draft:
             path = ("dns", "nameServers", index)
             if entry.name is not None:
                 name = Placed(fields.full_name(entry.name, self.zone), (*path, "name"), self.document)
-                found.append(NameServerDraft(path, name, entry.address))
+                found.append(NameServerDraft(path, name, tuple(address for address in entry.address if address)))
         return found
 
     @cached_property
@@ -279,6 +305,7 @@ class Draft:
             path=path,
             cidr=self.document.at(entry.cidr, *path, "cidr"),
             server=self.document.at(entry.server_address, *path, "serverAddress", owner=owner),
+            dns_servers=self.document.all_at(entry.dns_servers, *path, "dnsServers"),
             options=self._options(entry, path),
         )
 
@@ -288,7 +315,7 @@ class Draft:
         gateways = [at(route.gateway, *path, "routes", index, "gateway") for index, route in enumerate(routes)]
         return OptionsDraft(
             path=path,
-            gateway=at(section.gateway, *path, "gateway", owner="the gateway"),
+            gateway=at(as_ipv4(section.gateway), *path, "gateway", owner="the gateway"),
             lease_seconds=at(section.lease_time, *path, "leaseTime"),
             search=self.document.all_at(section.search, *path, "search"),
             route_gateways=[gateway for gateway in gateways if gateway],
@@ -333,8 +360,9 @@ class Draft:
             name=at(self.full_name(entry.hostname), *path, "hostname", owner=label) if entry.hostname else None,
             role=at(entry.role, *path, "role", owner=label),
             macs=macs,
-            address=at(entry.address, *path, "address", owner=label),
-            address6=at(entry.address_ipv6, *path, "addressIPv6", owner=label),
+            address=at(as_ipv4(entry.address), *path, "address", owner=label),
+            address6=at(as_ipv6(entry.address), *path, "address", owner=label)
+            or at(entry.address_ipv6, *path, "addressIPv6", owner=label),
             arch=entry.arch or of_role.arch or Arch.X86_64,
             boot=self._boot(entry, of_role),
             kernel_arguments=kernel_arguments,

@@ -66,7 +66,7 @@ def _endpoint(service: str) -> Spelled:
 
 _IPV4 = _text("192.0.2.21", pattern=r"^\d{1,3}(\.\d{1,3}){3}$")
 _IPV4_CIDR = _text("192.0.2.0/24", pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")
-_IPV4_RANGE = _text("192.0.2.254", "198.51.100.0/28", pattern=r"^\d{1,3}(\.\d{1,3}){3}(/\d{1,2})?$")
+_RANGE = _text("192.0.2.254", "198.51.100.0/28", "2001:db8:9::/64")
 _NAME = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$"
 _FILE = r"^[A-Za-z0-9_+][A-Za-z0-9._+-]*(/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*$"
 
@@ -80,10 +80,11 @@ Mac = Annotated[MacAddress, Spelled(addresses.parse_mac, _MAC)]
 Ipv4 = Annotated[IPv4Address, Spelled(addresses.parse_ipv4, _IPV4)]
 Ipv6 = Annotated[IPv6Address, Spelled(addresses.parse_ipv6, _text("2001:db8::21", pattern=":"))]
 AnyAddress = Annotated[Address, Spelled(addresses.parse_address, _text("192.0.2.5", "2001:db8::5"))]
+HostAddress = Annotated[Address, Spelled(addresses.parse_address, _text("192.0.2.21", "2001:db8::21"))]
 TimeServer = Annotated[Address | str, Spelled(addresses.parse_time_server, _text("192.0.2.60", "ntp.example.com"))]
 AnyCidr = Annotated[Cidr, Spelled(addresses.parse_cidr, _text("192.0.2.0/24", "2001:db8::/64", pattern="/"))]
 Ipv4Cidr = Annotated[IPv4Network, Spelled(addresses.parse_cidr4, _IPV4_CIDR)]
-Ipv4Range = Annotated[IPv4Network, Spelled(addresses.parse_range4, _IPV4_RANGE)]
+AnyRange = Annotated[Cidr, Spelled(addresses.parse_range, _RANGE)]
 Domain = Annotated[str, Spelled(fields.parse_domain, _text("ocp45.example.com", pattern=_NAME))]
 ForwardedZone = Annotated[str, Spelled(fields.parse_zone, _text("corp.example.com", "10.in-addr.arpa", pattern=_NAME))]
 HostName = Annotated[str, Spelled(fields.parse_domain, _text("m1", "m1.ocp45.example.com", pattern=_NAME))]

@@ -3,30 +3,37 @@
 from appliance.simulate import dhcp, tftp
 from appliance.simulate.http import HttpError
 from appliance.simulate.lease import Lease
-from appliance.simulate.machine import Hardware, Phase, StepError
+from appliance.simulate.loaded import Loaded, check_program, place_of, program_of
+from appliance.simulate.machine import Phase, StepError
 from appliance.simulate.run import Run
 
 HTTP_BOOT_AGENT = "UefiHttpBoot/1.0"  # edk2, NetworkPkg/HttpBootDxe
 DOS_MAGIC = b"MZ"  # the first bytes of every EFI program (PE/COFF)
 
 
-async def network_boot(run: Run) -> bool:
-    """Return whether the firmware found a boot program and started it. Raises StepError."""
+async def network_boot(run: Run) -> Loaded | None:
+    """Return the boot program that the firmware found and started, or None. Raises StepError."""
     machine = run.machine
     lease = await run.lease(dhcp.firmware(machine.hardware.code, machine.mac), Phase.FIRMWARE)
     if not lease.boot_file:
         run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, no boot file (PXE-E16); continues with the next boot entry")
-        return False
-    if machine.hardware is Hardware.HTTP:
+        return None
+    if machine.hardware.boots_by_http:
         run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, boot file {lease.boot_file}")
-        await _fetch_by_http(run, lease)
+        data = await _fetch_by_http(run, lease)
+        if data is None:
+            return None
     else:
         run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, boot file {lease.boot_file} on {lease.boot_server}")
-        await _fetch_by_tftp(run, lease)
-    return True
+        data = await _fetch_by_tftp(run, lease)
+    # A load generator does not keep what it fetches.
+    if machine.hardware.is_uefi and machine.verifies:
+        check_program(run, Phase.LOADER, lease.boot_file, data)
+    program, vendor = program_of(data)
+    return Loaded(program, vendor, lease, *place_of(lease))
 
 
-async def _fetch_by_tftp(run: Run, lease: Lease) -> None:
+async def _fetch_by_tftp(run: Run, lease: Lease) -> bytes:
     machine = run.machine
     server = (str(lease.boot_server), machine.ports.tftp)
     sent = f"read request for {lease.boot_file!r} to {server[0]}:{server[1]}/udp"
@@ -48,6 +55,7 @@ async def _fetch_by_tftp(run: Run, lease: Lease) -> None:
             # edk2 has requested windows of four blocks since 2020; PXE ROMs request none.
             window_blocks=4 if is_uefi else 1,
             hashes=machine.verifies,
+            keeps=is_uefi and machine.verifies,
         )
     except tftp.TransferError as error:
         raise StepError(
@@ -61,9 +69,11 @@ async def _fetch_by_tftp(run: Run, lease: Lease) -> None:
         )
     _check_program(run, lease, fetched.size, fetched.magic, sent)
     run.tell(Phase.LOADER, f"TFTP: {lease.boot_file}, {fetched.size:,} bytes")
+    return fetched.body
 
 
-async def _fetch_by_http(run: Run, lease: Lease) -> None:
+async def _fetch_by_http(run: Run, lease: Lease) -> bytes | None:
+    """Return the boot program, or None if there is none; a machine with a system then starts that."""
     async with run.http(lease, HTTP_BOOT_AGENT) as http:
         sent = f"HEAD and GET {lease.boot_file}"
         look = "an absolute http:// URL in option 67, and the loader in the data directory"
@@ -74,12 +84,16 @@ async def _fetch_by_http(run: Run, lease: Lease) -> None:
             raise StepError(
                 Phase.LOADER, "the boot program could not be downloaded", sent=sent, received=str(error), check=look
             ) from error
+    if answer.status == 404 and run.machine.disk is not None:
+        run.tell(Phase.FIRMWARE, f"HTTP: {lease.boot_file} not found; continues with the next boot entry")
+        return None
     run.check(answer, Phase.LOADER, "the boot program")
     if head.length != answer.size:
         came = f"HEAD returned a length of {head.length} bytes, GET {answer.size} bytes"
         raise StepError(Phase.LOADER, "HEAD and GET disagree", sent=sent, received=came, check="the web server")
     _check_program(run, lease, answer.size, answer.body[:2], sent)
     run.tell(Phase.LOADER, f"HTTP: {lease.boot_file}, {answer.size:,} bytes")
+    return answer.body
 
 
 def _check_program(run: Run, lease: Lease, size: int, magic: bytes, sent: str) -> None:

@@ -8,6 +8,7 @@ from appliance.simulate import dhcp, tftp
 from appliance.simulate.http import Http, HttpError, Response
 from appliance.simulate.interpreter import Interpreter
 from appliance.simulate.lease import Lease
+from appliance.simulate.loaded import check_program
 from appliance.simulate.machine import Hardware, Phase, StepError
 from appliance.simulate.run import Run, status_text
 from appliance.simulate.script import (
@@ -77,7 +78,8 @@ def settings_of(run: Run, lease: Lease) -> Settings:
         ("dhcp-server", lease.ack.server),
     ):
         settings.store(name, address.packed if address else b"", "ipv4")
-    buildarch = {Hardware.BIOS: "i386", Hardware.ARM64: "arm64"}.get(machine.hardware, "x86_64")
+    is_arm64 = machine.hardware.processor == "aarch64"
+    buildarch = "arm64" if is_arm64 else "i386" if machine.hardware is Hardware.BIOS else "x86_64"
     for name, text in (
         ("hostname", lease.host_name),
         ("domain", lease.domain),
@@ -107,7 +109,8 @@ class _Console:
             async with asyncio.timeout(seconds):
                 if url.startswith("tftp:"):
                     return await self._fetch_by_tftp(url, part)
-                answer = await self._get(url, phase, keeps=part is Part.SCRIPT)
+                needs_signature = part is Part.KERNEL and self.run.machine.is_secure
+                answer = await self._get(url, phase, keeps=part is Part.SCRIPT or needs_signature)
         except HttpError as error:
             raise self._trouble(phase, f"{url}: {error}") from error
         except TimeoutError as error:
@@ -117,6 +120,8 @@ class _Console:
         # A wrong checksum ends the simulation: iPXE itself could not notice it, and its script would continue.
         self.run.check(answer, phase, part)
         name = url.partition("?")[0].rpartition("/")[2]
+        if needs_signature:
+            check_program(self.run, phase, name, answer.body)
         self.run.tell(phase, f"HTTP: {name}, {answer.size:,} bytes")
         return IpxeImage(name, url, answer.size, answer.body)
 

@@ -17,11 +17,22 @@ class Hardware(StrEnum):
     BIOS = "bios"
     ARM64 = "arm64"
     HTTP = "http"  # x64 UEFI that boots by HTTP
+    ARM64_HTTP = "arm64-http"
 
     @property
     def code(self) -> int:
         """Option 93 (RFC 4578 section 2.1 and the IANA registry that followed it)."""
-        return {"x64": 0x07, "bios": 0x00, "arm64": 0x0B, "http": 0x10}[self.value]
+        return {"x64": 0x07, "bios": 0x00, "arm64": 0x0B, "http": 0x10, "arm64-http": 0x13}[self.value]
+
+    @property
+    def processor(self) -> str:
+        """The processor, as compilers name it."""
+        return "aarch64" if self in (Hardware.ARM64, Hardware.ARM64_HTTP) else "x86_64"
+
+    @property
+    def boots_by_http(self) -> bool:
+        """Whether the firmware fetches its boot file by HTTP."""
+        return self in (Hardware.HTTP, Hardware.ARM64_HTTP)
 
     @property
     def is_uefi(self) -> bool:
@@ -36,6 +47,7 @@ class Phase(StrEnum):
     FIRMWARE = "firmware"
     LOADER = "loader"
     IPXE = "iPXE"
+    GRUB = "GRUB"
     SCRIPT = "script"
     KERNEL = "kernel"
     INITRAMFS = "initramfs"
@@ -123,6 +135,7 @@ class Machine:
     expected: Expected = field(default_factory=Expected)
     verifies: bool = True  # hash what is fetched; a load generator only counts bytes
     disk: Disk | None = None
+    is_secure: bool = False  # Secure Boot is on: only signed programs start
     # Ends where its disk would be written, and only asks about its Ignition file, so that it never counts as installed.
     is_dry: bool = False
     dice: random.Random = field(default_factory=random.Random)  # transaction ids; seeded, a run can be repeated

@@ -108,7 +108,13 @@ def native_hardware(host: Host) -> Hardware:
 
 
 def machine_for(
-    target: Target, hardware: Hardware | None, images: Path | None, hold_seconds: float, *, is_dry: bool = False
+    target: Target,
+    hardware: Hardware | None,
+    images: Path | None,
+    hold_seconds: float,
+    *,
+    is_dry: bool = False,
+    is_secure: bool = False,
 ) -> Machine:
     """Return the machine, with a disk that may have been written before; it waits *hold_seconds* at most."""
     host = target.host
@@ -121,6 +127,7 @@ def machine_for(
         patience=Patience(dhcp_waits=_waits_within(hold_seconds), hold=hold_seconds),
         expected=expected_of(host, sums) if host else Expected(sha256=sums),
         is_dry=is_dry,
+        is_secure=is_secure,
         disk=Disk(),
     )
 

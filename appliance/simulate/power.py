@@ -1,12 +1,15 @@
-"""A machine's power switch: firmware, iPXE, installer and system in turn."""
+"""A machine's power switch: firmware, shim, iPXE or GRUB, installer and system in turn."""
 
 from appliance.simulate.firmware import network_boot
+from appliance.simulate.grub import run_grub
 from appliance.simulate.installer import install
 from appliance.simulate.ipxe import run_ipxe
 from appliance.simulate.link import Link
+from appliance.simulate.loaded import Program
 from appliance.simulate.machine import Disk, Machine, Phase, StepError
 from appliance.simulate.run import BootSummary, Result, Run
 from appliance.simulate.script import How
+from appliance.simulate.shim import second_stage
 from appliance.simulate.system import boot_disk
 
 MAX_BOOTS = 4  # per power-on: an installation takes two; a machine that keeps rebooting is in a loop
@@ -55,9 +58,13 @@ REBOOT = Disk("reboot")
 async def _network_entry(run: Run, choice: str) -> Disk | None:
     """Return the disk to boot, REBOOT, or None when the machine has been switched off."""
     machine = run.machine
-    if not await network_boot(run):
+    loaded = await network_boot(run)
+    if loaded is None:
         return _disk(run, "firmware was offered no boot file")
-    ending = await run_ipxe(run, choice=choice)
+    if loaded.program is Program.SHIM:
+        loaded = await second_stage(run, loaded)
+    is_grub = loaded.program is Program.GRUB
+    ending = await (run_grub(run, loaded, choice=choice) if is_grub else run_ipxe(run, choice=choice))
     if ending.how is How.BOOT:
         return await install(run, ending)
     if ending.how is How.POWEROFF:
@@ -72,8 +79,9 @@ async def _network_entry(run: Run, choice: str) -> Disk | None:
             received="exit",
             check="`exit 1` sends firmware on to its next boot entry",
         )
-    run.tell(Phase.IPXE, "exits to the disk" if ending.how is How.EXIT else "boots the disk itself (sanboot)")
-    return _disk(run, f"iPXE ended with {ending.how}")
+    phase = Phase.GRUB if is_grub else Phase.IPXE
+    run.tell(phase, "exits to the disk" if ending.how is How.EXIT else "boots the disk itself (sanboot)")
+    return _disk(run, f"{loaded.program} ended with {ending.how}")
 
 
 def _disk(run: Run, why: str) -> Disk:

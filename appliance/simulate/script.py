@@ -49,6 +49,7 @@ class Ending:
     kernel: IpxeImage | None = None
     initrds: tuple[IpxeImage, ...] = ()
     text: str = ""
+    hands_initrd_over: bool = False  # the loader itself passes the initrds to the kernel; iPXE needs initrd= for that
 
 
 class CommandError(Exception):

@@ -16,6 +16,7 @@ UNKNOWN_TRANSFER = 5
 
 UEFI_BLOCK_BYTES = 1468  # an Ethernet frame, as edk2 asks for
 BIOS_BLOCK_BYTES = 1456
+KEEP_BYTES = 128 << 20  # of a file that is kept
 
 
 class TransferError(Exception):
@@ -30,6 +31,7 @@ class Fetched:
     sha256: str  # hex; "" when it was only counted
     retries: int  # number of timeouts
     magic: bytes  # its first two bytes: MZ for an EFI program
+    body: bytes = b""  # b"" unless it was kept
 
 
 async def size_of(link: Link, address: IPv4Address, server: tuple[str, int], path: str, patience: Patience) -> int:
@@ -52,17 +54,20 @@ async def fetch(
     block_bytes: int = UEFI_BLOCK_BYTES,
     window_blocks: int = 1,
     hashes: bool = True,
+    keeps: bool = False,
 ) -> Fetched:
-    """Read all of *path*. Raises TransferError."""
+    """Read all of *path*, with its contents where *keeps*. Raises TransferError."""
     options = [("tsize", "0"), ("blksize", str(block_bytes))]
     if window_blocks > 1:
         options.append(("windowsize", str(window_blocks)))
     transfer = _Transfer(path, options, server, patience)
     transfer.hash = hashlib.sha256() if hashes else None
+    transfer.kept = bytearray() if keeps else None
     await transfer.run(link, address)
     if transfer.total is not None and transfer.total != transfer.size:
         raise TransferError(f"{transfer.size} bytes, but tsize was {transfer.total}")
-    return Fetched(transfer.size, transfer.hash.hexdigest() if transfer.hash else "", transfer.retries, transfer.magic)
+    digest = transfer.hash.hexdigest() if transfer.hash else ""
+    return Fetched(transfer.size, digest, transfer.retries, transfer.magic, bytes(transfer.kept or b""))
 
 
 class _Transfer:
@@ -77,6 +82,7 @@ class _Transfer:
         self.peer: tuple[str, int] | None = None  # the server's transfer identifier, once it has replied
         self.is_probe = False
         self.hash: hashlib._Hash | None = None
+        self.kept: bytearray | None = None
         self.size = self.retries = self.stalls = 0
         self.total: int | None = None
         self.magic = b""
@@ -179,6 +185,11 @@ class _Transfer:
         self.size += len(data)
         if self.hash:
             self.hash.update(data)
+        if self.kept is not None:
+            if self.size > KEEP_BYTES:
+                self._fail(f"more than {KEEP_BYTES:,} bytes, too many for a boot program")
+                return
+            self.kept += data
         is_last = len(data) < self.block_bytes
         if is_last or self.unacknowledged >= self.window_blocks:
             self._acknowledge()

@@ -251,6 +251,8 @@ def _appliance_words(
     event: events.DhcpUnknown
     | events.DhcpRelayRefused
     | events.RogueDhcp
+    | events.RouterUnmanaged
+    | events.RouterAbsent
     | events.FileUnservable
     | events.ImageVerified
     | events.ImageDamaged
@@ -270,6 +272,11 @@ def _appliance_words(
             return f"{event.mac} looks for a DHCP server{_via(event.relay)}", f"no answer: {event.hint}"
         case events.RogueDhcp():
             return f"DHCP server {event.server} answers on interface {event.interface}", f"it offered {event.offered}"
+        case events.RouterUnmanaged():
+            router = f"router {event.router} on interface {event.interface}"
+            return router, f"its advertisements in {event.network} lack the flag M: hosts do not ask DHCPv6"
+        case events.RouterAbsent():
+            return "", f"no router advertisements on interface {event.interface}: hosts do not ask DHCPv6"
         case events.FileUnservable() | events.IgnitionRefused():
             return "", f"cannot serve {event.path}: {event.why}"
         case events.ImageVerified():

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.boot import ipxe
+from appliance.boot.urls import base_url
 from appliance.events import WebKind
 from appliance.install.guard import macs_of
-from appliance.model import Address, Boot, Cidr, Cluster, DhcpMode, Host, Role
+from appliance.model import Address, Boot, Cidr, Cluster, Host, Role
 from appliance.peers import peer_address
 
 MACHINE_CONFIG_PORT = 22623
@@ -112,10 +113,16 @@ def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
         needs: dict[tuple[object, ...], Needs] = {}
         for host in cluster.hosts:
             own = _image_names(cluster, host), host.ignition
-            scripts = _scripts(cluster, site, host, needs.setdefault(own, Needs(site, *own)))
-            hosts |= dict.fromkeys(host.addresses, scripts)
+            needed = needs.setdefault(own, Needs(site, *own))
+            # The URLs in a script are those of the network that its client comes from.
+            by_base: dict[str, WebHost] = {}
+            for address in host.addresses:
+                base = base_url(cluster, address)
+                if base not in by_base:
+                    by_base[base] = _scripts(cluster, site, host.booting_with(address), needed)
+                hosts[address] = by_base[base]
             for mac in host.macs:
-                hosts_by_mac[mac.hyphenated] = scripts
+                hosts_by_mac[mac.hyphenated] = hosts[host.address]
     return WebTable(tuple(sites), hosts, hosts_by_mac)
 
 
@@ -170,7 +177,7 @@ def _scripts(cluster: Cluster, site: Site, host: Host, needs: Needs) -> WebHost:
         needs=needs,
         local=_bytes(ipxe.local_script(cluster, host)),
         renew=_bytes(ipxe.wait_script(cluster, host, "it has to ask for its address by DHCP", renews=True)),
-        needs_dhcp=cluster.dhcp is not DhcpMode.OFF and host.ipv4 is not None and bool(cluster.network_of(host.ipv4)),
+        needs_dhcp=any(cluster.gives(address) for address in host.addresses),
         macs=macs_of(host),
         hold=_bytes(ipxe.wait_script(cluster, host, f"held, until ocp-appliance release {host.short_name}")),
         doubt=_bytes(ipxe.wait_script(cluster, host, _doubt(host))),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
+from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, NO_BOOT_FILE, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
 from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install.guard import NO_DHCP, UNRESOLVED, Client, Verdict, ignition_verdict, unproven
 from appliance.install.installation import Installation, Order
@@ -88,6 +88,8 @@ def judge(
     if isinstance(path, ErrorResponse):
         return path
     first, _, rest = path.partition("/")
+    if path == NO_BOOT_FILE:
+        return ErrorResponse(404, "this name is never found, so that firmware goes on to its disk", is_fault=False)
     if path == MENU:
         return _menu(case)
     if first == SCRIPTS and rest.endswith(SCRIPT_SUFFIX):
@@ -174,10 +176,12 @@ def _own_script(case: _Case, name: str) -> Judgement:
     if owner is None:
         return ErrorResponse(404, "no host in cluster.yaml has this MAC address", WebKind.SCRIPT)
     # The script contains the secret path of the host's Ignition file, so no other client gets it.
-    if owner is not case.host:
-        why = f"this script is served to {owner.host.address} only; `ocp-appliance render script` prints it"
+    own = case.host
+    if own is None or own.host.name != owner.host.name:
+        addresses = " and ".join(map(str, owner.host.addresses))
+        why = f"this script is served to {addresses} only; `ocp-appliance render script` prints it"
         return ErrorResponse(403, why, WebKind.SCRIPT)
-    return _scripts_of(owner, case) or _install_script(owner, case)
+    return _scripts_of(own, case) or _install_script(own, case)
 
 
 def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:

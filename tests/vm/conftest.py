@@ -1,13 +1,15 @@
 """Fixtures of the tests with virtual machines: the payload, and a machine that has been installed."""
 
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.vm.machine import OVMF_CODE, Firmware
-from tests.vm.payload import Payload, build_payload
+from tests.vm.firmware import ARM64, X64, Firmware
+from tests.vm.parts import signed_loaders, unpacked
+from tests.vm.payload import Payload, System, build_arm64_payload, build_payload, build_signed_payload
 from tests.vm.site import (
     ARTIFACTS,
     DISK_SECONDS,
@@ -28,22 +30,49 @@ NEEDS = (
     ("cpio", "cpio"),
     ("nsenter", "util-linux"),
     ("dnsmasq", "dnsmasq-base"),
-    (str(OVMF_CODE), "ovmf"),
+    (str(X64.code), "ovmf"),
     ("/usr/lib/grub/i386-pc/boot.img", "grub-pc-bin"),
     ("/usr/lib/grub/x86_64-efi/serial.mod", "grub-efi-amd64-bin"),
     ("/boot/ipxe.efi", "ipxe"),
 )
 
 
-@pytest.fixture(scope="session")
-def payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
-    """The kernel, the stand-in installer and the disk image, built once for the whole run."""
-    for path, package in NEEDS:
+ARM64_NEEDS = (
+    (ARM64.emulator, "qemu-system-arm"),
+    (str(ARM64.code), "qemu-efi-aarch64"),
+)
+
+
+def _skip_without(needs: Iterable[tuple[str, str]]) -> None:
+    for path, package in needs:
         if shutil.which(path) is None and not Path(path).exists():
             pytest.skip(f"{path} not found, and virtual machines need it; install {package}")
     if not Path("/dev/net/tun").exists():
         pytest.skip("/dev/net/tun not found; load the kernel module tun")
+
+
+@pytest.fixture(scope="session")
+def payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
+    """The kernel, the stand-in installer and the disk image for x86_64, built once for the whole run."""
+    _skip_without(NEEDS)
     return build_payload(tmp_path_factory.mktemp("payload"))
+
+
+@pytest.fixture(scope="session")
+def arm64_payload(tmp_path_factory: pytest.TempPathFactory) -> Payload:
+    """The same for arm64, of Debian 12's packages for arm64."""
+    _skip_without((*NEEDS, *ARM64_NEEDS))
+    linux = unpacked("bookworm", "linux-image-cloud-arm64", "arm64")
+    busybox = unpacked("bookworm", "busybox-static", "arm64") / "bin/busybox"
+    (kernel,) = (linux / "boot").glob("vmlinuz-*")
+    system = replace(System.below(linux, kernel), busybox=busybox)
+    return build_arm64_payload(tmp_path_factory.mktemp("arm64"), system, *signed_loaders("aa64"))
+
+
+@pytest.fixture(scope="session")
+def signed_payload(tmp_path_factory: pytest.TempPathFactory, payload: Payload) -> Payload:
+    """The payload for x86_64, with a disk that starts under Secure Boot."""
+    return build_signed_payload(tmp_path_factory.mktemp("signed"), payload, *signed_loaders("x64"))
 
 
 @pytest.fixture(scope="module")

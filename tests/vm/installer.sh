@@ -8,7 +8,9 @@
 
 /bin/busybox mkdir -p /proc /sys /dev /tmp /etc
 /bin/busybox mount -t devtmpfs devtmpfs /dev
-exec </dev/null >/dev/ttyS0 2>&1
+tty=/dev/ttyS0
+[ ! -c /dev/ttyAMA0 ] || tty=/dev/ttyAMA0 # on arm64
+exec </dev/null >$tty 2>&1
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t proc proc /proc

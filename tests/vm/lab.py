@@ -14,7 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.vm.machine import Firmware, Machine, new_machine
+from tests.vm.firmware import Firmware
+from tests.vm.machine import Machine, new_machine
 from tests.vm.processes import Namespace, Output, StuckError
 
 READY_SECONDS = 30.0

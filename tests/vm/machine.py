@@ -4,14 +4,12 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
 
 from tests.vm import nvram
+from tests.vm.firmware import BOARDS, DISK, NIC, Firmware, boot_order
 from tests.vm.processes import Namespace, Output, StuckError
 
-OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
-OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 LKRN = Path("/boot/ipxe.lkrn")
 # What a PXE ROM does: get an address, download the boot file by TFTP, and run it. undionly.kpxe then
 # uses the card through the PXE stack of this iPXE.
@@ -21,18 +19,7 @@ chain tftp://${net0/dhcp-server}/undionly.kpxe
 """
 MEMORY_MIB = 512  # the legacy installer keeps the whole compressed image in memory
 DISK_BYTES = 64 << 20
-NIC, DISK = 2, 3  # PCI device numbers
 EMERGENCY = "installer: EMERGENCY"  # installer.sh prints it with a reason, and stops
-
-
-class Firmware(Enum):
-    """How a machine boots from the network."""
-
-    UEFI_PXE = auto()  # OVMF: DHCP, then iPXE by TFTP
-    # OVMF: DHCP, then iPXE by HTTP. It comes after the disk in the boot order, because it waits a minute for an offer.
-    UEFI_HTTP = auto()
-    BIOS = auto()  # SeaBIOS with QEMU's own ROM for the card, which is iPXE
-    BIOS_ROM = auto()  # SeaBIOS with a stand-in for a vendor's PXE ROM, which runs undionly.kpxe from TFTP
 
 
 @dataclass(slots=True)
@@ -88,26 +75,30 @@ class Machine:
             )
 
     def _qemu(self) -> list[str | Path]:
-        drive = f"file={self.disk},format=raw,if=none,id=disk,cache=unsafe"
-        # Plain emulation is fast enough, and /dev/kvm can exist without working.
-        # Without graphics, SeaBIOS and its ROMs write to the serial port.
-        words: list[str | Path] = [
-            "qemu-system-x86_64", "-machine", "q35,accel=tcg,graphics=off", "-m", str(MEMORY_MIB),
-            "-nodefaults", "-display", "none", "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
-            "-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no",
-            "-drive", drive,
-        ]  # fmt: skip
         nic = f"virtio-net-pci,netdev=net,mac={self.mac},addr={NIC:#x}"
         storage = f"virtio-blk-pci,drive=disk,addr={DISK:#x}"
-        if self.firmware is Firmware.BIOS:
-            words += ["-device", f"{nic},bootindex=0", "-device", f"{storage},bootindex=1"]
-        elif self.firmware is Firmware.BIOS_ROM:
-            words += ["-device", f"{nic},romfile=", "-device", storage, "-no-reboot"]
-        else:
+        board = BOARDS.get(self.firmware)
+        # Without graphics, SeaBIOS and its ROMs write to the serial port.
+        words: list[str | Path] = (
+            [board.emulator, *board.words]
+            if board
+            else ["qemu-system-x86_64", "-machine", "q35,accel=tcg,graphics=off"]
+        )
+        words += [
+            "-m", str(MEMORY_MIB),
+            "-nodefaults", "-display", "none", "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+            "-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no",
+            "-drive", f"file={self.disk},format=raw,if=none,id=disk,cache=unsafe",
+        ]  # fmt: skip
+        if board:
             # Without an empty romfile, QEMU's iPXE would replace the firmware's own PXE client.
-            words += ["-device", f"{nic},romfile=", "-device", storage]
-            words += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}"]
-            words += ["-drive", f"if=pflash,format=raw,file={self.nvram}"]
+            words += ["-device", f"{nic},romfile=", "-device", storage, "-device", "virtio-rng-pci"]
+            words += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={board.code}"]
+            words += ["-drive", f"if=pflash,format=raw,unit=1,file={self.nvram}"]
+        elif self.firmware is Firmware.BIOS:
+            words += ["-device", f"{nic},bootindex=0", "-device", f"{storage},bootindex=1"]
+        else:
+            words += ["-device", f"{nic},romfile=", "-device", storage, "-no-reboot"]
         if self.rom:
             words += ["-kernel", self.rom[0], "-initrd", self.rom[1]]
         return words
@@ -123,20 +114,15 @@ def new_machine(
     logs: Path,
     appliance_tail: Callable[[], str],
 ) -> Machine:
-    """Return a machine with an empty disk in *directory*.
-
-    It boots from the network first and from the disk second; with UEFI_HTTP it is the other way round.
-    """
+    """Return a machine with an empty disk in *directory*, and the boot order of `boot_order`."""
     disk = directory / f"{name}.raw"
     with disk.open("wb") as file:
         file.truncate(DISK_BYTES)
     variables = directory / f"{name}.nvram"
-    octets = bytes.fromhex(mac.replace(":", ""))
-    if firmware is Firmware.UEFI_HTTP:
-        order = (nvram.disk(DISK), nvram.http_ipv4(NIC, octets))
-    else:
-        order = (nvram.pxe_ipv4(NIC, octets), nvram.disk(DISK))
-    variables.write_bytes(nvram.with_boot_order(OVMF_VARS.read_bytes(), order))
+    if board := BOARDS.get(firmware):
+        order = boot_order(firmware, bytes.fromhex(mac.replace(":", "")))
+        store = board.variables.read_bytes()
+        variables.write_bytes(nvram.with_boot_order(store, order, keeps_keys=board.has_keys))
     machine = Machine(name, mac, firmware, namespace, logs, appliance_tail, namespace.tap(), disk, variables)
     if firmware is Firmware.BIOS_ROM:
         script = directory / f"{name}.ipxe"

@@ -1,4 +1,4 @@
-"""UEFI variables for OVMF: a boot order of our own, written into an empty variable store.
+"""UEFI variables for OVMF and AAVMF: a boot order of our own, written into a variable store.
 
 QEMU's bootindex cannot say "PXE over IPv4, then the disk": OVMF puts every boot
 entry of the network card first, and HTTP Boot alone waits a minute for an offer.
@@ -17,8 +17,11 @@ STORE_OFFSET = 0x48  # the firmware volume's header comes first
 STORE_HEADER_BYTES = 28
 VARIABLE_START = 0x55AA
 VARIABLE_ADDED = 0x3F
+VARIABLE_HEADER_BYTES, VARIABLE_SIZES_OFFSET = 60, 36
 KEPT_AND_SEEN_AT_RUNTIME = 7  # NON_VOLATILE | BOOTSERVICE_ACCESS | RUNTIME_ACCESS
 LOAD_OPTION_ACTIVE = 1
+# The variables of Secure Boot. Debian's store with Microsoft's keys has others too, of the machine that made it.
+KEYS = ("certdb", "db", "dbx", "KEK", "PK", "VendorKeysNv", "SecureBootEnable", "CustomMode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +42,53 @@ def http_ipv4(device: int, mac: bytes) -> BootEntry:
     return BootEntry("HTTP over IPv4", _card(device, mac) + _IPV4 + _node(3, 24, b"") + _END)
 
 
+def pxe_ipv6(device: int, mac: bytes) -> BootEntry:
+    """Return the entry for PXE over IPv6 of the network card at PCI device number *device*."""
+    return BootEntry("PXE over IPv6", _card(device, mac) + _IPV6 + _END)
+
+
+def http_ipv6(device: int, mac: bytes) -> BootEntry:
+    """Return the entry for HTTP Boot over IPv6 of the network card at PCI device number *device*."""
+    return BootEntry("HTTP over IPv6", _card(device, mac) + _IPV6 + _node(3, 24, b"") + _END)
+
+
 def disk(device: int) -> BootEntry:
     """Return the entry for the removable-media path of the virtio disk at PCI device number *device*."""
     return BootEntry("Disk", _pci(device) + _END)
 
 
-def with_boot_order(empty_store: bytes, entries: Sequence[BootEntry]) -> bytes:
-    """Return OVMF's variable store *empty_store* with *entries* as its boot order.
+def with_boot_order(store: bytes, entries: Sequence[BootEntry], *, keeps_keys: bool = False) -> bytes:
+    """Return the variable store *store* with *entries* as its boot order, and with no other variables.
 
-    Raises ValueError when it is not an empty store of authenticated variables.
+    With *keeps_keys* the keys of Secure Boot stay. Raises ValueError when it is no store of authenticated variables.
     """
     first = STORE_OFFSET + STORE_HEADER_BYTES
-    if empty_store[STORE_OFFSET : STORE_OFFSET + 16] != AUTHENTICATED_STORE.bytes_le or empty_store[first] != 0xFF:
-        raise ValueError("not an empty OVMF variable store with authenticated variables")
-    variables = b"".join(
-        _variable(f"Boot{number:04X}", _load_option(entry)) for number, entry in enumerate(entries)
-    ) + _variable("BootOrder", struct.pack(f"<{len(entries)}H", *range(len(entries))))
-    return empty_store[:first] + variables + empty_store[first + len(variables) :]
+    if store[STORE_OFFSET : STORE_OFFSET + 16] != AUTHENTICATED_STORE.bytes_le:
+        raise ValueError("not a variable store of OVMF or AAVMF with authenticated variables")
+    found, end = _variables_of(store, first)
+    kept = b"".join(found[name] for name in KEYS if name in found) if keeps_keys else b""
+    variables = (
+        kept
+        + b"".join(_variable(f"Boot{number:04X}", _load_option(entry)) for number, entry in enumerate(entries))
+        + _variable("BootOrder", struct.pack(f"<{len(entries)}H", *range(len(entries))))
+    )
+    erased = variables.ljust(end - first, b"\xff")
+    return store[:first] + erased + store[first + len(erased) :]
+
+
+def _variables_of(store: bytes, at: int) -> tuple[dict[str, bytes], int]:
+    """Return the variables of *store* in their binary form by name, and where they end."""
+    found = {}
+    while int.from_bytes(store[at : at + 2], "little") == VARIABLE_START:
+        name_bytes, data_bytes = struct.unpack_from("<II", store, at + VARIABLE_SIZES_OFFSET)
+        names_at = at + VARIABLE_HEADER_BYTES
+        after = names_at + name_bytes + data_bytes
+        after += -after % 4
+        if store[at + 2] == VARIABLE_ADDED:  # the others have been deleted or replaced
+            name = store[names_at : names_at + name_bytes].decode("utf-16-le").rstrip("\0")
+            found[name] = store[at:after]
+        at = after
+    return found, at
 
 
 def _variable(name: str, data: bytes) -> bytes:
@@ -89,4 +122,5 @@ def _card(device: int, mac: bytes) -> bytes:
 
 
 _IPV4 = _node(3, 12, bytes(23))
+_IPV6 = _node(3, 13, bytes(39) + bytes((64,)) + bytes(16))  # the prefix length stands before the gateway
 _END = _node(0x7F, 0xFF, b"")

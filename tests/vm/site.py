@@ -2,13 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from tests.vm.firmware import Firmware
 from tests.vm.lab import Appliance, Lab
-from tests.vm.machine import Firmware, Machine
+from tests.vm.machine import Machine
 from tests.vm.payload import DISK_LINE, Payload
 from tests.vm.processes import ADDRESS, PREFIX
 
@@ -43,9 +45,10 @@ hosts:
 dns:
   forwarders: []
 images:
-  kernel: kernel
-  initramfs: initramfs.img
-  {disk}: disk.raw.gz
+  {arch}:
+    kernel: kernel
+    initramfs: initramfs.img
+    {disk}: disk.raw.gz
 menu:
   knownHostTimeout: 1
 """
@@ -73,8 +76,19 @@ class Installed:
     machine: Machine
 
 
-def open_site(directory: Path, payload: Payload, release: str, hosts: str, *, has_ipv6_router: bool = True) -> Site:
-    """Make a lab in *directory*, and serve a cluster with *hosts* (lines of YAML) in it. The caller closes the lab."""
+def open_site(
+    directory: Path,
+    payload: Payload,
+    release: str,
+    hosts: str,
+    *,
+    has_ipv6_router: bool = True,
+    loaders: Mapping[str, Path] = MappingProxyType({}),
+) -> Site:
+    """Make a lab in *directory*, and serve a cluster with *hosts* (lines of YAML) in it. The caller closes the lab.
+
+    *loaders* are put into the data directory under the names by which machines ask for them.
+    """
     data_dir = directory / "data"
     images = data_dir / "images"
     images.mkdir(parents=True)
@@ -84,6 +98,10 @@ def open_site(directory: Path, payload: Payload, release: str, hosts: str, *, ha
         (payload.image, "disk.raw.gz"),
     ):
         shutil.copy(source, images / name)
+    for name, source in loaders.items():
+        target = data_dir / "tftp" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
     ignition = data_dir / "ignition"
     ignition.mkdir()
     for role in ("bootstrap", "master", "worker"):
@@ -91,7 +109,9 @@ def open_site(directory: Path, payload: Payload, release: str, hosts: str, *, ha
     cluster_yaml = directory / "cluster.yaml"
     disk = "metal" if release == "4.5" else "rootfs"
     cluster_yaml.write_text(
-        CLUSTER.format(release=release, prefix=PREFIX, address=ADDRESS, hosts=hosts.rstrip(), disk=disk)
+        CLUSTER.format(
+            release=release, prefix=PREFIX, address=ADDRESS, hosts=hosts.rstrip(), disk=disk, arch=payload.arch
+        )
     )
     lab = Lab(directory / "lab", has_ipv6_router=has_ipv6_router)
     try:
@@ -121,5 +141,4 @@ def ignition_of(role: str) -> str:
 
 def disk_line(firmware: Firmware) -> str:
     """Return the line that the system on the disk prints when *firmware* has started it."""
-    is_uefi = firmware in (Firmware.UEFI_PXE, Firmware.UEFI_HTTP)
-    return DISK_LINE.format(firmware="UEFI" if is_uefi else "BIOS")
+    return DISK_LINE.format(firmware="UEFI" if firmware.is_uefi else "BIOS")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.vm.machine import Firmware
+from tests.vm.firmware import Firmware
 from tests.vm.payload import IGNITION_OFFSET_BYTES, Payload
 from tests.vm.site import DISK_SECONDS, INSTALL_SECONDS, INSTALLED_LINE, Installed, disk_line, ignition_of
 

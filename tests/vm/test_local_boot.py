@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.vm.machine import Firmware, Machine
+from tests.vm.firmware import Firmware
+from tests.vm.machine import Machine
 from tests.vm.payload import Payload
 from tests.vm.site import DISK_SECONDS, Site, disk_line, logs_kept, open_site
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.payload import HERE, VIRTIO_MODULES, build_initramfs, newest_kernel
+from tests.vm.payload import HERE, VIRTIO_MODULES, System, build_initramfs, newest_kernel
 from tests.vm.processes import Output, StuckError
 from tests.wheel import PROJECT, installed_wheel
 
@@ -67,7 +67,7 @@ def _qemu(directory: Path) -> list[str | Path]:
     kernel = newest_kernel()
     initramfs = build_initramfs(
         directory / "initramfs.img",
-        kernel,
+        System.below(Path("/"), kernel),
         (*VIRTIO_MODULES, "fuse", "virtiofs", "overlay", "dummy"),
         {"init": HERE / "service" / "init.sh"},
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.vm.machine import Firmware
+from tests.vm.firmware import Firmware
 from tests.vm.payload import Payload
 from tests.vm.processes import Namespace
 from tests.vm.site import (

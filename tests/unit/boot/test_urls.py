@@ -87,6 +87,7 @@ def test_paths_are_those_that_the_scripts_name() -> None:
     "name",
     [
         *("pxeboot.ipxe", "autoexec.ipxe", "efi/autoexec.ipxe", "bootstrap.ign", "master.ign", "worker.ign"),
+        "no-boot-file",
         *("ipxe/a", "ignition/a", "efi/kernel", "i386-efi/kernel", "arm64-efi/kernel", "undionly.kpxe"),
     ],
 )
@@ -115,3 +116,9 @@ def test_script_is_not_a_loader(path: str) -> None:
 
 def test_images_and_ignition_files_are_no_loaders() -> None:
     assert not any(map(urls.is_loader_path, ("/rhcos-live-kernel-x86_64", "/master.ign", "/rootfs.img")))
+
+
+def test_url_that_is_never_found_has_a_scheme_over_ipv6_that_firmware_refuses_without_asking() -> None:
+    """edk2 waits for a router before it fetches anything, up to 12 s."""
+    assert urls.no_boot_file_url("http://192.0.2.5:8080") == "http://192.0.2.5:8080/no-boot-file"
+    assert urls.no_boot_file_url("http://[2001:db8::5]:8080") == "none://[2001:db8::5]:8080/no-boot-file"

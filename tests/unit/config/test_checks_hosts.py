@@ -177,10 +177,7 @@ FLAWS = [
     ),
     (
         edited(("address: 192.0.2.22", "address: 2001:db8::22")),
-        (
-            '29: hosts[2].address: "2001:db8::22" is not an IPv4 address, and only IPv4 is supported '
-            "here; for example 192.0.2.21"
-        ),
+        ("29: hosts[2].address: networking.machineNetwork has no IPv6 network for 2001:db8::22; add its network"),
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.0")),

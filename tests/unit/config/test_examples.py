@@ -71,6 +71,8 @@ def test_examples_are_those_of_the_manual() -> None:
         "ipv6-dns",
         "agent",
         "in-place",
+        "dual-stack",
+        "ipv6-only",
     }
 
 
@@ -145,6 +147,21 @@ def test_ipv6_example_names_every_host_in_both_families() -> None:
 
     assert [network.cidr for network in cluster.networks][1:] == [IPv6Network("2001:db8:0:2::/64")]
     assert all([type(address) for address in host.addresses] == [IPv4Address, IPv6Address] for host in cluster.hosts)
+
+
+def test_dual_stack_example_is_given_both_families_by_dhcp() -> None:
+    cluster = example("dual-stack")
+
+    assert all(cluster.gives(address) for host in cluster.hosts for address in host.addresses)
+    assert {len(host.addresses) for host in cluster.hosts} == {2}
+
+
+def test_ipv6_only_example_has_no_ipv4_address() -> None:
+    cluster = example("ipv6-only")
+    addresses = [cluster.address, *(address for host in cluster.hosts for address in host.addresses)]
+
+    assert {address.version for address in addresses} == {6}
+    assert cluster.router_advertisements
 
 
 def test_day_two_hosts_of_the_reference_can_be_taken_in(tmp_path: Path) -> None:
