@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from appliance.simulate.namespace import ip
 from tests.serve_lab import APPLIANCE, REFERENCE_TEXT, Serving, Site, run, site, status_of
 
 pytestmark = pytest.mark.netns
@@ -29,6 +31,15 @@ IN_PLACE = (
     + "\nbootstrapInPlace: {installationDisk: /dev/vda}\n"
 )
 IN_PLACE = re.sub(r"(?m)^(apiVIPs|apiInternalVIPs|ingressVIPs):.*\n  - .*\n", "", IN_PLACE)
+# m1 boots from either of two cards, in a network that is only for that, and is a node in the other.
+TWO_NETWORKS = CURRENT.replace(
+    "    macAddress: 00:50:56:96:37:c8\n",
+    "    bootMACAddress: [02:00:00:00:01:01, 02:00:00:00:01:02]\n"
+    "    interfaces:\n"
+    "      - {macAddress: 02:00:00:00:01:01, address: 198.51.100.21, hostname: m1-boot}\n"
+    "      - {macAddress: 02:00:00:00:01:02, address: 198.51.100.22}\n"
+    "      - {macAddress: 00:50:56:96:37:c8}\n",
+).replace("  machineNetwork:\n", "  machineNetwork:\n    - {cidr: 198.51.100.0/24, serverAddress: 198.51.100.5}\n")
 INITRD = "/boot-artifacts/agent.x86_64-initrd.img"
 M1 = ("172.16.0.21", "00:50:56:96:37:c8")
 
@@ -42,6 +53,12 @@ def agents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Ser
 def stage(serving: Serving, host: str) -> tuple[str, str]:
     row = serving.rows()[host]
     return row["stage"], row["order"]
+
+
+def offers_to(serving: Serving, mac: str) -> list[dict[str, Any]]:
+    """Return the facts of the DHCP replies to *mac*."""
+    facts: list[dict[str, Any]] = [event["facts"] for event in serving.events() if event["kind"].startswith("dhcp.")]
+    return [each for each in facts if each.get("mac") == mac]
 
 
 @pytest.mark.parametrize("host", ["m1", "m2", "w1"])
@@ -70,9 +87,9 @@ def test_machine_that_is_no_node_has_a_name_and_is_offered_no_boot_file(agents: 
     done = at.simulate("w2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert at.addresses("w2.ocp45.example.localdomain") == ["172.16.0.32"]
-    assert [
-        event["boot"] for event in serving.events() if event.get("host", "").startswith("w2") and "boot" in event
-    ] == []
+    offers = offers_to(serving, "00:50:56:96:c1:c5")
+    assert offers
+    assert {offer.get("boot") for offer in offers} == {None}
     row = serving.rows()["w2"]
     assert (row["boot"], row["stage"], row["order"], row["condition"]) == ("nothing", "", "", None)
     assert re.search(r"(?m)^w2 +other +172\.16\.0\.32 +\S+ +- +- +- +-", serving.command("status"))
@@ -123,3 +140,30 @@ def test_ignition_of_a_node_in_place_goes_to_the_node_only(tmp_path: Path) -> No
             assert status_of(m1, f"/rhcos-4.18.9-x86_64-live-{kind}") == "200"
         assert status_of(m1, found[1]) == "200"
         assert status_of(thief, "/bootstrap-in-place-for-live-iso.ign") == "403"
+
+
+def test_host_that_boots_in_another_network_is_the_same_host_on_each_of_its_cards(tmp_path: Path) -> None:
+    with site(tmp_path, TWO_NETWORKS) as at:
+        ip("addr add 198.51.100.5/24 dev br0", place=at.place)
+        with at.serve() as serving:
+            first = at.simulate("02:00:00:00:01:02")
+            assert first.returncode == 0, first.stdout + first.stderr
+            assert "198.51.100.22" in first.stdout
+            assert "http://198.51.100.5/" in first.stdout + serving.text
+            assert "installed after" in first.stdout
+            other = at.simulate("02:00:00:00:01:01")
+            assert other.returncode == 0, other.stdout + other.stderr
+            assert "installed after" not in other.stdout
+            assert serving.rows()["m1"]["number"] == 1
+            assert at.addresses("m1.ocp45.example.localdomain") == ["172.16.0.21"]
+            assert at.addresses("m1-boot.ocp45.example.localdomain") == ["198.51.100.21"]
+
+
+def test_card_that_does_not_boot_is_offered_no_boot_file(tmp_path: Path) -> None:
+    with site(tmp_path, TWO_NETWORKS) as at:
+        ip("addr add 198.51.100.5/24 dev br0", place=at.place)
+        with at.serve() as serving:
+            at.simulate("00:50:56:96:37:c8")
+            offers = offers_to(serving, "00:50:56:96:37:c8")
+            assert offers
+            assert {offer.get("boot") for offer in offers} == {None}
