@@ -119,7 +119,7 @@ def test_relay_may_name_another_network_on_the_same_link() -> None:
     asked = request("discover", *FIRMWARE, mac=W9_MAC, giaddr="172.16.0.1")
     reply = judged(on_one_link("rack1", "rack1"), asked, ROUTER)
     assert isinstance(reply, Reply)
-    assert (reply.address, heard(reply)) == ("172.16.0.1", reply.event)
+    assert (reply.address, heard(reply)) == ("172.16.0.1", Program.PXE)
     assert reply.payload[16:20] == bytes([172, 16, 9, 39])
 
 
