@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
 from appliance.config import load
@@ -115,6 +115,7 @@ def machine_for(
     *,
     is_dry: bool = False,
     is_secure: bool = False,
+    is_ipv6: bool = False,
 ) -> Machine:
     """Return the machine, with a disk that may have been written before; it waits *hold_seconds* at most."""
     host = target.host
@@ -128,6 +129,7 @@ def machine_for(
         expected=expected_of(host, sums) if host else Expected(sha256=sums),
         is_dry=is_dry,
         is_secure=is_secure,
+        is_ipv6=is_ipv6,
         disk=Disk(),
     )
 
@@ -135,7 +137,8 @@ def machine_for(
 def expected_of(host: Host, sums: Mapping[str, str]) -> Expected:
     """Return what is expected of *host*; *sums* has the sha256 of images by name."""
     macs = frozenset(mac.hyphenated for mac in host.macs)
-    return Expected(host.name, host.ipv4, host.role.ignition, sums, macs)
+    ipv6 = next((address for address in host.addresses if isinstance(address, IPv6Address)), None)
+    return Expected(host.name, host.ipv4, host.role.ignition, sums, macs, ipv6)
 
 
 def _waits_within(seconds: float) -> tuple[float, ...]:
