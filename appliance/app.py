@@ -25,6 +25,7 @@ from appliance.looking import Looker, credited, has_its_mac
 from appliance.metrics import Metrics
 from appliance.model import Cluster, DhcpMode, Listen
 from appliance.neighbours import MacOf, MacOnLink, Neighbours, unknown_mac, unknown_mac_on_link
+from appliance.ra.server import RaServer
 from appliance.recorder import Recorder
 from appliance.registry import Registry
 from appliance.state.fallback import FallbackStore
@@ -138,6 +139,7 @@ class App:
         )
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
         dhcp6 = Dhcp6Server(lambda: live.tables.dhcp6, installations, listen, bus.publish, mac_on_link)
+        ra = RaServer(lambda: live.tables.ra, listen, bus.publish)
         tftp = TftpServer(
             lambda: live.tables.tftp, listen, lambda event: bus.publish(credited(event, registry.hosts, mac_of))
         )
@@ -162,7 +164,21 @@ class App:
         control.capture = recorder.capture
         looker = Looker(registry, bus.publish, mac_of)
         return _Parts(
-            live, listen, state_dir, bus, registry, recorder, dns, dhcp, dhcp6, tftp, web, dashboard, control, looker
+            live,
+            listen,
+            state_dir,
+            bus,
+            registry,
+            recorder,
+            dns,
+            dhcp,
+            dhcp6,
+            ra,
+            tftp,
+            web,
+            dashboard,
+            control,
+            looker,
         )
 
     def _stop(self) -> None:
@@ -243,6 +259,7 @@ class _Parts:
     dns: DnsServer
     dhcp: DhcpServer
     dhcp6: Dhcp6Server
+    ra: RaServer
     tftp: TftpServer
     web: WebServer
     dashboard: DashboardServer
@@ -255,6 +272,7 @@ class _Parts:
             "dns": self.dns.run(),
             "dhcp": self.dhcp.run(),
             "dhcp6": self.dhcp6.run(),
+            "ra": self.ra.run(),
             "tftp": self.tftp.run(),
             "web": self.web.run(),
             "registry": self.registry.run(),

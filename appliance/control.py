@@ -21,7 +21,7 @@ from appliance.errors import ControlError, ListenError
 from appliance.events import Stamped
 from appliance.install.evidence import ORDERS
 from appliance.install.installation import Installation
-from appliance.model import Host, Role
+from appliance.model import Boot, Host, Role
 from appliance.registry_view import RegistryView
 from appliance.state.events import row_of
 from appliance.status.shapes import EventRow
@@ -235,7 +235,8 @@ class ControlServer:
             raise ControlError(f"unknown role {role!r}; valid roles: {', '.join(Role)}")
         found = self._registry.named(names)
         if request.get("all") or role is not None:
-            found += [host for host in self._registry.hosts.values() if role is None or host.role == role]
+            everyone = [host for host in self._registry.hosts.values() if host.boot is not Boot.NOTHING]
+            found += [host for host in everyone if role is None or host.role == role]
         if not found:
             raise ControlError("no host selected; name hosts, or use --role or --all")
         return list(dict.fromkeys(found))

@@ -207,6 +207,26 @@ class RogueDhcp(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RouterUnmanaged(Event):
+    """No router advertisement on one of our segments sends hosts to DHCPv6: the flag M is clear; *host* is ""."""
+
+    kind: ClassVar[str] = "ra.unmanaged"
+    level: ClassVar[int] = logging.WARNING
+    router: str  # its link-local address
+    interface: str
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouterAbsent(Event):
+    """Nobody sends router advertisements on one of our segments, so that hosts do not ask for IPv6 addresses there."""
+
+    kind: ClassVar[str] = "ra.none"
+    level: ClassVar[int] = logging.WARNING
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
 class TftpStarted(Event):
     """A transfer began."""
 
@@ -542,6 +562,8 @@ AnyEvent = (
     | DhcpRelayRefused
     | DhcpPassed
     | RogueDhcp
+    | RouterUnmanaged
+    | RouterAbsent
     | TftpStarted
     | TftpFinished
     | TftpFailed

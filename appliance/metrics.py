@@ -23,6 +23,7 @@ from appliance import __version__
 from appliance.bus import Bus
 from appliance.events import Reloaded, ReloadRefused, StageReached, Stamped
 from appliance.install.installation import Stage
+from appliance.model import Boot
 from appliance.registry_view import RegistryView
 
 Counts = Mapping[tuple[str, ...], int]
@@ -208,11 +209,13 @@ class Metrics(Collector):
         # Copies, because the loop's thread changes them while this one iterates.
         installations = list(self._registry.installations.values())
         hosts = self._registry.hosts
+        # A machine that boots nothing is no installation.
+        installations = [it for it in installations if it.host in hosts and hosts[it.host].boot is not Boot.NOTHING]
         at_stage = Counter(installation.stage for installation in installations)
         yield _gauge("hosts", {(stage.name.lower(),): at_stage[stage] for stage in Stage})
         yield _gauge(
             "host_stage",
-            {(it.host, hosts[it.host].role.value): it.stage for it in installations if it.host in hosts},
+            {(it.host, hosts[it.host].role.value): it.stage for it in installations},
         )
         yield _counter("host_installations_total", {(it.host,): it.number for it in installations})
         durations: dict[tuple[str, ...], float] = {}

@@ -6,7 +6,7 @@ case, fully qualified and without the trailing dot.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
@@ -35,13 +35,16 @@ class Role(StrEnum):
     ARBITER = "arbiter"  # a small control plane node, for a cluster with two masters
     WORKER = "worker"
     INFRA = "infra"
+    OTHER = "other"  # no node: a load balancer, a registry, a BMC
 
     @property
     def ignition(self) -> str:
-        """The file name of the Ignition configuration that installs this role.
+        """The file name of the Ignition configuration that installs this role; "" for a machine that is no node.
 
         Infra nodes join as workers and are labelled after the installation.
         """
+        if self is Role.OTHER:
+            return ""
         return "worker.ign" if self is Role.INFRA else f"{self.value}.ign"
 
 
@@ -50,6 +53,32 @@ class Arch(StrEnum):
 
     X86_64 = "x86_64"
     AARCH64 = "aarch64"
+
+
+class Boot(StrEnum):
+    """What a host boots from the network, and so how it is installed."""
+
+    INSTALLER = "installer"  # coreos-installer, or the initramfs of 4.1 to 4.5, with the Ignition file of its role
+    IN_PLACE = "in-place"  # a live system with the Ignition file of a whole cluster, which installs itself
+    AGENT = "agent"  # what `openshift-install agent create pxe-files` made
+    NODE_IMAGE = "node-image"  # what `oc adm node-image create --pxe` made, which adds a node to a running cluster
+    NOTHING = "nothing"  # DHCP and DNS only
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the Ignition configuration is in the initramfs, so that the host fetches none."""
+        return self in (Boot.AGENT, Boot.NODE_IMAGE)
+
+
+# What `openshift-install create single-node-ignition-config` writes.
+IN_PLACE_IGNITION = "bootstrap-in-place-for-live-iso.ign"
+
+
+def ignition_of(role: Role, boot: Boot) -> str:
+    """Return the file name of the Ignition configuration that a host fetches; "" if it fetches none."""
+    if boot is Boot.IN_PLACE:
+        return IN_PLACE_IGNITION
+    return role.ignition if boot is Boot.INSTALLER else ""
 
 
 class Loader(StrEnum):
@@ -143,21 +172,28 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A machine network, and what DHCPv4 gives the hosts in it.
+    """A machine network, and what DHCP gives the hosts in it.
 
-    The fields from `gateway` on are for DHCPv4 only; an IPv6 network has their defaults.
+    The addresses in it are of the network's own family. `gateway` and `routes` are DHCPv4's alone: over IPv6, hosts
+    learn their routers from router advertisements.
     """
 
     cidr: Cidr
     server: Address  # the appliance's own address as the hosts of this network reach it
     gateway: IPv4Address | None = None
-    dns_servers: tuple[IPv4Address, ...] = ()
-    ntp_servers: tuple[IPv4Address, ...] = ()
-    domain: str = ""  # option 15
-    search: tuple[str, ...] = ()  # option 119
-    mtu: int | None = None  # bytes; option 26, and the limit for TFTP blocks
+    dns_servers: tuple[Address, ...] = ()
+    ntp_servers: tuple[Address, ...] = ()
+    domain: str = ""  # option 15; DHCPv6 has none, see `search`
+    search: tuple[str, ...] = ()  # option 119, or DHCPv6's 24
+    mtu: int | None = None  # bytes; option 26, or that of router advertisements, and the limit for TFTP blocks
     lease_seconds: int = INFINITE_LEASE
     routes: tuple[Route, ...] = ()
+    ntp_names: tuple[str, ...] = ()  # of time servers; only DHCPv6 can give names (RFC 5908)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the appliance has an address of the network's family; without one the network is only for DNS."""
+        return self.server.version == self.cidr.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +211,12 @@ class Host:
     loader: Loader | str  # by its name, or a boot file of the operator's, such as efi/own.efi
     install: Install
     local_boot: LocalBoot
+    boot: Boot = Boot.INSTALLER
+
+    @property
+    def ignition(self) -> str:
+        """The file name of the Ignition configuration that it fetches; "" if it fetches none."""
+        return ignition_of(self.role, self.boot)
 
     @property
     def short_name(self) -> str:
@@ -191,6 +233,17 @@ class Host:
         """The address that DHCPv4 gives it, the first IPv4 address; None without one."""
         return next((address for address in self.addresses if isinstance(address, IPv4Address)), None)
 
+    @property
+    def ipv6(self) -> IPv6Address | None:
+        """The address that DHCPv6 gives it, the first IPv6 address; None without one."""
+        return next((address for address in self.addresses if isinstance(address, IPv6Address)), None)
+
+    def booting_with(self, address: Address) -> "Host":
+        """Return the host as it boots with *address*, one of its own: which family it comes with is its firmware's."""
+        if address == self.addresses[0]:
+            return self
+        return replace(self, addresses=(address, *(other for other in self.addresses if other != address)))
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -204,10 +257,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class NameServer:
-    """A name server of the zone; *address* is None when its name is outside the zone."""
+    """A name server of the zone; it has no *addresses* when its name is outside the zone."""
 
     name: str
-    address: IPv4Address | None
+    addresses: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +344,7 @@ class Cluster:
     base_domain: str
     release: Release
     appliance_name: str  # fully qualified
-    address: IPv4Address  # of the appliance itself
+    address: Address  # of the appliance itself
     networks: tuple[Network, ...]
     api_vips: tuple[Address, ...]
     api_int_vips: tuple[Address, ...]
@@ -309,12 +362,35 @@ class Cluster:
     source: Path  # the file
     digest: str  # sha256 of the file, in hex
     dhcp_relays: tuple[Cidr, ...] = ()  # from which relayed messages are accepted, besides the machine networks
+    # What hosts with an embedded Ignition configuration boot; all others boot `images`.
+    artifacts: Mapping[tuple[Boot, Arch], Images] = field(default_factory=dict)
+    rendezvous: Address | None = None  # of the host that leads an agent-based installation
+    fips: bool = False  # the cluster is installed in FIPS mode
+    address_ipv6: IPv6Address | None = None  # of the appliance, beside an IPv4 `address`
+    router_advertisements: bool = False  # whether the appliance sends them, because no router does
 
     @property
     def domain(self) -> str:
         """The cluster's own domain: <name>.<base domain>."""
         return f"{self.name}.{self.base_domain}"
 
+    def images_of(self, host: Host) -> Images | None:
+        """Return what *host* boots; None if cluster.yaml has no images for its architecture, or it boots nothing."""
+        if host.boot is Boot.NOTHING:
+            return None
+        return self.artifacts.get((host.boot, host.arch)) if host.boot.is_embedded else self.images.get(host.arch)
+
     def network_of(self, address: Address) -> Network | None:
         """Return the machine network that contains *address*, or None."""
         return next((network for network in self.networks if address in network.cidr), None)
+
+    def own_address(self, version: int) -> Address:
+        """Return the appliance's main address of the IP *version*; that of the other one if it has none."""
+        if self.address_ipv6 is not None and version == 6:
+            return self.address_ipv6
+        return self.address
+
+    def gives(self, address: Address) -> bool:
+        """Whether our DHCP server takes part in giving *address*, a host's, to the host."""
+        network = self.network_of(address)
+        return self.dhcp is not DhcpMode.OFF and network is not None and network.is_served

@@ -41,7 +41,7 @@ from appliance.install.lifecycle import advance
 from appliance.install.owners import assigned, doubted
 from appliance.install.refusals import Refusals
 from appliance.install.strangers import Strangers
-from appliance.model import Cluster, Host, Install
+from appliance.model import Boot, Cluster, Host, Install
 from appliance.state.journal import Journal
 from appliance.state.store import Conflict, Saved
 
@@ -102,10 +102,7 @@ class Registry:
         self.clusters = tuple(clusters)
         self.hosts = {host.name: host for cluster in self.clusters for host in cluster.hosts}
         self.cluster_of = {host.name: cluster for cluster in self.clusters for host in cluster.hosts}
-        self._rules = {
-            name: Rules(host.install, self.cluster_of[name].release.boots_live, self._token, self.cluster_of[name].dhcp)
-            for name, host in self.hosts.items()
-        }
+        self._rules = {name: self._rules_of(host, self.cluster_of[name]) for name, host in self.hosts.items()}
         self._known |= self.installations
         taken = self._assigned()
         self.installations.clear()
@@ -113,6 +110,17 @@ class Registry:
         for installation in taken.values():
             self._keep(installation, is_changed=False)
         self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
+
+    def _rules_of(self, host: Host, cluster: Cluster) -> Rules:
+        is_rendezvous = host.boot is Boot.AGENT and cluster.rendezvous in host.addresses
+        return Rules(
+            host.install,
+            cluster.release.boots_live,
+            self._token,
+            cluster.dhcp,
+            host.boot,
+            leads=host.boot is Boot.IN_PLACE or is_rendezvous,
+        )
 
     def _assigned(self) -> dict[str, Installation]:
         """Return every host's installation; those of hosts with a new name have been stored under that name."""
@@ -149,14 +157,16 @@ class Registry:
             return doubted(fresh, self.now()) if is_in_doubt else fresh
         if kept is not named:
             kept = replace(kept, host=name, number=max(kept.number, number))
-        if kept.stage is Stage.WAITING:
-            kept = replace(kept, boots_live=rules.boots_live, lacks_image=not rules.boots_live)
+        # From the kernel on, the machine runs what the file said before.
+        if kept.stage < Stage.KERNEL:
+            kept = replace(kept, boots_live=rules.boots_live, boot=rules.boot)
+            kept = replace(kept, lacks_image=kept.asks_early)
         return replace(kept, order=order_of(kept, rules.install))
 
     def _is_needed(self, path: Path) -> bool:
         """Whether a host may still need the Ignition file *path*. Any thread may call it."""
         return any(
-            host.role.ignition == path.name and self._needs_ignition(host)
+            host.ignition == path.name and self._needs_ignition(host)
             for cluster in self.clusters
             if cluster.data_dir / "ignition" == path.parent
             for host in cluster.hosts
@@ -308,6 +318,8 @@ class Registry:
 
         Raises ControlError if cluster.yaml forbids it, or if it leaves the host waiting.
         """
+        if host.boot is Boot.NOTHING:
+            raise ControlError(f"{host.name} has `role: other` in cluster.yaml: it is not installed")
         if what == "reinstall" and host.install is Install.NEVER:
             raise ControlError(f"{host.name} has `install: never` in cluster.yaml; change it and reload first")
         if what == "adopt" and host.install is Install.ALWAYS:

@@ -23,6 +23,9 @@ BACKLOG = 1024  # for 1,000 hosts that connect at the same moment; the kernel li
 IP_PKTINFO = 8  # linux/in.h; socket.IP_PKTINFO comes with Python 3.14
 IN_PKTINFO = struct.Struct("=i4s4s")  # ifindex, local address, header's destination address
 IN6_PKTINFO = struct.Struct("=16sI")  # destination address, ifindex (RFC 3542 section 6)
+HOPS = struct.Struct("=i")
+ROUTER_DISCOVERY_ANCILLARY = socket.CMSG_SPACE(IN6_PKTINFO.size) + socket.CMSG_SPACE(HOPS.size)
+ICMP6_FILTER = 1  # linux/icmpv6.h
 ETH_P_IP = 0x0800
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_MTU = 10, 0, 14  # linux/in.h
@@ -179,6 +182,42 @@ def tcp_server(address: IPv4Address | IPv6Address, port: int, *, setting: str) -
         sock.close()
         raise _listen_error(error, f"{address}:{port}/tcp", setting) from error
     return sock
+
+
+def router_discovery() -> socket.socket:
+    """Return a socket for router solicitations and advertisements (RFC 4861), and for no other ICMPv6.
+
+    What it sends has the hop limit 255 and is not heard by this machine; the kernel writes the checksum. Raises
+    PermissionError without CAP_NET_RAW.
+    """
+    sock = socket.socket(
+        socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.IPPROTO_ICMPV6
+    )
+    try:
+        # A set bit blocks a type (RFC 3542 section 3.2). 133 and 134 are bits 5 and 6 of the fifth word.
+        words = [0xFFFFFFFF] * 8
+        words[4] &= ~0b1100000
+        sock.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER, struct.pack("=8I", *words))
+        for option, value in (
+            (socket.IPV6_RECVPKTINFO, 1),
+            (socket.IPV6_RECVHOPLIMIT, 1),
+            (socket.IPV6_MULTICAST_HOPS, 255),
+            (socket.IPV6_MULTICAST_LOOP, 0),
+        ):
+            sock.setsockopt(socket.IPPROTO_IPV6, option, value)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def arrival_of(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int]:
+    """Return the interface and the hop limit of a datagram that came to `router_discovery` with *ancillary*."""
+    values = {kind: data for level, kind, data in ancillary if level == socket.IPPROTO_IPV6}
+    info, hops = values.get(socket.IPV6_PKTINFO, b""), values.get(socket.IPV6_HOPLIMIT, b"")
+    index: int = IN6_PKTINFO.unpack(info)[1] if len(info) == IN6_PKTINFO.size else 0
+    hop_limit: int = HOPS.unpack(hops)[0] if len(hops) == HOPS.size else 0
+    return index, hop_limit
 
 
 def packet_sender(interface: str) -> socket.socket:

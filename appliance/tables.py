@@ -7,6 +7,7 @@ from appliance.dhcp.compile import DhcpTable, compile_dhcp
 from appliance.dhcp6.compile import Dhcp6Table, compile_dhcp6
 from appliance.dns.compile import DnsTable, compile_dns
 from appliance.model import Cluster
+from appliance.ra.compile import RaTable, compile_ra
 from appliance.tftp.compile import TftpTable, compile_tftp
 from appliance.web.compile import WebTable, compile_web
 
@@ -19,6 +20,7 @@ class Tables:
     dns: DnsTable
     dhcp: DhcpTable
     dhcp6: Dhcp6Table
+    ra: RaTable
     tftp: TftpTable
     web: WebTable
     version: str  # the first seven hex digits of each file's digest, joined by +
@@ -36,6 +38,7 @@ def compile_tables(clusters: tuple[Cluster, ...], serial_of: Callable[[str, str]
         dns=compile_dns(clusters, serial_of),
         dhcp=compile_dhcp(clusters),
         dhcp6=compile_dhcp6(clusters),
+        ra=compile_ra(clusters),
         tftp=compile_tftp(clusters),
         web=compile_web(clusters),
         version="+".join(cluster.digest[:7] for cluster in clusters),

@@ -50,7 +50,7 @@ def rich_cluster() -> Cluster:
     dns = replace(
         cluster.dns,
         rfc2317=True,
-        name_servers=(*cluster.dns.name_servers, NameServer("ns2.example.localdomain", IPv4Address("172.16.0.103"))),
+        name_servers=(*cluster.dns.name_servers, NameServer("ns2.example.localdomain", (IPv4Address("172.16.0.103"),))),
         records=(
             Record("200.0.16.172.in-addr.arpa", "PTR", 300, "a.b.deep.example.localdomain"),
             *(

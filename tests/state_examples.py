@@ -2,6 +2,7 @@
 
 from appliance.events import DhcpOffered, Program, Stamped
 from appliance.install.installation import Condition, Installation, Order, Stage
+from appliance.model import Boot
 from tests.boots import NOW
 
 FULL = Installation(
@@ -12,6 +13,7 @@ FULL = Installation(
     stage=Stage.IMAGE,
     reached={Stage.FIRMWARE: 1.5, Stage.IMAGE: 2.5},
     boots_live=True,
+    boot=Boot.AGENT,
     mac="52:54:00:12:34:56",
     arch="x64-uefi",
     has_dhcp=False,

@@ -15,8 +15,8 @@ How a chain is added:
   chain has two LOADER steps, and both names belong in `loaders.py`. GRUB reads grub.cfg
   and does not ask DHCP again: its SCRIPT step has another URL (`urls.py`), and a module
   beside `ipxe.py` makes the text.
-- Another way to install (agent-based, bootstrap in place) differs after the script only.
-  It is a branch of `installer`, which chooses kernel, initramfs and further images.
+- Another way to install is a member of `model.Boot`. Its chain differs after the script
+  only: `Cluster.images_of` says what a host boots, and `ipxe.kernel_arguments` with what.
 - Another way to start the disk is a row of `DISK`.
 
 Whether a host may install is decided in `install/lifecycle.py`, and passed as *starts_disk*.
@@ -31,7 +31,7 @@ from typing import NamedTuple
 from appliance.boot import urls
 from appliance.boot.architectures import Architecture, Firmware
 from appliance.events import Program
-from appliance.model import Arch, Cluster, Host, Loader, LocalBoot
+from appliance.model import Arch, Boot, Cluster, Host, Loader, LocalBoot
 
 
 class Kind(StrEnum):
@@ -41,22 +41,22 @@ class Kind(StrEnum):
     SCRIPT = "script"
     KERNEL = "kernel"
     INITRAMFS = "initramfs"
-    DISK = "disk"  # nothing more from the network
+    DISK = "disk"  # nothing more from the network: firmware goes on to its next boot entry
 
 
 class Step(NamedTuple):
     """One thing that a machine loads. A tuple, because DHCP makes a chain for each new kind of reply."""
 
     kind: Kind
-    target: str = ""  # a URL, or a path for TFTP; "" for the disk
+    target: str = ""  # a URL, or a path for TFTP; for the disk see `to_disk`
 
 
 @dataclass(frozen=True, slots=True)
 class DiskBoot:
     """How an installed machine is sent to its own disk."""
 
-    # Without a boot file, DHCP only assigns an address, and firmware goes on to its next boot entry. PXE firmware also
-    # gets a boot menu whose only entry is the disk (option 43, dhcp/templates.py): otherwise it would keep asking.
+    # Without a boot file, DHCP assigns an address, and adds what makes firmware go on to its next boot entry at once
+    # (`to_disk`): otherwise it would keep asking for a minute or more.
     has_boot_file: bool
     script: str  # template in ipxe/; without a boot file, only iPXE that a person starts at the console gets it
 
@@ -112,8 +112,8 @@ def chain(
     """
     if program is Program.OS:
         return ()
-    if starts_disk and not DISK[host.local_boot].has_boot_file:
-        return (Step(Kind.DISK),)
+    if host.boot is Boot.NOTHING or (starts_disk and not DISK[host.local_boot].has_boot_file):
+        return to_disk(cluster, host, program)
     base = urls.base_url(cluster, host.address)
     menu = Step(Kind.SCRIPT, urls.menu_url(base))
     rest = (menu, Step(Kind.DISK)) if starts_disk else (menu, *installer(cluster, host, base))
@@ -121,14 +121,26 @@ def chain(
         return rest
     file = loader_file(host.loader if loader is None else loader, program, architecture, host.arch)
     if file is None:
-        # There is no loader for this firmware: it gets an address only, and goes on to its next boot entry.
-        return (Step(Kind.DISK),)
+        # There is no loader for this firmware.
+        return to_disk(cluster, host, program)
     return (Step(Kind.LOADER, urls.loader_url(base, file) if program is Program.HTTP else file), *rest)
+
+
+def to_disk(cluster: Cluster, host: Host, program: Program) -> tuple[Step, ...]:
+    """Return the chain of *host* when it gets no boot file.
+
+    Its target is the URL that UEFI HTTP Boot is offered: edk2 takes no offer without
+    one and repeats its request for a minute, but goes on as soon as the URL leads to
+    nothing. PXE over IPv4 has a boot menu for this (option 43, dhcp/templates.py), and
+    over IPv6 firmware gives up after the first offer without a boot file.
+    """
+    url = urls.no_boot_file_url(urls.base_url(cluster, host.address)) if program is Program.HTTP else ""
+    return (Step(Kind.DISK, url),)
 
 
 def boot_file(steps: tuple[Step, ...]) -> str:
     """Return the boot file that DHCP sends for *steps*: a path for TFTP or a URL; "" for none."""
-    return steps[0].target if steps else ""
+    return steps[0].target if steps and steps[0].kind is not Kind.DISK else ""
 
 
 def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
@@ -138,7 +150,7 @@ def installer(cluster: Cluster, host: Host, base: str) -> tuple[Step, ...]:
     architecture, that is only its script, which then says so.
     """
     script = Step(Kind.SCRIPT, urls.script_url(base, host.macs[0]))
-    images = cluster.images.get(host.arch)
+    images = cluster.images_of(host)
     if images is None:
         return (script,)
     return (

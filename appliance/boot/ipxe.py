@@ -12,7 +12,7 @@ from urllib.parse import quote
 from appliance.boot import urls
 from appliance.boot.chains import DISK, Kind, installer
 from appliance.boot.urls import base_url
-from appliance.model import Address, Cluster, Host, Image, Images, Role
+from appliance.model import Address, Boot, Cluster, Host, Image, Images, Role
 from appliance.share import share
 
 # Replaced by the installation's token in an install script. No name or URL contains braces.
@@ -52,6 +52,8 @@ def host_menu(cluster: Cluster, host: Host) -> str:
 
     After known_menu_seconds it chooses the entry of the host's own role; with 0, at once.
     """
+    if host.boot is Boot.NOTHING:
+        return local_script(cluster, host)
     own = _menu_role(host)
     base = base_url(cluster, host.address)
     values = {
@@ -78,6 +80,8 @@ def install_script(cluster: Cluster, host: Host) -> str:
     missing = missing_image(cluster, host)
     if missing:
         return wait_script(cluster, host, f"images.{host.arch.value} in cluster.yaml has no {missing}")
+    if host.boot is Boot.NOTHING:
+        return local_script(cluster, host)
     steps = installer(cluster, host, base_url(cluster, host.address))
     load = {step.kind: step.target for step in steps}
     return _template("install-live" if cluster.release.boots_live else "install-legacy").substitute(
@@ -85,7 +89,8 @@ def install_script(cluster: Cluster, host: Host) -> str:
         role=host.role.value,
         cluster=cluster.name,
         release=str(cluster.release),
-        disk=host.install_disk,
+        target=_target(host),
+        initrd=initrd_name(host),
         kernel=load[Kind.KERNEL],
         initramfs=load[Kind.INITRAMFS],
         arguments=" ".join(kernel_arguments(cluster, host)),
@@ -115,7 +120,9 @@ def wait_script(cluster: Cluster, host: Host, why: str, *, renews: bool = False)
 
 def missing_image(cluster: Cluster, host: Host) -> str:
     """Return the key of an image that *host* needs and cluster.yaml lacks: kernel, metal or rootfs; "" if none."""
-    images = cluster.images.get(host.arch)
+    if host.boot is Boot.NOTHING:
+        return ""
+    images = cluster.images_of(host)
     if images is None:
         return "kernel"
     if cluster.release.boots_live:
@@ -128,11 +135,34 @@ def kernel_arguments(cluster: Cluster, host: Host) -> list[str]:
 
     Raises KeyError if cluster.yaml has no images for its architecture (`missing_image`).
     """
-    images = cluster.images[host.arch]
+    images = cluster.images_of(host)
+    if images is None:
+        raise KeyError(host.arch)
     base = base_url(cluster, host.address)
-    ignition = f"coreos.inst.ignition_url={urls.ignition_url(base, MARK, host.role)}"
-    arguments_of = _live_arguments if cluster.release.boots_live else _legacy_arguments
-    return [*arguments_of(images, base, host, ignition), *host.kernel_arguments]
+    ignition = urls.ignition_url(base, MARK, host)
+    if host.boot.is_embedded:
+        arguments = _embedded_arguments(images, base, host, has_fips=cluster.fips)
+    elif cluster.release.boots_live:
+        arguments = _live_arguments(images, base, host, ignition)
+    else:
+        arguments = _legacy_arguments(images, base, host, ignition)
+    return [*arguments, *host.kernel_arguments]
+
+
+def initrd_name(host: Host) -> str:
+    """Return what a live system's kernel looks its initramfs up by, which is what the boot loader calls it."""
+    # As in the script that openshift-install and oc make beside their files.
+    return "initrd" if host.boot.is_embedded else "main"
+
+
+def _target(host: Host) -> str:
+    match host.boot:
+        case Boot.AGENT:
+            return "with the agent-based installer"
+        case Boot.NODE_IMAGE:
+            return "into the running cluster"
+        case _:
+            return f"on {host.install_disk}"
 
 
 def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> list[str]:
@@ -149,30 +179,47 @@ def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> l
         # This installer adds /dev/ itself.
         f"coreos.inst.install_dev={host.install_disk.removeprefix('/dev/')}",
         *([f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}"] if images.metal else []),
-        ignition,
+        f"coreos.inst.ignition_url={ignition}",
+    ]
+
+
+# The live system itself runs Ignition, as at its first boot from a disk.
+_RUNS_IGNITION = ("ignition.firstboot", "ignition.platform.id=metal")
+
+
+def _embedded_arguments(images: Images, base: str, host: Host, *, has_fips: bool) -> list[str]:
+    """Return the arguments of a live system that has its Ignition configuration in its initramfs."""
+    # No network: the configuration brings its own, and without arguments the initramfs tries DHCP on every interface.
+    return [
+        f"initrd={initrd_name(host)}",
+        *([f"coreos.live.rootfs_url={urls.image_url(base, images.rootfs.name)}"] if images.rootfs else []),
+        *_RUNS_IGNITION,
+        *(["fips=1"] if has_fips else []),
     ]
 
 
 def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> list[str]:
-    """Return the arguments of the live installer (4.6 and later)."""
+    """Return the arguments of a live system (4.6 and later) that installs, or in which a cluster installs itself."""
     network: list[str] = []
     if host.network_arguments:
         network = [*host.network_arguments, "rd.neednet=1"]
     elif len(host.macs) > 1:
         network = ["ip=dhcp", "rd.neednet=1", *_boot_interface(host)]
-    image: list[str] = []
+    work = [f"coreos.inst.install_dev={host.install_disk}"]
     if images.metal:
         # The installer requires a detached signature for an image by URL, and RHCOS publishes none.
-        image = [f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}", "coreos.inst.insecure=yes"]
+        work += [f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}", "coreos.inst.insecure=yes"]
+    work.append(f"coreos.inst.ignition_url={ignition}")
+    if host.boot is Boot.IN_PLACE:
+        # The Ignition configuration is for the live system. It names the disk, which bootkube's last step writes.
+        work = [*_RUNS_IGNITION, f"ignition.config.url={ignition}"]
     return [
         # A kernel that an older build of iPXE starts finds the initramfs only by its name, which the template sets with
         # `initrd --name main`. Newer builds need neither.
-        "initrd=main",
+        f"initrd={initrd_name(host)}",
         *([f"coreos.live.rootfs_url={urls.image_url(base, images.rootfs.name)}"] if images.rootfs else []),
         *network,
-        f"coreos.inst.install_dev={host.install_disk}",
-        *image,
-        ignition,
+        *work,
     ]
 
 

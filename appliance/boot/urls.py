@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from appliance.boot.loaders import KNOWN_LOADERS
-from appliance.model import Address, Cluster, Endpoint, MacAddress, Role
+from appliance.model import IN_PLACE_IGNITION, Address, Cluster, Endpoint, Host, MacAddress, Role
 
 HTTP_PORT = 80
 
 MENU = "pxeboot.ipxe"  # the first script of every machine: a host's own, or the menu for an unknown one
 AUTOEXEC = "autoexec.ipxe"  # iPXE looks for this beside its own binary, by TFTP or HTTP, and runs it
 SCRIPTS = "ipxe"  # directory of the hosts' own scripts, each named by a MAC address
+NO_BOOT_FILE = "no-boot-file"  # never found: UEFI HTTP Boot is sent here when a machine is to start its disk
 IGNITION = "ignition"  # directory of the Ignition files, each below a token
-IGNITION_FILES = tuple(dict.fromkeys(role.ignition for role in Role))
+IGNITION_FILES = (*dict.fromkeys(role.ignition for role in Role if role.ignition), IN_PLACE_IGNITION)
 SCRIPT_SUFFIX = ".ipxe"
 
 # Directories at / that the web server uses itself, so that no image can be there.
@@ -24,7 +25,9 @@ RESERVED_DIRECTORIES = frozenset(
     {SCRIPTS, IGNITION, *(name.partition("/")[0] for name in KNOWN_LOADERS if "/" in name)}
 )
 # Names at / that the web server uses itself. An image named as a loader would be served in the loader's place.
-RESERVED_NAMES = frozenset({MENU, AUTOEXEC, *IGNITION_FILES, *(name for name in KNOWN_LOADERS if "/" not in name)})
+RESERVED_NAMES = frozenset(
+    {MENU, AUTOEXEC, NO_BOOT_FILE, *IGNITION_FILES, *(name for name in KNOWN_LOADERS if "/" not in name)}
+)
 
 # The forms of iPXE: EFI programs, images for BIOS network boot, and an image in the form of a Linux kernel.
 _LOADER_SUFFIXES = (".efi", ".pxe", ".kpxe", ".kkpxe", ".lkrn")
@@ -83,10 +86,13 @@ def server_url(server: Address, endpoints: Sequence[Endpoint]) -> str:
 def base_url(cluster: Cluster, client: Address | None = None) -> str:
     """Return the URL of the appliance's web server as *client* reaches it; without a final slash.
 
-    A client outside every machine network, or None, gets the appliance's own address.
+    A client outside every machine network gets the appliance's own address of its family, and None the main one.
     """
-    network = cluster.network_of(client) if client is not None else None
-    return server_url(network.server if network is not None else cluster.address, cluster.listen.http)
+    if client is None:
+        return server_url(cluster.address, cluster.listen.http)
+    network = cluster.network_of(client)
+    server = network.server if network is not None else cluster.own_address(client.version)
+    return server_url(server, cluster.listen.http)
 
 
 def menu_url(base: str) -> str:
@@ -104,11 +110,20 @@ def loader_url(base: str, loader: str) -> str:
     return f"{base}/{loader}"
 
 
+def no_boot_file_url(base: str) -> str:
+    """Return the URL that is never found.
+
+    Over IPv6 edk2 waits for a router, up to 12 s, before it fetches anything. There the
+    scheme is one that it refuses at once, as it has since 2017; before, it took any for http.
+    """
+    return f"{base.replace('http:', 'none:') if base.startswith('http://[') else base}/{NO_BOOT_FILE}"
+
+
 def image_url(base: str, name: str) -> str:
     """Return the URL of the image *name*."""
     return f"{base}/{quote(name)}"
 
 
-def ignition_url(base: str, token: str, role: Role) -> str:
-    """Return the URL of the Ignition file of *role* for the installation with *token*."""
-    return f"{base}/{IGNITION}/{token}/{role.ignition}"
+def ignition_url(base: str, token: str, host: Host) -> str:
+    """Return the URL of the Ignition file of *host* for the installation with *token*."""
+    return f"{base}/{IGNITION}/{token}/{host.ignition}"

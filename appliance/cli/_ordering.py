@@ -42,7 +42,7 @@ def _order_options(command: Command) -> Command:
     """Give a command HOSTS, --role and --all, and the options that find the appliance."""
     command = socket_options(command)
     command = click.option("--all", "takes_all", is_flag=True, help="Select every host.")(command)
-    roles = click.Choice([role.value for role in Role])
+    roles = click.Choice([role.value for role in Role if role is not Role.OTHER])
     command = click.option("--role", type=roles, help="Select every host of this role.")(command)
     return click.argument("hosts", nargs=-1)(command)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Print what would be served, as zone files or iPXE scripts."""
+    """Print what would be served, as zone files or iPXE scripts, and the installer's configuration of the hosts."""
 
 
 @command.command()
@@ -66,6 +66,19 @@ def menu(file: Path, host: str | None) -> None:
     (cluster,) = load((file,))
     text = ipxe.menu(cluster) if host is None else ipxe.host_menu(cluster, _host(cluster, host))
     click.echo(text, nl=False)
+
+
+@command.command("agent-config")
+@click.argument("file", type=click.Path(path_type=Path))
+def agent_config(file: Path) -> None:
+    """Print agent-config.yaml for `openshift-install agent create pxe-files`.
+
+    FILE is a cluster.yaml with `boot: agent`. The hosts, their interfaces, disks and networkConfig are those of FILE;
+    everything else of the cluster belongs in install-config.yaml.
+    """
+    from appliance.config import render_agent_config
+
+    click.echo(render_agent_config(file), nl=False)
 
 
 def _host(cluster: "Cluster", name: str) -> "Host":

@@ -149,10 +149,10 @@ def _hosts(status: "Status", *, is_wide: bool) -> "Table":
             row["role"],
             row["address"],
             row["mac"],
-            row["stage"],
+            row["stage"] or "-",
             _progress(row),
             age(status["at"] - row["since"]) if row["since"] is not None else "-",
-            row["order"],
+            row["order"] or "-",
             condition["name"] if condition else f"waits for {row['awaits']}" if row["awaits"] else "",
         ]
         if is_wide:
@@ -164,6 +164,8 @@ def _hosts(status: "Status", *, is_wide: bool) -> "Table":
 def _progress(row: "HostRow") -> str:
     """Return a bar of the running download, or else a dot for each stage, filled up to the host's own."""
     progress = row["progress"]
+    if not row["stage"]:
+        return "-"
     if progress is None or not progress["total"]:
         return "●" * row["step"] + "○" * (LAST_STEP - row["step"])
     share = min(1.0, progress["sent"] / progress["total"])
@@ -174,7 +176,7 @@ def _progress(row: "HostRow") -> str:
 def _certificate(row: "CertificateRow") -> "RenderableType":
     from rich.text import Text
 
-    from appliance.openshift.ignition import REMEDY, WARNING_SECONDS
+    from appliance.openshift.ignition import WARNING_SECONDS, remedy
 
     left = row["seconds_left"]
     if row["problem"]:
@@ -182,5 +184,5 @@ def _certificate(row: "CertificateRow") -> "RenderableType":
     if left is None:
         return Text(f"{row['file']} contains no certificates", style="dim")
     if left <= 0:
-        return Text(f"{row['file']} expired {age(-left)} ago; {REMEDY}", style="bold red")
+        return Text(f"{row['file']} expired {age(-left)} ago; {remedy(row['file'])}", style="bold red")
     return Text(f"{row['file']} expires in {age(left)}", style="yellow" if left < WARNING_SECONDS else "green")

@@ -68,7 +68,7 @@ def _lifetimes(cluster: "Cluster") -> Iterator[tuple[str, float]]:
     """Yield the Ignition files with valid certificates, and when the first of these expires (UTC)."""
     from appliance.openshift.ignition import MAX_IGNITION_BYTES, inspect
 
-    for name in dict.fromkeys(host.role.ignition for host in cluster.hosts):
+    for name in dict.fromkeys(host.ignition for host in cluster.hosts if host.ignition):
         try:
             with (cluster.data_dir / "ignition" / name).open("rb") as file:
                 data = file.read(MAX_IGNITION_BYTES + 1)

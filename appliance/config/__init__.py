@@ -15,6 +15,6 @@ To add a key:
 """
 
 from appliance.config.build import state_dir_of
-from appliance.config.loading import Checked, check, load
+from appliance.config.loading import Checked, check, load, render_agent_config
 
-__all__ = ["Checked", "check", "load", "state_dir_of"]
+__all__ = ["Checked", "check", "load", "render_agent_config", "state_dir_of"]

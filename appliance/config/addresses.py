@@ -38,6 +38,16 @@ def parse_address(text: str) -> Address:
     return parse_ipv6(text) if ":" in text else parse_ipv4(text)
 
 
+def as_ipv4(address: Address | None) -> IPv4Address | None:
+    """Return *address* if it is IPv4."""
+    return address if isinstance(address, IPv4Address) else None
+
+
+def as_ipv6(address: Address | None) -> IPv6Address | None:
+    """Return *address* if it is IPv6."""
+    return address if isinstance(address, IPv6Address) else None
+
+
 def parse_ipv4(text: str) -> IPv4Address:
     """Return the IPv4 address that *text* spells."""
     try:
@@ -96,9 +106,9 @@ def parse_cidr4(text: str) -> IPv4Network:
     return network
 
 
-def parse_range4(text: str) -> IPv4Network:
-    """Return the IPv4 network that *text* spells; an address is a network of one."""
-    return parse_cidr4(text) if "/" in text else IPv4Network(parse_ipv4(text))
+def parse_range(text: str) -> Cidr:
+    """Return the network that *text* spells; an address is a network of one."""
+    return parse_cidr(text) if "/" in text else ipaddress.ip_network(parse_address(text))
 
 
 def parse_endpoint(default_port: int) -> Callable[[str], Endpoint]:

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from ipaddress import IPv4Address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 from appliance.config.draft import Draft
@@ -13,7 +14,9 @@ from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.config.sections import known
 from appliance.dns.private import is_private
 from appliance.model import (
+    Address,
     Arch,
+    Boot,
     Cluster,
     DhcpMode,
     DnsSettings,
@@ -26,6 +29,7 @@ from appliance.model import (
     NameServer,
     Network,
     Record,
+    Role,
     Route,
 )
 from appliance.openshift import names
@@ -68,7 +72,20 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
         source=source,
         digest=digest,
         dhcp_relays=file.dhcp.relays,
+        artifacts={key: boot_images(images) for key, images in draft.artifacts.items()},
+        rendezvous=_rendezvous(draft),
+        fips=file.fips,
+        address_ipv6=draft.appliance6.value if draft.appliance6 else None,
+        router_advertisements=bool(file.dhcp.router_advertisements),
     )
+
+
+def _rendezvous(draft: Draft) -> Address | None:
+    """Return the address of the host that leads an agent-based installation; None for another one."""
+    masters = [host for host in draft.hosts if host.boot is Boot.AGENT and known(host.role).value is Role.MASTER]
+    if draft.file.rendezvous_ip is not None and draft.file.boot is Boot.AGENT:
+        return draft.file.rendezvous_ip
+    return known(masters[0].address).value if masters else None
 
 
 def data_dir_of(written: str | None, source: Path, override: Path | None, name: str, cluster_count: int) -> Path:
@@ -98,38 +115,53 @@ def _common_dir(override: Path | None) -> Path:
 
 
 def _network(network: NetworkDraft, draft: Draft) -> Network:
-    if not network.ranges4:
-        # An IPv6 network is only used for DNS: its hosts boot over IPv4 and reach the appliance with it.
-        return Network(known(network.cidr).value, known(draft.appliance).value)
-    entry, dhcp, cidr = network.entry, draft.file.dhcp, network.ranges4[0]
-    server = entry.server_address or known(draft.appliance).value
-    gateway = entry.gateway or (dhcp.gateway if dhcp.gateway is not None and dhcp.gateway in cidr else None)
+    cidr, server = known(network.cidr).value, known(draft.appliance_in(network)).value
+    if server.version != cidr.version:
+        # Without an IPv6 address of the appliance, an IPv6 network is only for DNS.
+        return Network(cidr, server)
+    entry, dhcp = network.entry, draft.file.dhcp
     sources = entry.ntp if entry.ntp is not None else draft.file.additional_ntp_sources
-    if entry.routes is not None:
-        routes = entry.routes
-    else:
-        routes = tuple(route for route in dhcp.routes or () if known(route.gateway) in cidr)
-    return Network(
+    domain = entry.domain or draft.domain
+    search = entry.search if entry.search is not None else dhcp.search or ()
+    common = Network(
         cidr=cidr,
         server=server,
-        gateway=gateway,
         dns_servers=entry.dns_servers if entry.dns_servers is not None else (server,),
-        # DHCP option 42 takes nothing else.
-        ntp_servers=tuple(source for source in sources if isinstance(source, IPv4Address)),
-        domain=entry.domain or draft.domain,
-        search=entry.search if entry.search is not None else dhcp.search or (),
+        ntp_servers=tuple(
+            source for source in sources if not isinstance(source, str) and source.version == cidr.version
+        ),
+        domain=domain,
+        search=search,
         mtu=entry.mtu or dhcp.mtu,
         lease_seconds=entry.lease_time or dhcp.lease_time or DEFAULT_LEASE_SECONDS,
-        routes=tuple(Route(known(route.destination), known(route.gateway)) for route in routes),
     )
+    if isinstance(cidr, IPv6Network):
+        names = tuple(source for source in sources if isinstance(source, str))
+        # DHCPv6 has no option for the domain, only the search list.
+        return replace(common, search=search or (domain,), ntp_names=names)
+    return replace(common, gateway=_gateway(network, draft, cidr), routes=_routes(network, draft, cidr))
+
+
+def _gateway(network: NetworkDraft, draft: Draft, cidr: IPv4Network) -> IPv4Address | None:
+    common = draft.dhcp.gateway
+    if network.options.gateway:
+        return network.options.gateway.value
+    return common.value if common and common.value in cidr else None
+
+
+def _routes(network: NetworkDraft, draft: Draft, cidr: IPv4Network) -> tuple[Route, ...]:
+    entries = network.entry.routes
+    if entries is None:
+        entries = tuple(route for route in draft.file.dhcp.routes or () if known(route.gateway) in cidr)
+    return tuple(Route(known(route.destination), known(route.gateway)) for route in entries)
 
 
 def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     entry, role = host.entry, host.of_role
-    name, address = known(host.name).value, known(host.address).value
-    disk = entry.root_device_hints or role.root_device_hints
-    own = (known(draft.appliance).value,)
-    dns_servers = next((network.dns_servers for network in networks if address in network.cidr), own)
+    name, addresses = known(host.name).value, tuple(address.value for address in host.addresses)
+    homes = [network for network in networks if any(address in network.cidr for address in addresses)]
+    dns_servers = tuple(server for network in homes for server in network.dns_servers)
+    dns_servers = dns_servers if homes else (known(draft.appliance).value,)
     config, arguments = entry.network_config, tuple[str, ...]()
     if config:
         arguments = dracut_arguments(config, name, dns_servers, cards(config, host.named_macs))
@@ -137,15 +169,23 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
         name=name,
         role=known(host.role).value,
         macs=tuple(mac.value for mac in host.macs),
-        addresses=(address, entry.address_ipv6) if entry.address_ipv6 else (address,),
+        addresses=addresses,
         arch=host.arch,
-        install_disk=known(disk.device_name) if disk else DEFAULT_DISK,
+        install_disk=_disk(host, draft),
         kernel_arguments=tuple(argument.value for argument in host.kernel_arguments),
         network_arguments=arguments,
         loader=entry.loader or role.loader or Loader.AUTO,
-        install=entry.install or role.install or Install.ONCE,
+        install=Install.NEVER if host.boot is Boot.NOTHING else entry.install or role.install or Install.ONCE,
         local_boot=entry.local_boot or role.local_boot or LocalBoot.NO_OFFER,
+        boot=host.boot,
     )
+
+
+def _disk(host: HostDraft, draft: Draft) -> str:
+    if host.boot is Boot.IN_PLACE:
+        return known(known(draft.file.bootstrap_in_place).installation_disk)
+    hints = host.entry.root_device_hints or host.of_role.root_device_hints
+    return known(hints.device_name) if hints else DEFAULT_DISK
 
 
 def _dns(draft: Draft) -> DnsSettings:
@@ -197,13 +237,17 @@ def _is_isolated(draft: Draft) -> bool:
 
 
 def _name_servers(draft: Draft) -> tuple[NameServer, ...]:
-    addresses = {known(host.name).value: known(host.address).value for host in draft.hosts}
-    addresses[draft.appliance_name.value] = known(draft.appliance).value
-    named: list[tuple[str, IPv4Address | None]] = [(server.name.value, server.address) for server in draft.name_servers]
+    own: dict[str, tuple[Address, ...]] = {
+        known(host.name).value: tuple(address.value for address in host.addresses) for host in draft.hosts
+    }
+    own[draft.appliance_name.value] = tuple(
+        address.value for address in (draft.appliance, draft.appliance6) if address is not None
+    )
+    named: list[tuple[str, tuple[Address, ...]]] = [(each.name.value, each.addresses) for each in draft.name_servers]
     return tuple(
         # The zone cannot have an address record for a name outside of it.
-        NameServer(name, (address or addresses.get(name)) if in_zone(name, draft.zone) else None)
-        for name, address in named or [(draft.appliance_name.value, None)]
+        NameServer(name, (addresses or own.get(name, ())) if in_zone(name, draft.zone) else ())
+        for name, addresses in named or [(draft.appliance_name.value, ())]
     )
 
 

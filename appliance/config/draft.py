@@ -8,12 +8,13 @@ been reported already, so that it hides no other problem and invents none.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
 from appliance.config import fields
+from appliance.config.addresses import as_ipv4, as_ipv6
 from appliance.config.document import Document, Path_, Placed
-from appliance.config.images import ImageDraft, image_drafts
+from appliance.config.images import ImageDraft, artifact_drafts, image_drafts
 from appliance.config.records import owner_name, rdata
 from appliance.config.section_drafts import (
     DefaultsDraft,
@@ -25,13 +26,16 @@ from appliance.config.section_drafts import (
 )
 from appliance.config.vocabulary import ClusterFile, DhcpOptions, HostDefaults, HostEntry, MachineNetwork, RouteEntry
 from appliance.config.words import DEFAULT_PORTS
-from appliance.model import ON_LINK, Address, Arch, Cidr, Endpoint, Release, Role
+from appliance.model import ON_LINK, Address, Arch, Boot, Cidr, Endpoint, Release, Role
 
 # Stands for the cluster's domain where that cannot be read. No domain is spelled like this.
 UNKNOWN_DOMAIN = "<name>.<baseDomain>"
 
 # The dashboard has no passwords, so by default only this machine can reach it.
 DASHBOARD = Endpoint(IPv4Address("127.0.0.1"), DEFAULT_PORTS["dashboard"])
+
+# Machines that are no nodes of the finished cluster.
+NO_NODES = (Role.BOOTSTRAP, Role.OTHER)
 
 VIP_OWNERS = {"apiVIPs": "the API's", "apiInternalVIPs": "api-int's", "ingressVIPs": "the ingress's"}
 
@@ -91,11 +95,18 @@ class Draft:
         return [network.cidr for network in self.networks if network.cidr]
 
     @cached_property
+    def has_every_range(self) -> bool:
+        """Whether the range of each machine network is known, so that an address can be known to be outside."""
+        return 0 < len(self.cidrs) == len(self.networks)
+
+    @cached_property
     def ranges4(self) -> list[IPv4Network]:
         """The IPv4 ranges among them; none when one cannot be read, because then nothing is known to be outside."""
-        if len(self.cidrs) < len(self.networks):
-            return []
-        return [cidr for network in self.networks for cidr in network.ranges4]
+        return [cidr for network in self.networks for cidr in network.ranges4] if self.has_every_range else []
+
+    def ranges(self, version: int) -> list[Cidr]:
+        """Return the ranges of the IP *version* among them; none when one of the ranges cannot be read."""
+        return [cidr.value for cidr in self.cidrs if cidr.value.version == version] if self.has_every_range else []
 
     @cached_property
     def dhcp(self) -> OptionsDraft:
@@ -108,10 +119,28 @@ class Draft:
         return [*(network.options for network in self.networks), self.dhcp]
 
     @cached_property
-    def appliance(self) -> Placed[IPv4Address] | None:
+    def appliance(self) -> Placed[Address] | None:
         """The appliance's address."""
         address = self.file.appliance.address
         return self.document.at(address, "appliance", "address", owner="the appliance's own address")
+
+    @cached_property
+    def appliance6(self) -> Placed[IPv6Address] | None:
+        """The appliance's IPv6 address beside an IPv4 one."""
+        address = self.file.appliance.address_ipv6
+        return self.document.at(address, "appliance", "addressIPv6", owner="the appliance's own IPv6 address")
+
+    def appliance_in(self, network: NetworkDraft) -> Placed[Address] | None:
+        """Return the appliance's address for *network*; for one without any of its family, the main address."""
+        said: tuple[Placed[Address] | None, ...] = (network.server, self.appliance, self.appliance6)
+        known = [address for address in said if address]
+        version = 6 if network.is_ipv6 else 4
+        return next((address for address in known if address.value.version == version), self.appliance)
+
+    def serves(self, network: NetworkDraft) -> bool:
+        """Whether the appliance has an address of the family of *network*; an IPv6 network may be for DNS only."""
+        server = self.appliance_in(network)
+        return server is not None and (server.value.version == 6) == network.is_ipv6
 
     @cached_property
     def appliance_name(self) -> Placed[str]:
@@ -120,10 +149,10 @@ class Draft:
         return Placed(self.full_name(self.file.appliance.hostname), path, self.document, "the appliance's name")
 
     @cached_property
-    def appliance_addresses(self) -> list[Placed[IPv4Address]]:
+    def appliance_addresses(self) -> list[Placed[Address]]:
         """Each of the appliance's addresses, of which several networks may have the same."""
         servers = [network.server for network in self.networks]
-        return [address for address in (self.appliance, *servers) if address]
+        return [address for address in (self.appliance, self.appliance6, *servers) if address]
 
     @cached_property
     def gateways(self) -> list[Placed[IPv4Address]]:
@@ -147,7 +176,7 @@ class Draft:
     @cached_property
     def single_node(self) -> HostDraft | None:
         """The node that is the whole cluster by itself, not counting the bootstrap machine; None in other clusters."""
-        nodes = [host for host in self.hosts if not (host.role and host.role.value is Role.BOOTSTRAP)]
+        nodes = [host for host in self.hosts if not (host.role and host.role.value in NO_NODES)]
         return nodes[0] if len(nodes) == 1 else None
 
     @cached_property
@@ -156,30 +185,61 @@ class Draft:
         roles = [host.role.value if host.role else None for host in self.hosts]
         # A cluster has one bootstrap machine, so a second one is no explanation.
         may_lack_bootstrap = None in roles and Role.BOOTSTRAP not in roles
-        nodes = sum(1 for role in roles if role is not Role.BOOTSTRAP)
+        nodes = sum(1 for role in roles if role not in NO_NODES)
         return nodes == 1 or (nodes == 2 and may_lack_bootstrap)
 
     @cached_property
     def roles(self) -> list[DefaultsDraft]:
         """What the roles set."""
-        entries = ((role, getattr(self.file.roles, role.value)) for role in Role)
+        entries = ((role, self._of_role(role)) for role in Role)
         return [self._defaults(entry, ("roles", role.value)) for role, entry in entries if entry]
 
     @cached_property
     def arches(self) -> dict[Arch, Path_]:
-        """The architectures in use, each with the place of the first host that has it."""
+        """The architectures in use, each with the place of the first host that has it and boots from the network."""
         found: dict[Arch, Path_] = {}
         for host in self.hosts:
-            found.setdefault(host.arch, host.path)
+            if host.boot is not Boot.NOTHING:
+                found.setdefault(host.arch, host.path)
         return found
 
     @cached_property
     def images(self) -> dict[Arch, list[ImageDraft]]:
-        """The files that each architecture in use boots; empty while the release is unknown."""
+        """The files of the release that each architecture in use boots; empty while the release is unknown."""
         if self.release is None or self.spelled_release is None:
             return {}
-        section, spelled = self.file.images, self.spelled_release
-        return {arch: list(image_drafts(section, self.document, arch, self.release, spelled)) for arch in self.arches}
+        arches = {host.arch: None for host in self.hosts if host.boot in (Boot.INSTALLER, Boot.IN_PLACE)}
+        return {
+            arch: list(
+                image_drafts(
+                    self.file.images,
+                    self.document,
+                    arch,
+                    self.release,
+                    self.spelled_release,
+                    # images names what most hosts boot.
+                    names_these=not self.file.boot.is_embedded,
+                )
+            )
+            for arch in arches
+        }
+
+    @cached_property
+    def artifacts(self) -> dict[tuple[Boot, Arch], list[ImageDraft]]:
+        """The files with an Ignition configuration in them that hosts boot."""
+        found: dict[tuple[Boot, Arch], list[ImageDraft]] = {}
+        for host in self.hosts:
+            key = host.boot, host.arch
+            if host.boot.is_embedded and key not in found:
+                section = self.file.images if host.boot is self.file.boot else None
+                found[key] = list(artifact_drafts(section, self.document, *key, self.place_of_boot(host)))
+        return found
+
+    def place_of_boot(self, host: HostDraft) -> Path_:
+        """Return the place that says what *host* boots."""
+        of_role = ("roles", host.role.value.value) if host.role else ()
+        places: tuple[Path_, ...] = ((*host.path, "boot"), (*of_role, "boot"))
+        return next((path for path in places if self.document.has(*path)), ("boot",))
 
     @cached_property
     def name_servers(self) -> list[NameServerDraft]:
@@ -189,7 +249,7 @@ class Draft:
             path = ("dns", "nameServers", index)
             if entry.name is not None:
                 name = Placed(fields.full_name(entry.name, self.zone), (*path, "name"), self.document)
-                found.append(NameServerDraft(path, name, entry.address))
+                found.append(NameServerDraft(path, name, tuple(address for address in entry.address if address)))
         return found
 
     @cached_property
@@ -245,6 +305,7 @@ class Draft:
             path=path,
             cidr=self.document.at(entry.cidr, *path, "cidr"),
             server=self.document.at(entry.server_address, *path, "serverAddress", owner=owner),
+            dns_servers=self.document.all_at(entry.dns_servers, *path, "dnsServers"),
             options=self._options(entry, path),
         )
 
@@ -254,12 +315,23 @@ class Draft:
         gateways = [at(route.gateway, *path, "routes", index, "gateway") for index, route in enumerate(routes)]
         return OptionsDraft(
             path=path,
-            gateway=at(section.gateway, *path, "gateway", owner="the gateway"),
+            gateway=at(as_ipv4(section.gateway), *path, "gateway", owner="the gateway"),
             lease_seconds=at(section.lease_time, *path, "leaseTime"),
             search=self.document.all_at(section.search, *path, "search"),
             route_gateways=[gateway for gateway in gateways if gateway],
             on_link=[route.destination for route in routes if route.destination and route.gateway == ON_LINK],
         )
+
+    def _of_role(self, role: Role) -> HostDefaults | None:
+        found: HostDefaults | None = getattr(self.file.roles, role.value, None)
+        return found
+
+    def _boot(self, entry: HostEntry, of_role: HostDefaults) -> Boot:
+        if entry.role is Role.OTHER:
+            return Boot.NOTHING
+        boot = entry.boot or of_role.boot or self.file.boot
+        is_in_place = boot is Boot.INSTALLER and entry.role is Role.MASTER and self.file.bootstrap_in_place is not None
+        return Boot.IN_PLACE if is_in_place else boot
 
     def _defaults(self, entry: HostDefaults, path: Path_) -> DefaultsDraft:
         return DefaultsDraft(
@@ -272,8 +344,7 @@ class Draft:
     def _host(self, entry: HostEntry, index: int) -> HostDraft:
         at, path = self.document.at, ("hosts", index)
         label = entry.hostname or f"hosts[{index}]"
-        of_role: HostDefaults | None = getattr(self.file.roles, entry.role.value) if entry.role else None
-        of_role = of_role or HostDefaults()
+        of_role = (self._of_role(entry.role) if entry.role else None) or HostDefaults()
         own = self._defaults(entry, path)
         kernel_arguments = own.kernel_arguments
         if entry.kernel_arguments is None and entry.role:
@@ -289,9 +360,11 @@ class Draft:
             name=at(self.full_name(entry.hostname), *path, "hostname", owner=label) if entry.hostname else None,
             role=at(entry.role, *path, "role", owner=label),
             macs=macs,
-            address=at(entry.address, *path, "address", owner=label),
-            address6=at(entry.address_ipv6, *path, "addressIPv6", owner=label),
+            address=at(as_ipv4(entry.address), *path, "address", owner=label),
+            address6=at(as_ipv6(entry.address), *path, "address", owner=label)
+            or at(entry.address_ipv6, *path, "addressIPv6", owner=label),
             arch=entry.arch or of_role.arch or Arch.X86_64,
+            boot=self._boot(entry, of_role),
             kernel_arguments=kernel_arguments,
             own=own,
             of_role=of_role,

@@ -249,6 +249,12 @@ def parse_enum(enum: type[E], hints: dict[str, str] | None = None) -> Callable[[
     return lambda text: enum(word(text))
 
 
+def parse_choice(*members: E) -> Callable[[str], E]:
+    """Return the parser of the words of these *members* of an enum, which has others that no file says."""
+    word = parse_one_of(tuple(member.value for member in members))
+    return lambda text: type(members[0])(word(text))
+
+
 def parse_mailbox(text: str) -> str:
     """Return a mailbox as the SOA record holds it: the part before the @ as the first label (RFC 1035 section 8)."""
     local, at, domain = text.strip().partition("@")

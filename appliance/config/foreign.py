@@ -17,8 +17,8 @@ FOREIGN: dict[str, str | None] = {
     "pullSecret": "not used here; it belongs in install-config.yaml only. Remove this secret from the file",
     "sshKey": "not used here; it belongs in install-config.yaml, which puts it into the Ignition files",
     **dict.fromkeys(
-        ("compute", "controlPlane", "fips", "publish", "proxy", "additionalTrustBundle", "additionalTrustBundlePolicy",
-         "imageContentSources", "imageDigestSources", "capabilities", "cpuPartitioningMode", "bootstrapInPlace",
+        ("compute", "controlPlane", "publish", "proxy", "additionalTrustBundle", "additionalTrustBundlePolicy",
+         "imageContentSources", "imageDigestSources", "capabilities", "cpuPartitioningMode",
          "featureSet", "featureGates", "credentialsMode", "operatorPublishingStrategy", "networking.networkType",
          "networking.ovnKubernetesConfig"),
         _INSTALL_CONFIG,
@@ -32,7 +32,6 @@ FOREIGN: dict[str, str | None] = {
     "hosts[].bmc": "not used here; switch the machine on yourself. Remove these secrets from the file",
     "hosts[].bootMode": "not used here; the appliance answers BIOS and UEFI alike",
     "hosts[].hardwareProfile": "not used here",
-    "rendezvousIP": "not used here; the host with the role bootstrap does this work",
     # `platform: {none: {}}` is in every install-config.yaml for bare metal without the installer's own load balancer.
     "platform": None,
     "platform.*.apiVIPs": _VIPS.format(key="apiVIPs"),

@@ -1,13 +1,13 @@
 """The names of the files that machines boot, from a release or from the file itself."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.config.document import Document, Path_, Placed
 from appliance.config.fields import parse_release
 from appliance.config.vocabulary import ImageEntry, ImageSet, ImagesSection
-from appliance.model import Arch, Image, Images, Release
+from appliance.model import Arch, Boot, Image, Images, Release
 
 # A build of RHCOS or SCOS. Up to 4.18 it begins with its release: 416.94.202405291527-0 is 4.16 on RHEL 9.4, and
 # 413.9.202302280609-0 is 4.13 on CentOS Stream 9. Later ones begin with the system's version: 9.6.20250523-0 is
@@ -33,26 +33,63 @@ class ImageDraft:
 
 
 def image_drafts(
-    section: ImagesSection, document: Document, arch: Arch, release: Release, spelled_release: Placed[str]
+    section: ImagesSection,
+    document: Document,
+    arch: Arch,
+    release: Release,
+    spelled_release: Placed[str],
+    *,
+    names_these: bool = True,
 ) -> Iterator[ImageDraft]:
     """Yield the files that *arch* boots: those that *section* names, and the others by the names of the release.
 
-    A name that cannot be read is left out.
+    A name that cannot be read is left out. Without *names_these*, *section* names other files.
     """
     own = (section.x86_64 if arch is Arch.X86_64 else section.aarch64) or ImageSet()
     of_images = document.at(section.release, "images", "release")
     of_arch = document.at(own.release, "images", arch.value, "release")
     by_release = of_arch or of_images or spelled_release
     built = names_of_release(by_release.value, release, arch)
-    places: list[tuple[ImageSet, Path_]] = [(own, ("images", arch.value))]
+    yield from _named_or_built(section if names_these else None, document, arch, KINDS, built, by_release.path)
+
+
+# What `openshift-install agent create pxe-files` and `oc adm node-image create --pxe` call their files.
+_ARTIFACTS = {"kernel": "vmlinuz", "initramfs": "initrd.img", "rootfs": "rootfs.img"}
+_PREFIXES = {Boot.AGENT: "agent", Boot.NODE_IMAGE: "node"}
+ARTIFACTS_DIRECTORY = "boot-artifacts"
+
+
+def artifact_drafts(
+    section: ImagesSection | None, document: Document, boot: Boot, arch: Arch, said_at: Path_
+) -> Iterator[ImageDraft]:
+    """Yield the files that hosts of *arch* boot that boot an agent or a node image, which *said_at* says.
+
+    They are those that *section* names, and the others by the names that they are made with.
+    """
+    built = {kind: f"{ARTIFACTS_DIRECTORY}/{_PREFIXES[boot]}.{arch}-{ending}" for kind, ending in _ARTIFACTS.items()}
+    yield from _named_or_built(section, document, arch, tuple(_ARTIFACTS), built, said_at)
+
+
+def _named_or_built(
+    section: ImagesSection | None,
+    document: Document,
+    arch: Arch,
+    kinds: Sequence[str],
+    built: Mapping[str, str],
+    built_at: Path_,
+) -> Iterator[ImageDraft]:
+    places: list[tuple[ImageSet, Path_]] = []
+    if section is not None:
+        own = (section.x86_64 if arch is Arch.X86_64 else section.aarch64) or ImageSet()
+        places.append((own, ("images", arch.value)))
     # The keys directly below images are for x86_64, which is the only architecture of most clusters.
-    if arch is Arch.X86_64:
+    if section is not None and arch is Arch.X86_64:
         places.append((section, ("images",)))
-    for kind in KINDS:
+    for kind in kinds:
         named = next(((entries, path) for entries, path in places if document.has(*path, kind)), None)
         if named is None:
             if kind in built:
-                yield ImageDraft(kind, Placed(built[kind], by_release.path, document), None)
+                yield ImageDraft(kind, Placed(built[kind], built_at, document), None)
             continue
         entry, path = getattr(named[0], kind), (*named[1], kind)
         if isinstance(entry, ImageEntry) and entry.name is not None:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.config.agentconfig import agent_config
 from appliance.config.build import build, data_dir_of
 from appliance.config.checks import problems_between
 from appliance.config.draft import Draft
 from appliance.config.reading import read
 from appliance.config.validation import validated
 from appliance.config.vocabulary import ClusterFile
-from appliance.errors import ConfigError, Problem
+from appliance.errors import ApplianceError, ConfigError, Problem
 from appliance.model import Cluster
 
 
@@ -44,6 +45,19 @@ def load(paths: Sequence[Path], data_dir: Path | None = None) -> tuple[Cluster, 
     if checked.errors:
         raise ConfigError(checked.problems)
     return checked.clusters
+
+
+def render_agent_config(path: Path) -> str:
+    """Return the agent-config.yaml for the cluster that the file at *path* describes.
+
+    Raises ConfigError with every problem of the file, or ApplianceError if it has no hosts with `boot: agent`.
+    """
+    (cluster,) = load([path])
+    if cluster.rendezvous is None:
+        raise ApplianceError(f"{path}: no host with the role master boots an agent; write `boot: agent`")
+    document = read(path)
+    file, _ = validated(document)
+    return agent_config(Draft(document, file), cluster)
 
 
 def check(

@@ -162,7 +162,7 @@ def names_inside(config: NetworkConfig) -> set[str]:
 
 
 def dracut_arguments(
-    config: NetworkConfig, name: str, dns_servers: tuple[IPv4Address, ...], macs: Mapping[str, MacAddress]
+    config: NetworkConfig, name: str, dns_servers: tuple[Address, ...], macs: Mapping[str, MacAddress]
 ) -> tuple[str, ...]:
     """Return *config* as dracut.cmdline(7) arguments for the host called *name*, in the order of the OpenShift manual.
 

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from appliance.config.document import Path_, Placed
 from appliance.config.vocabulary import HostDefaults, HostEntry, MachineNetwork
-from appliance.model import Arch, Cidr, Install, Loader, MacAddress, Role
+from appliance.model import Address, Arch, Boot, Cidr, Install, Loader, MacAddress, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,19 @@ class NetworkDraft:
     entry: MachineNetwork
     path: Path_
     cidr: Placed[Cidr] | None
-    server: Placed[IPv4Address] | None  # the appliance's address there; None for appliance.address
+    server: Placed[Address] | None  # the appliance's address there; None for the appliance's own
+    dns_servers: list[Placed[Address]]
     options: OptionsDraft
 
     @property
     def ranges4(self) -> list[IPv4Network]:
         """The network's range when it is readable and IPv4; otherwise nothing."""
         return [self.cidr.value] if self.cidr and isinstance(self.cidr.value, IPv4Network) else []
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether its range is readable and IPv6."""
+        return self.cidr is not None and self.cidr.value.version == 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,18 @@ class HostDraft:
     role: Placed[Role] | None
     macs: list[Placed[MacAddress]]
     address: Placed[IPv4Address] | None
-    address6: Placed[IPv6Address] | None
+    address6: Placed[IPv6Address] | None  # of `addressIPv6`, or of an `address` that is IPv6
     arch: Arch
+    boot: Boot
     kernel_arguments: list[Placed[str]]  # its own, or else its role's
     own: DefaultsDraft
     of_role: HostDefaults  # what its role sets; a host's own values come first
+
+    @property
+    def addresses(self) -> "list[Placed[Address]]":
+        """Its readable addresses, IPv4 first."""
+        found: tuple[Placed[Address] | None, ...] = (self.address, self.address6)
+        return [address for address in found if address]
 
     @property
     def role_path(self) -> Path_:
@@ -84,7 +97,7 @@ class NameServerDraft:
 
     path: Path_
     name: Placed[str]  # fully qualified
-    address: IPv4Address | None
+    addresses: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True)

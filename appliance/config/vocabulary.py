@@ -12,7 +12,7 @@ from appliance.config import words
 from appliance.config.networkconfig import NetworkConfig
 from appliance.config.sections import BaseSection, needed
 from appliance.config.spelled import NameAlone, OneOrMany
-from appliance.model import DhcpMode
+from appliance.model import Boot, DhcpMode
 
 
 class Section(BaseSection, alias_generator=to_camel):
@@ -34,29 +34,29 @@ class RouteEntry(Section):
 class DhcpOptions(Section):
     """What DHCP sends to hosts: in dhcp for every network, in an entry of machineNetwork only for that network."""
 
-    gateway: words.Ipv4 | None = None
-    """The default gateway (DHCP option 3). In dhcp it is used by the machine network that contains it."""
+    gateway: words.AnyAddress | None = None
+    """The default gateway (DHCP option 3), for IPv4. In dhcp it is used by the machine network that contains it."""
     lease_time: words.LeaseSeconds | None = None
     """How long a lease lasts: seconds, 12h, 7d (default), or infinite."""
     mtu: words.Mtu | None = None
-    """The MTU in bytes (DHCP option 26); TFTP blocks are kept below it."""
+    """The MTU in bytes (DHCP option 26, router advertisements); TFTP blocks are kept below it."""
     search: Annotated[tuple[words.Domain, ...] | None, OneOrMany()] = None
-    """Domains in which hosts look up short names (DHCP option 119). Default: only the domain of option 15."""
+    """Domains in which hosts look up short names (DHCP option 119, DHCPv6 option 24). Default: only `domain`."""
     routes: tuple[RouteEntry, ...] | None = None
-    """Classless static routes (DHCP option 121). In dhcp each is used by the machine network of its gateway."""
+    """Classless static routes (DHCP option 121), for IPv4. In dhcp each is for the machine network of its gateway."""
 
 
 class MachineNetwork(DhcpOptions):
     cidr: words.AnyCidr | None = needed()
-    """The network's range. An IPv6 range is used for reverse DNS only; the other keys apply to IPv4."""
-    server_address: words.Ipv4 | None = None
-    """The appliance's address as seen from this network. Default: appliance.address."""
-    dns_servers: Annotated[tuple[words.Ipv4, ...] | None, OneOrMany()] = None
-    """DNS servers for the hosts (DHCP option 6). Default: the appliance. Others must resolve the cluster's names."""
+    """The network's range, IPv4 or IPv6. The addresses in the other keys are of the same family."""
+    server_address: words.AnyAddress | None = None
+    """The appliance's address as seen from this network. Default: appliance.address or appliance.addressIPv6."""
+    dns_servers: Annotated[tuple[words.AnyAddress, ...] | None, OneOrMany()] = None
+    """DNS servers for the hosts (DHCP option 6, DHCPv6 option 23), which resolve the cluster's names. Default: ours."""
     domain: words.Domain | None = None
     """The domain for the hosts (DHCP option 15). Default: <name>.<baseDomain>."""
     ntp: Annotated[tuple[words.TimeServer, ...] | None, OneOrMany()] = None
-    """Time servers of this network (DHCP option 42). Default: additionalNTPSources."""
+    """Time servers of this network (DHCP option 42, DHCPv6 option 56). Default: additionalNTPSources."""
 
 
 class ClusterNetwork(Section):
@@ -74,8 +74,10 @@ class Networking(Section):
 
 
 class ApplianceSection(Section):
-    address: words.Ipv4 | None = needed()
+    address: words.AnyAddress | None = needed()
     """The appliance's address in the machine network: DHCP's next-server, and the host in every URL."""
+    address_ipv6: words.Ipv6 | None = Field(default=None, alias="addressIPv6")
+    """Its IPv6 address beside an IPv4 `address`, for machine networks with IPv6."""
     hostname: words.HostName = "appliance"
     """The appliance's name, in the cluster's domain unless it contains dots. It gets A and PTR records."""
 
@@ -99,6 +101,8 @@ class HostDefaults(Section):
     """The machine's architecture. Default: x86_64."""
     root_device_hints: RootDeviceHints | None = None
     """The disk to install on. Default: deviceName: /dev/sda."""
+    boot: words.HostBootWord | None = None
+    """What the machine boots to be installed: as boot above, or node-image (`oc adm node-image create --pxe`)."""
     kernel_arguments: Annotated[tuple[words.KernelArgument, ...] | None, OneOrMany()] = None
     """Arguments for the installer's kernel, added after the appliance's own."""
     loader: words.LoaderName | None = None
@@ -126,15 +130,15 @@ class HostEntry(HostDefaults):
     hostname: words.HostName | None = needed()
     """The machine's name, in the cluster's domain unless it contains dots."""
     role: words.RoleWord | None = needed()
-    """The machine's role. infra is installed as a worker and labelled later."""
+    """The machine's role. infra is installed as a worker and labelled later; other gets DHCP and DNS only."""
     mac_address: Annotated[tuple[words.Mac, ...], OneOrMany()] = ()
     """The Ethernet address that the machine boots from, or a list that begins with it."""
     interfaces: tuple[HostInterface, ...] = ()
     """The interfaces, beginning with the one that the machine boots from; in place of macAddress."""
-    address: words.Ipv4 | None = needed()
-    """The machine's IPv4 address in DHCP and DNS."""
+    address: words.HostAddress | None = None
+    """The machine's address in DHCP and DNS: IPv4, or IPv6 for a machine without IPv4."""
     address_ipv6: words.Ipv6 | None = Field(None, alias="addressIPv6")
-    """The machine's IPv6 address in DNS (AAAA and PTR records)."""
+    """The machine's IPv6 address in DHCPv6 and DNS, beside an IPv4 `address` or alone."""
     network_config: NetworkConfig | None = None
     """The machine's network configuration, in the nmstate format of agent-config.yaml. Default: DHCP."""
 
@@ -142,8 +146,8 @@ class HostEntry(HostDefaults):
 class NameServerEntry(Section):
     name: words.HostName | None = needed()
     """The name server's name, in the zone unless it contains dots."""
-    address: words.Ipv4 | None = None
-    """Its address. Required if its name is in the zone and is not that of the appliance or a host."""
+    address: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = ()
+    """Its address, or a list. Required if its name is in the zone and is not that of the appliance or a host."""
 
 
 class RecordEntry(Section):
@@ -202,8 +206,10 @@ class Dns(Section):
 class Dhcp(DhcpOptions):
     mode: words.DhcpWord = DhcpMode.FULL
     """full: addresses and boot files; proxy: boot files only, beside another DHCP server; off: neither."""
-    relays: Annotated[tuple[words.Ipv4Range, ...], OneOrMany()] = ()
+    relays: Annotated[tuple[words.AnyRange, ...], OneOrMany()] = ()
     """Addresses or networks from which DHCP relays send, besides the machine networks. Others get no answer."""
+    router_advertisements: words.Truth | None = None
+    """Whether the appliance sends router advertisements (true only where no router does). Default: false."""
 
 
 class ListenSection(Section):
@@ -262,6 +268,11 @@ class HoldUntil(Section):
     """What workers and infra nodes wait for: machineConfigServer (api-int:22623 answers; default) or none."""
 
 
+class BootstrapInPlace(Section):
+    installation_disk: words.Disk | None = needed()
+    """The disk that the node installs itself on, as in install-config.yaml."""
+
+
 class ClusterFile(Section):
     """One cluster for ocp-appliance: its machines, networks and names."""
 
@@ -273,6 +284,14 @@ class ClusterFile(Section):
     """The cluster's name, as in install-config.yaml."""
     release: words.ReleaseText | None = needed()
     """The OpenShift or OKD release. It determines how machines are installed (4.6 and later: live system)."""
+    boot: words.BootWord = Boot.INSTALLER
+    """What machines boot: RHCOS' installer (default), or what `openshift-install agent create pxe-files` made."""
+    rendezvous_ip: words.AnyAddress | None = Field(None, alias="rendezvousIP")
+    """The address of the host that leads an agent-based installation. Default: the first master's."""
+    bootstrap_in_place: BootstrapInPlace | None = None
+    """A single node that installs itself, without a bootstrap machine."""
+    fips: words.Truth = False
+    """Whether the cluster is installed in FIPS mode. It adds fips=1 for machines with boot agent or node-image."""
     networking: Networking = needed(Networking)
     """The networks, as in install-config.yaml."""
     api_vips: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = Field((), alias="apiVIPs")
@@ -284,7 +303,7 @@ class ClusterFile(Section):
     additional_ntp_sources: Annotated[tuple[words.TimeServer, ...], OneOrMany()] = Field(
         (), alias="additionalNTPSources"
     )
-    """Time servers for the hosts; DHCP option 42 has those that are IPv4 addresses."""
+    """Time servers for the hosts. DHCP can give IPv4 addresses (option 42), DHCPv6 IPv6 addresses and names (56)."""
     appliance: ApplianceSection = needed(ApplianceSection)
     """The appliance itself."""
     roles: RoleDefaults = RoleDefaults()

@@ -11,6 +11,7 @@ from appliance.model import (
     DHCP_PORT,
     Address,
     Arch,
+    Boot,
     Cidr,
     DhcpMode,
     Endpoint,
@@ -65,7 +66,7 @@ def _endpoint(service: str) -> Spelled:
 
 _IPV4 = _text("192.0.2.21", pattern=r"^\d{1,3}(\.\d{1,3}){3}$")
 _IPV4_CIDR = _text("192.0.2.0/24", pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$")
-_IPV4_RANGE = _text("192.0.2.254", "198.51.100.0/28", pattern=r"^\d{1,3}(\.\d{1,3}){3}(/\d{1,2})?$")
+_RANGE = _text("192.0.2.254", "198.51.100.0/28", "2001:db8:9::/64")
 _NAME = r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$"
 _FILE = r"^[A-Za-z0-9_+][A-Za-z0-9._+-]*(/[A-Za-z0-9_+][A-Za-z0-9._+-]*)*$"
 
@@ -79,10 +80,11 @@ Mac = Annotated[MacAddress, Spelled(addresses.parse_mac, _MAC)]
 Ipv4 = Annotated[IPv4Address, Spelled(addresses.parse_ipv4, _IPV4)]
 Ipv6 = Annotated[IPv6Address, Spelled(addresses.parse_ipv6, _text("2001:db8::21", pattern=":"))]
 AnyAddress = Annotated[Address, Spelled(addresses.parse_address, _text("192.0.2.5", "2001:db8::5"))]
+HostAddress = Annotated[Address, Spelled(addresses.parse_address, _text("192.0.2.21", "2001:db8::21"))]
 TimeServer = Annotated[Address | str, Spelled(addresses.parse_time_server, _text("192.0.2.60", "ntp.example.com"))]
 AnyCidr = Annotated[Cidr, Spelled(addresses.parse_cidr, _text("192.0.2.0/24", "2001:db8::/64", pattern="/"))]
 Ipv4Cidr = Annotated[IPv4Network, Spelled(addresses.parse_cidr4, _IPV4_CIDR)]
-Ipv4Range = Annotated[IPv4Network, Spelled(addresses.parse_range4, _IPV4_RANGE)]
+AnyRange = Annotated[Cidr, Spelled(addresses.parse_range, _RANGE)]
 Domain = Annotated[str, Spelled(fields.parse_domain, _text("ocp45.example.com", pattern=_NAME))]
 ForwardedZone = Annotated[str, Spelled(fields.parse_zone, _text("corp.example.com", "10.in-addr.arpa", pattern=_NAME))]
 HostName = Annotated[str, Spelled(fields.parse_domain, _text("m1", "m1.ocp45.example.com", pattern=_NAME))]
@@ -90,6 +92,13 @@ Label = Annotated[str, Spelled(fields.parse_label, _text("ocp45", pattern=r"^[A-
 RecordName = Annotated[str, Spelled(fields.parse_record_name, _text("lb1", "*.dev", "@", "192.0.2.111"))]
 Mailbox = Annotated[str, Spelled(fields.parse_mailbox, _text("hostmaster@example.com", "hostmaster.example.com"))]
 RoleWord = Annotated[Role, Spelled(fields.parse_enum(Role, _ROLE_HINTS), _words(*Role))]
+BootWord = Annotated[Boot, Spelled(fields.parse_choice(Boot.INSTALLER, Boot.AGENT), _words("installer", "agent"))]
+HostBootWord = Annotated[
+    Boot,
+    Spelled(
+        fields.parse_choice(Boot.INSTALLER, Boot.AGENT, Boot.NODE_IMAGE), _words("installer", "agent", "node-image")
+    ),
+]
 ArchWord = Annotated[Arch, Spelled(fields.parse_enum(Arch, _ARCH_HINTS), _words(*Arch))]
 InstallWord = Annotated[Install, Spelled(fields.parse_enum(Install), _words(*Install))]
 LocalBootWord = Annotated[LocalBoot, Spelled(fields.parse_enum(LocalBoot), _words(*LocalBoot))]

@@ -29,7 +29,7 @@ class DhcpTable:
     segments: tuple[Segment, ...]  # those where DHCP is not off
     port: int  # the server's; clients listen on the next one
     relays: tuple[tuple[int, int], ...]  # networks and masks of the accepted relays outside the segments
-    mode: DhcpMode  # full if any cluster has it, else proxy if any has it, else off
+    mode: DhcpMode  # full if any cluster with an IPv4 network has it, else proxy if any has it, else off
     # Filled at first use. It caches build_template, which is pure, so readers of the table see no change.
     _templates: dict[tuple[bytes, int, ClientProfile, bool, bytes], Template] = field(
         default_factory=dict, compare=False, repr=False
@@ -62,7 +62,8 @@ class DhcpTable:
 def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     """Return the table for *clusters*; if two have the same MAC address, the first keeps it.
 
-    Raises ValueError for a host outside every IPv4 network, which `validate` has ruled out.
+    Hosts without an IPv4 address are not in it. Raises ValueError for one outside every IPv4 network, which `validate`
+    has ruled out.
     """
     pins: dict[bytes, Pin] = {}
     segments: list[Segment] = []
@@ -71,14 +72,16 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
         segments += own
         for host in cluster.hosts:
             address = host.ipv4
-            segment = next((segment for segment in own if address is not None and int(address) in segment), None)
-            if address is None or segment is None:
-                raise ValueError(f"{host.name}: {host.address} is outside every IPv4 network")
-            for pin in _pins(cluster, host, address, segment):
+            if address is None:
+                continue
+            segment = next((segment for segment in own if int(address) in segment), None)
+            if segment is None:
+                raise ValueError(f"{host.name}: {address} is outside every IPv4 network")
+            for pin in _pins(cluster, host.booting_with(address), address, segment):
                 pins.setdefault(pin.mac, pin)
     for pin in pins.values():
         _judge(pin)
-    modes = {cluster.dhcp for cluster in clusters}
+    modes = {segment.mode for segment in segments}
     return DhcpTable(
         pins=pins,
         servers=frozenset(segment.server for segment in segments),
@@ -90,7 +93,7 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
             for relay in cluster.dhcp_relays
             if relay.version == 4
         ),
-        mode=next(mode for mode in (DhcpMode.FULL, DhcpMode.PROXY, DhcpMode.OFF) if mode in modes),
+        mode=next((mode for mode in (DhcpMode.FULL, DhcpMode.PROXY) if mode in modes), DhcpMode.OFF),
     )
 
 
@@ -117,6 +120,6 @@ def _judge(pin: Pin) -> None:
     template = build_template(pin, Form.OFFER, profile, boots=True, requested=b"")
     message = bytes(HEADER_BYTES - 208 - 4) + template.tail  # 208: chaddr, sname, file; 4: cookie
     read = parse_options(message)
-    intended = reply_values(pin, Form.OFFER, profile, template.boot)
+    intended = reply_values(pin, Form.OFFER, profile, pin.chain(profile, starts_disk=False))
     if read != intended:
         raise AssertionError(f"{pin.name}: the compiled offer has the options {read}, expected {intended}")

@@ -54,7 +54,7 @@ class Segment:
 def compile_segment(network: Network, mode: DhcpMode) -> Segment:
     """Return the IPv4 *network* as replies need it."""
     cidr, server = network.cidr, network.server
-    # The caller leaves IPv6 networks out, and a serverAddress in cluster.yaml can only be an IPv4 address.
+    # The caller leaves IPv6 networks out, and the addresses of a network are of its own family.
     assert isinstance(cidr, IPv4Network)
     assert isinstance(server, IPv4Address)
     return Segment(

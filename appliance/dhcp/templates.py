@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from appliance.boot.architectures import Firmware
-from appliance.boot.chains import Step, boot_file, chain
+from appliance.boot.chains import Step, boot_file, chain, to_disk
 from appliance.dhcp.clients import ClientProfile
 from appliance.dhcp.options import (
     COOKIE,
@@ -57,6 +57,8 @@ _ESSENTIAL = frozenset((*_HEAD, *_ALWAYS, OPT_ROUTERS, OPT_DNS_SERVERS))
 
 # Option 175, no-pxedhcp: do not wait for a proxyDHCP offer (ipxe/dhcp.h). Saves iPXE some seconds.
 _NO_PXEDHCP = bytes((0xB0, 1, 1))
+# UEFI HTTP Boot ignores an offer without it (UEFI 2.10 section 24.7).
+_HTTP_VALUES = {OPT_VENDOR_CLASS: b"HTTPClient"}
 # PXE_DISCOVERY_CONTROL: use the boot file of this offer, and search for no boot servers (PXE 2.1, section 2.2.3).
 _USE_BOOT_FILE = bytes((6, 1, 8, 255))
 # A boot menu whose only entry has type 0, the machine's own disk, and is chosen after 0 s (PXE 2.1, section 2.2.3).
@@ -117,6 +119,8 @@ class Pin:
 
     def chain(self, profile: ClientProfile, *, starts_disk: bool) -> tuple[Step, ...]:
         """Return what the host loads from now on, where *profile* runs."""
+        if not self.is_boot_nic:
+            return to_disk(self.cluster, self.host, profile.program)
         return chain(self.cluster, self.host, profile.program, profile.architecture, starts_disk=starts_disk)
 
 
@@ -141,11 +145,12 @@ def build_template(
     """
     # A host that could have a boot file and gets none starts its disk. A host that starts its disk through a script has
     # *boots* set: its chain begins as for an installation, and only the script at pxeboot.ipxe differs.
-    boot = boot_file(pin.chain(profile, starts_disk=not boots)) if pin.is_boot_nic else ""
-    values = reply_values(pin, form, profile, boot)
+    steps = pin.chain(profile, starts_disk=not boots)
+    values = reply_values(pin, form, profile, steps)
     codes = _order(values, requested)
     # The field `file` ends with a NUL (RFC 2131 section 2); a longer name goes in option 67 alone.
-    file = boot.encode() if len(boot) < FILE_BYTES else b""
+    named = values.get(OPT_BOOT_FILE, b"").rstrip(b"\0")
+    file = named if len(named) < FILE_BYTES else b""
     sname = b""
     if room is None:
         options = b"".join(encode_option(code, values[code]) for code in codes)
@@ -168,13 +173,13 @@ def build_template(
             (pin.mac, bytes(10), sname.ljust(SNAME_BYTES, b"\0"), file.ljust(FILE_BYTES, b"\0"), COOKIE, options)
         ),
         options_bytes=len(options),
-        boot=boot,
+        boot=boot_file(steps),
     )
 
 
-def reply_values(pin: Pin, form: Form, profile: ClientProfile, boot: str) -> dict[int, bytes]:
-    """Return every option that the reply may contain, by code."""
-    segment = pin.segment
+def reply_values(pin: Pin, form: Form, profile: ClientProfile, steps: tuple[Step, ...]) -> dict[int, bytes]:
+    """Return every option that the reply may contain, by code; *steps* is what the host loads."""
+    segment, boot = pin.segment, boot_file(steps)
     values: dict[int, bytes] = {
         OPT_MESSAGE_TYPE: b"\2" if form.is_offer else b"\5",  # DHCPOFFER, DHCPACK
         OPT_SERVER_ID: segment.server,
@@ -191,9 +196,18 @@ def reply_values(pin: Pin, form: Form, profile: ClientProfile, boot: str) -> dic
         if profile.program is Program.IPXE:
             values[OPT_IPXE] = _NO_PXEDHCP
         values |= _vendor_values(form, profile)
-    elif profile.program is Program.PXE and not form.is_proxy:
-        values |= {OPT_VENDOR_CLASS: b"PXEClient", OPT_VENDOR_SPECIFIC: _BOOT_LOCAL}
+    elif not form.is_proxy:
+        values |= _disk_values(profile, steps)
     return values
+
+
+def _disk_values(profile: ClientProfile, steps: tuple[Step, ...]) -> dict[int, bytes]:
+    """Return the options that make firmware go on to its next boot entry at once."""
+    if profile.program is Program.PXE:
+        return {OPT_VENDOR_CLASS: b"PXEClient", OPT_VENDOR_SPECIFIC: _BOOT_LOCAL}
+    if profile.program is Program.HTTP:
+        return {OPT_BOOT_FILE: steps[0].target.encode(), **_HTTP_VALUES}
+    return {}
 
 
 def _boot_text(text: str, profile: ClientProfile) -> bytes:
@@ -211,8 +225,7 @@ def _vendor_values(form: Form, profile: ClientProfile) -> dict[int, bytes]:
     proxy must.
     """
     if profile.program is Program.HTTP:
-        # UEFI HTTP Boot ignores an offer without it (UEFI 2.10 section 24.7).
-        return {OPT_VENDOR_CLASS: b"HTTPClient"}
+        return _HTTP_VALUES
     if not form.is_proxy:
         return {}
     if profile.architecture.firmware in (Firmware.BIOS, Firmware.UNSTATED):

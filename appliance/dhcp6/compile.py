@@ -6,12 +6,12 @@ requested options, at their first use.
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 from appliance.dhcp.clients import ClientProfile
 from appliance.dhcp6.hardware import DUID_UUID
-from appliance.dhcp6.segments import Segment, compile_segment, is_served
+from appliance.dhcp6.segments import Segment, compile_segment
 from appliance.dhcp6.templates import Pin, Template, build_template
 from appliance.model import DHCP6_DISTANCE, Cluster, DhcpMode, Host
 
@@ -75,7 +75,11 @@ def compile_dhcp6(clusters: Sequence[Cluster]) -> Dhcp6Table:
     pins: dict[bytes, Pin] = {}
     segments: list[Segment] = []
     for cluster in clusters:
-        own = [compile_segment(network, cluster.dhcp) for network in cluster.networks if is_served(network)]
+        own = [
+            compile_segment(network, cluster.dhcp)
+            for network in cluster.networks
+            if network.cidr.version == 6 and network.is_served
+        ]
         segments += own
         for host in cluster.hosts:
             for pin in _pins(cluster, host, own):
@@ -120,7 +124,7 @@ def _pins(cluster: Cluster, host: Host, segments: Sequence[Segment]) -> list[Pin
     if found is None:
         return []
     address, segment = found
-    first = replace(host, addresses=(address, *(other for other in host.addresses if other != address)))
+    first = host.booting_with(address)
     return [
         Pin(
             cluster=cluster,

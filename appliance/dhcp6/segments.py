@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 
 from appliance.dhcp6.options import (
+    NTP_NAME,
     NTP_SERVER,
     OPT_DNS_SERVERS,
     OPT_NTP_SERVERS,
@@ -47,13 +48,8 @@ class Segment:
         return any(address & self.mask == self.first for address in addresses)
 
 
-def is_served(network: Network) -> bool:
-    """Whether DHCPv6 can serve *network*: it is IPv6, and the appliance has an address of that family for it."""
-    return network.cidr.version == 6 and network.server.version == 6
-
-
 def compile_segment(network: Network, mode: DhcpMode) -> Segment:
-    """Return the IPv6 *network* as replies need it; the caller has asked `is_served`."""
+    """Return the IPv6 *network* as replies need it; one that is served."""
     cidr = network.cidr
     assert isinstance(cidr, IPv6Network)
     seconds = network.lease_seconds
@@ -79,7 +75,15 @@ def _network_values(network: Network) -> list[tuple[int, bytes]]:
     return [
         (OPT_DNS_SERVERS, b"".join(_packed(network.dns_servers) or [network.server.packed])),
         (OPT_SEARCH, b"".join(map(encode_name, network.search))),
-        (OPT_NTP_SERVERS, b"".join(encode_option(NTP_SERVER, server) for server in servers)),
+        (
+            OPT_NTP_SERVERS,
+            b"".join(
+                (
+                    *(encode_option(NTP_SERVER, server) for server in servers),
+                    *(encode_option(NTP_NAME, encode_name(name)) for name in network.ntp_names),
+                )
+            ),
+        ),
         # For clients older than RFC 5908.
         (OPT_SNTP_SERVERS, b"".join(servers)),
     ]

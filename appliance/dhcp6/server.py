@@ -10,12 +10,12 @@ from ipaddress import IPv6Address
 from appliance import sockets
 from appliance.allowance import Allowance, Allowances, Sample
 from appliance.dhcp6.compile import Dhcp6Table
-from appliance.dhcp6.interfaces import Interface, list_interfaces
 from appliance.dhcp6.protocol import UNRESOLVED, answer
 from appliance.dhcp6.reply import Arrival, Reply, Silence, heard
 from appliance.errors import ListenError
 from appliance.events import Event, Program
 from appliance.install.installation import Installation
+from appliance.ipv6_interfaces import Interface, list_interfaces
 from appliance.model import DHCP6_DISTANCE, DHCP_PORT, Listen
 from appliance.neighbours import MacOnLink
 from appliance.sockets import IN6_PKTINFO

@@ -7,7 +7,7 @@ who gets which reply.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from appliance.boot.chains import Step, boot_file, chain
+from appliance.boot.chains import Step, boot_file, chain, to_disk
 from appliance.dhcp.clients import ClientProfile
 from appliance.dhcp6.options import (
     OPT_BOOT_URL,
@@ -48,6 +48,8 @@ class Pin:
 
     def chain(self, profile: ClientProfile, *, starts_disk: bool) -> tuple[Step, ...]:
         """Return what the host loads from now on, where *profile* runs."""
+        if not self.is_boot_nic:
+            return to_disk(self.cluster, self.host, profile.program)
         return chain(self.cluster, self.host, profile.program, profile.architecture, starts_disk=starts_disk)
 
 
@@ -62,11 +64,13 @@ class Template:
 
 def build_template(pin: Pin, profile: ClientProfile, *, boots: bool, requested: bytes) -> Template:
     """Return the options for *pin*; *boots* is whether it gets a boot file, *requested* the client's option 6."""
-    boot = boot_url(pin, profile, boots=boots)
+    steps = pin.chain(profile, starts_disk=not boots)
+    boot = _boot_url(pin, boot_file(steps))
     wanted = requested_codes(requested)
     values: Mapping[int, bytes] = pin.segment.values
     return Template(
-        needed=_boot_options(boot, profile),
+        # UEFI HTTP Boot also gets a URL if it is to go on to its next boot entry.
+        needed=_boot_options(boot or (steps[0].target if steps else ""), profile),
         # A client without a list gets every option, except for the one that repeats another.
         others=tuple(
             encode_option(code, values[code])
@@ -82,14 +86,13 @@ def requested_codes(requested: bytes) -> frozenset[int]:
     return frozenset(int.from_bytes(requested[at : at + 2], "big") for at in range(0, len(requested) - 1, 2))
 
 
-def boot_url(pin: Pin, profile: ClientProfile, *, boots: bool) -> str:
+def _boot_url(pin: Pin, file: str) -> str:
     """Return the URL of the boot file; "" for none. RFC 5970 knows only URLs, also for a file that TFTP serves."""
-    file = boot_file(pin.chain(profile, starts_disk=not boots)) if pin.is_boot_nic else ""
     return file if not file or "://" in file else f"tftp://[{pin.segment.server_text}]/{file}"
 
 
 def _boot_options(boot: str, profile: ClientProfile) -> bytes:
-    """Return the options that lead to a boot file; sent whether they were requested or not, as DHCPv4 does."""
+    """Return the options that lead to the URL *boot*; sent whether they were requested or not, as DHCPv4 does."""
     if not boot:
         return b""
     url = encode_option(OPT_BOOT_URL, boot.encode("ascii"))

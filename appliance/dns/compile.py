@@ -220,7 +220,10 @@ class _Compiler:
 
     def _servers(self, apex: str) -> tuple[list[bytes], dict[tuple[str, str], list[bytes]]]:
         servers = self.tree.names[apex]["NS"]
-        return _encoded(wire_name(apex), servers), self._addresses(servers, apex)
+        found = self._addresses(servers, apex)
+        # One family is enough to reach a server, and both would make replies to forged addresses longer.
+        one = {key: records for key, records in found.items() if key[1] == "A" or (key[0], "A") not in found}
+        return _encoded(wire_name(apex), servers), one
 
     def _addresses(self, rrset: Rrset, apex: str) -> dict[tuple[str, str], list[bytes]]:
         """Return the addresses of the hosts that *rrset* names, if they are in the zone *apex*: by owner name and type.

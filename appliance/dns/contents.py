@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Network
 
-from appliance.dns.holdings import forward_records, node_pointers, other_pointers
+from appliance.dns.holdings import address_record, forward_records, node_pointers, other_pointers
 from appliance.dns.reverse import PRIVATE_ZONES, SPECIAL_ZONES, classless_apex, reverse_apexes
 from appliance.dns.zone import Rrset, Soa, Zone, apex_of, parent_of
 from appliance.model import Cluster, DnsSettings, NameServer, Record
@@ -51,10 +51,10 @@ def zones_of(clusters: Iterable[Cluster]) -> tuple[Zone, ...]:
             _add(contents[apex], record)
             if parent is not None:
                 _add(contents[parent], record)
-                if server.address is not None and server.name.endswith(f".{apex}"):
-                    # Glue: the zone is delegated to a server whose own name is in it, so a resolver could not find
-                    # that server's address without asking that server (RFC 1034 section 4.2.1).
-                    _add(contents[parent], Record(server.name, "A", settings[0].ttl, str(server.address)))
+                # Glue: the zone is delegated to a server whose own name is in it, so a resolver could not find
+                # that server's addresses without asking that server (RFC 1034 section 4.2.1).
+                for address in server.addresses if server.name.endswith(f".{apex}") else ():
+                    _add(contents[parent], address_record(server.name, settings[0].ttl, address))
     return tuple(Zone(apex, _soa(settings[0]), contents[apex]) for apex, settings in owners.items())
 
 

@@ -16,13 +16,12 @@ def forward_records(cluster: Cluster) -> Iterator[Record]:
     """Yield the records of *cluster* that are not PTR, SOA or NS."""
     ttl = cluster.dns.ttl
     for name, address in _named_addresses(cluster):
-        yield Record(name, "A" if address.version == 4 else "AAAA", ttl, str(address))
+        yield address_record(name, ttl, address)
     if cluster.release.needs_etcd_records:
         masters = [host for host in cluster.hosts if host.role is Role.MASTER]
         for index, host in enumerate(masters):
             member = names.etcd_member(index, cluster.domain)
-            if host.ipv4 is not None:
-                yield Record(member, "A", ttl, str(host.ipv4))
+            yield address_record(member, ttl, host.ipv4 or host.address)
             # Priority, weight, and 2380: the port on which the members of etcd reach each other.
             yield Record(names.etcd_service(cluster.domain), "SRV", ETCD_TTL, f"0 10 2380 {member}")
     yield from (record for record in cluster.dns.records if record.type != "PTR")
@@ -41,8 +40,8 @@ def other_pointers(cluster: Cluster) -> Iterator[Record]:
     for address in appliance_addresses(cluster):
         yield Record(address.reverse_pointer, "PTR", ttl, cluster.appliance_name)
     for server in cluster.dns.name_servers:
-        if server.address is not None:
-            yield Record(server.address.reverse_pointer, "PTR", ttl, server.name)
+        for address in server.addresses:
+            yield Record(address.reverse_pointer, "PTR", ttl, server.name)
     for vip in cluster.api_vips:
         yield Record(vip.reverse_pointer, "PTR", ttl, names.api(cluster.domain))
     for vip in cluster.api_int_vips:
@@ -53,14 +52,20 @@ def other_pointers(cluster: Cluster) -> Iterator[Record]:
 
 def appliance_addresses(cluster: Cluster) -> tuple[Address, ...]:
     """Return the appliance's addresses in the cluster's networks, its main one first."""
-    return tuple(dict.fromkeys((cluster.address, *(network.server for network in cluster.networks))))
+    second = (cluster.address_ipv6,) if cluster.address_ipv6 else ()
+    return tuple(dict.fromkeys((cluster.address, *second, *(network.server for network in cluster.networks))))
+
+
+def address_record(name: str, ttl: int, address: Address) -> Record:
+    """Return the A or AAAA record of *name* with *address*."""
+    return Record(name, "A" if address.version == 4 else "AAAA", ttl, str(address))
 
 
 def _named_addresses(cluster: Cluster) -> Iterator[tuple[str, Address]]:
     """Yield each name that has addresses with each of its addresses."""
     for server in cluster.dns.name_servers:
-        if server.address is not None:
-            yield server.name, server.address
+        for address in server.addresses:
+            yield server.name, address
     for own in appliance_addresses(cluster):
         yield cluster.appliance_name, own
     for name, vips in (

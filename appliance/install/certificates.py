@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from appliance.events import CertificatesDying, Event, FileUnservable, IgnitionLoaded, IgnitionRefused
-from appliance.openshift.ignition import REMEDY, WARNING_SECONDS
+from appliance.openshift.ignition import WARNING_SECONDS, remedy
 
 IGNITION_ENDING = ".ign"
 
@@ -64,7 +64,7 @@ class CertificateClock:
             due = 2 if left_seconds <= 0 else 1 if left_seconds < WARNING_SECONDS else 0
             if due > self._warned[state.path]:
                 self._warned[state.path] = due
-                found.append(CertificatesDying("", state.path, int(left_seconds), REMEDY))
+                found.append(CertificatesDying("", state.path, int(left_seconds), remedy(Path(state.path).name)))
         return found
 
 

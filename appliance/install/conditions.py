@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from appliance.install.installation import Condition, Installation, Order, Stage
+from appliance.model import Boot
 
 # Firmware asks four times in about a minute before it gives up (PXE 2.1 section 2.2.7), and once more from each
 # of its boot entries. Two full rounds of offers without a single REQUEST are not chance.
@@ -116,6 +117,19 @@ _LOOPS = (
 )
 
 
+# The same for one that restarts while its live system installs.
+LIVE_HINT = f"The live system restarts before it can have installed. {_SEE_CONSOLE}, and whether it has enough memory."
+# For how long the live system of each may work in silence, and what to look at then.
+LIVE_SILENCE_SECONDS = 5400.0
+LIVE_SILENCE_HINTS = {
+    Boot.AGENT: "The agent-based installation takes longer than usual. `openshift-install agent wait-for "
+    "bootstrap-complete` shows for which host it waits; each host of the cluster must have booted.",
+    Boot.NODE_IMAGE: "The node takes longer than usual to install. `oc adm node-image monitor` shows how far it is.",
+    Boot.IN_PLACE: "The installation in place takes longer than usual. `openshift-install wait-for install-complete` "
+    "shows how far it is, and `journalctl -u bootkube` on the machine.",
+}
+
+
 def judged(installation: Installation, at: float) -> Installation:
     """Return the installation with its condition at *at*, seconds UTC; the same object if the condition is the same."""
     found = _judge(installation)
@@ -137,7 +151,9 @@ def silence(installation: Installation, seen_at: float, now: float) -> Condition
 
     Times are seconds UTC; *seen_at* is when the host was last heard, 0.0 if that is not known.
     """
-    limit_seconds = SILENCE_SECONDS.get(installation.stage)
+    limit_seconds, hint = SILENCE_SECONDS.get(installation.stage), SILENCE_HINTS.get(installation.stage, "")
+    if installation.stage is Stage.IGNITION and installation.boot in LIVE_SILENCE_HINTS:
+        limit_seconds, hint = LIVE_SILENCE_SECONDS, LIVE_SILENCE_HINTS[installation.boot]
     if limit_seconds is None or installation.is_told_to_wait:  # its polls are not events
         return None
     if installation.order is Order.HOLD or (installation.order is Order.LOCAL and not installation.is_settled):
@@ -145,9 +161,7 @@ def silence(installation: Installation, seen_at: float, now: float) -> Condition
     heard_at = max(seen_at, *installation.reached.values(), 0.0)
     if not heard_at or now - heard_at < limit_seconds:
         return None
-    return Condition(
-        "silent", f"Silent since {installation.stage.name.lower()}. {SILENCE_HINTS[installation.stage]}", heard_at
-    )
+    return Condition("silent", f"Silent since {installation.stage.name.lower()}. {hint}", heard_at)
 
 
 def _judge(installation: Installation) -> tuple[str, str] | None:
@@ -194,4 +208,6 @@ def _vain(installation: Installation) -> tuple[str, str] | None:
     if installation.tries < VAIN_TRIES:
         return None
     hint = TRY_HINTS.get(installation.ended_at, TRY_HINTS[Stage.SCRIPT])
+    if installation.ended_at is Stage.IGNITION and installation.boot is not Boot.INSTALLER:
+        hint = LIVE_HINT
     return "boot-loop", f"{installation.tries} boots in a row ended at {installation.ended_at.name.lower()}. {hint}"

@@ -21,6 +21,8 @@ from appliance.install.installation import (
 
 def prove_system(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
     """Note that a system of the host was reached, which no forged datagram does: it settles a doubt about its disk."""
+    if _is_live(installation, rules):
+        return installation
     installation = start_system(installation, move, finding, at, rules)
     return installation if installation.doubt is None else without_doubt(installation)
 
@@ -71,6 +73,13 @@ def lapse(installation: Installation, _move: Move, finding: Finding, at: float, 
     return replace(without_doubt(installation), repeats={})
 
 
-def seem_running(installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules) -> Installation:
+def seem_running(installation: Installation, move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
     """Reach the stage of a running system, which decides nothing here; what depends on a proof stays as it is."""
+    if _is_live(installation, rules):
+        return installation
     return reach(reach(installation, Stage.INSTALLED, at), move.to, at)
+
+
+def _is_live(installation: Installation, rules: Rules) -> bool:
+    """Whether its live system may still run, which asks as a node does."""
+    return rules.leads and installation.is_settled and installation.stage < Stage.INSTALLED

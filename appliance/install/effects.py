@@ -27,6 +27,7 @@ from appliance.install.installation import (
     without_doubt,
 )
 from appliance.install.installation import count as counted
+from appliance.model import Boot
 
 # A machine that finds nothing to boot goes through its self-test and its other boot entries, and requests an
 # address again within this time. Requests that are further apart are separate starts of a machine whose system
@@ -207,14 +208,17 @@ def _fetched(installation: Installation) -> Installation:
 def complete_initramfs(
     installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
 ) -> Installation:
-    """Note that the whole initramfs has been sent; a legacy installer fetches its Ignition next."""
-    return installation if installation.boots_live else _fetched(installation)
+    """Note that the whole initramfs has been sent; where that asks for Ignition, it does so next."""
+    return _fetched(installation) if installation.asks_early else installation
 
 
-def complete_rootfs(
-    installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules
-) -> Installation:
-    """Note that the whole rootfs has been sent, in which the installer runs that fetches Ignition."""
+def complete_rootfs(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """Note that the whole rootfs has been sent; a host that has its Ignition by then has everything."""
+    if installation.boot.is_embedded:
+        return deliver_ignition(_fetched(installation), move, finding, at, rules)
+    if installation.boot is Boot.IN_PLACE:
+        return complete_disk_image(installation, move, finding, at, rules)
+    # The installer runs in it, and fetches Ignition next.
     return _fetched(installation)
 
 
@@ -229,6 +233,8 @@ def begin_disk_image(
     installation: Installation, move: Move, finding: Finding, at: float, _rules: Rules
 ) -> Installation:
     """Note that the host writes this image, and lacks it until the last byte has been sent."""
+    if installation.boot is not Boot.INSTALLER:
+        return installation
     # A live installer may also be told to write a separate image, and is not ready before it has that.
     lacking = replace(installation, lacks_image=True, ready_at=None, is_settled=False, image_bytes=finding.total)
     return reach(lacking, move.to, at)
@@ -237,7 +243,7 @@ def begin_disk_image(
 def complete_disk_image(
     installation: Installation, move: Move, _finding: Finding, at: float, _rules: Rules
 ) -> Installation:
-    """Note that the whole disk image has been sent; with Ignition, the host has everything."""
+    """Note that the whole image has been sent; with Ignition, the host has everything."""
     if not installation.lacks_image:
         return installation
     return _ready(replace(installation, lacks_image=False), move, at)
@@ -266,6 +272,9 @@ def withdraw_ignition(
     installation: Installation, move: Move, _finding: Finding, _at: float, _rules: Rules
 ) -> Installation:
     """Undo the delivery of Ignition, which broke off, and count the break."""
+    # A live system that had everything may have written the disk, whatever fetches the file again.
+    if installation.boot.is_embedded or (installation.boot is Boot.IN_PLACE and installation.is_settled):
+        return installation
     without = replace(installation, delivered_at=None, ready_at=None, is_settled=False)
     return counted(without, move.name)
 

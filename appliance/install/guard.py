@@ -21,8 +21,8 @@ import re
 from dataclasses import dataclass
 
 from appliance.install.installation import Installation, Order, Stage
-from appliance.model import Host
-from appliance.openshift.ignition import REMEDY, expiry_text
+from appliance.model import Boot, Host
+from appliance.openshift.ignition import expiry_text, remedy
 
 # Between its script and its Ignition a host downloads a few GB at most, which takes minutes. A day leaves room for an
 # operator who has to create a new bootstrap.ign; each 503 sent to the host starts the window again.
@@ -113,8 +113,8 @@ def ignition_verdict(
     """
     if host is None:
         return Verdict(403, "the client's address is not a host's")
-    if file_name != host.role.ignition:
-        return Verdict(403, f"{host.name} is a {host.role}; its Ignition file is {host.role.ignition}")
+    if file_name != host.ignition:
+        return Verdict(403, _other_file(host))
     if installation is None or not installation.token:
         return Verdict(403, f"the installation of {host.name} has not begun")
     # In constant time, because == would take longer the more of a guess is right.
@@ -135,6 +135,13 @@ def ignition_verdict(
         return Verdict(503, late, LATE_SECONDS)
     later = _not_yet(host, installation, file_name, expires_at=expires_at, now=now, serve_expired=serve_expired)
     return later or Verdict(200, "")
+
+
+def _other_file(host: Host) -> str:
+    if not host.ignition:
+        return f"{host.name} fetches no Ignition file"
+    what = "installed in place" if host.boot is Boot.IN_PLACE else f"a {host.role}"
+    return f"{host.name} is {what}; its Ignition file is {host.ignition}"
 
 
 def _too_late(installation: Installation, now: float) -> str | None:
@@ -165,18 +172,17 @@ def _not_yet(
     if installation.order is Order.HOLD:
         why = f"{host.name} is held; run `ocp-appliance release {host.short_name}` to let it continue"
         return Verdict(503, why, HELD_SECONDS)
-    # The legacy installer requests Ignition before the disk image, the live one once its rootfs runs.
-    before = Stage.IMAGE if installation.boots_live else Stage.INITRAMFS
+    before = Stage.INITRAMFS if installation.asks_early else Stage.IMAGE
     if installation.stage < before:
         reached = installation.stage.name.lower()
         why = f"{host.name} is at stage {reached}; Ignition is served from stage {before.name.lower()} on"
         return Verdict(503, why, NOT_YET_SECONDS)
     if not installation.has_fetched:
-        what = "rootfs" if installation.boots_live else "initramfs"
+        what = "initramfs" if installation.asks_early else "rootfs"
         return Verdict(
             503, f"{host.name} has not fetched the whole {what}, which comes before Ignition", NOT_YET_SECONDS
         )
     if expires_at is not None and now >= expires_at and not serve_expired:
-        why = f"the certificates in {file_name} expired at {expiry_text(expires_at)}; {REMEDY}"
+        why = f"the certificates in {file_name} expired at {expiry_text(expires_at)}; {remedy(file_name)}"
         return Verdict(503, why, EXPIRED_SECONDS)
     return None

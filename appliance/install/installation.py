@@ -12,12 +12,16 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
 from operator import attrgetter
 
-from appliance.model import DhcpMode, Install
+from appliance.model import Boot, DhcpMode, Install
 
 # No installer unpacks more downloaded bytes than this in a second: gzip and xz are slower on any machine.
 WRITE_BYTES_PER_SECOND = 100e6
 # Firmware takes longer than this to start, so a shorter write needs no clock.
 LEAST_WRITE_SECONDS = 1.0
+# A live system that installs a whole cluster, or takes part in that, works for a quarter of an hour and more before it
+# reboots into what it wrote. No such machine is back sooner than this: it has to load containers, to agree with others
+# or to start a control plane, and to write its disk. Who is back sooner was reset.
+LEAST_INSTALLATION_SECONDS: Mapping[Boot, float] = {Boot.AGENT: 180.0, Boot.NODE_IMAGE: 180.0, Boot.IN_PLACE: 300.0}
 # The key in Installation.repeats of a host whose last script told it to wait for the machine config server.
 TOLD_TO_WAIT = "wait"
 # The doubt of a host that may or may not have written its disk before the appliance's machine was rebooted.
@@ -79,7 +83,8 @@ class Installation:
     order: Order = Order.INSTALL
     stage: Stage = Stage.WAITING
     reached: Mapping[Stage, float] = field(default_factory=dict)  # when each stage was reached
-    boots_live: bool = False  # a live system (4.6 and later), which fetches its rootfs before its Ignition
+    boots_live: bool = False  # a live system (4.6 and later), which fetches a rootfs
+    boot: Boot = Boot.INSTALLER  # what it boots
     mac: str = ""  # of the interface that it boots from
     arch: str = ""  # as its DHCP client reports it
     # `begin` starts both with False. A record of a version that did not note them is believed.
@@ -104,6 +109,11 @@ class Installation:
     looked_at: float | None = None  # when our own look, right after such a query, last found no system of it
     complaint: Condition | None = None  # raised by a single event, such as a refusal
     condition: Condition | None = None  # what `conditions.judged` concludes from all of this
+
+    @property
+    def asks_early(self) -> bool:
+        """Whether its initramfs asks for Ignition, before its image is there; else its rootfs does."""
+        return not self.boots_live or self.boot is Boot.IN_PLACE
 
     @property
     def is_done(self) -> bool:
@@ -133,8 +143,11 @@ class Installation:
 
     @property
     def write_seconds(self) -> float:
-        """The least time that writing the disk takes, in seconds; 0 where no clock is needed."""
+        """The least time that installing takes from here, in seconds; 0 where no clock is needed."""
         seconds = self.image_bytes / WRITE_BYTES_PER_SECOND
+        least = LEAST_INSTALLATION_SECONDS.get(self.boot)
+        if least is not None:
+            return 0.0 if seconds < LEAST_WRITE_SECONDS else max(seconds, least)
         # A host that came back early once before is either this fast, or fails at this point every time.
         # In both cases another wait would only make it install once more.
         return 0.0 if seconds < LEAST_WRITE_SECONDS or self.early_returns else seconds
@@ -148,6 +161,9 @@ class Rules:
     boots_live: bool
     token_of: Callable[[str, int], str]  # host and number of the installation → token
     dhcp: DhcpMode = DhcpMode.FULL
+    boot: Boot = Boot.INSTALLER
+    # Its live system starts the cluster's control plane, and so asks for api-int as a node does.
+    leads: bool = False
 
 
 def begin(host: str, rules: Rules, number: int = 1) -> Installation:
@@ -157,11 +173,12 @@ def begin(host: str, rules: Rules, number: int = 1) -> Installation:
         number,
         token=rules.token_of(host, number),
         boots_live=rules.boots_live,
+        boot=rules.boot,
         has_dhcp=False,
         has_fetched=False,
-        # A live system is itself the image. It lacks one only if it then requests a disk image.
-        lacks_image=not rules.boots_live,
     )
+    # A live system is itself the image. It lacks one only if it requests a disk image, or asks for Ignition first.
+    fresh = replace(fresh, lacks_image=fresh.asks_early)
     return replace(fresh, order=order_of(fresh, rules.install))
 
 

@@ -18,9 +18,12 @@ The stages (installation.Stage), from the network to the running system:
       |  live (4.6 and later): the rootfs first, then Ignition
       +--> IMAGE ------------ Ignition sent -----------> IGNITION
       |
-      |  legacy (4.1 to 4.5): Ignition first, then the disk image
+      |  agent-based, or an image for an added node: Ignition is in the initramfs
+      +--> IMAGE ------------ rootfs complete ---------> IGNITION
+      |
+      |  legacy (4.1 to 4.5), and in place: Ignition first, then the image
       +--> INITRAMFS --------------> IMAGE ------------> IGNITION
-           Ignition sent,            disk image          disk image
+           Ignition sent,            image               image
            the stage stays           begun               complete
 
     IGNITION ------> SETTLED -------> INSTALLED ------> BOOTED -------> JOINING
@@ -56,6 +59,15 @@ and installs again; a host that is back later counts as installed and boots its 
 For 900 MB that is 9 seconds; real machines take half a minute and more. The
 registry's clock sends InstallSettled when the time has passed, before the host is
 back, so that its first OFFER has no boot file already.
+
+A live system that installs a whole cluster (in place), or waits for the other hosts
+of one (agent-based), works for a quarter of an hour and more after it has everything,
+and is silent. LEAST_INSTALLATION_SECONDS is what no such machine is faster than, so a
+host that is back sooner was reset, however often: that is never believed. One that is
+back later counts as installed and boots its disk, although somebody may have reset it:
+in doubt, no disk is wiped. If there is no system, `not-booting` says so. Its live
+system may start the control plane itself and then asks for api-int (Rules.leads), which
+proves a system from INSTALLED on only.
 
 Two errors remain, and neither is a loop. A host that was reset late in its writing
 counts as installed and never boots: the condition `not-booting` reports it. A host
@@ -109,7 +121,7 @@ from appliance.install.installation import (
     Stage,
     order_of,
 )
-from appliance.model import DhcpMode, Install
+from appliance.model import Boot, DhcpMode, Install
 
 
 class State(IntEnum):
@@ -265,7 +277,8 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     ),
     Evidence.ROOTFS_COMPLETE: (
         Transition(WAITING, WAITING),
-        Transition(FIRMWARE, SETTLED, effects.complete_rootfs),
+        Transition(FIRMWARE, IMAGE, effects.complete_rootfs, Stage.IGNITION),
+        Transition(IGNITION, SETTLED, effects.complete_rootfs),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.DISK_IMAGE_BEGUN: (
@@ -442,7 +455,7 @@ def advance(installation: Installation, stamped: Stamped, rules: Rules, heard_at
     *heard_at* is when its installer last took a byte, in seconds UTC; 0.0 if that is not known.
     """
     finding = finding_of(stamped.event)
-    if finding is None:
+    if finding is None or rules.boot is Boot.NOTHING:
         return installation
     move = _MOVES[rules.install][finding.evidence][state_of(installation)]
     if move is None:

@@ -28,10 +28,9 @@ MAX_DECODED_BYTES = 64 << 20
 # OpenShift's manual: the certificates are valid for 24 h, and an installation that begins more than 12 h after the
 # files were made may be interrupted by their first rotation. So this much of their time must be left.
 WARNING_SECONDS = 12 * 3600.0
-REMEDY = (
-    "create new files in an empty directory with `openshift-install create ignition-configs`, and copy all of "
-    "them to ignition/ in the data directory"
-)
+# The name of the only file that `create single-node-ignition-config` writes, and a script that only this one contains.
+IN_PLACE = "bootstrap-in-place-for-live-iso"
+_IN_PLACE_SCRIPT = "/usr/local/bin/install-to-disk.sh"
 
 # The pools of the machine config server for which openshift-install makes a pointer file of that name.
 _POOLS = ("master", "worker", "arbiter")
@@ -63,12 +62,27 @@ class IgnitionFacts:
     # are the same in all files of one run of openshift-install, and in no others.
     roots: frozenset[bytes] = frozenset()
     pools: frozenset[str] = frozenset()  # of the machine config server, to which it points
-    has_assets: bool = False  # it contains the installer's assets, as bootstrap.ign alone does
+    has_assets: bool = False  # it contains the installer's assets, as a bootstrap.ign does
+    is_in_place: bool = False  # it is a bootstrap.ign that ends by writing the disk
 
 
 def expiry_text(expires_at: float) -> str:
     """Return *expires_at*, in seconds UTC, as a date and time."""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_at))
+
+
+def creation(name: str) -> str:
+    """Return the command that creates the Ignition file *name*."""
+    what = "single-node-ignition-config" if name == f"{IN_PLACE}.ign" else "ignition-configs"
+    return f"openshift-install create {what}"
+
+
+def remedy(name: str) -> str:
+    """Return what to do about an Ignition file *name* whose certificates expire."""
+    return (
+        f"create new files in an empty directory with `{creation(name)}`, and copy all of them to ignition/ in the "
+        "data directory"
+    )
 
 
 def misfit(facts: IgnitionFacts, cluster_domain: str) -> str | None:
@@ -82,7 +96,9 @@ def misfit(facts: IgnitionFacts, cluster_domain: str) -> str | None:
 def misplaced(facts: IgnitionFacts, name: str) -> str | None:
     """Return why a file with *facts* does not belong under *name*, such as worker.ign; None if it may."""
     role = name.removesuffix(".ign")
-    if facts.has_assets and role != "bootstrap":
+    if facts.is_in_place and role != IN_PLACE:
+        return f"is a {IN_PLACE}.ign: it writes the disk of the machine"
+    if facts.has_assets and not facts.is_in_place and role != "bootstrap":
         return "is a bootstrap.ign: it contains the installer's assets"
     # An operator's own pool may have any other name.
     for pool in sorted(facts.pools.intersection(_POOLS) - {role}):
@@ -120,9 +136,10 @@ def inspect(data: bytes) -> IgnitionFacts:
     roots: set[bytes] = set()
     sources = list(_sources(document))
     api_ints = Counter(url.hostname for url in sources if url.hostname and url.hostname.startswith("api-int."))
-    has_assets = False
+    has_assets = is_in_place = False
     for name, source, compression in _embedded(document):
         has_assets = has_assets or name.startswith(_ASSETS)
+        is_in_place = is_in_place or name == _IN_PLACE_SCRIPT
         try:
             content = budget.decode(source, compression)
             if name == _AUTHORITIES:
@@ -145,6 +162,7 @@ def inspect(data: bytes) -> IgnitionFacts:
         roots=frozenset(roots),
         pools=frozenset(form[1] for url in sources if (form := _POOL.fullmatch(url.path))),
         has_assets=has_assets,
+        is_in_place=is_in_place,
     )
 
 

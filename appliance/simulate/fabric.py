@@ -8,7 +8,7 @@ router and relay ─── veth ──┘
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from types import TracebackType
 from typing import Self
 
@@ -27,7 +27,7 @@ class Fabric:
     def __init__(self, cluster: Cluster, *, in_lab: bool) -> None:
         """Prepare for *cluster*; *in_lab* is whether this process runs in its own network namespace."""
         self._cluster, self._in_lab = cluster, in_lab
-        self._home = cluster.network_of(cluster.address) or cluster.networks[0]
+        self._home = cluster.network_of(cluster.own_address(4)) or cluster.networks[0]
         self._stack = ExitStack()
         self._bridge: Bridge | None = None
         self._router: Namespace | None = None
@@ -44,7 +44,9 @@ class Fabric:
             prefix = self._home.cidr.prefixlen
             # cluster.yaml may name the interface that DHCP is served on.
             name = next(iter(self._cluster.listen.dhcp), BRIDGE)
-            own = [IPv4Interface(f"{address}/{prefix}") for address in self._own_addresses()]
+            own: list[IPv4Interface | IPv6Interface] = []
+            own += [IPv4Interface(f"{address}/{prefix}") for address in self._own_addresses()]
+            own += self._own_addresses6()
             self._bridge = self._stack.enter_context(Bridge.make(name, own, ports_of(self._cluster)))
         return self
 
@@ -98,4 +100,17 @@ class Fabric:
         named = [
             address for address in (*servers, *bound) if isinstance(address, IPv4Address) and address in self._home.cidr
         ]
-        return list(dict.fromkeys([self._cluster.address, *named, *self.api_int]))
+        main = [address for address in (self._cluster.address,) if isinstance(address, IPv4Address)]
+        return list(dict.fromkeys([*main, *named, *self.api_int]))
+
+    def _own_addresses6(self) -> list[IPv6Interface]:
+        """Return the appliance's IPv6 addresses, each with the prefix length of its network."""
+        listen = self._cluster.listen
+        bound = [endpoint.address for endpoint in (*listen.dns, *listen.tftp, *listen.http)]
+        servers = [network.server for network in self._cluster.networks]
+        found: dict[IPv6Interface, None] = {}
+        for address in (self._cluster.own_address(6), *servers, *bound):
+            if isinstance(address, IPv6Address) and not address.is_unspecified:
+                network = self._cluster.network_of(address)
+                found[IPv6Interface(f"{address}/{network.cidr.prefixlen if network else 128}")] = None
+        return list(found)

@@ -24,6 +24,8 @@ async def network_boot(run: Run) -> Loaded | None:
     if machine.hardware.boots_by_http:
         run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, boot file {lease.boot_file}")
         data = await _fetch_by_http(run, lease)
+        if data is None:
+            return None
     else:
         run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, boot file {lease.boot_file} on {lease.boot_server}")
         data = await _fetch_by_tftp(run, lease)
@@ -76,7 +78,8 @@ async def _fetch_by_tftp(run: Run, lease: Lease) -> bytes:
     return fetched.body
 
 
-async def _fetch_by_http(run: Run, lease: Lease) -> bytes:
+async def _fetch_by_http(run: Run, lease: Lease) -> bytes | None:
+    """Return the boot program, or None if there is none; a machine with a system then starts that."""
     async with run.http(lease, HTTP_BOOT_AGENT) as http:
         sent = f"HEAD and GET {lease.boot_file}"
         look = "an absolute http:// URL in option 67, and the loader in the data directory"
@@ -87,6 +90,9 @@ async def _fetch_by_http(run: Run, lease: Lease) -> bytes:
             raise StepError(
                 Phase.LOADER, "the boot program could not be downloaded", sent=sent, received=str(error), check=look
             ) from error
+    if answer.status == 404 and run.machine.disk is not None:
+        run.tell(Phase.FIRMWARE, f"HTTP: {lease.boot_file} not found; continues with the next boot entry")
+        return None
     run.check(answer, Phase.LOADER, "the boot program")
     if head.length != answer.size:
         came = f"HEAD returned a length of {head.length} bytes, GET {answer.size} bytes"

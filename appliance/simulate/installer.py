@@ -1,7 +1,8 @@
 """The RHCOS installer: it fetches what its kernel arguments name, in the order of the real one.
 
-Two forms: the initramfs that writes a raw image (OpenShift 4.1 to 4.5) and the
-live system with coreos-installer (4.6 and later).
+Three forms: the initramfs that writes a raw image (OpenShift 4.1 to 4.5), the live
+system with coreos-installer (4.6 and later), and a live system with an Ignition
+configuration of its own, in which a cluster installs itself.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ async def install(run: Run, ending: Ending) -> Disk:
     assert ending.kernel is not None
     arguments = Arguments(ending.kernel.arguments)
     _check_kernel_line(ending, arguments)
+    if "ignition.firstboot" in arguments.words:
+        return await _live_cluster(run, arguments)
     device = arguments.need("coreos.inst.install_dev")
     lease = await bring_up(run, arguments, Phase.INSTALLER)
     run.tell(Phase.INSTALLER, f"{lease.address}; installs to {device}")
@@ -43,6 +46,57 @@ async def install(run: Run, ending: Ending) -> Disk:
     domain = check_ignition(run, ignition, ignition_url)
     run.tell(Phase.INSTALLED, f"wrote {device}, reboots")
     return Disk(device, domain, arguments.line)
+
+
+async def _live_cluster(run: Run, arguments: Arguments) -> Disk:
+    """Behave like a live system in which a cluster installs itself; return the disk that it wrote.
+
+    Its Ignition comes from the initramfs (agent-based), or from the URL of ignition.config.url (in place).
+    """
+    machine = run.machine
+    if (platform := arguments.get("ignition.platform.id")) != "metal":
+        raise StepError(
+            Phase.INSTALLER,
+            "Ignition does not run as on a physical machine",
+            sent=arguments.line,
+            received=f"ignition.platform.id={platform}",
+            check="the script's kernel command line",
+        )
+    rootfs, url = arguments.need("coreos.live.rootfs_url"), arguments.get("ignition.config.url")
+    lease = await bring_up(run, arguments, Phase.INSTALLER)
+    run.tell(Phase.INSTALLER, f"{lease.address}; {'installs itself in place' if url else 'runs the agent'}")
+    domain = machine.expected.name.partition(".")[2]
+    if url:
+        # Ignition retries 5xx without end, and sends no User-Agent that matters here.
+        async with run.http(lease, "Ignition/2.20.0") as client:
+            answer = await _ignition(run, client, url, tries=None)
+        if not machine.is_dry:
+            domain = check_ignition(run, answer, url) or domain
+    elif machine.expected.ignition:
+        look = "`boot` of the host in cluster.yaml"
+        raise StepError(
+            Phase.IGNITION,
+            "it gets no Ignition file",
+            sent=arguments.line,
+            received="no ignition.config.url=",
+            check=look,
+        )
+    await _rootfs(run, lease, rootfs)
+    if machine.is_dry:
+        run.tell(Phase.INSTALLER, "would install itself, and stops here")
+        return Disk("the disk of its installer", "", arguments.line)
+    run.tell(Phase.INSTALLED, "wrote its disk, reboots")
+    return Disk("the disk of its installer", domain, arguments.line)
+
+
+async def _rootfs(run: Run, lease: Lease, url: str) -> None:
+    """Behave like coreos-livepxe-rootfs."""
+    async with run.http(lease, CURL_AGENT) as curl:
+        await _until_answered(run, curl, url)
+        head = await _head(curl, url)
+        answer = await run.get(curl, url, Phase.IMAGE, "the rootfs", tries=CURL_TRIES)
+        _check_length(head, answer)
+        run.tell(Phase.IMAGE, f"rootfs: {answer.size:,} bytes")
 
 
 def _check_kernel_line(ending: Ending, arguments: Arguments) -> None:
@@ -64,12 +118,7 @@ def _check_kernel_line(ending: Ending, arguments: Arguments) -> None:
 async def _live(run: Run, lease: Lease, rootfs: str, image: str, ignition_url: str) -> Response:
     """Behave like coreos-livepxe-rootfs and coreos-installer; return the response with the Ignition file."""
     if rootfs:
-        async with run.http(lease, CURL_AGENT) as curl:
-            await _until_answered(run, curl, rootfs)
-            head = await _head(curl, rootfs)
-            answer = await run.get(curl, rootfs, Phase.IMAGE, "the rootfs", tries=CURL_TRIES)
-            _check_length(head, answer)
-            run.tell(Phase.IMAGE, f"rootfs: {answer.size:,} bytes")
+        await _rootfs(run, lease, rootfs)
     # coreos-installer sends no User-Agent, and retries 503 without end.
     async with run.http(lease, "") as installer:
         ignition = await _ignition(run, installer, ignition_url, tries=None)

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -64,14 +64,15 @@ class Bridge:
         self._cables: list[str] = []
 
     @classmethod
-    def make(cls, name: str, addresses: Sequence[IPv4Interface], ports: Ports) -> Self:
+    def make(cls, name: str, addresses: Sequence[IPv4Interface | IPv6Interface], ports: Ports) -> Self:
         """Create the bridge *name* with *addresses* in this process's network namespace. Raises SimulationError."""
         ip(
             "link set lo up",
             # Ports forward at once: a boot ROM gives up within the 30 s of the spanning tree's learning phase.
             f"link add {name} address {BRIDGE_MAC} type bridge stp_state 0 forward_delay 0",
             f"link set {name} up",
-            *(f"addr add {address} dev {name}" for address in addresses),
+            # Without the search for duplicates, during which nothing can listen on an IPv6 address.
+            *(f"addr add {address} dev {name}{' nodad' if address.version == 6 else ''}" for address in addresses),
         )
         return cls(name, ports)
 

@@ -85,7 +85,7 @@ def ports_of(cluster: Cluster | None) -> Ports:
 def image_sums(cluster: Cluster | None, images: Path | None) -> dict[str, str]:
     """Return the expected sha256 of each image: from cluster.yaml, else of the file in *images*."""
     sums = {}
-    for of_arch in cluster.images.values() if cluster else ():
+    for of_arch in (*cluster.images.values(), *cluster.artifacts.values()) if cluster else ():
         for image in (of_arch.kernel, of_arch.initramfs, of_arch.rootfs, of_arch.metal):
             if image and image.sha256:
                 sums[image.name] = image.sha256
@@ -138,7 +138,7 @@ def expected_of(host: Host, sums: Mapping[str, str]) -> Expected:
     """Return what is expected of *host*; *sums* has the sha256 of images by name."""
     macs = frozenset(mac.hyphenated for mac in host.macs)
     ipv6 = next((address for address in host.addresses if isinstance(address, IPv6Address)), None)
-    return Expected(host.name, host.ipv4, host.role.ignition, sums, macs, ipv6)
+    return Expected(host.name, host.ipv4, host.ignition, sums, macs, ipv6)
 
 
 def _waits_within(seconds: float) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from appliance.errors import SimulationError
-from appliance.model import Cluster, Host, Role
+from appliance.model import Boot, Cluster, Host, Role
 from appliance.simulate.child import Appliance
 from appliance.simulate.fabric import Fabric
 from appliance.simulate.link import Link
@@ -80,7 +80,7 @@ class Rehearsal:
     _machines: dict[str, tuple[Machine, Link]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.entries = [Entry(host) for host in self.cluster.hosts]
+        self.entries = [Entry(host) for host in self.cluster.hosts if host.boot is not Boot.NOTHING]
 
     async def run(self, announce: Callable[[str], None], linger: Callable[[], Awaitable[None]] | None = None) -> Report:
         """Install every machine, power each on again, and return the result. Raises ApplianceError.
@@ -111,7 +111,7 @@ class Rehearsal:
     def _assemble(self, fabric: Fabric) -> None:
         """Assemble every machine and connect it."""
         dice = random.Random(self.seed)  # noqa: S311 - for repeatable runs, not for secrets
-        links = fabric.plug_all(self.cluster.hosts)
+        links = fabric.plug_all([entry.host for entry in self.entries])
         for entry in self.entries:
             host = entry.host
             machine = Machine(

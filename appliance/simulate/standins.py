@@ -14,6 +14,7 @@ from pathlib import Path
 from appliance.boot.chains import usual_files
 from appliance.boot.loaders import find_loader
 from appliance.model import Arch, Cluster, Loader
+from appliance.openshift.ignition import IN_PLACE
 
 KERNEL_BYTES, INITRAMFS_BYTES, IMAGE_BYTES = 2 << 20, 4 << 20, 8 << 20
 
@@ -24,7 +25,8 @@ def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]
     images = data_dir / "images"
     images.mkdir(parents=True, exist_ok=True)
     sums = {}
-    for arch, of_arch in cluster.images.items():
+    sets = [*cluster.images.items(), *((arch, of_arch) for (_, arch), of_arch in cluster.artifacts.items())]
+    for arch, of_arch in sets:
         for image, size, head_of in (
             (of_arch.kernel, KERNEL_BYTES, _kernel if arch is Arch.X86_64 else _arm_kernel),
             (of_arch.initramfs, INITRAMFS_BYTES, _archive),
@@ -35,15 +37,17 @@ def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]
                 continue
             head = head_of(_label(image.name))
             content = head + dice.randbytes(size - len(head))
+            (images / image.name).parent.mkdir(parents=True, exist_ok=True)
             (images / image.name).write_bytes(content)
             sums[image.name] = hashlib.sha256(content).hexdigest()
     ignition = data_dir / "ignition"
     ignition.mkdir(exist_ok=True)
-    for name in dict.fromkeys(("bootstrap.ign", "master.ign", "worker.ign", *(h.role.ignition for h in cluster.hosts))):
+    usual = ("bootstrap.ign", "master.ign", "worker.ign")
+    for name in dict.fromkeys((*usual, *(host.ignition for host in cluster.hosts if host.ignition))):
         path, pool = ignition / name, name.removesuffix(".ign")
         path.write_text(json.dumps(_ignition(cluster, pool), indent=1))
         path.chmod(0o600)
-    for name in (name for arch in cluster.images for name in usual_files(Loader.AUTO, arch)):
+    for name in (name for arch, _ in sets for name in usual_files(Loader.AUTO, arch)):
         if find_loader(name, data_dir) is None:
             path = data_dir / "tftp" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,8 +82,11 @@ def _ignition(cluster: Cluster, pool: str) -> dict[str, object]:
     """Return an Ignition configuration of the release's version, as openshift-install lays it out."""
     version = "3.2.0" if cluster.release.boots_live else "2.2.0"
     note = {"path": "/etc/motd.d/stand-in", "mode": 0o644, "contents": {"source": "data:,stand-in"}}
-    if pool == "bootstrap":
+    if pool in ("bootstrap", IN_PLACE):
         files = [note, *_certificate_file()]
+        if pool == IN_PLACE:
+            script = {"source": "data:,stand-in"}
+            files.append({"path": "/usr/local/bin/install-to-disk.sh", "mode": 0o755, "contents": script})
         # Before spec 3, a file names its file system (Ignition's migration guide).
         if version.startswith("2"):
             files = [{"filesystem": "root", **file} for file in files]

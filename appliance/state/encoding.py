@@ -11,6 +11,7 @@ from typing import get_args, get_type_hints
 
 from appliance.events import AnyEvent, StageReached
 from appliance.install.installation import Condition, Installation, Order, Stage
+from appliance.model import Boot
 
 _NAMES = tuple(field.name for field in fields(Installation))
 _CONDITIONS = ("complaint", "condition", "doubt")
@@ -105,8 +106,8 @@ def _checked(value: object, wanted: object) -> object:
         return number
     if wanted is Stage and type(value) is int:
         return Stage(value)
-    if wanted is Order and type(value) is str:
-        return Order(value)
+    if wanted in (Order, Boot) and type(value) is str:
+        return wanted(value)
     if type(value) is not wanted or (wanted is int and not 0 <= value < _MOST):  # type: ignore[operator]
         raise TypeError(f"expected {wanted}")
     return value

@@ -32,14 +32,15 @@ class HostRow(TypedDict):
     name: str  # short
     cluster: str
     role: str
+    boot: str  # what it boots from the network: installer, in-place, agent, node-image or nothing
     address: str
     mac: str  # of the card that it boots from
     arch: str  # as its DHCP client reports it; "" before that
-    stage: str
+    stage: str  # "" for a machine that boots nothing
     step: int  # the stage's number, 0 (waiting) to 11 (joining)
     since: float | None  # when it reached that stage
     reached: dict[str, float]  # stage → when it was reached, earliest first
-    order: str  # what its next network boot does: install, local (boot from disk) or hold
+    order: str  # what its next network boot does: install, local (boot from disk) or hold; "" if it boots nothing
     install: str  # from cluster.yaml: once, always or never
     number: int  # of this installation or attempt, counted from 1
     tries: int  # failed attempts directly before this one

@@ -11,7 +11,7 @@ from typing import assert_never
 from appliance import events
 from appliance.events import AnyEvent, Program
 from appliance.install.installation import Installation, Order, Stage
-from appliance.model import Host, Install
+from appliance.model import Boot, Host, Install
 from appliance.state.encoding import event_of
 from appliance.state.events import Row
 from appliance.status.shapes import StepRow
@@ -43,6 +43,12 @@ _WHAT = {
     events.WebKind.OTHER: "the file",
 }
 
+# What a live system does that needs nothing more from the appliance, until it restarts.
+_WORKS = {
+    Boot.AGENT: "its live system must install it together with the other hosts",
+    Boot.NODE_IMAGE: "its live system must install it",
+    Boot.IN_PLACE: "its live system must start a control plane and write the disk, which takes up to an hour",
+}
 _NEXT = {
     Stage.WAITING: "power it on, with the network first in its boot order",
     Stage.FIRMWARE: "the firmware must download its boot file",
@@ -103,10 +109,22 @@ def missing(installation: Installation, host: Host) -> str:
     if installation.is_told_to_wait:
         minutes = f"{LONGEST_WAIT_SECONDS / 60:.0f} minutes"
         return f"api-int:22623 must answer; it waits for that at most {minutes}, and then installs anyway"
+    if host.boot is Boot.NOTHING:
+        return "nothing: it has `role: other`, gets DHCP and DNS, and is not installed"
     if host.install is Install.NEVER and installation.stage < Stage.BOOTED:
         return "it has `install: never`; it must boot from its own disk"
-    if installation.boots_live:
+    if installation.stage is Stage.IGNITION and installation.boot in _WORKS:
+        return f"{_WORKS[installation.boot]}, and the host must boot from its disk"
+    if installation.boot.is_embedded:
+        parts = {"after_initramfs": "its rootfs", "after_image": "the live system must load its whole rootfs"}
+    elif not installation.asks_early:
         parts = {"after_initramfs": "its rootfs", "after_image": "the installer must request its Ignition"}
+    elif installation.boots_live:
+        needs_ignition = installation.delivered_at is None
+        parts = {
+            "after_initramfs": "its Ignition and its rootfs",
+            "after_image": f"its {'Ignition' if needs_ignition else 'whole rootfs'}",
+        }
     else:
         # A legacy installer takes its Ignition before the disk image.
         needs_ignition = installation.delivered_at is None
@@ -233,6 +251,8 @@ def _appliance_words(
     event: events.DhcpUnknown
     | events.DhcpRelayRefused
     | events.RogueDhcp
+    | events.RouterUnmanaged
+    | events.RouterAbsent
     | events.FileUnservable
     | events.ImageVerified
     | events.ImageDamaged
@@ -252,6 +272,11 @@ def _appliance_words(
             return f"{event.mac} looks for a DHCP server{_via(event.relay)}", f"no answer: {event.hint}"
         case events.RogueDhcp():
             return f"DHCP server {event.server} answers on interface {event.interface}", f"it offered {event.offered}"
+        case events.RouterUnmanaged():
+            router = f"router {event.router} on interface {event.interface}"
+            return router, f"its advertisements in {event.network} lack the flag M: hosts do not ask DHCPv6"
+        case events.RouterAbsent():
+            return "", f"no router advertisements on interface {event.interface}: hosts do not ask DHCPv6"
         case events.FileUnservable() | events.IgnitionRefused():
             return "", f"cannot serve {event.path}: {event.why}"
         case events.ImageVerified():

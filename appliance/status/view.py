@@ -9,7 +9,7 @@ from pathlib import Path
 from appliance import __version__
 from appliance.events import WebRefused
 from appliance.install.installation import Condition
-from appliance.model import Cluster, Host
+from appliance.model import Boot, Cluster, Host
 from appliance.registry_view import ActivityView, RegistryView
 from appliance.state.events import Row
 from appliance.status.shapes import (
@@ -66,19 +66,21 @@ def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> Ho
     installation = registry.installations[host.name]
     reached = {stage.name.lower(): at for stage, at in installation.reached.items()}
     activity = registry.activity.get(host.name)
+    boots = host.boot is not Boot.NOTHING
     return {
         "host": host.name,
         "name": host.short_name,
         "cluster": cluster.name,
         "role": host.role.value,
+        "boot": host.boot.value,
         "address": str(host.address),
         "mac": installation.mac or str(host.macs[0]),
         "arch": installation.arch,
-        "stage": installation.stage.name.lower(),
+        "stage": installation.stage.name.lower() if boots else "",
         "step": int(installation.stage),
         "since": installation.reached.get(installation.stage),
         "reached": dict(sorted(reached.items(), key=lambda item: item[1])),
-        "order": installation.order.value,
+        "order": installation.order.value if boots else "",
         "install": host.install.value,
         "number": installation.number,
         "tries": installation.tries,

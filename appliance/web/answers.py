@@ -131,6 +131,7 @@ class ErrorResponse:
     retry_seconds: int = 0  # for Retry-After, with 503 (RFC 9110 section 10.2.3)
     shown_path: str = ""  # as in SendIgnition
     unproven: Unproven | None = None  # published instead of the refusal
+    is_fault: bool = True  # if not, it is not published
 
 
 @dataclass(frozen=True, slots=True)

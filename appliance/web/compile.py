@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.boot import ipxe
+from appliance.boot.urls import base_url
 from appliance.events import WebKind
 from appliance.install.guard import macs_of
-from appliance.model import Address, Cidr, Cluster, DhcpMode, Host, Role
+from appliance.model import Address, Boot, Cidr, Cluster, Host, Role
 from appliance.peers import peer_address
 
 MACHINE_CONFIG_PORT = 22623
@@ -23,6 +24,7 @@ class Site:
     data_dir: Path
     kinds: Mapping[str, WebKind]  # of the images in cluster.yaml, by name
     ignition_files: tuple[str, ...]  # the names of those that its hosts need
+    sealed: frozenset[str]  # images with an Ignition configuration in them, which only the hosts that boot them get
     sha256: Mapping[str, str]  # of the images that have one, by name; lower case hex
     machine_config: tuple[tuple[str, int], ...]  # addresses and ports of the machine config server
     serve_expired: bool
@@ -50,7 +52,7 @@ class Needs:
 
     site: Site
     images: tuple[str, ...]  # names
-    ignition: str  # name
+    ignition: str  # name; "" where it names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,10 @@ class WebHost:
     site: Site
     menu: bytes
     autoexec: bytes
-    install: tuple[bytes, ...]  # the parts of the script between which the installation's token is inserted
+    # The parts of the script between which the installation's token is inserted. It has one part if Ignition is in the
+    # initramfs.
+    install: tuple[bytes, ...]
+    installs: bool  # otherwise that script says what cluster.yaml lacks
     needs: Needs  # of that script
     local: bytes
     hold: bytes
@@ -107,18 +112,24 @@ def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
         sites.append(site)
         needs: dict[tuple[object, ...], Needs] = {}
         for host in cluster.hosts:
-            own = _image_names(cluster, host), host.role.ignition
-            scripts = _scripts(cluster, site, host, needs.setdefault(own, Needs(site, *own)))
-            hosts |= dict.fromkeys(host.addresses, scripts)
+            own = _image_names(cluster, host), host.ignition
+            needed = needs.setdefault(own, Needs(site, *own))
+            # The URLs in a script are those of the network that its client comes from.
+            by_base: dict[str, WebHost] = {}
+            for address in host.addresses:
+                base = base_url(cluster, address)
+                if base not in by_base:
+                    by_base[base] = _scripts(cluster, site, host.booting_with(address), needed)
+                hosts[address] = by_base[base]
             for mac in host.macs:
-                hosts_by_mac[mac.hyphenated] = scripts
+                hosts_by_mac[mac.hyphenated] = hosts[host.address]
     return WebTable(tuple(sites), hosts, hosts_by_mac)
 
 
 def _site(cluster: Cluster) -> Site:
     kinds: dict[str, WebKind] = {}
     sha256: dict[str, str] = {}
-    for images in cluster.images.values():
+    for images in (*cluster.images.values(), *cluster.artifacts.values()):
         for kind, image in (
             (WebKind.KERNEL, images.kernel),
             (WebKind.INITRAMFS, images.initramfs),
@@ -134,7 +145,8 @@ def _site(cluster: Cluster) -> Site:
         domain=cluster.domain,
         data_dir=cluster.data_dir,
         kinds=kinds,
-        ignition_files=tuple(dict.fromkeys(host.role.ignition for host in cluster.hosts)),
+        ignition_files=tuple(dict.fromkeys(host.ignition for host in cluster.hosts if host.ignition)),
+        sealed=frozenset(images.initramfs.name for images in cluster.artifacts.values()),
         sha256=sha256,
         machine_config=tuple((str(address), MACHINE_CONFIG_PORT) for address in cluster.api_int_vips),
         serve_expired=cluster.serve_expired,
@@ -151,7 +163,9 @@ def _network_menus(cluster: Cluster, cidr: Cidr) -> tuple[Cidr, bytes, bytes]:
 
 
 def _scripts(cluster: Cluster, site: Site, host: Host, needs: Needs) -> WebHost:
-    gated = cluster.hold_workers and host.role in (Role.WORKER, Role.INFRA) and cluster.api_int_vips
+    # An agent-based installation waits for all its hosts, and a node image is for a cluster that runs.
+    waits = host.boot is Boot.INSTALLER and host.role in (Role.WORKER, Role.INFRA)
+    gated = cluster.hold_workers and waits and cluster.api_int_vips
     where = f"api-int.{cluster.domain}:{MACHINE_CONFIG_PORT}"
     return WebHost(
         host=host,
@@ -159,10 +173,11 @@ def _scripts(cluster: Cluster, site: Site, host: Host, needs: Needs) -> WebHost:
         menu=_bytes(ipxe.host_menu(cluster, host)),
         autoexec=_bytes(ipxe.autoexec(cluster, host.address)),
         install=tuple(map(_bytes, ipxe.install_script(cluster, host).split(ipxe.MARK))),
+        installs=host.boot is not Boot.NOTHING and not ipxe.missing_image(cluster, host),
         needs=needs,
         local=_bytes(ipxe.local_script(cluster, host)),
         renew=_bytes(ipxe.wait_script(cluster, host, "it has to ask for its address by DHCP", renews=True)),
-        needs_dhcp=cluster.dhcp is not DhcpMode.OFF and host.ipv4 is not None and bool(cluster.network_of(host.ipv4)),
+        needs_dhcp=any(cluster.gives(address) for address in host.addresses),
         macs=macs_of(host),
         hold=_bytes(ipxe.wait_script(cluster, host, f"held, until ocp-appliance release {host.short_name}")),
         doubt=_bytes(ipxe.wait_script(cluster, host, _doubt(host))),
@@ -180,7 +195,7 @@ def _doubt(host: Host) -> str:
 
 def _image_names(cluster: Cluster, host: Host) -> tuple[str, ...]:
     """Return the names of the images in the install script of *host*; none if cluster.yaml lacks one of them."""
-    images = cluster.images.get(host.arch)
+    images = cluster.images_of(host)
     if images is None or ipxe.missing_image(cluster, host):
         return ()
     # A legacy installer has no rootfs, even if cluster.yaml names one.

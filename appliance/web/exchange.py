@@ -247,6 +247,8 @@ class Exchange:
     def _publish_error(self, error: ErrorResponse) -> None:
         self.kind = error.kind
         self.path = error.shown_path or self.path
+        if not error.is_fault:
+            return
         if error.unproven is not None:
             self._context.publish_unproven(error.unproven, self.client, self.path)
             return

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 
-from appliance.openshift.ignition import REMEDY, expiry_text
+from appliance.openshift.ignition import expiry_text, remedy
 from appliance.web.answers import ErrorResponse, FilesFinding
 from appliance.web.compile import Needs, Site, WebTable
 from appliance.web.ignition import IgnitionFile
@@ -58,15 +58,17 @@ class Gate:
         return None
 
     async def _ignition_file(self, needs: Needs) -> FilesFinding:
+        if not needs.ignition:
+            return FilesFinding(needs)
         read = await self._ignition(needs.site, needs.ignition)
-        why = self._expired(needs.site, read) if isinstance(read, IgnitionFile) else read
+        why = self._expired(needs, read) if isinstance(read, IgnitionFile) else read
         if not why:
             return FilesFinding(needs)
         return FilesFinding(needs, needs.ignition, str(needs.site.ignition(needs.ignition)), why)
 
-    def _expired(self, site: Site, file: IgnitionFile) -> str:
-        """Return why *file*, which is valid otherwise, would be refused to an installer; "" if it would not be."""
+    def _expired(self, needs: Needs, file: IgnitionFile) -> str:
+        """Return why the valid *file* of *needs* would be refused to an installer; "" if it would not be."""
         expires_at = file.facts.expires_at
-        if expires_at is None or self._now() < expires_at or site.serve_expired:
+        if expires_at is None or self._now() < expires_at or needs.site.serve_expired:
             return ""
-        return f"its certificates expired at {expiry_text(expires_at)}; {REMEDY}"
+        return f"its certificates expired at {expiry_text(expires_at)}; {remedy(needs.ignition)}"

@@ -6,10 +6,10 @@ reload or an event in the meantime is taken into account.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
+from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, NO_BOOT_FILE, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
 from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install.guard import NO_DHCP, UNRESOLVED, Client, Verdict, ignition_verdict, unproven
 from appliance.install.installation import Installation, Order
@@ -88,6 +88,8 @@ def judge(
     if isinstance(path, ErrorResponse):
         return path
     first, _, rest = path.partition("/")
+    if path == NO_BOOT_FILE:
+        return ErrorResponse(404, "this name is never found, so that firmware goes on to its disk", is_fault=False)
     if path == MENU:
         return _menu(case)
     if first == SCRIPTS and rest.endswith(SCRIPT_SUFFIX):
@@ -174,10 +176,12 @@ def _own_script(case: _Case, name: str) -> Judgement:
     if owner is None:
         return ErrorResponse(404, "no host in cluster.yaml has this MAC address", WebKind.SCRIPT)
     # The script contains the secret path of the host's Ignition file, so no other client gets it.
-    if owner is not case.host:
-        why = f"this script is served to {owner.host.address} only; `ocp-appliance render script` prints it"
+    own = case.host
+    if own is None or own.host.name != owner.host.name:
+        addresses = " and ".join(map(str, owner.host.addresses))
+        why = f"this script is served to {addresses} only; `ocp-appliance render script` prints it"
         return ErrorResponse(403, why, WebKind.SCRIPT)
-    return _scripts_of(owner, case) or _install_script(owner, case)
+    return _scripts_of(own, case) or _install_script(own, case)
 
 
 def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:
@@ -196,13 +200,12 @@ def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:
 def _install_script(host: WebHost, case: _Case) -> Judgement:
     made_at = host.site.made_at
     event = None
-    # A script without a token installs nothing, it says what cluster.yaml lacks.
-    verdict = unproven(host.host, case.installation(), _client(host, case)) if len(host.install) > 1 else None
+    verdict = unproven(host.host, case.installation(), _client(host, case)) if host.installs else None
     if verdict is not None and verdict.unproven == NO_DHCP:
         return SendScript(host.renew, WebKind.OTHER, made_at, unproven=_unproven(host, verdict, case))
     if verdict is not None:
         return _put_off(host, verdict, case, WebKind.SCRIPT)
-    if len(host.install) > 1:  # otherwise the script says what cluster.yaml lacks
+    if host.installs:
         looked = case.found.files
         if looked is None or looked.needs is not host.needs:
             return LookFirst(host.needs)
@@ -217,7 +220,7 @@ def _install_script(host: WebHost, case: _Case) -> Judgement:
         event = None if finding.answers else _wait_ended(host, finding.waited_seconds)
     installation = case.installation()
     token = installation.token if installation else ""
-    if len(host.install) > 1 and not token:
+    if host.installs and not token:
         # Where another server gives out addresses, this request may be the first sign of the host.
         if not case.found.has_begun:
             return BeginFirst(WebKind.SCRIPT)
@@ -319,6 +322,8 @@ def _ignition_finding(case: _Case, name: str) -> IgnitionFinding | None:
 
 def _file(case: _Case, path: str) -> Answer:
     answer = file_of(case.table, case.site, path)
+    if case.request.method != "HEAD" and any(path in site.sealed for site in case.table.sites):
+        return _sealed(case, answer)
     # What an installation is made of counts for the host only if its address can be resolved; otherwise the host would
     # have the file, and wait for ever for what comes after it.
     if case.host is not None and answer.kind is not WebKind.OTHER:
@@ -326,6 +331,22 @@ def _file(case: _Case, path: str) -> Answer:
         if verdict is not None and verdict.unproven == UNRESOLVED:
             return _put_off(case.host, verdict, case, answer.kind)
     return answer
+
+
+def _sealed(case: _Case, answer: SendFile) -> Answer:
+    """Judge an image that contains an Ignition configuration, and so the pull secret and private keys."""
+    host = case.host
+    if host is None or answer.path not in host.needs.images:
+        why = f"{answer.path} contains an Ignition configuration, and is served only to the hosts that boot it"
+        return ErrorResponse(403, why, answer.kind)
+    verdict = unproven(host.host, case.installation(), _client(host, case))
+    if verdict is not None:
+        return _put_off(host, verdict, case, answer.kind)
+    if (order := _order(host, case.installation())) is not Order.INSTALL:
+        what = "boots from its disk" if order is Order.LOCAL else "is held"
+        return ErrorResponse(403, f"{host.host.name} {what} and does not install", answer.kind)
+    # Another cluster's file of the same name is not this host's.
+    return replace(answer, places=tuple(place for place in answer.places if place.site is host.site))
 
 
 def file_of(table: WebTable, site: Site, path: str) -> SendFile:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.boot import ipxe
-from appliance.model import Arch, Cluster, Endpoint, Host, Image, LocalBoot, MacAddress, Release, Role
+from appliance.model import Arch, Boot, Cluster, Endpoint, Host, Image, Images, LocalBoot, MacAddress, Release, Role
 from tests.clusters import APPLIANCE, LIVE_IMAGES, host, reference_cluster
 
 GOLDEN = Path(__file__).parent / "ipxe"
@@ -50,6 +50,20 @@ def install(cluster: Cluster, name: str, **changes: object) -> str:
     return ipxe.install_script(cluster, named(cluster, name, **changes))
 
 
+ARTIFACTS = Images(
+    Image("boot-artifacts/agent.x86_64-vmlinuz", None),
+    Image("boot-artifacts/agent.x86_64-initrd.img", None),
+    Image("boot-artifacts/agent.x86_64-rootfs.img", None),
+    None,
+)
+
+
+def agent(**changes: object) -> Cluster:
+    """Return the live cluster with what an agent and an added node boot."""
+    artifacts = {(boot, Arch.X86_64): ARTIFACTS for boot in (Boot.AGENT, Boot.NODE_IMAGE)}
+    return replace(live(), artifacts=artifacts, **changes)  # type: ignore[arg-type]
+
+
 SCRIPTS: dict[str, Callable[[], str]] = {
     "menu-unknown": lambda: ipxe.menu(reference_cluster()),
     "menu-unknown-port-8080": lambda: ipxe.menu(high_port(), IPv4Address("172.16.0.99")),
@@ -74,6 +88,12 @@ SCRIPTS: dict[str, Callable[[], str]] = {
     "live-worker-bond": lambda: install(live(), "w1", network_arguments=BOND, macs=TWO_NICS),
     "live-worker-two-nics": lambda: install(live(), "w1", macs=TWO_NICS, kernel_arguments=("console=ttyS0",)),
     "live-worker-metal": lambda: install(live_with_metal(), "w1"),
+    "agent-master": lambda: install(agent(), "m1", boot=Boot.AGENT),
+    "agent-worker-fips": lambda: install(agent(fips=True), "w1", boot=Boot.AGENT, network_arguments=STATIC),
+    "node-image": lambda: install(agent(), "w1", boot=Boot.NODE_IMAGE, kernel_arguments=("console=ttyS0",)),
+    "in-place": lambda: install(live_with_metal(), "m1", boot=Boot.IN_PLACE, install_disk="/dev/nvme0n1"),
+    "in-place-static": lambda: install(live(), "m1", boot=Boot.IN_PLACE, network_arguments=STATIC),
+    "other": lambda: install(live(), "m1", role=Role.OTHER, boot=Boot.NOTHING),
     "no-image-for-arch": lambda: install(reference_cluster(), "w1", arch=Arch.AARCH64),
     "local-exit": lambda: ipxe.local_script(
         reference_cluster(), named(reference_cluster(), "m1", local_boot=LocalBoot.EXIT)

@@ -68,7 +68,7 @@ def test_named_checkzone_accepts_every_kind_of_record(tmp_path: Path) -> None:
 @needs_checkzone
 def test_named_checkzone_accepts_a_zone_that_delegates_another_of_ours(tmp_path: Path) -> None:
     below = reference_cluster(name="two", hosts=())
-    server = NameServer("ns.two.example.localdomain", IPv4Address("172.16.0.102"))
+    server = NameServer("ns.two.example.localdomain", (IPv4Address("172.16.0.102"),))
     below = replace(below, dns=replace(below.dns, zone="two.example.localdomain", name_servers=(server,)))
     for zone in zones_of((reference_cluster(), below)):
         check_zone(zone.name, zone.text(SERIAL), tmp_path)

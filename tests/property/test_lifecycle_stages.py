@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance import model
 from appliance.events import (
     ClientUnproven,
     DhcpDeclined,
@@ -60,8 +61,13 @@ WALKS = st.lists(
 )
 
 
-def rules(install: Install, boots_live: bool) -> Rules:
-    return Rules(install, boots_live, lambda host, number: f"{host}-{number}")
+# Each way to install, and the legacy installer.
+WAYS = st.sampled_from([(False, model.Boot.INSTALLER), *((True, boot) for boot in model.Boot)])
+
+
+def rules(install: Install, way: tuple[bool, model.Boot], leads: bool = True) -> Rules:
+    boots_live, boot = way
+    return Rules(install, boots_live, lambda host, number: f"{host}-{number}", boot=boot, leads=leads)
 
 
 def walked(walk, ruled: Rules):
@@ -76,9 +82,9 @@ def walked(walk, ruled: Rules):
             before = after
 
 
-@given(WALKS, st.sampled_from(Install), st.booleans())
-def test_stage_never_falls_within_one_installation(walk, install, boots_live):
-    for before, _, after in walked(walk, rules(install, boots_live)):
+@given(WALKS, st.sampled_from(Install), WAYS)
+def test_stage_never_falls_within_one_installation(walk, install, way):
+    for before, _, after in walked(walk, rules(install, way)):
         if after.number == before.number:
             assert after.stage >= before.stage
             assert all(after.reached.get(stage) == at for stage, at in before.reached.items())
@@ -86,9 +92,9 @@ def test_stage_never_falls_within_one_installation(walk, install, boots_live):
             assert after.number == before.number + 1
 
 
-@given(WALKS, st.sampled_from(Install), st.booleans())
-def test_order_follows_the_file_and_the_operator(walk, install, boots_live):
-    for _, _, after in walked(walk, rules(install, boots_live)):
+@given(WALKS, st.sampled_from(Install), WAYS)
+def test_order_follows_the_file_and_the_operator(walk, install, way):
+    for _, _, after in walked(walk, rules(install, way)):
         if after.is_held or (after.doubt is not None and install is not Install.NEVER):
             assert after.order is Order.HOLD
         elif install is Install.NEVER:
@@ -99,9 +105,9 @@ def test_order_follows_the_file_and_the_operator(walk, install, boots_live):
             assert (after.order is Order.LOCAL) == (after.is_settled or after.stage >= Stage.INSTALLED)
 
 
-@given(WALKS, st.sampled_from(Install), st.booleans())
-def test_stage_after_an_event_is_the_one_before_or_what_the_table_names(walk, install, boots_live):
-    for before, event, after in walked(walk, rules(install, boots_live)):
+@given(WALKS, st.sampled_from(Install), WAYS)
+def test_stage_after_an_event_is_the_one_before_or_what_the_table_names(walk, install, way):
+    for before, event, after in walked(walk, rules(install, way)):
         finding = finding_of(event)
         rows = TABLES[install][finding.evidence] if finding else ()
         found = [row for row in rows if row.first <= state_of(before) <= row.last and row.effect]
@@ -109,27 +115,42 @@ def test_stage_after_an_event_is_the_one_before_or_what_the_table_names(walk, in
         assert after is before or found or after == replace(before, has_dhcp=True)
 
 
-@given(WALKS, st.booleans())
-def test_installed_host_is_armed_by_the_operator_alone(walk, boots_live):
-    for before, event, after in walked(walk, rules(Install.ONCE, boots_live)):
+@given(WALKS, WAYS)
+def test_installed_host_is_armed_by_the_operator_alone(walk, way):
+    for before, event, after in walked(walk, rules(Install.ONCE, way)):
         if before.stage >= Stage.INSTALLED and after.number != before.number:
             assert isinstance(event, Ordered)
             assert event.order == "reinstall"
 
 
-@given(WALKS, st.booleans())
-def test_host_is_settled_only_with_ignition_and_image_whole(walk, boots_live):
-    for _, _, after in walked(walk, rules(Install.ONCE, boots_live)):
+@given(WALKS, WAYS)
+def test_host_that_may_be_installed_is_armed_by_the_operator_alone(walk, way):
+    """From the moment at which its disk may be written, whatever comes, and however often."""
+    for before, event, after in walked(walk, rules(Install.ONCE, way)):
+        if before.is_done and not after.is_done and way[1] is not model.Boot.INSTALLER:
+            assert isinstance(event, Ordered)
+
+
+@given(WALKS, WAYS)
+def test_machine_that_is_no_node_has_one_record(walk, way):
+    if way[1] is model.Boot.NOTHING:
+        first = begin(M1.host, rules(Install.NEVER, way))
+        assert all(after == first for _, _, after in walked(walk, rules(Install.NEVER, way)))
+
+
+@given(WALKS, WAYS)
+def test_host_is_settled_only_with_ignition_and_image_whole(walk, way):
+    for _, _, after in walked(walk, rules(Install.ONCE, way)):
         if after.is_settled:
             assert after.delivered_at is not None
             assert not after.lacks_image
             assert after.ready_at is not None
 
 
-@given(WALKS, st.sampled_from(Install), st.booleans())
-def test_reducer_is_a_function(walk, install, boots_live):
-    first = [after for _, _, after in walked(walk, rules(install, boots_live))]
-    assert first == [after for _, _, after in walked(walk, rules(install, boots_live))]
+@given(WALKS, st.sampled_from(Install), WAYS)
+def test_reducer_is_a_function(walk, install, way):
+    first = [after for _, _, after in walked(walk, rules(install, way))]
+    assert first == [after for _, _, after in walked(walk, rules(install, way))]
 
 
 @settings(max_examples=40, deadline=None)

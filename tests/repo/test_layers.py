@@ -19,7 +19,7 @@ PACKAGE = PROJECT / "appliance"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # The simulated machines are the other end of the wire, and have their own rules.
 SERVICE = [path for path in MODULES if PACKAGE / "simulate" not in path.parents]
-PROTOCOLS = ("dns", "dhcp", "tftp", "web")
+PROTOCOLS = ("dns", "dhcp", "ra", "tftp", "web")
 
 PACKET_LIBRARIES = {"dnslib", "scapy", "tftpy"}
 # What protocol.py must not use: the network, the clock, the log and the files.
@@ -172,6 +172,7 @@ SERVER_IMPORTS = {
     "appliance.install.installation": {"Installation"},  # the type of what it hands on
     # The settings that its sockets are opened by; DHCP without a socket, or beside another server, looks for no rogue.
     "appliance.model": {"BOOT_SERVER_DISTANCE", "DHCP_PORT", "DhcpMode", "Endpoint", "Listen"},
+    "appliance.ipv6_interfaces": None,  # what this machine has
     "appliance.neighbours": {"MacOf", "unknown_mac"},  # the type of what it asks, and what there is without it
     "appliance.remembered": None,  # replies to repeated requests
     "appliance.sockets": None,

@@ -42,6 +42,16 @@ def http_ipv4(device: int, mac: bytes) -> BootEntry:
     return BootEntry("HTTP over IPv4", _card(device, mac) + _IPV4 + _node(3, 24, b"") + _END)
 
 
+def pxe_ipv6(device: int, mac: bytes) -> BootEntry:
+    """Return the entry for PXE over IPv6 of the network card at PCI device number *device*."""
+    return BootEntry("PXE over IPv6", _card(device, mac) + _IPV6 + _END)
+
+
+def http_ipv6(device: int, mac: bytes) -> BootEntry:
+    """Return the entry for HTTP Boot over IPv6 of the network card at PCI device number *device*."""
+    return BootEntry("HTTP over IPv6", _card(device, mac) + _IPV6 + _node(3, 24, b"") + _END)
+
+
 def disk(device: int) -> BootEntry:
     """Return the entry for the removable-media path of the virtio disk at PCI device number *device*."""
     return BootEntry("Disk", _pci(device) + _END)
@@ -112,4 +122,5 @@ def _card(device: int, mac: bytes) -> bytes:
 
 
 _IPV4 = _node(3, 12, bytes(23))
+_IPV6 = _node(3, 13, bytes(39) + bytes((64,)) + bytes(16))  # the prefix length stands before the gateway
 _END = _node(0x7F, 0xFF, b"")

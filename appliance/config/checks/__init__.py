@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from appliance.config.checks import boot, clusters, exposure, hosts, ignition, names, networks, services
+from appliance.config.checks import boot, clusters, exposure, hosts, ignition, ipv6, names, networks, services, ways
 from appliance.config.draft import Draft
 from appliance.errors import Problem
 
@@ -14,9 +14,11 @@ def problems_between(drafts: Sequence[Draft], now: float, *, reads_images: bool)
     """
     for draft in drafts:
         yield from networks.problems_in(draft)
+        yield from ipv6.problems_in(draft)
         yield from hosts.problems_in(draft)
         yield from names.problems_in(draft)
         yield from boot.problems_in(draft)
+        yield from ways.problems_in(draft)
         if reads_images:
             yield from boot.wrong_digests(draft)
         yield from ignition.problems_in(draft, now)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from appliance.boot.urls import is_reserved
 from appliance.config.checks.contents import misfit_of
 from appliance.config.document import Path_, Placed
 from appliance.config.draft import Draft
-from appliance.config.images import ImageDraft, is_okd, naming_of
+from appliance.config.images import ARTIFACTS_DIRECTORY, ImageDraft, is_okd, naming_of
 from appliance.config.section_drafts import DefaultsDraft, HostDraft
 from appliance.errors import Problem
 from appliance.model import Arch, Install, Loader, LocalBoot, Release
@@ -48,9 +48,9 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         yield from _network_arguments(host, draft.release)
     mixed = list(_mixed_releases(draft))
     yield from mixed
+    if not mixed:
+        yield from _image_files(draft)
     for arch, where in draft.arches.items():
-        if not mixed:
-            yield from _images(draft, arch)
         yield from _loaders(draft, arch, where)
     yield from _own_loaders(draft)
     yield from _local_boots(draft)
@@ -106,15 +106,21 @@ def _way(release: Release) -> str:
     return "a live system" if release.boots_live else "an installer initramfs"
 
 
-def _images(draft: Draft, arch: Arch) -> Iterator[Problem]:
+def _image_files(draft: Draft) -> Iterator[Problem]:
     release, document = draft.release, draft.document
-    if release is None:
-        return
-    for section in (("images",), ("images", arch.value)):
-        if document.has(*section, "rootfs") and not release.boots_live:
-            yield document.here(*section, "rootfs").warning(f"not used: release {release} installs images.metal")
+    for arch, images in draft.images.items():
+        for section in (("images",), ("images", arch.value)):
+            if release and not release.boots_live and document.has(*section, "rootfs"):
+                yield document.here(*section, "rootfs").warning(f"not used: release {release} installs images.metal")
+        yield from _images(draft, arch, images)
+    for (_, arch), images in draft.artifacts.items():
+        yield from _images(draft, arch, images)
+
+
+def _images(draft: Draft, arch: Arch, images: Sequence[ImageDraft]) -> Iterator[Problem]:
+    document = draft.document
     first: dict[str, Placed[str]] = {}
-    for image in draft.images.get(arch, ()):
+    for image in images:
         name = image.name.value
         if is_reserved(name):
             yield image.name.error(f'"{name}" is a URL path that the appliance uses itself; rename the file')
@@ -127,6 +133,13 @@ def _images(draft: Draft, arch: Arch) -> Iterator[Problem]:
                 yield image.name.warning(why)
 
 
+def _creation(image: ImageDraft) -> str:
+    """Return the command that makes *image*; "" for one that is downloaded."""
+    if image.name.value.startswith(f"{ARTIFACTS_DIRECTORY}/node."):
+        return "oc adm node-image create --pxe"
+    return "openshift-install agent create pxe-files" if image.name.value.startswith(ARTIFACTS_DIRECTORY) else ""
+
+
 def _image_fault(image: ImageDraft, arch: Arch, file: Path, draft: Draft) -> str | None:
     """Return why *file* cannot be booted as *image*, or None."""
     is_by_release = image.name.path == ("release",)
@@ -136,6 +149,8 @@ def _image_fault(image: ImageDraft, arch: Arch, file: Path, draft: Draft) -> str
             "; a release of OKD does not say which build it boots: write that as images.release, for example "
             "10.0.20250628-0 (SCOS) or 39.20240210.3.0 (FCOS), or write the names of the files"
         )
+    if made_by := _creation(image):
+        remedy = f"; make it with `{made_by}`, and copy it to this path"
     why = file_fault(file, remedy or "; download it from the mirror to this path")
     if why is None:
         try:
@@ -150,7 +165,7 @@ def wrong_digests(draft: Draft) -> Iterator[Problem]:
     """Yield the images that do not match their sha256. Reads them completely: seconds per gigabyte."""
     if draft.data_dir is None:
         return
-    for image in (image for images in draft.images.values() for image in images):
+    for image in (image for images in (*draft.images.values(), *draft.artifacts.values()) for image in images):
         file = draft.data_dir / "images" / image.name.value
         if image.sha256 is None or file_fault(file, ""):
             continue

@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from pathlib import Path
 
 from appliance.config.checks.names import ONLY_CNAME, forwarded_although_served, names_given
+from appliance.config.checks.networks import overlap
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
 from appliance.config.records import in_zone
 from appliance.config.section_drafts import RecordDraft
 from appliance.config.sections import known
 from appliance.errors import Problem
+from appliance.model import Address
 from appliance.openshift import names as openshift
 
 
@@ -136,9 +137,7 @@ def _target(record: RecordDraft) -> str:
 def _networks(first: Draft, second: Draft) -> Iterator[Problem]:
     for own in second.cidrs:
         for other in first.cidrs:
-            if not (isinstance(own.value, IPv4Network) and isinstance(other.value, IPv4Network)):
-                continue
-            if own.value != other.value and own.value.overlaps(other.value):
+            if own.value != other.value and overlap(own.value, other.value):
                 where = other.place(own.document)
                 yield own.error(
                     f"{own.value} overlaps {other.value} ({where});"
@@ -147,17 +146,17 @@ def _networks(first: Draft, second: Draft) -> Iterator[Problem]:
 
 
 def _addresses(holder: Draft, other: Draft) -> Iterator[Problem]:
-    taken: dict[IPv4Address, Placed[IPv4Address]] = {}
+    taken: dict[Address, Placed[Address]] = {}
     for address in [*holder.appliance_addresses, *holder.gateways]:
         taken.setdefault(address.value, address)
     for vips in holder.vips.values():
         for vip in vips:
-            if isinstance(vip.value, IPv4Address) and not holder.may_be_single_node:
-                taken.setdefault(vip.value, Placed(vip.value, vip.path, vip.document, vip.owner))
-    for host in other.hosts:
-        if host.address and (claim := taken.get(host.address.value)):
-            where = claim.place(host.address.document)
-            yield host.address.error(f"{claim.value} is {claim.owner} ({where}); change one of them")
+            if not holder.may_be_single_node:
+                taken.setdefault(vip.value, vip)
+    for address in (address for host in other.hosts for address in host.addresses):
+        if claim := taken.get(address.value):
+            where = claim.place(address.document)
+            yield address.error(f"{claim.value} is {claim.owner} ({where}); change one of them")
 
 
 def _data_directories(first: Draft, second: Draft) -> Iterator[Problem]:

@@ -1,16 +1,18 @@
 """The machines: each is unique and in a network, and together they form a cluster."""
 
 from collections.abc import Hashable, Iterator, Sequence
+from ipaddress import IPv6Address
 from typing import TypeVar
 
 from appliance.config.checks.netconfig import problems_of_network_config
-from appliance.config.checks.networks import unusable
+from appliance.config.checks.networks import home_of, unusable
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
 from appliance.config.keys import is_misspelled
+from appliance.config.messages import lacking
 from appliance.config.section_drafts import HostDraft
 from appliance.errors import Problem
-from appliance.model import Address, Role
+from appliance.model import Address, Boot, Role
 
 T = TypeVar("T", bound=Hashable)
 
@@ -25,8 +27,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         yield from _macs(host, draft)
         yield from _name(host, draft)
         yield from _address(host, draft)
-        claims: tuple[Placed[Address] | None, ...] = (host.address, host.address6)
-        for claim in filter(None, claims):
+        for claim in host.addresses:
             for holder in taken.get(claim.value, ()):
                 where = f"{holder.owner} ({holder.place(draft.document)})"
                 yield claim.error(f"{claim.value} is {where}; change one of them")
@@ -39,8 +40,7 @@ def duplicates(drafts: Sequence[Draft]) -> Iterator[Problem]:
     hosts = [host for draft in drafts for host in draft.hosts]
     yield from _twice([mac for host in hosts for mac in host.macs], "each interface needs its own MAC address")
     yield from _twice([host.name for host in hosts if host.name], "each host needs its own name")
-    yield from _twice([host.address for host in hosts if host.address], "each host needs its own address")
-    yield from _twice([host.address6 for host in hosts if host.address6], "each host needs its own address")
+    yield from _twice([address for host in hosts for address in host.addresses], "each host needs its own address")
 
 
 def _twice(claims: Sequence[Placed[T]], rule: str) -> Iterator[Problem]:
@@ -74,7 +74,8 @@ def _roles(draft: Draft) -> Iterator[Problem]:
     for extra in bootstraps[1:]:
         first = f"{bootstraps[0].owner} ({bootstraps[0].place(extra.document)})"
         yield extra.error(f"{extra.owner} is a second bootstrap host besides {first}; a cluster has one")
-    if not bootstraps:
+    needs_bootstrap = any(host.boot is Boot.INSTALLER and host.role in masters for host in draft.hosts)
+    if not bootstraps and needs_bootstrap:
         yield hosts.warning("no host has the role bootstrap; a cluster that is not installed yet needs one")
 
 
@@ -131,15 +132,16 @@ def _name(host: HostDraft, draft: Draft) -> Iterator[Problem]:
 def _taken_addresses(draft: Draft) -> dict[Address, list[Placed[Address]]]:
     """Return the addresses that no host can have, each with its holders."""
     holders: list[Placed[Address]] = [*draft.appliance_addresses, *draft.gateways]
-    held = {claim.value for host in draft.hosts for claim in (host.address, host.address6) if claim}
-    has_unreadable = any(host.address is None for host in draft.hosts)
+    held = {claim.value for host in draft.hosts for claim in host.addresses}
+    control_plane = [host for host in draft.hosts if not host.role or host.role.value in (Role.MASTER, Role.ARBITER)]
+    has_unreadable = any(not host.addresses for host in draft.hosts)
     for key, vips in draft.vips.items():
         # Several addresses that all belong to hosts are intentional round robin: the routers of a compact cluster.
         written = draft.document.value_at((key,))
         is_several = isinstance(written, list) and len(written) > 1
         is_round_robin = is_several and (has_unreadable or all(vip.value in held for vip in vips))
-        # And a single node is its own load balancer.
-        if not is_round_robin and not draft.may_be_single_node:
+        # And a single node is its own load balancer, also once workers were added to it.
+        if not is_round_robin and not draft.may_be_single_node and len(control_plane) > 1:
             holders += vips
     taken: dict[Address, list[Placed[Address]]] = {}
     for holder in holders:
@@ -148,14 +150,35 @@ def _taken_addresses(draft: Draft) -> dict[Address, list[Placed[Address]]]:
 
 
 def _address(host: HostDraft, draft: Draft) -> Iterator[Problem]:
-    if host.address is None:
+    path, document = host.path, draft.document
+    if not isinstance(document.value_at(path), dict):
         return
-    address = host.address.value
-    home = next((network for network in draft.ranges4 if address in network), None)
-    if home is None and draft.ranges4:
-        wanted = " or ".join(map(str, draft.ranges4))
-        yield host.address.error(
-            f"{address} is outside networking.machineNetwork {wanted}; change it, or add its network"
+    has_first, has_second = document.has(*path, "address"), document.has(*path, "addressIPv6")
+    if not has_first and not has_second and not is_misspelled((*path, "address"), document):
+        yield document.here(*path, "address").error(lacking((*path, "address"), document))
+    if has_second and isinstance(host.entry.address, IPv6Address):
+        yield document.here(*path, "addressIPv6").error(
+            "conflicts with address, which is an IPv6 address; write the IPv4 address there, or remove one of them"
         )
-    elif home is not None and (why := unusable(address, home)):
-        yield host.address.error(f"{address} {why}; no machine can have it")
+    for number, claim in enumerate(host.addresses):
+        address, home = claim.value, home_of(claim.value, draft)
+        if home is not None and (why := unusable(address, home)):
+            yield claim.error(f"{address} {why}; no machine can have it")
+        elif home is None and draft.has_every_range:
+            yield from _outside(claim, draft, is_second=number > 0)
+
+
+def _outside(claim: Placed[Address], draft: Draft, *, is_second: bool) -> Iterator[Problem]:
+    ranges = draft.ranges(claim.value.version)
+    wanted = " or ".join(map(str, ranges))
+    where = "networking.machineNetwork"
+    if is_second and ranges:
+        yield claim.warning(
+            f"{claim.value} is outside {where} {wanted}, so DHCPv6 does not give it; change it, or add its network"
+        )
+    elif is_second:
+        return  # without an IPv6 network it is a name in DNS
+    elif ranges:
+        yield claim.error(f"{claim.value} is outside {where} {wanted}; change it, or add its network")
+    else:
+        yield claim.error(f"{where} has no IPv{claim.value.version} network for {claim.value}; add its network")

@@ -8,16 +8,18 @@ from appliance.config.checks.boot import file_fault
 from appliance.config.document import Path_
 from appliance.config.draft import Draft
 from appliance.errors import Problem
+from appliance.model import ignition_of
 from appliance.openshift.ignition import (
     MAX_IGNITION_BYTES,
-    REMEDY,
     WARNING_SECONDS,
     IgnitionFacts,
+    creation,
     expiry_text,
     inspect,
     misfit,
     misplaced,
     mixed_runs,
+    remedy,
 )
 
 
@@ -37,15 +39,13 @@ def ignition_files(draft: Draft) -> list[IgnitionCandidate]:
         return []
     needed: dict[str, Path_] = {}
     for host in draft.hosts:
-        if host.role:
-            needed.setdefault(host.role.value.ignition, host.role.path)
+        if host.role and (name := ignition_of(host.role.value, host.boot)):
+            needed.setdefault(name, host.role.path)
     return [_read(draft.data_dir / "ignition" / name, path) for name, path in needed.items()]
 
 
 def _read(path: Path, needed_at: Path_) -> IgnitionCandidate:
-    if fault := file_fault(
-        path, "; create it with `openshift-install create ignition-configs`, and copy it to this path"
-    ):
+    if fault := file_fault(path, f"; create it with `{creation(path.name)}`, and copy it to this path"):
         return IgnitionCandidate(path, needed_at, fault, None)
     try:
         with path.open("rb") as file:
@@ -86,9 +86,11 @@ def _clock(file: IgnitionCandidate, draft: Draft, now: float) -> Iterator[Proble
     where, at = draft.document.here(*file.needed_at), expiry_text(expires_at)
     if expires_at <= now:
         fate = "served anyway (serveExpired)" if draft.file.serve_expired else "not served"
-        yield where.warning(f"{file.path} expired at {at} and is {fate}; {REMEDY}")
+        yield where.warning(f"{file.path} expired at {at} and is {fate}; {remedy(file.path.name)}")
     else:
-        yield where.warning(f"{file.path} expires in {spell_hours(expires_at - now)}, at {at}; {REMEDY}")
+        yield where.warning(
+            f"{file.path} expires in {spell_hours(expires_at - now)}, at {at}; {remedy(file.path.name)}"
+        )
 
 
 def spell_hours(seconds: float) -> str:

@@ -158,7 +158,7 @@ def forwarded_although_served(draft: Draft, holder: Draft) -> Iterator[Problem]:
     served = {holder.zone: f"the zone that {here} serves"}
     for cidr in holder.cidrs:
         served |= dict.fromkeys(reverse_apexes(cidr.value), f"the reverse zone of {cidr.value}")
-    addresses = [address for host in holder.hosts for address in (host.address, host.address6) if address]
+    addresses = [address for host in holder.hosts for address in host.addresses]
     given = [
         *names_given(holder),
         *(record.owner for record in holder.records),
@@ -233,9 +233,8 @@ class _Zone:
         draft = self.draft
         self.owners |= names_given(draft)
         for index, host in enumerate(draft.hosts):
-            for address in (host.address, host.address6):
-                if address:
-                    self.reverse[address.value.reverse_pointer] = f"hosts[{index}]"
+            for address in host.addresses:
+                self.reverse[address.value.reverse_pointer] = f"hosts[{index}]"
 
     def _owner(self, name: Placed[str], owner: str, kind: str) -> Iterator[Problem]:
         draft = self.draft

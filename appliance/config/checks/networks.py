@@ -1,4 +1,7 @@
-"""Networks do not overlap, and gateways, the appliance and the load balancer have possible addresses."""
+"""Networks do not overlap, and gateways, the appliance and the load balancer have possible addresses.
+
+What holds for IPv6 networks alone is in `ipv6.py`.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
@@ -6,10 +9,10 @@ from itertools import combinations
 
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
-from appliance.config.keys import is_misspelled, known_keys
-from appliance.config.section_drafts import NetworkDraft, OptionsDraft
+from appliance.config.keys import is_misspelled
+from appliance.config.section_drafts import OptionsDraft
 from appliance.errors import Problem
-from appliance.model import ON_LINK, Address
+from appliance.model import ON_LINK, Address, Cidr
 from appliance.openshift import names as openshift
 
 SHORT_LEASE_SECONDS = 3600
@@ -18,16 +21,13 @@ SHORT_LEASE_SECONDS = 3600
 def problems_in(draft: Draft) -> Iterator[Problem]:
     """Yield what is wrong with the networks of one file."""
     yield from _overlaps(draft)
-    for network in draft.cidrs:
+    for cidr in draft.cidrs:
         # It would also be the default of allowRecursion, and make the appliance an open resolver.
-        if network.value.prefixlen == 0:
-            example = "192.0.2.0/24" if network.value.version == 4 else "2001:db8::/64"
-            yield network.error(
-                f"{network.value} contains every address; write the network of the machines, for example {example}"
+        if cidr.value.prefixlen == 0:
+            example = "192.0.2.0/24" if cidr.value.version == 4 else "2001:db8::/64"
+            yield cidr.error(
+                f"{cidr.value} contains every address; write the network of the machines, for example {example}"
             )
-    is_known = 0 < len(draft.cidrs) == len(draft.networks)
-    if is_known and all(cidr.value.version == 6 for cidr in draft.cidrs):
-        yield draft.document.here("networking", "machineNetwork").error("has no IPv4 network; machines boot over IPv4")
     yield from _gateways(draft)
     yield from _routes(draft)
     yield from _relays(draft)
@@ -35,33 +35,44 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     yield from _vips(draft)
     yield from _leases(draft)
     yield from _time_servers(draft)
-    for machine_network in draft.networks:
-        yield from _keys_of_ipv6(machine_network, draft)
 
 
-def unusable(address: IPv4Address, network: IPv4Network) -> str | None:
+def unusable(address: Address, network: Cidr) -> str | None:
     """Return why no machine can have *address* in *network*; None if one can."""
-    # A /31 has neither of the two (RFC 3021).
-    if network.prefixlen < 31 and address == network.network_address:
-        return f"is the network address of {network}"
-    if network.prefixlen < 31 and address == network.broadcast_address:
+    # A /31 has neither of the two (RFC 3021), and a /127 no anycast address (RFC 6164).
+    if network.max_prefixlen - network.prefixlen < 2:
+        return None
+    if address == network.network_address:
+        kind = "network" if network.version == 4 else "routers' anycast"  # RFC 4291 section 2.6.1
+        return f"is the {kind} address of {network}"
+    if network.version == 4 and address == network.broadcast_address:
         return f"is the broadcast address of {network}"
     return None
 
 
+def overlap(one: Cidr, other: Cidr) -> bool:
+    """Whether the two networks are of one family and have an address in common."""
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)
+
+
+def home_of(address: Address, draft: Draft) -> Cidr | None:
+    """Return the machine network that contains *address*; None if there is none, or one of them cannot be read."""
+    return next((network for network in draft.ranges(address.version) if address in network), None)
+
+
 def _overlaps(draft: Draft) -> Iterator[Problem]:
     networking, at = draft.file.networking, draft.document.at
-    pods = [
+    pods: list[Placed[Cidr] | None] = [
         at(network.cidr, "networking", "clusterNetwork", index, "cidr")
         for index, network in enumerate(networking.cluster_network)
     ]
-    services = draft.document.all_at(networking.service_network, "networking", "serviceNetwork")
-    ranges = [*draft.cidrs, *(cidr for cidr in pods if cidr), *services]
+    services: list[Placed[Cidr]] = draft.document.all_at(networking.service_network, "networking", "serviceNetwork")
+    ranges: list[Placed[Cidr]] = [*draft.cidrs, *(cidr for cidr in pods if cidr), *services]
     for first, second in combinations(ranges, 2):
         other, own = first.value, second.value
-        if (isinstance(other, IPv4Network) and isinstance(own, IPv4Network) and other.overlaps(own)) or (
-            isinstance(other, IPv6Network) and isinstance(own, IPv6Network) and other.overlaps(own)
-        ):
+        if overlap(other, own):
             where = f"{first.owner} ({first.place(second.document)})"
             yield second.error(
                 f"{own} overlaps {other}, {where}; machine, cluster and service networks must not overlap"
@@ -114,23 +125,24 @@ def _by_network(
 
 
 def _relays(draft: Draft) -> Iterator[Problem]:
-    for relay in draft.document.all_at(draft.file.dhcp.relays, "dhcp", "relays"):
+    relays: list[Placed[Cidr]] = draft.document.all_at(draft.file.dhcp.relays, "dhcp", "relays")
+    for relay in relays:
         if relay.value.prefixlen == 0:
             yield relay.error(f"{relay.value} contains every address; write those of your DHCP relays")
 
 
 def _appliance(draft: Draft) -> Iterator[Problem]:
-    address = draft.appliance
-    if address is None or not draft.ranges4:
-        return
-    home = next((network for network in draft.ranges4 if address.value in network), None)
-    if home is None:
-        wanted = " or ".join(map(str, draft.ranges4))
-        yield address.warning(
-            f"{address.value} is outside {wanted}; hosts can reach the appliance only through a DHCP relay and a router"
-        )
-    elif why := unusable(address.value, home):
-        yield address.error(f"{address.value} {why}; no machine can have it")
+    own: tuple[Placed[Address] | None, ...] = (draft.appliance, draft.appliance6)
+    for address in (address for address in own if address):
+        ranges, home = draft.ranges(address.value.version), home_of(address.value, draft)
+        if home is None and ranges:
+            wanted = " or ".join(map(str, ranges))
+            yield address.warning(
+                f"{address.value} is outside {wanted}; hosts can reach the appliance only through a DHCP relay and a "
+                "router"
+            )
+        elif home is not None and (why := unusable(address.value, home)):
+            yield address.error(f"{address.value} {why}; no machine can have it")
 
 
 def _vips(draft: Draft) -> Iterator[Problem]:
@@ -153,9 +165,7 @@ def _vips(draft: Draft) -> Iterator[Problem]:
 
 def _home_of(vips: list[Placed[Address]], draft: Draft) -> Iterator[Problem]:
     for vip in vips:
-        if not isinstance(vip.value, IPv4Address):
-            continue
-        home = next((network for network in draft.ranges4 if vip.value in network), None)
+        home = home_of(vip.value, draft)
         if home is not None and (why := unusable(vip.value, home)):
             yield vip.error(f"{vip.value} {why}; no load balancer can have it")
 
@@ -170,21 +180,19 @@ def _leases(draft: Draft) -> Iterator[Problem]:
 
 
 def _time_servers(draft: Draft) -> Iterator[Problem]:
-    sources = draft.document.all_at(draft.file.additional_ntp_sources, "additionalNTPSources")
-    for network in draft.networks:
-        sources += draft.document.all_at(network.entry.ntp, *network.path, "ntp")
-    for source in sources:
-        if not isinstance(source.value, IPv4Address):
-            yield source.warning(
-                f"hosts are not told of {source.value}: DHCP option 42 takes IPv4 addresses only; "
-                "write an address, or configure chrony with a MachineConfig"
-            )
-
-
-def _keys_of_ipv6(network: NetworkDraft, draft: Draft) -> Iterator[Problem]:
-    if network.cidr is None or network.cidr.value.version == 4:
-        return
-    for key in known_keys(network.path):
-        if key != "cidr" and draft.document.has(*network.path, key):
-            where = draft.document.here(*network.path, key)
-            yield where.warning("not used: an IPv6 network is only for reverse DNS")
+    told = [(draft.document.all_at(draft.file.additional_ntp_sources, "additionalNTPSources"), draft.networks)]
+    told += [(draft.document.all_at(each.entry.ntp, *each.path, "ntp"), [each]) for each in draft.networks]
+    for sources, networks in told:
+        can_name = any(network.is_ipv6 and draft.serves(network) for network in networks)
+        has_ipv4 = any(not network.is_ipv6 for network in networks)
+        for source in sources:
+            if isinstance(source.value, IPv4Address):
+                if not has_ipv4:
+                    yield source.warning(
+                        f"hosts are not told of {source.value}: DHCPv6 option 56 takes IPv6 addresses and names only"
+                    )
+            elif not can_name:
+                yield source.warning(
+                    f"hosts are not told of {source.value}: DHCP option 42 takes IPv4 addresses only; "
+                    "write an address, or configure chrony with a MachineConfig"
+                )

@@ -5,7 +5,7 @@ import { showWaterfall } from "./waterfall.js";
 import { age, clock, duration, element, say, size } from "./words.js";
 
 const STAGES = ["waiting", "firmware", "loader", "bootloader", "script", "kernel", "initramfs", "image", "ignition", "installed", "booted", "joining"];
-const ROLES = ["bootstrap", "master", "worker", "infra"];
+const ROLES = ["bootstrap", "master", "arbiter", "worker", "infra", "other"];
 const INSTALLED = STAGES.indexOf("installed");
 const SEARCHED_HOSTS = 24; // more do not fit on a screen, and the filter appears
 const MANY_HOSTS = 60; // more get small cards, without addresses
@@ -58,6 +58,7 @@ function showHost(host) {
   button.className = `card stage-${host.stage}${host.condition ? " troubled" : ""}`;
   button.dataset.stage = host.stage;
   say(stage, label(host));
+  progress.hidden = !host.stage;
   progress.max = (under ? under.total : STAGES.length - 1) || 1;
   progress.value = under ? under.sent : host.step;
   progress.setAttribute("aria-label", under ? `${under.what} of ${host.name}` : `stage of ${host.name}`);
@@ -88,7 +89,7 @@ function forget(names) {
 }
 
 function showSummary() {
-  const all = [...hosts.values()];
+  const all = [...hosts.values()].filter((host) => host.stage);
   const installed = all.filter((host) => host.step >= INSTALLED).length;
   const troubled = all.filter((host) => host.condition);
   say(at("installed"), `${installed} of ${all.length}`);
@@ -103,7 +104,8 @@ function showSummary() {
   for (const section of at("hosts").children) {
     const members = [...section.querySelectorAll("button")].map((button) => hosts.get(button.dataset.host));
     const role = severalClusters ? `${members[0].cluster}: ${members[0].role}` : members[0].role;
-    say(section.firstElementChild, `${role}, ${members.filter((host) => host.step >= INSTALLED).length} of ${members.length} installed`);
+    const nodes = members.filter((host) => host.stage); // without those that are never installed
+    say(section.firstElementChild, nodes.length ? `${role}, ${nodes.filter((host) => host.step >= INSTALLED).length} of ${nodes.length} installed` : `${role}, ${members.length}`);
     section.hidden = !members.some(isFound);
   }
 }
@@ -149,7 +151,7 @@ async function detailOf(name) {
 
 function showDetail(explanation) {
   const { host, steps, records } = explanation;
-  say(at("detail-title"), `${host.host}: ${host.stage}`);
+  say(at("detail-title"), `${host.host}: ${host.stage || host.role}`);
   say(at("detail-facts"), [host.role, host.address, host.mac, host.arch, `install: ${host.install}`, host.tries ? `${host.tries} failed ${host.tries === 1 ? "try" : "tries"} before` : ""].filter(Boolean).join(" · "));
   say(at("detail-hint"), host.condition ? `${host.condition.name}: ${host.condition.hint}` : "");
   say(at("detail-missing"), `Next: ${explanation.missing}`);

@@ -106,9 +106,17 @@ def test_firmware_that_nothing_is_built_for_goes_on_to_its_disk() -> None:
     assert (steps, boot_file(steps)) == ((Step(Kind.DISK),), "")
 
 
-@pytest.mark.parametrize("program", [Program.PXE, Program.HTTP, Program.IPXE])
+@pytest.mark.parametrize("program", [Program.PXE, Program.IPXE])
 def test_installed_host_is_offered_nothing_unless_it_says_otherwise(program: Program) -> None:
     assert chain(*parts(), program, X64, starts_disk=True) == (Step(Kind.DISK),)
+
+
+@pytest.mark.parametrize(("architecture", "starts_disk"), [(X64, True), (RISCV, False)])
+def test_http_boot_without_a_boot_file_is_sent_to_a_url_that_is_never_found(
+    architecture: Architecture, *, starts_disk: bool
+) -> None:
+    steps = chain(*parts(), Program.HTTP, architecture, starts_disk=starts_disk)
+    assert (steps, boot_file(steps)) == ((Step(Kind.DISK, "http://172.16.0.101/no-boot-file"),), "")
 
 
 @pytest.mark.parametrize("how", [LocalBoot.EXIT, LocalBoot.SANBOOT])

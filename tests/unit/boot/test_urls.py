@@ -8,7 +8,7 @@ import pytest
 from appliance.boot import ipxe, urls
 from appliance.boot.loaders import KNOWN_LOADERS
 from appliance.model import Cluster, Endpoint, MacAddress, Role
-from tests.clusters import APPLIANCE, reference_cluster
+from tests.clusters import APPLIANCE, host, reference_cluster
 
 ANY4, ANY6 = IPv4Address("0.0.0.0"), IPv6Address("::")
 V6 = IPv6Address("2001:db8::5")
@@ -78,13 +78,16 @@ def test_paths_are_those_that_the_scripts_name() -> None:
     assert urls.menu_url(base) == "http://192.0.2.5/pxeboot.ipxe"
     assert urls.script_url(base, mac) == "http://192.0.2.5/ipxe/52-54-00-12-34-56.ipxe"
     assert urls.image_url(base, "4.5/a b") == "http://192.0.2.5/4.5/a%20b"
-    assert urls.ignition_url(base, "c0ffee", Role.INFRA) == "http://192.0.2.5/ignition/c0ffee/worker.ign"
+    infra = host("i1", Role.INFRA, "192.0.2.41", "52:54:00:00:00:41")
+
+    assert urls.ignition_url(base, "c0ffee", infra) == "http://192.0.2.5/ignition/c0ffee/worker.ign"
 
 
 @pytest.mark.parametrize(
     "name",
     [
         *("pxeboot.ipxe", "autoexec.ipxe", "efi/autoexec.ipxe", "bootstrap.ign", "master.ign", "worker.ign"),
+        "no-boot-file",
         *("ipxe/a", "ignition/a", "efi/kernel", "i386-efi/kernel", "arm64-efi/kernel", "undionly.kpxe"),
     ],
 )
@@ -113,3 +116,9 @@ def test_script_is_not_a_loader(path: str) -> None:
 
 def test_images_and_ignition_files_are_no_loaders() -> None:
     assert not any(map(urls.is_loader_path, ("/rhcos-live-kernel-x86_64", "/master.ign", "/rootfs.img")))
+
+
+def test_url_that_is_never_found_has_a_scheme_over_ipv6_that_firmware_refuses_without_asking() -> None:
+    """edk2 waits for a router before it fetches anything, up to 12 s."""
+    assert urls.no_boot_file_url("http://192.0.2.5:8080") == "http://192.0.2.5:8080/no-boot-file"
+    assert urls.no_boot_file_url("http://[2001:db8::5]:8080") == "none://[2001:db8::5]:8080/no-boot-file"

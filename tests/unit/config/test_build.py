@@ -47,7 +47,7 @@ def test_appliance_has_a_name_in_the_cluster(plain: Cluster) -> None:
 
 def test_zone_is_the_cluster_s_domain_and_the_appliance_its_server(plain: Cluster) -> None:
     assert (plain.dns.zone, plain.dns.mailbox) == ("prod.example.com", "hostmaster.prod.example.com")
-    assert plain.dns.name_servers == (NameServer("appliance.prod.example.com", IPv4Address("192.0.2.5")),)
+    assert plain.dns.name_servers == (NameServer("appliance.prod.example.com", (IPv4Address("192.0.2.5"),)),)
 
 
 def test_machine_networks_may_ask_for_the_world(plain: Cluster) -> None:
@@ -246,8 +246,8 @@ def test_name_server_outside_the_zone_has_no_address(tmp_path: Path) -> None:
     text = with_dns("  nameServers: [{name: ns.other.com}, {name: m1}]\n")
 
     assert cluster_of(tmp_path, text).dns.name_servers == (
-        NameServer("ns.other.com", None),
-        NameServer("m1.prod.example.com", IPv4Address("192.0.2.21")),
+        NameServer("ns.other.com", ()),
+        NameServer("m1.prod.example.com", (IPv4Address("192.0.2.21"),)),
     )
 
 

@@ -48,12 +48,6 @@ def test_31_bit_network_has_two_addresses_for_machines(tmp_path: Path) -> None:
     assert told(tmp_path, text) == []
 
 
-def test_only_ipv6_networks_cannot_boot_machines(tmp_path: Path) -> None:
-    text = edited(("    - cidr: 192.0.2.0/24\n      gateway: 192.0.2.1\n", "    - cidr: 2001:db8::/64\n"))
-
-    assert told(tmp_path, text) == ["6: networking.machineNetwork: has no IPv4 network; machines boot over IPv4"]
-
-
 def test_missing_image_warns_where_to_put_it(tmp_path: Path) -> None:
     image = make_data_dir(tmp_path) / "images" / "own-kernel"
 

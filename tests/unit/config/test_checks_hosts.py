@@ -177,10 +177,7 @@ FLAWS = [
     ),
     (
         edited(("address: 192.0.2.22", "address: 2001:db8::22")),
-        (
-            '29: hosts[2].address: "2001:db8::22" is not an IPv4 address, and only IPv4 is supported '
-            "here; for example 192.0.2.21"
-        ),
+        ("29: hosts[2].address: networking.machineNetwork has no IPv6 network for 2001:db8::22; add its network"),
     ),
     (
         edited(("address: 192.0.2.22", "address: 192.0.2.0")),
@@ -216,13 +213,13 @@ FLAWS = [
     (
         edited(("role: worker", "role: storage")),
         (
-            '35: hosts[4].role: "storage" is not valid; expected bootstrap, master, arbiter, worker or infra (a '
+            '35: hosts[4].role: "storage" is not valid; expected bootstrap, master, arbiter, worker, infra or other (a '
             "storage node is installed as a worker and labelled later)"
         ),
     ),
     (
         edited(("role: worker", "role: no")),
-        '35: hosts[4].role: "no" is not valid; expected bootstrap, master, arbiter, worker or infra',
+        '35: hosts[4].role: "no" is not valid; expected bootstrap, master, arbiter, worker, infra or other',
     ),
     (
         edited(("role: worker", "role: bootstrap")),

@@ -61,7 +61,19 @@ def errors_of(tmp_path: Path, text: str) -> list[str]:
 def test_examples_are_those_of_the_manual() -> None:
     names = {path.parent.name for path in EXAMPLES}
 
-    assert names == {"ocp45", "ocp416", "compact", "single-node", "two-subnets", "slash20", "ipv6-dns"}
+    assert names == {
+        "ocp45",
+        "ocp416",
+        "compact",
+        "single-node",
+        "two-subnets",
+        "slash20",
+        "ipv6-dns",
+        "agent",
+        "in-place",
+        "dual-stack",
+        "ipv6-only",
+    }
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
@@ -99,6 +111,19 @@ def test_single_node_is_its_own_ingress() -> None:
     assert cluster.ingress_vips == (cluster.hosts[1].address,)
 
 
+def test_agent_example_has_no_bootstrap_machine_and_no_ignition_file() -> None:
+    cluster = example("agent")
+
+    assert {host.ignition for host in cluster.hosts} == {""}
+    assert cluster.rendezvous == cluster.hosts[0].address
+
+
+def test_node_in_place_is_its_own_api_and_ingress() -> None:
+    cluster = example("in-place")
+
+    assert cluster.api_vips == cluster.api_int_vips == cluster.ingress_vips == cluster.hosts[0].addresses
+
+
 def test_two_subnets_tell_different_things() -> None:
     near, far = example("two-subnets").networks
 
@@ -122,6 +147,21 @@ def test_ipv6_example_names_every_host_in_both_families() -> None:
 
     assert [network.cidr for network in cluster.networks][1:] == [IPv6Network("2001:db8:0:2::/64")]
     assert all([type(address) for address in host.addresses] == [IPv4Address, IPv6Address] for host in cluster.hosts)
+
+
+def test_dual_stack_example_is_given_both_families_by_dhcp() -> None:
+    cluster = example("dual-stack")
+
+    assert all(cluster.gives(address) for host in cluster.hosts for address in host.addresses)
+    assert {len(host.addresses) for host in cluster.hosts} == {2}
+
+
+def test_ipv6_only_example_has_no_ipv4_address() -> None:
+    cluster = example("ipv6-only")
+    addresses = [cluster.address, *(address for host in cluster.hosts for address in host.addresses)]
+
+    assert {address.version for address in addresses} == {6}
+    assert cluster.router_advertisements
 
 
 def test_day_two_hosts_of_the_reference_can_be_taken_in(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ FLAWS = [
         "40: serveExpird: unknown key; did you mean serveExpired?",
     ),
     (
-        f"{CLEAN}fips:\n",
-        "40: warning: fips: not used here; it belongs in install-config.yaml",
+        f"{CLEAN}publish:\n",
+        "40: warning: publish: not used here; it belongs in install-config.yaml",
     ),
     (
         edited(("networking:\n", "networking:\n  networkType:\n")),

@@ -67,7 +67,7 @@ def test_problem_in_a_merged_value_has_the_line_of_that_value(tmp_path: Path) ->
     text = edited(("hosts:\n", "hosts:\n"), ("    role: worker\n", "    <<: &w {role: wroker}\n"))
 
     assert told(tmp_path, text) == [
-        '35: hosts[4].role: "wroker" is not valid; expected bootstrap, master, arbiter, worker or infra'
+        '35: hosts[4].role: "wroker" is not valid; expected bootstrap, master, arbiter, worker, infra or other'
     ]
 
 

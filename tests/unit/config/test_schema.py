@@ -62,7 +62,7 @@ def test_no_key_may_be_null() -> None:
 
 
 def test_words_are_enums() -> None:
-    assert schema_at(("hosts", 0, "role"))["enum"] == ["bootstrap", "master", "arbiter", "worker", "infra"]
+    assert schema_at(("hosts", 0, "role"))["enum"] == ["bootstrap", "master", "arbiter", "worker", "infra", "other"]
 
 
 def test_unknown_keys_are_refused_everywhere() -> None:

@@ -174,8 +174,23 @@ def test_host_of_both_families_is_given_its_ipv4_address() -> None:
     assert read(ask(table, request("discover")).payload).header.yiaddr == "172.16.0.11"
 
 
-def test_host_without_an_ipv4_address_cannot_be_compiled() -> None:
+def test_host_without_an_ipv4_address_gets_no_answer() -> None:
     cluster = reference_cluster()
     host = replace(cluster.hosts[0], addresses=(IPv6Address("2001:db8::11"),))
+    table = compile_dhcp((replace(cluster, hosts=(host, *cluster.hosts[1:])),))
+    assert host.macs[0].octets not in table.pins
+    assert cluster.hosts[1].macs[0].octets in table.pins
+
+
+def test_host_outside_every_network_cannot_be_compiled() -> None:
+    cluster = reference_cluster()
+    host = replace(cluster.hosts[0], addresses=(IPv4Address("192.0.2.11"),))
     with pytest.raises(ValueError, match="is outside every IPv4 network"):
         compile_dhcp((replace(cluster, hosts=(host,)),))
+
+
+def test_cluster_without_an_ipv4_network_opens_no_dhcp_socket() -> None:
+    only = Network(IPv6Network("2001:db8::/64"), IPv6Address("2001:db8::5"))
+    host = replace(reference_cluster().hosts[0], addresses=(IPv6Address("2001:db8::11"),))
+    table = compile_dhcp((reference_cluster(networks=(only,), hosts=(host,)),))
+    assert table.mode is DhcpMode.OFF

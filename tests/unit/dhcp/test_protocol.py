@@ -450,7 +450,7 @@ def test_second_card_gets_the_address_but_no_boot_file() -> None:
 INSTALLED = {BS: Installation(BS, order=Order.LOCAL)}
 
 
-@pytest.mark.parametrize("speaker", [FIRMWARE, BIOS, HTTP_BOOT, IPXE])
+@pytest.mark.parametrize("speaker", [FIRMWARE, BIOS, IPXE])
 def test_installed_host_gets_its_address_and_no_boot_file(table: DhcpTable, speaker: list[tuple[int, bytes]]) -> None:
     reply = ask(table, request("discover", *speaker), installations=INSTALLED)
     assert boot_of(reply) == ""
@@ -467,9 +467,26 @@ def test_installed_hosts_firmware_is_told_to_boot_its_disk_at_once(
     assert (got["vendor_class_id"], got["vendor_specific"]) == (b"PXEClient", control + menu + prompt + b"\xff")
 
 
-@pytest.mark.parametrize("speaker", [HTTP_BOOT, IPXE])
-def test_installed_hosts_other_boot_stages_get_no_pxe_menu(table: DhcpTable, speaker: list[tuple[int, bytes]]) -> None:
-    got = read(ask(table, request("discover", *speaker), installations=INSTALLED).payload)
+@pytest.mark.parametrize(("kind", "mac"), [("discover", BS_MAC), ("request", BS_MAC), ("discover", STRANGER_MAC)])
+def test_http_boot_that_gets_no_boot_file_is_sent_to_a_url_that_is_never_found(kind: str, mac: str) -> None:
+    """edk2 ignores an offer without a URL and keeps asking for a minute, as it did in tests/vm/."""
+    macs = (MacAddress.parse(BS_MAC), MacAddress.parse(STRANGER_MAC))
+    options = (*HTTP_BOOT, ("requested_addr", "172.16.0.11"))
+    reply = ask(table_with(macs=macs), request(kind, *options, mac=mac), installations=INSTALLED)
+    got = read(reply.payload)
+    url = "http://172.16.0.101/no-boot-file"
+    assert (got.header.yiaddr, got["vendor_class_id"]) == ("172.16.0.11", b"HTTPClient")
+    assert (got.file, got["boot-file-name"].decode()) == (url, url)
+
+
+def test_url_that_is_never_found_is_told_as_no_boot_file(table: DhcpTable) -> None:
+    event = ask(table, request("discover", *HTTP_BOOT), installations=INSTALLED).event
+    assert isinstance(event, DhcpOffered)
+    assert event.boot == ""
+
+
+def test_installed_hosts_ipxe_gets_no_pxe_menu(table: DhcpTable) -> None:
+    got = read(ask(table, request("discover", *IPXE), installations=INSTALLED).payload)
     assert {"vendor_class_id", "vendor_specific"}.isdisjoint(got.options)
 
 

@@ -116,7 +116,7 @@ def test_zone_answers_for_its_name_servers_itself_and_not_its_parent_by_glue(is_
         inner,
         appliance_name=name,
         networks=(*inner.networks, second),
-        dns=replace(inner.dns, zone="ocp45.example.localdomain", name_servers=(NameServer(name, inner.address),)),
+        dns=replace(inner.dns, zone="ocp45.example.localdomain", name_servers=(NameServer(name, (inner.address,)),)),
     )
     reply = answer(table(*((inner, outer) if is_child_first else (outer, inner))), query(name), OUTSIDER)
     assert isinstance(reply, bytes)

@@ -157,7 +157,7 @@ def test_digest_does_not_depend_on_the_order_of_hosts() -> None:
         {"api_vips": (IPv4Address("172.16.0.112"),)},
         {"dns": replace(reference_cluster().dns, refresh=7200)},
         {"dns": replace(reference_cluster().dns, mailbox="admin.example.localdomain")},
-        {"dns": replace(reference_cluster().dns, name_servers=(NameServer("ns7.example.localdomain", None),))},
+        {"dns": replace(reference_cluster().dns, name_servers=(NameServer("ns7.example.localdomain", ()),))},
     ],
 )
 def test_digest_changes_with_the_content(change: dict[str, Any]) -> None:

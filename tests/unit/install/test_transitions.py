@@ -26,6 +26,8 @@ PROVES_NOTHING = {
     events.DhcpMisplaced,
     events.DhcpRelayRefused,
     events.RogueDhcp,
+    events.RouterUnmanaged,
+    events.RouterAbsent,
     events.TftpStarted,  # UEFI begins a first transfer only for the size of the file
     events.TftpAborted,
     events.WebProgress,

@@ -633,7 +633,8 @@ async def test_stranger_that_fetches_without_end_does_not_flood_the_journal(web:
 
 
 async def test_absence_of_what_clients_do_without_is_no_event(web: Running) -> None:
-    assert (await fetch(web, f"{METAL}.sig")).status == 404
+    (web.data_dir / "images" / "no-boot-file").write_text("never found, even where there is one")
+    assert [(await fetch(web, path)).status for path in (f"{METAL}.sig", "/no-boot-file")] == [404, 404]
     assert "web.refuse" not in web.kinds()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IF_INET6 = Path("/proc/net/if_inet6")
+ARPHRD_ETHER = 1  # linux/if_arp.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,16 @@ def list_interfaces() -> dict[int, Interface]:
     except OSError:
         return {}
     return read_interfaces(text.splitlines())
+
+
+def mac_of(name: str) -> bytes:
+    """Return the MAC address of the interface *name*; b"" if it is not Ethernet, or was removed."""
+    place = Path("/sys/class/net") / name
+    try:
+        is_ethernet = int((place / "type").read_text()) == ARPHRD_ETHER
+        return bytes.fromhex((place / "address").read_text().strip().replace(":", "")) if is_ethernet else b""
+    except (OSError, ValueError):
+        return b""
 
 
 def read_interfaces(lines: Iterable[str]) -> dict[int, Interface]:
