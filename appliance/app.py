@@ -157,7 +157,8 @@ class App:
             "web": lambda: web.counts,
         }
         metrics = Metrics(registry, bus, counts, clock.now)
-        recorder = Recorder(registry, str(tables.clusters[0].address), clock.now)
+        first = tables.clusters[0]
+        recorder = Recorder(registry, str(first.address), clock.now, server6=str(first.own_address(6)))
         recorder.hide = bus.hide
         dhcp.tap = tftp.tap = recorder.tap
         dhcp6.tap = recorder.tap_host

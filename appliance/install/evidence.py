@@ -149,9 +149,10 @@ def finding_of(event: Event) -> Finding | None:
         case events.HostUnanswered():
             return Finding(Evidence.SYSTEM_UNANSWERED)
         case events.DhcpDeclined() if event.is_local:
+            tool = "ip -6 neigh" if ":" in event.address else "arping -D"
             hint = (
                 f"Another machine uses {event.address}. "
-                "Find it with `arping -D`, or give this host another address in cluster.yaml."
+                f"Find it with `{tool}`, or give this host another address in cluster.yaml."
             )
             return Finding(Evidence.ADDRESS_DECLINED, hint=hint)
         case events.DoubtLapsed():

@@ -187,7 +187,8 @@ def _misfit_words(
 ) -> Words:
     match event:
         case events.DhcpRefused():
-            return f"requests {event.asked}{_via(event.relay)}", f"refused (NAK): its address is {event.address}"
+            nak = "" if ":" in event.address else " (NAK)"  # DHCPv6 has none; it refuses by a status
+            return f"requests {event.asked}{_via(event.relay)}", f"refused{nak}: its address is {event.address}"
         case events.DhcpDeclined():
             return f"reports that another machine uses {event.address}", "find that machine and change its address"
         case events.DhcpReleased():
