@@ -176,7 +176,9 @@ def _pins(cluster: Cluster, host: Host, segments: Sequence[Segment]) -> list[Pin
             address=address.packed,
             address_text=str(address),
             segment=segment,
-            is_boot_nic=position == 0,  # as for DHCPv4: otherwise a host with two cards could install itself twice
+            is_boot_nic=host.boots_from(
+                mac
+            ),  # as for DHCPv4: otherwise a host with two cards could install itself twice
         )
-        for position, mac in enumerate(host.macs)
+        for mac in host.macs
     ]
