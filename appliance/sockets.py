@@ -143,8 +143,10 @@ def reply_source(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int
     return ancillary
 
 
-def from_address(address: IPv4Address) -> tuple[int, int, bytes]:
-    """Return the ancillary data that sends a datagram from *address* (ip(7))."""
+def from_address(address: IPv4Address | IPv6Address) -> tuple[int, int, bytes]:
+    """Return the ancillary data that sends a datagram from *address* (ip(7), ipv6(7))."""
+    if isinstance(address, IPv6Address):
+        return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, IN6_PKTINFO.pack(address.packed, 0)
     return socket.IPPROTO_IP, IP_PKTINFO, IN_PKTINFO.pack(0, address.packed, bytes(4))
 
 

@@ -5,12 +5,14 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from appliance import sockets
 from appliance.allowance import Allowance, Allowances, Sample
-from appliance.dhcp6.compile import Dhcp6Table
+from appliance.dhcp.interfaces import list_interfaces as list_ipv4_interfaces
+from appliance.dhcp6.compile import Dhcp6Table, ipv4_mapped
 from appliance.dhcp6.protocol import UNRESOLVED, answer
 from appliance.dhcp6.reply import Arrival, Reply, Silence, heard
 from appliance.errors import ListenError
@@ -86,9 +88,15 @@ class Dhcp6Server:
         self._allowances = Allowances(Sample(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._outside = Allowance()
         self._is_verbose = logger.isEnabledFor(logging.DEBUG)
-        if table().is_served:
+        if table().is_served or table().bystanders:
             try:
                 self._open()
+            except ListenError as error:
+                self.close()
+                if table().is_served:
+                    raise
+                # Hosts without IPv6 only reach their disks sooner by it.
+                logger.info("dhcp6.closed why=%r", str(error))
             except BaseException:
                 self.close()
                 raise
@@ -133,13 +141,23 @@ class Dhcp6Server:
         """Bind again to interfaces that were recreated, and hear both groups on every served interface."""
         if not self._sockets:
             return
-        self._interfaces = list_interfaces()
-        served = {index for index, each in self._interfaces.items() if self._table().serves(each.addresses)}
+        self._interfaces = self._list_interfaces()
+        served = {index for index, each in self._interfaces.items() if self._table().hears(each.addresses)}
         for sock in self._sockets:
             name, bound = self._bound.get(sock, ("", 0))
             if name:
                 bound = self._rebind(sock, name, bound)
             self._join(sock, served & {bound} if name else served)
+
+    def _list_interfaces(self) -> dict[int, Interface]:
+        """Return the interfaces that have an IPv6 address, with their IPv4 addresses as IPv4-mapped ones."""
+        by_ipv4 = list_ipv4_interfaces(self._sockets[0])
+        return {
+            index: replace(each, addresses=(*each.addresses, *map(ipv4_mapped, by_ipv4[index].addresses)))
+            if index in by_ipv4
+            else each
+            for index, each in list_interfaces().items()
+        }
 
     def _rebind(self, sock: socket.socket, name: str, bound: int) -> int:
         """Return the index of the interface *name*; *sock* is bound to it if that has changed. Raises ListenError."""
@@ -240,7 +258,7 @@ class Dhcp6Server:
 
     def _new_interface(self, index: int) -> Interface:
         """Return the interface *index*, which came up or got its first address after the last look-up."""
-        self._interfaces = list_interfaces()
+        self._interfaces = self._list_interfaces()
         if index not in self._interfaces:
             try:
                 name = socket.if_indextoname(index)
