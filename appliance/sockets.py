@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from appliance.errors import ListenError
+from appliance.model import Endpoint
 
 # A boot storm arrives in a burst: 1,000 hosts with 600 bytes each, some of them twice. The kernel charges about 2 KiB
 # of memory for such a datagram, so 4 MiB hold 2,000 of them.
@@ -51,7 +52,7 @@ def udp_server(
     specific address; a port that is already in use is an error all the same.
     """
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    where = f"{address}:{port}/udp on {interface}" if interface else f"{address}:{port}/udp"
+    where = f"{Endpoint(address, port)}/udp on {interface}" if interface else f"{Endpoint(address, port)}/udp"
     try:
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     except OSError as error:
@@ -182,7 +183,7 @@ def tcp_server(address: IPv4Address | IPv6Address, port: int, *, setting: str) -
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise _listen_error(error, f"{address}:{port}/tcp", setting) from error
+        raise _listen_error(error, f"{Endpoint(address, port)}/tcp", setting) from error
     return sock
 
 

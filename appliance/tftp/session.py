@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import ClassVar, Self
 
+from appliance.events import WebKind
 from appliance.files import normalised
 from appliance.model import Address, Endpoint
 from appliance.sockets import (
@@ -117,6 +118,8 @@ class Session:
     sock: socket.socket
     local: Peer
     ancillary: Ancillary
+    what: WebKind
+    is_news: bool  # events tell of it
     is_connected: bool  # a socket of its own; else the listener's
     can_segment: bool
     started_at: float  # loop clock
@@ -131,6 +134,8 @@ class Session:
         host: str,
         mtu: int,
         content: Content,
+        what: WebKind,
+        is_news: bool,
         now: float,
         is_single_port: bool,
     ) -> Self:
@@ -166,6 +171,8 @@ class Session:
             sock=sock,
             local=local,
             ancillary=ancillary,
+            what=what,
+            is_news=is_news,
             is_connected=not is_single_port,
             can_segment=terms.window_blocks > 1,
             started_at=now,
