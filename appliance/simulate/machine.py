@@ -131,6 +131,7 @@ class Expected:
     ignition: str = ""  # file name, as master.ign
     sha256: Mapping[str, str] = field(default_factory=dict)  # hex, by file name
     macs: frozenset[str] = frozenset()  # of all its network cards, with hyphens
+    is_node_address: bool = True  # whether *address* is the one that has its name
     address6: IPv6Address | None = None
 
 

@@ -42,7 +42,11 @@ class Target:
         if self.cluster is None:
             return None
         version = 6 if is_ipv6 else 4
-        own = [address for address in self.host.addresses if address.version == version] if self.host else []
+        own: list[Address] = []
+        if self.host:
+            first = self.host.ipv4_of(self.mac)
+            own = [*([first] if first else []), *self.host.addresses]
+            own = [address for address in own if address.version == version]
         networks = [network for address in own if (network := self.cluster.network_of(address))]
         servers = [*(network.server for network in networks), self.cluster.own_address(version)]
         return next((server for server in servers if server and server.version == version), None)
@@ -127,7 +131,7 @@ def machine_for(
         hardware=hardware or (native_hardware(host) if host else Hardware.X64),
         ports=ports_of(target.cluster),
         patience=Patience(dhcp_waits=_waits_within(hold_seconds), hold=hold_seconds),
-        expected=expected_of(host, sums) if host else Expected(sha256=sums),
+        expected=expected_of(host, sums, target.mac) if host else Expected(sha256=sums),
         is_dry=is_dry,
         is_secure=is_secure,
         is_ipv6=is_ipv6,
@@ -135,11 +139,22 @@ def machine_for(
     )
 
 
-def expected_of(host: Host, sums: Mapping[str, str]) -> Expected:
-    """Return what is expected of *host*; *sums* has the sha256 of images by name."""
+def expected_of(host: Host, sums: Mapping[str, str], booted_from: MacAddress | None = None) -> Expected:
+    """Return what is expected of *host*; *sums* has the sha256 of images by name.
+
+    *booted_from* is the card that it boots from, by default the first.
+    """
     macs = frozenset(mac.hyphenated for mac in host.macs)
-    ipv6 = next((address for address in host.addresses if isinstance(address, IPv6Address)), None)
-    return Expected(host.name, host.ipv4, host.ignition, sums, macs, ipv6)
+    address = host.ipv4_of(booted_from or host.macs[0])
+    return Expected(
+        host.name,
+        address,
+        host.ignition,
+        sums,
+        macs,
+        is_node_address=address == host.ipv4,
+        address6=next((address for address in host.addresses if isinstance(address, IPv6Address)), None),
+    )
 
 
 def _waits_within(seconds: float) -> tuple[float, ...]:

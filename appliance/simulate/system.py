@@ -27,6 +27,9 @@ async def boot_disk(run: Run, disk: Disk) -> str:
             f"{lease.host_name}, not {want.name}",
             "cluster.yaml",
         )
+    if not want.is_node_address:
+        run.tell(Phase.SYSTEM, f"up as {want.name}, {lease.address} on the network that it boots from")
+        return want.name
     name = await _answer(
         f"PTR {lease.address}",
         run.resolver(lease).name_of(lease.address),
