@@ -49,6 +49,11 @@ class Place:
         arm.write_bytes(efi_program(processor="aarch64", content=b"iPXE"))
         self.base = f"http://[{self.cluster.own_address(6)}]"
         self.machines: dict[str, str] = {}
+        # A bridge without ports has no carrier, and without one the kernel does not use new IPv6 addresses.
+        ip(
+            f"-n {APPLIANCE_NAMESPACE} link add keep type dummy",
+            f"-n {APPLIANCE_NAMESPACE} link set keep master br0 up",
+        )
         for network in self.cluster.networks:
             more = " nodad" if network.cidr.version == 6 else ""
             ip(f"-n {APPLIANCE_NAMESPACE} addr add {network.server}/{network.cidr.prefixlen} dev br0{more}")
