@@ -51,7 +51,8 @@ class Place:
         self.machines: dict[str, str] = {}
         # A bridge without ports has no carrier, and without one the kernel does not use new IPv6 addresses.
         ip(
-            f"-n {APPLIANCE_NAMESPACE} link add keep type dummy",
+            f"-n {APPLIANCE_NAMESPACE} link add keep type veth peer name kept",
+            f"-n {APPLIANCE_NAMESPACE} link set kept up",
             f"-n {APPLIANCE_NAMESPACE} link set keep master br0 up",
         )
         for network in self.cluster.networks:
