@@ -189,6 +189,7 @@ class Network:
     lease_seconds: int = INFINITE_LEASE
     routes: tuple[Route, ...] = ()
     ntp_names: tuple[str, ...] = ()  # of time servers; only DHCPv6 can give names (RFC 5908)
+    vlan: int | None = None  # the tag with which hosts reach it; None if it is untagged
 
     @property
     def is_served(self) -> bool:

@@ -119,7 +119,7 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
     cidr, server = known(network.cidr).value, known(draft.appliance_in(network)).value
     if server.version != cidr.version:
         # Without an IPv6 address of the appliance, an IPv6 network is only for DNS.
-        return Network(cidr, server)
+        return Network(cidr, server, vlan=network.entry.vlan)
     entry, dhcp = network.entry, draft.file.dhcp
     sources = entry.ntp if entry.ntp is not None else draft.file.additional_ntp_sources
     domain = entry.domain or draft.domain
@@ -135,6 +135,7 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
         search=search,
         mtu=entry.mtu or dhcp.mtu,
         lease_seconds=entry.lease_time or dhcp.lease_time or DEFAULT_LEASE_SECONDS,
+        vlan=entry.vlan,
     )
     if isinstance(cidr, IPv6Network):
         names = tuple(source for source in sources if isinstance(source, str))
@@ -163,12 +164,10 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     homes = [network for network in networks if any(address in network.cidr for address in addresses)]
     dns_servers = tuple(server for network in homes for server in network.dns_servers)
     dns_servers = dns_servers if homes else (known(draft.appliance).value,)
-    config, arguments = entry.network_config, tuple[str, ...]()
+    config, arguments = host.network_config(draft.networks), tuple[str, ...]()
     if config:
-        own = [mac.value for mac in host.macs]
-        arguments = dracut_arguments(
-            config, name, dns_servers, naming(config, host.named_macs, own, known(draft.release))
-        )
+        names = naming(config, host.card_names, [mac.value for mac in host.macs], known(draft.release))
+        arguments = dracut_arguments(config, name, dns_servers, names)
     return Host(
         name=name,
         role=known(host.role).value,

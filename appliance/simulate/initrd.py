@@ -105,7 +105,7 @@ def read(arguments: Iterable[str]) -> Initramfs:
         if key == "nameserver" and value:
             _name_server(result, value)
     for device, connection in list(result.connections.items()):
-        if connection.ipv6 is Method.LINK_LOCAL and connection.has_static(6) and not connection.controller:
+        if connection.ipv6 is Method.LINK_LOCAL and connection.has_static(6):
             result.faults.append(f"link6 for {device}, which has an IPv6 address: it configures neither family")
             del result.connections[device]
     return result
