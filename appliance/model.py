@@ -188,6 +188,7 @@ class Network:
     mtu: int | None = None  # bytes; option 26, or that of router advertisements, and the limit for TFTP blocks
     lease_seconds: int = INFINITE_LEASE
     routes: tuple[Route, ...] = ()
+    link: str = ""  # networks with the same name are on one link, so that a relay may name any of them
     ntp_names: tuple[str, ...] = ()  # of time servers; only DHCPv6 can give names (RFC 5908)
     vlan: int | None = None  # the tag with which hosts reach it; None if it is untagged
 
@@ -198,13 +199,22 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """A network card with an address of its own beside the host's, as on a network that is only for booting."""
+
+    mac: MacAddress
+    address: IPv4Address
+    name: str  # fully qualified, in DNS; "" for none
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """A machine that belongs to the cluster."""
 
     name: str  # fully qualified
     role: Role
-    macs: tuple[MacAddress, ...]  # the first is the one it boots from
-    addresses: tuple[Address, ...]  # at least one; the first is the one it boots with
+    macs: tuple[MacAddress, ...]  # the first is one that it boots from
+    addresses: tuple[Address, ...]  # at least one; the first is the one it boots with. Those of its cards are last
     arch: Arch
     install_disk: str  # a device path, such as /dev/sda
     kernel_arguments: tuple[str, ...]  # the operator's, which follow those of the installer
@@ -213,6 +223,14 @@ class Host:
     install: Install
     local_boot: LocalBoot
     boot: Boot = Boot.INSTALLER
+    boot_macs: tuple[MacAddress, ...] = ()  # which of several cards it may boot from; () for the first only
+    cards: tuple[Card, ...] = ()
+
+    @property
+    def sharing(self) -> tuple[MacAddress, ...]:
+        """The MAC addresses of the cards that have no address of their own, and so share the host's."""
+        own = {card.mac for card in self.cards}
+        return tuple(mac for mac in self.macs if mac not in own)
 
     @property
     def ignition(self) -> str:
@@ -229,10 +247,24 @@ class Host:
         """The address that it boots with."""
         return self.addresses[0]
 
+    def boots_from(self, mac: MacAddress) -> bool:
+        """Whether it may boot from the card *mac*."""
+        return mac in (self.boot_macs or self.macs[:1])
+
+    def ipv4_of(self, mac: MacAddress) -> IPv4Address | None:
+        """Return the address that DHCPv4 gives the card *mac*; None without one."""
+        return next((card.address for card in self.cards if card.mac == mac), self.ipv4)
+
+    def name_of(self, address: Address) -> str:
+        """Return the DNS name of *address*, one of its own; "" for none."""
+        return next((card.name for card in self.cards if card.address == address), self.name)
+
     @property
     def ipv4(self) -> IPv4Address | None:
         """The address that DHCPv4 gives it, the first IPv4 address; None without one."""
-        return next((address for address in self.addresses if isinstance(address, IPv4Address)), None)
+        of_cards = {card.address for card in self.cards}
+        own = (each for each in self.addresses if isinstance(each, IPv4Address) and each not in of_cards)
+        return next(own, None)
 
     @property
     def ipv6(self) -> IPv6Address | None:

@@ -17,6 +17,8 @@ from appliance.share import share
 
 # Replaced by the installation's token in an install script. No name or URL contains braces.
 MARK = "{token}"
+# In the kernel arguments of a host that may boot from several cards: the one that iPXE boots from, with hyphens.
+BOOT_MAC = "${netX/mac:hexhyp}"
 POLL_SECONDS = 10  # between two requests of a machine that waits; 1,000 of them make 100 requests a second
 
 # The cards on which iPXE looks for a VLAN: it does not know which of them the firmware used.
@@ -98,7 +100,7 @@ def install_script(cluster: Cluster, host: Host) -> str:
         role=host.role.value,
         cluster=cluster.name,
         release=str(cluster.release),
-        target=_target(host),
+        target=target(host),
         initrd=initrd_name(host),
         kernel=load[Kind.KERNEL],
         initramfs=load[Kind.INITRAMFS],
@@ -164,7 +166,8 @@ def initrd_name(host: Host) -> str:
     return "initrd" if host.boot.is_embedded else "main"
 
 
-def _target(host: Host) -> str:
+def target(host: Host) -> str:
+    """Return where, or with what, *host* is installed: a phrase for its console."""
     match host.boot:
         case Boot.AGENT:
             return "with the agent-based installer"
@@ -177,7 +180,7 @@ def _target(host: Host) -> str:
 def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> list[str]:
     """Return the arguments for the initramfs that writes a raw image (4.1 to 4.5)."""
     return [
-        *(host.network_arguments or ("ip=dhcp",)),
+        *(host.network_arguments or (_automatic(host),)),
         "rd.neednet=1",
         *_boot_interface(host),
         # The kernel looks the initramfs up by the name that iPXE gives it: the last part of its URL (bug 1741922).
@@ -190,6 +193,11 @@ def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> l
         *([f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}"] if images.metal else []),
         f"coreos.inst.ignition_url={ignition}",
     ]
+
+
+def _automatic(host: Host) -> str:
+    # With ip=dhcp, a host that only DHCPv6 answers would wait for DHCPv4. It configures IPv6 beside IPv4 anyway.
+    return "ip=dhcp" if host.ipv4 is not None else "ip=dhcp6"
 
 
 # The live system itself runs Ignition, as at its first boot from a disk.
@@ -212,8 +220,8 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
     network: list[str] = []
     if host.network_arguments:
         network = [*host.network_arguments, "rd.neednet=1"]
-    elif len(host.macs) > 1:
-        network = ["ip=dhcp", "rd.neednet=1", *_boot_interface(host)]
+    elif len(host.sharing) > 1:
+        network = [_automatic(host), "rd.neednet=1", *_boot_interface(host)]
     work = [f"coreos.inst.install_dev={host.install_disk}"]
     if images.metal:
         # The installer requires a detached signature for an image by URL, and RHCOS publishes none.
@@ -233,10 +241,10 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
 
 
 def _boot_interface(host: Host) -> list[str]:
-    # With several interfaces, dracut would run DHCP on all of them and use the first reply.
-    if host.network_arguments or len(host.macs) == 1:
+    # With several interfaces that get the same address, dracut would run DHCP on all of them and use the first reply.
+    if host.network_arguments or len(host.sharing) < 2:
         return []
-    return [f"BOOTIF=01-{host.macs[0].hyphenated}"]
+    return [f"BOOTIF=01-{BOOT_MAC if len(host.boot_macs) > 1 else host.macs[0].hyphenated}"]
 
 
 def _menu(title: str, default: str, seconds: int, entries: list[str], at_once: str = "") -> str:

@@ -18,6 +18,7 @@ from appliance.model import (
     Address,
     Arch,
     Boot,
+    Card,
     Cluster,
     DhcpMode,
     DnsSettings,
@@ -48,7 +49,7 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
     networks = tuple(_network(network, draft) for network in sorted(draft.networks, key=lambda each: not each.ranges4))
     hosts = tuple(_host(host, draft, networks) for host in draft.hosts)
     single = draft.single_node
-    single_address = (known(single.address).value,) if single else ()
+    single_address = tuple(address.value for address in single.addresses) if single else ()
     api_vips = file.api_vips or (() if draft.is_alias(names.api(draft.domain)) else single_address)
     return Cluster(
         name=known(draft.name).value,
@@ -86,7 +87,7 @@ def _rendezvous(draft: Draft) -> Address | None:
     masters = [host for host in draft.hosts if host.boot is Boot.AGENT and known(host.role).value is Role.MASTER]
     if draft.file.rendezvous_ip is not None and draft.file.boot is Boot.AGENT:
         return draft.file.rendezvous_ip
-    return known(masters[0].address).value if masters else None
+    return masters[0].addresses[0].value if masters else None
 
 
 def data_dir_of(written: str | None, source: Path, override: Path | None, name: str, cluster_count: int) -> Path:
@@ -141,6 +142,7 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
         names = tuple(source for source in sources if isinstance(source, str))
         # DHCPv6 has no option for the domain, only the search list.
         return replace(common, search=search or (domain,), ntp_names=names)
+    common = replace(common, link=entry.link or "")
     return replace(common, gateway=_gateway(network, draft, cidr), routes=_routes(network, draft, cidr))
 
 
@@ -172,7 +174,7 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
         name=name,
         role=known(host.role).value,
         macs=tuple(mac.value for mac in host.macs),
-        addresses=addresses,
+        addresses=(*addresses, *(card.address.value for card in host.cards)),
         arch=host.arch,
         install_disk=_disk(host, draft),
         kernel_arguments=tuple(argument.value for argument in host.kernel_arguments),
@@ -181,6 +183,10 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
         install=Install.NEVER if host.boot is Boot.NOTHING else entry.install or role.install or Install.ONCE,
         local_boot=entry.local_boot or role.local_boot or LocalBoot.NO_OFFER,
         boot=host.boot,
+        boot_macs=entry.boot_mac_address if len(entry.boot_mac_address) > 1 else (),
+        cards=tuple(
+            Card(known(card.mac), card.address.value, card.name.value if card.name else "") for card in host.cards
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from appliance.config.document import Document, Path_, Placed
 from appliance.config.images import ImageDraft, artifact_drafts, image_drafts
 from appliance.config.records import owner_name, rdata
 from appliance.config.section_drafts import (
+    CardDraft,
     DefaultsDraft,
     HostDraft,
     NameServerDraft,
@@ -26,7 +27,7 @@ from appliance.config.section_drafts import (
 )
 from appliance.config.vocabulary import ClusterFile, DhcpOptions, HostDefaults, HostEntry, MachineNetwork, RouteEntry
 from appliance.config.words import DEFAULT_PORTS
-from appliance.model import ON_LINK, Address, Arch, Boot, Cidr, Endpoint, Release, Role
+from appliance.model import ON_LINK, Address, Arch, Boot, Cidr, Endpoint, MacAddress, Release, Role
 
 # Stands for the cluster's domain where that cannot be read. No domain is spelled like this.
 UNKNOWN_DOMAIN = "<name>.<baseDomain>"
@@ -322,6 +323,28 @@ class Draft:
             on_link=[route.destination for route in routes if route.destination and route.gateway == ON_LINK],
         )
 
+    def _macs(self, entry: HostEntry, path: Path_, label: str) -> list[Placed[MacAddress]]:
+        macs = self.document.all_at(entry.mac_address, *path, "macAddress", owner=label)
+        for number, interface in enumerate(entry.interfaces):
+            mac = self.document.at(interface.mac_address, *path, "interfaces", number, "macAddress", owner=label)
+            macs += [mac] if mac else []
+        boots = self.document.all_at(entry.boot_mac_address, *path, "bootMACAddress", owner=label)
+        named = {mac.value: mac for mac in reversed(macs)}
+        first = [named.get(mac.value, mac) for mac in boots]
+        # Each once, unless the file has it twice among the interfaces.
+        return [*first, *(mac for mac in macs if not any(mac is other for other in first))]
+
+    def _cards(self, entry: HostEntry, path: Path_, label: str) -> list[CardDraft]:
+        found = []
+        for number, interface in enumerate(entry.interfaces):
+            here = (*path, "interfaces", number)
+            address = self.document.at(interface.address, *here, "address", owner=label)
+            name = self.full_name(interface.hostname) if interface.hostname else None
+            if address:
+                placed = self.document.at(name, *here, "hostname", owner=label)
+                found.append(CardDraft(interface.mac_address, address, placed))
+        return found
+
     def _of_role(self, role: Role) -> HostDefaults | None:
         found: HostDefaults | None = getattr(self.file.roles, role.value, None)
         return found
@@ -349,17 +372,14 @@ class Draft:
         kernel_arguments = own.kernel_arguments
         if entry.kernel_arguments is None and entry.role:
             kernel_arguments = self._defaults(of_role, ("roles", entry.role.value)).kernel_arguments
-        macs = self.document.all_at(entry.mac_address, *path, "macAddress", owner=label)
-        for number, interface in enumerate(entry.interfaces):
-            mac = at(interface.mac_address, *path, "interfaces", number, "macAddress", owner=label)
-            macs += [mac] if mac else []
         return HostDraft(
             entry=entry,
             path=path,
             label=label,
             name=at(self.full_name(entry.hostname), *path, "hostname", owner=label) if entry.hostname else None,
             role=at(entry.role, *path, "role", owner=label),
-            macs=macs,
+            macs=self._macs(entry, path, label),
+            cards=self._cards(entry, path, label),
             address=at(as_ipv4(entry.address), *path, "address", owner=label),
             address6=at(as_ipv6(entry.address), *path, "address", owner=label)
             or at(entry.address_ipv6, *path, "addressIPv6", owner=label),

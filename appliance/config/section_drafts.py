@@ -62,6 +62,15 @@ class DefaultsDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class CardDraft:
+    """An interface of a host with an address of its own."""
+
+    mac: MacAddress | None
+    address: Placed[IPv4Address]
+    name: Placed[str] | None  # fully qualified
+
+
+@dataclass(frozen=True, slots=True)
 class HostDraft:
     """One entry of hosts."""
 
@@ -70,7 +79,8 @@ class HostDraft:
     label: str  # what messages call it: its name, or hosts[2]
     name: Placed[str] | None  # fully qualified
     role: Placed[Role] | None
-    macs: list[Placed[MacAddress]]
+    macs: list[Placed[MacAddress]]  # beginning with those that it boots from
+    cards: list[CardDraft]
     address: Placed[IPv4Address] | None
     address6: Placed[IPv6Address] | None  # of `addressIPv6`, or of an `address` that is IPv6
     arch: Arch

@@ -49,6 +49,8 @@ class DhcpOptions(Section):
 class MachineNetwork(DhcpOptions):
     cidr: words.AnyCidr | None = needed()
     """The network's range, IPv4 or IPv6. The addresses in the other keys are of the same family."""
+    link: words.Label | None = None
+    """A name for the link of this network, if several networks are on one link behind a DHCP relay. Default: none."""
     server_address: words.AnyAddress | None = None
     """The appliance's address as seen from this network. Default: appliance.address or appliance.addressIPv6."""
     dns_servers: Annotated[tuple[words.AnyAddress, ...] | None, OneOrMany()] = None
@@ -94,6 +96,10 @@ class HostInterface(Section):
     """The interface's Ethernet address."""
     name: words.InterfaceName | None = None
     """What networkConfig calls the interface with this address. The kernel may call it something else."""
+    address: words.Ipv4 | None = None
+    """The address that DHCP gives this interface, as on a network that is only for booting. Default: the host's."""
+    hostname: words.HostName | None = None
+    """The DNS name of that address. Default: none."""
 
 
 class HostDefaults(Section):
@@ -135,6 +141,8 @@ class HostEntry(HostDefaults):
     """The machine's role. infra is installed as a worker and labelled later; other gets DHCP and DNS only."""
     mac_address: Annotated[tuple[words.Mac, ...], OneOrMany()] = ()
     """The Ethernet address that the machine boots from, or a list that begins with it."""
+    boot_mac_address: Annotated[tuple[words.Mac, ...], OneOrMany()] = Field((), alias="bootMACAddress")
+    """Which interface the machine boots from, or a list if it may boot from several. Default: the first."""
     interfaces: tuple[HostInterface, ...] = ()
     """The interfaces, beginning with the one that the machine boots from; in place of macAddress."""
     address: words.HostAddress | None = None

@@ -13,7 +13,7 @@ from appliance.dhcp.clients import ClientProfile, identify
 from appliance.dhcp.options import HEADER_BYTES, parse_options
 from appliance.dhcp.segments import Segment, compile_segment
 from appliance.dhcp.templates import Form, Pin, Template, build_template, reply_values
-from appliance.model import Cluster, DhcpMode, Host
+from appliance.model import Cluster, DhcpMode, Host, MacAddress
 
 # 1,000 hosts need six each (firmware, iPXE and system; offer and ack): 5 MB. A client that keeps changing its option
 # 55 can fill the cache, with 13 MB.
@@ -68,17 +68,16 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     pins: dict[bytes, Pin] = {}
     segments: list[Segment] = []
     for cluster in clusters:
-        own = [compile_segment(network, cluster.dhcp) for network in cluster.networks if network.cidr.version == 4]
+        own = [
+            compile_segment(network, cluster.dhcp, cluster.networks)
+            for network in cluster.networks
+            if network.cidr.version == 4
+        ]
         segments += own
         for host in cluster.hosts:
-            address = host.ipv4
-            if address is None:
-                continue
-            segment = next((segment for segment in own if int(address) in segment), None)
-            if segment is None:
-                raise ValueError(f"{host.name}: {address} is outside every IPv4 network")
-            for pin in _pins(cluster, host.booting_with(address), address, segment):
-                pins.setdefault(pin.mac, pin)
+            for mac in host.macs:
+                if address := host.ipv4_of(mac):
+                    pins.setdefault(mac.octets, _pin(cluster, host, mac, address, own))
     for pin in pins.values():
         _judge(pin)
     modes = {segment.mode for segment in segments}
@@ -97,21 +96,22 @@ def compile_dhcp(clusters: Sequence[Cluster]) -> DhcpTable:
     )
 
 
-def _pins(cluster: Cluster, host: Host, address: IPv4Address, segment: Segment) -> list[Pin]:
-    return [
-        Pin(
-            cluster=cluster,
-            host=host,
-            mac=mac.octets,
-            mac_text=str(mac),
-            address=address.packed,
-            address_text=str(address),
-            segment=segment,
-            # If every card got a boot file, a host with two could install itself twice, the second time over the first.
-            is_boot_nic=position == 0,
-        )
-        for position, mac in enumerate(host.macs)
-    ]
+def _pin(cluster: Cluster, host: Host, mac: MacAddress, address: IPv4Address, segments: Sequence[Segment]) -> Pin:
+    segment = next((segment for segment in segments if int(address) in segment), None)
+    if segment is None:
+        raise ValueError(f"{host.name}: {address} is outside every IPv4 network")
+    return Pin(
+        cluster=cluster,
+        # With the URLs of the network in which this card is.
+        host=host.booting_with(address),
+        mac=mac.octets,
+        mac_text=str(mac),
+        address=address.packed,
+        address_text=str(address),
+        segment=segment,
+        # If every card got a boot file, a host with two could install itself twice, the second time over the first.
+        is_boot_nic=host.boots_from(mac),
+    )
 
 
 def _judge(pin: Pin) -> None:

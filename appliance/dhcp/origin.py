@@ -39,7 +39,7 @@ def is_at_home(request: ClientMessage) -> bool:
         return True
     if link := request.link:
         # In a network of one address there is no room for the relay's own.
-        return link in segment or segment.mask == SINGLE_ADDRESS
+        return link in segment or segment.mask == SINGLE_ADDRESS or segment.is_beside(link)
     if is_from_ciaddr(request) and int.from_bytes(request.ciaddr) in segment:
         # The client uses the address: a renewal is unicast and may arrive through routers, from a network in which the
         # appliance has no interface (RFC 2131 section 4.4.5).

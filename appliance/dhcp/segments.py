@@ -37,6 +37,11 @@ class Segment:
     server_text: str
     values: Mapping[int, bytes]  # the options of every host in the network, by code
     mode: DhcpMode
+    beside: tuple[tuple[int, int], ...] = ()  # networks and masks of the others on the same link
+
+    def is_beside(self, address: int) -> bool:
+        """Whether *address* is in another network on the same link."""
+        return any(address & mask == first for first, mask in self.beside)
 
     def __contains__(self, address: int) -> bool:
         return address & self.mask == self.first
@@ -51,8 +56,8 @@ class Segment:
         return False
 
 
-def compile_segment(network: Network, mode: DhcpMode) -> Segment:
-    """Return the IPv4 *network* as replies need it."""
+def compile_segment(network: Network, mode: DhcpMode, networks: Iterable[Network] = ()) -> Segment:
+    """Return the IPv4 *network* as replies need it; *networks* are all of its cluster."""
     cidr, server = network.cidr, network.server
     # The caller leaves IPv6 networks out, and the addresses of a network are of its own family.
     assert isinstance(cidr, IPv4Network)
@@ -64,6 +69,11 @@ def compile_segment(network: Network, mode: DhcpMode) -> Segment:
         server_text=str(server),
         values={code: value for code, value in _network_values(network, cidr) if value},
         mode=mode,
+        beside=tuple(
+            (int(other.cidr.network_address), int(other.cidr.netmask))
+            for other in networks
+            if network.link and other.link == network.link and other.cidr.version == 4 and other is not network
+        ),
     )
 
 

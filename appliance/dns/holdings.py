@@ -31,7 +31,8 @@ def node_pointers(cluster: Cluster) -> Iterator[Record]:
     """Yield the PTR records of the addresses of hosts."""
     for host in cluster.hosts:
         for address in host.addresses:
-            yield Record(address.reverse_pointer, "PTR", cluster.dns.ttl, host.name)
+            if name := host.name_of(address):
+                yield Record(address.reverse_pointer, "PTR", cluster.dns.ttl, name)
 
 
 def other_pointers(cluster: Cluster) -> Iterator[Record]:
@@ -77,4 +78,5 @@ def _named_addresses(cluster: Cluster) -> Iterator[tuple[str, Address]]:
             yield name, vip
     for host in cluster.hosts:
         for address in host.addresses:
-            yield host.name, address
+            if name := host.name_of(address):
+                yield name, address

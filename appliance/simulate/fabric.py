@@ -67,7 +67,7 @@ class Fabric:
         return links
 
     def _plug(self, host: Host) -> Link:
-        network = self._cluster.network_of(host.address)
+        network = self._cluster.network_of(host.ipv4_of(host.macs[0]) or host.address)
         if network is None:
             raise SimulationError(f"{host.name} is outside every machine network and cannot be connected")
         if self._bridge and network == self._home:

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
 from appliance.config import load
@@ -42,7 +42,9 @@ class Target:
         """The appliance's address in the host's network."""
         if self.cluster is None:
             return None
-        network = self.cluster.network_of(self.host.address) if self.host else None
+        network = None
+        if self.host:
+            network = self.cluster.network_of(self.host.ipv4_of(self.mac) or self.host.address)
         server = network.server if network else self.cluster.address
         return server if isinstance(server, IPv4Address) else None
 
@@ -115,6 +117,7 @@ def machine_for(
     *,
     is_dry: bool = False,
     is_secure: bool = False,
+    is_ipv6: bool = False,
 ) -> Machine:
     """Return the machine, with a disk that may have been written before; it waits *hold_seconds* at most."""
     host = target.host
@@ -125,17 +128,30 @@ def machine_for(
         hardware=hardware or (native_hardware(host) if host else Hardware.X64),
         ports=ports_of(target.cluster),
         patience=Patience(dhcp_waits=_waits_within(hold_seconds), hold=hold_seconds),
-        expected=expected_of(host, sums) if host else Expected(sha256=sums),
+        expected=expected_of(host, sums, target.mac) if host else Expected(sha256=sums),
         is_dry=is_dry,
         is_secure=is_secure,
+        is_ipv6=is_ipv6,
         disk=Disk(),
     )
 
 
-def expected_of(host: Host, sums: Mapping[str, str]) -> Expected:
-    """Return what is expected of *host*; *sums* has the sha256 of images by name."""
+def expected_of(host: Host, sums: Mapping[str, str], booted_from: MacAddress | None = None) -> Expected:
+    """Return what is expected of *host*; *sums* has the sha256 of images by name.
+
+    *booted_from* is the card that it boots from, by default the first.
+    """
     macs = frozenset(mac.hyphenated for mac in host.macs)
-    return Expected(host.name, host.ipv4, host.ignition, sums, macs)
+    address = host.ipv4_of(booted_from or host.macs[0])
+    return Expected(
+        host.name,
+        address,
+        host.ignition,
+        sums,
+        macs,
+        is_node_address=address == host.ipv4,
+        address6=next((address for address in host.addresses if isinstance(address, IPv6Address)), None),
+    )
 
 
 def _waits_within(seconds: float) -> tuple[float, ...]:

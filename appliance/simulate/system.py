@@ -1,9 +1,9 @@
 """The installed system: DHCP, forward and reverse lookup of its name, and its first query for api-int."""
 
 from collections.abc import Awaitable
-from ipaddress import IPv4Address
 from typing import TypeVar
 
+from appliance.model import Address
 from appliance.simulate.dracut import Arguments, bring_up
 from appliance.simulate.lease import Lease
 from appliance.simulate.machine import Disk, Phase, StepError
@@ -27,6 +27,9 @@ async def boot_disk(run: Run, disk: Disk) -> str:
             f"{lease.host_name}, not {want.name}",
             "cluster.yaml",
         )
+    if not want.is_node_address:
+        run.tell(Phase.SYSTEM, f"up as {want.name}, {lease.address} on the network that it boots from")
+        return want.name
     name = await _answer(
         f"PTR {lease.address}",
         run.resolver(lease).name_of(lease.address),
@@ -47,9 +50,13 @@ async def boot_disk(run: Run, disk: Disk) -> str:
     return name
 
 
-async def _lookup(run: Run, lease: Lease, name: str) -> IPv4Address:
+async def _lookup(run: Run, lease: Lease, name: str) -> Address:
     question = run.resolver(lease).address_of(name)
-    return await _answer(f"A {name}", question, "the forward zone, and whether UDP port 53 is open")
+    return await _answer(
+        f"{'AAAA' if lease.address.version == 6 else 'A'} {name}",
+        question,
+        "the forward zone, and whether UDP port 53 is open",
+    )
 
 
 async def _answer(question: str, answer: Awaitable[T], look: str) -> T:

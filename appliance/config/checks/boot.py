@@ -73,7 +73,7 @@ def _network_arguments(host: HostDraft, release: Release | None) -> Iterator[Pro
     """Yield the arguments of *host* that set up the network a second time."""
     # An initramfs that writes a raw image always gets ip=dhcp. The live one uses DHCP anyway, and gets the argument
     # only for a host with several interfaces, together with the one to boot from.
-    has_ip_dhcp = (release is not None and not release.boots_live) or len(host.macs) > 1
+    has_ip_dhcp = (release is not None and not release.boots_live) or len(host.macs) - len(host.cards) > 1
     for argument in host.kernel_arguments:
         key, _, _ = argument.value.partition("=")
         if key in NETWORK_ARGUMENTS and host.entry.network_config is not None:

@@ -25,9 +25,12 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     taken = _taken_addresses(draft)
     for host in draft.hosts:
         yield from _macs(host, draft)
-        yield from _name(host, draft)
+        yield from _own_addresses(host, draft)
+        for name in (host.name, *(card.name for card in host.cards)):
+            if name:
+                yield from _name(name, draft)
         yield from _address(host, draft)
-        for claim in host.addresses:
+        for claim in (*host.addresses, *(card.address for card in host.cards)):
             for holder in taken.get(claim.value, ()):
                 where = f"{holder.owner} ({holder.place(draft.document)})"
                 yield claim.error(f"{claim.value} is {where}; change one of them")
@@ -39,8 +42,11 @@ def duplicates(drafts: Sequence[Draft]) -> Iterator[Problem]:
     """Yield the names, MAC addresses and addresses that two hosts have, in any of the files."""
     hosts = [host for draft in drafts for host in draft.hosts]
     yield from _twice([mac for host in hosts for mac in host.macs], "each interface needs its own MAC address")
-    yield from _twice([host.name for host in hosts if host.name], "each host needs its own name")
-    yield from _twice([address for host in hosts for address in host.addresses], "each host needs its own address")
+    cards = [card for host in hosts for card in host.cards]
+    names = [host.name for host in hosts if host.name] + [card.name for card in cards if card.name]
+    yield from _twice(names, "each host needs its own name")
+    addresses = [address for host in hosts for address in host.addresses] + [card.address for card in cards]
+    yield from _twice(addresses, "each host needs its own address")
 
 
 def _twice(claims: Sequence[Placed[T]], rule: str) -> Iterator[Problem]:
@@ -84,12 +90,18 @@ def _macs(host: HostDraft, draft: Draft) -> Iterator[Problem]:
     if not isinstance(draft.document.value_at(path), dict):
         return
     has_macs, has_interfaces = draft.document.has(*path, "macAddress"), draft.document.has(*path, "interfaces")
+    has_boot_mac = draft.document.has(*path, "bootMACAddress")
     if has_macs and has_interfaces:
         where = draft.document.here(*path, "interfaces")
         yield where.error(
             "conflicts with macAddress; write one of them, beginning with the interface that the machine boots from"
         )
-    elif not has_macs and not has_interfaces and not is_misspelled((*path, "macAddress"), draft.document):
+    elif (
+        not has_macs
+        and not has_interfaces
+        and not has_boot_mac
+        and not is_misspelled((*path, "macAddress"), draft.document)
+    ):
         yield draft.document.here(*path, "macAddress").error("is missing; for example `macAddress: 52:54:00:12:34:56`")
     elif has_macs and draft.document.value_at((*path, "macAddress")) == []:
         yield draft.document.here(*path, "macAddress").error("is an empty list; add at least one entry")
@@ -103,6 +115,8 @@ def _cards(host: HostDraft, draft: Draft) -> Iterator[Problem]:
     address = host.address.value
     home = next((network for network in draft.ranges4 if address in network), None)
     own = [entry.ip for each in config.interfaces if each.state == "up" and each.ipv4 for entry in each.ipv4.address]
+    elsewhere = {card.address.value for card in host.cards}
+    own = [ip for ip in own if ip not in elsewhere]
     others = [network for network in draft.ranges4 if network != home and any(ip and ip in network for ip in own)]
     if home and others:
         yield host.macs[1].warning(
@@ -111,22 +125,35 @@ def _cards(host: HostDraft, draft: Draft) -> Iterator[Problem]:
         )
 
 
-def _name(host: HostDraft, draft: Draft) -> Iterator[Problem]:
-    if host.name is None:
-        return
-    name, domain = host.name.value, draft.domain
+def _own_addresses(host: HostDraft, draft: Draft) -> Iterator[Problem]:
+    """Yield what is wrong with the addresses of single interfaces of *host*."""
+    for index, interface in enumerate(host.entry.interfaces):
+        path = (*host.path, "interfaces", index)
+        if interface.hostname and not draft.document.has(*path, "address"):
+            yield draft.document.here(*path, "hostname").error(
+                "needs an address of its own: the host's address has the host's name; add address, or remove this"
+            )
+    if host.macs and len(host.cards) == len(host.macs) and host.address:
+        yield host.address.error(
+            f"no interface of {host.label} has {host.address.value}, because each has an address of its own; remove "
+            "`address` from the interface that has this one"
+        )
+
+
+def _name(host_name: Placed[str], draft: Draft) -> Iterator[Problem]:
+    name, domain = host_name.value, draft.domain
     first, _, parent = name.partition(".")
     if parent == domain and first in {"api", "api-int", "apps"}:
-        yield host.name.error(f"{name} is reserved for the cluster; choose another name for the machine")
+        yield host_name.error(f"{name} is reserved for the cluster; choose another name for the machine")
     elif first == "localhost":
-        yield host.name.error(f"{name} makes the machine call itself localhost; choose another name")
+        yield host_name.error(f"{name} makes the machine call itself localhost; choose another name")
     elif name == draft.appliance_name.value:
         where = draft.appliance_name.place(draft.document)
-        yield host.name.error(f"{name} is the name of the appliance ({where}); choose another name for the machine")
+        yield host_name.error(f"{name} is the name of the appliance ({where}); choose another name for the machine")
     elif name.endswith(f".apps.{domain}"):
-        yield host.name.warning(f"{name} is below the wildcard *.apps.{domain}, which is for routes")
+        yield host_name.warning(f"{name} is below the wildcard *.apps.{domain}, which is for routes")
     if len(name) > MAX_HOST_NAME:
-        yield host.name.warning(f"{name} has {len(name)} characters; RHCOS truncates host names to {MAX_HOST_NAME}")
+        yield host_name.warning(f"{name} has {len(name)} characters; RHCOS truncates host names to {MAX_HOST_NAME}")
 
 
 def _taken_addresses(draft: Draft) -> dict[Address, list[Placed[Address]]]:
@@ -160,12 +187,12 @@ def _address(host: HostDraft, draft: Draft) -> Iterator[Problem]:
         yield document.here(*path, "addressIPv6").error(
             "conflicts with address, which is an IPv6 address; write the IPv4 address there, or remove one of them"
         )
-    for number, claim in enumerate(host.addresses):
+    for number, claim in enumerate((*host.addresses, *(card.address for card in host.cards))):
         address, home = claim.value, home_of(claim.value, draft)
         if home is not None and (why := unusable(address, home)):
             yield claim.error(f"{address} {why}; no machine can have it")
         elif home is None and draft.has_every_range:
-            yield from _outside(claim, draft, is_second=number > 0)
+            yield from _outside(claim, draft, is_second=0 < number < len(host.addresses))
 
 
 def _outside(claim: Placed[Address], draft: Draft, *, is_second: bool) -> Iterator[Problem]:

@@ -102,6 +102,9 @@ def names_given(draft: Draft) -> dict[str, str]:
     if draft.file.ingress_vips or not draft.is_alias(openshift.apps(domain)):
         given[openshift.apps(domain)] = "ingressVIPs"
     given |= {host.name.value: f"hosts[{index}]" for index, host in enumerate(draft.hosts) if host.name}
+    given |= {
+        card.name.value: f"{host.label}, an interface" for host in draft.hosts for card in host.cards if card.name
+    }
     for server in draft.name_servers:
         if draft.document.has(*server.path, "address") and in_zone(server.name.value, draft.zone):
             given.setdefault(server.name.value, f"dns.nameServers[{server.path[-1]}]")

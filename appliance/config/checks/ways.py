@@ -10,6 +10,7 @@ from appliance.model import Boot, Release, Role
 # `agent create pxe-files` came in 4.14, and in 4.13 as a preview.
 AGENT_SINCE = Release(4, 13)
 IN_PLACE_SINCE = Release(4, 8)
+NODE_IMAGE_SINCE = Release(4, 17)
 # Keys of a host that say how it boots.
 BOOT_KEYS = (
     "arch", "boot", "install", "kernelArguments", "loader", "localBoot", "networkConfig", "rootDeviceHints",
@@ -53,8 +54,8 @@ def _agent(draft: Draft) -> Iterator[Problem]:
 def _rendezvous(draft: Draft) -> Iterator[Problem]:
     wanted = draft.file.rendezvous_ip
     masters = [host for host in draft.hosts if host.role and host.role.value is Role.MASTER and host.boot is Boot.AGENT]
-    addresses = [claim.value for host in masters for claim in (host.address, host.address6) if claim]
-    if wanted is None or wanted in addresses or any(host.address is None for host in masters):
+    addresses = [claim.value for host in masters for claim in host.addresses]
+    if wanted is None or wanted in addresses or any(not host.addresses for host in masters):
         return
     which = f"one of {', '.join(map(str, addresses))}" if addresses else "and no host has the role master"
     yield draft.document.here("rendezvousIP").error(
@@ -71,6 +72,11 @@ def _embedded(host: HostDraft, draft: Draft) -> Iterator[Problem]:
                 "an agent-based installation has no bootstrap machine: the host at rendezvousIP does that work; "
                 "remove this host"
             )
+    elif host.boot is Boot.NODE_IMAGE and draft.release and draft.release < NODE_IMAGE_SINCE:
+        yield draft.document.here(*draft.place_of_boot(host)).error(
+            f"release {draft.release} has no `oc adm node-image`; add the node with boot: installer and worker.ign, or "
+            f"write the present release of the cluster, {NODE_IMAGE_SINCE} or later"
+        )
     elif host.boot is Boot.AGENT and draft.file.boot is not Boot.AGENT:
         yield draft.document.here(*draft.place_of_boot(host)).error(
             "agent is for a whole cluster; write `boot: agent` at the top level, or node-image for a host that is "

@@ -110,7 +110,7 @@ def test_disk_is_the_host_s_or_its_role_s_or_the_agent_s_choice(tmp_path: Path) 
 def test_network_configuration_has_numbers_and_truth_values(tmp_path: Path) -> None:
     bond = rendered(tmp_path)["hosts"][4]["networkConfig"]["interfaces"][0]
 
-    assert bond["ipv4"] == {"enabled": True, "address": [{"ip": "192.0.2.32", "prefix-length": 24}]}
+    assert bond["ipv4"] == yaml.safe_load("{enabled: true, address: [{ip: 192.0.2.32, prefix-length: 24}]}")
     assert bond["link-aggregation"]["options"] == {"miimon": 100}
 
 

@@ -27,6 +27,9 @@ def with_host(text: str, host: str) -> str:
     return text.replace("\nhosts:\n", f"\nhosts:\n{host}")
 
 
+LATER = CLEAN.replace("4.16.3", "4.18.3")
+
+
 def flaws(tmp_path: Path, text: str) -> list[str]:
     """Return what is wrong with *text*, without the lines and without the files that are missing."""
     lines = (re.sub(r"^\d+: ", "", line) for line in told(tmp_path, text))
@@ -70,6 +73,13 @@ FLAWS = {
     "node image for all": (
         AGENT.replace("boot: agent", "boot: node-image"),
         'boot: "node-image" is not valid; expected installer or agent',
+    ),
+    "node image of 4.16": (
+        with_host(CLEAN, f"{WORKER}    boot: node-image\n"),
+        (
+            "hosts[0].boot: release 4.16 has no `oc adm node-image`; add the node with boot: installer and "
+            "worker.ign, or write the present release of the cluster, 4.17 or later"
+        ),
     ),
     "disk image with an agent": (
         f"{AGENT}images: {{metal: disk.raw.gz}}\n",
@@ -163,7 +173,7 @@ def test_files_of_an_agent_can_be_named(tmp_path: Path) -> None:
 
 
 def test_added_node_boots_a_node_image_beside_hosts_with_ignition_files(tmp_path: Path) -> None:
-    (cluster,) = check_text(tmp_path, with_host(CLEAN, f"{WORKER}    boot: node-image\n    arch: aarch64\n")).clusters
+    (cluster,) = check_text(tmp_path, with_host(LATER, f"{WORKER}    boot: node-image\n    arch: aarch64\n")).clusters
     added, master = cluster.hosts[0], cluster.hosts[2]
 
     assert cluster.artifacts.keys() == {(Boot.NODE_IMAGE, Arch.AARCH64)}
@@ -173,7 +183,7 @@ def test_added_node_boots_a_node_image_beside_hosts_with_ignition_files(tmp_path
 
 
 def test_role_says_what_its_hosts_boot(tmp_path: Path) -> None:
-    (cluster,) = check_text(tmp_path, f"{CLEAN}roles: {{worker: {{boot: node-image}}}}\n").clusters
+    (cluster,) = check_text(tmp_path, f"{LATER}roles: {{worker: {{boot: node-image}}}}\n").clusters
 
     assert [host.boot for host in cluster.hosts[3:]] == [Boot.INSTALLER, Boot.NODE_IMAGE]
 

@@ -102,6 +102,35 @@ def test_link_selection_of_no_address_is_ignored(table: DhcpTable) -> None:
     assert isinstance(silence(table, asked).event, DhcpMisplaced)
 
 
+def on_one_link(first: str, second: str) -> DhcpTable:
+    """Return the table of a cluster with two networks, 172.16.0.0/24 and 172.16.9.0/24, on these links."""
+    cluster = rich_cluster()
+    links = {"172.16.0.0/24": first, "172.16.9.0/24": second}
+    return compile_dhcp(
+        (
+            replace(
+                cluster, networks=tuple(replace(each, link=links.get(str(each.cidr), "")) for each in cluster.networks)
+            ),
+        )
+    )
+
+
+def test_relay_may_name_another_network_on_the_same_link() -> None:
+    asked = request("discover", *FIRMWARE, mac=W9_MAC, giaddr="172.16.0.1")
+    reply = judged(on_one_link("rack1", "rack1"), asked, ROUTER)
+    assert isinstance(reply, Reply)
+    assert (reply.address, heard(reply)) == ("172.16.0.1", Program.PXE)
+    assert reply.payload[16:20] == bytes([172, 16, 9, 39])
+
+
+@pytest.mark.parametrize("links", [("", ""), ("rack1", "rack2"), ("rack1", "")])
+def test_relay_of_another_link_gets_no_answer(links: tuple[str, str]) -> None:
+    asked = request("discover", *FIRMWARE, mac=W9_MAC, giaddr="172.16.0.1")
+    result = judged(on_one_link(*links), asked, ROUTER)
+    assert isinstance(result, Silence)
+    assert isinstance(result.event, DhcpMisplaced)
+
+
 # --- without a relay -------------------------------------------------------------------------------
 
 

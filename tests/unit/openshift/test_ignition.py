@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.openshift.ignition import inspect, misfit
+from appliance.openshift.ignition import inspect, misfit, misplaced, remedy
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "root-ca.example")])
@@ -251,3 +251,37 @@ CONTENTS = JSON | st.fixed_dictionaries(
 @given(st.lists(st.fixed_dictionaries({"path": st.text(), "contents": CONTENTS}), max_size=3))
 def test_any_files_give_facts(files):
     inspect(bootstrap(*files))
+
+
+def in_place(*files: str) -> bytes:
+    """Return an Ignition file with the installer's assets and *files*."""
+    entries = [{"path": path, "contents": {"source": "data:,x"}} for path in ("/opt/openshift/tls/a.key", *files)]
+    return json.dumps({"ignition": {"version": "3.2.0"}, "storage": {"files": entries}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "why"),
+    [
+        (["/usr/local/bin/install-to-disk.sh"], "bootstrap-in-place-for-live-iso.ign", None),
+        (
+            ["/usr/local/bin/install-to-disk.sh"],
+            "bootstrap.ign",
+            "is a bootstrap-in-place-for-live-iso.ign: it writes the disk of the machine",
+        ),
+        (
+            [],
+            "bootstrap-in-place-for-live-iso.ign",
+            "is a bootstrap.ign: it contains the installer's assets",
+        ),
+        ([], "bootstrap.ign", None),
+    ],
+)
+def test_file_of_a_single_node_is_told_from_that_of_a_bootstrap_machine(
+    files: list[str], name: str, why: str | None
+) -> None:
+    assert misplaced(inspect(in_place(*files)), name) == why
+
+
+def test_remedy_names_the_command_that_makes_the_file() -> None:
+    assert "`openshift-install create single-node-ignition-config`" in remedy("bootstrap-in-place-for-live-iso.ign")
+    assert "`openshift-install create ignition-configs`" in remedy("worker.ign")
