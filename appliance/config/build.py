@@ -1,7 +1,7 @@
 """Build a Cluster in wire types from a complete draft. Values that no check needs get their defaults here."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
@@ -129,8 +129,11 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
         cidr=cidr,
         server=server,
         dns_servers=entry.dns_servers if entry.dns_servers is not None else (server,),
-        ntp_servers=tuple(
-            source for source in sources if not isinstance(source, str) and source.version == cidr.version
+        ntp_servers=tuple(_time_servers(sources, draft, cidr.version)),
+        ntp_names=tuple(
+            source
+            for source in sources
+            if isinstance(source, str) and not [*_time_servers([source], draft, cidr.version)]
         ),
         domain=domain,
         search=search,
@@ -139,11 +142,17 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
         vlan=entry.vlan,
     )
     if isinstance(cidr, IPv6Network):
-        names = tuple(source for source in sources if isinstance(source, str))
         # DHCPv6 has no option for the domain, only the search list.
-        return replace(common, search=search or (domain,), ntp_names=names)
+        return replace(common, search=search or (domain,))
     common = replace(common, link=entry.link or "")
     return replace(common, gateway=_gateway(network, draft, cidr), routes=_routes(network, draft, cidr))
+
+
+def _time_servers(sources: Iterable[Address | str], draft: Draft, version: int) -> Iterator[Address]:
+    """Yield the addresses of *sources* of this version; a name of ours has those that DNS gives it."""
+    for source in sources:
+        addresses = draft.addresses_of(source) if isinstance(source, str) else [source]
+        yield from (address for address in addresses if address.version == version)
 
 
 def _gateway(network: NetworkDraft, draft: Draft, cidr: IPv4Network) -> IPv4Address | None:
