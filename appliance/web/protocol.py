@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from appliance.boot.urls import IGNITION, IGNITION_FILES, MENU, NO_BOOT_FILE, SCRIPT_SUFFIX, SCRIPTS, is_autoexec
+from appliance.boot.urls import (
+    IGNITION,
+    IGNITION_FILES,
+    MENU,
+    NO_BOOT_FILE,
+    SCRIPT_SUFFIX,
+    SCRIPTS,
+    has_ignition,
+    is_autoexec,
+)
 from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install.guard import NO_DHCP, UNRESOLVED, Client, Verdict, ignition_verdict, unproven
 from appliance.install.installation import Installation, Order
@@ -322,7 +331,8 @@ def _ignition_finding(case: _Case, name: str) -> IgnitionFinding | None:
 
 def _file(case: _Case, path: str) -> Answer:
     answer = file_of(case.table, case.site, path)
-    if case.request.method != "HEAD" and any(path in site.sealed for site in case.table.sites):
+    is_sealed = has_ignition(path) or any(path in site.sealed for site in case.table.sites)
+    if is_sealed and case.request.method != "HEAD":
         return _sealed(case, answer)
     # What an installation is made of counts for the host only if its address can be resolved; otherwise the host would
     # have the file, and wait for ever for what comes after it.

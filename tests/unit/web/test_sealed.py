@@ -80,6 +80,15 @@ def test_host_that_does_not_install_gets_nothing(order: Order, why: str) -> None
     assert (answer.status, why in answer.why) == (403, True)
 
 
+@pytest.mark.parametrize(
+    "name", ["agent.x86_64-initrd.img", "boot-artifacts/node.aarch64-initrd.img", "pxe/agent-initrd.x86_64.img"]
+)
+def test_file_that_is_named_like_one_is_kept_back_although_no_host_boots_it(name: str) -> None:
+    answer = judged(M1, f"/{name}")
+    assert isinstance(answer, ErrorResponse)
+    assert answer.status == 403
+
+
 @pytest.mark.parametrize("client", [STRANGER, M1])
 def test_head_is_for_everyone(client: str) -> None:
     assert isinstance(judged(client, method="HEAD"), SendFile)
