@@ -140,11 +140,14 @@ class App:
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
         dhcp6 = Dhcp6Server(lambda: live.tables.dhcp6, installations, listen, bus.publish, mac_on_link)
         ra = RaServer(lambda: live.tables.ra, listen, bus.publish)
-        tftp = TftpServer(
-            lambda: live.tables.tftp, listen, lambda event: bus.publish(credited(event, registry.hosts, mac_of))
-        )
         web = WebServer(
             lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now, mac_of
+        )
+        tftp = TftpServer(
+            lambda: live.tables.tftp,
+            listen,
+            lambda event: bus.publish(credited(event, registry.hosts, mac_of)),
+            web.over_tftp.script_of,
         )
         counts = {
             "dns": lambda: dns.counts,
@@ -154,7 +157,8 @@ class App:
             "web": lambda: web.counts,
         }
         metrics = Metrics(registry, bus, counts, clock.now)
-        recorder = Recorder(registry, str(tables.clusters[0].address), clock.now)
+        first = tables.clusters[0]
+        recorder = Recorder(registry, str(first.address), clock.now, server6=str(first.own_address(6)))
         recorder.hide = bus.hide
         dhcp.tap = tftp.tap = recorder.tap
         dhcp6.tap = recorder.tap_host

@@ -206,6 +206,24 @@ class RogueDhcp(Event):
     offered: str
 
 
+class WebKind(StrEnum):
+    """What kind of file a path of the web server is, and one that is fetched by TFTP."""
+
+    MENU = "menu"
+    SCRIPT = "script"  # a host's own, which installs it
+    WAIT = "wait"  # the same path, while the host is held or waits for the machine config server
+    LACKING = "lacking"  # the same path, while a file that the script names cannot be served
+    LOCAL = "local"  # the same path, once the host is to boot from its own disk
+    LOADER = "loader"
+    GRUB = "grub"  # GRUB's first configuration, which shows that GRUB runs
+    KERNEL = "kernel"
+    INITRAMFS = "initramfs"
+    ROOTFS = "rootfs"
+    METAL = "metal"
+    IGNITION = "ignition"
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class RouterUnmanaged(Event):
     """No router advertisement on one of our segments sends hosts to DHCPv6: the flag M is clear; *host* is ""."""
@@ -234,6 +252,7 @@ class TftpStarted(Event):
     client: str  # address
     path: str
     total: int  # bytes
+    what: WebKind = WebKind.LOADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +265,7 @@ class TftpFinished(Event):
     total: int  # bytes
     seconds: float
     resent: int  # blocks
+    what: WebKind = WebKind.LOADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +277,7 @@ class TftpFailed(Event):
     client: str
     path: str
     why: str
+    what: WebKind = WebKind.LOADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,23 +288,6 @@ class TftpAborted(Event):
     client: str
     path: str
     why: str
-
-
-class WebKind(StrEnum):
-    """What kind of file a path of the web server is."""
-
-    MENU = "menu"
-    SCRIPT = "script"  # a host's own, which installs it
-    WAIT = "wait"  # the same path, while the host is held or waits for the machine config server
-    LACKING = "lacking"  # the same path, while a file that the script names cannot be served
-    LOCAL = "local"  # the same path, once the host is to boot from its own disk
-    LOADER = "loader"
-    KERNEL = "kernel"
-    INITRAMFS = "initramfs"
-    ROOTFS = "rootfs"
-    METAL = "metal"
-    IGNITION = "ignition"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)

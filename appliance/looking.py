@@ -9,7 +9,7 @@ may be starting.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from operator import itemgetter
@@ -81,7 +81,7 @@ def _pause(looks: Looks, now: float) -> float:
 
 
 def concluded(host: Host, found: Mapping[int, Port], mac: bytes | None) -> HostAnswered | HostUnanswered | None:
-    """Return what a look at *host* shows; None if it shows nothing.
+    """Return what a look at *host*, at the address that it boots with, shows; None if it shows nothing.
 
     *found* says what its ports did, and *mac* is the MAC address that its address has then, as from `Neighbours.mac`.
     """
@@ -104,9 +104,20 @@ def concluded(host: Host, found: Mapping[int, Port], mac: bytes | None) -> HostA
 
 async def look(host: Host, mac_of: MacOf, ports: tuple[int, ...] = PORTS) -> HostAnswered | HostUnanswered | None:
     """Look at *host* and return what that shows; None if it shows nothing. Raises nothing."""
+    places = [host.booting_with(address) for address in host.addresses if mac_of(address) is not None]
+    return together(await asyncio.gather(*(_look_at(place, mac_of, ports) for place in places)))
+
+
+def together(found: Sequence[HostAnswered | HostUnanswered | None]) -> HostAnswered | HostUnanswered | None:
+    """Return what looks at each address of one host show: a system that answers, or that none does at any address."""
+    answered = next((each for each in found if isinstance(each, HostAnswered)), None)
+    if answered is not None:
+        return answered
+    return found[0] if found and None not in found else None
+
+
+async def _look_at(host: Host, mac_of: MacOf, ports: tuple[int, ...]) -> HostAnswered | HostUnanswered | None:
     address = host.address
-    if mac_of(address) is None:
-        return None
     states = await asyncio.gather(*(_state(address, port) for port in ports))
     return concluded(host, dict(zip(ports, states, strict=True)), mac_of(address))
 

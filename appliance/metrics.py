@@ -70,6 +70,15 @@ METRICS = {
             "counter",
             "Events of messages from outside that were not recorded, because there were too many.",
         ),
+        Described("dhcp6_replies_total", "counter", "DHCPv6 replies, by message type.", ("message",)),
+        Described("dhcp6_silences_total", "counter", "DHCPv6 messages that got no reply.", ("reason",)),
+        Described("dhcp6_send_failures_total", "counter", "DHCPv6 replies that could not be sent.", ("reason",)),
+        Described(
+            "dhcp6_events_dropped_total",
+            "counter",
+            "Events of DHCPv6 messages that were not recorded, because there were too many.",
+            ("sender",),
+        ),
         Described("tftp_transfers_total", "counter", "TFTP transfers, by outcome.", ("outcome",)),
         Described("tftp_refusals_total", "counter", "TFTP requests answered with an error.", ("reason",)),
         Described("tftp_silences_total", "counter", "TFTP requests that got no reply.", ("reason",)),
@@ -124,7 +133,7 @@ class Metrics(Collector):
     def __init__(
         self, registry: RegistryView, bus: Bus, counts: Mapping[str, Callable[[], Counts]], now: Callable[[], float]
     ) -> None:
-        """*counts* returns the counters of dns, dhcp, tftp and web; *now* returns the time in seconds UTC."""
+        """*counts* returns the counters of dns, dhcp, dhcp6, tftp and web; *now* returns the time in seconds UTC."""
         self._registry = registry
         self._bus = bus
         self._counts = counts
@@ -162,6 +171,7 @@ class Metrics(Collector):
         yield _gauge("build_info", {(__version__, platform.python_version()): 1})
         yield from self._dns()
         yield from self._dhcp()
+        yield from self._dhcp6()
         yield from self._tftp()
         yield from self._web()
         yield from self._hosts()
@@ -188,6 +198,17 @@ class Metrics(Collector):
         yield _counter("dhcp_stranger_events_dropped_total", {(): counts.get(("stranger-event", "dropped"), 0)})
         yield _counter("dhcp_host_events_dropped_total", {(): counts.get(("host-event", "dropped"), 0)})
         yield _counter("dhcp_outside_events_dropped_total", {(): counts.get(("outside-event", "dropped"), 0)})
+
+    def _dhcp6(self) -> Iterator[Metric]:
+        counts = self._of("dhcp6")
+        yield _counter("dhcp6_replies_total", _under(counts, "reply"))
+        yield _counter("dhcp6_silences_total", _under(counts, "silence"))
+        yield _counter("dhcp6_send_failures_total", _under(counts, "unsent"))
+        senders = ("host", "stranger", "outside")
+        dropped: dict[tuple[str, ...], float] = {
+            (sender,): counts.get((f"{sender}-event", "dropped"), 0) for sender in senders
+        }
+        yield _counter("dhcp6_events_dropped_total", dropped)
 
     def _tftp(self) -> Iterator[Metric]:
         counts = self._of("tftp")

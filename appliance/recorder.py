@@ -82,11 +82,16 @@ class Recorder:
     `hide` returns text of a client without what is secret; the bus does that for events.
     """
 
-    def __init__(self, registry: RegistryView, server: str, now: Callable[[], float] = time.time) -> None:
-        """*server* is the appliance's own address, for HTTP events, which contain none; *now* returns seconds UTC."""
+    def __init__(
+        self, registry: RegistryView, server: str, now: Callable[[], float] = time.time, *, server6: str = ""
+    ) -> None:
+        """*server* is the appliance's own address, for HTTP events, which contain none; *now* returns seconds UTC.
+
+        *server6* is its address for clients with IPv6, if that is another.
+        """
         self.hide: Callable[[str], str] = str
         self._registry = registry
-        self._server = server
+        self._servers = (server, server6 or server)
         self._now = now
         self._tapes: dict[str, _Tape] = {}
         self._by_mac: Mapping[bytes, _Tape] = {}
@@ -163,7 +168,8 @@ class Recorder:
             comment = event.why
         tape = self._tapes[event.host]
         tape.exchanges += 1
-        client, server = (event.client, 49152 + tape.exchanges % 16384), (self._server, 80)
+        own = self._servers[-1 if ":" in event.client else 0]
+        client, server = (event.client, 49152 + tape.exchanges % 16384), (own, 80)
         request = request_head.encode(errors="replace")  # a header may contain any bytes
         response = (server, client, 1, 1 + len(request))
         tape.add(_Kept(began_at, request, _tcp_packet, (client, server, 1, 1)), self._limit)

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from appliance.errors import ListenError
+from appliance.model import Endpoint
 
 # A boot storm arrives in a burst: 1,000 hosts with 600 bytes each, some of them twice. The kernel charges about 2 KiB
 # of memory for such a datagram, so 4 MiB hold 2,000 of them.
@@ -51,7 +52,7 @@ def udp_server(
     specific address; a port that is already in use is an error all the same.
     """
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-    where = f"{address}:{port}/udp on {interface}" if interface else f"{address}:{port}/udp"
+    where = f"{Endpoint(address, port)}/udp on {interface}" if interface else f"{Endpoint(address, port)}/udp"
     try:
         sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     except OSError as error:
@@ -142,8 +143,10 @@ def reply_source(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int
     return ancillary
 
 
-def from_address(address: IPv4Address) -> tuple[int, int, bytes]:
-    """Return the ancillary data that sends a datagram from *address* (ip(7))."""
+def from_address(address: IPv4Address | IPv6Address) -> tuple[int, int, bytes]:
+    """Return the ancillary data that sends a datagram from *address* (ip(7), ipv6(7))."""
+    if isinstance(address, IPv6Address):
+        return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, IN6_PKTINFO.pack(address.packed, 0)
     return socket.IPPROTO_IP, IP_PKTINFO, IN_PKTINFO.pack(0, address.packed, bytes(4))
 
 
@@ -180,7 +183,7 @@ def tcp_server(address: IPv4Address | IPv6Address, port: int, *, setting: str) -
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise _listen_error(error, f"{address}:{port}/tcp", setting) from error
+        raise _listen_error(error, f"{Endpoint(address, port)}/tcp", setting) from error
     return sock
 
 

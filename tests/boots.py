@@ -51,10 +51,12 @@ class Boot:
         ]
 
     def loader(self) -> list[Event]:
-        path = "efi/ipxe.efi"
+        return self.tftp("efi/ipxe.efi")
+
+    def tftp(self, path: str, what: WebKind = WebKind.LOADER) -> list[Event]:
         return [
-            TftpStarted(self.host, self.address, path, MB),
-            TftpFinished(self.host, self.address, path, MB, 0.5, 0),
+            TftpStarted(self.host, self.address, path, MB, what),
+            TftpFinished(self.host, self.address, path, MB, 0.5, 0, what),
         ]
 
     def get(self, what: WebKind, total: int = 1000, path: str = "") -> list[Event]:

@@ -3,7 +3,7 @@
 import socket
 from ipaddress import IPv4Address
 
-from appliance.model import MacAddress
+from appliance.model import Address, MacAddress
 from appliance.simulate.link import DhcpPort, bound_socket
 
 
@@ -15,9 +15,12 @@ class Loopback:
     def dhcp(self, xid: int, mac: MacAddress) -> DhcpPort:
         raise NotImplementedError
 
-    def socket(self, kind: socket.SocketKind, address: IPv4Address, port: int = 0) -> socket.socket:
+    async def dhcp6(self) -> socket.socket:
+        raise NotImplementedError
+
+    def socket(self, kind: socket.SocketKind, address: Address, port: int = 0) -> socket.socket:
         return bound_socket(kind, address, port)
 
-    def configure(self, address: IPv4Address, prefix: int, router: IPv4Address | None) -> None: ...
+    def configure(self, address: Address, prefix: int, router: Address | None) -> None: ...
 
     def release(self) -> None: ...

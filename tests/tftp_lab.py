@@ -1,6 +1,7 @@
 """Two network namespaces joined by a veth pair: one for the TFTP server, one for a client.
 
     client eth0 172.16.0.21/24 ── veth ── eth0 172.16.0.101/24 server
+           2001:db8:0:10::21/64            2001:db8:0:10::101/64
 
 As a program it runs only the server, and prints each event as a line of JSON.
 """
@@ -19,11 +20,12 @@ from appliance.events import Event
 from appliance.model import Endpoint
 from appliance.tftp.compile import compile_tftp
 from appliance.tftp.server import TftpServer
-from tests.clusters import reference_cluster
+from tests.dhcp6_messages import v6_cluster
 from tests.dhcp_lab import Lab, Served, ip
 
 SERVER, CLIENT = "tftp-server", "tftp-client"
 ADDRESS = "172.16.0.101"
+ADDRESS6 = "2001:db8:0:10::101"
 READY = "ready"
 
 
@@ -33,7 +35,11 @@ def build(lab: Lab, mtu: int = 1500) -> None:
     lab.namespace(CLIENT)
     lab.cable(CLIENT, "eth0", SERVER, "eth0")
     for namespace, address in ((SERVER, ADDRESS), (CLIENT, "172.16.0.21")):
-        ip(f"-n {namespace} link set eth0 mtu {mtu}", f"-n {namespace} addr add {address}/24 dev eth0")
+        ip(
+            f"-n {namespace} link set eth0 mtu {mtu}",
+            f"-n {namespace} addr add {address}/24 dev eth0",
+            f"-n {namespace} addr add 2001:db8:0:10::{address.rpartition('.')[2]}/64 dev eth0 nodad",
+        )
 
 
 def serve(lab: Lab, data_dir: Path, *options: str) -> Served:
@@ -46,9 +52,9 @@ def serve(lab: Lab, data_dir: Path, *options: str) -> Served:
 
 
 async def _serve(data_dir: Path, address: str, mtu: int, *, single_port: bool) -> None:
-    cluster = reference_cluster(data_dir)
+    cluster = replace(v6_cluster(), data_dir=data_dir)
     listen = replace(cluster.listen, tftp=(Endpoint(ip_address(address), 69),), tftp_single_port=single_port)
-    cluster = replace(cluster, listen=listen, networks=(replace(cluster.networks[0], mtu=mtu),))
+    cluster = replace(cluster, listen=listen, networks=tuple(replace(each, mtu=mtu) for each in cluster.networks))
     table = compile_tftp((cluster,))
     server = TftpServer(lambda: table, listen, _print)
     running = asyncio.create_task(server.run())

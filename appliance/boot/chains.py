@@ -2,19 +2,19 @@
 
 The one rule: a chain is data, the steps from the program that runs now to the
 installer or the disk, and one function chooses it, `chain`. DHCP sends the first
-step; the iPXE scripts are the other steps as text; `validate` and the demonstration
+step; the scripts of iPXE and GRUB are the other steps as text; `validate` and the demonstration
 check that the loaders exist.
 
-    firmware, by PXE or UEFI HTTP Boot → loader → pxeboot.ipxe → the host's script → kernel, initramfs
+    firmware, by PXE or UEFI HTTP Boot → iPXE → pxeboot.ipxe → the host's script → kernel, initramfs
+    the same                           → shim → GRUB → grub.cfg → grub/boot.cfg → kernel, initramfs
     an installed host                  → its disk: at once (no boot file), or through pxeboot.ipxe
 
 How a chain is added:
 
 - Another loader is a member of `Loader`, and its file for each firmware a row of
-  `_FILES`. A shim fetches its second stage from its own directory, so its
-  chain has two LOADER steps, and both names belong in `loaders.py`. GRUB reads grub.cfg
-  and does not ask DHCP again: its SCRIPT step has another URL (`urls.py`), and a module
-  beside `ipxe.py` makes the text.
+  `_FILES`; where packages have it is in `loaders.py`. One that fetches a second program
+  from its own directory has that in `_SECOND`. GRUB reads grub.cfg and does not ask DHCP
+  again: its SCRIPT step has another URL (`urls.py`), and `grub.py` makes the text.
 - Another way to install is a member of `model.Boot`. Its chain differs after the script
   only: `Cluster.images_of` says what a host boots, and `ipxe.kernel_arguments` with what.
 - Another way to start the disk is a row of `DISK`.
@@ -90,8 +90,12 @@ _FILES: Mapping[Loader, Mapping[tuple[Firmware, str], str]] = MappingProxyType(
         },
         Loader.IPXE_SNP: {_X64: "efi/snponly.efi", _ARM64: "arm64-efi/snponly.efi"},
         Loader.UNDIONLY: {_BIOS: "undionly.kpxe"},
-        Loader.SHIM: {},
+        Loader.SHIM: {_X64: "shim/x64/shimx64.efi", _ARM64: "shim/aa64/shimaa64.efi"},
     }
+)
+# What a loader fetches from its own directory before it runs a script.
+_SECOND: Mapping[str, str] = MappingProxyType(
+    {"shim/x64/shimx64.efi": "shim/x64/grubx64.efi", "shim/aa64/shimaa64.efi": "shim/aa64/grubaa64.efi"}
 )
 
 
@@ -123,7 +127,15 @@ def chain(
     if file is None:
         # There is no loader for this firmware.
         return to_disk(cluster, host, program)
-    return (Step(Kind.LOADER, urls.loader_url(base, file) if program is Program.HTTP else file), *rest)
+    files = [file]
+    if file in _SECOND:
+        files.append(_SECOND[file])
+        rest = (Step(Kind.SCRIPT, urls.grub_script_url(base)), *(step for step in rest if step.kind is not Kind.SCRIPT))
+    return (*(_loader_step(base, file, program) for file in files), *rest)
+
+
+def _loader_step(base: str, file: str, program: Program) -> Step:
+    return Step(Kind.LOADER, urls.loader_url(base, file) if program is Program.HTTP else file)
 
 
 def to_disk(cluster: Cluster, host: Host, program: Program) -> tuple[Step, ...]:
@@ -180,4 +192,5 @@ def usual_files(loader: Loader | str, arch: Arch) -> tuple[str, ...]:
         return (loader,)
     # Without that for a 32-bit UEFI: it is rare, and Debian does not package it, so a warning that it is missing would
     # be wrong at most sites.
-    return tuple(file for (_, processor), file in _FILES[loader].items() if processor == arch.value)
+    first = (file for (_, processor), file in _FILES[loader].items() if processor == arch.value)
+    return tuple(each for file in first for each in (file, _SECOND.get(file)) if each)

@@ -91,7 +91,7 @@ def install_script(cluster: Cluster, host: Host) -> str:
         role=host.role.value,
         cluster=cluster.name,
         release=str(cluster.release),
-        target=_target(host),
+        target=target(host),
         initrd=initrd_name(host),
         kernel=load[Kind.KERNEL],
         initramfs=load[Kind.INITRAMFS],
@@ -157,7 +157,8 @@ def initrd_name(host: Host) -> str:
     return "initrd" if host.boot.is_embedded else "main"
 
 
-def _target(host: Host) -> str:
+def target(host: Host) -> str:
+    """Return where, or with what, *host* is installed: a phrase for its console."""
     match host.boot:
         case Boot.AGENT:
             return "with the agent-based installer"
@@ -170,7 +171,7 @@ def _target(host: Host) -> str:
 def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> list[str]:
     """Return the arguments for the initramfs that writes a raw image (4.1 to 4.5)."""
     return [
-        *(host.network_arguments or ("ip=dhcp",)),
+        *(host.network_arguments or (_automatic(host),)),
         "rd.neednet=1",
         *_boot_interface(host),
         # The kernel looks the initramfs up by the name that iPXE gives it: the last part of its URL (bug 1741922).
@@ -183,6 +184,11 @@ def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> l
         *([f"coreos.inst.image_url={urls.image_url(base, images.metal.name)}"] if images.metal else []),
         f"coreos.inst.ignition_url={ignition}",
     ]
+
+
+def _automatic(host: Host) -> str:
+    # With ip=dhcp, a host that only DHCPv6 answers would wait for DHCPv4. It configures IPv6 beside IPv4 anyway.
+    return "ip=dhcp" if host.ipv4 is not None else "ip=dhcp6"
 
 
 # The live system itself runs Ignition, as at its first boot from a disk.
@@ -206,7 +212,7 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
     if host.network_arguments:
         network = [*host.network_arguments, "rd.neednet=1"]
     elif len(host.sharing) > 1:
-        network = ["ip=dhcp", "rd.neednet=1", *_boot_interface(host)]
+        network = [_automatic(host), "rd.neednet=1", *_boot_interface(host)]
     work = [f"coreos.inst.install_dev={host.install_disk}"]
     if images.metal:
         # The installer requires a detached signature for an image by URL, and RHCOS publishes none.

@@ -16,6 +16,9 @@ HTTP_PORT = 80
 MENU = "pxeboot.ipxe"  # the first script of every machine: a host's own, or the menu for an unknown one
 AUTOEXEC = "autoexec.ipxe"  # iPXE looks for this beside its own binary, by TFTP or HTTP, and runs it
 SCRIPTS = "ipxe"  # directory of the hosts' own scripts, each named by a MAC address
+GRUB_CONFIG = "grub.cfg"  # GRUB looks for this, and before that for grub.cfg-…, in the directories that it knows
+GRUB = "grub"  # directory of what GRUB is told after that
+GRUB_SCRIPT = f"{GRUB}/boot.cfg"  # for each client its own
 NO_BOOT_FILE = "no-boot-file"  # never found: UEFI HTTP Boot is sent here when a machine is to start its disk
 IGNITION = "ignition"  # directory of the Ignition files, each below a token
 IGNITION_FILES = (*dict.fromkeys(role.ignition for role in Role if role.ignition), IN_PLACE_IGNITION)
@@ -23,7 +26,7 @@ SCRIPT_SUFFIX = ".ipxe"
 
 # Directories at / that the web server uses itself, so that no image can be there.
 RESERVED_DIRECTORIES = frozenset(
-    {SCRIPTS, IGNITION, *(name.partition("/")[0] for name in KNOWN_LOADERS if "/" in name)}
+    {SCRIPTS, GRUB, IGNITION, *(name.partition("/")[0] for name in KNOWN_LOADERS if "/" in name)}
 )
 # Names at / that the web server uses itself. An image named as a loader would be served in the loader's place.
 RESERVED_NAMES = frozenset(
@@ -36,11 +39,20 @@ _SEALED = re.compile(r"(?:agent|node)\.\w+-initrd\.img|agent-initrd\.\w+\.img")
 # The forms of iPXE: EFI programs, images for BIOS network boot, and an image in the form of a Linux kernel.
 _LOADER_SUFFIXES = (".efi", ".pxe", ".kpxe", ".kkpxe", ".lkrn")
 
+# Files that clients ask for and can do without: iPXE for a script beside its binary; coreos-installer for signatures;
+# shim for revocations, further keys, its key manager and its fallback; GRUB for modules, their lists, fonts,
+# translations and saved variables.
+_OPTIONAL = re.compile(
+    r"autoexec\.ipxe|.+\.sig|revocations\w*\.efi|shim_certificate\w*\.efi|(mm|fb)\w+\.efi|.+\.(mod|lst|pf2|g?mo)|grubenv"
+)
+_GRUB_BINARY = re.compile(r"grub\w*\.efi")
+
 
 def is_reserved(name: str) -> bool:
     """Whether the web server uses /*name* itself, so that no image can have that name."""
     top, slash, _ = name.partition("/")
-    return name in RESERVED_NAMES or bool(slash and top in RESERVED_DIRECTORIES) or is_autoexec(name)
+    is_taken = name in RESERVED_NAMES or bool(slash and top in RESERVED_DIRECTORIES)
+    return is_taken or is_autoexec(name) or is_grub_config(name)
 
 
 def is_autoexec(path: str) -> bool:
@@ -53,6 +65,27 @@ def has_ignition(path: str) -> bool:
     return _SEALED.fullmatch(path.rpartition("/")[2].lower()) is not None
 
 
+def is_grub_config(path: str) -> bool:
+    """Whether *path* is a configuration that GRUB looks for by itself: for its MAC address, its address, or any."""
+    name = _last_part(path)
+    return name == GRUB_CONFIG or name.startswith(f"{GRUB_CONFIG}-")
+
+
+def is_grub_script(path: str) -> bool:
+    """Whether *path*, a name that GRUB requests by TFTP, is what it is told by our configuration."""
+    return path.lower().strip("/") == GRUB_SCRIPT
+
+
+def is_grub_binary(path: str) -> bool:
+    """Whether *path* is GRUB itself, which shim or firmware fetches."""
+    return _GRUB_BINARY.fullmatch(_last_part(path)) is not None
+
+
+def is_optional(path: str) -> bool:
+    """Whether clients that ask for *path* can do without it, so that it is no fault if it is missing."""
+    return _OPTIONAL.fullmatch(_last_part(path)) is not None
+
+
 def is_script_path(path: str) -> bool:
     """Whether *path* names an iPXE script. iPXE fetches scripts by TFTP too, so not every such file is a loader."""
     return path.lower().endswith(SCRIPT_SUFFIX)
@@ -61,6 +94,10 @@ def is_script_path(path: str) -> bool:
 def is_loader_path(path: str) -> bool:
     """Whether *path* names a program that firmware starts."""
     return path.lower().endswith(_LOADER_SUFFIXES) and not is_script_path(path)
+
+
+def _last_part(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2].lower()
 
 
 def endpoint_of(server: Address, endpoints: Sequence[Endpoint]) -> Endpoint | None:
@@ -112,6 +149,16 @@ def menu_url(base: str) -> str:
 def script_url(base: str, mac: MacAddress) -> str:
     """Return the URL of the script of the host with *mac*; only that host may fetch it."""
     return f"{base}/{SCRIPTS}/{mac.hyphenated}{SCRIPT_SUFFIX}"
+
+
+def grub_script_url(base: str) -> str:
+    """Return the URL of what GRUB is told; for each client its own."""
+    return f"{base}/{GRUB_SCRIPT}"
+
+
+def grub_device(url: str) -> str:
+    """Return the device by which GRUB names the web server *url*."""
+    return f"(http,{url.removeprefix('http://')})"
 
 
 def loader_url(base: str, loader: str) -> str:

@@ -52,6 +52,12 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     help="Start only programs and kernels that are signed, as UEFI with Secure Boot does.",
 )
 @click.option(
+    "--ipv6",
+    "is_ipv6",
+    is_flag=True,
+    help="Boot by IPv6: DHCPv6, then TFTP or HTTP over IPv6.",
+)
+@click.option(
     "--via",
     metavar="ADDRESS",
     callback=_address,
@@ -96,6 +102,7 @@ def command(
     hold_seconds: float,
     *,
     is_secure: bool,
+    is_ipv6: bool,
     is_dry: bool,
     network_first: bool,
 ) -> None:
@@ -115,8 +122,7 @@ def command(
     from appliance.simulate.machine import Hardware
     from appliance.simulate.plan import find_target, machine_for, plugged_in, run_machine
 
-    if is_secure and arch == "bios":
-        raise click.UsageError("--secure-boot needs UEFI firmware; --arch bios has none")
+    _check_options(arch, via, is_secure=is_secure, is_ipv6=is_ipv6)
     console = Console(highlight=False, soft_wrap=True)
 
     def report(step: "BootStep") -> None:
@@ -125,7 +131,13 @@ def command(
 
     target = find_target(host, config)
     machine = machine_for(
-        target, Hardware(arch) if arch else None, images, hold_seconds, is_dry=is_dry, is_secure=is_secure
+        target,
+        Hardware(arch) if arch else None,
+        images,
+        hold_seconds,
+        is_dry=is_dry,
+        is_secure=is_secure,
+        is_ipv6=is_ipv6,
     )
     if target.host and not is_dry:
         warning = (
@@ -135,14 +147,24 @@ def command(
         console.print(f"warning: {warning}", style="yellow", markup=False)
     with plugged_in(target, server, via, interface) as (link, where):
         who = f"{target.name}, {target.mac}" if target.host else str(target.mac)
-        secured = " with Secure Boot" if is_secure else ""
-        console.print(f"{who}, {machine.hardware} firmware{secured}: powering on against {where}")
+        features = f"{' with Secure Boot' if is_secure else ''}{', IPv6' if is_ipv6 else ''}"
+        console.print(f"{who}, {machine.hardware} firmware{features}: powering on against {where}")
         boot = run_machine(machine, link, report, choice=choose, network_first=network_first)
         outcome = _outcome(boot, console)
     console.print(
         f"{outcome.name or target.name}: {outcome.result} after {outcome.seconds:.1f} s,"
         f" {outcome.bytes:,} bytes downloaded, {outcome.retries} retries"
     )
+
+
+def _check_options(arch: str | None, via: IPv4Address | None, *, is_secure: bool, is_ipv6: bool) -> None:
+    """Raise UsageError where options exclude each other."""
+    if arch == "bios" and is_secure:
+        raise click.UsageError("--secure-boot needs UEFI firmware, which --arch bios is not")
+    if arch == "bios" and is_ipv6:
+        raise click.UsageError("--ipv6 needs UEFI firmware: a BIOS boots by IPv4 only")
+    if via and is_ipv6:
+        raise click.UsageError("--ipv6 cannot be combined with --via, which is a relay of DHCPv4")
 
 
 def _outcome(boot: "Coroutine[object, object, BootSummary]", console: "Console") -> "BootSummary":

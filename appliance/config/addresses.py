@@ -85,6 +85,15 @@ def parse_ipv6(text: str) -> IPv6Address:
     return address
 
 
+def parse_scoped_address(text: str) -> Address:
+    """Return the address that *text* spells; a link-local IPv6 address may have a zone, such as fe80::1%eno1."""
+    try:
+        address = IPv6Address(text.strip())
+    except ValueError:
+        return parse_address(text)
+    return address if address.is_link_local else parse_ipv6(text)
+
+
 def parse_cidr(text: str) -> Cidr:
     """Return the network that *text* spells."""
     try:

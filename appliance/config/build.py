@@ -8,7 +8,8 @@ from pathlib import Path
 
 from appliance.config.draft import Draft
 from appliance.config.images import boot_images
-from appliance.config.networkconfig import cards, dracut_arguments, name_servers_of
+from appliance.config.interfaces import naming
+from appliance.config.networkconfig import dracut_arguments, name_servers_of
 from appliance.config.records import in_zone
 from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.config.sections import known
@@ -48,7 +49,7 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
     networks = tuple(_network(network, draft) for network in sorted(draft.networks, key=lambda each: not each.ranges4))
     hosts = tuple(_host(host, draft, networks) for host in draft.hosts)
     single = draft.single_node
-    single_address = (known(single.address).value,) if single else ()
+    single_address = tuple(address.value for address in single.addresses) if single else ()
     api_vips = file.api_vips or (() if draft.is_alias(names.api(draft.domain)) else single_address)
     return Cluster(
         name=known(draft.name).value,
@@ -86,7 +87,7 @@ def _rendezvous(draft: Draft) -> Address | None:
     masters = [host for host in draft.hosts if host.boot is Boot.AGENT and known(host.role).value is Role.MASTER]
     if draft.file.rendezvous_ip is not None and draft.file.boot is Boot.AGENT:
         return draft.file.rendezvous_ip
-    return known(masters[0].address).value if masters else None
+    return masters[0].addresses[0].value if masters else None
 
 
 def data_dir_of(written: str | None, source: Path, override: Path | None, name: str, cluster_count: int) -> Path:
@@ -166,7 +167,10 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     dns_servers = dns_servers if homes else (known(draft.appliance).value,)
     config, arguments = entry.network_config, tuple[str, ...]()
     if config:
-        arguments = dracut_arguments(config, name, dns_servers, cards(config, host.named_macs))
+        own = [mac.value for mac in host.macs]
+        arguments = dracut_arguments(
+            config, name, dns_servers, naming(config, host.named_macs, own, known(draft.release))
+        )
     return Host(
         name=name,
         role=known(host.role).value,

@@ -200,6 +200,19 @@ def parse_interface(text: str) -> str:
     return name
 
 
+def parse_profile_name(text: str) -> str:
+    """Return what nmstate calls an interface, which need not be a name that Linux allows."""
+    name = text.strip()
+    if not re.fullmatch(r"[\w .:@/+#-]{1,255}", name):
+        raise wrong(text, "is not the name of an interface; for example eno1")
+    return name
+
+
+def is_interface_name(text: str) -> bool:
+    """Whether Linux allows the name, and it has no colon, which separates the fields of a kernel argument."""
+    return bool(_INTERFACE.fullmatch(text)) and ":" not in text
+
+
 def parse_kernel_word(text: str) -> str:
     """Return a part of an argument of the kernel's command line, without spaces and quotes."""
     word = text.strip()

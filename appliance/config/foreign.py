@@ -5,8 +5,10 @@ causes a warning; the others are accepted silently.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from appliance.config.document import Block, Document, Items, Path_, Value
+from appliance.config.nmstate import AFTER_FIRST_BOOT, NO_ARGUMENT, WITHOUT_EFFECT
 
 _INSTALL_CONFIG = "not used here; it belongs in install-config.yaml"
 _VIPS = "not used here; write {key} at the top level of this file"
@@ -43,63 +45,75 @@ FOREIGN: dict[str, str | None] = {
     "metadata.creationTimestamp": None,
     "networking.clusterNetwork[].hostPrefix": None,
     "networking.clusterNetwork[].hostSubnetLength": "not used here; hostPrefix is its name since 4.2",
-    # Keys of nmstate that the installer's network does not depend on.
-    **dict.fromkeys(
-        ("hosts[].networkConfig." + key for key in (
-            "hostname", "route-rules", "dns-resolver.running", "routes.running", "dns-resolver.config.options",
-            *(f"interfaces[].{key}" for key in (
-                "description", "lldp", "profile-name", "ethtool", "ethernet", "alt-names", "wait-ip", "min-mtu",
-                "max-mtu", "mptcp", "accept-all-mac-addresses", "permanent-mac-address", "driver")),
-            *(f"interfaces[].{family}.{key}" for family in ("ipv4", "ipv6") for key in (
-                "auto-gateway", "auto-routes", "auto-route-table-id", "auto-route-metric", "dhcp-send-hostname",
-                "dhcp-custom-hostname", "allow-extra-address", "forwarding")),
-            "interfaces[].ipv4.dhcp-client-id",
-            *(f"interfaces[].ipv6.{key}" for key in ("dhcp-duid", "addr-gen-mode", "token")),
-            *(f"routes.config[].{key}" for key in ("route-type", "weight", "cwnd", "source")),
-        )),
-        "not used: the kernel command line has no argument for it",
-    ),
-    # nameserver= takes precedence over the servers that DHCP names.
-    "hosts[].networkConfig.interfaces[].ipv4.auto-dns": None,
-    "hosts[].networkConfig.interfaces[].ipv6.auto-dns": None,
+    # networkConfig, see nmstate.py.
+    **dict.fromkeys((f"hosts[].networkConfig.{key}" for key in AFTER_FIRST_BOOT), NO_ARGUMENT),
+    **dict.fromkeys((f"hosts[].networkConfig.{key}" for key in WITHOUT_EFFECT), None),
     # The kernel command line has no argument for these two.
     "hosts[].networkConfig.routes.config[].metric": None,
     "hosts[].networkConfig.dns-resolver.config.search": None,
 }  # fmt: skip
 
-# The same with each path split into steps: "a[].b" is ("a", "[]", "b").
-_STEPS = {tuple(path.replace("[]", ".[]").split(".")): warning for path, warning in FOREIGN.items()}
+# Values that say what holds anyway, so that they cause no warning.
+_HARMLESS = {f"hosts[].networkConfig.{key}": values for key, values in AFTER_FIRST_BOOT.items() if values}
+
+
+@dataclass(slots=True)
+class _Step:
+    """One step of the paths in FOREIGN."""
+
+    below: "dict[str, _Step]" = field(default_factory=dict)
+    is_foreign: bool = False  # whether a path ends here
+    warning: str | None = None
+    harmless: frozenset[str] = frozenset()
+
+
+def _steps() -> dict[tuple[str, ...], _Step]:
+    """Return the root of a tree of all paths at (), and every other step at its path: "a[].b" is ("a", "[]", "b")."""
+    steps: dict[tuple[str, ...], _Step] = {(): _Step()}
+    for path, warning in FOREIGN.items():
+        names = tuple(path.replace("[]", ".[]").split("."))
+        for length in range(1, len(names) + 1):
+            above, here = names[: length - 1], names[:length]
+            steps[here] = steps[above].below.setdefault(names[length - 1], _Step())
+        end = steps[names]
+        end.is_foreign, end.warning, end.harmless = True, warning, _HARMLESS.get(path, frozenset())
+    return steps
+
+
+_STEPS = _steps()
 
 
 def foreign_places(document: Document) -> Iterator[tuple[Path_, str | None]]:
     """Yield the places of foreign keys in *document*, each with its warning or None."""
-    for steps, warning in _STEPS.items():
-        for path in _matches(document.root, steps):
-            yield path, warning
+    yield from _places(document.root, _STEPS[()], ())
 
 
 def is_foreign(path: Path_) -> bool:
     """Whether the key at *path* is in the table of foreign keys."""
-    return tuple("[]" if isinstance(part, int) else part for part in path) in _STEPS
+    step = _STEPS.get(tuple("[]" if isinstance(part, int) else part for part in path))
+    return step is not None and step.is_foreign
 
 
 def silent_keys() -> Iterator[tuple[str, ...]]:
-    """Yield the steps to each key that is accepted without a warning."""
-    yield from (steps for steps, warning in _STEPS.items() if warning is None)
+    """Yield the steps to each key that is accepted without a warning, at least with some values."""
+    yield from (names for names, step in _STEPS.items() if step.is_foreign and (step.warning is None or step.harmless))
 
 
-def _matches(here: Value, steps: tuple[str, ...]) -> Iterator[Path_]:
-    """Yield the paths below *here* that *steps* lead to, also to keys without a value."""
-    step, rest = steps[0], steps[1:]
-    parts: list[str | int] = []
-    if isinstance(here, Items) and step == "[]":
-        parts += range(len(here))
+def _places(here: Value, step: _Step, path: Path_) -> Iterator[tuple[Path_, str | None]]:
+    """Yield the foreign places at and below *path*, whose value is *here*; a key without a value is one as well."""
+    if step.is_foreign:
+        yield path, None if _spelled(here) in step.harmless else step.warning
+    if isinstance(here, Items) and (item := step.below.get("[]")):
+        for index, value in enumerate(here):
+            yield from _places(value, item, (*path, index))
     elif isinstance(here, Block):
-        parts += [key for key in here.lines if step in {key, "*"}]
-    for part in parts:
-        if not rest:
-            yield (part,)
-        elif isinstance(here, Items) and isinstance(part, int):
-            yield from ((part, *path) for path in _matches(here[part], rest))
-        elif isinstance(here, Block) and isinstance(part, str):
-            yield from ((part, *path) for path in _matches(here.get(part), rest))
+        for key in here.lines:
+            for name in (key, "*"):
+                if below := step.below.get(name):
+                    yield from _places(here.get(key), below, (*path, key))
+
+
+def _spelled(value: Value) -> str:
+    if isinstance(value, Block):
+        return ", ".join(f"{key}: {_spelled(item)}" for key, item in value.items())
+    return value.strip().lower() if isinstance(value, str) else ""

@@ -1,192 +1,80 @@
-"""The part of nmstate that agent-config.yaml files use, and its form on dracut's command line.
+"""A host's networkConfig as arguments of dracut.cmdline(7).
 
-An interface is named by the MAC address of its card where the file has it, because the name in an agent-config.yaml
-is a logical one that the kernel need not use.
+The installer's initramfs configures the network from them, and coreos-installer copies them to the first boot of the
+installed system, which keeps what came out. nm-initrd-generator(8) reads them from OpenShift 4.6 on. What it does
+decides their form:
 
-The installer's initramfs configures the network from the arguments made here, and
-coreos-installer copies them to the first boot of the installed system.
+- The ip= arguments of an interface add up. `none` disables each family without an address, `dhcp6` and `auto6` make
+  IPv6 automatic and disable an IPv4 without an address, and `dhcp` makes IPv4 automatic and, without an IPv6 address,
+  IPv6 too. So `dhcp` comes last, and the others stand beside the static addresses.
+- `dhcp,dhcp6` is the same as `dhcp` since NetworkManager 1.34; older ones drop the whole argument.
+- A bond with an option that NetworkManager refuses is dropped whole.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_interface
 
-from pydantic import Field
+from appliance.config.interfaces import Naming, ports_of, shown
+from appliance.config.nmstate import Bridge, LinkAggregation, NetworkConfig, NmstateInterface, NmstateRoute
+from appliance.config.sections import known
+from appliance.model import Address
 
-from appliance.config import words
-from appliance.config.fields import parse_one_of
-from appliance.config.sections import BaseSection, known, needed
-from appliance.config.spelled import OneOrMany, Spelled
-from appliance.model import Address, MacAddress
-
-BOND_MODES = ("active-backup", "balance-rr", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb")
+MAIN_TABLES = {None, 0, 254}  # ip-route(8): not given, unspecified, and main
+BOND_WORDS = {"true": "1", "false": "0", "dropped": "0", "delivered": "1"}
 
 
-def _word(*known: str) -> Spelled:
-    return Spelled(parse_one_of(known), {"type": "string", "enum": list(known), "examples": [known[0]]})
+def routes_of(config: NetworkConfig) -> list[NmstateRoute]:
+    """Return the routes of *config* that arguments can set up."""
+    absent = {interface.name for interface in config.interfaces} - {interface.name for interface in shown(config)}
+    return [
+        route
+        for route in config.routes.config
+        if route.state is None
+        and route.destination
+        and route.table_id in MAIN_TABLES
+        and not route.route_type
+        and not route.vrf_name
+        and route.next_hop_interface not in absent - {None}
+    ]
 
 
-class _Nmstate(BaseSection, alias_generator=lambda name: name.replace("_", "-")):
-    """A mapping of nmstate's, whose keys have hyphens."""
+def bond_options(bond: LinkAggregation) -> dict[str, str]:
+    """Return the options of *bond* as nm-initrd-generator(8) takes them.
 
-
-class Address4(_Nmstate):
-    ip: words.Ipv4 | None = needed()
-    """The address."""
-    prefix_length: words.PrefixLength4 | None = needed()
-    """The length of the network prefix, in bits."""
-
-
-class Address6(_Nmstate):
-    ip: words.Ipv6 | None = needed()
-    """The address."""
-    prefix_length: words.PrefixLength | None = needed()
-    """The length of the network prefix, in bits."""
-
-
-class Ipv4(_Nmstate):
-    enabled: words.Truth = True
-    """Whether IPv4 is enabled."""
-    dhcp: words.Truth = False
-    """Whether the address comes from DHCP."""
-    address: tuple[Address4, ...] = ()
-    """The static addresses."""
-
-
-class Ipv6(_Nmstate):
-    enabled: words.Truth = True
-    """Whether IPv6 is enabled."""
-    dhcp: words.Truth = False
-    """Whether the address comes from DHCPv6."""
-    autoconf: words.Truth = False
-    """Whether the address comes from router advertisements."""
-    address: tuple[Address6, ...] = ()
-    """The static addresses."""
-
-
-class Vlan(_Nmstate):
-    base_iface: words.InterfaceName | None = needed()
-    """The interface that carries the VLAN."""
-    id: words.VlanId | None = needed()
-    """The VLAN id."""
-
-
-class LinkAggregation(_Nmstate):
-    mode: Annotated[str, _word(*BOND_MODES)] | None = needed()
-    """The bond's mode."""
-    port: Annotated[Annotated[tuple[words.InterfaceName, ...], Field(min_length=1)], OneOrMany()] = needed(tuple)
-    """The interfaces of the bond."""
-    options: dict[str, words.BondOption] = Field(default_factory=dict)
-    """Other options of the bonding driver, for example miimon: 100."""
-
-
-class NmstateInterface(_Nmstate):
-    name: words.InterfaceName | None = needed()
-    """The interface: a name from hosts[].interfaces, or the kernel's. For a VLAN: <base-iface>.<id> or vlan<id>."""
-    type: Annotated[str, _word("ethernet", "bond", "vlan")] = "ethernet"
-    """The type of the interface."""
-    state: Annotated[str, _word("up", "down", "absent", "ignore")] = "up"
-    """Only an interface that is up is configured."""
-    identifier: Annotated[str, _word("name", "mac-address")] = "name"
-    """What finds the network card: its name, or mac-address."""
-    mac_address: words.Mac | None = None
-    """The network card's Ethernet address, with identifier: mac-address. hosts[].interfaces has it otherwise."""
-    mtu: words.Mtu | None = None
-    """The MTU in bytes."""
-    ipv4: Ipv4 | None = None
-    """The IPv4 configuration. Default: none."""
-    ipv6: Ipv6 | None = None
-    """The IPv6 configuration. Default: none."""
-    vlan: Vlan | None = None
-    """The VLAN's base interface and id; required for type vlan."""
-    link_aggregation: LinkAggregation | None = None
-    """The bond's mode and ports; required for type bond."""
-
-
-class NmstateResolver(_Nmstate):
-    server: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = ()
-    """DNS servers. Default: those of the machine network, if an address is static."""
-
-
-class DnsResolver(_Nmstate):
-    config: NmstateResolver = NmstateResolver()
-    """The resolver's settings."""
-
-
-class NmstateRoute(_Nmstate):
-    destination: words.AnyCidr | None = needed()
-    """The destination network; 0.0.0.0/0 is the default route."""
-    next_hop_address: words.AnyAddress | None = needed()
-    """The router."""
-    next_hop_interface: words.InterfaceName | None = None
-    """The interface that leads to the router."""
-    table_id: words.TableId | None = None
-    """The routing table. Only the main table, 254, can be configured."""
-
-
-class Routes(_Nmstate):
-    config: tuple[NmstateRoute, ...] = ()
-    """The routes."""
-
-
-class NetworkConfig(_Nmstate):
-    """A machine's network configuration, as in nmstate."""
-
-    interfaces: Annotated[tuple[NmstateInterface, ...], Field(min_length=1)] = needed(tuple)
-    """The interfaces to configure."""
-    dns_resolver: DnsResolver = DnsResolver()
-    """DNS servers."""
-    routes: Routes = Routes()
-    """Static routes, the default route among them."""
-
-
-def cards(config: NetworkConfig, named: Mapping[str, MacAddress]) -> dict[str, MacAddress]:
-    """Return the MAC address of each network card of *config* that has one; *named* has those of hosts[].interfaces."""
-    found = {}
-    for interface in config.interfaces:
-        own = interface.mac_address if interface.identifier == "mac-address" else None
-        if interface.name and (mac := own or named.get(interface.name)):
-            found[interface.name] = mac
-    # A bond's port and a VLAN's base need no entry of their own.
-    return found | {name: mac for name, mac in named.items() if name in names_inside(config)}
-
-
-def names_inside(config: NetworkConfig) -> set[str]:
-    """Return the names of the interfaces to which bonds, VLANs and routes of *config* refer."""
-    up = _up(config)
-    ports = [port for i in up if i.type == "bond" and i.link_aggregation for port in i.link_aggregation.port]
-    bases = [i.vlan.base_iface for i in up if i.type == "vlan" and i.vlan]
-    hops = [route.next_hop_interface for route in config.routes.config if not _is_default(route)]
-    return {name for name in (*ports, *bases, *hops) if name}
+    It reads one target of several, and no value with a colon, which separates the fields of the argument.
+    """
+    words = {key: BOND_WORDS.get(value.lower(), value.partition(",")[0]) for key, value in bond.options.items()}
+    return {key: word for key, word in words.items() if ":" not in word}
 
 
 def dracut_arguments(
-    config: NetworkConfig, name: str, dns_servers: tuple[Address, ...], macs: Mapping[str, MacAddress]
+    config: NetworkConfig, name: str, dns_servers: tuple[Address, ...], naming: Naming
 ) -> tuple[str, ...]:
     """Return *config* as dracut.cmdline(7) arguments for the host called *name*, in the order of the OpenShift manual.
 
-    *dns_servers* are used if *config* has none and an address is static. *macs* has the
-    `cards`. A card is named by its MAC address in ip=, which renames nothing; other
-    arguments take names only, so a card that they refer to gets its name by ifname=.
+    *dns_servers* are used if *config* has none, and an address is static or the DNS servers of DHCP are not to be used.
     """
-    up, inside = _up(config), names_inside(config)
-    renamed = [known(i.name) for i in up if i.type == "ethernet" and i.name in inside]
-    renamed += sorted(inside - {i.name for i in config.interfaces})
-    devices = {interface: mac.hyphenated for interface, mac in macs.items() if interface not in inside}
-    addresses = [argument for interface in up for argument in _ip_arguments(interface, config, name, devices)]
-    # A static ip= has an empty field for the peer after its address (dracut.cmdline(7)); ip=<interface>:dhcp has none.
-    is_static = any("::" in argument for argument in addresses)
-    servers = config.dns_resolver.config.server or (dns_servers if is_static else ())
-    down = {interface.name for interface in config.interfaces if interface.state != "up"}
-    routes = [route for route in config.routes.config if route.next_hop_interface not in down]
+    up, device = shown(config), naming.device
+    gateways, routes = _divided(config, up)
+    is_static = any(_static(interface, version) for interface in up for version in (4, 6))
+    is_deaf = not any(auto_dns(up)) and bool(auto_dns(up))
+    servers = [server for server in config.dns_resolver.config.server if not _scope(server)]
+    if not config.dns_resolver.config.server and (is_static or is_deaf):
+        servers = list(dns_servers)
     return (
-        *(f"ifname={interface}:{macs[interface]}" for interface in renamed if interface in macs),
-        *addresses,
+        *(f"ifname={interface}:{naming.macs[interface]}" for interface in sorted(naming.renamed)),
+        *(argument for each in up for argument in _ip_arguments(each, up, name, naming, gateways)),
         *(f"nameserver={_bracketed(server)}" for server in servers),
-        *(_bond_argument(i, i.link_aggregation) for i in up if i.type == "bond" and i.link_aggregation),
-        *(f"vlan={i.name}:{i.vlan.base_iface}" for i in up if i.type == "vlan" and i.vlan),
-        *(_route_argument(route) for route in routes if not _is_default(route)),
+        *(["rd.peerdns=0"] if is_deaf else []),
+        *(_bond_argument(i, i.link_aggregation, naming) for i in up if i.type == "bond" and i.link_aggregation),
+        *(_bridge_argument(i, i.bridge, naming) for i in up if i.type == "linux-bridge" and i.bridge),
+        *(
+            f"vlan={device(known(i.name))}:{device(known(i.vlan.base_iface))}"
+            for i in up
+            if i.type == "vlan" and i.vlan
+        ),
+        *(_route_argument(route, owner, naming) for route, owner in routes),
     )
 
 
@@ -203,69 +91,141 @@ def name_servers_of(arguments: Iterable[str]) -> Iterator[str]:
             yield from (field.strip("[]") for field in fields[7:] if set(field) & set(".["))
 
 
-def _up(config: NetworkConfig) -> Sequence[NmstateInterface]:
-    return [interface for interface in config.interfaces if interface.state == "up"]
+def auto_dns(interfaces: Iterable[NmstateInterface]) -> list[bool]:
+    """Return whether each automatic configuration of *interfaces* takes DNS servers from it."""
+    said = []
+    for each in interfaces:
+        if each.ipv4 and each.ipv4.enabled and each.ipv4.dhcp:
+            said.append(each.ipv4.auto_dns)
+        if each.ipv6 and each.ipv6.enabled and (each.ipv6.dhcp or each.ipv6.autoconf):
+            said.append(each.ipv6.auto_dns)
+    return said
+
+
+def _static(interface: NmstateInterface, version: int) -> list[tuple[Address, int]]:
+    """Return the static addresses of *interface*, each with the length of its prefix."""
+    if version == 4:
+        entries4 = interface.ipv4.address if interface.ipv4 and interface.ipv4.enabled else ()
+        return [(known(entry.ip), known(entry.prefix_length)) for entry in entries4]
+    entries6 = interface.ipv6.address if interface.ipv6 and interface.ipv6.enabled else ()
+    return [(known(entry.ip), known(entry.prefix_length)) for entry in entries6]
+
+
+def _divided(
+    config: NetworkConfig, up: list[NmstateInterface]
+) -> tuple[dict[tuple[str, int], Address], list[tuple[NmstateRoute, str]]]:
+    """Return the gateways that stand in ip=, by interface and version, and the other routes with their interfaces."""
+    gateways: dict[tuple[str, int], Address] = {}
+    routes = []
+    for route in routes_of(config):
+        destination = route.destination
+        assert destination is not None, "routes_of leaves those without one out"
+        router = route.next_hop_address
+        owner = route.next_hop_interface or _owner(router, up)
+        has_address = any(each.name == owner and _static(each, destination.version) for each in up)
+        place = (owner, destination.version)
+        if destination.prefixlen == 0 and router and has_address and place not in gateways:
+            gateways[place] = router
+        else:
+            routes.append((route, owner))
+    return gateways, routes
+
+
+def _owner(router: Address | None, up: list[NmstateInterface]) -> str:
+    """Return the interface that leads to *router*, as far as the static addresses tell; "" for any."""
+    if router is None:
+        return ""
+    having = [(known(each.name), _static(each, router.version)) for each in up]
+    having = [(name, addresses) for name, addresses in having if addresses]
+    for name, addresses in having:
+        if any(router in ip_interface(f"{address}/{length}").network for address, length in addresses):
+            return name
+    return having[0][0] if len(having) == 1 else ""
 
 
 def _ip_arguments(
-    interface: NmstateInterface, config: NetworkConfig, name: str, devices: Mapping[str, str]
+    interface: NmstateInterface,
+    up: list[NmstateInterface],
+    name: str,
+    naming: Naming,
+    gateways: Mapping[tuple[str, int], Address],
 ) -> list[str]:
-    device = devices.get(known(interface.name), interface.name)
-    mtu = f":{interface.mtu}" if interface.mtu else ""
-    arguments, automatic = [], []
-    if interface.ipv4 and interface.ipv4.enabled:
-        gateway = _default_gateway(interface, config, 4)
-        for entry in interface.ipv4.address:
-            mask = IPv4Address((0xFFFFFFFF << (32 - known(entry.prefix_length))) & 0xFFFFFFFF)
-            arguments.append(f"ip={entry.ip}::{gateway}:{mask}:{name}:{device}:none{mtu}")
-            gateway = ""  # only in the first argument of an interface
-        automatic += ["dhcp"] if interface.ipv4.dhcp else []
-    if interface.ipv6 and interface.ipv6.enabled:
-        gateway = _default_gateway(interface, config, 6)
-        for entry6 in interface.ipv6.address:
-            address = _bracketed(known(entry6.ip))
-            arguments.append(f"ip={address}::{gateway}:{entry6.prefix_length}:{name}:{device}:none{mtu}")
-            gateway = ""
-        # Beside a static address nm-initrd-generator takes "dhcp,dhcp6" for the end of IPv4, and beside dhcp alone it
-        # reads router advertisements anyway.
-        is_free = not (automatic and interface.ipv6.address)
-        if interface.ipv6.dhcp and is_free:
-            automatic.append("dhcp6")
-        elif interface.ipv6.autoconf and not automatic:
-            automatic.append("auto6")
-    if automatic:
-        # One argument for both families, after the static ones: nm-initrd-generator(8) turns IPv4 off again when a
-        # later argument for the same interface is only about IPv6.
-        arguments.append(f"ip={device}:{','.join(automatic)}{mtu}")
+    label = known(interface.name)
+    if label in ports_of(up):
+        return []
+    device, end = naming.device(label), _end(interface, naming)
+    ipv4 = interface.ipv4
+    has_dhcp4 = bool(ipv4 and ipv4.enabled and ipv4.dhcp)
+    method = _method6(interface, naming)
+    arguments = []
+    for version in (4, 6):
+        gateway = gateways.get((label, version))
+        for address, length in _static(interface, version):
+            mask = _mask(length) if version == 4 else str(length)
+            router = _bracketed(gateway) if gateway else ""
+            arguments.append(f"ip={_bracketed(address)}::{router}:{mask}:{name}:{device}:{method}{end}")
+            gateway = None  # only in the first argument of an interface
+    if has_dhcp4:
+        arguments.append(f"ip={device}:dhcp{end}")
+    elif not arguments and (method != "none" or _needs_none(interface, up, end)):
+        arguments.append(f"ip={device}:{method}{end}")
     return arguments
 
 
-def _default_gateway(interface: NmstateInterface, config: NetworkConfig, version: int) -> str:
-    for route in config.routes.config:
-        router = route.next_hop_address
-        is_for_interface = route.next_hop_interface in {None, interface.name}
-        if router and router.version == version and is_for_interface and _is_default(route):
-            return _bracketed(router)
-    return ""
+def _method6(interface: NmstateInterface, naming: Naming) -> str:
+    """Return the word of ip= for the IPv6 of *interface* beside its static addresses."""
+    ipv6 = interface.ipv6
+    if ipv6 is None or not ipv6.enabled:
+        return "none"
+    if ipv6.dhcp or ipv6.autoconf:
+        return "dhcp6" if ipv6.dhcp else "auto6"
+    has_dhcp4 = interface.ipv4 is not None and interface.ipv4.enabled and interface.ipv4.dhcp
+    return "link6" if naming.is_current and not ipv6.address and not has_dhcp4 else "none"
 
 
-def _bond_argument(interface: NmstateInterface, bond: LinkAggregation) -> str:
-    options = ",".join([f"mode={bond.mode}", *(f"{key}={value}" for key, value in bond.options.items())])
+def _needs_none(interface: NmstateInterface, up: list[NmstateInterface], end: str) -> bool:
+    """Whether an interface without addresses needs an ip=: for its MTU, or to keep it from DHCP."""
+    is_base = any(each.vlan and each.vlan.base_iface == interface.name for each in up if each.type == "vlan")
+    if interface.type == "bond" and is_base:
+        return interface.mac_address is not None  # bond= has its MTU, and the base of a VLAN gets no DHCP
+    return bool(end) or (interface.type != "ethernet" and not is_base)
+
+
+def _end(interface: NmstateInterface, naming: Naming) -> str:
+    """Return the end of an ip=: the MTU, and the MAC address that the interface gets."""
+    mac = interface.mac_address
+    if interface.copy_mac_from:
+        mac = naming.macs.get(interface.copy_mac_from)
+    if interface.type == "ethernet" and naming.macs.get(known(interface.name)) == mac:
+        mac = None  # it is its own
+    mtu = interface.mtu or ""
+    return f":{mtu}:{mac}" if mac else f":{mtu}" if mtu else ""
+
+
+def _mask(length: int) -> str:
+    return str(IPv4Address((0xFFFFFFFF << (32 - length)) & 0xFFFFFFFF))
+
+
+def _bond_argument(interface: NmstateInterface, bond: LinkAggregation, naming: Naming) -> str:
+    options = ",".join([f"mode={bond.mode}", *(f"{key}={value}" for key, value in bond_options(bond).items())])
     mtu = f":{interface.mtu}" if interface.mtu else ""
-    return f"bond={interface.name}:{','.join(bond.port)}:{options}{mtu}"
+    return f"bond={interface.name}:{','.join(map(naming.device, bond.ports))}:{options}{mtu}"
 
 
-def _is_default(route: NmstateRoute) -> bool:
-    return route.destination is not None and route.destination.prefixlen == 0
+def _bridge_argument(interface: NmstateInterface, bridge: Bridge, naming: Naming) -> str:
+    return f"bridge={interface.name}:{','.join(naming.device(known(port.name)) for port in bridge.port)}"
 
 
-def _route_argument(route: NmstateRoute) -> str:
-    interface = f":{route.next_hop_interface}" if route.next_hop_interface else ""
+def _route_argument(route: NmstateRoute, owner: str, naming: Naming) -> str:
     network, router = route.destination, route.next_hop_address
-    assert network is not None, "a file without a destination has an error"
-    assert router is not None, "a file without a next-hop-address has an error"
+    assert network is not None, "routes_of leaves those without one out"
     destination = f"[{network}]" if network.version == 6 else str(network)
-    return f"rd.route={destination}:{_bracketed(router)}{interface}"
+    device = f":{naming.device(owner)}" if owner else ""
+    return f"rd.route={destination}:{_bracketed(router) if router else ''}{device}"
+
+
+def _scope(address: Address) -> str | None:
+    return address.scope_id if isinstance(address, IPv6Address) else None
 
 
 def _bracketed(address: Address) -> str:

@@ -5,7 +5,7 @@ import inspect
 from functools import cache
 from typing import Any
 
-from appliance.config import networkconfig, vocabulary
+from appliance.config import nmstate, vocabulary
 from appliance.config.foreign import silent_keys
 
 FOREIGN_KEY = "Accepted from a copy of install-config.yaml or agent-config.yaml, and not used."
@@ -16,7 +16,7 @@ DIALECT = "http://json-schema.org/draft-07/schema#"  # the version that editors 
 def json_schema() -> dict[str, Any]:
     """Return the schema as JSON data. All callers get the same object: do not change it."""
     schema = vocabulary.ClusterFile.model_json_schema(by_alias=True)
-    for module in (vocabulary, networkconfig):
+    for module in (vocabulary, nmstate):
         for title, documented in _documented(inspect.getsource(module)).items():
             model = getattr(module, title)
             target = schema if title == vocabulary.ClusterFile.__name__ else schema["$defs"].get(title)

@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from appliance.config import words
-from appliance.config.networkconfig import NetworkConfig
+from appliance.config.nmstate import NetworkConfig
 from appliance.config.sections import BaseSection, needed
 from appliance.config.spelled import NameAlone, OneOrMany
 from appliance.model import Boot, DhcpMode

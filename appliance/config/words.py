@@ -80,6 +80,9 @@ Mac = Annotated[MacAddress, Spelled(addresses.parse_mac, _MAC)]
 Ipv4 = Annotated[IPv4Address, Spelled(addresses.parse_ipv4, _IPV4)]
 Ipv6 = Annotated[IPv6Address, Spelled(addresses.parse_ipv6, _text("2001:db8::21", pattern=":"))]
 AnyAddress = Annotated[Address, Spelled(addresses.parse_address, _text("192.0.2.5", "2001:db8::5"))]
+NameServerAddress = Annotated[
+    Address, Spelled(addresses.parse_scoped_address, _text("192.0.2.5", "2001:db8::5", "fe80::1%eno1"))
+]
 HostAddress = Annotated[Address, Spelled(addresses.parse_address, _text("192.0.2.21", "2001:db8::21"))]
 TimeServer = Annotated[Address | str, Spelled(addresses.parse_time_server, _text("192.0.2.60", "ntp.example.com"))]
 AnyCidr = Annotated[Cidr, Spelled(addresses.parse_cidr, _text("192.0.2.0/24", "2001:db8::/64", pattern="/"))]
@@ -117,6 +120,7 @@ LoaderName = Annotated[Loader | str, Spelled(fields.parse_loader, _text(*Loader,
 Sha256 = Annotated[str, Spelled(fields.parse_sha256, _text("0" * 64, pattern="^[0-9A-Fa-f]{64}$"))]
 Disk = Annotated[str, Spelled(fields.parse_disk, _DISK)]
 InterfaceName = Annotated[str, Spelled(fields.parse_interface, _text("eno1", maxLength=15))]
+ProfileName = Annotated[str, Spelled(fields.parse_profile_name, _text("eno1"))]
 BondOption = Annotated[
     str, Spelled(fields.parse_kernel_word, {"type": ["string", "integer"], "examples": ["100", "layer3+4"]})
 ]

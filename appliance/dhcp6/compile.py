@@ -5,7 +5,7 @@ requested options, at their first use.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
@@ -21,12 +21,27 @@ MAX_TEMPLATES = 16384
 
 
 @dataclass(frozen=True, slots=True)
+class Bystander:
+    """A MAC address of a host that has no IPv6 address, and the IPv4 network that it is in."""
+
+    host: Host
+    first: int  # the network's address as a number, as IPv4-mapped IPv6 address
+    mask: int
+    is_boot_nic: bool
+
+    def is_near(self, addresses: Iterable[int]) -> bool:
+        """Whether an interface with *addresses* is in the host's network."""
+        return any(address & self.mask == self.first for address in addresses)
+
+
+@dataclass(frozen=True, slots=True)
 class Dhcp6Table:
     """Everything that DHCPv6 replies are made from."""
 
     duid: bytes  # the server's
     pins: Mapping[bytes, Pin]  # by MAC address
     known: frozenset[bytes]  # every MAC address of a host, also of those without an IPv6 address
+    bystanders: Mapping[bytes, Bystander]  # by MAC address
     segments: tuple[Segment, ...]  # those where DHCP is not off
     relays: tuple[tuple[int, int], ...]  # networks and masks of the accepted relays outside the segments
     port: int  # the server's and the relays'; clients listen on the one before it
@@ -53,6 +68,10 @@ class Dhcp6Table:
     def serves(self, addresses: Sequence[int]) -> bool:
         """Whether an interface with *addresses* is in a network in which DHCP is not off."""
         return any(segment.has_any(addresses) for segment in self.segments)
+
+    def hears(self, addresses: Sequence[int]) -> bool:
+        """Whether there may be hosts at an interface with *addresses*."""
+        return self.serves(addresses) or any(each.is_near(addresses) for each in self.bystanders.values())
 
     def accepts_relay(self, source: int) -> bool:
         """Whether relays may send from the address *source*."""
@@ -87,6 +106,7 @@ def compile_dhcp6(clusters: Sequence[Cluster]) -> Dhcp6Table:
     return Dhcp6Table(
         duid=server_duid(clusters[0]),
         pins=pins,
+        bystanders=_bystanders(clusters, pins),
         known=frozenset(mac.octets for cluster in clusters for host in cluster.hosts for mac in host.macs),
         segments=tuple(segment for segment in segments if segment.mode is not DhcpMode.OFF),
         relays=tuple(
@@ -97,6 +117,28 @@ def compile_dhcp6(clusters: Sequence[Cluster]) -> Dhcp6Table:
         ),
         port=clusters[0].listen.dhcp_port + DHCP6_DISTANCE,
     )
+
+
+def ipv4_mapped(address: int) -> int:
+    """Return an IPv4 address as the number of its IPv6 form (RFC 4291 section 2.5.5.2)."""
+    return 0xFFFF << 32 | address
+
+
+def _bystanders(clusters: Sequence[Cluster], pins: Mapping[bytes, Pin]) -> dict[bytes, Bystander]:
+    found: dict[bytes, Bystander] = {}
+    for cluster in clusters:
+        if cluster.dhcp is not DhcpMode.FULL:
+            continue
+        for host in cluster.hosts:
+            network = next((each for each in map(cluster.network_of, host.addresses) if each is not None), None)
+            if network is None or network.cidr.version != 4:
+                continue
+            first, mask = int(network.cidr.network_address), int(network.cidr.netmask)
+            for position, mac in enumerate(host.macs):
+                if mac.octets not in pins:
+                    bystander = Bystander(host, ipv4_mapped(first), ~0xFFFFFFFF | mask, is_boot_nic=position == 0)
+                    found.setdefault(mac.octets, bystander)
+    return found
 
 
 def server_duid(cluster: Cluster) -> bytes:

@@ -5,6 +5,7 @@ answer follows from the message and the table.
 """
 
 from appliance.dhcp6.associations import Association, assigned, own_of, refused, withdrawn
+from appliance.dhcp6.clients import may_be_firmware
 from appliance.dhcp6.compile import Dhcp6Table
 from appliance.dhcp6.options import (
     NO_ADDRS_AVAIL,
@@ -129,15 +130,15 @@ def _told(
 ) -> Reply | Silence:
     """Return the reply with *parts* and all that the host is told."""
     pin, profile = request.pin, request.profile
-    requested = _requested(request)
-    template = table.template(pin, profile, request.boots, requested)
-    codes = requested_codes(requested)
+    template = table.template(pin, profile, request.boots, _requested(request))
     others = template.others
-    if OPT_CLIENT_FQDN in request.options or OPT_CLIENT_FQDN in codes or not codes:
+    if template.wants_name or OPT_CLIENT_FQDN in request.options:
         others = (_fqdn(request), *others)
     facts = (pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, template.boot, request.relay)
     word = DhcpOffered if message == ADVERTISE else DhcpAcknowledged
-    event = word(*facts, is_local=request.is_local) if has_address else None
+    # What may be firmware must not count as a system that runs.
+    is_told = has_address and not may_be_firmware(request.options)
+    event = word(*facts, is_local=request.is_local) if is_told else None
     needed = b"".join(parts) + template.needed
     return compose(table.duid, table.port, request, message, needed, others, event) or TOO_LONG
 

@@ -9,7 +9,8 @@ from ipaddress import IPv6Address
 
 from appliance.dhcp.protocol import boots_local
 from appliance.dhcp6.associations import associations_of
-from appliance.dhcp6.clients import identify_options, vendor_class
+from appliance.dhcp6.bystanders import offer_nothing
+from appliance.dhcp6.clients import identify_options, may_be_firmware, vendor_class
 from appliance.dhcp6.compile import Dhcp6Table
 from appliance.dhcp6.hardware import DUID_BYTES, is_link_local
 from appliance.dhcp6.messages import (
@@ -96,6 +97,8 @@ def answer(
     if mac is None:
         return UNRESOLVED
     if mac not in table.pins:
+        if not relays and (offer := offer_nothing(table, message, options, arrival, mac, installations)) is not None:
+            return offer
         return _unknown(table, message[0], options, relays, arrival, mac)
     return _answer_pinned(table, message, options, relays, arrival, mac, len(datagram), installations)
 
@@ -201,7 +204,7 @@ def _unknown(
 
 def _pass(request: ClientMessage, is_home: bool) -> Silence:
     """Beside another DHCP server, note that the host asks; DHCPv6 has no answer that names a boot file alone."""
-    if request.kind != SOLICIT:
+    if request.kind != SOLICIT or may_be_firmware(request.options):
         return PROXY_MODE
     if not is_home:
         return _misplaced(request)

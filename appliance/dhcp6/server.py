@@ -5,11 +5,14 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from ipaddress import IPv6Address
+from typing import NamedTuple
 
 from appliance import sockets
 from appliance.allowance import Allowance, Allowances, Sample
-from appliance.dhcp6.compile import Dhcp6Table
+from appliance.dhcp.interfaces import list_interfaces as list_ipv4_interfaces
+from appliance.dhcp6.compile import Dhcp6Table, ipv4_mapped
 from appliance.dhcp6.protocol import UNRESOLVED, answer
 from appliance.dhcp6.reply import Arrival, Reply, Silence, heard
 from appliance.errors import ListenError
@@ -36,18 +39,27 @@ INTERFACES_SECONDS = 5.0  # between two look-ups of interfaces and addresses
 RESOLVING_SECONDS = 0.05
 MAX_RESOLVING = 64  # messages; more wait for the client's next one
 DISCARD_PORT = 9
+MULTICAST = 0xFF  # the first octet of a group's address
 # As for DHCPv4: see dhcp/server.py.
 HOST_EVENTS_A_SECOND = 10.0
 HOST_EVENTS_AT_ONCE = 50.0
 SILENCE = "dhcp6.silence why=%s from=%s interface=%s"
 
-Source = tuple[str, int, int, int]  # address, port, flow label, interface
+
+class _Received(NamedTuple):
+    """A datagram, and what is needed to send to where it came from."""
+
+    sock: socket.socket
+    datagram: bytes
+    source: tuple[str, int, int, int]  # address, port, flow label, and the interface of a link-local address
+    local: bytes  # address that it was sent to
+    interface: int  # on which it arrived, by index
 
 
 class Dhcp6Server:
     """The DHCPv6 server.
 
-    *counts* holds ("reply", "advertise" | "reply"), ("silence", why), ("sent",), ("unsent", error text),
+    *counts* holds ("reply", "advertise" | "reply"), ("silence", why), ("unsent", error text),
     ("host-event" | "stranger-event" | "outside-event", "dropped").
     """
 
@@ -76,9 +88,15 @@ class Dhcp6Server:
         self._allowances = Allowances(Sample(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._outside = Allowance()
         self._is_verbose = logger.isEnabledFor(logging.DEBUG)
-        if table().is_served:
+        if table().is_served or table().bystanders:
             try:
                 self._open()
+            except ListenError as error:
+                self.close()
+                if table().is_served:
+                    raise
+                # Hosts without IPv6 only reach their disks sooner by it.
+                logger.info("dhcp6.closed why=%r", str(error))
             except BaseException:
                 self.close()
                 raise
@@ -123,13 +141,23 @@ class Dhcp6Server:
         """Bind again to interfaces that were recreated, and hear both groups on every served interface."""
         if not self._sockets:
             return
-        self._interfaces = list_interfaces()
-        served = {index for index, each in self._interfaces.items() if self._table().serves(each.addresses)}
+        self._interfaces = self._list_interfaces()
+        served = {index for index, each in self._interfaces.items() if self._table().hears(each.addresses)}
         for sock in self._sockets:
             name, bound = self._bound.get(sock, ("", 0))
             if name:
                 bound = self._rebind(sock, name, bound)
             self._join(sock, served & {bound} if name else served)
+
+    def _list_interfaces(self) -> dict[int, Interface]:
+        """Return the interfaces that have an IPv6 address, with their IPv4 addresses as IPv4-mapped ones."""
+        by_ipv4 = list_ipv4_interfaces(self._sockets[0])
+        return {
+            index: replace(each, addresses=(*each.addresses, *map(ipv4_mapped, by_ipv4[index].addresses)))
+            if index in by_ipv4
+            else each
+            for index, each in list_interfaces().items()
+        }
 
     def _rebind(self, sock: socket.socket, name: str, bound: int) -> int:
         """Return the index of the interface *name*; *sock* is bound to it if that has changed. Raises ListenError."""
@@ -168,67 +196,47 @@ class Dhcp6Server:
             # Always there: IPV6_RECVPKTINFO is set before the socket is bound, and no other ancillary data is.
             local, index = IN6_PKTINFO.unpack(ancillary[0][2])
             interface = self._interfaces.get(index) or self._new_interface(index)
-            arrival = Arrival(
-                interface.name,
-                interface.addresses,
-                socket.inet_pton(socket.AF_INET6, source[0].partition("%")[0]),
-                source[1],
-                is_unicast=local[0] != 0xFF,
-            )
+            packed = socket.inet_pton(socket.AF_INET6, source[0].partition("%")[0])
+            is_unicast = local[0] != MULTICAST
+            arrival = Arrival(interface.name, interface.addresses, packed, source[1], is_unicast)
+            received = _Received(sock, datagram, source, local, index)
             result = answer(table, datagram, arrival, installations)
             if result is UNRESOLVED:
-                self._resolve(sock, datagram, arrival, source, local, index)
+                self._resolve(received, arrival)
             else:
-                self._finish(sock, datagram, arrival, source, local, index, result)
+                self._finish(received, arrival, result)
 
-    def _resolve(
-        self, sock: socket.socket, datagram: bytes, arrival: Arrival, source: Source, local: bytes, index: int
-    ) -> None:
-        """Answer when the kernel knows the MAC address of the source, and have it find out."""
-        mac = self._mac_on_link(IPv6Address(arrival.source), index)
-        if mac == b"" and self._resolving < MAX_RESOLVING:
-            self._resolving += 1
-            # An empty datagram, which nobody reads: the kernel has to resolve the address to send it.
-            self._send(sock, b"", (source[0], DISCARD_PORT, 0, index), bytes(16), index)
-            loop = asyncio.get_running_loop()
-            loop.call_later(RESOLVING_SECONDS, self._resolved, sock, datagram, arrival, source, local, index)
+    def _resolve(self, received: "_Received", arrival: Arrival) -> None:
+        """Answer with what the kernel knows of the source's MAC address; if that is nothing yet, have it find out."""
+        mac = self._mac_on_link(IPv6Address(arrival.source), received.interface)
+        if mac != b"" or self._resolving >= MAX_RESOLVING:
+            self._answer(received, arrival, mac or b"")
             return
-        self._answer(sock, datagram, arrival._replace(mac=mac or b""), source, local, index)
+        self._resolving += 1
+        # An empty datagram to a port where nobody reads it: to send it, the kernel has to resolve the address.
+        self._send(received, b"", DISCARD_PORT, bytes(16))
+        asyncio.get_running_loop().call_later(RESOLVING_SECONDS, self._resolved, received, arrival)
 
-    def _resolved(
-        self, sock: socket.socket, datagram: bytes, arrival: Arrival, source: Source, local: bytes, index: int
-    ) -> None:
+    def _resolved(self, received: "_Received", arrival: Arrival) -> None:
         self._resolving -= 1
-        if self._sockets:
-            mac = self._mac_on_link(IPv6Address(arrival.source), index) or b""
-            self._answer(sock, datagram, arrival._replace(mac=mac), source, local, index)
+        if self._sockets:  # otherwise the server has ended
+            self._answer(received, arrival, self._mac_on_link(IPv6Address(arrival.source), received.interface) or b"")
 
-    def _answer(
-        self, sock: socket.socket, datagram: bytes, arrival: Arrival, source: Source, local: bytes, index: int
-    ) -> None:
-        result = answer(self._table(), datagram, arrival, self._installations)
-        self._finish(sock, datagram, arrival, source, local, index, result)
+    def _answer(self, received: "_Received", arrival: Arrival, mac: bytes) -> None:
+        arrival = arrival._replace(mac=mac)
+        self._finish(received, arrival, answer(self._table(), received.datagram, arrival, self._installations))
 
-    def _finish(
-        self,
-        sock: socket.socket,
-        datagram: bytes,
-        arrival: Arrival,
-        source: Source,
-        local: bytes,
-        index: int,
-        result: Reply | Silence,
-    ) -> None:
-        ours = str(IPv6Address(local)), self._port
+    def _finish(self, received: "_Received", arrival: Arrival, result: Reply | Silence) -> None:
+        """Send the reply, tap both datagrams, count, and publish the event."""
+        source = received.source[:2]
+        own = str(IPv6Address(received.local)), self._port
         if self.tap is not None and result.is_local and result.host:
-            self.tap(result.host, datagram, source[:2], ours, heard(result))
+            self.tap(result.host, received.datagram, source, own, heard(result))
         if isinstance(result, Reply):
             if self.tap is not None and result.is_local:
-                self.tap(result.host, result.payload, ours, (source[0], result.port), None)
-            # From the address that the message was sent to. After a group, the kernel chooses one, on its interface.
-            own = local if arrival.is_unicast else bytes(16)
-            if self._send(sock, result.payload, (source[0], result.port, 0, source[3]), own, index):
-                self.counts["sent",] += 1
+                self.tap(result.host, result.payload, own, (source[0], result.port), None)
+            # From the address that the message was sent to. After a group, the kernel chooses one of its interface.
+            self._send(received, result.payload, result.port, received.local if arrival.is_unicast else bytes(16))
             self.counts["reply", result.message] += 1
         else:
             self.counts["silence", result.why] += 1
@@ -237,19 +245,20 @@ class Dhcp6Server:
         if result.event is not None:
             self._tell(result.event, result.is_local)
 
-    def _send(self, sock: socket.socket, payload: bytes, to: Source, own: bytes, index: int) -> bool:
+    def _send(self, received: "_Received", payload: bytes, port: int, own: bytes) -> None:
+        """Send *payload* to where *received* came from, from the address *own*, or from any if it is zero."""
+        address, _port, _flow, scope = received.source
         # A link-local address is valid on its interface only; the way to a relay is the routing table's choice.
-        pktinfo = IN6_PKTINFO.pack(own, index if to[3] else 0)
+        pktinfo = IN6_PKTINFO.pack(own, received.interface if scope else 0)
+        ancillary = ((socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, pktinfo),)
         try:
-            sock.sendmsg((payload,), ((socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, pktinfo),), 0, to)
+            received.sock.sendmsg((payload,), ancillary, 0, (address, port, 0, scope))
         except OSError as error:
             self.counts["unsent", error.strerror or str(error)] += 1
-            return False
-        return True
 
     def _new_interface(self, index: int) -> Interface:
         """Return the interface *index*, which came up or got its first address after the last look-up."""
-        self._interfaces = list_interfaces()
+        self._interfaces = self._list_interfaces()
         if index not in self._interfaces:
             try:
                 name = socket.if_indextoname(index)

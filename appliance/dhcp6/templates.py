@@ -11,6 +11,7 @@ from appliance.boot.chains import Step, boot_file, chain, to_disk
 from appliance.dhcp.clients import ClientProfile
 from appliance.dhcp6.options import (
     OPT_BOOT_URL,
+    OPT_CLIENT_FQDN,
     OPT_DNS_SERVERS,
     OPT_NTP_SERVERS,
     OPT_SEARCH,
@@ -60,6 +61,7 @@ class Template:
     needed: bytes
     others: tuple[bytes, ...]  # each an option; those at the end are left out first if a reply would be too long
     boot: str  # the boot file's URL, for the event; "" without one
+    wants_name: bool  # whether the client has requested its name, or made no list
 
 
 def build_template(pin: Pin, profile: ClientProfile, *, boots: bool, requested: bytes) -> Template:
@@ -78,6 +80,7 @@ def build_template(pin: Pin, profile: ClientProfile, *, boots: bool, requested: 
             if code in values and (code in wanted if wanted else code != OPT_SNTP_SERVERS)
         ),
         boot=boot,
+        wants_name=OPT_CLIENT_FQDN in wanted or not wanted,
     )
 
 

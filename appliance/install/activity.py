@@ -51,12 +51,18 @@ class Activity:
             return
         self.seen_at = at
         match event:
-            case events.WebStarted() | events.WebProgress() | events.WebFinished() | events.WebRefused():
+            case (
+                events.WebStarted()
+                | events.WebProgress()
+                | events.WebFinished()
+                | events.WebRefused()
+                | events.TftpFinished()
+            ):
                 if event.what in _INSTALLER:
                     self.installing_at = at
         match event:
             case events.TftpStarted():
-                self._begin("loader", event.path, 0, event.total, at)
+                self._begin(event.what.value, event.path, 0, event.total, at)
             case events.WebStarted():
                 self._begin(event.what.value, event.path, event.first, event.total, at)
             case events.WebProgress() if event.path == self.path:
@@ -86,5 +92,5 @@ def sent_by(event: Event) -> tuple[str, int]:
         case events.WebFinished() | events.WebBroken():
             return event.what.value, event.sent
         case events.TftpFinished():
-            return "loader", event.total
+            return event.what.value, event.total
     return "", 0

@@ -212,6 +212,11 @@ def complete_initramfs(
     return _fetched(installation) if installation.asks_early else installation
 
 
+def fetch_initramfs(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
+    """Reach the next stage with the whole initramfs."""
+    return reach(complete_initramfs(installation, move, finding, at, rules), move.to, at)
+
+
 def complete_rootfs(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
     """Note that the whole rootfs has been sent; a host that has its Ignition by then has everything."""
     if installation.boot.is_embedded:

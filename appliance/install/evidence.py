@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from appliance import events
 from appliance.boot.loaders import package_hint
-from appliance.boot.urls import is_loader_path, is_script_path
+from appliance.boot.urls import is_grub_binary, is_loader_path, is_optional, is_script_path
 from appliance.events import Event, Program, WebKind
 from appliance.install.guard import ADDRESS_CONFLICT, NO_DHCP
 
@@ -26,6 +26,7 @@ class Evidence(StrEnum):
     ADDRESS_DECLINED = "DHCP decline"
     LOADER_FETCHED_BY_TFTP = "boot file fetched by TFTP"
     LOADER_FETCHED_BY_HTTP = "boot file fetched by HTTP"
+    GRUB_FETCHED = "GRUB or its first configuration fetched"
     LOADER_FAILED = "TFTP transfer failed"
     LOADER_MISSING_ON_TFTP = "boot file not found by TFTP"
     LOADER_MISSING_ON_HTTP = "boot file not found by HTTP"
@@ -36,6 +37,7 @@ class Evidence(StrEnum):
     KERNEL_BEGUN = "kernel begun"
     INITRAMFS_BEGUN = "initramfs begun"
     INITRAMFS_COMPLETE = "initramfs complete"
+    INITRAMFS_FETCHED_BY_TFTP = "initramfs fetched by TFTP"
     ROOTFS_BEGUN = "rootfs begun"
     ROOTFS_COMPLETE = "rootfs complete"
     DISK_IMAGE_BEGUN = "disk image begun"
@@ -92,7 +94,14 @@ _IMAGES = {
 }
 # Ignition counts as delivered from its first byte, unless the transfer breaks off. If the appliance dies while
 # sending it, the host most likely has the whole file (it is a single write), and otherwise requests it again.
-_BEGUN = _SCRIPTS | _IMAGES | {WebKind.IGNITION: Evidence.IGNITION_DELIVERED}
+_BEGUN = _SCRIPTS | _IMAGES | {WebKind.GRUB: Evidence.GRUB_FETCHED, WebKind.IGNITION: Evidence.IGNITION_DELIVERED}
+# By TFTP a file counts only once it was fetched whole: its request is one datagram, which anyone could have sent.
+_FETCHED_BY_TFTP = _SCRIPTS | {
+    WebKind.LOADER: Evidence.LOADER_FETCHED_BY_TFTP,
+    WebKind.GRUB: Evidence.GRUB_FETCHED,
+    WebKind.KERNEL: Evidence.KERNEL_BEGUN,
+    WebKind.INITRAMFS: Evidence.INITRAMFS_FETCHED_BY_TFTP,
+}
 # Only a whole file counts. Neither iPXE nor an installer fetches one in parts: after a break they begin anew.
 _COMPLETE = {
     WebKind.INITRAMFS: Evidence.INITRAMFS_COMPLETE,
@@ -130,7 +139,7 @@ def finding_of(event: Event) -> Finding | None:
             evidence = _UNPROVEN.get(event.cause)
             return Finding(evidence, hint=event.why) if evidence else None
         case events.TftpFinished():
-            return None if is_script_path(event.path) else Finding(Evidence.LOADER_FETCHED_BY_TFTP)
+            return _of_tftp(event)
         case events.TftpFailed():
             return _of_tftp_failure(event)
         case events.DnsAsked():
@@ -140,9 +149,10 @@ def finding_of(event: Event) -> Finding | None:
         case events.HostUnanswered():
             return Finding(Evidence.SYSTEM_UNANSWERED)
         case events.DhcpDeclined() if event.is_local:
+            tool = "ip -6 neigh" if ":" in event.address else "arping -D"
             hint = (
                 f"Another machine uses {event.address}. "
-                "Find it with `arping -D`, or give this host another address in cluster.yaml."
+                f"Find it with `{tool}`, or give this host another address in cluster.yaml."
             )
             return Finding(Evidence.ADDRESS_DECLINED, hint=hint)
         case events.DoubtLapsed():
@@ -183,13 +193,21 @@ def _of_ack(event: events.DhcpAcknowledged) -> Finding | None:
     return Finding(evidence, event.mac, event.arch)
 
 
+def _of_tftp(event: events.TftpFinished) -> Finding | None:
+    evidence = _FETCHED_BY_TFTP.get(event.what)
+    if event.what is WebKind.LOADER and is_grub_binary(event.path):
+        evidence = Evidence.GRUB_FETCHED
+    return Finding(evidence) if evidence and not is_script_path(event.path) else None
+
+
 def _of_transfer(event: events.WebFinished) -> Finding | None:
     if event.what is WebKind.LOADER:
         # Firmware fetches the rest after a break, and its loader proves itself by what it does next.
         is_end = event.first + event.sent >= event.total
-        return Finding(Evidence.LOADER_FETCHED_BY_HTTP) if is_end else None
-    evidence = _COMPLETE.get(event.what) if event.status == 200 and event.sent >= event.total else None
-    return Finding(evidence) if evidence else None
+        evidence = Evidence.GRUB_FETCHED if is_grub_binary(event.path) else Evidence.LOADER_FETCHED_BY_HTTP
+        return Finding(evidence) if is_end else None
+    complete = _COMPLETE.get(event.what) if event.status == 200 and event.sent >= event.total else None
+    return Finding(complete) if complete else None
 
 
 def _of_break(event: events.WebBroken) -> Finding | None:
@@ -201,6 +219,10 @@ def _of_break(event: events.WebBroken) -> Finding | None:
 def _of_tftp_failure(event: events.TftpFailed) -> Finding | None:
     if is_script_path(event.path) or event.why in _BAD_REQUESTS:
         return None
+    if event.what is not WebKind.LOADER:
+        is_missing = event.what in _IMAGES and event.why in _NO_FILE
+        hint = f"The image {event.path} cannot be served: {event.why}"
+        return Finding(Evidence.IMAGE_MISSING, hint=hint) if is_missing else None
     if event.why in _NO_FILE:
         if event.why == "confidential":
             hint = _kept_back(event.path, "it looks like a secret, and `ocp-appliance validate` says which")
@@ -219,7 +241,7 @@ def _of_web_refusal(event: events.WebRefused) -> Finding | None:
     if event.what in _IMAGES:
         return Finding(Evidence.IMAGE_MISSING, hint=f"The image {event.path} cannot be served: {event.why}")
     # The web server knows no kind for a missing boot file, so it is recognised by its name.
-    if is_loader_path(event.path):
+    if is_loader_path(event.path) and not is_optional(event.path):
         path = event.path.lstrip("/")
         hint = _no_loader(path) if event.status == 404 else _kept_back(path, event.why)
         return Finding(Evidence.LOADER_MISSING_ON_HTTP, hint=hint)

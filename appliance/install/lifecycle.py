@@ -216,6 +216,15 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(SETTLED, SETTLED, effects.count, None, "loader"),
         Transition(INSTALLED, JOINING),
     ),
+    # GRUB sends no DHCP message of its own. It counts only for a machine that was seen to boot.
+    Evidence.GRUB_FETCHED: (
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, LOADER, effects.arrive, Stage.BOOTLOADER, "grub"),
+        Transition(BOOTLOADER, SCRIPT, effects.count, None, "grub"),
+        Transition(KERNEL, IGNITION, effects.load_again, Stage.BOOTLOADER, "grub"),
+        Transition(SETTLED, SETTLED, effects.count, None, "grub"),
+        Transition(INSTALLED, JOINING),
+    ),
     Evidence.LOADER_FAILED: (
         Transition(WAITING, LOADER, effects.count, None, "loader-failed"),
         Transition(BOOTLOADER, JOINING),
@@ -267,6 +276,12 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     Evidence.INITRAMFS_COMPLETE: (
         Transition(WAITING, WAITING),
         Transition(FIRMWARE, SETTLED, effects.complete_initramfs),
+        Transition(INSTALLED, JOINING),
+    ),
+    Evidence.INITRAMFS_FETCHED_BY_TFTP: (
+        Transition(WAITING, WAITING),
+        Transition(FIRMWARE, KERNEL, effects.fetch_initramfs, Stage.INITRAMFS),
+        Transition(INITRAMFS, SETTLED, effects.complete_initramfs),
         Transition(INSTALLED, JOINING),
     ),
     Evidence.ROOTFS_BEGUN: (

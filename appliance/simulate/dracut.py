@@ -1,9 +1,9 @@
 """The kernel command line, and the network that the initramfs and the installed system configure from it."""
 
 import re
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from appliance.simulate import dhcp
+from appliance.simulate import dhcp, dhcp6
 from appliance.simulate.dhcp import Message
 from appliance.simulate.lease import Lease
 from appliance.simulate.machine import Phase, StepError
@@ -49,6 +49,8 @@ class Arguments:
 async def bring_up(run: Run, arguments: Arguments, phase: Phase) -> Lease:
     """Return the network of a system: by DHCP, or from a static ip= (dracut.cmdline(7)). Raises StepError."""
     check_cards(run, arguments, phase)
+    if run.machine.is_ipv6 and is_ipv6_only(arguments):
+        return await _bring_up_ipv6(run, arguments, phase)
     static = ipv4_of(arguments, phase)
     if not static:
         return await run.lease(dhcp.system(run.machine.mac), phase)
@@ -74,6 +76,50 @@ async def bring_up(run: Run, arguments: Arguments, phase: Phase) -> Lease:
             phase, "the static network is malformed", sent=f"ip={static}", received=str(error), check=look
         ) from error
     want = run.machine.expected.address
+    if want and lease.address != want:
+        look = "the host's networkConfig in cluster.yaml"
+        raise StepError(
+            phase, "the static address is not the host's", sent=f"ip={static}", received=str(want), check=look
+        )
+    run.link.configure(lease.address, network.prefixlen, lease.router)
+    return lease
+
+
+def is_ipv6_only(arguments: Arguments) -> bool:
+    """Whether every ip= is about IPv6: a static address in brackets, or dhcp6 or auto6 (dracut.cmdline(7))."""
+    methods = [COLON.split(value) for value in arguments.all("ip")]
+    return bool(methods) and all(
+        parts[0].startswith("[") or {*parts[min(1, len(parts) - 1)].split(",")} <= {"dhcp6", "auto6"}
+        for parts in methods
+    )
+
+
+async def _bring_up_ipv6(run: Run, arguments: Arguments, phase: Phase) -> Lease:
+    static = next((value for value in arguments.all("ip") if value.startswith("[")), "")
+    if not static:
+        return await run.lease6(dhcp6.system(run.machine.mac), phase)
+    try:
+        address, _, gateway, prefix, host_name = COLON.split(static)[:5]
+        network = IPv6Network(f"{address.strip('[]')}/{prefix}", strict=False)
+        lease = Lease(
+            address=IPv6Address(address.strip("[]")),
+            network=network,
+            router=IPv6Address(gateway.strip("[]")) if gateway else None,
+            dns=tuple(ip_address(value.strip("[]")) for value in arguments.all("nameserver")),
+            host_name=host_name,
+            domain="",
+            ack=None,
+            boot=None,
+            boot_file="",
+            boot_server=IPv6Address(0),
+            retries=0,
+        )
+    except ValueError as error:
+        look = "ip=[<address>]::[<gateway>]:<prefix>:<name>:<interface>:none (dracut.cmdline(7))"
+        raise StepError(
+            phase, "the static network is malformed", sent=f"ip={static}", received=str(error), check=look
+        ) from error
+    want = run.machine.expected.address6
     if want and lease.address != want:
         look = "the host's networkConfig in cluster.yaml"
         raise StepError(

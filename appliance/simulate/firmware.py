@@ -1,6 +1,6 @@
 """Firmware: DHCP, then the boot program over TFTP or HTTP, in the manner of UEFI (edk2) and PXE ROMs."""
 
-from appliance.simulate import dhcp, tftp
+from appliance.simulate import dhcp, dhcp6, tftp
 from appliance.simulate.http import HttpError
 from appliance.simulate.lease import Lease
 from appliance.simulate.loaded import Loaded, check_program, place_of, program_of
@@ -14,7 +14,10 @@ DOS_MAGIC = b"MZ"  # the first bytes of every EFI program (PE/COFF)
 async def network_boot(run: Run) -> Loaded | None:
     """Return the boot program that the firmware found and started, or None. Raises StepError."""
     machine = run.machine
-    lease = await run.lease(dhcp.firmware(machine.hardware.code, machine.mac), Phase.FIRMWARE)
+    if machine.is_ipv6:
+        lease = await run.lease6(dhcp6.firmware(machine.hardware.code, machine.mac), Phase.FIRMWARE)
+    else:
+        lease = await run.lease(dhcp.firmware(machine.hardware.code, machine.mac), Phase.FIRMWARE)
     if not lease.boot_file:
         run.tell(Phase.FIRMWARE, f"DHCP: {lease.address}, no boot file (PXE-E16); continues with the next boot entry")
         return None
@@ -36,7 +39,10 @@ async def network_boot(run: Run) -> Loaded | None:
 async def _fetch_by_tftp(run: Run, lease: Lease) -> bytes:
     machine = run.machine
     server = (str(lease.boot_server), machine.ports.tftp)
-    sent = f"read request for {lease.boot_file!r} to {server[0]}:{server[1]}/udp"
+    # DHCPv6 has a URL for it, of which edk2 requests the path without its slash.
+    path = place_of(lease)[1].removeprefix("/") if machine.is_ipv6 else lease.boot_file
+    shown = f"[{server[0]}]" if machine.is_ipv6 else server[0]
+    sent = f"read request for {path!r} to {shown}:{server[1]}/udp"
     look = (
         "is the loader's package installed (`ocp-appliance validate` names it)? Is UDP port 69 open in both directions?"
     )
@@ -44,12 +50,12 @@ async def _fetch_by_tftp(run: Run, lease: Lease) -> bytes:
     try:
         size = 0
         if is_uefi:
-            size = await tftp.size_of(run.link, lease.address, server, lease.boot_file, machine.patience)
+            size = await tftp.size_of(run.link, lease.address, server, path, machine.patience)
         fetched = await tftp.fetch(
             run.link,
             lease.address,
             server,
-            lease.boot_file,
+            path,
             machine.patience,
             block_bytes=tftp.UEFI_BLOCK_BYTES if is_uefi else tftp.BIOS_BLOCK_BYTES,
             # edk2 has requested windows of four blocks since 2020; PXE ROMs request none.

@@ -51,6 +51,7 @@ class _Machine:
 
     def __init__(self, run: Run, grub: Loaded) -> None:
         self.run, self.grub = run, grub
+        self.has_disk = run.machine.disk is not None
 
     def variables(self, prefix: str) -> dict[str, str]:
         """Return the variables that GRUB sets itself."""
@@ -103,10 +104,11 @@ class _Machine:
         """Return the paths of its configuration, in the order in which GRUB tries them."""
         paths = []
         if self.grub.place.scheme == "tftp" or self.grub.vendor not in PREFIXES:
-            address = self.grub.lease.address.packed.hex().upper()
+            address = self.grub.lease.address
+            digits = address.packed.hex().upper() if address.version == 4 else ""
             suffixes = [
                 f"01-{self.run.machine.mac.hyphenated}",
-                *(address[:size] for size in range(len(address), 0, -1)),
+                *(digits[:size] for size in range(len(digits), 0, -1)),
             ]
             paths = [f"{prefix}/grub.cfg-{suffix}" for suffix in suffixes]
         return [*paths, f"{prefix}/grub.cfg"]

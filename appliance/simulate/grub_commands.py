@@ -6,6 +6,8 @@ from appliance.simulate.commands import EndedSignal
 from appliance.simulate.grub_shell import MAX_VALUE_CHARACTERS, CommandTable, ReplacedSignal, Shell
 from appliance.simulate.script import CommandError, Ending, How, IpxeImage, Part
 
+DISK = "hd0,gpt2"  # the only disk's partition with a boot program
+
 
 async def set_(shell: Shell, rest: list[str]) -> int:
     for word in rest:
@@ -48,11 +50,33 @@ async def initrd(shell: Shell, rest: list[str]) -> int:
 
 
 async def chainloader(shell: Shell, rest: list[str]) -> int:
-    image = await _load(shell, [word for word in rest if not word.startswith("-")], Part.SCRIPT)
-    raise EndedSignal(Ending(How.EXIT, 1, text=f"starts {image.name}, which the simulation does not run"))
+    """Load another boot program: the simulation knows only that of the machine's own disk."""
+    paths = [word for word in rest if not word.startswith("-")]
+    if not paths or not paths[0].startswith(f"({DISK}"):
+        raise CommandError("the simulation starts no other boot program than that of the disk")
+    if not shell.around.has_disk:
+        raise CommandError(f"file `{paths[0]}' not found")
+    shell.starts_disk = True
+    return 0
+
+
+async def search(shell: Shell, rest: list[str]) -> int:
+    """Look for a file on the disks; a disk with a system has every file that boots it."""
+    variable = ""
+    for at, word in enumerate(rest):
+        name, equals, value = word.partition("=")
+        if name in ("--set", "-s"):
+            following = rest[at + 1 : at + 2]
+            variable = value if equals else "".join(following)
+    if not shell.around.has_disk:
+        raise CommandError("no such device")
+    shell.variables[variable or "root"] = DISK
+    return 0
 
 
 async def boot(shell: Shell, _rest: list[str]) -> int:
+    if shell.starts_disk:
+        raise EndedSignal(Ending(How.SANBOOT))
     if shell.kernel is None:
         raise CommandError("you need to load the kernel first")
     raise EndedSignal(Ending(How.BOOT, kernel=shell.kernel, initrds=tuple(shell.initrds), hands_initrd_over=True))
@@ -172,7 +196,7 @@ def _text(image: IpxeImage) -> str:
 # What has no effect on the network succeeds: modules are inside the signed GRUB, and the console is not simulated.
 _NO_EFFECT = (
     "insmod rmmod export terminal terminal_input terminal_output serial loadfont gfxmode background_color clear"
-    " set_background_image play keymap lsmod net_add_route"
+    " set_background_image play keymap lsmod"
 )
 
 COMMANDS: CommandTable = MappingProxyType(
@@ -186,6 +210,7 @@ COMMANDS: CommandTable = MappingProxyType(
         "initrd": initrd,
         "initrdefi": initrd,
         "chainloader": chainloader,
+        "search": search,
         "boot": boot,
         "configfile": configfile,
         "source": source,

@@ -31,6 +31,8 @@ class ReplacedSignal(Exception):  # noqa: N818 - not an error: it ends a file fr
 class Surroundings(Protocol):
     """The machine, as GRUB's commands see it."""
 
+    has_disk: bool  # whether its disk has something to boot
+
     async def fetch(self, path: str, root: str, part: Part) -> IpxeImage:
         """Return the file at *path*, `(device)/name` or a name on the device *root*. Raises CommandError."""
 
@@ -64,6 +66,7 @@ class Shell:
     arguments: tuple[str, ...] = ()
     kernel: IpxeImage | None = None
     initrds: list[IpxeImage] = field(default_factory=list)
+    starts_disk: bool = False  # the boot program of the disk has been loaded
     commands: int = 0
     depth: int = 0
     failure: str = ""  # of the last command that failed
@@ -110,7 +113,7 @@ class Shell:
             self.arguments = entry.arguments
             self.variables["chosen"] = entry.id
             await self._run_all(entry.body)
-            if self.kernel:
+            if self.kernel or self.starts_disk:
                 await self._command("boot", [])
         return Ending(How.WAITS, text=f"in its menu, because no entry started{self._why}")
 

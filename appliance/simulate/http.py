@@ -10,11 +10,12 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from appliance.model import Address
 from appliance.simulate.link import Link, readable
 from appliance.simulate.machine import Patience
 
@@ -64,10 +65,10 @@ class Http:
     def __init__(
         self,
         link: Link,
-        address: IPv4Address,
+        address: Address,
         patience: Patience,
         agent: str,
-        lookup: Callable[[str], Awaitable[IPv4Address]],
+        lookup: Callable[[str], Awaitable[Address]],
     ) -> None:
         """Connect from *address*; *lookup* resolves a URL's host name; no User-Agent is sent where *agent* is ""."""
         self._link, self._address, self._patience = link, address, patience
@@ -107,7 +108,7 @@ class Http:
         if parts.scheme != "http" or not parts.hostname:
             raise HttpError(f"{url!r} is not an http:// URL with a host")
         try:
-            address = IPv4Address(parts.hostname)
+            address: Address = ip_address(parts.hostname)
         except ValueError:
             address = await self._lookup(parts.hostname)
         peer = (str(address), port)
@@ -148,7 +149,10 @@ class Http:
         if self._sock and self._peer == peer:
             return self._sock
         self.close()
-        sock = self._link.socket(socket.SOCK_STREAM, self._address)
+        # To a server of the other version of IP, the kernel chooses the address.
+        is_other = (":" in peer[0]) != (self._address.version == 6)
+        own: Address = (IPv6Address(0) if ":" in peer[0] else IPv4Address(0)) if is_other else self._address
+        sock = self._link.socket(socket.SOCK_STREAM, own)
         try:
             async with asyncio.timeout(self._patience.http_idle):
                 await asyncio.get_running_loop().sock_connect(sock, peer)

@@ -1,10 +1,10 @@
 """iPXE on a simulated machine: its own DHCP exchange, its settings, and the files its script fetches."""
 
 import asyncio
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from appliance.simulate import dhcp, tftp
+from appliance.simulate import dhcp, dhcp6, tftp
 from appliance.simulate.http import Http, HttpError, Response
 from appliance.simulate.interpreter import Interpreter
 from appliance.simulate.lease import Lease
@@ -30,7 +30,7 @@ MAX_RETRIES = 1000  # for one file with Retry-After; the machine's patience ends
 async def run_ipxe(run: Run, *, choice: str = "") -> Ending:
     """Return how iPXE ended. Raises StepError."""
     machine = run.machine
-    lease = await run.lease(dhcp.ipxe(machine.hardware.code, machine.mac), Phase.IPXE)
+    lease = await _lease(run)
     if not lease.boot_file:
         run.tell(Phase.IPXE, f"DHCP: {lease.address}, no boot file; exits to the next boot entry")
         return Ending(How.EXIT, 1)
@@ -64,6 +64,13 @@ async def run_ipxe(run: Run, *, choice: str = "") -> Ending:
     return ending
 
 
+async def _lease(run: Run) -> Lease:
+    machine = run.machine
+    if machine.is_ipv6:
+        return await run.lease6(dhcp6.ipxe(machine.hardware.code, machine.mac), Phase.IPXE)
+    return await run.lease(dhcp.ipxe(machine.hardware.code, machine.mac), Phase.IPXE)
+
+
 def settings_of(run: Run, lease: Lease) -> Settings:
     """Return iPXE's settings once it has *lease*."""
     machine, settings = run.machine, Settings()
@@ -75,9 +82,11 @@ def settings_of(run: Run, lease: Lease) -> Settings:
         ("gateway", lease.router),
         ("dns", lease.dns[0] if lease.dns else None),
         ("next-server", lease.boot_server),
-        ("dhcp-server", lease.ack.server),
+        ("dhcp-server", lease.ack.server if lease.ack else None),
     ):
-        settings.store(name, address.packed if address else b"", "ipv4")
+        # iPXE has other settings for IPv6, which none of the commands here reads.
+        is_ipv4 = address is not None and address.version == 4
+        settings.store(name, address.packed if address and is_ipv4 else b"", "ipv4")
     is_arm64 = machine.hardware.processor == "aarch64"
     buildarch = "arm64" if is_arm64 else "i386" if machine.hardware is Hardware.BIOS else "x86_64"
     for name, text in (
@@ -145,7 +154,7 @@ class _Console:
             raise CommandError(f"{url}: the simulation runs only scripts fetched over HTTP")
         try:
             parts = urlsplit(url)
-            server = (str(IPv4Address(parts.hostname or "")), parts.port or self.run.machine.ports.tftp)
+            server = (str(ip_address(parts.hostname or "")), parts.port or self.run.machine.ports.tftp)
             path = parts.path.lstrip("/")
             machine = self.run.machine
             fetched = await tftp.fetch(
@@ -158,8 +167,7 @@ class _Console:
         return IpxeImage(path.rpartition("/")[2], url, fetched.size)
 
     async def dhcp(self) -> None:
-        machine = self.run.machine
-        self.lease = await self.run.lease(dhcp.ipxe(machine.hardware.code, machine.mac), Phase.IPXE)
+        self.lease = await _lease(self.run)
 
     async def pause(self, seconds: float) -> None:
         await self.run.hold(seconds, Phase.SCRIPT, "a script that sleeps and repeats its request")

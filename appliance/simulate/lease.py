@@ -4,8 +4,9 @@ import asyncio
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
+from appliance.model import Address
 from appliance.simulate import dhcp
 from appliance.simulate.dhcp import Message, Reply, Speaker
 from appliance.simulate.link import Link, readable
@@ -20,16 +21,16 @@ USE_BOOT_FILE = 8  # a bit of the discovery control: use the boot file of this o
 class Lease:
     """The configuration that a machine received."""
 
-    address: IPv4Address
-    network: IPv4Network
-    router: IPv4Address | None
-    dns: tuple[IPv4Address, ...]
+    address: Address
+    network: IPv4Network | IPv6Network
+    router: Address | None
+    dns: tuple[Address, ...]
     host_name: str
     domain: str
-    ack: Reply
+    ack: Reply | None  # of DHCPv4
     boot: Reply | None  # the server that names the boot file: the same one, a proxy, or none
-    boot_file: str
-    boot_server: IPv4Address
+    boot_file: str  # a path for TFTP, or a URL
+    boot_server: Address
     retries: int  # messages retransmitted
 
 

@@ -12,16 +12,17 @@ from ipaddress import IPv4Address
 from typing import Protocol
 
 from appliance.errors import SimulationError
-from appliance.model import MacAddress
+from appliance.model import Address, MacAddress
 from appliance.simulate.frames import ETH_P_IP, broadcast_frame, datagram_to
 from appliance.simulate.machine import Ports
-from appliance.simulate.namespace import Namespace, ip
+from appliance.simulate.namespace import Namespace, ip, ip_json
 
 BURST = 64  # datagrams read per wake-up, so that a thousand machines take turns
 SOL_PACKET, PACKET_AUXDATA = 263, 8  # linux/if_packet.h
 PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 1, 1
 TP_STATUS_CSUMNOTREADY = 1 << 3  # the sender is on this machine, so that no card has filled in the checksum
 AUXDATA = struct.Struct("=IIIHHHH")
+LINK_LOCAL_SECONDS = 5.0  # duplicate address detection takes one or two
 
 
 async def readable(sock: socket.socket, seconds: float) -> bool:
@@ -63,19 +64,23 @@ class Link(Protocol):
     def dhcp(self, xid: int, mac: MacAddress) -> DhcpPort:
         """Return the path for the exchange *xid*."""
 
-    def socket(self, kind: socket.SocketKind, address: IPv4Address, port: int = 0) -> socket.socket:
+    async def dhcp6(self) -> socket.socket:
+        """Return a non-blocking socket for DHCPv6, bound to the machine's link-local address."""
+
+    def socket(self, kind: socket.SocketKind, address: Address, port: int = 0) -> socket.socket:
         """Return a non-blocking socket of the machine, bound to its *address*."""
 
-    def configure(self, address: IPv4Address, prefix: int, router: IPv4Address | None) -> None:
+    def configure(self, address: Address, prefix: int, router: Address | None) -> None:
         """Configure the machine's address."""
 
     def release(self) -> None:
         """Remove the address, as a power cycle does."""
 
 
-def bound_socket(kind: socket.SocketKind, address: IPv4Address, port: int) -> socket.socket:
+def bound_socket(kind: socket.SocketKind, address: Address, port: int) -> socket.socket:
     """Return a non-blocking socket bound to *address*. Raises SimulationError."""
-    sock = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         if port:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -100,7 +105,7 @@ class PacketLink:
     def __init__(self, interface: str, ports: Ports, place: AbstractContextManager[None] | None = None) -> None:
         self.interface, self.ports = interface, ports
         self.place = place or nullcontext()
-        self._configured = ""
+        self._configured: dict[int, str] = {}  # address and prefix, by the version of IP
 
     def dhcp(self, xid: int, mac: MacAddress) -> DhcpPort:
         """Return a packet socket on the interface."""
@@ -112,34 +117,71 @@ class PacketLink:
                 f"cannot send frames on {self.interface}: {error.strerror}; root or CAP_NET_RAW is required"
             ) from error
 
-    def socket(self, kind: socket.SocketKind, address: IPv4Address, port: int = 0) -> socket.socket:
+    async def dhcp6(self) -> socket.socket:
+        """Return a socket on the interface, once its link-local address can be used."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LINK_LOCAL_SECONDS
+        while True:
+            with self.place:
+                scope = socket.if_nametoindex(self.interface)
+                found = ip_json("-6", "addr", "show", "dev", self.interface, "scope", "link", "-tentative")
+            addresses = [info["local"] for entry in found for info in _dicts(entry.get("addr_info"))]
+            if addresses:
+                break
+            if loop.time() > deadline:
+                raise SimulationError(f"{self.interface} has no link-local address; is IPv6 switched off there?")
+            await asyncio.sleep(0.05)
+        with self.place:
+            sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, scope)
+            sock.bind((str(addresses[0]), self.ports.dhcp6_client, 0, scope))
+        except OSError as error:
+            sock.close()
+            raise SimulationError(
+                f"cannot use UDP port {self.ports.dhcp6_client} on {self.interface}: {error.strerror}"
+            ) from error
+        return sock
+
+    def socket(self, kind: socket.SocketKind, address: Address, port: int = 0) -> socket.socket:
         """Return a socket in the place."""
         with self.place:
             return bound_socket(kind, address, port)
 
-    def configure(self, address: IPv4Address, prefix: int, router: IPv4Address | None) -> None:
+    def configure(self, address: Address, prefix: int, router: Address | None) -> None:
         """Add the address to the interface, unless it has it already."""
-        if self._configured == f"{address}/{prefix}":
+        if self._configured.get(address.version) == f"{address}/{prefix}":
             return
-        self.release()
-        with self.place, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        self._remove(address.version)
+        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+        with self.place, socket.socket(family, socket.SOCK_DGRAM) as probe:
             try:
                 probe.bind((str(address), 0))
             except OSError:
                 pass
             else:
                 return
-        # IPv6 and duplicate address detection would only add traffic and delay.
-        ip(f"link set {self.interface} up", f"addr add {address}/{prefix} dev {self.interface}", place=self.place)
-        self._configured = f"{address}/{prefix}"
+        # Duplicate address detection would only add delay.
+        nodad = " nodad" if address.version == 6 else ""
+        added = f"addr add {address}/{prefix} dev {self.interface}{nodad}"
+        ip(f"link set {self.interface} up", added, place=self.place)
+        self._configured[address.version] = f"{address}/{prefix}"
         if router and isinstance(self.place, Namespace):
             ip(f"route replace default via {router}", place=self.place)
 
     def release(self) -> None:
-        """Remove the address that was added."""
-        if self._configured:
-            ip(f"addr del {self._configured} dev {self.interface}", place=self.place)
-            self._configured = ""
+        """Remove the addresses that were added."""
+        for version in tuple(self._configured):
+            self._remove(version)
+
+    def _remove(self, version: int) -> None:
+        if address := self._configured.pop(version, ""):
+            ip(f"addr del {address} dev {self.interface}", place=self.place)
+
+
+def _dicts(value: object) -> list[dict[str, object]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 class _PacketPort:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from appliance.simulate import tftp
@@ -57,9 +57,10 @@ class Loaded:
 
 def place_of(lease: Lease) -> tuple[Place, str]:
     """Return the place of the boot file in *lease*, and its path there."""
-    if lease.boot_file.startswith("http://"):
+    scheme, separator, _ = lease.boot_file.partition("://")
+    if separator:
         parts = urlsplit(lease.boot_file)
-        return Place("http", parts.netloc), parts.path
+        return Place(scheme, parts.netloc), parts.path
     return Place("tftp", str(lease.boot_server)), lease.boot_file
 
 
@@ -126,7 +127,7 @@ async def _by_http(run: Run, lease: Lease, url: str, agent: str) -> bytes:
 
 async def _by_tftp(run: Run, lease: Lease, place: Place, path: str, block_bytes: int) -> bytes:
     machine = run.machine
-    server = (str(IPv4Address(place.host)), machine.ports.tftp)
+    server = (str(ip_address(place.host.strip("[]"))), machine.ports.tftp)
     try:
         fetched = await tftp.fetch(
             run.link, lease.address, server, path, machine.patience, block_bytes=block_bytes, keeps=True

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from appliance.errors import SimulationError
 from appliance.model import MacAddress
@@ -87,6 +87,16 @@ class Ports:
         """The proxy's second port: 4011 where DHCP is on 67."""
         return self.dhcp + 3944
 
+    @property
+    def dhcp6(self) -> int:
+        """The DHCPv6 server's port: 547 where DHCP is on 67."""
+        return self.dhcp + 480
+
+    @property
+    def dhcp6_client(self) -> int:
+        """The client's port."""
+        return self.dhcp6 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -122,6 +132,7 @@ class Expected:
     sha256: Mapping[str, str] = field(default_factory=dict)  # hex, by file name
     macs: frozenset[str] = frozenset()  # of all its network cards, with hyphens
     is_node_address: bool = True  # whether *address* is the one that has its name
+    address6: IPv6Address | None = None
 
 
 @dataclass(slots=True)
@@ -136,6 +147,7 @@ class Machine:
     expected: Expected = field(default_factory=Expected)
     verifies: bool = True  # hash what is fetched; a load generator only counts bytes
     disk: Disk | None = None
+    is_ipv6: bool = False  # boots by IPv6 instead of IPv4
     is_secure: bool = False  # Secure Boot is on: only signed programs start
     # Ends where its disk would be written, and only asks about its Ignition file, so that it never counts as installed.
     is_dry: bool = False

@@ -4,11 +4,13 @@ import random
 import socket
 import struct
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
+from appliance.model import Address
 from appliance.simulate.link import Link, readable
 
-A, PTR = 1, 12
+A, PTR, AAAA = 1, 12, 28
+ADDRESS_BYTES = {A: 4, AAAA: 16}
 IN = 1
 MAX_LABEL_BYTES = 63  # RFC 1035 section 2.3.4
 TRIES = 3
@@ -24,15 +26,17 @@ class StubResolver:
     """A client's address and its name servers."""
 
     link: Link
-    source: IPv4Address
-    servers: tuple[IPv4Address, ...]
+    source: Address
+    servers: tuple[Address, ...]
     port: int
 
-    async def address_of(self, name: str) -> IPv4Address:
-        """Return the first A record of *name*. Raises NameLookupError."""
+    async def address_of(self, name: str) -> Address:
+        """Return the first address of *name*, in the client's own version of IP. Raises NameLookupError."""
+        if self.source.version == 6:
+            return IPv6Address((await self._ask(name, AAAA))[0])
         return IPv4Address((await self._ask(name, A))[0])
 
-    async def name_of(self, address: IPv4Address) -> str:
+    async def name_of(self, address: Address) -> str:
         """Return the PTR record of *address*. Raises NameLookupError."""
         answer = await self._ask(address.reverse_pointer, PTR)
         if len(answer) > 1:
@@ -87,10 +91,10 @@ def _answers(message: bytes, ident: int, kind: int) -> list[bytes]:
         at = _name(message, at)[1]
         record_kind, _, _, size = struct.unpack_from("!HHIH", message, at)
         at += 10
-        if record_kind == A and size != 4:
-            raise NameLookupError(f"an A record of {size} bytes")
+        if record_kind in ADDRESS_BYTES and size != ADDRESS_BYTES[record_kind]:
+            raise NameLookupError(f"{'an A' if record_kind == A else 'an AAAA'} record of {size} bytes")
         if record_kind == kind:  # CNAMEs on the way are skipped
-            found.append(message[at : at + size] if kind == A else _name(message, at)[0].encode())
+            found.append(message[at : at + size] if kind in ADDRESS_BYTES else _name(message, at)[0].encode())
         at += size
     if not found:
         raise NameLookupError("no such record (NODATA)")

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
 from appliance.config import load
@@ -117,6 +117,7 @@ def machine_for(
     *,
     is_dry: bool = False,
     is_secure: bool = False,
+    is_ipv6: bool = False,
 ) -> Machine:
     """Return the machine, with a disk that may have been written before; it waits *hold_seconds* at most."""
     host = target.host
@@ -130,6 +131,7 @@ def machine_for(
         expected=expected_of(host, sums, target.mac) if host else Expected(sha256=sums),
         is_dry=is_dry,
         is_secure=is_secure,
+        is_ipv6=is_ipv6,
         disk=Disk(),
     )
 
@@ -141,7 +143,15 @@ def expected_of(host: Host, sums: Mapping[str, str], booted_from: MacAddress | N
     """
     macs = frozenset(mac.hyphenated for mac in host.macs)
     address = host.ipv4_of(booted_from or host.macs[0])
-    return Expected(host.name, address, host.ignition, sums, macs, is_node_address=address == host.ipv4)
+    return Expected(
+        host.name,
+        address,
+        host.ignition,
+        sums,
+        macs,
+        is_node_address=address == host.ipv4,
+        address6=next((address for address in host.addresses if isinstance(address, IPv6Address)), None),
+    )
 
 
 def _waits_within(seconds: float) -> tuple[float, ...]:

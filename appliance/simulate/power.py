@@ -79,8 +79,10 @@ async def _network_entry(run: Run, choice: str) -> Disk | None:
             received="exit",
             check="`exit 1` sends firmware on to its next boot entry",
         )
-    phase = Phase.GRUB if is_grub else Phase.IPXE
-    run.tell(phase, "exits to the disk" if ending.how is How.EXIT else "boots the disk itself (sanboot)")
+    phase, starts = (
+        (Phase.GRUB, "starts the disk itself") if is_grub else (Phase.IPXE, "boots the disk itself (sanboot)")
+    )
+    run.tell(phase, "exits to the disk" if ending.how is How.EXIT else starts)
     return _disk(run, f"{loaded.program} ended with {ending.how}")
 
 

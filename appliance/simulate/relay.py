@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from ipaddress import IPv4Address
 from typing import Self
 
-from appliance.model import MacAddress
+from appliance.errors import SimulationError
+from appliance.model import Address, MacAddress
 from appliance.simulate.link import BURST, DhcpPort, bound_socket
 from appliance.simulate.machine import Ports
 
@@ -119,12 +120,16 @@ class RelayLink:
         """Return the relay's path to the server."""
         return self._relay.open(xid)
 
-    def socket(self, kind: socket.SocketKind, address: IPv4Address, port: int = 0) -> socket.socket:
+    async def dhcp6(self) -> socket.socket:
+        """Refuse: this relay is one of DHCPv4."""
+        raise SimulationError("a machine behind the simulated relay boots by IPv4 only")
+
+    def socket(self, kind: socket.SocketKind, address: Address, port: int = 0) -> socket.socket:
         """Return a socket in the relay's namespace."""
         with self._relay.place:
             return bound_socket(kind, address, port)
 
-    def configure(self, address: IPv4Address, prefix: int, router: IPv4Address | None) -> None:
+    def configure(self, address: Address, prefix: int, router: Address | None) -> None:
         """Do nothing: this computer has the address already."""
 
     def release(self) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address
 
+from appliance.model import Address
 from appliance.simulate.dhcp import Speaker
+from appliance.simulate.dhcp6 import Speaker6
 from appliance.simulate.http import RETRIED, Http, HttpError, Response
 from appliance.simulate.lease import Lease, negotiate
+from appliance.simulate.lease6 import negotiate6
 from appliance.simulate.link import Link
 from appliance.simulate.machine import BootStep, Machine, Phase, StepError
 from appliance.simulate.names import NameLookupError, StubResolver
@@ -79,6 +81,25 @@ class Run:
                 check="is this MAC address in cluster.yaml (unknown ones get no answer; see `ocp-appliance seen`)?"
                 " Does the appliance listen on this segment? Is there a relay? Is UDP port 67 open?",
             )
+        return self._take(lease)
+
+    async def lease6(self, speaker: Speaker6, phase: Phase) -> Lease:
+        """Return the DHCPv6 lease of *speaker*, with the machine's address configured. Raises StepError."""
+        machine = self.machine
+        lease = await negotiate6(machine, self.link, speaker, phase)
+        if lease is None:
+            waits = machine.patience.dhcp_waits
+            raise StepError(
+                phase,
+                f"{speaker.name} received no DHCPv6 advertisement",
+                sent=f"{len(waits)} SOLICITs from {machine.mac} in {sum(waits):g} s",
+                received="nothing",
+                check="has the host an IPv6 address in cluster.yaml, in a machine network of IPv6?"
+                " Does the appliance listen on this segment? Is UDP port 547 open?",
+            )
+        return self._take(lease)
+
+    def _take(self, lease: Lease) -> Lease:
         self.retries += lease.retries
         self.link.configure(lease.address, lease.network.prefixlen, lease.router)
         return lease
@@ -92,7 +113,7 @@ class Run:
 
         resolver = self.resolver(lease)
 
-        async def lookup(host: str) -> IPv4Address:
+        async def lookup(host: str) -> Address:
             try:
                 return await resolver.address_of(host)
             except NameLookupError as error:

@@ -1,9 +1,9 @@
 """The installed system: DHCP, forward and reverse lookup of its name, and its first query for api-int."""
 
 from collections.abc import Awaitable
-from ipaddress import IPv4Address
 from typing import TypeVar
 
+from appliance.model import Address
 from appliance.simulate.dracut import Arguments, bring_up
 from appliance.simulate.lease import Lease
 from appliance.simulate.machine import Disk, Phase, StepError
@@ -50,9 +50,13 @@ async def boot_disk(run: Run, disk: Disk) -> str:
     return name
 
 
-async def _lookup(run: Run, lease: Lease, name: str) -> IPv4Address:
+async def _lookup(run: Run, lease: Lease, name: str) -> Address:
     question = run.resolver(lease).address_of(name)
-    return await _answer(f"A {name}", question, "the forward zone, and whether UDP port 53 is open")
+    return await _answer(
+        f"{'AAAA' if lease.address.version == 6 else 'A'} {name}",
+        question,
+        "the forward zone, and whether UDP port 53 is open",
+    )
 
 
 async def _answer(question: str, answer: Awaitable[T], look: str) -> T:

@@ -5,8 +5,8 @@ import hashlib
 import socket
 import struct
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
+from appliance.model import Address
 from appliance.simulate.link import BURST, Link
 from appliance.simulate.machine import Patience
 
@@ -34,7 +34,7 @@ class Fetched:
     body: bytes = b""  # b"" unless it was kept
 
 
-async def size_of(link: Link, address: IPv4Address, server: tuple[str, int], path: str, patience: Patience) -> int:
+async def size_of(link: Link, address: Address, server: tuple[str, int], path: str, patience: Patience) -> int:
     """Request the size of *path* and abort, as UEFI does. Raises TransferError."""
     transfer = _Transfer(path, [("tsize", "0"), ("blksize", str(UEFI_BLOCK_BYTES))], server, patience)
     transfer.is_probe = True
@@ -46,7 +46,7 @@ async def size_of(link: Link, address: IPv4Address, server: tuple[str, int], pat
 
 async def fetch(
     link: Link,
-    address: IPv4Address,
+    address: Address,
     server: tuple[str, int],
     path: str,
     patience: Patience,
@@ -92,7 +92,7 @@ class _Transfer:
         self.gap_reported = False
         self.reply = self.request  # retransmitted when the timer expires
 
-    async def run(self, link: Link, address: IPv4Address) -> None:
+    async def run(self, link: Link, address: Address) -> None:
         loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = loop.create_future()
         with link.socket(socket.SOCK_DGRAM, address) as self.sock:
@@ -121,7 +121,7 @@ class _Transfer:
     def _read(self) -> None:
         for _ in range(BURST):
             try:
-                datagram, peer = self.sock.recvfrom(65536)
+                datagram, sender = self.sock.recvfrom(65536)
             except BlockingIOError:
                 return
             except OSError as error:  # ICMP: port unreachable
@@ -129,6 +129,7 @@ class _Transfer:
                 return
             if self.done.done():
                 return
+            peer = sender[:2]  # an address of IPv6 has two fields more
             if peer[0] != self.server[0] or (self.peer and peer != self.peer):
                 self._send(struct.pack("!HH", ERROR, UNKNOWN_TRANSFER) + b"unknown transfer\0", peer)
                 continue

@@ -33,7 +33,8 @@ class HostRow(TypedDict):
     cluster: str
     role: str
     boot: str  # what it boots from the network: installer, in-place, agent, node-image or nothing
-    address: str
+    address: str  # the first of them
+    addresses: list[str]  # IPv4 before IPv6
     mac: str  # of the card that it boots from
     arch: str  # as its DHCP client reports it; "" before that
     stage: str  # "" for a machine that boots nothing

@@ -35,6 +35,7 @@ _WHAT = {
     events.WebKind.LACKING: "its script",
     events.WebKind.LOCAL: "its script",
     events.WebKind.LOADER: "the boot file",
+    events.WebKind.GRUB: "GRUB's first configuration",
     events.WebKind.KERNEL: "the kernel",
     events.WebKind.INITRAMFS: "the initramfs",
     events.WebKind.ROOTFS: "the rootfs",
@@ -52,10 +53,10 @@ _WORKS = {
 _NEXT = {
     Stage.WAITING: "power it on, with the network first in its boot order",
     Stage.FIRMWARE: "the firmware must download its boot file",
-    Stage.LOADER: "iPXE must start and request an address",
-    Stage.BOOTLOADER: "iPXE must download its script",
-    Stage.SCRIPT: "iPXE must download the kernel",
-    Stage.KERNEL: "iPXE must download the initramfs",
+    Stage.LOADER: "iPXE must start and request an address, or shim must load GRUB",
+    Stage.BOOTLOADER: "iPXE or GRUB must download its script",
+    Stage.SCRIPT: "iPXE or GRUB must download the kernel",
+    Stage.KERNEL: "iPXE or GRUB must download the initramfs",
     Stage.INITRAMFS: "the kernel must start and download {after_initramfs}",
     Stage.IMAGE: "{after_image}",
     Stage.IGNITION: "it writes its disk; it must then restart and boot from that disk",
@@ -186,7 +187,8 @@ def _misfit_words(
 ) -> Words:
     match event:
         case events.DhcpRefused():
-            return f"requests {event.asked}{_via(event.relay)}", f"refused (NAK): its address is {event.address}"
+            nak = "" if ":" in event.address else " (NAK)"  # DHCPv6 has none; it refuses by a status
+            return f"requests {event.asked}{_via(event.relay)}", f"refused{nak}: its address is {event.address}"
         case events.DhcpDeclined():
             return f"reports that another machine uses {event.address}", "find that machine and change its address"
         case events.DhcpReleased():

@@ -74,6 +74,7 @@ def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> Ho
         "role": host.role.value,
         "boot": host.boot.value,
         "address": str(host.address),
+        "addresses": [str(address) for address in host.addresses],
         "mac": installation.mac or str(host.macs[0]),
         "arch": installation.arch,
         "stage": installation.stage.name.lower() if boots else "",

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from tftpy.TftpPacketTypes import TftpPacketERR
 
-from appliance.boot import ipxe
+from appliance.boot import grub, ipxe
 from appliance.boot.loaders import KNOWN_LOADERS, find_loader
-from appliance.files import find_below, normalised
+from appliance.boot.urls import is_grub_config
+from appliance.events import WebKind
+from appliance.files import find_below, normalised, tidied
 from appliance.model import Address, Cidr, Cluster, Network
 from appliance.peers import peer_address
 from appliance.tftp.protocol import ETHERNET_MTU, REFUSALS, Refusal
@@ -32,6 +34,12 @@ class NetworkFiles:
     files: Mapping[str, ServedFile]  # by normalised name, and by the exact one, which has precedence
     root: Path  # the operator's own files; one that is newer than the table is found here
     autoexec: bytes  # the script that iPXE looks for beside its binary
+    grub_start: bytes  # the configuration that GRUB looks for
+    kinds: Mapping[str, WebKind]  # of the files that are no loaders, by exact name
+
+    def kind(self, name: str) -> WebKind:
+        """Return the kind of file that *name* is."""
+        return WebKind.GRUB if is_grub_config(name) else self.kinds.get(tidied(name), WebKind.LOADER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +69,9 @@ def compile_tftp(clusters: tuple[Cluster, ...]) -> TftpTable:
     networks: list[NetworkFiles] = []
     hosts: dict[Address, tuple[str, NetworkFiles]] = {}
     for cluster in clusters:
-        files = _files_of(cluster.data_dir)
-        own = {network: _network_files(cluster, network, files) for network in cluster.networks}
+        images = _images_of(cluster)
+        files = _files_of(cluster.data_dir) | {name: ServedFile(cluster.data_dir / "images", name) for name in images}
+        own = {network: _network_files(cluster, network, files, images) for network in cluster.networks}
         networks += own.values()
         for host in cluster.hosts:
             for address in host.addresses:
@@ -72,13 +81,27 @@ def compile_tftp(clusters: tuple[Cluster, ...]) -> TftpTable:
     return TftpTable(tuple(networks), hosts, {refusal: _error(refusal) for refusal in REFUSALS})
 
 
-def _network_files(cluster: Cluster, network: Network, files: Mapping[str, ServedFile]) -> NetworkFiles:
+def _images_of(cluster: Cluster) -> dict[str, WebKind]:
+    """Return the kinds of the images that GRUB fetches by TFTP if it has no HTTP, by name."""
+    found: dict[str, WebKind] = {}
+    for images in cluster.images.values():
+        found |= {images.kernel.name: WebKind.KERNEL, images.initramfs.name: WebKind.INITRAMFS}
+    # An initramfs with Ignition in it is for its hosts alone, which the web server makes sure of.
+    sealed = {images.initramfs.name for images in cluster.artifacts.values()}
+    return {name: kind for name, kind in found.items() if name not in sealed}
+
+
+def _network_files(
+    cluster: Cluster, network: Network, files: Mapping[str, ServedFile], kinds: Mapping[str, WebKind]
+) -> NetworkFiles:
     return NetworkFiles(
         cidr=network.cidr,
         mtu=network.mtu or ETHERNET_MTU,
         files=files,
         root=cluster.data_dir / "tftp",
         autoexec=ipxe.autoexec(cluster, network.cidr.network_address).encode("ascii"),
+        grub_start=grub.start(cluster, network.cidr.network_address).encode("ascii"),
+        kinds=kinds,
     )
 
 

@@ -5,10 +5,11 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
+from typing import NamedTuple, overload
 from weakref import WeakValueDictionary
 
-from appliance.boot.urls import is_autoexec
+from appliance.boot.urls import is_autoexec, is_grub_config, is_optional
+from appliance.events import WebKind
 from appliance.files import Fault, Identity, UnservableError, identity_of, normalised, open_public, tidied
 from appliance.tftp.compile import NetworkFiles
 from appliance.tftp.protocol import BLOCK_BYTES, Refusal, data_datagram
@@ -98,11 +99,31 @@ class Cut(Sequence[bytes]):
         return datagrams if first else [b"", *datagrams]
 
 
+class Found(NamedTuple):
+    """The answer to a request for a file."""
+
+    name: str
+    content: Content | Refusal
+    what: WebKind
+    is_repeat: bool = False  # it says what the last one said
+
+    @property
+    def is_news(self) -> bool:
+        """Whether events tell of it. What a client can do without is no fault if it is missing."""
+        if self.content is Refusal.NOT_FOUND and is_optional(self.name):
+            return False
+        return not self.is_repeat
+
+
 class Files:
     """The contents that some transfer holds. A content is dropped with its last transfer."""
 
     def __init__(self) -> None:
         self._open: WeakValueDictionary[Identity, Content] = WeakValueDictionary()
+
+    def find(self, served: NetworkFiles, name: str) -> Found:
+        """Return what the clients of a network are served as *name*; raises OSError when no descriptor is left."""
+        return Found(name, self.open(served, name), served.kind(name))
 
     def open(self, served: NetworkFiles, name: str) -> Content | Refusal:
         """Return what the clients of a network are served as *name*.
@@ -128,6 +149,8 @@ class Files:
             content = self._open_below(served.root, name, in_any_case=True)
         if content is Refusal.NOT_FOUND and is_autoexec(wanted):
             return Content(served.autoexec)
+        if content is Refusal.NOT_FOUND and is_grub_config(wanted):
+            return Content(served.grub_start)
         return content
 
     def _open_below(self, root: Path, name: str, *, in_any_case: bool = False) -> Content | Refusal:

@@ -44,6 +44,7 @@ class Refusal(StrEnum):
     FORBIDDEN = "forbidden"
     CONFIDENTIAL = "confidential"  # to the client the same as FORBIDDEN
     CHANGED = "changed"
+    NOT_NOW = "not-now"  # the machine asks again
     PLAIN = "no-options"  # the first block would be a multiple of a stranger's request
 
 
@@ -66,6 +67,7 @@ REFUSALS: dict[Refusal, tuple[ErrorCode, str]] = {
     Refusal.FORBIDDEN: (ErrorCode.ACCESS, "access violation"),
     Refusal.CONFIDENTIAL: (ErrorCode.ACCESS, "access violation"),
     Refusal.PLAIN: (ErrorCode.UNDEFINED, "ask with option tsize"),
+    Refusal.NOT_NOW: (ErrorCode.UNDEFINED, "not now; ask again"),
     Refusal.CHANGED: (ErrorCode.UNDEFINED, "file changed while it was sent"),
 }
 

@@ -11,14 +11,16 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from appliance.allowance import Allowance, Allowances
 from appliance.errors import ListenError
 from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted
 from appliance.model import Listen
 from appliance.tftp.compile import TftpTable
-from appliance.tftp.files import Content, Files
+from appliance.tftp.files import Content, Files, Found
 from appliance.tftp.protocol import IgnoreReason, ReadRequest, Refusal, is_read_request, parse_request
+from appliance.tftp.scripts import Askings, ScriptOf, no_script
 from appliance.tftp.session import Arrival, Listener, Peer, Session, TooLargeAnswerError
 from appliance.tftp.sessions import Sessions
 from appliance.tftp.transfer import Outcome, ignore_reason
@@ -36,6 +38,16 @@ HOST_EVENTS_AT_ONCE = 100.0
 Tap = Callable[[bytes, Peer, Peer], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request for a file, and who asks."""
+
+    arrival: Arrival
+    request: ReadRequest
+    host: str  # full name, or ""
+    mtu: int
+
+
 class TftpServer:
     """Serves the current table; `tap` gets every datagram, except the expected ACKs and the blocks that answer them.
 
@@ -43,8 +55,17 @@ class TftpServer:
     ("silent", why), ("resent",) in blocks and ("bytes",) of the files that arrived.
     """
 
-    def __init__(self, table: Callable[[], TftpTable], listen: Listen, publish: Callable[[Event], None]) -> None:
-        """Open every listening socket; *table* returns what is served now. Raises ListenError."""
+    def __init__(
+        self,
+        table: Callable[[], TftpTable],
+        listen: Listen,
+        publish: Callable[[Event], None],
+        script_of: ScriptOf = no_script,
+    ) -> None:
+        """Open every listening socket; *table* returns what is served now. Raises ListenError.
+
+        *script_of* returns what GRUB at a client's address is told.
+        """
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.tap: Tap | None = None
         self._table = table
@@ -54,6 +75,7 @@ class TftpServer:
         self._is_single_port = listen.tftp_single_port
         self._files = Files()
         self._sessions = Sessions()
+        self._askings = Askings(script_of)
         self._is_draining = False
         self._idle = asyncio.Event()
         self._ticking: asyncio.TimerHandle | None = None
@@ -78,6 +100,7 @@ class TftpServer:
             self._loop.remove_reader(self._sessions.epoll.fileno())
             if self._ticking:
                 self._ticking.cancel()
+            self._askings.stop()
             for session in self._sessions:
                 self._end(session, Outcome.FAILED, "the appliance stopped")
             self._close()
@@ -118,23 +141,41 @@ class TftpServer:
             return
         host, served = self._table().client(arrival.peer[0])
         if isinstance(request, Refusal):
-            self._refuse(arrival, request, host, "")
+            self._refuse(arrival, request, host)
             return
         silence = self._ignore_reason(arrival, host)
         if silence:
             self._note_silence(silence, arrival)
             return
+        asked = _Asked(arrival, request, host, served.mtu)
+        if self._askings.concerns(request.name):
+            if not self._askings.begin(arrival.peer, request.name, lambda found: self._answer_with(asked, found)):
+                self._note_silence(IgnoreReason.BUSY, arrival)
+            return
         try:
-            content = self._files.open(served, request.name)
-            if isinstance(content, Refusal):
-                self._refuse(arrival, content, host, request.name)
+            self._reply(asked, self._files.find(served, request.name))
+        except OSError:
+            self._note_silence(IgnoreReason.BUSY, arrival)
+
+    def _answer_with(self, asked: "_Asked", found: Found) -> None:
+        """Answer a request that waited for *found*."""
+        silence = self._ignore_reason(asked.arrival, asked.host)
+        if silence:
+            self._note_silence(silence, asked.arrival)
+        else:
+            self._reply(asked, found)
+
+    def _reply(self, asked: "_Asked", found: Found) -> None:
+        try:
+            if isinstance(found.content, Refusal):
+                self._refuse(asked.arrival, found.content, asked.host, found)
             else:
-                self._begin(arrival, request, host, served.mtu, content)
+                self._begin(asked, found, found.content)
         except TooLargeAnswerError:
-            self._refuse(arrival, Refusal.PLAIN, host, request.name)
+            self._refuse(asked.arrival, Refusal.PLAIN, asked.host, found)
         except (OSError, ListenError):
             # No descriptor is left. The client retries, and by then some transfer will have ended.
-            self._note_silence(IgnoreReason.BUSY, arrival)
+            self._note_silence(IgnoreReason.BUSY, asked.arrival)
 
     def _ignore_reason(self, arrival: Arrival, host: str) -> IgnoreReason | None:
         """Return why a request begins no transfer, or None; a repeated request may get its first answer again."""
@@ -162,27 +203,40 @@ class TftpServer:
         if self._is_verbose:
             logger.debug("tftp.silence why=%s client=%s", why, arrival.peer[0])
 
-    def _refuse(self, arrival: Arrival, refusal: Refusal, host: str, name: str) -> None:
+    def _refuse(self, arrival: Arrival, refusal: Refusal, host: str, found: Found | None = None) -> None:
         datagram = self._table().errors[refusal]
         with suppress(OSError):  # the client has gone, or the buffer is full; it retries
             arrival.reply(datagram)
         self.counts["refused", refusal] += 1
         if self.tap:
             self.tap(datagram, arrival.local, arrival.peer)
-        self._tell(TftpFailed(host, client=arrival.peer[0], path=name, why=refusal))
+        if found is None:
+            self._tell(TftpFailed(host, client=arrival.peer[0], path="", why=refusal))
+        elif found.is_news:
+            self._tell(TftpFailed(host, client=arrival.peer[0], path=found.name, why=refusal, what=found.what))
 
-    def _begin(self, arrival: Arrival, request: ReadRequest, host: str, mtu: int, content: Content) -> None:
-        now = self._loop.time()
+    def _begin(self, asked: "_Asked", found: Found, content: Content) -> None:
+        now, arrival, host = self._loop.time(), asked.arrival, asked.host
         latest = self._sessions.latest(arrival.peer)
         if latest and self._is_single_port:
             self._end(latest, Outcome.ABORTED, "client began a new transfer")
         session = Session.open(
-            arrival, request, host=host, mtu=mtu, content=content, now=now, is_single_port=self._is_single_port
+            arrival,
+            asked.request,
+            host=host,
+            mtu=asked.mtu,
+            content=content,
+            what=found.what,
+            is_news=found.is_news,
+            now=now,
+            is_single_port=self._is_single_port,
         )
         self._sessions.add(session)
         self.counts["started",] += 1
         self._send(session)
-        self._tell(TftpStarted(host, client=arrival.peer[0], path=session.path, total=content.total))
+        if found.is_news:
+            path, what = session.path, found.what
+            self._tell(TftpStarted(host, client=arrival.peer[0], path=path, total=content.total, what=what))
         if self._ticking is None:
             self._ticking = self._loop.call_later(TICK_SECONDS, self._tick)
 
@@ -277,13 +331,20 @@ class TftpServer:
             self.counts["bytes",] += total
             seconds = self._loop.time() - session.started_at
             event: Event = TftpFinished(
-                session.host, client=client, path=path, total=total, seconds=seconds, resent=transfer.resent_blocks
+                session.host,
+                client=client,
+                path=path,
+                total=total,
+                seconds=seconds,
+                resent=transfer.resent_blocks,
+                what=session.what,
             )
         elif outcome is Outcome.ABORTED:
             event = TftpAborted(session.host, client=client, path=path, why=why)
         else:
-            event = TftpFailed(session.host, client=client, path=path, why=why)
-        self._tell(event)
+            event = TftpFailed(session.host, client=client, path=path, why=why, what=session.what)
+        if session.is_news:
+            self._tell(event)
         if not self._sessions:
             self._idle.set()
 

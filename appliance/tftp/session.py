@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import ClassVar, Self
 
+from appliance.events import WebKind
 from appliance.files import normalised
 from appliance.model import Address, Endpoint
 from appliance.sockets import (
+    IN6_PKTINFO,
     IN_PKTINFO,
     IP_PKTINFO,
     allow_fragments,
@@ -48,7 +50,7 @@ class Listener:
     @classmethod
     def open(cls, endpoint: Endpoint) -> Self:
         """Return a listener at *endpoint*; raises ListenError."""
-        is_wildcard = endpoint.address == IPv4Address(0)
+        is_wildcard = endpoint.address.is_unspecified
         sock = udp_server(endpoint.address, endpoint.port, setting="listen.tftp", with_packet_info=is_wildcard)
         return cls(sock, endpoint)
 
@@ -63,6 +65,9 @@ class Listener:
             if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
                 _, local, destination = IN_PKTINFO.unpack(value)
                 return Arrival(self, datagram, peer, IPv4Address(local), is_broadcast=local != destination)
+            if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+                sent_to = IPv6Address(IN6_PKTINFO.unpack(value)[0])
+                return Arrival(self, datagram, peer, sent_to, is_broadcast=sent_to.is_multicast)
         return Arrival(self, datagram, peer, self.endpoint.address)
 
 
@@ -84,7 +89,7 @@ class Arrival:
     @property
     def ancillary(self) -> Ancillary:
         """The ancillary data that makes the listener's socket reply from the address that the datagram went to."""
-        if self.address == self.listener.endpoint.address or isinstance(self.address, IPv6Address):
+        if self.address == self.listener.endpoint.address:
             return ()
         return (from_address(self.address),)
 
@@ -113,6 +118,8 @@ class Session:
     sock: socket.socket
     local: Peer
     ancillary: Ancillary
+    what: WebKind
+    is_news: bool  # events tell of it
     is_connected: bool  # a socket of its own; else the listener's
     can_segment: bool
     started_at: float  # loop clock
@@ -127,6 +134,8 @@ class Session:
         host: str,
         mtu: int,
         content: Content,
+        what: WebKind,
+        is_news: bool,
         now: float,
         is_single_port: bool,
     ) -> Self:
@@ -162,6 +171,8 @@ class Session:
             sock=sock,
             local=local,
             ancillary=ancillary,
+            what=what,
+            is_news=is_news,
             is_connected=not is_single_port,
             can_segment=terms.window_blocks > 1,
             started_at=now,

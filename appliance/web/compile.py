@@ -4,8 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from appliance.boot import ipxe
+from appliance.boot import grub, ipxe
 from appliance.boot.urls import base_url
 from appliance.events import WebKind
 from appliance.install.guard import macs_of
@@ -13,6 +14,29 @@ from appliance.model import Address, Boot, Cidr, Cluster, Host, Role
 from appliance.peers import peer_address
 
 MACHINE_CONFIG_PORT = 22623
+
+
+class Language(Protocol):
+    """A module that writes scripts: `ipxe` or `grub`."""
+
+    def install_script(self, cluster: Cluster, host: Host) -> str:
+        """Return the script that installs *host*."""
+
+    def local_script(self, cluster: Cluster, host: Host) -> str:
+        """Return the script that starts its disk."""
+
+    def wait_script(self, cluster: Cluster, host: Host, why: str, *, renews: bool = False) -> str:
+        """Return a script with which it waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """The scripts that have no secret in them, which a machine runs first."""
+
+    menu: bytes
+    autoexec: bytes
+    grub_start: bytes
+    grub_unknown: bytes  # to follow it on a machine that is no host
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +52,8 @@ class Site:
     sha256: Mapping[str, str]  # of the images that have one, by name; lower case hex
     machine_config: tuple[tuple[str, int], ...]  # addresses and ports of the machine config server
     serve_expired: bool
-    menus: tuple[tuple[Cidr, bytes, bytes], ...]  # menu and autoexec.ipxe for unknown machines, by network
-    menu: bytes  # and for those outside every network
-    autoexec: bytes
+    openings: tuple[tuple[Cidr, Openings], ...]  # for unknown machines, by network
+    elsewhere: Openings  # and for those outside every network
     made_at: int  # seconds UTC; when the scripts last changed
 
     @property
@@ -56,24 +79,31 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class WebHost:
-    """A host's scripts."""
+class Scripts:
+    """A host's scripts in one language."""
 
-    host: Host
-    site: Site
-    menu: bytes
-    autoexec: bytes
     # The parts of the script between which the installation's token is inserted. It has one part if Ignition is in the
     # initramfs.
     install: tuple[bytes, ...]
-    installs: bool  # otherwise that script says what cluster.yaml lacks
-    needs: Needs  # of that script
     local: bytes
     hold: bytes
     doubt: bytes  # waits as with hold, and `release` would not end it
     renew: bytes  # until our DHCP server has answered the host
     lacking: tuple[bytes, ...]  # to wait for one of the needs; the parts between which its name is inserted
     wait: bytes | None  # until the machine config server answers; None for a host that does not wait for it
+
+
+@dataclass(frozen=True, slots=True)
+class WebHost:
+    """What a host is served."""
+
+    host: Host
+    site: Site
+    openings: Openings
+    ipxe: Scripts
+    grub: Scripts
+    installs: bool  # otherwise the install script says what cluster.yaml lacks
+    needs: Needs  # of its install scripts
     needs_dhcp: bool  # our DHCP server answers it, so it must have done so before the host gets its token
     macs: frozenset[bytes]  # that the host may use on our links
 
@@ -91,15 +121,14 @@ class WebTable:
         address = peer_address(client)
         return self.hosts.get(address) if address is not None else None
 
-    def stranger(self, client: str) -> tuple[Site, bytes, bytes]:
-        """Return the site, the menu and the autoexec.ipxe for an unknown machine at the address *client*."""
+    def stranger(self, client: str) -> tuple[Site, Openings]:
+        """Return the site and the first scripts for an unknown machine at the address *client*."""
         own = peer_address(client)
         for site in self.sites:
-            for network, menu, autoexec in site.menus:
+            for network, openings in site.openings:
                 if own is not None and own in network:
-                    return site, menu, autoexec
-        first = self.sites[0]
-        return first, first.menu, first.autoexec
+                    return site, openings
+        return self.sites[0], self.sites[0].elsewhere
 
 
 def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
@@ -119,7 +148,7 @@ def compile_web(clusters: tuple[Cluster, ...]) -> WebTable:
             for address in host.addresses:
                 base = base_url(cluster, address)
                 if base not in by_base:
-                    by_base[base] = _scripts(cluster, site, host.booting_with(address), needed)
+                    by_base[base] = _host(cluster, site, host.booting_with(address), needed)
                 hosts[address] = by_base[base]
             for mac in host.macs:
                 hosts_by_mac[mac.hyphenated] = hosts[host.address]
@@ -150,41 +179,53 @@ def _site(cluster: Cluster) -> Site:
         sha256=sha256,
         machine_config=tuple((str(address), MACHINE_CONFIG_PORT) for address in cluster.api_int_vips),
         serve_expired=cluster.serve_expired,
-        menus=tuple(_network_menus(cluster, network.cidr) for network in cluster.networks),
-        menu=_bytes(ipxe.menu(cluster)),
-        autoexec=_bytes(ipxe.autoexec(cluster)),
+        # Any address in a network: all its clients get the same URLs.
+        openings=tuple((each.cidr, _openings(cluster, each.cidr.network_address)) for each in cluster.networks),
+        elsewhere=_openings(cluster, None),
         made_at=_changed_at(cluster.source),
     )
 
 
-def _network_menus(cluster: Cluster, cidr: Cidr) -> tuple[Cidr, bytes, bytes]:
-    client = cidr.network_address  # any address in the network: all its clients get the same URLs
-    return cidr, _bytes(ipxe.menu(cluster, client)), _bytes(ipxe.autoexec(cluster, client))
+def _openings(cluster: Cluster, client: Address | None, menu: str | None = None) -> Openings:
+    return Openings(
+        menu=_bytes(ipxe.menu(cluster, client) if menu is None else menu),
+        autoexec=_bytes(ipxe.autoexec(cluster, client)),
+        grub_start=_bytes(grub.start(cluster, client)),
+        grub_unknown=_bytes(grub.unknown(cluster)),
+    )
 
 
-def _scripts(cluster: Cluster, site: Site, host: Host, needs: Needs) -> WebHost:
-    # An agent-based installation waits for all its hosts, and a node image is for a cluster that runs.
-    waits = host.boot is Boot.INSTALLER and host.role in (Role.WORKER, Role.INFRA)
-    gated = cluster.hold_workers and waits and cluster.api_int_vips
-    where = f"api-int.{cluster.domain}:{MACHINE_CONFIG_PORT}"
+def _host(cluster: Cluster, site: Site, host: Host, needs: Needs) -> WebHost:
     return WebHost(
         host=host,
         site=site,
-        menu=_bytes(ipxe.host_menu(cluster, host)),
-        autoexec=_bytes(ipxe.autoexec(cluster, host.address)),
-        install=tuple(map(_bytes, ipxe.install_script(cluster, host).split(ipxe.MARK))),
+        openings=_openings(cluster, host.address, ipxe.host_menu(cluster, host)),
+        ipxe=_scripts(cluster, host, ipxe),
+        grub=_scripts(cluster, host, grub),
         installs=host.boot is not Boot.NOTHING and not ipxe.missing_image(cluster, host),
         needs=needs,
-        local=_bytes(ipxe.local_script(cluster, host)),
-        renew=_bytes(ipxe.wait_script(cluster, host, "it has to ask for its address by DHCP", renews=True)),
         needs_dhcp=any(cluster.gives(address) for address in host.addresses),
         macs=macs_of(host),
-        hold=_bytes(ipxe.wait_script(cluster, host, f"held, until ocp-appliance release {host.short_name}")),
-        doubt=_bytes(ipxe.wait_script(cluster, host, _doubt(host))),
-        lacking=tuple(
-            map(_bytes, ipxe.wait_script(cluster, host, f"the appliance has no usable {ipxe.MARK}").split(ipxe.MARK))
-        ),
-        wait=_bytes(ipxe.wait_script(cluster, host, f"nothing answers on {where} yet")) if gated else None,
+    )
+
+
+def _scripts(cluster: Cluster, host: Host, language: Language) -> Scripts:
+    # An agent-based installation waits for all its hosts, and a node image is for a cluster that runs.
+    is_late = host.boot is Boot.INSTALLER and host.role in (Role.WORKER, Role.INFRA)
+    gated = cluster.hold_workers and is_late and cluster.api_int_vips
+    where = f"api-int.{cluster.domain}:{MACHINE_CONFIG_PORT}"
+
+    def waits(why: str, *, renews: bool = False) -> bytes:
+        return _bytes(language.wait_script(cluster, host, why, renews=renews))
+
+    return Scripts(
+        install=tuple(map(_bytes, language.install_script(cluster, host).split(ipxe.MARK))),
+        local=_bytes(language.local_script(cluster, host)),
+        renew=waits("it has to ask for its address by DHCP", renews=True),
+        hold=waits(f"held, until ocp-appliance release {host.short_name}"),
+        doubt=waits(_doubt(host)),
+        lacking=tuple(waits(f"the appliance has no usable {ipxe.MARK}").split(ipxe.MARK.encode())),
+        wait=waits(f"nothing answers on {where} yet") if gated else None,
     )
 
 

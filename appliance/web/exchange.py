@@ -12,7 +12,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from appliance.allowance import Allowance, Allowances
-from appliance.boot.urls import AUTOEXEC
+from appliance.boot.urls import is_optional
 from appliance.errors import StoreError
 from appliance.events import (
     ClientUnproven,
@@ -44,9 +44,6 @@ STRANGERS_AT_ONCE = 20.0  # a port scan or crawler sends more requests than that
 # served and counted, but must not push other hosts' events out of the journal.
 HOST_TRANSFERS_A_SECOND = 10.0
 HOST_TRANSFERS_AT_ONCE = 50.0
-# Files that clients ask for but can do without, so a 404 is not worth an event: iPXE asks for autoexec.ipxe, and
-# coreos-installer for a signature.
-OPTIONAL = (".sig", AUTOEXEC)
 UNWRITTEN_SECONDS = 10  # until a host retries when its state could not be written; the store is tried as often
 CLIENT_LEFT = "the client closed the connection"
 CLIENT_STUCK = f"the client accepted no data for {STALL_SECONDS:g} s"
@@ -252,8 +249,8 @@ class Exchange:
         if error.unproven is not None:
             self._context.publish_unproven(error.unproven, self.client, self.path)
             return
-        if error.status == 404 and self.path.partition("?")[0].endswith(OPTIONAL):
-            return
+        if error.status == 404 and is_optional(self.path.partition("?")[0]):
+            return  # not worth an event
         self._context.publish_refusal(self.host, self.client, self.path, error)
 
     def _count(self, status: int) -> None:

@@ -55,7 +55,7 @@ def _own_loader(place: Place, file: SendFile, _sha256_of: Sha256Of) -> Opened | 
 
 
 def _packaged_loader(place: Place, file: SendFile, _sha256_of: Sha256Of) -> Opened | ErrorResponse | None:
-    loader = None if place.is_image else packaged_loader(file.path)
+    loader = None if place.is_image else packaged_loader(file.path, place.site.data_dir)
     if loader is None:
         return None
     # Debian's packages link from /usr/lib/ipxe to /boot; links that leave the directory are refused.

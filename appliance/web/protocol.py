@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from appliance.boot.urls import (
+    GRUB_SCRIPT,
     IGNITION,
     IGNITION_FILES,
     MENU,
@@ -18,6 +19,7 @@ from appliance.boot.urls import (
     SCRIPTS,
     has_ignition,
     is_autoexec,
+    is_grub_config,
 )
 from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install.guard import NO_DHCP, UNRESOLVED, Client, Verdict, ignition_verdict, unproven
@@ -46,7 +48,7 @@ from appliance.web.answers import (
     SendScript,
     Unproven,
 )
-from appliance.web.compile import Site, WebHost, WebTable
+from appliance.web.compile import Openings, Scripts, Site, WebHost, WebTable
 from appliance.web.ranges import Response
 from appliance.web.target import content_type, normal_path
 from appliance.web.waits import LONGEST_WAIT_SECONDS
@@ -71,6 +73,14 @@ class _Case:
     @property
     def site(self) -> Site:
         return self.host.site if self.host else self.table.stranger(self.request.client)[0]
+
+    @property
+    def openings(self) -> Openings:
+        return self.host.openings if self.host else self.table.stranger(self.request.client)[1]
+
+    @property
+    def made_at(self) -> int:
+        return self.host.site.made_at if self.host else self.table.sites[0].made_at
 
     def installation(self) -> Installation | None:
         return self.installations.get(self.host.host.name) if self.host else None
@@ -101,6 +111,8 @@ def judge(
         return ErrorResponse(404, "this name is never found, so that firmware goes on to its disk", is_fault=False)
     if path == MENU:
         return _menu(case)
+    if path == GRUB_SCRIPT:
+        return _grub_script(case)
     if first == SCRIPTS and rest.endswith(SCRIPT_SUFFIX):
         return _own_script(case, rest.removesuffix(SCRIPT_SUFFIX))
     if path in IGNITION_FILES:
@@ -111,7 +123,9 @@ def judge(
             return ErrorResponse(404, "Ignition file not found", WebKind.IGNITION)
         return _ignition(case, name, token)
     if is_autoexec(path):
-        return _autoexec(case)
+        return SendScript(case.openings.autoexec, WebKind.OTHER, case.made_at)
+    if is_grub_config(path):
+        return SendScript(case.openings.grub_start, WebKind.GRUB, case.made_at)
     return _file(case, path)
 
 
@@ -166,15 +180,14 @@ def most_telling(failures: Sequence[ErrorResponse]) -> ErrorResponse:
 
 
 def _menu(case: _Case) -> Judgement:
+    menu = SendScript(case.openings.menu, WebKind.MENU, case.made_at)
+    return menu if case.host is None else _scripts_of(case.host, case.host.ipxe, case) or menu
+
+
+def _grub_script(case: _Case) -> Judgement:
     if case.host is None:
-        menu = case.table.stranger(case.request.client)[1]
-        return SendScript(menu, WebKind.MENU, case.table.sites[0].made_at)
-    return _scripts_of(case.host, case) or SendScript(case.host.menu, WebKind.MENU, case.host.site.made_at)
-
-
-def _autoexec(case: _Case) -> Answer:
-    content = case.host.autoexec if case.host else case.table.stranger(case.request.client)[2]
-    return SendScript(content, WebKind.OTHER, case.table.sites[0].made_at)
+        return SendScript(case.openings.grub_unknown, WebKind.MENU, case.made_at)
+    return _scripts_of(case.host, case.host.grub, case) or _install_script(case.host, case.host.grub, case)
 
 
 def _own_script(case: _Case, name: str) -> Judgement:
@@ -190,28 +203,28 @@ def _own_script(case: _Case, name: str) -> Judgement:
         addresses = " and ".join(map(str, owner.host.addresses))
         why = f"this script is served to {addresses} only; `ocp-appliance render script` prints it"
         return ErrorResponse(403, why, WebKind.SCRIPT)
-    return _scripts_of(own, case) or _install_script(own, case)
+    return _scripts_of(own, own.ipxe, case) or _install_script(own, own.ipxe, case)
 
 
-def _scripts_of(host: WebHost, case: _Case) -> SendScript | None:
+def _scripts_of(host: WebHost, scripts: Scripts, case: _Case) -> SendScript | None:
     """Return the script that keeps *host* from installing, or None if it may install."""
     installation = case.installation()
     match _order(host, installation):
         case Order.LOCAL:
-            return SendScript(host.local, WebKind.LOCAL, host.site.made_at)
+            return SendScript(scripts.local, WebKind.LOCAL, host.site.made_at)
         case Order.HOLD:
-            script = host.doubt if installation is not None and installation.doubt is not None else host.hold
+            script = scripts.doubt if installation is not None and installation.doubt is not None else scripts.hold
             return SendScript(script, WebKind.WAIT, host.site.made_at)
         case Order.INSTALL:
             return None
 
 
-def _install_script(host: WebHost, case: _Case) -> Judgement:
+def _install_script(host: WebHost, scripts: Scripts, case: _Case) -> Judgement:
     made_at = host.site.made_at
     event = None
     verdict = unproven(host.host, case.installation(), _client(host, case)) if host.installs else None
     if verdict is not None and verdict.unproven == NO_DHCP:
-        return SendScript(host.renew, WebKind.OTHER, made_at, unproven=_unproven(host, verdict, case))
+        return SendScript(scripts.renew, WebKind.OTHER, made_at, unproven=_unproven(host, verdict, case))
     if verdict is not None:
         return _put_off(host, verdict, case, WebKind.SCRIPT)
     if host.installs:
@@ -219,13 +232,13 @@ def _install_script(host: WebHost, case: _Case) -> Judgement:
         if looked is None or looked.needs is not host.needs:
             return LookFirst(host.needs)
         if looked.why:
-            return _lacking_script(host, looked)
-    if host.wait is not None:
+            return _lacking_script(host, scripts, looked)
+    if scripts.wait is not None:
         finding = case.found.machine_config
         if finding is None:
             return ProbeFirst(host.host.name, host.site.machine_config)
         if not _may_go_on(finding):
-            return SendScript(host.wait, WebKind.WAIT, made_at)
+            return SendScript(scripts.wait, WebKind.WAIT, made_at)
         event = None if finding.answers else _wait_ended(host, finding.waited_seconds)
     installation = case.installation()
     token = installation.token if installation else ""
@@ -235,7 +248,7 @@ def _install_script(host: WebHost, case: _Case) -> Judgement:
             return BeginFirst(WebKind.SCRIPT)
         why = f"the installation of {host.host.name} has not begun"
         return ErrorResponse(503, why, WebKind.SCRIPT, BEGUN_SECONDS)
-    return SendScript(token.encode().join(host.install), WebKind.SCRIPT, made_at, event)
+    return SendScript(token.encode().join(scripts.install), WebKind.SCRIPT, made_at, event)
 
 
 def _client(host: WebHost, case: _Case) -> Client:
@@ -254,10 +267,10 @@ def _put_off(host: WebHost, verdict: Verdict, case: _Case, kind: WebKind, shown_
     return ErrorResponse(verdict.status, UNPROVEN, kind, verdict.retry_seconds, shown_path, about)
 
 
-def _lacking_script(host: WebHost, looked: FilesFinding) -> SendScript:
-    """Return the script with which *host* waits in iPXE: an installer that meets a 404 ends at an emergency shell."""
+def _lacking_script(host: WebHost, scripts: Scripts, looked: FilesFinding) -> SendScript:
+    """Return the script with which *host* waits: an installer that meets a 404 ends at an emergency shell."""
     event = FileUnservable(host.host.name, looked.path, looked.why)
-    return SendScript(looked.name.encode().join(host.lacking), WebKind.LACKING, host.site.made_at, event)
+    return SendScript(looked.name.encode().join(scripts.lacking), WebKind.LACKING, host.site.made_at, event)
 
 
 def _may_go_on(finding: MachineConfigFinding) -> bool:

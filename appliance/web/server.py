@@ -23,8 +23,6 @@ from appliance.web.answers import (
     HttpRequest,
     IgnitionFinding,
     LookFirst,
-    MachineConfigFinding,
-    NeighbourFinding,
     NeighbourFirst,
     ProbeFirst,
     ReadFirst,
@@ -35,20 +33,17 @@ from appliance.web.answers import (
 from appliance.web.compile import WebTable
 from appliance.web.connections import HttpConnections
 from appliance.web.exchange import Exchange, ExchangeContext, refuse_unread
+from appliance.web.finder import Finder
 from appliance.web.gate import Gate
 from appliance.web.head import Refusal
 from appliance.web.ignition import IgnitionFile, IgnitionShelf
-from appliance.web.machineconfig import MachineConfigProbe
 from appliance.web.opening import Opened, entity_of, open_first
+from appliance.web.overtftp import ScriptsOverTftp
 from appliance.web.protocol import ignition_files, is_host, judge
-from appliance.web.waits import Polls, Waits
+from appliance.web.waits import Polls
 from appliance.web.watch import ImageWatch
 
 WATCH_SECONDS = 2.0  # between two looks at the files on disk
-# The kernel may have dropped an entry that it has not used for a while. What the client sends makes it resolve the
-# address again, which takes a round trip.
-RESOLVE_SECONDS = 0.05
-RESOLVE_TRIES = 20
 SHUTDOWN_SECONDS = 0.2  # for what is under way when we are cancelled; drain() gave it its time
 
 Written = Callable[[str], Awaitable[None]]
@@ -88,7 +83,6 @@ class WebServer:
         self._installations = installations
         self._publish = publish
         self._now = now
-        self._mac_of = mac_of
         self._sockets = [
             sockets.tcp_server(endpoint.address, endpoint.port, setting="listen.http") for endpoint in listen.http
         ]
@@ -100,9 +94,9 @@ class WebServer:
         self._images = ImageWatch(publish)
         self._ignition = IgnitionShelf(publish)
         self._gate = Gate(self._images.sha256, self._ignition.servable, now)
-        self._probes: dict[tuple[tuple[str, int], ...], MachineConfigProbe] = {}
-        self._waits = Waits()
+        self._finder = Finder(table, installations, mac_of, self._gate)
         self._polls = Polls()
+        self.over_tftp = ScriptsOverTftp(table, installations, now, self._finder, self._context, self._polls)
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -178,18 +172,15 @@ class WebServer:
         ignition: IgnitionFile | None = None
         while True:
             match judge(asked, self._table(), self._installations, self._now(), found):
-                case ProbeFirst() as wanted:
-                    found = replace(found, machine_config=await self._probe(wanted))
+                case ProbeFirst() | LookFirst() as wanted:
+                    found = await self._finder.find(wanted, found)
                 case ReadFirst() as wanted:
                     read = await self._ignition.servable(wanted.site, wanted.name)
                     ignition = read if isinstance(read, IgnitionFile) else None
                     found = replace(found, ignition=_finding(wanted, read))
-                case LookFirst(needs):
-                    found = replace(found, files=await self._gate.look(self._table(), needs))
                 case NeighbourFirst() as wanted:
-                    finding = await self._neighbour(wanted)
-                    found = replace(found, neighbour=finding)
-                    if not is_host(wanted, finding):
+                    found = await self._finder.find(wanted, found)
+                    if found.neighbour is None or not is_host(wanted, found.neighbour):
                         exchange.host = ""  # what it fetches says nothing about the host
                 case BeginFirst(kind):
                     exchange.kind = kind
@@ -204,26 +195,6 @@ class WebServer:
                     return await self._send_file(exchange, answer)
                 case ErrorResponse() as answer:
                     return await exchange.refuse(answer)
-
-    async def _probe(self, wanted: ProbeFirst) -> MachineConfigFinding:
-        # All hosts of a cluster share a probe. A reload that changes its addresses adds one.
-        probe = self._probes.get(wanted.servers)
-        if probe is None:
-            probe = self._probes[wanted.servers] = MachineConfigProbe(wanted.servers)
-        answers = await probe.answers()
-        now = asyncio.get_running_loop().time()
-        waited = self._waits.seconds(wanted.host, self._installations, answers=answers, now=now)
-        return MachineConfigFinding(answers, waited)
-
-    async def _neighbour(self, wanted: NeighbourFirst) -> NeighbourFinding:
-        """Return the client's MAC address, after a moment in which the kernel may resolve it."""
-        mac = self._mac_of(wanted.address)
-        for _ in range(RESOLVE_TRIES):
-            if mac != b"":
-                break
-            await asyncio.sleep(RESOLVE_SECONDS)
-            mac = self._mac_of(wanted.address)
-        return NeighbourFinding(mac)  # asked anew each time: who takes the address can take over a connection, too
 
     async def _send_script(self, exchange: Exchange, answer: SendScript, found: Findings) -> web.StreamResponse:
         exchange.kind = answer.kind

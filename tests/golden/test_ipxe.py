@@ -3,13 +3,26 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
 
 from appliance.boot import ipxe
-from appliance.model import Arch, Boot, Cluster, Endpoint, Host, Image, Images, LocalBoot, MacAddress, Release, Role
+from appliance.model import (
+    Arch,
+    Boot,
+    Cluster,
+    Endpoint,
+    Host,
+    Image,
+    Images,
+    LocalBoot,
+    MacAddress,
+    Network,
+    Release,
+    Role,
+)
 from tests.clusters import APPLIANCE, LIVE_IMAGES, host, reference_cluster
 
 GOLDEN = Path(__file__).parent / "ipxe"
@@ -64,7 +77,30 @@ def agent(**changes: object) -> Cluster:
     return replace(live(), artifacts=artifacts, **changes)  # type: ignore[arg-type]
 
 
+def both_families() -> Cluster:
+    """Return a dual-stack cluster: m1 has an address of each family, w1 only IPv6."""
+    cluster, network = live(), Network(IPv6Network("2001:db8::/64"), IPv6Address("2001:db8::101"))
+    six = IPv6Address("2001:db8::21")
+    hosts = tuple(
+        replace(each, addresses=(*each.addresses, six) if each.short_name == "m1" else (IPv6Address("2001:db8::31"),))
+        for each in cluster.hosts
+        if each.short_name in ("m1", "w1")
+    )
+    return replace(cluster, networks=(*cluster.networks, network), hosts=hosts, address_ipv6=network.server)
+
+
+def over_ipv6(name: str) -> Host:
+    host = named(both_families(), name)
+    assert host.ipv6
+    return host.booting_with(host.ipv6)
+
+
 SCRIPTS: dict[str, Callable[[], str]] = {
+    "menu-unknown-ipv6": lambda: ipxe.menu(both_families(), IPv6Address("2001:db8::99")),
+    "autoexec-ipv6": lambda: ipxe.autoexec(both_families(), IPv6Address("2001:db8:9::99")),
+    "menu-master-ipv6": lambda: ipxe.host_menu(both_families(), over_ipv6("m1")),
+    "live-master-ipv6": lambda: ipxe.install_script(both_families(), over_ipv6("m1")),
+    "live-worker-ipv6-two-nics": lambda: ipxe.install_script(both_families(), replace(over_ipv6("w1"), macs=TWO_NICS)),
     "menu-unknown": lambda: ipxe.menu(reference_cluster()),
     "menu-unknown-port-8080": lambda: ipxe.menu(high_port(), IPv4Address("172.16.0.99")),
     "menu-bootstrap": lambda: ipxe.host_menu(reference_cluster(), named(reference_cluster(), "bs")),

@@ -16,14 +16,28 @@ TARGETS = {"demo", "check", "test", "bench", "venv"}
 # The tests of `make check`, which excludes slow tests and the programs that only these need.
 QUICK = ("unit", "property", "golden", "fuzz", "repo")
 # Every Debian machine has these: they are in essential packages, or come with python3 or make.
-EVERYWHERE = {"bash", "cat", "env", "make", "nsenter", "python3", "setpriv", "sh", "taskset", "true", "unshare"}
+EVERYWHERE = {
+    "apt-get",
+    "bash",
+    "cat",
+    "dpkg",
+    "env",
+    "make",
+    "nsenter",
+    "python3",
+    "setpriv",
+    "sh",
+    "taskset",
+    "true",
+    "unshare",
+}
 # Functions whose first argument is the program to run, or a command that begins with it: functions of the
 # standard library anywhere, and functions of the labs in the folders that have labs.
 STANDARD_RUNNERS = {"subprocess.run", "subprocess.Popen", "subprocess.check_output", "shutil.which"}
 LAB_RUNNERS = {"run", "start", "load", "load_command", "wait_until"}
 LABS = {"bench", "netns", "vm"}
 # Names of protocols that are also names of programs: in these targets the protocol is meant.
-PROTOCOLS = {"check": {"tftp"}, "bench": {"tftp"}}
+PROTOCOLS = {"check": {"ip", "tftp"}, "bench": {"tftp"}}
 # The examples in this file.
 UNREAD = {Path(__file__).name}
 

@@ -342,7 +342,7 @@ async def test_explain_shows_the_last_boot_and_what_comes_next(appliance):
     assert code == 0
     assert "initramfs" not in output.partition("Earlier")[0]
     assert "installation 1" in output
-    assert output.rstrip().endswith("Stage: script. Next: iPXE must download the kernel.")
+    assert output.rstrip().endswith("Stage: script. Next: iPXE or GRUB must download the kernel.")
 
 
 async def test_explain_says_what_to_do_about_a_host_in_the_wrong_network(appliance):

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.events import DnsAsked, HostAnswered, HostUnanswered, TftpFinished, Transport
 from appliance.install.installation import MAY_BE_RUNNING, Condition, Installation
-from appliance.looking import EVERY_SECONDS, Looks, Port, concluded, credited, due, has_its_mac
+from appliance.looking import EVERY_SECONDS, Looks, Port, concluded, credited, due, has_its_mac, together
 from tests.boots import LIVE, NOW
 
 HOST = LIVE.hosts[1]
@@ -78,6 +78,27 @@ def test_no_system_of_the_host_is_there(found: dict[int, Port], mac: bytes) -> N
 )
 def test_look_may_show_nothing(found: dict[int, Port], mac: bytes | None) -> None:
     assert concluded(HOST, found, mac) is None
+
+
+ANSWERED = HostAnswered(HOST.name, "", "2001:db8::21", 22)
+UNANSWERED = HostUnanswered(HOST.name, "192.0.2.21", "nobody has the address")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([UNANSWERED, ANSWERED], ANSWERED),
+        ([None, ANSWERED], ANSWERED),
+        ([UNANSWERED, UNANSWERED], UNANSWERED),
+        ([UNANSWERED, None], None),
+        ([], None),
+    ],
+    ids=["one answers", "one answers, one is unclear", "none answers", "one is unclear", "behind a router"],
+)
+def test_host_with_two_addresses_is_absent_only_at_both(
+    found: list[HostAnswered | HostUnanswered | None], expected: HostAnswered | HostUnanswered | None
+) -> None:
+    assert together(found) == expected
 
 
 def test_any_mac_address_that_cluster_yaml_gives_the_host_is_its_own() -> None:

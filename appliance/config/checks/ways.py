@@ -54,8 +54,8 @@ def _agent(draft: Draft) -> Iterator[Problem]:
 def _rendezvous(draft: Draft) -> Iterator[Problem]:
     wanted = draft.file.rendezvous_ip
     masters = [host for host in draft.hosts if host.role and host.role.value is Role.MASTER and host.boot is Boot.AGENT]
-    addresses = [claim.value for host in masters for claim in (host.address, host.address6) if claim]
-    if wanted is None or wanted in addresses or any(host.address is None for host in masters):
+    addresses = [claim.value for host in masters for claim in host.addresses]
+    if wanted is None or wanted in addresses or any(not host.addresses for host in masters):
         return
     which = f"one of {', '.join(map(str, addresses))}" if addresses else "and no host has the role master"
     yield draft.document.here("rendezvousIP").error(

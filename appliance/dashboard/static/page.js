@@ -76,7 +76,7 @@ function label(host) {
 
 function isFound(host) {
   const wanted = at("filter").value.trim().toLowerCase();
-  const text = [host.host, host.role, host.stage, host.address, host.mac, host.arch, host.condition?.name].join(" ").toLowerCase();
+  const text = [host.host, host.role, host.stage, ...host.addresses, host.mac, host.arch, host.condition?.name].join(" ").toLowerCase();
   return wanted.split(/\s+/).every((word) => text.includes(word));
 }
 
@@ -152,7 +152,7 @@ async function detailOf(name) {
 function showDetail(explanation) {
   const { host, steps, records } = explanation;
   say(at("detail-title"), `${host.host}: ${host.stage || host.role}`);
-  say(at("detail-facts"), [host.role, host.address, host.mac, host.arch, `install: ${host.install}`, host.tries ? `${host.tries} failed ${host.tries === 1 ? "try" : "tries"} before` : ""].filter(Boolean).join(" · "));
+  say(at("detail-facts"), [host.role, ...host.addresses, host.mac, host.arch, `install: ${host.install}`, host.tries ? `${host.tries} failed ${host.tries === 1 ? "try" : "tries"} before` : ""].filter(Boolean).join(" · "));
   say(at("detail-hint"), host.condition ? `${host.condition.name}: ${host.condition.hint}` : "");
   say(at("detail-missing"), `Next: ${explanation.missing}`);
   at("detail-steps").replaceChildren(...steps.map((step) => element("li", {},

@@ -87,6 +87,9 @@ def test_hosts_own_loader_takes_precedence_over_the_firmwares() -> None:
         (Loader.IPXE_SNP, ARM64, Arch.AARCH64, "arm64-efi/snponly.efi"),
         (Loader.UNDIONLY, BIOS, Arch.X86_64, "undionly.kpxe"),
         (Loader.UNDIONLY, X64, Arch.X86_64, None),
+        (Loader.SHIM, X64, Arch.X86_64, "shim/x64/shimx64.efi"),
+        (Loader.SHIM, ARM64, Arch.AARCH64, "shim/aa64/shimaa64.efi"),
+        (Loader.SHIM, BIOS, Arch.X86_64, None),
     ],
 )
 def test_loader_has_a_file_for_each_firmware_that_it_runs_on(
@@ -99,6 +102,26 @@ def test_loader_that_the_caller_names_takes_precedence_over_the_hosts() -> None:
     cluster, host = parts(loader="efi/own.efi")
     steps = chain(cluster, host, Program.PXE, X64, starts_disk=False, loader=Loader.IPXE_SNP)
     assert boot_file(steps) == "efi/snponly.efi"
+
+
+def test_shim_loads_grub_and_grub_the_kernel() -> None:
+    steps = chain(*parts(loader=Loader.SHIM), Program.PXE, X64, starts_disk=False)
+    assert kinds(steps) == [Kind.LOADER, Kind.LOADER, Kind.SCRIPT, Kind.KERNEL, Kind.INITRAMFS]
+    assert [step.target for step in steps[:3]] == [
+        "shim/x64/shimx64.efi",
+        "shim/x64/grubx64.efi",
+        f"{BASE}/grub/boot.cfg",
+    ]
+
+
+def test_installed_host_starts_its_disk_from_grub() -> None:
+    steps = chain(*parts(loader=Loader.SHIM, local_boot=LocalBoot.SANBOOT), Program.HTTP, X64, starts_disk=True)
+    assert kinds(steps) == [Kind.LOADER, Kind.LOADER, Kind.SCRIPT, Kind.DISK]
+    assert steps[1].target == f"{BASE}/shim/x64/grubx64.efi"
+
+
+def test_files_of_shim_are_itself_and_grub() -> None:
+    assert usual_files(Loader.SHIM, Arch.AARCH64) == ("shim/aa64/shimaa64.efi", "shim/aa64/grubaa64.efi")
 
 
 def test_firmware_that_nothing_is_built_for_goes_on_to_its_disk() -> None:

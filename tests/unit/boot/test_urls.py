@@ -118,6 +118,53 @@ def test_images_and_ignition_files_are_no_loaders() -> None:
     assert not any(map(urls.is_loader_path, ("/rhcos-live-kernel-x86_64", "/master.ign", "/rootfs.img")))
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/shim/x64/grub.cfg-01-52-54-00-12-34-56",
+        "grub.cfg-C000020A",
+        "/grub.cfg-C0",
+        "EFI\\redhat\\GRUB.CFG",
+        "/debian-installer/amd64/grub/x86_64-efi/grub.cfg",
+    ],
+)
+def test_grub_s_configuration_is_known_by_every_name_that_grub_tries(path: str) -> None:
+    assert urls.is_grub_config(path)
+    assert urls.is_reserved(path.lstrip("/").replace("\\", "/"))
+
+
+@pytest.mark.parametrize("path", ["/grub/boot.cfg", "/mygrub.cfg", "/grub.cfg.d/x"])
+def test_other_names_are_no_first_configuration_of_grub(path: str) -> None:
+    assert not urls.is_grub_config(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/shim/x64/revocations_sku.efi",
+        "revocations.efi",
+        "/shim/x64//shim_certificate_0.efi",
+        "/shim/x64/mmx64.efi",
+        "/grub/x86_64-efi/command.lst",
+        "/grub/x86_64-efi/http.mod",
+        "/rootfs.img.sig",
+        "/efi/autoexec.ipxe",
+    ],
+)
+def test_file_that_a_client_can_do_without_is_known(path: str) -> None:
+    assert urls.is_optional(path)
+
+
+@pytest.mark.parametrize("path", ["/shim/x64/grubx64.efi", "/shim/x64/shimx64.efi", "/efi/ipxe.efi", "/rhcos.img"])
+def test_file_that_a_boot_needs_is_not_optional(path: str) -> None:
+    assert not urls.is_optional(path)
+
+
+def test_grub_names_a_web_server_by_its_host_and_port() -> None:
+    assert urls.grub_device("http://172.16.0.101:8080") == "(http,172.16.0.101:8080)"
+    assert urls.grub_device("http://[2001:db8::1]") == "(http,[2001:db8::1])"
+
+
 def test_url_that_is_never_found_has_a_scheme_over_ipv6_that_firmware_refuses_without_asking() -> None:
     """edk2 waits for a router before it fetches anything, up to 12 s."""
     assert urls.no_boot_file_url("http://192.0.2.5:8080") == "http://192.0.2.5:8080/no-boot-file"

@@ -96,7 +96,9 @@ def test_current_release_boots_live_and_bonds() -> None:
     bonded = next(host for host in cluster.hosts if len(host.macs) == 2)
 
     assert cluster.release.boots_live
-    assert any(argument.startswith("bond=bond0:eno1,eno2:") for argument in bonded.network_arguments)
+    assert any(
+        argument.startswith("bond=bond0:52-54-00-10-00-31,52-54-00-10-01-31:") for argument in bonded.network_arguments
+    )
 
 
 def test_compact_cluster_has_three_masters_and_no_worker() -> None:
@@ -202,6 +204,7 @@ def keys_of(schema: dict[str, Any], names: set[str]) -> set[str]:
 def test_reference_shows_every_key() -> None:
     text = (share("data") / "ocp45" / "cluster.yaml").read_text()
     of_network_config = {"Address4", "Address6", "Ipv4", "Ipv6", "Vlan", "LinkAggregation", "NmstateInterface"}
+    of_network_config |= {"BondPort", "Bridge", "BridgePort"}
     of_network_config |= {"DnsResolver", "NmstateResolver", "Routes", "NmstateRoute", "NetworkConfig"}
     keys = keys_of(json_schema(), set(json_schema()["$defs"]) - of_network_config)
 

@@ -121,20 +121,25 @@ def test_bond_and_vlan_come_after_addresses_and_name_servers(tmp_path: Path) -> 
     ]
 
 
-# What nm-initrd-generator(8) 1.42.4 makes of each: IPv4 and IPv6 both configured. It turns IPv4 off where an argument
-# for the same interface that is only about IPv6 follows.
+# nm-initrd-generator(8) turns IPv4 off where an argument for the same interface that is only about IPv6 follows, and
+# makes both automatic for dhcp alone; before 1.34 it drops dhcp,dhcp6.
 DUAL_STACK = [
-    ("{dhcp: true}", "{dhcp: true, autoconf: true}", ["ip=%s:dhcp,dhcp6"]),
+    ("{dhcp: true}", "{dhcp: true, autoconf: true}", ["ip=%s:dhcp"]),
     ("{dhcp: true}", "{autoconf: true}", ["ip=%s:dhcp"]),
     (
         "{dhcp: true}",
         "{dhcp: true, address: [{ip: '2001:db8::32', prefix-length: 64}]}",
-        ["ip=[2001:db8::32]:::64:w2.prod.example.com:%s:none", "ip=%s:dhcp"],
+        ["ip=[2001:db8::32]:::64:w2.prod.example.com:%s:dhcp6", "ip=%s:dhcp"],
     ),
     (
         "{address: [{ip: 192.0.2.32, prefix-length: 24}]}",
         "{dhcp: true}",
-        ["ip=192.0.2.32:::255.255.255.0:w2.prod.example.com:%s:none", "ip=%s:dhcp6"],
+        ["ip=192.0.2.32:::255.255.255.0:w2.prod.example.com:%s:dhcp6"],
+    ),
+    (
+        "{address: [{ip: 192.0.2.32, prefix-length: 24}]}",
+        "{enabled: true}",
+        ["ip=192.0.2.32:::255.255.255.0:w2.prod.example.com:%s:link6"],
     ),
 ]
 KINDS = [
@@ -159,7 +164,7 @@ def test_ipv6_does_not_turn_off_ipv4(
 MAC = "52:54:00:10:00:99"
 
 
-def arguments_of_named_cards(tmp_path: Path, config: str) -> list[str]:
+def arguments_of_named_cards(tmp_path: Path, config: str, release: str = "4.16.3") -> list[str]:
     """Return the dracut arguments of w2, whose interface `uplink` has MAC."""
     text = re.sub(
         r"    macAddress: [^\n]*\n(?!.*macAddress)",
@@ -167,7 +172,7 @@ def arguments_of_named_cards(tmp_path: Path, config: str) -> list[str]:
         with_network(config),
         flags=re.DOTALL,
     )
-    (cluster,) = check_text(tmp_path, text).clusters
+    (cluster,) = check_text(tmp_path, text.replace("release: 4.16.3", f"release: {release}")).clusters
     return list(cluster.hosts[-1].network_arguments)
 
 
@@ -177,15 +182,24 @@ def test_card_with_a_logical_name_is_named_by_its_mac_address(tmp_path: Path) ->
     assert arguments_of_named_cards(tmp_path, config) == ["ip=52-54-00-10-00-99:dhcp"]
 
 
+def test_port_with_a_logical_name_is_called_by_its_mac_address(tmp_path: Path) -> None:
+    config = (
+        "    networkConfig: {interfaces: [{name: bond0, type: bond, ipv4: {dhcp: true}, "
+        "link-aggregation: {mode: 802.3ad, port: [uplink, eno2]}}]}\n"
+    )
+
+    assert "bond=bond0:52-54-00-10-00-99,eno2:mode=802.3ad" in arguments_of_named_cards(tmp_path, config)
+
+
 @pytest.mark.parametrize(
     "inside",
     [
-        "{name: bond0, type: bond, link-aggregation: {mode: 802.3ad, port: [uplink, eno2]}, ipv4: {dhcp: true}}",
+        "{name: b, type: bond, link-aggregation: {mode: 1, port: [uplink, eno2], options: {primary: uplink}}}",
         "{name: uplink.40, type: vlan, vlan: {base-iface: uplink, id: 40}, ipv4: {dhcp: true}}",
         "{name: uplink}, {name: uplink.40, type: vlan, vlan: {base-iface: uplink, id: 40}, ipv4: {dhcp: true}}",
     ],
 )
-def test_port_or_base_with_a_logical_name_gets_that_name(tmp_path: Path, inside: str) -> None:
+def test_card_that_only_a_name_can_stand_for_gets_its_logical_name(tmp_path: Path, inside: str) -> None:
     config = f"    networkConfig: {{interfaces: [{inside}]}}\n"
 
     found = arguments_of_named_cards(tmp_path, config)
@@ -234,15 +248,15 @@ FLAWS = [
     (
         VLAN % "storage",
         (
-            '41: hosts[5].networkConfig.interfaces[0].name: "storage" does not contain the VLAN id as '
-            "dracut reads it; use eno1.40 or vlan40"
+            '41: warning: hosts[5].networkConfig.interfaces[0].name: "storage" does not end with the VLAN id, from '
+            "which dracut reads it; the installer and the node call this VLAN eno1.40"
         ),
     ),
     (
         VLAN % "eno1.41",
         (
-            '41: hosts[5].networkConfig.interfaces[0].name: "eno1.41" does not contain the VLAN id as '
-            "dracut reads it; use eno1.40 or vlan40"
+            '41: warning: hosts[5].networkConfig.interfaces[0].name: "eno1.41" does not end with the VLAN id, from '
+            "which dracut reads it; the installer and the node call this VLAN eno1.40"
         ),
     ),
     (
@@ -270,8 +284,9 @@ FLAWS = [
     (
         edited(("192.0.2.1}", "192.0.2.1, table-id: 7}"), text=STATIC),
         (
-            "49: hosts[5].networkConfig.routes.config[0].table-id: 7 cannot be configured from the "
-            "kernel command line; remove the key, or write 254"
+            "49: warning: hosts[5].networkConfig.routes.config[0].table-id: a route of table 7 is configured after the "
+            "first boot only: the kernel command line sets up only the main table, 254; put it into a MachineConfig or "
+            "a NodeNetworkConfigurationPolicy as well"
         ),
     ),
     (
@@ -286,8 +301,12 @@ FLAWS = [
         ),
     ),
     (
-        "    networkConfig: {interfaces: [{name: eno1, type: dummy}]}\n",
-        '41: hosts[5].networkConfig.interfaces[0].type: "dummy" is not valid; expected ethernet, bond or vlan',
+        "    networkConfig: {interfaces: [{name: br-ex, type: ovs-bridge}]}\n",
+        (
+            "41: warning: hosts[5].networkConfig.interfaces[0].type: an interface of type ovs-bridge is configured "
+            "after the first boot only, and not by the installer; put it into a MachineConfig or a "
+            "NodeNetworkConfigurationPolicy as well"
+        ),
     ),
     (
         "    networkConfig: {interfaces: [{name: eno1, ipv4: {address: [{ip: 192.0.2.32}]}}]}\n",
@@ -299,15 +318,76 @@ FLAWS = [
     (
         "    networkConfig: {interfaces: [{name: eno1, lldp: {enabled: true}}]}\n",
         (
-            "41: warning: hosts[5].networkConfig.interfaces[0].lldp: not used: the kernel command line has no "
-            "argument for it"
+            "41: warning: hosts[5].networkConfig.interfaces[0].lldp: configured after the first boot only: the kernel "
+            "command line has no argument for it; put it into a MachineConfig or a NodeNetworkConfigurationPolicy as "
+            "well"
         ),
     ),
     (
-        "    networkConfig: {interfaces: [{name: b, type: bond, link-aggregation: {mode: 802.3ad, slaves: [eno1]}}]}\n",
+        "    networkConfig: {interfaces: [{name: b, type: bond, link-aggregation: {mode: 802.3ad, prt: [eno1]}}]}\n",
+        "41: hosts[5].networkConfig.interfaces[0].link-aggregation.prt: unknown key; did you mean port?",
+    ),
+    (
+        "    networkConfig: {interfaces: [{name: b, type: bond, link-aggregation: {mode: 802.3ad}}]}\n",
         (
-            "41: hosts[5].networkConfig.interfaces[0].link-aggregation.slaves: unknown key; write port, "
-            "its name in current nmstate"
+            "41: hosts[5].networkConfig.interfaces[0].link-aggregation.port: is missing; for example "
+            "`port: [eno1, eno2]`"
+        ),
+    ),
+    (
+        "    networkConfig: {interfaces: [{name: br1, type: linux-bridge}]}\n",
+        (
+            "41: hosts[5].networkConfig.interfaces[0].bridge.port: is missing; a bridge needs its ports there, for "
+            "example `port: [{name: eno1}]`"
+        ),
+    ),
+    (
+        "    networkConfig: {interfaces: [{name: provisioning network card, ipv4: {dhcp: true}}]}\n",
+        (
+            '41: hosts[5].networkConfig.interfaces[0].name: "provisioning network card" is not a name that Linux '
+            "allows, and no MAC address stands for it; use a name of at most 15 letters, digits and . _ @ -, or write "
+            "the interface into hosts[].interfaces"
+        ),
+    ),
+    (
+        edited(("192.0.2.1}", "192.0.2.1, vrf-name: red}"), text=STATIC),
+        (
+            "49: warning: hosts[5].networkConfig.routes.config[0].vrf-name: configured after the first boot only: the "
+            "kernel command line has no argument for it; put it into a MachineConfig or a "
+            "NodeNetworkConfigurationPolicy as well"
+        ),
+    ),
+    (
+        edited(("destination: 0.0.0.0/0, ", ""), text=STATIC),
+        (
+            "49: hosts[5].networkConfig.routes.config[0].destination: is missing; for example "
+            "`destination: 192.0.2.0/24`"
+        ),
+    ),
+    (
+        edited((", next-hop-address: 192.0.2.1", ""), text=STATIC),
+        (
+            "49: hosts[5].networkConfig.routes.config[0].next-hop-address: is missing; for example "
+            "`next-hop-address: 192.0.2.1`"
+        ),
+    ),
+    (
+        f"{STATIC}      dns-resolver: {{config: {{server: ['fe80::53%eno1']}}}}\n",
+        (
+            "50: warning: hosts[5].networkConfig.dns-resolver.config.server[0]: a DNS server on one interface, "
+            "fe80::53%eno1, is configured after the first boot only: nm-initrd-generator refuses it; put it into a "
+            "MachineConfig or a NodeNetworkConfigurationPolicy as well"
+        ),
+    ),
+    (
+        (
+            "    networkConfig: {interfaces: [{name: b, type: bond, link-aggregation: {mode: 1, port: [eno1], "
+            "options: {arp_interval: 100, arp_ip_target: '192.0.2.1,192.0.2.2'}}}]}\n"
+        ),
+        (
+            "41: warning: hosts[5].networkConfig.interfaces[0].link-aggregation.options.arp_ip_target: the installer "
+            "uses only 192.0.2.1; the others are configured after the first boot only; put it into a MachineConfig or "
+            "a NodeNetworkConfigurationPolicy as well"
         ),
     ),
 ]
@@ -316,3 +396,144 @@ FLAWS = [
 @pytest.mark.parametrize(("config", "expected"), FLAWS, ids=flaw_id)
 def test_flaw_is_reported_with_its_line(tmp_path: Path, config: str, expected: str) -> None:
     assert expected in told(tmp_path, with_network(config))
+
+
+OVS = """\
+    networkConfig:
+      interfaces:
+        - {name: eno1, type: ethernet, state: up, ipv4: {enabled: false}}
+        - name: br-ex
+          type: ovs-bridge
+          bridge: {options: {mcast-snooping-enable: true}, port: [{name: eno1}, {name: br-ex, vlan: {tag: 4}}]}
+        - {name: br-ex, type: ovs-interface, ipv4: {address: [{ip: 192.0.2.32, prefix-length: 24}]}}
+"""
+
+
+def test_open_vswitch_is_left_to_the_installed_system(tmp_path: Path) -> None:
+    assert arguments(tmp_path, OVS) == []
+
+
+HARMLESS = """\
+    networkConfig:
+      interfaces:
+        - name: eno1
+          type: ethernet
+          description: the port of rack 4
+          profile-name: lan
+          lldp: {enabled: false}
+          accept-all-mac-addresses: false
+          wait-ip: any
+          max-mtu: 9702
+          ipv4: {enabled: true, dhcp: true, auto-dns: true, auto-gateway: true, auto-routes: true,
+                 auto-route-table-id: 0, dhcp-send-hostname: true}
+          ipv6: {enabled: false, addr-gen-mode: eui64}
+        - {name: eno1.40, type: vlan, vlan: {base-iface: eno1, id: 40, protocol: 802.1q, reorder-headers: true}}
+        - {name: eno2, type: ethernet, state: absent}
+      routes: {config: [{state: absent, next-hop-interface: eno2}]}
+      dns-resolver: {running: {server: [192.0.2.9]}, config: {}}
+"""
+
+
+def test_key_with_the_value_that_holds_anyway_causes_no_warning(tmp_path: Path) -> None:
+    assert told(tmp_path, with_network(HARMLESS)) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("lldp: {enabled: false}", "lldp: {enabled: true}"),
+        ("auto-gateway: true", "auto-gateway: false"),
+        ("auto-route-table-id: 0", "auto-route-table-id: 500"),
+        ("protocol: 802.1q", "protocol: 802.1ad"),
+        ("wait-ip: any", "ethtool: {feature: {rx-gro: false}}"),
+        ("enabled: true, dhcp", "dhcp-client-id: ll, dhcp"),
+        ("addr-gen-mode: eui64", "dhcp-duid: ll"),
+    ],
+    ids=str,
+)
+def test_key_without_an_argument_is_said_to_wait_for_the_first_boot(tmp_path: Path, change: tuple[str, str]) -> None:
+    (problem,) = told(tmp_path, with_network(edited(change, text=HARMLESS)))
+
+    assert ": warning: " in problem
+    assert "after the first boot only" in problem
+
+
+def test_dns_servers_of_dhcp_are_refused_where_all_interfaces_do(tmp_path: Path) -> None:
+    config = "    networkConfig: {interfaces: [{name: eno1, ipv4: {dhcp: true, auto-dns: false}}]}\n"
+
+    assert arguments(tmp_path, config) == ["ip=eno1:dhcp", "nameserver=192.0.2.5", "rd.peerdns=0"]
+
+
+def test_one_interface_of_several_cannot_refuse_the_dns_servers_of_dhcp(tmp_path: Path) -> None:
+    config = (
+        "    networkConfig: {interfaces: [{name: eno1, ipv4: {dhcp: true, auto-dns: false}}, "
+        "{name: eno2, ipv4: {dhcp: true}}]}\n"
+    )
+
+    (problem,) = told(tmp_path, with_network(config))
+
+    assert "auto-dns: false is configured after the first boot only" in problem
+
+
+def test_virtual_interface_gets_the_mac_address_that_is_written(tmp_path: Path) -> None:
+    config = (
+        "    networkConfig: {interfaces: [{name: bond0, type: bond, mac-address: '52:54:00:00:00:32', "
+        "link-aggregation: {mode: lacp, slaves: [eno1]}, ipv4: {dhcp: true}}]}\n"
+    )
+
+    assert arguments(tmp_path, config) == ["ip=bond0:dhcp::52:54:00:00:00:32", "bond=bond0:eno1:mode=802.3ad"]
+
+
+def test_mac_address_of_the_host_names_its_card(tmp_path: Path) -> None:
+    config = "    networkConfig: {interfaces: [{name: eno1, mac-address: '52:54:00:00:00:32', ipv4: {dhcp: true}}]}\n"
+
+    assert arguments(tmp_path, config) == ["ip=52-54-00-00-00-32:dhcp"]
+
+
+def test_base_of_a_vlan_gets_its_mtu(tmp_path: Path) -> None:
+    config = (
+        "    networkConfig: {interfaces: [{name: eno1, mtu: 9000}, "
+        "{name: eno1.40, type: vlan, mtu: 9000, vlan: {base-iface: eno1, id: 40}, ipv4: {dhcp: true}}]}\n"
+    )
+
+    assert arguments(tmp_path, config)[:2] == ["ip=eno1:none:9000", "ip=eno1.40:dhcp:9000"]
+
+
+def test_gateway_outside_the_network_is_told_like_any_other(tmp_path: Path) -> None:
+    config = edited(("next-hop-address: 192.0.2.1", "next-hop-address: 198.51.100.1"), text=STATIC)
+
+    assert arguments(tmp_path, config)[0].startswith("ip=192.0.2.32::198.51.100.1:255.255.255.0:")
+
+
+def test_network_of_two_addresses_has_its_mask(tmp_path: Path) -> None:
+    config = edited(("prefix-length: 24", "prefix-length: 31"), text=STATIC)
+
+    assert arguments(tmp_path, config)[0].startswith("ip=192.0.2.32::192.0.2.1:255.255.255.254:")
+
+
+def test_default_route_stands_with_the_interface_that_leads_to_its_router(tmp_path: Path) -> None:
+    second = "          ipv4: {address: [{ip: 198.51.100.9, prefix-length: 24}]}\n        - name: eno2\n"
+    config = edited(("          ipv4:\n", f"{second}          ipv4:\n"), text=STATIC)
+
+    first, second = arguments(tmp_path, config)[:2]
+
+    assert (first.split(":")[2], second.split(":")[2]) == ("", "192.0.2.1")
+
+
+@pytest.mark.parametrize(("release", "expected"), [("4.7.1", "ifname=uplink:52:54:00:10:00:99"), ("4.8.1", "")])
+def test_initramfs_that_reads_no_mac_addresses_gets_names(tmp_path: Path, release: str, expected: str) -> None:
+    config = "    networkConfig: {interfaces: [{name: uplink, ipv4: {dhcp: true}}]}\n"
+
+    found = arguments_of_named_cards(tmp_path, config, release)
+
+    assert next((each for each in found if each.startswith("ifname=")), "") == expected
+
+
+def test_name_that_an_older_rhcos_forgets_is_a_warning(tmp_path: Path) -> None:
+    config = (
+        "    networkConfig: {interfaces: [{name: lan, identifier: mac-address, mac-address: '52:54:00:10:00:98'}, "
+        "{name: lan.4, type: vlan, vlan: {base-iface: lan, id: 4}, ipv4: {dhcp: true}}]}\n"
+    )
+    text = with_network(config).replace("release: 4.16.3", "release: 4.12.3")
+
+    assert any("lan must be the kernel's name" in problem for problem in told(tmp_path, text))

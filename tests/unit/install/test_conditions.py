@@ -269,3 +269,17 @@ def test_condition_keeps_the_time_it_began(live):
     since = live[m1].condition.since
     live.happen(m1.loader())
     assert live[m1].condition.since == since
+
+
+@pytest.mark.parametrize("path", ["/shim/x64/revocations_sku.efi", "/shim/x64/shim_certificate_0.efi"])
+def test_file_that_shim_can_do_without_is_no_missing_boot_file(path, live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Program.HTTP), WebRefused(m1.host, m1.address, path, WebKind.OTHER, 404, "not found")])
+    assert live[m1].complaint is None
+
+
+def test_kernel_that_is_not_found_by_tftp_is_named(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Program.PXE), *m1.tftp("shim/x64/grubx64.efi")])
+    live.happen(TftpFailed(m1.host, m1.address, "vmlinuz", "not-found", WebKind.KERNEL))
+    assert live[m1].complaint.hint == "The image vmlinuz cannot be served: not-found"

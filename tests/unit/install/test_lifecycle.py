@@ -427,3 +427,63 @@ def test_offer_of_a_system_changes_nothing_before_the_installation(live):
     before = live[m1]
     live.happen(DhcpOffered(m1.host, m1.mac, m1.address, Program.OS))
     assert live[m1] is before
+
+
+# shim and GRUB
+
+
+def test_secure_boot_goes_through_every_stage(live):
+    m1 = live.boot(1)
+    live.happen(m1.dhcp(Program.PXE))
+    live.happen(m1.tftp("shim/x64/shimx64.efi"))
+    assert live[m1].stage is Stage.LOADER
+    live.happen(m1.tftp("shim/x64/grubx64.efi"))
+    assert live[m1].stage is Stage.BOOTLOADER
+    for what in (WebKind.GRUB, WebKind.SCRIPT, WebKind.KERNEL, WebKind.INITRAMFS):
+        live.happen(m1.get(what))
+    assert stages(live) == ["firmware", "loader", "bootloader", "script", "kernel", "initramfs"]
+
+
+def test_grub_without_http_goes_through_every_stage_by_tftp(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Program.PXE), *m1.tftp("shim/x64/shimx64.efi")])
+    live.happen(m1.tftp("grub/grub.cfg", WebKind.GRUB))
+    for what in (WebKind.SCRIPT, WebKind.KERNEL, WebKind.INITRAMFS):
+        live.happen(m1.tftp(what.value, what))
+    assert stages(live) == ["firmware", "loader", "bootloader", "script", "kernel", "initramfs"]
+
+
+def test_legacy_initramfs_by_tftp_is_fetched_before_ignition(legacy):
+    m1 = legacy.boot(1)
+    legacy.happen([*m1.dhcp(Program.PXE), *m1.tftp("k", WebKind.KERNEL), *m1.tftp("i", WebKind.INITRAMFS)])
+    assert (legacy[m1].stage, legacy[m1].has_fetched) == (Stage.INITRAMFS, True)
+
+
+def test_grub_by_http_boot_is_told_from_shim(live):
+    m1 = live.boot(1)
+    live.happen([*m1.dhcp(Program.HTTP), *m1.get(WebKind.LOADER, MB, "/shim/x64/shimx64.efi")])
+    assert live[m1].stage is Stage.LOADER
+    live.happen(m1.get(WebKind.LOADER, MB, "/shim/x64//grubx64.efi"))
+    assert live[m1].stage is Stage.BOOTLOADER
+
+
+@pytest.mark.parametrize("what", [WebKind.GRUB, WebKind.SCRIPT, WebKind.KERNEL, WebKind.INITRAMFS])
+def test_request_by_tftp_alone_moves_nothing(what, live):
+    """It is one datagram, which anyone could have sent."""
+    m1 = live.boot(1)
+    live.happen(m1.dhcp(Program.PXE))
+    live.happen(m1.tftp("x", what)[:1])
+    assert live[m1].stage is Stage.FIRMWARE
+
+
+def test_configuration_of_grub_on_a_machine_that_was_not_seen_to_boot_moves_nothing(live):
+    m1 = live.boot(1)
+    live.happen(m1.get(WebKind.GRUB))
+    assert live[m1].stage is Stage.WAITING
+
+
+def test_machine_that_was_reset_and_loads_grub_again_begins_a_new_record(live):
+    m1 = live.boot(1)
+    live.happen(m1.live())
+    live.happen([*m1.dhcp(Program.PXE), *m1.get(WebKind.GRUB)])
+    assert (live[m1].number, live[m1].stage) == (2, Stage.BOOTLOADER)

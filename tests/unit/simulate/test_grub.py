@@ -25,6 +25,7 @@ class Console:
     files: Mapping[str, bytes]
     shown: list[str] = field(default_factory=list)
     waited: float = 0.0
+    has_disk: bool = False
 
     async def fetch(self, path: str, root: str, part: Part) -> IpxeImage:
         if path not in self.files:
@@ -184,6 +185,21 @@ def test_configfile_replaces_the_menu() -> None:
 
 def test_source_stays_in_the_same_menu() -> None:
     assert said("source /more.cfg; echo $x", more="set x=3") == ["3"]
+
+
+DISK = """
+search --no-floppy --file --set=esp /EFI/BOOT/BOOTX64.EFI
+if [ -n "$esp" ]; then chainloader ($esp)/EFI/BOOT/BOOTX64.EFI; boot; fi
+exit 1
+"""
+
+
+@pytest.mark.parametrize(("has_disk", "how"), [(True, How.SANBOOT), (False, How.EXIT)])
+def test_disk_is_started_if_it_has_a_system(has_disk: bool, how: How) -> None:
+    shell = Shell(Console(FILES, has_disk=has_disk), COMMANDS, {})
+    with pytest.raises(EndedSignal) as ended:
+        asyncio.run(shell.run_file(DISK))
+    assert ended.value.ending.how is how
 
 
 @pytest.mark.parametrize(("command", "how"), [("exit", How.EXIT), ("halt", How.POWEROFF), ("reboot", How.REBOOT)])

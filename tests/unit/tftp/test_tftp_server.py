@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 
 from appliance.allowance import Allowance
+from appliance.boot.grub import GrubScript
 from appliance.bus import Bus
 from appliance.errors import ListenError
-from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted
+from appliance.events import Event, TftpAborted, TftpFailed, TftpFinished, TftpStarted, WebKind
 from appliance.model import Cluster, Endpoint, Listen, Network
 from appliance.tftp import server as server_module
 from appliance.tftp import transfer as transfer_module
 from appliance.tftp.compile import compile_tftp
 from appliance.tftp.protocol import ack_datagram
+from appliance.tftp.scripts import ScriptOf, no_script
 from appliance.tftp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, TftpServer
 from appliance.tokens import HIDDEN, hide_tokens
 from tests.clusters import reference_cluster
@@ -29,16 +31,25 @@ from tests.serving import free_port, in_background
 LOADER = bytes(range(256)) * 12  # 3072 bytes: six blocks of 512 bytes, and an empty block
 
 
-def server_of(cluster: Cluster, listen: Listen, publish: Callable[[Event], None]) -> TftpServer:
+def server_of(
+    cluster: Cluster, listen: Listen, publish: Callable[[Event], None], script_of: ScriptOf = no_script
+) -> TftpServer:
     table = compile_tftp((cluster,))
-    return TftpServer(lambda: table, listen, publish)
+    return TftpServer(lambda: table, listen, publish, script_of)
 
 
 class Running:
     """A running server, and the events that it has published."""
 
     def __init__(
-        self, data_dir: Path, address: str = "127.0.0.1", *, single: bool = False, mtu: int = 1500, host: str = ""
+        self,
+        data_dir: Path,
+        address: str = "127.0.0.1",
+        *,
+        single: bool = False,
+        mtu: int = 1500,
+        host: str = "",
+        script_of: ScriptOf = no_script,
     ) -> None:
         """*host* is the address, in 127.0.0.0/8, of a host of the cluster."""
         (data_dir / "tftp").mkdir(exist_ok=True)
@@ -51,7 +62,9 @@ class Running:
         self.port = free_port()
         listen = replace(cluster.listen, tftp=(Endpoint(ip_address(address), self.port),), tftp_single_port=single)
         self.events: list[Event] = []
-        self.server = server_of(replace(cluster, networks=(network,), listen=listen), listen, self.events.append)
+        self.server = server_of(
+            replace(cluster, networks=(network,), listen=listen), listen, self.events.append, script_of
+        )
 
 
 @asynccontextmanager
@@ -518,3 +531,111 @@ async def test_name_of_nested_escapes_is_answered_and_reported(
         await until(lambda: bool(told))
     assert answer[:2] == b"\0\5"
     assert [(event.kind, event.facts()["path"]) for event in told] == [("tftp.fail", HIDDEN)]
+
+
+# GRUB
+
+INITRAMFS = "rhcos-4.5.6-x86_64-installer-initramfs.x86_64.img"
+
+
+@pytest.mark.parametrize(
+    "name", [b"/grub/grub.cfg", b"shim/x64/grub.cfg-01-52-54-00-12-34-56", b"/grub/x86_64-efi/grub.cfg", b"GRUB.CFG"]
+)
+async def test_grub_finds_its_first_configuration_at_every_name(
+    name: bytes, tmp_path: Path, clients: MakeClient
+) -> None:
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        text = await client.fetch_rest(await client.ask(name=name))
+        await until(lambda: len(it.events) == 2)
+    assert b"source $from/grub/boot.cfg" in text
+    assert [event.what for event in it.events] == [WebKind.GRUB] * 2  # type: ignore[attr-defined]
+
+
+async def test_operator_s_own_configuration_of_grub_is_served_instead(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        (tmp_path / "tftp" / "grub.cfg").write_bytes(b"own")
+        client = clients(it.port)
+        assert await client.fetch_rest(await client.ask(name=b"grub.cfg")) == b"own"
+
+
+async def test_grub_s_script_is_asked_for_by_the_client_s_address(tmp_path: Path, clients: MakeClient) -> None:
+    asked = []
+
+    async def script_of(client: str) -> GrubScript:
+        asked.append(client)
+        return GrubScript(b"linux", WebKind.SCRIPT, is_quiet=False)
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        client = clients(it.port)
+        assert await client.fetch_rest(await client.ask(name=b"/grub/boot.cfg")) == b"linux"
+        await until(lambda: len(it.events) == 2)
+    assert asked == ["127.0.0.1"]
+    assert [event.what for event in it.events] == [WebKind.SCRIPT] * 2  # type: ignore[attr-defined]
+
+
+async def test_grub_that_may_have_no_script_now_is_told_to_ask_again(tmp_path: Path, clients: MakeClient) -> None:
+    async with running(Running(tmp_path)) as it:
+        assert await clients(it.port).ask(name=b"grub/boot.cfg") == b"\0\5\0\0not now; ask again\0"
+        assert it.events == []
+
+
+async def test_script_that_says_the_same_again_is_no_news(tmp_path: Path, clients: MakeClient) -> None:
+    async def script_of(_client: str) -> GrubScript:
+        return GrubScript(b"wait", WebKind.WAIT, is_quiet=True)
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        client = clients(it.port)
+        await client.fetch_rest(await client.ask(name=b"grub/boot.cfg"))
+        await until(lambda: it.server.counts["finished",] == 1)
+    assert it.events == []
+
+
+async def test_request_whose_script_is_being_found_out_is_not_asked_again(tmp_path: Path, clients: MakeClient) -> None:
+    known = asyncio.Event()
+    asked = []
+
+    async def script_of(client: str) -> GrubScript:
+        asked.append(client)
+        await known.wait()
+        return GrubScript(b"linux", WebKind.SCRIPT, is_quiet=False)
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        client = clients(it.port)
+        request = b"\0\1grub/boot.cfg\0octet\0"
+        client.send(request)
+        client.send(request)
+        await until(lambda: it.server.counts["silent", "busy"] == 1)
+        known.set()
+        assert await client.fetch_rest(await client.receive()) == b"linux"
+    assert asked == ["127.0.0.1"]
+
+
+async def test_script_that_fails_leaves_the_server_running(tmp_path: Path, clients: MakeClient) -> None:
+    async def script_of(_client: str) -> GrubScript:
+        raise RuntimeError
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        client = clients(it.port)
+        client.send(b"\0\1grub/boot.cfg\0octet\0")
+        assert (await clients(it.port).ask())[:4] == data_head(1)
+
+
+@pytest.mark.parametrize("name", [b"revocations_sku.efi", b"shim/x64/shim_certificate_0.efi", b"grub/fs.lst"])
+async def test_file_that_a_client_can_do_without_is_refused_without_an_event(
+    name: bytes, tmp_path: Path, clients: MakeClient
+) -> None:
+    async with running(Running(tmp_path)) as it:
+        assert (await clients(it.port).ask(name=name))[:4] == b"\0\5\0\1"
+        assert it.server.counts["refused", "not-found"] == 1
+    assert it.events == []
+
+
+async def test_initramfs_is_served_to_a_grub_without_http(tmp_path: Path, clients: MakeClient) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / INITRAMFS).write_bytes(b"initramfs")
+    async with running(Running(tmp_path)) as it:
+        client = clients(it.port)
+        assert await client.fetch_rest(await client.ask(name=f"/{INITRAMFS}".encode())) == b"initramfs"
+        await until(lambda: len(it.events) == 2)
+    assert it.events[1].what is WebKind.INITRAMFS  # type: ignore[attr-defined]

@@ -585,3 +585,69 @@ def test_stranger_in_an_ipv6_network_gets_that_clusters_menu() -> None:
     second = replace(CLUSTER, name="second", networks=(Network(IPv6Network("2001:db8:2::/64"), CLUSTER.address),))
     table = compile_web((CLUSTER, replace(second, hosts=())))
     assert table.stranger("2001:db8:2::7")[0].name == "second"
+
+
+# GRUB
+
+GRUB = "/grub/boot.cfg"
+
+
+@pytest.mark.parametrize("client", [M1, STRANGER])
+@pytest.mark.parametrize(
+    "target", ["/shim/x64/grub.cfg-01-00-50-56-96-37-c8", "/grub.cfg", "//EFI/redhat//grub.cfg-AC"]
+)
+def test_first_configuration_of_grub_is_at_every_name_and_has_no_secret(target: str, client: str) -> None:
+    answer = script(judged(target, client, record=installation()))
+    assert answer.kind is WebKind.GRUB
+    assert b"source $from/grub/boot.cfg" in answer.content
+    assert TOKEN.encode() not in answer.content
+
+
+def test_grub_installs_its_host_with_the_token_of_its_installation() -> None:
+    answer = script(judged(GRUB, record=installation()))
+    assert answer.kind is WebKind.SCRIPT
+    assert f"/ignition/{TOKEN}/master.ign".encode() in answer.content
+
+
+def test_grub_on_an_unknown_machine_is_told_so() -> None:
+    answer = script(judged(GRUB, STRANGER))
+    assert answer.kind is WebKind.MENU
+    assert b"This machine is not in cluster.yaml" in answer.content
+
+
+@pytest.mark.parametrize(
+    ("order", "kind", "text"),
+    [
+        (Order.LOCAL, WebKind.LOCAL, b"starting it from its own disk"),
+        (Order.HOLD, WebKind.WAIT, b"held, until ocp-appliance release m1"),
+    ],
+)
+def test_grub_does_what_the_host_is_to_do(order: Order, kind: WebKind, text: bytes) -> None:
+    answer = script(judged(GRUB, record=installation(order=order)))
+    assert (answer.kind, text in answer.content) == (kind, True)
+
+
+def test_grub_on_a_host_in_doubt_is_told_the_commands() -> None:
+    record = installation(order=Order.HOLD, doubt=Condition("may-be-running", "hint", 0.0))
+    assert b"ocp-appliance adopt m1 boots its disk" in script(judged(GRUB, record=record)).content
+
+
+def test_grub_waits_for_a_file_that_cannot_be_served() -> None:
+    first = judge(HttpRequest("GET", GRUB, M1), TABLE, {M1_NAME: installation()}, NOW, Findings(neighbour=ROUTED))
+    assert isinstance(first, LookFirst)
+    lacking = FilesFinding(first.needs, "master.ign", "/data/ignition/master.ign", "not found")
+    answer = script(judged(GRUB, record=installation(), found=Findings(files=lacking)))
+    assert answer.kind is WebKind.LACKING
+    assert b"the appliance has no usable master.ign" in answer.content
+
+
+def test_another_machine_at_a_host_s_address_gets_no_configuration_of_grub() -> None:
+    stolen = Findings(neighbour=NeighbourFinding(b"\2\0\0\0\0\1"))
+    answer = error(judged(GRUB, record=installation(), found=stolen))
+    assert (answer.status, answer.unproven is not None) == (503, True)
+
+
+def test_host_that_our_dhcp_server_has_not_answered_reboots() -> None:
+    answer = script(judged(GRUB, record=installation(has_dhcp=False)))
+    assert answer.content.endswith(b"sleep 30\nreboot\n")
+    assert TOKEN.encode() not in answer.content

@@ -1,0 +1,72 @@
+"""What the judge asks for, found out: the reads and probes of one web server."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+from appliance.install.installation import Installation
+from appliance.neighbours import MacOf
+from appliance.web.answers import (
+    Findings,
+    LookFirst,
+    MachineConfigFinding,
+    NeighbourFinding,
+    NeighbourFirst,
+    ProbeFirst,
+)
+from appliance.web.compile import WebTable
+from appliance.web.gate import Gate
+from appliance.web.machineconfig import MachineConfigProbe
+from appliance.web.waits import Waits
+
+# The kernel may have dropped an entry that it has not used for a while. What the client sends makes it resolve the
+# address again, which takes a round trip.
+RESOLVE_SECONDS = 0.05
+RESOLVE_TRIES = 20
+
+Wanted: TypeAlias = ProbeFirst | LookFirst | NeighbourFirst
+
+
+class Finder:
+    """Finds out what does not depend on the protocol that a client came by."""
+
+    def __init__(
+        self, table: Callable[[], WebTable], installations: Mapping[str, Installation], mac_of: MacOf, gate: Gate
+    ) -> None:
+        self._table = table
+        self._installations = installations
+        self._mac_of = mac_of
+        self._gate = gate
+        self._probes: dict[tuple[tuple[str, int], ...], MachineConfigProbe] = {}
+        self._waits = Waits()
+
+    async def find(self, wanted: Wanted, found: Findings) -> Findings:
+        """Return *found* with what is *wanted*."""
+        match wanted:
+            case ProbeFirst():
+                return replace(found, machine_config=await self._probe(wanted))
+            case LookFirst(needs):
+                return replace(found, files=await self._gate.look(self._table(), needs))
+            case NeighbourFirst():
+                return replace(found, neighbour=await self._neighbour(wanted))
+
+    async def _probe(self, wanted: ProbeFirst) -> MachineConfigFinding:
+        # All hosts of a cluster share a probe. A reload that changes its addresses adds one.
+        probe = self._probes.get(wanted.servers)
+        if probe is None:
+            probe = self._probes[wanted.servers] = MachineConfigProbe(wanted.servers)
+        answers = await probe.answers()
+        now = asyncio.get_running_loop().time()
+        waited = self._waits.seconds(wanted.host, self._installations, answers=answers, now=now)
+        return MachineConfigFinding(answers, waited)
+
+    async def _neighbour(self, wanted: NeighbourFirst) -> NeighbourFinding:
+        """Return the client's MAC address, after a moment in which the kernel may resolve it."""
+        mac = self._mac_of(wanted.address)
+        for _ in range(RESOLVE_TRIES):
+            if mac != b"":
+                break
+            await asyncio.sleep(RESOLVE_SECONDS)
+            mac = self._mac_of(wanted.address)
+        return NeighbourFinding(mac)  # asked anew each time: who takes the address can take over a connection, too

@@ -1,0 +1,20 @@
+"""Options of `ocp-appliance simulate` that exclude each other."""
+
+import pytest
+from click.testing import CliRunner
+
+from appliance.cli.simulate import command
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--arch", "bios", "--secure-boot"], "--secure-boot needs UEFI firmware, which --arch bios is not"),
+        (["--arch", "bios", "--ipv6"], "--ipv6 needs UEFI firmware: a BIOS boots by IPv4 only"),
+        (["--via", "192.0.2.1", "--ipv6"], "--ipv6 cannot be combined with --via, which is a relay of DHCPv4"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(options: list[str], why: str) -> None:
+    done = CliRunner().invoke(command, ["m1", *options])
+    assert done.exit_code == 2
+    assert why in done.output
