@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from appliance import __version__, systemd
+from appliance import __version__, systemd, time_servers
 from appliance.bus import Bus
 from appliance.clock import Clock
 from appliance.config import check, state_dir_of
@@ -212,7 +212,10 @@ class App:
             raise ConfigError(checked.problems)
         for warning in checked.warnings:
             logger.warning("config.odd %s", _spelled(warning))
-        return checked.clusters
+        clusters, missing = time_servers.resolved(checked.clusters)
+        for name in missing:
+            logger.warning("ntp.unresolved name=%s; DHCP tells hosts of it after the next reload that finds it", name)
+        return clusters
 
     async def _reload_when_asked(self, parts: "_Parts") -> None:
         live, bus, journal = parts.live, parts.bus, parts.registry.journal
