@@ -104,4 +104,4 @@ def test_worker_of_an_agent_based_installation_waits_for_no_machine_config_serve
     cluster = agents()
     workers = tuple(replace(host, boot=Boot.AGENT) for host in cluster.hosts)
     table = compile_web((replace(cluster, hosts=workers),))
-    assert {host.host.short_name for host in table.hosts.values() if host.wait is not None} == set()
+    assert {host.host.short_name for host in table.hosts.values() if host.ipxe.wait is not None} == set()
