@@ -61,8 +61,9 @@ def _arguments(defaults: DefaultsDraft) -> Iterator[Problem]:
 def _network_arguments(host: HostDraft, release: Release | None) -> Iterator[Problem]:
     """Yield the arguments of *host* that set up the network a second time."""
     # An initramfs that writes a raw image always gets ip=dhcp. The live one uses DHCP anyway, and gets the argument
-    # only for a host with several interfaces, together with the one to boot from.
-    has_ip_dhcp = (release is not None and not release.boots_live) or len(host.macs) - len(host.cards) > 1
+    # only for a host with several interfaces, together with the one to boot from, and for one without IPv4.
+    is_only6 = host.address is None and host.address6 is not None
+    has_ip_dhcp = (release is not None and not release.boots_live) or len(host.macs) - len(host.cards) > 1 or is_only6
     for argument in host.kernel_arguments:
         key, _, _ = argument.value.partition("=")
         if key in NETWORK_ARGUMENTS and host.entry.network_config is not None:
@@ -70,7 +71,8 @@ def _network_arguments(host: HostDraft, release: Release | None) -> Iterator[Pro
                 f"{key}= is already set from networkConfig, and only one of them takes effect; remove this one"
             )
         elif key == "ip" and has_ip_dhcp:
-            yield argument.warning("the appliance already sets ip=dhcp for this host; use networkConfig instead")
+            own = "ip=dhcp6" if is_only6 else "ip=dhcp"
+            yield argument.warning(f"the appliance already sets {own} for this host; use networkConfig instead")
 
 
 def _mixed_releases(draft: Draft) -> Iterator[Problem]:
