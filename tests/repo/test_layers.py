@@ -19,7 +19,7 @@ PACKAGE = PROJECT / "appliance"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # The simulated machines are the other end of the wire, and have their own rules.
 SERVICE = [path for path in MODULES if PACKAGE / "simulate" not in path.parents]
-PROTOCOLS = ("dns", "dhcp", "ra", "tftp", "web")
+PROTOCOLS = ("dns", "dhcp", "dhcp6", "ra", "tftp", "web")
 
 PACKET_LIBRARIES = {"dnslib", "scapy", "tftpy"}
 # What protocol.py must not use: the network, the clock, the log and the files.
