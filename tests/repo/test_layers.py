@@ -172,9 +172,10 @@ SERVER_IMPORTS = {
     "appliance.install.installation": {"Installation"},  # the type of what it hands on
     "appliance.install.recipes": {"NO_BEGINNINGS", "Beginnings"},  # the same, and what there is without it
     # The settings that its sockets are opened by; DHCP without a socket, or beside another server, looks for no rogue.
-    "appliance.model": {"BOOT_SERVER_DISTANCE", "DHCP_PORT", "DhcpMode", "Endpoint", "Listen"},
-    "appliance.ipv6_interfaces": None,  # what this machine has
-    "appliance.neighbours": {"MacOf", "unknown_mac"},  # the type of what it asks, and what there is without it
+    "appliance.model": {"BOOT_SERVER_DISTANCE", "DHCP6_DISTANCE", "DHCP_PORT", "DhcpMode", "Endpoint", "Listen"},
+    "appliance.dhcp.interfaces": None,  # what this machine has
+    "appliance.ipv6_interfaces": None,
+    "appliance.neighbours": {"MacOf", "MacOnLink", "unknown_mac"},  # types of what it asks, what there is without it
     "appliance.remembered": None,  # replies to repeated requests
     "appliance.sockets": None,
 }
