@@ -95,7 +95,7 @@ def test_machine_boots_from_the_appliance_s_address_in_its_boot_network(tmp_path
 
 def test_script_names_the_appliance_s_address_in_the_client_s_network(tmp_path: Path) -> None:
     table = compile_web((cluster_of(tmp_path, two(", address: 198.51.100.21")),))
-    near, far = (b"".join(table.hosts[IPv4Address(each)].install) for each in ("198.51.100.21", "192.0.2.21"))
+    near, far = (b"".join(table.hosts[IPv4Address(each)].ipxe.install) for each in ("198.51.100.21", "192.0.2.21"))
 
     assert (b"http://198.51.100.5/" in near, b"http://192.0.2.5/" in near) == (True, False)
     assert (b"http://192.0.2.5/" in far, b"http://198.51.100.5/" in far) == (True, False)
