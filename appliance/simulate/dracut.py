@@ -89,9 +89,12 @@ async def bring_up(run: Run, arguments: Arguments, phase: Phase) -> Lease:
 
 
 def is_ipv6_only(arguments: Arguments) -> bool:
-    """Whether every ip= is about IPv6: a static address in brackets, or dhcp6 or auto6 (dracut.cmdline(7))."""
+    """Whether every ip= is about IPv6: a static address in brackets, or dhcp6 or auto6 (dracut.cmdline(7)).
+
+    So it is without any ip=: the live system then tries both versions of IP, and takes what comes.
+    """
     methods = [COLON.split(value) for value in arguments.all("ip")]
-    return bool(methods) and all(
+    return all(
         parts[0].startswith("[") or {*parts[min(1, len(parts) - 1)].split(",")} <= {"dhcp6", "auto6"}
         for parts in methods
     )
