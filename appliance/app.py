@@ -20,6 +20,7 @@ from appliance.dhcp6.server import Dhcp6Server
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Reloaded, ReloadRefused
+from appliance.install.recipes import block_bytes_of
 from appliance.logs import LogHandler
 from appliance.looking import Looker, credited, has_its_mac
 from appliance.metrics import Metrics
@@ -137,8 +138,9 @@ class App:
             clock.now,
             lambda host, client: has_its_mac(host, client, registry.hosts, mac_of),
         )
-        dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
-        dhcp6 = Dhcp6Server(lambda: live.tables.dhcp6, installations, listen, bus.publish, mac_on_link)
+        begins = registry.beginnings
+        dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish, begins)
+        dhcp6 = Dhcp6Server(lambda: live.tables.dhcp6, installations, listen, bus.publish, mac_on_link, begins)
         ra = RaServer(lambda: live.tables.ra, listen, bus.publish)
         web = WebServer(
             lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now, mac_of
@@ -148,6 +150,7 @@ class App:
             listen,
             lambda event: bus.publish(credited(event, registry.hosts, mac_of)),
             web.over_tftp.script_of,
+            lambda host: block_bytes_of(installations.get(host)),
         )
         counts = {
             "dns": lambda: dns.counts,

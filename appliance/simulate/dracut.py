@@ -58,7 +58,9 @@ async def bring_up(run: Run, arguments: Arguments, phase: Phase) -> Lease:
             check="networkConfig and kernelArguments of the host in cluster.yaml (dracut.cmdline(7))",
         )
     expected = run.machine.expected
-    is_ipv6 = run.machine.is_ipv6 and not configured(network, 4)
+    # Where both families are tried, a host without IPv4 gets an answer in one.
+    has_ipv4 = bool(configured(network, 4)) and (expected.address is not None or expected.address6 is None)
+    is_ipv6 = run.machine.is_ipv6 and not has_ipv4
     version, want = (6, expected.address6) if is_ipv6 else (4, expected.address)
     connection = connection_for(network, version, want, phase)
     if connection.method(version) is Method.AUTO:

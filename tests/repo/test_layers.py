@@ -170,6 +170,7 @@ SERVER_IMPORTS = {
     "appliance.errors": {"ListenError"},
     "appliance.events": None,  # to publish; test_server_decides_nothing looks at how each is used
     "appliance.install.installation": {"Installation"},  # the type of what it hands on
+    "appliance.install.recipes": {"NO_BEGINNINGS", "Beginnings"},  # the same, and what there is without it
     # The settings that its sockets are opened by; DHCP without a socket, or beside another server, looks for no rogue.
     "appliance.model": {"BOOT_SERVER_DISTANCE", "DHCP_PORT", "DhcpMode", "Endpoint", "Listen"},
     "appliance.ipv6_interfaces": None,  # what this machine has
