@@ -187,7 +187,7 @@ def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> l
 
 
 def _automatic(host: Host) -> str:
-    # With ip=dhcp, a host that only DHCPv6 answers would wait for DHCPv4. It configures IPv6 beside IPv4 anyway.
+    # ip=dhcp needs an answer of DHCPv4, and configures IPv6 beside it; ip=dhcp6 needs IPv6, and leaves IPv4 out.
     return "ip=dhcp" if host.ipv4 is not None else "ip=dhcp6"
 
 
@@ -211,7 +211,8 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
     network: list[str] = []
     if host.network_arguments:
         network = [*host.network_arguments, "rd.neednet=1"]
-    elif len(host.sharing) > 1:
+    elif len(host.sharing) > 1 or host.ipv4 is None:
+        # Without arguments it would wait 20 s for IPv4 where there is none (ip=auto in nm-initrd-generator(8)).
         network = [_automatic(host), "rd.neednet=1", *_boot_interface(host)]
     work = [f"coreos.inst.install_dev={host.install_disk}"]
     if images.metal:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,15 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
         raise click.BadParameter(f"{value!r} is not an IPv4 address") from None
 
 
+def _server(_ctx: click.Context, _param: click.Parameter, value: str | None) -> IPv4Address | IPv6Address | None:
+    if value is None:
+        return None
+    try:
+        return ip_address(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not an IP address") from None
+
+
 @click.command()
 @click.argument("host")
 @click.option(
@@ -37,7 +46,7 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     help="The cluster.yaml with HOST. Default: cluster.yaml in the current directory, if it exists.",
 )
 @click.option(
-    "--server", metavar="ADDRESS", callback=_address, help="The appliance's address. Default: the one in cluster.yaml."
+    "--server", metavar="ADDRESS", callback=_server, help="The appliance's address. Default: the one in cluster.yaml."
 )
 @click.option(
     "--arch",
@@ -93,7 +102,7 @@ def _address(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 def command(
     host: str,
     config: Path | None,
-    server: IPv4Address | None,
+    server: IPv4Address | IPv6Address | None,
     arch: str | None,
     via: IPv4Address | None,
     interface: str | None,
@@ -122,7 +131,7 @@ def command(
     from appliance.simulate.machine import Hardware
     from appliance.simulate.plan import find_target, machine_for, plugged_in, run_machine
 
-    _check_options(arch, via, is_secure=is_secure, is_ipv6=is_ipv6)
+    _check_options(arch, via, server, is_secure=is_secure, is_ipv6=is_ipv6)
     console = Console(highlight=False, soft_wrap=True)
 
     def report(step: "BootStep") -> None:
@@ -145,7 +154,7 @@ def command(
             f" `ocp-appliance reinstall {target.host.short_name}`. With --dry nothing is recorded as installed"
         )
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    with plugged_in(target, server, via, interface) as (link, where):
+    with plugged_in(target, server, via, interface, is_ipv6=is_ipv6) as (link, where):
         who = f"{target.name}, {target.mac}" if target.host else str(target.mac)
         features = f"{' with Secure Boot' if is_secure else ''}{', IPv6' if is_ipv6 else ''}"
         console.print(f"{who}, {machine.hardware} firmware{features}: powering on against {where}")
@@ -157,7 +166,14 @@ def command(
     )
 
 
-def _check_options(arch: str | None, via: IPv4Address | None, *, is_secure: bool, is_ipv6: bool) -> None:
+def _check_options(
+    arch: str | None,
+    via: IPv4Address | None,
+    server: IPv4Address | IPv6Address | None,
+    *,
+    is_secure: bool,
+    is_ipv6: bool,
+) -> None:
     """Raise UsageError where options exclude each other."""
     if arch == "bios" and is_secure:
         raise click.UsageError("--secure-boot needs UEFI firmware, which --arch bios is not")
@@ -165,6 +181,10 @@ def _check_options(arch: str | None, via: IPv4Address | None, *, is_secure: bool
         raise click.UsageError("--ipv6 needs UEFI firmware: a BIOS boots by IPv4 only")
     if via and is_ipv6:
         raise click.UsageError("--ipv6 cannot be combined with --via, which is a relay of DHCPv4")
+    if server and (server.version == 6) != is_ipv6:
+        raise click.UsageError(
+            f"--server {server} is an IPv{server.version} address, and the machine boots by IPv{6 if is_ipv6 else 4}"
+        )
 
 
 def _outcome(boot: "Coroutine[object, object, BootSummary]", console: "Console") -> "BootSummary":

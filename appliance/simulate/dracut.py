@@ -49,7 +49,10 @@ class Arguments:
 async def bring_up(run: Run, arguments: Arguments, phase: Phase) -> Lease:
     """Return the network of a system: by DHCP, or from a static ip= (dracut.cmdline(7)). Raises StepError."""
     check_cards(run, arguments, phase)
-    if run.machine.is_ipv6 and is_ipv6_only(arguments):
+    expected = run.machine.expected
+    has_ipv4 = expected.address is not None or expected.address6 is None
+    # Without ip=, both families are tried, of which a host without IPv4 gets an answer in one.
+    if run.machine.is_ipv6 and (is_ipv6_only(arguments) or not (has_ipv4 or arguments.all("ip"))):
         return await _bring_up_ipv6(run, arguments, phase)
     static = ipv4_of(arguments, phase)
     if not static:

@@ -125,7 +125,7 @@ class PacketLink:
             with self.place:
                 scope = socket.if_nametoindex(self.interface)
                 found = ip_json("-6", "addr", "show", "dev", self.interface, "scope", "link", "-tentative")
-            addresses = [info["local"] for entry in found for info in _dicts(entry.get("addr_info"))]
+            addresses = [info["local"] for entry in found for info in _dicts(entry.get("addr_info")) if "local" in info]
             if addresses:
                 break
             if loop.time() > deadline:

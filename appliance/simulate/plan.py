@@ -11,7 +11,7 @@ from pathlib import Path
 
 from appliance.config import load
 from appliance.errors import SimulationError
-from appliance.model import Arch, Cluster, Host, MacAddress, Network
+from appliance.model import Address, Arch, Cluster, Host, MacAddress, Network
 from appliance.simulate.lab import Bridge, card_on
 from appliance.simulate.link import Link, PacketLink
 from appliance.simulate.machine import BootStep, Disk, Expected, Hardware, Machine, Patience, Ports
@@ -37,16 +37,19 @@ class Target:
         """The host's name, or the MAC address."""
         return self.host.name if self.host else str(self.mac)
 
-    @property
-    def server(self) -> IPv4Address | None:
-        """The appliance's address in the host's network."""
+    def server(self, *, is_ipv6: bool) -> Address | None:
+        """Return the appliance's address in the host's network, of the version of IP that the host boots by."""
         if self.cluster is None:
             return None
-        network = None
+        version = 6 if is_ipv6 else 4
+        own: list[Address] = []
         if self.host:
-            network = self.cluster.network_of(self.host.ipv4_of(self.mac) or self.host.address)
-        server = network.server if network else self.cluster.address
-        return server if isinstance(server, IPv4Address) else None
+            first = self.host.ipv4_of(self.mac)
+            own = [*([first] if first else []), *self.host.addresses]
+            own = [address for address in own if address.version == version]
+        networks = [network for address in own if (network := self.cluster.network_of(address))]
+        servers = [*(network.server for network in networks), self.cluster.own_address(version)]
+        return next((server for server in servers if server and server.version == version), None)
 
 
 def find_target(host: str, config: Path | None) -> Target:
@@ -162,15 +165,20 @@ def _waits_within(seconds: float) -> tuple[float, ...]:
 
 @contextmanager
 def plugged_in(
-    target: Target, server: IPv4Address | None, via: IPv4Address | None, interface: str | None
+    target: Target, server: Address | None, via: IPv4Address | None, interface: str | None, *, is_ipv6: bool = False
 ) -> Iterator[tuple[Link, str]]:
     """Connect the machine; yield its link and a description of it. Raises SimulationError.
 
     Without *via* and *interface*: the interface that leads to the server, or a
     relay address where the server is on the loopback network.
     """
-    server, ports = server or target.server, ports_of(target.cluster)
+    server, ports = server or target.server(is_ipv6=is_ipv6), ports_of(target.cluster)
     if server is None:
+        if target.cluster:
+            raise SimulationError(
+                f"the appliance has no IPv{6 if is_ipv6 else 4} address in cluster.yaml; use"
+                f" {'' if is_ipv6 else '--ipv6 or '}--server ADDRESS"
+            )
         raise SimulationError("the appliance is not known; use --config cluster.yaml or --server ADDRESS")
     with ExitStack() as stack:
         if via is None and interface is None:
@@ -182,6 +190,8 @@ def plugged_in(
             else:
                 interface = interface_to(server)
         if via is not None:
+            if not isinstance(server, IPv4Address):
+                raise SimulationError(f"{server} cannot be reached through a relay of DHCPv4")
             relay = stack.enter_context(Relay(via, server, ports))
             yield RelayLink(relay), f"{server} through a relay at {via}"
             return
@@ -207,7 +217,7 @@ def relay_address(network: Network) -> IPv4Address:
     return network.gateway or network.cidr.broadcast_address - 1
 
 
-def interface_to(server: IPv4Address) -> str:
+def interface_to(server: Address) -> str:
     """Return the interface of the route to *server*. Raises SimulationError when there is none."""
     routes = ip_json("route", "get", str(server))
     route = routes[0] if routes else {}

@@ -100,6 +100,7 @@ SCRIPTS: dict[str, Callable[[], str]] = {
     "autoexec-ipv6": lambda: ipxe.autoexec(both_families(), IPv6Address("2001:db8:9::99")),
     "menu-master-ipv6": lambda: ipxe.host_menu(both_families(), over_ipv6("m1")),
     "live-master-ipv6": lambda: ipxe.install_script(both_families(), over_ipv6("m1")),
+    "live-worker-ipv6": lambda: ipxe.install_script(both_families(), over_ipv6("w1")),
     "live-worker-ipv6-two-nics": lambda: ipxe.install_script(both_families(), replace(over_ipv6("w1"), macs=TWO_NICS)),
     "menu-unknown": lambda: ipxe.menu(reference_cluster()),
     "menu-unknown-port-8080": lambda: ipxe.menu(high_port(), IPv4Address("172.16.0.99")),

@@ -31,7 +31,7 @@ networking:
   machineNetwork:
     - cidr: 172.16.0.0/{prefix}
       gateway: 172.16.0.254
-apiVIPs: 172.16.0.111
+{networks}apiVIPs: 172.16.0.111
 apiInternalVIPs: 172.16.0.110
 ingressVIPs: 172.16.0.111
 appliance:
@@ -84,10 +84,12 @@ def open_site(
     *,
     has_ipv6_router: bool = True,
     loaders: Mapping[str, Path] = MappingProxyType({}),
+    networks: str = "",
 ) -> Site:
     """Make a lab in *directory*, and serve a cluster with *hosts* (lines of YAML) in it. The caller closes the lab.
 
-    *loaders* are put into the data directory under the names by which machines ask for them.
+    *loaders* are put into the data directory under the names by which machines ask for them. *networks* are further
+    machine networks, as lines of YAML.
     """
     data_dir = directory / "data"
     images = data_dir / "images"
@@ -110,7 +112,13 @@ def open_site(
     disk = "metal" if release == "4.5" else "rootfs"
     cluster_yaml.write_text(
         CLUSTER.format(
-            release=release, prefix=PREFIX, address=ADDRESS, hosts=hosts.rstrip(), disk=disk, arch=payload.arch
+            release=release,
+            prefix=PREFIX,
+            networks=networks,
+            address=ADDRESS,
+            hosts=hosts.rstrip(),
+            disk=disk,
+            arch=payload.arch,
         )
     )
     lab = Lab(directory / "lab", has_ipv6_router=has_ipv6_router)

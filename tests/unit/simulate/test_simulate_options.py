@@ -12,6 +12,9 @@ from appliance.cli.simulate import command
         (["--arch", "bios", "--secure-boot"], "--secure-boot needs UEFI firmware, which --arch bios is not"),
         (["--arch", "bios", "--ipv6"], "--ipv6 needs UEFI firmware: a BIOS boots by IPv4 only"),
         (["--via", "192.0.2.1", "--ipv6"], "--ipv6 cannot be combined with --via, which is a relay of DHCPv4"),
+        (["--server", "192.0.2.1", "--ipv6"], "--server 192.0.2.1 is an IPv4 address, and the machine boots by IPv6"),
+        (["--server", "2001:db8::1"], "--server 2001:db8::1 is an IPv6 address, and the machine boots by IPv4"),
+        (["--server", "appliance"], "'appliance' is not an IP address"),
     ],
 )
 def test_options_that_exclude_each_other_are_refused(options: list[str], why: str) -> None:
