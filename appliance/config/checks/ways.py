@@ -19,6 +19,8 @@ BOOT_KEYS = (
 
 def problems_in(draft: Draft) -> Iterator[Problem]:
     """Yield what is wrong with the way in which one file installs its cluster."""
+    if not draft.is_way_known:
+        return
     yield from _agent(draft)
     yield from _in_place(draft)
     yield from _fips(draft)
