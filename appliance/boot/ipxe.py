@@ -21,6 +21,9 @@ MARK = "{token}"
 BOOT_MAC = "${netX/mac:hexhyp}"
 POLL_SECONDS = 10  # between two requests of a machine that waits; 1,000 of them make 100 requests a second
 
+# The cards on which iPXE looks for a VLAN: it does not know which of them the firmware used.
+CARDS = ("net0", "net1", "net2", "net3")
+
 MENU_ROLES = (Role.BOOTSTRAP, Role.MASTER, Role.WORKER)
 
 
@@ -36,7 +39,13 @@ def _template(name: str) -> _Script:
 
 def autoexec(cluster: Cluster, client: Address | None = None) -> str:
     """Return the script that iPXE looks for in the directory of its own binary, as *client* gets it."""
-    return _template("autoexec").substitute(script=urls.menu_url(base_url(cluster, client)))
+    network = cluster.network_of(client) if client else None
+    join = (
+        "".join(_template("join-vlan").substitute(card=card, tag=network.vlan) for card in CARDS)
+        if (network and network.vlan)
+        else ""
+    )
+    return _template("autoexec").substitute(join=join, script=urls.menu_url(base_url(cluster, client)))
 
 
 def menu(cluster: Cluster, client: Address | None = None) -> str:

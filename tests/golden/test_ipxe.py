@@ -42,6 +42,11 @@ def high_port() -> Cluster:
     return replace(cluster, listen=replace(cluster.listen, http=(Endpoint(APPLIANCE, 8080),)))
 
 
+def tagged() -> Cluster:
+    cluster = reference_cluster()
+    return replace(cluster, networks=tuple(replace(network, vlan=40) for network in cluster.networks))
+
+
 def named(cluster: Cluster, name: str, **changes: object) -> Host:
     found = next(host for host in cluster.hosts if host.short_name == name)
     return replace(found, **changes)  # type: ignore[arg-type]
@@ -140,6 +145,7 @@ SCRIPTS: dict[str, Callable[[], str]] = {
     ),
     "wait": lambda: ipxe.wait_script(reference_cluster(), named(reference_cluster(), "w1"), "nothing answers yet"),
     "autoexec": lambda: ipxe.autoexec(reference_cluster()),
+    "autoexec-vlan": lambda: ipxe.autoexec(tagged(), APPLIANCE),
 }
 
 

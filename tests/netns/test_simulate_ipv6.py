@@ -49,8 +49,23 @@ def only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segment]:
     ],
 )
 def test_firmware_gets_its_loader_by_ipv6(only: Segment, hardware: str, loader: str) -> None:
-    done = only.simulate("master-0", "--arch", hardware, "--ipv6", "--dry", "--patience", "1")
+    done = only.simulate("master-0", "--arch", hardware, "--ipv6", "--dry")
     assert loader in done.stdout, done.stdout + done.stderr
+    assert "would install after" in done.stdout
+
+
+def test_machine_without_ipv4_is_installed_and_boots_its_disk(only: Segment) -> None:
+    done = only.simulate("master-1", "--ipv6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "master-1.six.example.com: installed after" in done.stdout
+    assert "up as master-1.six.example.com, 2001:db8:0:6::22 forward and reverse" in done.stdout
+
+
+def test_installed_machine_gets_no_boot_file_by_ipv6(only: Segment) -> None:
+    only.simulate("master-2", "--ipv6")
+    done = only.simulate("master-2", "--ipv6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "booted from its disk" in done.stdout
 
 
 def test_host_of_a_dual_stack_cluster_installs_by_ipv6_and_counts_for_both(dual: Segment) -> None:

@@ -23,10 +23,10 @@ stop() { say "EMERGENCY: $*"; sleep 86400; }
 IGNITION_OFFSET_KIB=32768
 
 say "command line: $(cat /proc/cmdline)"
-initrd=
+mount -t securityfs securityfs /sys/kernel/security 2>/dev/null
+say "lockdown $(cat /sys/kernel/security/lockdown 2>/dev/null)"
 for word in $(cat /proc/cmdline); do
     case "$word" in
-        initrd=*) initrd=${word#*=} ;;
         coreos.inst.install_dev=*) disk=${word#*=} ;;
         coreos.inst.image_url=*) image_url=${word#*=} ;;
         coreos.inst.ignition_url=*) ignition_url=${word#*=} ;;
@@ -35,7 +35,6 @@ for word in $(cat /proc/cmdline); do
 done
 [ -n "$disk" ] || stop "no coreos.inst.install_dev"
 [ -n "$ignition_url" ] || stop "no coreos.inst.ignition_url"
-[ -n "$initrd" ] || stop "no initrd="
 case "$disk" in /dev/*) ;; *) disk=/dev/$disk ;; esac
 
 for module in $(cat /modules); do insmod "/$module" || stop "insmod $module"; done
