@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from appliance import __version__, systemd
+from appliance import __version__, systemd, time_servers
 from appliance.bus import Bus
 from appliance.clock import Clock
 from appliance.config import check, state_dir_of
@@ -20,6 +20,7 @@ from appliance.dhcp6.server import Dhcp6Server
 from appliance.dns.server import DnsServer
 from appliance.errors import ApplianceError, ConfigError, ListenError, Problem
 from appliance.events import Reloaded, ReloadRefused
+from appliance.install.recipes import block_bytes_of
 from appliance.logs import LogHandler
 from appliance.looking import Looker, credited, has_its_mac
 from appliance.metrics import Metrics
@@ -137,8 +138,9 @@ class App:
             clock.now,
             lambda host, client: has_its_mac(host, client, registry.hosts, mac_of),
         )
-        dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish)
-        dhcp6 = Dhcp6Server(lambda: live.tables.dhcp6, installations, listen, bus.publish, mac_on_link)
+        begins = registry.beginnings
+        dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish, begins)
+        dhcp6 = Dhcp6Server(lambda: live.tables.dhcp6, installations, listen, bus.publish, mac_on_link, begins)
         ra = RaServer(lambda: live.tables.ra, listen, bus.publish)
         web = WebServer(
             lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now, mac_of
@@ -148,6 +150,7 @@ class App:
             listen,
             lambda event: bus.publish(credited(event, registry.hosts, mac_of)),
             web.over_tftp.script_of,
+            lambda host: block_bytes_of(installations.get(host)),
         )
         counts = {
             "dns": lambda: dns.counts,
@@ -209,7 +212,10 @@ class App:
             raise ConfigError(checked.problems)
         for warning in checked.warnings:
             logger.warning("config.odd %s", _spelled(warning))
-        return checked.clusters
+        clusters, missing = time_servers.resolved(checked.clusters)
+        for name in missing:
+            logger.warning("ntp.unresolved name=%s; DHCP tells hosts of it after the next reload that finds it", name)
+        return clusters
 
     async def _reload_when_asked(self, parts: "_Parts") -> None:
         live, bus, journal = parts.live, parts.bus, parts.registry.journal

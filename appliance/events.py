@@ -91,6 +91,7 @@ class DhcpOffered(Event):
     boot: str = ""  # the boot file or URL offered
     relay: str = ""
     is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
+    vendor: str = ""  # what firmware calls itself: its vendor class, or what an iPXE lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class DhcpAcknowledged(Event):
     boot: str = ""
     relay: str = ""
     is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
+    vendor: str = ""  # what firmware calls itself: its vendor class, or what an iPXE lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ class DhcpPassed(Event):
     arch: str = ""
     relay: str = ""
     is_local: bool = True  # arrived on the host's own segment, directly or by an accepted relay
+    vendor: str = ""  # what firmware calls itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +281,7 @@ class TftpFailed(Event):
     path: str
     why: str
     what: WebKind = WebKind.LOADER
+    is_answered: bool = True  # the client had answered, and so receives at its address
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,6 +493,27 @@ class DoubtLapsed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LoaderSilent(Event):
+    """By the registry's clock, nothing has followed a boot file for so long that it did not start."""
+
+    kind: ClassVar[str] = "install.loader-silent"
+    level: ClassVar[int] = logging.DEBUG
+    number: int  # of the installation
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeChosen(Event):
+    """A host with `loader: auto` gets another loader, or smaller TFTP blocks, from now on."""
+
+    kind: ClassVar[str] = "install.recipe"
+    level: ClassVar[int] = logging.WARNING
+    number: int  # of the installation
+    loader: str
+    block_bytes: int  # the most that a TFTP block has; 0 for as many as fit the path
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class StageReached(Event):
     """An installation reached its next stage."""
 
@@ -590,6 +615,8 @@ AnyEvent = (
     | Ordered
     | InstallSettled
     | DoubtLapsed
+    | LoaderSilent
+    | RecipeChosen
     | StageReached
     | ConditionRaised
     | CertificatesDying

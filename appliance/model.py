@@ -189,7 +189,9 @@ class Network:
     lease_seconds: int = INFINITE_LEASE
     routes: tuple[Route, ...] = ()
     link: str = ""  # networks with the same name are on one link, so that a relay may name any of them
-    ntp_names: tuple[str, ...] = ()  # of time servers; only DHCPv6 can give names (RFC 5908)
+    # Of time servers. DHCPv6 gives the names (RFC 5908), DHCPv4 the addresses that they have at the start.
+    ntp_names: tuple[str, ...] = ()
+    vlan: int | None = None  # the tag with which hosts reach it; None if it is untagged
 
     @property
     def is_served(self) -> bool:

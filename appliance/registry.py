@@ -29,9 +29,11 @@ from operator import attrgetter
 from pathlib import Path
 
 from appliance import events
+from appliance.boot.loaders import find_loader
 from appliance.clock import Clock
 from appliance.errors import ControlError, StoreError
 from appliance.events import Event, Stamped
+from appliance.install import recipes
 from appliance.install.activity import Activity, sent_by
 from appliance.install.certificates import CertificateClock
 from appliance.install.conditions import judged, silence
@@ -41,7 +43,7 @@ from appliance.install.lifecycle import advance
 from appliance.install.owners import assigned, doubted
 from appliance.install.refusals import Refusals
 from appliance.install.strangers import Strangers
-from appliance.model import Boot, Cluster, Host, Install
+from appliance.model import Boot, Cluster, Host, Install, Loader
 from appliance.state.journal import Journal
 from appliance.state.store import Conflict, Saved
 
@@ -78,6 +80,7 @@ class Registry:
         self.certificates = CertificateClock(self._is_needed)
         self.strangers = Strangers(journal.store.strangers())
         self.refusals = Refusals()
+        self.beginnings: dict[str, Loader] = {}  # where `loader: auto` begins, by class of firmware
         self.bytes: Counter[tuple[str, ...]] = Counter()
         self._publish = publish
         self._rules: dict[str, Rules] = {}
@@ -109,6 +112,8 @@ class Registry:
         self._due.clear()
         for installation in taken.values():
             self._keep(installation, is_changed=False)
+        self.beginnings.clear()
+        self.beginnings.update(recipes.beginnings((self._known | self.installations).values()))
         self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
 
     def _rules_of(self, host: Host, cluster: Cluster) -> Rules:
@@ -120,6 +125,8 @@ class Registry:
             cluster.dhcp,
             host.boot,
             leads=host.boot is Boot.IN_PLACE or is_rendezvous,
+            loader=host.loader,
+            has_file=lambda path: find_loader(path, cluster.data_dir) is not None,
         )
 
     def _assigned(self) -> dict[str, Installation]:
@@ -260,12 +267,23 @@ class Registry:
     def _publish_changes(self, before: Installation, after: Installation) -> None:
         if (before.number, before.stage) != (after.number, after.stage):
             self._publish(events.StageReached(after.host, after.number, after.stage.name.lower()))
+        self._publish_recipe(before, after)
         new, old = after.condition, before.condition
         if new is None:
             if old is not None:
                 self._told.pop(after.host, None)
         elif old is None or old.name != new.name:
             self._tell(after.host, new)
+
+    def _publish_recipe(self, before: Installation, after: Installation) -> None:
+        recipe = after.recipe
+        if recipe is before.recipe:
+            return
+        if recipe.firmware and recipe.worked_at != before.recipe.worked_at:
+            self.beginnings[recipe.firmware] = recipes.named(recipe.worked)
+        if why := recipes.news(before, after):
+            loader = recipes.named(recipe.loader).value
+            self._publish(events.RecipeChosen(after.host, after.number, loader, recipe.block_bytes, why))
 
     def _tell(self, host: str, condition: Condition) -> None:
         """Publish that *host* has *condition*, once while it lasts."""
@@ -395,6 +413,7 @@ class Registry:
 
     def tell_silences(self, now: float) -> None:
         """Publish the condition of every host that is silent at *now*, seconds UTC, if that was not published yet."""
+        self._find_stalled(now)
         for host, installation in self.installations.items():
             found = self.condition(installation, now)
             if found is None:
@@ -403,6 +422,13 @@ class Registry:
                 self._told[host] = found.name  # it was published when it arose, perhaps before a restart
             else:
                 self._tell(host, found)
+
+    def _find_stalled(self, now: float) -> None:
+        """Publish each host on which a boot file did not start."""
+        for host, installation in list(self.installations.items()):
+            activity = self.activity.get(host)
+            if recipes.is_silent(installation, activity.seen_at if activity else 0.0, now):
+                self._publish(events.LoaderSilent(host, installation.number))
 
     def settle(self, now: float) -> None:
         """Publish what is due by *now*, seconds UTC: a doubt that lapses, or that a host has had the time to write."""

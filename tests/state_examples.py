@@ -1,7 +1,7 @@
 """An installation with a value in every field, and an event, for tests of the state."""
 
 from appliance.events import DhcpOffered, Program, Stamped
-from appliance.install.installation import Condition, Installation, Order, Stage
+from appliance.install.installation import Condition, Installation, Order, Recipe, Stage
 from appliance.model import Boot
 from tests.boots import NOW
 
@@ -29,6 +29,19 @@ FULL = Installation(
     tries=2,
     ended_at=Stage.KERNEL,
     repeats={"script": 2},
+    recipe=Recipe(
+        firmware="x64-uefi PXEClient:Arch:00007",
+        loader="ipxe-snp",
+        block_bytes=512,
+        loaded="efi/snponly.efi",
+        loaded_at=10.5,
+        loads=2,
+        is_refused=True,
+        breaks=1,
+        tried="auto",
+        worked="ipxe",
+        worked_at=11.5,
+    ),
     knocking_since=5.0,
     knocked_at=6.0,
     doubt=Condition("e", "f", 3.0),

@@ -106,13 +106,13 @@ def chain(
     architecture: Architecture,
     *,
     starts_disk: bool,
-    loader: Loader | str | None = None,
+    loader: Loader = Loader.AUTO,
 ) -> tuple[Step, ...]:
     """Return what *host* loads from now on, while *program* runs on *architecture*.
 
-    *starts_disk* is whether it is to boot from its disk instead of installing. A
-    *loader* takes precedence over the host's own. The chain of an operating system is
-    empty.
+    *starts_disk* is whether it is to boot from its disk instead of installing. *loader*
+    is what `loader: auto` gives it, where that has a file for its firmware. The chain of
+    an operating system is empty.
     """
     if program is Program.OS:
         return ()
@@ -123,7 +123,9 @@ def chain(
     rest = (menu, Step(Kind.DISK)) if starts_disk else (menu, *installer(cluster, host, base))
     if program is Program.IPXE:
         return rest
-    file = loader_file(host.loader if loader is None else loader, program, architecture, host.arch)
+    file = loader_file(host.loader, program, architecture, host.arch)
+    if host.loader is Loader.AUTO and loader is not Loader.AUTO:
+        file = loader_file(loader, program, architecture, host.arch) or file
     if file is None:
         # There is no loader for this firmware.
         return to_disk(cluster, host, program)
@@ -184,6 +186,34 @@ def loader_file(loader: Loader | str, program: Program, architecture: Architectu
         # No option 93 and no Arch in the vendor class: ROMs older than both are BIOS ROMs. Only UEFI has HTTP Boot.
         firmware, processor = (Firmware.UEFI if program is Program.HTTP else Firmware.BIOS), "x86_64"
     return _FILES[loader].get((firmware, processor))
+
+
+def alternatives(file: str) -> tuple[tuple[Loader, str], ...]:
+    """Return the loaders for the firmware that *file* is for, each with its file, in the order to try them.
+
+    The first is where `auto` begins; () if *file* is no loader's.
+    """
+    return _ALTERNATIVES.get(file, ())
+
+
+def files_of(file: str) -> tuple[str, ...]:
+    """Return the boot file *file*, and what that fetches from its own directory before it runs a script."""
+    return (file, _SECOND[file]) if file in _SECOND else (file,)
+
+
+def _alternatives() -> Mapping[str, tuple[tuple[Loader, str], ...]]:
+    found: dict[str, tuple[tuple[Loader, str], ...]] = {}
+    for platform in dict.fromkeys(platform for files in _FILES.values() for platform in files):
+        by_file: dict[str, Loader] = {}
+        for loader, files in _FILES.items():
+            if platform in files:
+                by_file.setdefault(files[platform], loader)
+        ladder = tuple((loader, file) for file, loader in by_file.items())
+        found |= dict.fromkeys(by_file, ladder)
+    return MappingProxyType(found)
+
+
+_ALTERNATIVES = _alternatives()
 
 
 def usual_files(loader: Loader | str, arch: Arch) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from appliance.boot.chains import Kind, installer
-from appliance.boot.ipxe import MENU_ROLES, POLL_SECONDS, kernel_arguments, missing_image, target
+from appliance.boot.ipxe import BOOT_MAC, MENU_ROLES, POLL_SECONDS, kernel_arguments, missing_image, target
 from appliance.boot.urls import GRUB, GRUB_CONFIG, GRUB_SCRIPT, base_url, grub_device
 from appliance.events import WebKind
 from appliance.model import Address, Arch, Boot, Cluster, Host, LocalBoot
@@ -127,6 +127,9 @@ def _word(text: str) -> str:
     Double quotes are left out: GRUB itself puts an argument with a space in quotes for
     the kernel, and would put a backslash before those that it finds.
     """
+    if text.endswith(BOOT_MAC):
+        # GRUB's own name for the card that it booted from. It has colons, which dracut takes as well.
+        return f"{text.removesuffix(BOOT_MAC)}$net_default_mac"
     plain = text.replace('"', "")
     if _PLAIN_WORD.fullmatch(plain):
         return plain

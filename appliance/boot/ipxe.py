@@ -21,6 +21,9 @@ MARK = "{token}"
 BOOT_MAC = "${netX/mac:hexhyp}"
 POLL_SECONDS = 10  # between two requests of a machine that waits; 1,000 of them make 100 requests a second
 
+# The cards on which iPXE looks for a VLAN: it does not know which of them the firmware used.
+CARDS = ("net0", "net1", "net2", "net3")
+
 MENU_ROLES = (Role.BOOTSTRAP, Role.MASTER, Role.WORKER)
 
 
@@ -36,7 +39,13 @@ def _template(name: str) -> _Script:
 
 def autoexec(cluster: Cluster, client: Address | None = None) -> str:
     """Return the script that iPXE looks for in the directory of its own binary, as *client* gets it."""
-    return _template("autoexec").substitute(script=urls.menu_url(base_url(cluster, client)))
+    network = cluster.network_of(client) if client else None
+    join = (
+        "".join(_template("join-vlan").substitute(card=card, tag=network.vlan) for card in CARDS)
+        if (network and network.vlan)
+        else ""
+    )
+    return _template("autoexec").substitute(join=join, script=urls.menu_url(base_url(cluster, client)))
 
 
 def menu(cluster: Cluster, client: Address | None = None) -> str:
@@ -187,7 +196,7 @@ def _legacy_arguments(images: Images, base: str, host: Host, ignition: str) -> l
 
 
 def _automatic(host: Host) -> str:
-    # With ip=dhcp, a host that only DHCPv6 answers would wait for DHCPv4. It configures IPv6 beside IPv4 anyway.
+    # ip=dhcp needs an answer of DHCPv4, and configures IPv6 beside it; ip=dhcp6 needs IPv6, and leaves IPv4 out.
     return "ip=dhcp" if host.ipv4 is not None else "ip=dhcp6"
 
 
@@ -211,7 +220,8 @@ def _live_arguments(images: Images, base: str, host: Host, ignition: str) -> lis
     network: list[str] = []
     if host.network_arguments:
         network = [*host.network_arguments, "rd.neednet=1"]
-    elif len(host.sharing) > 1:
+    elif len(host.sharing) > 1 or host.ipv4 is None:
+        # Without arguments it would wait 20 s for IPv4 where there is none (ip=auto in nm-initrd-generator(8)).
         network = [_automatic(host), "rd.neednet=1", *_boot_interface(host)]
     work = [f"coreos.inst.install_dev={host.install_disk}"]
     if images.metal:

@@ -62,4 +62,7 @@ def _show(explanation: "Explanation") -> None:
         )
     if condition := row["condition"]:
         console.print(Text(f"{condition['name']}: {printable(condition['hint'])}", style="yellow"))
+    if remedy := row["remedy"]:
+        console.print("To begin with the loader that worked, whatever the appliance remembers, in cluster.yaml:")
+        console.print(Text(f"  - hostname: {row['name']}\n    {printable(remedy)}"))
     console.print(Text(f"Stage: {row['stage']}. Next: {explanation['missing']}.", style="bold"))

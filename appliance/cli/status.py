@@ -117,6 +117,10 @@ def rendered(status: "Status", *, is_wide: bool) -> "list[RenderableType]":
         if condition := row["condition"]:
             text = f"{row['name']}: {condition['name']} for {age(now - condition['since'])}: {condition['hint']}"
             parts.append(Text(printable(text), style="yellow"))
+    for row in status["hosts"]:
+        if row["remedy"]:
+            text = f"{row['name']}: found out what starts on it; `{row['remedy']}` in cluster.yaml makes it begin there"
+            parts.append(Text(printable(text), style="dim"))
     parts += [_certificate(row) for row in status["certificates"]]
     for refusal in status["refusals"] if is_wide else ():
         text = (

@@ -1,7 +1,7 @@
 """Build a Cluster in wire types from a complete draft. Values that no check needs get their defaults here."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
@@ -120,7 +120,7 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
     cidr, server = known(network.cidr).value, known(draft.appliance_in(network)).value
     if server.version != cidr.version:
         # Without an IPv6 address of the appliance, an IPv6 network is only for DNS.
-        return Network(cidr, server)
+        return Network(cidr, server, vlan=network.entry.vlan)
     entry, dhcp = network.entry, draft.file.dhcp
     sources = entry.ntp if entry.ntp is not None else draft.file.additional_ntp_sources
     domain = entry.domain or draft.domain
@@ -129,20 +129,30 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
         cidr=cidr,
         server=server,
         dns_servers=entry.dns_servers if entry.dns_servers is not None else (server,),
-        ntp_servers=tuple(
-            source for source in sources if not isinstance(source, str) and source.version == cidr.version
+        ntp_servers=tuple(_time_servers(sources, draft, cidr.version)),
+        ntp_names=tuple(
+            source
+            for source in sources
+            if isinstance(source, str) and not [*_time_servers([source], draft, cidr.version)]
         ),
         domain=domain,
         search=search,
         mtu=entry.mtu or dhcp.mtu,
         lease_seconds=entry.lease_time or dhcp.lease_time or DEFAULT_LEASE_SECONDS,
+        vlan=entry.vlan,
     )
     if isinstance(cidr, IPv6Network):
-        names = tuple(source for source in sources if isinstance(source, str))
         # DHCPv6 has no option for the domain, only the search list.
-        return replace(common, search=search or (domain,), ntp_names=names)
+        return replace(common, search=search or (domain,))
     common = replace(common, link=entry.link or "")
     return replace(common, gateway=_gateway(network, draft, cidr), routes=_routes(network, draft, cidr))
+
+
+def _time_servers(sources: Iterable[Address | str], draft: Draft, version: int) -> Iterator[Address]:
+    """Yield the addresses of *sources* of this version; a name of ours has those that DNS gives it."""
+    for source in sources:
+        addresses = draft.addresses_of(source) if isinstance(source, str) else [source]
+        yield from (address for address in addresses if address.version == version)
 
 
 def _gateway(network: NetworkDraft, draft: Draft, cidr: IPv4Network) -> IPv4Address | None:
@@ -165,12 +175,10 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     homes = [network for network in networks if any(address in network.cidr for address in addresses)]
     dns_servers = tuple(server for network in homes for server in network.dns_servers)
     dns_servers = dns_servers if homes else (known(draft.appliance).value,)
-    config, arguments = entry.network_config, tuple[str, ...]()
+    config, arguments = host.network_config(draft.networks), tuple[str, ...]()
     if config:
-        own = [mac.value for mac in host.macs]
-        arguments = dracut_arguments(
-            config, name, dns_servers, naming(config, host.named_macs, own, known(draft.release))
-        )
+        names = naming(config, host.card_names, [mac.value for mac in host.macs], known(draft.release))
+        arguments = dracut_arguments(config, name, dns_servers, names)
     return Host(
         name=name,
         role=known(host.role).value,

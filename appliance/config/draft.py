@@ -8,7 +8,7 @@ been reported already, so that it hides no other problem and invents none.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
 
 from appliance.config import fields
@@ -270,6 +270,16 @@ class Draft:
             owner = owner_name(name.value, self.zone)
             found.append(RecordDraft(name, owner, entry.type, entry.ttl, value, data, fault))
         return found
+
+    def addresses_of(self, name: str) -> list[Address]:
+        """Return the addresses that DNS gives the host, the appliance or the record *name*; [] if it is not ours."""
+        found = [each.value for host in self.hosts if host.name and host.name.value == name for each in host.addresses]
+        if self.appliance_name.value == name:
+            found += [each.value for each in self.appliance_addresses]
+        for record in self.records:
+            if record.owner == name and record.kind in {"A", "AAAA"} and record.data:
+                found.append(ip_address(record.data))
+        return list(dict.fromkeys(found))
 
     def is_alias(self, name: str) -> bool:
         """Whether dns.records makes *name* a CNAME."""

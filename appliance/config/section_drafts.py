@@ -4,12 +4,17 @@
 or left out of its list; it has been reported already.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from appliance.config.document import Path_, Placed
+from appliance.config.nmstate import NetworkConfig
 from appliance.config.vocabulary import HostDefaults, HostEntry, MachineNetwork
 from appliance.model import Address, Arch, Boot, Cidr, Install, Loader, MacAddress, Role
+
+# What arguments call the card that a host boots from, where hosts[].interfaces does not name it.
+BOOT_CARD = "nic0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,37 @@ class HostDraft:
     def named_macs(self) -> dict[str, MacAddress]:
         """The MAC address of each interface that `interfaces` names."""
         return {each.name: each.mac_address for each in self.entry.interfaces if each.name and each.mac_address}
+
+    @property
+    def card_names(self) -> dict[str, MacAddress]:
+        """The same, and a name for the card that it boots from if none has that address."""
+        named = self.named_macs
+        if self.macs and self.macs[0].value not in named.values():
+            named.setdefault(BOOT_CARD, self.macs[0].value)
+        return named
+
+    def vlan(self, networks: Sequence[NetworkDraft]) -> int | None:
+        """Return the tag of the host's network among *networks*; None if it is untagged or not known."""
+        homes = [
+            network
+            for network in networks
+            for address in self.addresses
+            if network.cidr
+            and address.value.version == network.cidr.value.version
+            and address.value in network.cidr.value
+        ]
+        return homes[0].entry.vlan if homes else None
+
+    def network_config(self, networks: Sequence[NetworkDraft]) -> NetworkConfig | None:
+        """Return its networkConfig, or what its network among *networks* needs where that is a tagged VLAN."""
+        tag = self.vlan(networks)
+        if self.entry.network_config or tag is None or not self.macs:
+            return self.entry.network_config
+        card = next(name for name, mac in self.card_names.items() if mac == self.macs[0].value)
+        versions = {address.value.version for address in self.addresses}
+        vlan = {"name": f"{card}.{tag}", "type": "vlan", "vlan": {"base-iface": card, "id": str(tag)}}
+        families = {"ipv4" if version == 4 else "ipv6": {"dhcp": "true"} for version in versions}
+        return NetworkConfig.model_validate({"interfaces": [{"name": card}, vlan | families]})
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ class MachineNetwork(DhcpOptions):
     """DNS servers for the hosts (DHCP option 6, DHCPv6 option 23), which resolve the cluster's names. Default: ours."""
     domain: words.Domain | None = None
     """The domain for the hosts (DHCP option 15). Default: <name>.<baseDomain>."""
+    vlan: words.VlanId | None = None
+    """The tag with which hosts reach this network, where their switch ports have it as a tagged VLAN. Default: none."""
     ntp: Annotated[tuple[words.TimeServer, ...] | None, OneOrMany()] = None
     """Time servers of this network (DHCP option 42, DHCPv6 option 56). Default: additionalNTPSources."""
 

@@ -7,11 +7,15 @@ that repeats a message changes only xid and secs, and a reply contains no secs.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from appliance.dhcp.clients import identify_options
 from appliance.dhcp.compile import DhcpTable
-from appliance.dhcp.protocol import answer, boots_local
+from appliance.dhcp.options import parse_options
+from appliance.dhcp.protocol import answer
 from appliance.dhcp.reply import Arrival, Reply, Silence
+from appliance.dhcp.situation import Situation, situation_of
 from appliance.dhcp.templates import Pin
 from appliance.install.installation import Installation
+from appliance.install.recipes import NO_BEGINNINGS, Beginnings
 from appliance.remembered import Remembered
 
 # Replies in the cache: enough for 170 hosts that boot (six each) or 1,000 that renew. Some 1.5 MB.
@@ -25,7 +29,8 @@ class _Known(NamedTuple):
 
     reply: Reply
     pin: Pin
-    boots_local: bool
+    firmware: str
+    situation: Situation
 
 
 class Answers:
@@ -35,17 +40,25 @@ class Answers:
         self._remembered: Remembered[tuple[bytes, bytes, Arrival], _Known] = Remembered(MAX_KNOWN)
 
     def answer(
-        self, table: DhcpTable, datagram: bytes, arrival: Arrival, installations: Mapping[str, Installation]
+        self,
+        table: DhcpTable,
+        datagram: bytes,
+        arrival: Arrival,
+        installations: Mapping[str, Installation],
+        beginnings: Beginnings = NO_BEGINNINGS,
     ) -> Reply | Silence:
         """Return what `protocol.answer` returns, from the cache if possible."""
         replies = self._remembered.of(table)
         # Without xid (4 to 8) and secs (8 to 10), the only fields that a client changes when it repeats a message.
         key = datagram[:4], datagram[10:], arrival
         known = replies.get(key)
-        if known is not None and known.boots_local == boots_local(known.pin.host, installations):
-            return known.reply.to(datagram[4:8])
-        result = answer(table, datagram, arrival, installations)
+        if known is not None:
+            reply, pin, firmware, situation = known
+            if situation == situation_of(pin.host, firmware, installations, beginnings):
+                return reply.to(datagram[4:8])
+        result = answer(table, datagram, arrival, installations, beginnings)
         if isinstance(result, Reply) and len(datagram) <= MAX_KNOWN_BYTES:
             pin = table.pins[datagram[28:34]]
-            replies[key] = _Known(result, pin, boots_local(pin.host, installations))
+            firmware = identify_options(parse_options(datagram) or {}).firmware
+            replies[key] = _Known(result, pin, firmware, situation_of(pin.host, firmware, installations, beginnings))
         return result

@@ -18,12 +18,18 @@ from appliance.dhcp.options import (
     scan_options,
 )
 from appliance.events import Program
+from appliance.install.evidence import class_of
 
 # The architecture inside a vendor class, as in PXEClient:Arch:00007:UNDI:003016 (PXE 2.1 section 2.2.1).
 _ARCH_TEXT = re.compile(rb"Arch:(\d{1,5})(?!\d)")
 
 # iPXE's feature flags in option 175 (ipxe/features.h).
-_FIRST_FEATURE, _LAST_FEATURE, _FEATURE_HTTP = 0x10, 0x4F, 0x13
+_FIRST_FEATURE, _LAST_FEATURE, _HTTP = 0x10, 0x4F, 0x13
+# What an iPXE needs for its script: a name for the operator, and the flags of which one is enough. A build for EFI
+# starts a kernel as an EFI program, and lists no bzImage.
+_NEEDED = (("HTTP", (_HTTP,)), ("bzImage", (0x18, 0x24)), ("menu", (0x27,)))
+
+MAX_VENDOR = 64  # characters of a vendor class; PXEClient:Arch:00007:UNDI:003016 has 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +43,10 @@ class ClientProfile:
 
     program: Program
     architecture: Architecture
+    vendor: str = ""  # what firmware calls itself: its vendor class, or what an iPXE lacks; "" of other programs
+    firmware: str = ""  # its class, by which machines of one kind are known; "" of other programs
+    # An iPXE that lacks something but could fetch its script: as it is answered once it has loaded ours in vain.
+    otherwise: "ClientProfile | None" = None
 
     @property
     def arch(self) -> str:
@@ -55,17 +65,22 @@ class ClientProfile:
 def identify(vendor_class: bytes, arch: bytes, user_class: bytes, ipxe: bytes | None) -> ClientProfile:
     """Return the program that sends these options 60, 93, 77 and 175; *ipxe* is None without option 175."""
     is_ipxe = ipxe is not None or _has_ipxe_class(user_class)
-    if is_ipxe and _fetches_http(ipxe or b""):
-        program = Program.IPXE
-    elif vendor_class.startswith(b"HTTPClient"):
-        program = Program.HTTP
-    elif is_ipxe or vendor_class.startswith(b"PXEClient"):
-        # An iPXE that was built without HTTP cannot fetch the script. It is treated as firmware and gets the loader,
-        # an iPXE that can.
-        program = Program.PXE
-    else:
+    is_http = vendor_class.startswith(b"HTTPClient")
+    lacks = _lacking(ipxe or b"") if is_ipxe else ()
+    if not (is_ipxe or is_http or vendor_class.startswith(b"PXEClient")):
         return ClientProfile(Program.OS, UNSTATED)
-    return ClientProfile(program, architecture_of(_architecture_codes(vendor_class, arch)))
+    architecture = architecture_of(_architecture_codes(vendor_class, arch))
+    as_ipxe = ClientProfile(Program.IPXE, architecture)
+    if is_ipxe and not lacks:
+        return as_ipxe
+    firmware = Program.HTTP if is_http else Program.PXE
+    if not is_ipxe:
+        vendor = vendor_class[:MAX_VENDOR].decode("ascii", "backslashreplace")
+        return ClientProfile(firmware, architecture, vendor, class_of(architecture.name, vendor))
+    # It is treated as firmware and gets the loader, an iPXE that lacks nothing.
+    vendor = f"iPXE without {', '.join(lacks)}"
+    otherwise = None if "HTTP" in lacks else as_ipxe
+    return ClientProfile(firmware, architecture, vendor, class_of(architecture.name, vendor), otherwise)
 
 
 def identify_options(options: Mapping[int, bytes]) -> ClientProfile:
@@ -100,10 +115,12 @@ def _has_ipxe_class(user_class: bytes) -> bool:
     return False
 
 
-def _fetches_http(ipxe: bytes) -> bool:
-    """Whether an iPXE with these features (option 175) can fetch by HTTP; true if it lists no features."""
+def _lacking(ipxe: bytes) -> tuple[str, ...]:
+    """Return what an iPXE with these features (option 175) lacks; nothing if it lists no features."""
     features: dict[int, bytes] = {}
     if not scan_options(ipxe, 0, len(ipxe), features):
-        return True
-    listed = [code for code in features if _FIRST_FEATURE <= code <= _LAST_FEATURE]
-    return not listed or any(features.get(_FEATURE_HTTP, b""))
+        return ()
+    listed = {code for code, value in features.items() if _FIRST_FEATURE <= code <= _LAST_FEATURE and any(value)}
+    if not listed and not any(_FIRST_FEATURE <= code <= _LAST_FEATURE for code in features):
+        return ()
+    return tuple(name for name, flags in _NEEDED if listed.isdisjoint(flags))

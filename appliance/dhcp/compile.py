@@ -13,7 +13,7 @@ from appliance.dhcp.clients import ClientProfile, identify
 from appliance.dhcp.options import HEADER_BYTES, parse_options
 from appliance.dhcp.segments import Segment, compile_segment
 from appliance.dhcp.templates import Form, Pin, Template, build_template, reply_values
-from appliance.model import Cluster, DhcpMode, Host, MacAddress
+from appliance.model import Cluster, DhcpMode, Host, Loader, MacAddress
 
 # 1,000 hosts need six each (firmware, iPXE and system; offer and ack): 5 MB. A client that keeps changing its option
 # 55 can fill the cache, with 13 MB.
@@ -31,7 +31,7 @@ class DhcpTable:
     relays: tuple[tuple[int, int], ...]  # networks and masks of the accepted relays outside the segments
     mode: DhcpMode  # full if any cluster with an IPv4 network has it, else proxy if any has it, else off
     # Filled at first use. It caches build_template, which is pure, so readers of the table see no change.
-    _templates: dict[tuple[bytes, int, ClientProfile, bool, bytes], Template] = field(
+    _templates: dict[tuple[bytes, int, ClientProfile, bool, Loader, bytes], Template] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -47,15 +47,18 @@ class DhcpTable:
         """
         return self.in_segments(source) or any(source & mask == first for first, mask in self.relays)
 
-    def template(self, pin: Pin, form: Form, profile: ClientProfile, boots: bool, requested: bytes) -> Template:
+    def template(
+        self, pin: Pin, form: Form, profile: ClientProfile, boots: bool, loader: Loader, requested: bytes
+    ) -> Template:
         """Return the reply of *form* with all its options in the options field."""
-        key = (pin.mac, form, profile, boots, requested)
+        key = (pin.mac, form, profile, boots, loader, requested)
         found = self._templates.get(key)
         if found is None:
             if len(self._templates) >= MAX_TEMPLATES:
                 # All at once: it is refilled within a boot, and tracking the use of each entry would slow every reply.
                 self._templates.clear()
-            found = self._templates[key] = build_template(pin, form, profile, boots=boots, requested=requested)
+            found = build_template(pin, form, profile, boots=boots, loader=loader, requested=requested)
+            self._templates[key] = found
         return found
 
 

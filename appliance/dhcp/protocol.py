@@ -7,7 +7,6 @@ used for a lookup: firmware, iPXE and the operating system each send a different
 
 from collections.abc import Mapping
 
-from appliance.boot.chains import DISK
 from appliance.dhcp.clients import identify_options
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.options import (
@@ -43,10 +42,12 @@ from appliance.dhcp.reply import (
     patched,
     refusal,
 )
+from appliance.dhcp.situation import situation_of
 from appliance.dhcp.templates import NO_ADDRESS, Form, Pin
 from appliance.events import DhcpDeclined, DhcpMisplaced, DhcpPassed, DhcpRelayRefused, DhcpReleased, DhcpUnknown
-from appliance.install.installation import Installation, Order
-from appliance.model import DhcpMode, Host, Install
+from appliance.install.installation import Installation
+from appliance.install.recipes import NO_BEGINNINGS, Beginnings
+from appliance.model import DhcpMode
 
 BOOTREQUEST = 1
 DISCOVER, REQUEST, DECLINE, RELEASE, INFORM = 1, 3, 4, 7, 8
@@ -74,9 +75,17 @@ NO_INFORM_ADDRESS = Silence("inform-without-address")
 
 
 def answer(
-    table: DhcpTable, datagram: bytes, arrival: Arrival, installations: Mapping[str, Installation]
+    table: DhcpTable,
+    datagram: bytes,
+    arrival: Arrival,
+    installations: Mapping[str, Installation],
+    beginnings: Beginnings = NO_BEGINNINGS,
 ) -> Reply | Silence:
-    """Return the reply to *datagram*, or why there is none. Never raises; *installations* is keyed by host name."""
+    """Return the reply to *datagram*, or why there is none. Never raises.
+
+    *installations* is keyed by host name, and *beginnings*, where `loader: auto` begins,
+    by the class of firmware.
+    """
     if len(datagram) < HEADER_BYTES:
         return SHORT
     if datagram[0] != BOOTREQUEST:
@@ -99,7 +108,7 @@ def answer(
         return _unknown(table, datagram, options, arrival)
     if pin.segment.mode is DhcpMode.OFF:
         return MODE_OFF
-    request = _request_of(pin, datagram, options, arrival, installations)
+    request = _request_of(pin, datagram, options, arrival, installations, beginnings)
     result = _answer_host(table, request, message[0])
     return result if isinstance(result, Reply) else Silence(result.why, result.event, request.is_local)
 
@@ -130,8 +139,13 @@ def _request_of(
     options: Mapping[int, bytes],
     arrival: Arrival,
     installations: Mapping[str, Installation],
+    beginnings: Beginnings,
 ) -> ClientMessage:
     profile = identify_options(options)
+    situation = situation_of(pin.host, profile.firmware, installations, beginnings)
+    if situation.has_loaded and profile.otherwise is not None:
+        # It has fetched our iPXE, and is still the one that lacks something. What it can, it may try.
+        profile = profile.otherwise
     agent: dict[int, bytes] = {}
     giaddr = datagram[24:28]
     is_relayed = giaddr != NO_ADDRESS
@@ -144,7 +158,8 @@ def _request_of(
         pin=pin,
         profile=profile,
         # A boot file goes only to a program that can use it, on the interface that the host boots from.
-        boots=profile.boots and pin.is_boot_nic and not boots_local(pin.host, installations),
+        boots=profile.boots and pin.is_boot_nic and not situation.boots_local,
+        loader=situation.loader,
         ciaddr=datagram[12:16],
         giaddr=giaddr,
         relay=address_text(giaddr) if is_relayed else "",
@@ -186,17 +201,6 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
         ),
         is_local=True,
     )
-
-
-def boots_local(host: Host, installations: Mapping[str, Installation]) -> bool:
-    """Whether the host gets no boot file, so that its firmware goes on to the disk."""
-    if DISK[host.local_boot].has_boot_file:
-        return False
-    installation = installations.get(host.name)
-    if installation is None:
-        # The registry gives every host a record before it is served. Without a registry, `install` decides.
-        return host.install is Install.NEVER
-    return installation.order is Order.LOCAL
 
 
 def _answer_discover(table: DhcpTable, request: ClientMessage) -> Reply | Silence:
@@ -261,7 +265,7 @@ def _answer_proxy(table: DhcpTable, request: ClientMessage, message: int) -> Rep
         # Even so, firmware that comes back and a system that starts show how far the installation has come.
         pin, profile = request.pin, request.profile
         known = (pin.name, pin.mac_text, pin.address_text, profile.program, profile.arch, request.relay)
-        return Silence(NOTHING_TO_BOOT.why, DhcpPassed(*known, is_local=request.is_local))
+        return Silence(NOTHING_TO_BOOT.why, DhcpPassed(*known, is_local=request.is_local, vendor=profile.vendor))
     return patched(table, request, Form.PROXY_OFFER) or NOTHING_TO_BOOT
 
 

@@ -27,6 +27,7 @@ from appliance.dhcp.options import (
 )
 from appliance.dhcp.templates import NO_ADDRESS, Form, Pin, build_template
 from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpPassed, DhcpRefused, Event, Program
+from appliance.model import Loader
 
 REPLY_HEAD = b"\x02\x01\x06\0"  # op, htype, hlen, hops
 BROADCAST = "255.255.255.255"
@@ -108,6 +109,7 @@ class ClientMessage(NamedTuple):
     pin: Pin
     profile: ClientProfile
     boots: bool  # whether it gets a boot file
+    loader: Loader  # what `loader: auto` gives it
     ciaddr: bytes
     giaddr: bytes
     relay: str  # giaddr as text; "" without one
@@ -157,14 +159,20 @@ def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | Non
     pin, profile, options = request.pin, request.profile, request.options
     # There are no more codes than this. The list is part of a cache key, so its length needs a bound.
     requested = options.get(OPT_PARAMETERS, b"")[:255]
-    template = table.template(pin, form, profile, request.boots, requested)
+    template = table.template(pin, form, profile, request.boots, request.loader, requested)
     if form.is_proxy and not template.boot:
         return None
     echoed = _echoed(options)
     room = _reply_bytes(request) - HEADER_BYTES - len(echoed) - 1
     if template.options_bytes > room:
         template = build_template(
-            pin, form, profile, boots=request.boots, requested=requested, room=max(room, MIN_ROOM_BYTES)
+            pin,
+            form,
+            profile,
+            boots=request.boots,
+            loader=request.loader,
+            requested=requested,
+            room=max(room, MIN_ROOM_BYTES),
         )
     tail = template.tail
     if SERVER_ID_OVERRIDE in request.agent:
@@ -181,6 +189,7 @@ def patched(table: DhcpTable, request: ClientMessage, form: Form) -> Reply | Non
         template.boot,
         request.relay,
         request.is_local,
+        profile.vendor,
     )
     return Reply(
         _message(request, request.datagram[10:12], ciaddr + template.addresses, tail + echoed),

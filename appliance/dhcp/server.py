@@ -18,6 +18,7 @@ from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence, heard
 from appliance.errors import ListenError
 from appliance.events import Event, Program
 from appliance.install.installation import Installation
+from appliance.install.recipes import NO_BEGINNINGS, Beginnings
 from appliance.model import BOOT_SERVER_DISTANCE, DHCP_PORT, DhcpMode, Listen
 from appliance.sockets import IN_PKTINFO, IP_PKTINFO
 
@@ -53,12 +54,17 @@ class DhcpServer:
         installations: Mapping[str, Installation],
         listen: Listen,
         publish: Callable[[Event], None],
+        beginnings: Beginnings = NO_BEGINNINGS,
     ) -> None:
-        """Open every socket; *table* returns the table that is served at present. Raises ListenError."""
+        """Open every socket; *table* returns the table that is served at present. Raises ListenError.
+
+        *installations* is by host, and *beginnings*, where `loader: auto` begins, by class of firmware.
+        """
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.tap: Tap | None = None
         self._table = table
         self._installations = installations
+        self._beginnings = beginnings
         self._listen = listen
         self._publish = publish
         self._sockets: list[tuple[socket.socket, bool]] = []
@@ -180,7 +186,7 @@ class DhcpServer:
             index, local, destination = IN_PKTINFO.unpack(ancillary[0][2])
             interface = self._interfaces.get(index) or self._new_interface(sock, index)
             arrival = Arrival(interface.name, interface.addresses, source[0], source[1], is_boot_server)
-            result = self._answers.answer(table, datagram, arrival, installations)
+            result = self._answers.answer(table, datagram, arrival, installations, self._beginnings)
             if self.tap is not None and result.is_local:
                 self.tap(datagram, source, (socket.inet_ntoa(destination), port), heard(result))
             if isinstance(result, Silence):

@@ -34,7 +34,7 @@ from appliance.dhcp.options import (
 )
 from appliance.dhcp.segments import Segment
 from appliance.events import Program
-from appliance.model import Cluster, Host
+from appliance.model import Cluster, Host, Loader
 
 NO_ADDRESS = bytes(4)
 
@@ -117,11 +117,13 @@ class Pin:
         """The host's full name."""
         return self.host.name
 
-    def chain(self, profile: ClientProfile, *, starts_disk: bool) -> tuple[Step, ...]:
-        """Return what the host loads from now on, where *profile* runs."""
+    def chain(self, profile: ClientProfile, loader: Loader = Loader.AUTO, *, starts_disk: bool) -> tuple[Step, ...]:
+        """Return what the host loads from now on, where *profile* runs; *loader* is what `loader: auto` gives it."""
         if not self.is_boot_nic:
             return to_disk(self.cluster, self.host, profile.program)
-        return chain(self.cluster, self.host, profile.program, profile.architecture, starts_disk=starts_disk)
+        return chain(
+            self.cluster, self.host, profile.program, profile.architecture, starts_disk=starts_disk, loader=loader
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +137,25 @@ class Template:
 
 
 def build_template(
-    pin: Pin, form: Form, profile: ClientProfile, *, boots: bool, requested: bytes, room: int | None = None
+    pin: Pin,
+    form: Form,
+    profile: ClientProfile,
+    *,
+    boots: bool,
+    loader: Loader = Loader.AUTO,
+    requested: bytes,
+    room: int | None = None,
 ) -> Template:
     """Return the reply of *form*.
 
-    *boots* is whether it names a boot file, *requested* the client's option 55. With
+    *boots* is whether it names a boot file, *loader* which one for a host with `loader:
+    auto`, and *requested* the client's option 55. With
     *room*, the size of the options field in bytes, options that do not fit there go to
     `file` and `sname`; without it, all options are in the options field.
     """
     # A host that could have a boot file and gets none starts its disk. A host that starts its disk through a script has
     # *boots* set: its chain begins as for an installation, and only the script at pxeboot.ipxe differs.
-    steps = pin.chain(profile, starts_disk=not boots)
+    steps = pin.chain(profile, loader, starts_disk=not boots)
     values = reply_values(pin, form, profile, steps)
     codes = _order(values, requested)
     # The field `file` ends with a NUL (RFC 2131 section 2); a longer name goes in option 67 alone.

@@ -6,7 +6,7 @@ Without any answer, edk2 repeats its request for more than a minute in each of t
 
 from collections.abc import Mapping
 
-from appliance.dhcp.protocol import boots_local
+from appliance.dhcp.situation import boots_local
 from appliance.dhcp6.clients import identify_options
 from appliance.dhcp6.compile import Dhcp6Table
 from appliance.dhcp6.hardware import DUID_BYTES

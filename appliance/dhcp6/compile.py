@@ -13,7 +13,7 @@ from appliance.dhcp.clients import ClientProfile
 from appliance.dhcp6.hardware import DUID_UUID
 from appliance.dhcp6.segments import Segment, compile_segment
 from appliance.dhcp6.templates import Pin, Template, build_template
-from appliance.model import DHCP6_DISTANCE, Cluster, DhcpMode, Host
+from appliance.model import DHCP6_DISTANCE, Cluster, DhcpMode, Host, Loader
 
 # 1,000 hosts need three each (firmware, iPXE, system): 2 MB. A client that keeps changing its list of requested options
 # can fill it, with 10 MB.
@@ -46,7 +46,7 @@ class Dhcp6Table:
     relays: tuple[tuple[int, int], ...]  # networks and masks of the accepted relays outside the segments
     port: int  # the server's and the relays'; clients listen on the one before it
     # Filled at first use. It caches build_template, which is pure, so readers of the table see no change.
-    _templates: dict[tuple[bytes, ClientProfile, bool, bytes], Template] = field(
+    _templates: dict[tuple[bytes, ClientProfile, bool, Loader, bytes], Template] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -77,15 +77,16 @@ class Dhcp6Table:
         """Whether relays may send from the address *source*."""
         return self.in_segments(source) or any(source & mask == first for first, mask in self.relays)
 
-    def template(self, pin: Pin, profile: ClientProfile, boots: bool, requested: bytes) -> Template:
+    def template(self, pin: Pin, profile: ClientProfile, boots: bool, loader: Loader, requested: bytes) -> Template:
         """Return the options of a reply to *pin*."""
-        key = (pin.mac, profile, boots, requested)
+        key = (pin.mac, profile, boots, loader, requested)
         found = self._templates.get(key)
         if found is None:
             if len(self._templates) >= MAX_TEMPLATES:
                 # All at once: it is refilled within a boot, and tracking the use of each entry would slow every reply.
                 self._templates.clear()
-            found = self._templates[key] = build_template(pin, profile, boots=boots, requested=requested)
+            found = build_template(pin, profile, boots=boots, loader=loader, requested=requested)
+            self._templates[key] = found
         return found
 
 

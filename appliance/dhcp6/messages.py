@@ -130,7 +130,7 @@ def _told(
 ) -> Reply | Silence:
     """Return the reply with *parts* and all that the host is told."""
     pin, profile = request.pin, request.profile
-    template = table.template(pin, profile, request.boots, _requested(request))
+    template = table.template(pin, profile, request.boots, request.loader, _requested(request))
     others = template.others
     if template.wants_name or OPT_CLIENT_FQDN in request.options:
         others = (_fqdn(request), *others)
@@ -138,7 +138,7 @@ def _told(
     word = DhcpOffered if message == ADVERTISE else DhcpAcknowledged
     # What may be firmware must not count as a system that runs.
     is_told = has_address and not may_be_firmware(request.options)
-    event = word(*facts, is_local=request.is_local) if is_told else None
+    event = word(*facts, request.is_local, profile.vendor) if is_told else None
     needed = b"".join(parts) + template.needed
     return compose(table.duid, table.port, request, message, needed, others, event) or TOO_LONG
 

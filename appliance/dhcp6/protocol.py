@@ -7,7 +7,7 @@ a cluster.yaml gets a reply.
 from collections.abc import Mapping
 from ipaddress import IPv6Address
 
-from appliance.dhcp.protocol import boots_local
+from appliance.dhcp.situation import situation_of
 from appliance.dhcp6.associations import associations_of
 from appliance.dhcp6.bystanders import offer_nothing
 from appliance.dhcp6.clients import identify_options, may_be_firmware, vendor_class
@@ -53,6 +53,7 @@ from appliance.events import (
     DhcpUnknown,
 )
 from appliance.install.installation import Installation
+from appliance.install.recipes import NO_BEGINNINGS, Beginnings
 from appliance.model import DhcpMode
 
 HEAD_BYTES = 4  # message type and transaction id
@@ -75,9 +76,17 @@ UNICAST = Silence("unicast")
 
 
 def answer(
-    table: Dhcp6Table, datagram: bytes, arrival: Arrival, installations: Mapping[str, Installation]
+    table: Dhcp6Table,
+    datagram: bytes,
+    arrival: Arrival,
+    installations: Mapping[str, Installation],
+    beginnings: Beginnings = NO_BEGINNINGS,
 ) -> Reply | Silence:
-    """Return the reply to *datagram*, or why there is none. Never raises; *installations* is keyed by host name."""
+    """Return the reply to *datagram*, or why there is none. Never raises.
+
+    *installations* is keyed by host name, and *beginnings*, where `loader: auto` begins,
+    by the class of firmware.
+    """
     unwrapped = unwrap(datagram)
     if unwrapped is None:
         return MALFORMED_RELAY
@@ -100,7 +109,7 @@ def answer(
         if not relays and (offer := offer_nothing(table, message, options, arrival, mac, installations)) is not None:
             return offer
         return _unknown(table, message[0], options, relays, arrival, mac)
-    return _answer_pinned(table, message, options, relays, arrival, mac, len(datagram), installations)
+    return _answer_pinned(table, message, options, relays, arrival, mac, len(datagram), installations, beginnings)
 
 
 def _answer_pinned(
@@ -112,6 +121,7 @@ def _answer_pinned(
     mac: bytes,
     size: int,
     installations: Mapping[str, Installation],
+    beginnings: Beginnings,
 ) -> Reply | Silence:
     pin = table.pins[mac]
     if pin.segment.mode is DhcpMode.OFF:
@@ -120,8 +130,21 @@ def _answer_pinned(
     if associations is None:
         return MALFORMED
     profile = identify_options(options)
-    boots = profile.boots and pin.is_boot_nic and not boots_local(pin.host, installations)
-    request = ClientMessage(message[0], message[1:4], options, associations, relays, pin, profile, boots, arrival, size)
+    situation = situation_of(pin.host, profile.firmware, installations, beginnings)
+    boots = profile.boots and pin.is_boot_nic and not situation.boots_local
+    request = ClientMessage(
+        message[0],
+        message[1:4],
+        options,
+        associations,
+        relays,
+        pin,
+        profile,
+        boots,
+        situation.loader,
+        arrival,
+        size,
+    )
     result = invalid(table, request) or _answer_host(table, request)
     if isinstance(result, Silence):
         return Silence(result.why, result.event, pin.name, request.is_local)

@@ -14,6 +14,7 @@ from appliance.dhcp6.options import OPT_CLIENT_ID, OPT_SERVER_ID, Options, encod
 from appliance.dhcp6.relays import UNSPECIFIED, Relay, relay_port, wrap
 from appliance.dhcp6.templates import Pin
 from appliance.events import DhcpAcknowledged, DhcpOffered, DhcpPassed, Event, Program
+from appliance.model import Loader
 
 ADVERTISE, REPLY = 2, 7
 NAMES = {ADVERTISE: "advertise", REPLY: "reply"}
@@ -73,6 +74,7 @@ class ClientMessage(NamedTuple):
     pin: Pin
     profile: ClientProfile
     boots: bool  # whether it gets a boot file
+    loader: Loader  # what `loader: auto` gives it
     arrival: Arrival
     size: int  # of the whole datagram
 

@@ -18,6 +18,7 @@ from appliance.dhcp6.reply import Arrival, Reply, Silence, heard
 from appliance.errors import ListenError
 from appliance.events import Event, Program
 from appliance.install.installation import Installation
+from appliance.install.recipes import NO_BEGINNINGS, Beginnings
 from appliance.ipv6_interfaces import Interface, list_interfaces
 from appliance.model import DHCP6_DISTANCE, DHCP_PORT, Listen
 from appliance.neighbours import MacOnLink
@@ -70,6 +71,7 @@ class Dhcp6Server:
         listen: Listen,
         publish: Callable[[Event], None],
         mac_on_link: MacOnLink,
+        beginnings: Beginnings = NO_BEGINNINGS,
     ) -> None:
         """Open every socket; *table* returns the table that is served at present. Raises ListenError."""
         self.counts: Counter[tuple[str, ...]] = Counter()
@@ -79,6 +81,7 @@ class Dhcp6Server:
         self._listen = listen
         self._publish = publish
         self._mac_on_link = mac_on_link
+        self._beginnings = beginnings
         self._port = listen.dhcp_port + DHCP6_DISTANCE
         self._sockets: list[socket.socket] = []
         self._bound: dict[socket.socket, tuple[str, int]] = {}  # to an interface, by name and index
@@ -200,7 +203,7 @@ class Dhcp6Server:
             is_unicast = local[0] != MULTICAST
             arrival = Arrival(interface.name, interface.addresses, packed, source[1], is_unicast)
             received = _Received(sock, datagram, source, local, index)
-            result = answer(table, datagram, arrival, installations)
+            result = answer(table, datagram, arrival, installations, self._beginnings)
             if result is UNRESOLVED:
                 self._resolve(received, arrival)
             else:
@@ -224,7 +227,8 @@ class Dhcp6Server:
 
     def _answer(self, received: "_Received", arrival: Arrival, mac: bytes) -> None:
         arrival = arrival._replace(mac=mac)
-        self._finish(received, arrival, answer(self._table(), received.datagram, arrival, self._installations))
+        result = answer(self._table(), received.datagram, arrival, self._installations, self._beginnings)
+        self._finish(received, arrival, result)
 
     def _finish(self, received: "_Received", arrival: Arrival, result: Reply | Silence) -> None:
         """Send the reply, tap both datagrams, count, and publish the event."""

@@ -21,7 +21,7 @@ from appliance.dhcp6.options import (
 )
 from appliance.dhcp6.segments import Segment
 from appliance.events import Program
-from appliance.model import Cluster, Host
+from appliance.model import Cluster, Host, Loader
 
 # Of the network's options, those that are given up last come first.
 _BY_NEED = (OPT_DNS_SERVERS, OPT_SEARCH, OPT_NTP_SERVERS, OPT_SNTP_SERVERS)
@@ -47,11 +47,13 @@ class Pin:
         """The host's full name."""
         return self.host.name
 
-    def chain(self, profile: ClientProfile, *, starts_disk: bool) -> tuple[Step, ...]:
-        """Return what the host loads from now on, where *profile* runs."""
+    def chain(self, profile: ClientProfile, loader: Loader = Loader.AUTO, *, starts_disk: bool) -> tuple[Step, ...]:
+        """Return what the host loads from now on, where *profile* runs; *loader* is what `loader: auto` gives it."""
         if not self.is_boot_nic:
             return to_disk(self.cluster, self.host, profile.program)
-        return chain(self.cluster, self.host, profile.program, profile.architecture, starts_disk=starts_disk)
+        return chain(
+            self.cluster, self.host, profile.program, profile.architecture, starts_disk=starts_disk, loader=loader
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,13 @@ class Template:
     wants_name: bool  # whether the client has requested its name, or made no list
 
 
-def build_template(pin: Pin, profile: ClientProfile, *, boots: bool, requested: bytes) -> Template:
-    """Return the options for *pin*; *boots* is whether it gets a boot file, *requested* the client's option 6."""
-    steps = pin.chain(profile, starts_disk=not boots)
+def build_template(pin: Pin, profile: ClientProfile, *, boots: bool, loader: Loader, requested: bytes) -> Template:
+    """Return the options for *pin*.
+
+    *boots* is whether it gets a boot file, *loader* which one with `loader: auto`, and *requested* the client's
+    option 6.
+    """
+    steps = pin.chain(profile, loader, starts_disk=not boots)
     boot = _boot_url(pin, boot_file(steps))
     wanted = requested_codes(requested)
     values: Mapping[int, bytes] = pin.segment.values

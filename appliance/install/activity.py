@@ -10,6 +10,8 @@ _OURS = frozenset(
     {
         events.InstallSettled,
         events.DoubtLapsed,
+        events.LoaderSilent,
+        events.RecipeChosen,
         events.StageReached,
         events.ConditionRaised,
         events.HostUnanswered,

@@ -311,7 +311,8 @@ def refuse_ignition(installation: Installation, move: Move, finding: Finding, at
 def reinstall(installation: Installation, _move: Move, _finding: Finding, _at: float, rules: Rules) -> Installation:
     """Begin a new record as if nothing had failed before; the token of the old one is void."""
     fresh = begin(installation.host, rules, installation.number + 1)
-    return replace(fresh, mac=installation.mac, arch=installation.arch, is_held=installation.is_held)
+    recipe = installation.recipe.at_first
+    return replace(fresh, mac=installation.mac, arch=installation.arch, is_held=installation.is_held, recipe=recipe)
 
 
 def hold(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:

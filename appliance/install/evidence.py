@@ -11,6 +11,7 @@ from appliance import events
 from appliance.boot.loaders import package_hint
 from appliance.boot.urls import is_grub_binary, is_loader_path, is_optional, is_script_path
 from appliance.events import Event, Program, WebKind
+from appliance.files import normalised
 from appliance.install.guard import ADDRESS_CONFLICT, NO_DHCP
 
 
@@ -27,7 +28,9 @@ class Evidence(StrEnum):
     LOADER_FETCHED_BY_TFTP = "boot file fetched by TFTP"
     LOADER_FETCHED_BY_HTTP = "boot file fetched by HTTP"
     GRUB_FETCHED = "GRUB or its first configuration fetched"
-    LOADER_FAILED = "TFTP transfer failed"
+    LOADER_FAILED = "TFTP transfer not answered"
+    LOADER_BROKEN = "TFTP transfer broken off"
+    LOADER_SILENT = "silence after the boot file"
     LOADER_MISSING_ON_TFTP = "boot file not found by TFTP"
     LOADER_MISSING_ON_HTTP = "boot file not found by HTTP"
     SCRIPT_SENT = "menu or install script sent"
@@ -71,6 +74,8 @@ class Finding(NamedTuple):  # DHCP waits for it, and a frozen dataclass takes fo
     total: int = 0  # bytes of the whole file
     number: int = 0  # of the installation that the event is about; 0 for the present one
     hint: str = ""  # the cause and the remedy, for the operator
+    path: str = ""  # of the boot file
+    firmware: str = ""  # the class of firmware that asks, see `recipes.class_of`
     heard_at: float = 0.0  # when its installer last took a byte, seconds UTC; 0.0 if that is not known
 
 
@@ -160,6 +165,8 @@ def finding_of(event: Event) -> Finding | None:
         case events.FileUnservable() if event.host:
             hint = f"{event.path} cannot be served: {event.why}. The host waits in iPXE until it can be."
             return Finding(Evidence.SCRIPT_HELD_BACK, hint=hint)
+        case events.LoaderSilent():
+            return Finding(Evidence.LOADER_SILENT, number=event.number)
         case events.InstallSettled():
             return Finding(Evidence.WRITE_TIME_PASSED, number=event.number)
         case events.Ordered():
@@ -181,7 +188,7 @@ def _of_offer(event: events.DhcpOffered | events.DhcpPassed) -> Finding | None:
     if event.program is Program.OS:
         return Finding(Evidence.SYSTEM_DISCOVERED)
     evidence = Evidence.IPXE_OFFERED if event.program is Program.IPXE else Evidence.FIRMWARE_OFFERED
-    return Finding(evidence, event.mac, event.arch)
+    return Finding(evidence, event.mac, event.arch, firmware=class_of(event.arch, event.vendor))
 
 
 def _of_ack(event: events.DhcpAcknowledged) -> Finding | None:
@@ -190,14 +197,21 @@ def _of_ack(event: events.DhcpAcknowledged) -> Finding | None:
     if event.program is Program.OS:
         return Finding(Evidence.SYSTEM_ACKED)
     evidence = Evidence.IPXE_ACKED if event.program is Program.IPXE else Evidence.FIRMWARE_ACKED
-    return Finding(evidence, event.mac, event.arch)
+    return Finding(evidence, event.mac, event.arch, firmware=class_of(event.arch, event.vendor))
+
+
+def class_of(arch: str, vendor: str) -> str:
+    """Return the class of machines whose firmware reports this architecture and vendor class; "" if it is none."""
+    return f"{arch} {vendor}" if vendor else ""
 
 
 def _of_tftp(event: events.TftpFinished) -> Finding | None:
     evidence = _FETCHED_BY_TFTP.get(event.what)
     if event.what is WebKind.LOADER and is_grub_binary(event.path):
         evidence = Evidence.GRUB_FETCHED
-    return Finding(evidence) if evidence and not is_script_path(event.path) else None
+    if evidence is None or is_script_path(event.path):
+        return None
+    return Finding(evidence, path=normalised(event.path))
 
 
 def _of_transfer(event: events.WebFinished) -> Finding | None:
@@ -205,7 +219,7 @@ def _of_transfer(event: events.WebFinished) -> Finding | None:
         # Firmware fetches the rest after a break, and its loader proves itself by what it does next.
         is_end = event.first + event.sent >= event.total
         evidence = Evidence.GRUB_FETCHED if is_grub_binary(event.path) else Evidence.LOADER_FETCHED_BY_HTTP
-        return Finding(evidence) if is_end else None
+        return Finding(evidence, path=normalised(event.path)) if is_end else None
     complete = _COMPLETE.get(event.what) if event.status == 200 and event.sent >= event.total else None
     return Finding(complete) if complete else None
 
@@ -228,8 +242,8 @@ def _of_tftp_failure(event: events.TftpFailed) -> Finding | None:
             hint = _kept_back(event.path, "it looks like a secret, and `ocp-appliance validate` says which")
         else:
             hint = _no_loader(event.path)
-        return Finding(Evidence.LOADER_MISSING_ON_TFTP, hint=hint)
-    return Finding(Evidence.LOADER_FAILED)
+        return Finding(Evidence.LOADER_MISSING_ON_TFTP, hint=hint, path=normalised(event.path))
+    return Finding(Evidence.LOADER_BROKEN if event.is_answered else Evidence.LOADER_FAILED)
 
 
 def _of_web_refusal(event: events.WebRefused) -> Finding | None:
@@ -244,7 +258,7 @@ def _of_web_refusal(event: events.WebRefused) -> Finding | None:
     if is_loader_path(event.path) and not is_optional(event.path):
         path = event.path.lstrip("/")
         hint = _no_loader(path) if event.status == 404 else _kept_back(path, event.why)
-        return Finding(Evidence.LOADER_MISSING_ON_HTTP, hint=hint)
+        return Finding(Evidence.LOADER_MISSING_ON_HTTP, hint=hint, path=normalised(path))
     return None
 
 

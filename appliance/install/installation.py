@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
 from operator import attrgetter
 
-from appliance.model import Boot, DhcpMode, Install
+from appliance.model import Boot, DhcpMode, Install, Loader
 
 # No installer unpacks more downloaded bytes than this in a second: gzip and xz are slower on any machine.
 WRITE_BYTES_PER_SECOND = 100e6
@@ -74,6 +74,28 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a machine's firmware loads with `loader: auto`, and how that went: see `install.recipes`."""
+
+    firmware: str = ""  # the class of its firmware
+    loader: str = ""  # by its name; "" for a machine that has no experience of its own
+    block_bytes: int = 0  # the most that a TFTP block has; 0 for as many as fit the path
+    loaded: str = ""  # the boot file that it fetched last, whole, since it last fetched a script
+    loaded_at: float | None = None
+    loads: int = 0  # how often it has fetched that, with nothing that followed
+    is_refused: bool = False  # its firmware was back at once after that
+    breaks: int = 0  # TFTP transfers in a row that broke off
+    tried: str = ""  # the loaders that did not start, since one last did
+    worked: str = ""  # the loader with which it last reached its script
+    worked_at: float | None = None
+
+    @property
+    def at_first(self) -> "Recipe":
+        """The recipe of the same machine when it begins anew: what worked."""
+        return Recipe(self.firmware, self.worked, self.block_bytes, worked=self.worked, worked_at=self.worked_at)
+
+
+@dataclass(frozen=True, slots=True)
 class Installation:
     """One installation of one host. Every float is an instant in seconds UTC: see `install.instants`."""
 
@@ -102,6 +124,7 @@ class Installation:
     tries: int = 0  # records before this one that ended before the host was installed
     ended_at: Stage = Stage.WAITING  # the stage at which the last of them ended
     repeats: Mapping[str, int] = field(default_factory=dict)  # what happened again since the last new stage
+    recipe: Recipe = field(default_factory=Recipe)  # what its firmware loads, with `loader: auto`
     knocking_since: float | None = None  # firmware of an installed host asked again, and no system has started since
     knocked_at: float | None = None
     doubt: Condition | None = None  # why its disk may hold what must not be wiped; it waits until that is settled
@@ -164,6 +187,8 @@ class Rules:
     boot: Boot = Boot.INSTALLER
     # Its live system starts the cluster's control plane, and so asks for api-int as a node does.
     leads: bool = False
+    loader: Loader | str = Loader.AUTO
+    has_file: Callable[[str], bool] = lambda _path: False  # whether there is a boot file with this path
 
 
 def begin(host: str, rules: Rules, number: int = 1) -> Installation:
@@ -214,6 +239,7 @@ def again(installation: Installation, rules: Rules) -> Installation:
         looked_at=installation.looked_at,
         tries=0 if starts_over else installation.tries + 1,
         ended_at=installation.stage,
+        recipe=installation.recipe,
         early_returns=0 if was_installed or installation.ready_at is None else installation.early_returns + 1,
     )
 

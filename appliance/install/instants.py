@@ -6,7 +6,7 @@ Every float in a record is an instant, in seconds UTC, so that none can be forgo
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 
-from appliance.install.installation import CLOCK_UNCLEAR, LOOK_SECONDS, Condition, Installation, Order, Stage
+from appliance.install.installation import CLOCK_UNCLEAR, LOOK_SECONDS, Condition, Installation, Order, Recipe, Stage
 from appliance.model import Install
 
 # By these the guard closes a window, and the registry's clock settles a host.
@@ -88,6 +88,12 @@ def _moved(installation: Installation, move: Callable[[float], float]) -> Instal
                 changes[name] = move(at)
             case Condition() as condition:
                 changes[name] = replace(condition, since=move(condition.since))
+            case Recipe(loaded_at=loaded_at, worked_at=worked_at) as recipe if loaded_at or worked_at:
+                changes[name] = replace(
+                    recipe,
+                    loaded_at=None if loaded_at is None else move(loaded_at),
+                    worked_at=None if worked_at is None else move(worked_at),
+                )
             case Mapping() as values if any(isinstance(value, float) for value in values.values()):
                 changes[name] = {key: move(at) for key, at in values.items()}
     return replace(installation, **changes) if changes else installation  # type: ignore[arg-type] # as they were

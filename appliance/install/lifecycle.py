@@ -109,7 +109,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from appliance.events import Stamped
-from appliance.install import doubts, effects
+from appliance.install import doubts, effects, recipes
 from appliance.install.effects import Effect, Move
 from appliance.install.evidence import Evidence, Finding, finding_of
 from appliance.install.installation import (
@@ -227,6 +227,15 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     ),
     Evidence.LOADER_FAILED: (
         Transition(WAITING, LOADER, effects.count, None, "loader-failed"),
+        Transition(BOOTLOADER, JOINING),
+    ),
+    Evidence.LOADER_BROKEN: (
+        Transition(WAITING, LOADER, effects.count, None, "loader-failed"),
+        Transition(BOOTLOADER, JOINING),
+    ),
+    Evidence.LOADER_SILENT: (
+        Transition(WAITING, FIRMWARE),
+        Transition(LOADER, LOADER, recipes.fall_silent),
         Transition(BOOTLOADER, JOINING),
     ),
     Evidence.LOADER_MISSING_ON_TFTP: (
@@ -478,6 +487,7 @@ def advance(installation: Installation, stamped: Stamped, rules: Rules, heard_at
     if heard_at:
         finding = finding._replace(heard_at=heard_at)
     after = move.effect(_identified(installation, finding), move, finding, stamped.at, rules)
+    after = recipes.followed(after, finding, stamped.at, rules)
     if not after.has_dhcp and finding.evidence in _DHCP[rules.dhcp]:
         after = replace(after, has_dhcp=True)
     if after is installation:
@@ -490,6 +500,7 @@ def _identified(installation: Installation, finding: Finding) -> Installation:
     """Return the installation with the machine that boots; only the DHCP of a network boot has a MAC address."""
     if not finding.mac:
         return installation
+    installation = recipes.identified(installation, finding)
     arch = finding.arch or installation.arch
     if (finding.mac, arch) == (installation.mac, installation.arch):
         return installation

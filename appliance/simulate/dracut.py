@@ -1,17 +1,16 @@
 """The kernel command line, and the network that the initramfs and the installed system configure from it."""
 
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Address
 
-from appliance.simulate import dhcp, dhcp6
-from appliance.simulate.dhcp import Message
+from appliance.model import Address
+from appliance.simulate import dhcp, dhcp6, initrd
+from appliance.simulate.initrd import COLON, Connection, Initramfs, Method
 from appliance.simulate.lease import Lease
 from appliance.simulate.machine import Phase, StepError
 from appliance.simulate.run import Run
 
 MAC = re.compile(r"(?:[0-9a-f]{2}-){5}[0-9a-f]{2}")
-# A colon that is not inside the brackets of an IPv6 address.
-COLON = re.compile(r":(?![^\[]*\])")
 # An argument, in which quotes protect blanks, as the kernel splits its command line.
 WORD = re.compile(r'(?:[^\s"]|"[^"]*")+')
 
@@ -47,124 +46,83 @@ class Arguments:
 
 
 async def bring_up(run: Run, arguments: Arguments, phase: Phase) -> Lease:
-    """Return the network of a system: by DHCP, or from a static ip= (dracut.cmdline(7)). Raises StepError."""
+    """Return the network of a system: by DHCP, or from a static ip=, as the initramfs reads them. Raises StepError."""
     check_cards(run, arguments, phase)
-    if run.machine.is_ipv6 and is_ipv6_only(arguments):
-        return await _bring_up_ipv6(run, arguments, phase)
-    static = ipv4_of(arguments, phase)
-    if not static:
-        return await run.lease(dhcp.system(run.machine.mac), phase)
-    try:
-        address, _, gateway, mask, host_name = static.split(":")[:5]
-        network = IPv4Network(f"{address}/{mask}", strict=False)
-        lease = Lease(
-            address=IPv4Address(address),
-            network=network,
-            router=IPv4Address(gateway) if gateway else None,
-            dns=tuple(IPv4Address(value) for value in arguments.all("nameserver")),
-            host_name=host_name,
-            domain="",
-            ack=dhcp.Reply(Message.ACK, 0, b"", dhcp.NO_ADDRESS, dhcp.NO_ADDRESS, dhcp.NO_ADDRESS, "", {}),
-            boot=None,
-            boot_file="",
-            boot_server=dhcp.NO_ADDRESS,
-            retries=0,
-        )
-    except ValueError as error:
-        look = "ip=<address>::<gateway>:<mask>:<name>:<interface>:none (dracut.cmdline(7))"
+    network = initrd.read(arguments.words)
+    if network.faults:
         raise StepError(
-            phase, "the static network is malformed", sent=f"ip={static}", received=str(error), check=look
-        ) from error
-    want = run.machine.expected.address
-    if want and lease.address != want:
+            phase,
+            "the initramfs drops an argument of its network",
+            sent=arguments.line,
+            received=network.faults[0],
+            check="networkConfig and kernelArguments of the host in cluster.yaml (dracut.cmdline(7))",
+        )
+    expected = run.machine.expected
+    # Where both families are tried, a host without IPv4 gets an answer in one.
+    has_ipv4 = bool(configured(network, 4)) and (expected.address is not None or expected.address6 is None)
+    is_ipv6 = run.machine.is_ipv6 and not has_ipv4
+    version, want = (6, expected.address6) if is_ipv6 else (4, expected.address)
+    connection = connection_for(network, version, want, phase)
+    if connection.method(version) is Method.AUTO:
+        if version == 6:
+            return await run.lease6(dhcp6.system(run.machine.mac), phase)
+        return await run.lease(dhcp.system(run.machine.mac), phase)
+    own = [each for each in connection.addresses if each.version == version]
+    found = next((each for each in own if each.ip == want), own[0])
+    if want and found.ip != want:
         look = "the host's networkConfig in cluster.yaml"
         raise StepError(
-            phase, "the static address is not the host's", sent=f"ip={static}", received=str(want), check=look
+            phase,
+            "the static address is not the host's",
+            sent=arguments.line,
+            received=f"{found.ip}, not {want}",
+            check=look,
         )
-    run.link.configure(lease.address, network.prefixlen, lease.router)
-    return lease
-
-
-def is_ipv6_only(arguments: Arguments) -> bool:
-    """Whether every ip= is about IPv6: a static address in brackets, or dhcp6 or auto6 (dracut.cmdline(7)).
-
-    So it is without any ip=: the live system then tries both versions of IP, and takes what comes.
-    """
-    methods = [COLON.split(value) for value in arguments.all("ip")]
-    return all(
-        parts[0].startswith("[") or {*parts[min(1, len(parts) - 1)].split(",")} <= {"dhcp6", "auto6"}
-        for parts in methods
+    router = connection.gateways.get(version)
+    run.link.configure(found.ip, found.network.prefixlen, router)
+    return Lease(
+        address=found.ip,
+        network=found.network,
+        router=router,
+        dns=tuple(server for server in connection.dns if server.version == version),
+        host_name=network.host_name,
+        domain="",
+        ack=None,
+        boot=None,
+        boot_file="",
+        boot_server=IPv6Address(0) if version == 6 else dhcp.NO_ADDRESS,
+        retries=0,
     )
 
 
-async def _bring_up_ipv6(run: Run, arguments: Arguments, phase: Phase) -> Lease:
-    static = next((value for value in arguments.all("ip") if value.startswith("[")), "")
-    if not static:
-        return await run.lease6(dhcp6.system(run.machine.mac), phase)
-    try:
-        address, _, gateway, prefix, host_name = COLON.split(static)[:5]
-        network = IPv6Network(f"{address.strip('[]')}/{prefix}", strict=False)
-        lease = Lease(
-            address=IPv6Address(address.strip("[]")),
-            network=network,
-            router=IPv6Address(gateway.strip("[]")) if gateway else None,
-            dns=tuple(ip_address(value.strip("[]")) for value in arguments.all("nameserver")),
-            host_name=host_name,
-            domain="",
-            ack=None,
-            boot=None,
-            boot_file="",
-            boot_server=IPv6Address(0),
-            retries=0,
-        )
-    except ValueError as error:
-        look = "ip=[<address>]::[<gateway>]:<prefix>:<name>:<interface>:none (dracut.cmdline(7))"
-        raise StepError(
-            phase, "the static network is malformed", sent=f"ip={static}", received=str(error), check=look
-        ) from error
-    want = run.machine.expected.address6
-    if want and lease.address != want:
-        look = "the host's networkConfig in cluster.yaml"
-        raise StepError(
-            phase, "the static address is not the host's", sent=f"ip={static}", received=str(want), check=look
-        )
-    run.link.configure(lease.address, network.prefixlen, lease.router)
-    return lease
+def configured(network: Initramfs, version: int) -> list[Connection]:
+    """Return the connections of *network* that get an address of this version."""
+    if not network.connections:
+        return [Connection(initrd.ANY)]
+    return [
+        each
+        for each in network.connections.values()
+        if not each.controller and each.method(version) in (Method.AUTO, Method.MANUAL)
+    ]
 
 
-def ipv4_of(arguments: Arguments, phase: Phase) -> str:
-    """Return the static ip= that gives the system its IPv4 address, or "" for DHCP. Raises StepError if none is left.
-
-    As nm-initrd-generator 1.42.4 of RHCOS reads them, each argument in turn: one that is
-    only about IPv6 turns off DHCP for IPv4 on the same interface.
-    """
-    ipv4: dict[str, str | None] = {}  # by interface: a static ip=, "" for DHCP, None if it is off
-    has_static6: set[str] = set()
-    values = arguments.all("ip")
-    for value in values:
-        parts = COLON.split(value)
-        if parts[0].startswith("["):
-            device = parts[5] if len(parts) > 5 else ""
-            has_static6.add(device)
-            ipv4[device] = ipv4.get(device) or None
-        elif re.fullmatch(r"[\d.]+", parts[0]) and len(parts) > 2:
-            ipv4.setdefault(parts[5] if len(parts) > 5 else "", value)
-        else:
-            device, methods = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
-            is_ipv4 = bool({"dhcp", "on", "any", "auto"} & set(methods.split(",")))
-            is_off = not is_ipv4 or ("dhcp6" in methods and device in has_static6)
-            ipv4[device] = ipv4.get(device) or (None if is_off else "")
-    left = [value for value in ipv4.values() if value is not None]
-    if values and not left:
+def connection_for(network: Initramfs, version: int, want: Address | None, phase: Phase) -> Connection:
+    """Return the connection of *network* that has the host's address *want*, or gets it. Raises StepError."""
+    found = configured(network, version)
+    own = [each for each in found if any(address.ip == want for address in each.addresses)]
+    automatic = [each for each in found if each.method(version) is Method.AUTO]
+    if not found:
         raise StepError(
             phase,
-            "the initramfs would have no IPv4: its network generator turns DHCP off for an interface with a later "
-            "argument that is only about IPv6",
-            sent=" ".join(f"ip={value}" for value in values),
-            received="method=disabled for IPv4",
-            check="one argument for both, as ip=eno1:dhcp,dhcp6 (nm-initrd-generator(8))",
+            f"the initramfs would have no IPv{version}: no interface is left that gets an address",
+            sent="ip=, bond=, bridge= and vlan= of the kernel command line",
+            received=", ".join(
+                f"{each.device or 'any'}: {each.method(version)}" for each in network.connections.values()
+            ),
+            check="an ip= that is only about IPv6 turns IPv4 off on its interface (nm-initrd-generator(8)); see the "
+            "host's networkConfig and kernelArguments",
         )
-    return next((value for value in left if value), "")
+    return [*own, *automatic, *found][0]
 
 
 def check_cards(run: Run, arguments: Arguments, phase: Phase) -> None:
@@ -180,7 +138,7 @@ def check_cards(run: Run, arguments: Arguments, phase: Phase) -> None:
         named[name] = mac.lower().replace(":", "-")
     devices = {part for value in arguments.all("ip") if (part := _device_of(value))}
     inside: dict[str, list[str]] = {}
-    for value in (*arguments.all("vlan"), *arguments.all("bond")):
+    for value in (*arguments.all("vlan"), *arguments.all("bond"), *arguments.all("bridge")):
         name, _, below = value.partition(":")
         inside[name] = below.partition(":")[0].split(",")
     cards = {card for device in devices for card in _cards_of(device, inside)}

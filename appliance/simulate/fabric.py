@@ -25,7 +25,16 @@ class Fabric:
     """The network of one cluster, a context manager that removes it on exit."""
 
     def __init__(self, cluster: Cluster, *, in_lab: bool) -> None:
-        """Prepare for *cluster*; *in_lab* is whether this process runs in its own network namespace."""
+        """Prepare for *cluster*; *in_lab* is whether this process runs in its own network namespace.
+
+        Raises SimulationError for hosts without IPv4.
+        """
+        only6 = next((host for host in cluster.hosts if host.ipv4 is None), None)
+        if only6 is not None:
+            raise SimulationError(
+                f"{only6.name} has no IPv4 address, with which the machines of a demonstration boot; "
+                f"run `ocp-appliance serve`, and beside it `ocp-appliance simulate --ipv6 {only6.short_name}`"
+            )
         self._cluster, self._in_lab = cluster, in_lab
         self._home = cluster.network_of(cluster.own_address(4)) or cluster.networks[0]
         self._stack = ExitStack()

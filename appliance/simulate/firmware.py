@@ -80,6 +80,9 @@ async def _fetch_by_tftp(run: Run, lease: Lease) -> bytes:
 
 async def _fetch_by_http(run: Run, lease: Lease) -> bytes | None:
     """Return the boot program, or None if there is none; a machine with a system then starts that."""
+    if not lease.boot_file.startswith("http") and run.machine.disk is not None:
+        run.tell(Phase.FIRMWARE, f"HTTP: {lease.boot_file} is no URL for HTTP; continues with the next boot entry")
+        return None
     async with run.http(lease, HTTP_BOOT_AGENT) as http:
         sent = f"HEAD and GET {lease.boot_file}"
         look = "an absolute http:// URL in option 67, and the loader in the data directory"

@@ -68,6 +68,10 @@ class Connection:
     is_card: bool = True
     has_own_ip: bool = False  # an ip= names it
 
+    def method(self, version: int) -> Method:
+        """Return how it gets its addresses of this version."""
+        return self.ipv4 if version == 4 else self.ipv6
+
     def has_static(self, version: int) -> bool:
         """Whether it has a static address of this version."""
         return any(each.version == version for each in self.addresses)
@@ -105,7 +109,7 @@ def read(arguments: Iterable[str]) -> Initramfs:
         if key == "nameserver" and value:
             _name_server(result, value)
     for device, connection in list(result.connections.items()):
-        if connection.ipv6 is Method.LINK_LOCAL and connection.has_static(6) and not connection.controller:
+        if connection.ipv6 is Method.LINK_LOCAL and connection.has_static(6):
             result.faults.append(f"link6 for {device}, which has an IPv6 address: it configures neither family")
             del result.connections[device]
     return result
@@ -260,6 +264,5 @@ def _name_server(result: Initramfs, value: str) -> None:
         result.faults.append(f"nameserver={value}: it is not an IP address")
         return
     for connection in result.connections.values():
-        method = connection.ipv4 if server.version == 4 else connection.ipv6
-        if method in (Method.AUTO, Method.MANUAL) and not connection.controller:
+        if connection.method(server.version) in (Method.AUTO, Method.MANUAL) and not connection.controller:
             connection.dns.append(server)

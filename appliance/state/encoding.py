@@ -10,12 +10,13 @@ from functools import cache
 from typing import get_args, get_type_hints
 
 from appliance.events import AnyEvent, StageReached
-from appliance.install.installation import Condition, Installation, Order, Stage
+from appliance.install.installation import Condition, Installation, Order, Recipe, Stage
 from appliance.model import Boot
 
 _NAMES = tuple(field.name for field in fields(Installation))
 _CONDITIONS = ("complaint", "condition", "doubt")
-_PLAIN = tuple(name for name in _NAMES if name not in {"reached", "repeats", *_CONDITIONS})
+_PLAIN = tuple(name for name in _NAMES if name not in {"reached", "repeats", "recipe", *_CONDITIONS})
+_RECIPE = tuple(field.name for field in fields(Recipe))
 
 # The errors that `decoded` raises for text that is not an installation; deep JSON is a RecursionError.
 UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -32,6 +33,8 @@ def encoded(installation: Installation) -> str:
     values: dict[str, object] = {name: getattr(installation, name) for name in _PLAIN}
     values["reached"] = {int(stage): at for stage, at in installation.reached.items()}
     values["repeats"] = dict(installation.repeats)
+    if installation.recipe != Recipe():
+        values["recipe"] = {name: getattr(installation.recipe, name) for name in _RECIPE}
     for name in _CONDITIONS:
         condition = getattr(installation, name)
         if condition is not None:
@@ -58,6 +61,7 @@ def decoded(text: str) -> Installation:
     reached, repeats = document.get("reached", {}), document.get("repeats", {})
     values["reached"] = {Stage(int(stage)): _checked(at, float) for stage, at in reached.items()}
     values["repeats"] = {name: _checked(times, int) for name, times in repeats.items()}
+    values["recipe"] = _recipe(document.get("recipe", {}))
     for name in _CONDITIONS:
         values[name] = _condition(document.get(name))
     return Installation(**values)  # type: ignore[arg-type] # _checked compared the types
@@ -80,6 +84,11 @@ def _has_sum(text: str) -> bool:
     if int(found[1], 16) != zlib.crc32(text[:-_SUM_CHARACTERS].encode()):
         raise ValueError("damaged: wrong checksum")
     return True
+
+
+def _recipe(document: Mapping[str, object]) -> Recipe:
+    known = {name: _checked(document[name], _RECIPE_TYPES[name]) for name in _RECIPE if name in document}
+    return Recipe(**known)  # type: ignore[arg-type] # _checked compared the types
 
 
 def _condition(value: object) -> Condition | None:
@@ -114,6 +123,7 @@ def _checked(value: object, wanted: object) -> object:
 
 
 _TYPES: Mapping[str, object] = get_type_hints(Installation)
+_RECIPE_TYPES: Mapping[str, object] = get_type_hints(Recipe)
 
 
 def event_of(kind: str, host: str, facts: Mapping[str, object]) -> AnyEvent | None:

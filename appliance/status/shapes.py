@@ -49,6 +49,7 @@ class HostRow(TypedDict):
     awaits: str  # what it was told to wait for, as host:port, or ""
     seen_at: float | None
     condition: ConditionRow | None
+    remedy: str  # a line for the host in cluster.yaml, which makes it begin with the loader that worked; "" for none
 
 
 class ClusterRow(TypedDict):

@@ -163,6 +163,11 @@ def words(event: AnyEvent) -> Words:
             return "", f"{event.name}: {event.hint}"
         case events.DoubtLapsed():
             return "", "no sign of a running system for long enough; it may install"
+        case events.LoaderSilent():
+            return "", "nothing has followed its boot file"
+        case events.RecipeChosen():
+            blocks = f", TFTP blocks of {event.block_bytes} bytes" if event.block_bytes else ""
+            return "", f"recipe: loader {event.loader}{blocks}: {event.why}"
         case events.InstallSettled():
             return "", "enough time has passed to write its disk"
         case _:

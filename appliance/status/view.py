@@ -9,6 +9,7 @@ from pathlib import Path
 from appliance import __version__
 from appliance.events import WebRefused
 from appliance.install.installation import Condition
+from appliance.install.recipes import lasting
 from appliance.model import Boot, Cluster, Host
 from appliance.registry_view import ActivityView, RegistryView
 from appliance.state.events import Row
@@ -89,6 +90,7 @@ def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> Ho
         "awaits": f"api-int:{MACHINE_CONFIG_PORT}" if installation.is_told_to_wait else "",
         "seen_at": activity.seen_at if activity else None,
         "condition": _condition(registry.condition(installation, now)),
+        "remedy": lasting(host, installation),
     }
 
 

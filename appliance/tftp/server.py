@@ -61,14 +61,17 @@ class TftpServer:
         listen: Listen,
         publish: Callable[[Event], None],
         script_of: ScriptOf = no_script,
+        block_bytes_of: Callable[[str], int] = lambda _host: 0,
     ) -> None:
         """Open every listening socket; *table* returns what is served now. Raises ListenError.
 
-        *script_of* returns what GRUB at a client's address is told.
+        *script_of* returns what GRUB at a client's address is told, and *block_bytes_of* the
+        most that a block for a host has; 0 for no limit.
         """
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.tap: Tap | None = None
         self._table = table
+        self._block_bytes_of = block_bytes_of
         self._publish = publish
         self._allowances = Allowances(Allowance(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._is_verbose = logger.isEnabledFor(logging.DEBUG)
@@ -225,6 +228,7 @@ class TftpServer:
             asked.request,
             host=host,
             mtu=asked.mtu,
+            most_block_bytes=self._block_bytes_of(host),
             content=content,
             what=found.what,
             is_news=found.is_news,
@@ -342,7 +346,8 @@ class TftpServer:
         elif outcome is Outcome.ABORTED:
             event = TftpAborted(session.host, client=client, path=path, why=why)
         else:
-            event = TftpFailed(session.host, client=client, path=path, why=why, what=session.what)
+            is_answered = transfer.has_progressed
+            event = TftpFailed(session.host, client, path, why, what=session.what, is_answered=is_answered)
         if session.is_news:
             self._tell(event)
         if not self._sessions:

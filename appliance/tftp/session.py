@@ -133,13 +133,17 @@ class Session:
         *,
         host: str,
         mtu: int,
+        most_block_bytes: int = 0,
         content: Content,
         what: WebKind,
         is_news: bool,
         now: float,
         is_single_port: bool,
     ) -> Self:
-        """Return a session that has its socket and its terms; raises OSError, ListenError or TooLargeAnswerError."""
+        """Return a session that has its socket and its terms; raises OSError, ListenError or TooLargeAnswerError.
+
+        No packet is longer than *mtu*, and no block than *most_block_bytes* if that is not 0.
+        """
         sock, local, ancillary = arrival.listener.sock, arrival.local, arrival.ancillary
         if not is_single_port:
             sock, ancillary = udp_transfer(arrival.address), ()
@@ -152,7 +156,8 @@ class Session:
                 sock.close()
                 raise
         overhead = IPV4_OVERHEAD_BYTES if sock.family == socket.AF_INET else IPV6_OVERHEAD_BYTES
-        terms = agree(request, content.total, max(mtu - overhead, BLOCK_BYTES))
+        max_block_bytes = max(mtu - overhead, BLOCK_BYTES)
+        terms = agree(request, content.total, min(max_block_bytes, most_block_bytes or max_block_bytes))
         answer_bytes = len(terms.oack) or HEAD.size + min(content.total, BLOCK_BYTES)
         # No packet from the network has a loopback address.
         is_stranger = not host and not ip_address(arrival.peer[0].partition("%")[0]).is_loopback

@@ -17,6 +17,7 @@ from appliance.boot.urls import (
     NO_BOOT_FILE,
     SCRIPT_SUFFIX,
     SCRIPTS,
+    has_ignition,
     is_autoexec,
     is_grub_config,
 )
@@ -343,7 +344,8 @@ def _ignition_finding(case: _Case, name: str) -> IgnitionFinding | None:
 
 def _file(case: _Case, path: str) -> Answer:
     answer = file_of(case.table, case.site, path)
-    if case.request.method != "HEAD" and any(path in site.sealed for site in case.table.sites):
+    is_sealed = has_ignition(path) or any(path in site.sealed for site in case.table.sites)
+    if is_sealed and case.request.method != "HEAD":
         return _sealed(case, answer)
     # What an installation is made of counts for the host only if its address can be resolved; otherwise the host would
     # have the file, and wait for ever for what comes after it.

@@ -1,17 +1,22 @@
-"""The master files of the reference cluster stay as they were reviewed."""
+"""The master files of the reference cluster and of the examples with IPv6 stay as they were reviewed."""
 
 from pathlib import Path
 
 import pytest
 
+from appliance.config import load
 from appliance.dns.contents import zones_of
+from appliance.share import share
 from tests.clusters import reference_cluster
 from tests.dns_cases import SERIAL, rich_cluster
 
 FOLDER = Path(__file__).parent / "dns"
 CASES = {
     f"{prefix}{zone.name.replace('/', '-')}.zone": zone
-    for prefix, cluster in (("", reference_cluster()), ("rich-", rich_cluster()))
+    for prefix, cluster in (
+        *(("", reference_cluster()), ("rich-", rich_cluster())),
+        *((f"{name}-", load([share("data") / name / "cluster.yaml"])[0]) for name in ("dual-stack", "ipv6-only")),
+    )
     for zone in zones_of((cluster,))
 }
 

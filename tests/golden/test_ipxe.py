@@ -42,6 +42,11 @@ def high_port() -> Cluster:
     return replace(cluster, listen=replace(cluster.listen, http=(Endpoint(APPLIANCE, 8080),)))
 
 
+def tagged() -> Cluster:
+    cluster = reference_cluster()
+    return replace(cluster, networks=tuple(replace(network, vlan=40) for network in cluster.networks))
+
+
 def named(cluster: Cluster, name: str, **changes: object) -> Host:
     found = next(host for host in cluster.hosts if host.short_name == name)
     return replace(found, **changes)  # type: ignore[arg-type]
@@ -100,6 +105,7 @@ SCRIPTS: dict[str, Callable[[], str]] = {
     "autoexec-ipv6": lambda: ipxe.autoexec(both_families(), IPv6Address("2001:db8:9::99")),
     "menu-master-ipv6": lambda: ipxe.host_menu(both_families(), over_ipv6("m1")),
     "live-master-ipv6": lambda: ipxe.install_script(both_families(), over_ipv6("m1")),
+    "live-worker-ipv6": lambda: ipxe.install_script(both_families(), over_ipv6("w1")),
     "live-worker-ipv6-two-nics": lambda: ipxe.install_script(both_families(), replace(over_ipv6("w1"), macs=TWO_NICS)),
     "menu-unknown": lambda: ipxe.menu(reference_cluster()),
     "menu-unknown-port-8080": lambda: ipxe.menu(high_port(), IPv4Address("172.16.0.99")),
@@ -139,6 +145,7 @@ SCRIPTS: dict[str, Callable[[], str]] = {
     ),
     "wait": lambda: ipxe.wait_script(reference_cluster(), named(reference_cluster(), "w1"), "nothing answers yet"),
     "autoexec": lambda: ipxe.autoexec(reference_cluster()),
+    "autoexec-vlan": lambda: ipxe.autoexec(tagged(), APPLIANCE),
 }
 
 

@@ -1,7 +1,6 @@
 """What `ocp-appliance serve` makes of machines that ask by DHCPv6: their installation, captures, strangers, reloads."""
 
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from scapy.layers.inet6 import UDP, IPv6
 from scapy.utils import rdpcap
 
 from appliance.simulate.namespace import Namespace, ip
+from appliance.state.fallback import FILE_NAME
 from tests.dhcp6_messages import FIRMWARE, IPXE, STRANGER_MAC, SYSTEM, Read, ia_na, read, request
 from tests.serve_lab import PATIENCE_SECONDS, REFERENCE_TEXT, Serving, Site, run, site, until
 
@@ -125,7 +125,10 @@ def test_servers_identity_survives_a_restart_and_a_lost_state(here: Site) -> Non
             with here.serve():
                 offered = exchange(m1, request("solicit", ia_na(), *SYSTEM, mac=M1_MAC))
                 found.append(bytes(offered.option(dhcp6.DHCP6OptServerId).duid))
-            subprocess.run(["find", str(here.data_dir), "-name", "*.sqlite*", "-delete"], check=True)
+            states = list(here.data_dir.glob(f"{FILE_NAME}*"))
+            assert states
+            for state in states:
+                state.unlink()
     assert found[0] == found[1]
 
 

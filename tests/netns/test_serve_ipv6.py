@@ -17,6 +17,7 @@ from appliance.config import load
 from appliance.simulate.standins import make_standins
 from tests.dhcp6_lab import Lab6
 from tests.dhcp_lab import APPLIANCE_NAMESPACE, can_make_namespaces, ip
+from tests.efi_programs import efi_program
 
 pytestmark = [
     pytest.mark.netns,
@@ -43,8 +44,17 @@ class Place:
         self.config.write_text(f"{text}\nholdUntil: {{worker: none}}\nlisten: {{dashboard: []}}\n")
         (self.cluster,) = load([self.config], self.data_dir)
         make_standins(self.cluster, self.data_dir, seed=0)
+        arm = self.data_dir / "tftp" / "arm64-efi" / "snponly.efi"
+        arm.parent.mkdir(parents=True, exist_ok=True)
+        arm.write_bytes(efi_program(processor="aarch64", content=b"iPXE"))
         self.base = f"http://[{self.cluster.own_address(6)}]"
         self.machines: dict[str, str] = {}
+        # A bridge without ports has no carrier, and without one the kernel does not use new IPv6 addresses.
+        ip(
+            f"-n {APPLIANCE_NAMESPACE} link add keep type veth peer name kept",
+            f"-n {APPLIANCE_NAMESPACE} link set kept up",
+            f"-n {APPLIANCE_NAMESPACE} link set keep master br0 up",
+        )
         for network in self.cluster.networks:
             more = " nodad" if network.cidr.version == 6 else ""
             ip(f"-n {APPLIANCE_NAMESPACE} addr add {network.server}/{network.cidr.prefixlen} dev br0{more}")
@@ -94,6 +104,11 @@ class Place:
         status, body = self.get(name, path)
         assert status == "200", (path, status, body)
         return body
+
+    def simulate(self, name: str, *options: str) -> str:
+        """Power on the simulated host *name* on the appliance's bridge; return what it prints."""
+        command = (sys.executable, "-m", "appliance", "simulate", "--config", str(self.config), *options, name)
+        return self.lab.run(APPLIANCE_NAMESPACE, "env", f"PYTHONPATH={ROOT}", *command, seconds=90)
 
     def row(self, name: str) -> dict[str, object]:
         """Return what `status` says of the host *name*."""
@@ -207,3 +222,18 @@ def test_loader_comes_over_tftp_and_its_script_names_the_appliance_s_ipv6_addres
     place.lease("master-0")
     url = "tftp://[2001:db8:0:6::5]/autoexec.ipxe"
     assert "http://[2001:db8:0:6::5]/pxeboot.ipxe" in lab.run(place.machine("master-0"), "curl", "-gsS", url)
+
+
+@pytest.mark.parametrize("arch", ["x64", "http", "arm64"])
+def test_simulated_machine_without_ipv4_installs_once_and_then_boots_its_disk(arch: str, lab: Lab6) -> None:
+    place = Place(lab, "ipv6-only")
+    assert "master-0.six.example.com: installed" in place.simulate("master-0", "--ipv6", "--arch", arch)
+    assert place.row("master-0")["stage"] in ("installed", "booted", "joining")
+    assert "booted" in place.simulate("master-0", "--ipv6", "--arch", arch)
+
+
+def test_simulated_host_of_both_families_installs_by_ipv6_and_boots_its_disk_by_ipv4(lab: Lab6) -> None:
+    place = Place(lab, "dual-stack")
+    assert "master-0.both.example.com: installed" in place.simulate("master-0", "--ipv6")
+    assert "booted" in place.simulate("master-0")
+    assert place.row("master-0")["number"] == 1

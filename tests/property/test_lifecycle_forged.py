@@ -25,7 +25,8 @@ def forged(boot: Boot) -> list[Event]:
         *[event for program in Program for event in boot.dhcp(program)],
         boot.api_int(),
         TftpStarted(boot.host, boot.address, "efi/ipxe.efi", MB),
-        TftpFailed(boot.host, boot.address, "efi/ipxe.efi", "silence"),
+        TftpFailed(boot.host, boot.address, "efi/ipxe.efi", "silence", is_answered=False),
+        TftpFailed(boot.host, boot.address, "efi/own.efi", "not-found"),
     ]
 
 

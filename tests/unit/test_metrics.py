@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from appliance import model
 from appliance.bus import Bus
 from appliance.events import IgnitionLoaded, Program, Reloaded, ReloadRefused, Stamped, WebKind
 from appliance.metrics import METRICS, PREFIX, Metrics
@@ -181,6 +182,15 @@ def test_subscriber_that_fails_is_counted(scraped):
     scraped.bus.subscribers.append(broken)
     scraped.bus.publish(Reloaded("", "a"))
     assert any(name == "listener_failures_total" and value == 1 for (name, *_), value in scraped.samples().items())
+
+
+def test_machine_that_is_no_node_is_not_counted(tmp_path):
+    hosts = tuple(replace(host, boot=model.Boot.NOTHING) if host.short_name == "w3" else host for host in LIVE.hosts)
+    scraped = Scraped(tmp_path, replace(LIVE, hosts=hosts))
+    samples = scraped.samples()
+    scraped.journal.close()
+    assert samples["hosts", "waiting"] == 6
+    assert not any("w3." in str(sample) for sample in samples)
 
 
 def test_thousand_hosts_are_scraped_within_a_second(tmp_path):

@@ -36,6 +36,7 @@ class Machine:
     disk: Path
     nvram: Path
     rom: tuple[Path, Path] | None = None  # BIOS_ROM: iPXE as a kernel, and its script as the initrd
+    disk_first: bool = False  # BIOS: boots from the disk before the network
     console: Output | None = None
     _process: subprocess.Popen[bytes] | None = None
     _powered: int = 0
@@ -96,7 +97,8 @@ class Machine:
             words += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={board.code}"]
             words += ["-drive", f"if=pflash,format=raw,unit=1,file={self.nvram}"]
         elif self.firmware is Firmware.BIOS:
-            words += ["-device", f"{nic},bootindex=0", "-device", f"{storage},bootindex=1"]
+            first, second = (storage, nic) if self.disk_first else (nic, storage)
+            words += ["-device", f"{first},bootindex=0", "-device", f"{second},bootindex=1"]
         else:
             words += ["-device", f"{nic},romfile=", "-device", storage, "-no-reboot"]
         if self.rom:

@@ -47,12 +47,12 @@ menu:
 """
 
 
-NETWORK = f"""\
+NETWORK = """\
 networking:
   machineNetwork:
-    - cidr: 172.16.0.0/{PREFIX}
+    - cidr: 172.16.0.0/{prefix}
       gateway: 172.16.0.254
-apiVIPs: 172.16.0.111
+{networks}apiVIPs: 172.16.0.111
 apiInternalVIPs: 172.16.0.110
 ingressVIPs: 172.16.0.111
 """
@@ -99,11 +99,12 @@ def open_site(
     has_ipv6_router: bool = True,
     is_ipv6: bool = False,
     loaders: Mapping[str, Path] = MappingProxyType({}),
+    networks: str = "",
 ) -> Site:
     """Make a lab in *directory*, and serve a cluster with *hosts* (lines of YAML) in it. The caller closes the lab.
 
     With *is_ipv6* the network has no IPv4, and the appliance is its router. *loaders* are put into the data directory
-    under the names by which machines ask for them.
+    under the names by which machines ask for them. *networks* are further machine networks, as lines of YAML.
     """
     data_dir = directory / "data"
     images = data_dir / "images"
@@ -127,7 +128,7 @@ def open_site(
     cluster_yaml.write_text(
         CLUSTER.format(
             release=release,
-            network=NETWORK6 if is_ipv6 else NETWORK,
+            network=NETWORK6 if is_ipv6 else NETWORK.format(prefix=PREFIX, networks=networks),
             address=ADDRESS6 if is_ipv6 else ADDRESS,
             hosts=hosts.rstrip(),
             disk=disk,

@@ -2,7 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 
-from appliance.config.checks import boot, clusters, exposure, hosts, ignition, ipv6, names, networks, services, ways
+from appliance.config.checks import (
+    boot,
+    clusters,
+    exposure,
+    hosts,
+    ignition,
+    ipv6,
+    loaders,
+    names,
+    networks,
+    services,
+    ways,
+)
 from appliance.config.draft import Draft
 from appliance.errors import Problem
 
@@ -18,6 +30,7 @@ def problems_between(drafts: Sequence[Draft], now: float, *, reads_images: bool)
         yield from hosts.problems_in(draft)
         yield from names.problems_in(draft)
         yield from boot.problems_in(draft)
+        yield from loaders.problems_in(draft)
         yield from ways.problems_in(draft)
         if reads_images:
             yield from boot.wrong_digests(draft)

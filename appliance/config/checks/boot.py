@@ -3,19 +3,16 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 
-from appliance.boot.chains import usual_files
-from appliance.boot.loaders import find_loader, package_hint
 from appliance.boot.urls import is_reserved
 from appliance.config.checks.contents import misfit_of
-from appliance.config.document import Path_, Placed
+from appliance.config.document import Placed
 from appliance.config.draft import Draft
 from appliance.config.images import ARTIFACTS_DIRECTORY, ImageDraft, is_okd, naming_of
 from appliance.config.section_drafts import DefaultsDraft, HostDraft
 from appliance.errors import Problem
-from appliance.model import Arch, Install, Loader, LocalBoot, Release
+from appliance.model import Arch, Install, Release
 
 NOUNS = {"kernel": "kernel", "initramfs": "initramfs", "rootfs": "root file system", "metal": "disk image"}
 
@@ -31,12 +28,8 @@ GENERATED_ARGUMENTS = {
 NETWORK_ARGUMENTS = {"ip", "nameserver", "bond", "vlan"}
 
 
-# In the text of the build of iPXE in Debian 11 and 12. Its ipxe.efi was seen to stay at its prompt after `exit 1`.
-STAYS_AT_ITS_PROMPT = b"1.0.0+git-20190125"
-
-
 def problems_in(draft: Draft) -> Iterator[Problem]:
-    """Yield the problems with the images, loaders and kernel arguments of one file."""
+    """Yield the problems with the images and kernel arguments of one file."""
     for defaults in _defaults(draft):
         yield from _arguments(defaults)
         if defaults.install and defaults.install.value is Install.ALWAYS:
@@ -50,10 +43,6 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     yield from mixed
     if not mixed:
         yield from _image_files(draft)
-    for arch, where in draft.arches.items():
-        yield from _loaders(draft, arch, where)
-    yield from _own_loaders(draft)
-    yield from _local_boots(draft)
 
 
 def _defaults(draft: Draft) -> list[DefaultsDraft]:
@@ -72,8 +61,9 @@ def _arguments(defaults: DefaultsDraft) -> Iterator[Problem]:
 def _network_arguments(host: HostDraft, release: Release | None) -> Iterator[Problem]:
     """Yield the arguments of *host* that set up the network a second time."""
     # An initramfs that writes a raw image always gets ip=dhcp. The live one uses DHCP anyway, and gets the argument
-    # only for a host with several interfaces, together with the one to boot from.
-    has_ip_dhcp = (release is not None and not release.boots_live) or len(host.macs) - len(host.cards) > 1
+    # only for a host with several interfaces, together with the one to boot from, and for one without IPv4.
+    is_only6 = host.address is None and host.address6 is not None
+    has_ip_dhcp = (release is not None and not release.boots_live) or len(host.macs) - len(host.cards) > 1 or is_only6
     for argument in host.kernel_arguments:
         key, _, _ = argument.value.partition("=")
         if key in NETWORK_ARGUMENTS and host.entry.network_config is not None:
@@ -81,7 +71,8 @@ def _network_arguments(host: HostDraft, release: Release | None) -> Iterator[Pro
                 f"{key}= is already set from networkConfig, and only one of them takes effect; remove this one"
             )
         elif key == "ip" and has_ip_dhcp:
-            yield argument.warning("the appliance already sets ip=dhcp for this host; use networkConfig instead")
+            own = "ip=dhcp6" if is_only6 else "ip=dhcp"
+            yield argument.warning(f"the appliance already sets {own} for this host; use networkConfig instead")
 
 
 def _mixed_releases(draft: Draft) -> Iterator[Problem]:
@@ -203,54 +194,3 @@ def _other_spelling(path: Path) -> str:
         if other != path and os.path.isfile(other):
             return f", but {other.name} exists; write that name as images.kernel"
     return ""
-
-
-def _loaders(draft: Draft, arch: Arch, where: Path_) -> Iterator[Problem]:
-    if draft.data_dir is None:
-        return
-    for name in usual_files(Loader.AUTO, arch):
-        if find_loader(name, draft.data_dir) is None:
-            yield draft.document.here(*where).warning(f"boot file {name} for {arch} not found; {package_hint(name)}")
-
-
-def _own_loaders(draft: Draft) -> Iterator[Problem]:
-    for defaults in _defaults(draft):
-        loader = defaults.loader
-        if loader is None or loader.value is Loader.AUTO or draft.data_dir is None:
-            continue
-        # Hosts that are not written yet have the usual architecture.
-        arches = {host.arch for host in draft.hosts if defaults.path in (host.path, host.role_path)} or {Arch.X86_64}
-        for name in dict.fromkeys(name for arch in sorted(arches) for name in usual_files(loader.value, arch)):
-            if find_loader(name, draft.data_dir) is None:
-                yield loader.warning(f"boot file {name} not found; {package_hint(name)}")
-
-
-def _local_boots(draft: Draft) -> Iterator[Problem]:
-    """Yield each `localBoot` that sends UEFI machines to the prompt of iPXE instead of their disk."""
-    stays_at_its_prompt = cache(_stays_at_its_prompt)  # many hosts have the same loader of a MB
-    for host in draft.hosts:
-        own, of_role, role = host.entry, host.of_role, host.role.value.value if host.role else ""
-        loaders = ((own.loader, host.path), (of_role.loader, ("roles", role)))
-        if any(loader is None and draft.document.has(*path, "loader") for loader, path in loaders):
-            continue  # one that cannot be read has an error of its own
-        how = own.local_boot or of_role.local_boot
-        if how not in (LocalBoot.EXIT, LocalBoot.SANBOOT) or host.arch is not Arch.X86_64 or draft.data_dir is None:
-            continue
-        names = usual_files(own.loader or of_role.loader or Loader.AUTO, host.arch)
-        files = [file for name in names if (file := find_loader(name, draft.data_dir))]
-        # The smaller build, snponly.efi, does leave.
-        loader = next((file for file in files if file.name.lower() == "ipxe.efi" and stays_at_its_prompt(file)), None)
-        if loader is None:
-            continue
-        place = host.path if own.local_boot else ("roles", role)
-        yield draft.document.here(*place, "localBoot").warning(
-            f"{how} needs iPXE to exit, and {loader}, Debian's build of 2019, stops at its prompt instead on UEFI; add "
-            "`loader: ipxe-snp`, or leave localBoot at no-offer"
-        )
-
-
-def _stays_at_its_prompt(loader: Path) -> bool:
-    try:
-        return STAYS_AT_ITS_PROMPT in loader.read_bytes()
-    except OSError:
-        return False

@@ -22,7 +22,12 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     if draft.data_dir is None:
         return
     where = draft.document.here("dataDir")
-    for messages in (*(_in_public(draft.data_dir / name) for name in PUBLIC), _readable(draft.data_dir)):
+    found = (
+        *(_in_public(draft.data_dir / name) for name in PUBLIC),
+        _readable(draft.data_dir),
+        _readable_images(draft, draft.data_dir / "images"),
+    )
+    for messages in found:
         first = list(islice(messages, SHOWN_FILES))
         yield from map(where.warning, first)
         more = sum(1 for _ in messages)
@@ -44,19 +49,35 @@ def _in_public(root: Path) -> Iterator[str]:
             os.close(fd)
 
 
+def _readable_images(draft: Draft, images: Path) -> Iterator[str]:
+    """Yield a message for each initramfs with an Ignition configuration that every user of this machine can read."""
+    for drafts in draft.artifacts.values():
+        for image in drafts:
+            path = images / image.name.value
+            if image.kind == "initramfs" and _is_readable(path) and not _keeps_out(path.parent, stat.S_IXOTH):
+                yield _told(path)
+
+
+def _is_readable(path: Path) -> bool:
+    mode = _mode(path)
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
+
+
+def _told(path: Path) -> str:
+    return (
+        f"every user of this machine can read {path} (mode {stat.S_IMODE(_mode(path)):04o}); chmod o-r it, "
+        "and chown it to the user that runs the appliance, or chmod o-x its directory"
+    )
+
+
 def _readable(data_dir: Path) -> Iterator[str]:
     """Yield a message for each secret file that every user of this machine can read."""
     for directory in (data_dir, data_dir / "ignition", data_dir / "auth"):
         if _keeps_out(directory, stat.S_IXOTH):
             continue
         for path in _files_in(directory):
-            mode = _mode(path)
-            is_secret = confidential_name(str(path.relative_to(data_dir)))
-            if is_secret and stat.S_ISREG(mode) and mode & stat.S_IROTH:
-                yield (
-                    f"every user of this machine can read {path} (mode {stat.S_IMODE(mode):04o}); chmod o-r it, "
-                    "and chown it to the user that runs the appliance, or chmod o-x its directory"
-                )
+            if confidential_name(str(path.relative_to(data_dir))) and _is_readable(path):
+                yield _told(path)
 
 
 def _writable(data_dir: Path) -> Iterator[str]:

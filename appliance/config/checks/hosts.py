@@ -35,7 +35,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
                 where = f"{holder.owner} ({holder.place(draft.document)})"
                 yield claim.error(f"{claim.value} is {where}; change one of them")
         yield from _cards(host, draft)
-        yield from problems_of_network_config(host, draft.release, draft.document)
+        yield from problems_of_network_config(host, draft.networks, draft.release, draft.document)
 
 
 def duplicates(drafts: Sequence[Draft]) -> Iterator[Problem]:

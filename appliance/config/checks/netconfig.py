@@ -4,7 +4,7 @@ What it cannot set up is a warning: the file is a valid one of nmstate's, and th
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from appliance.config.document import Document, Path_, Placed
@@ -20,7 +20,7 @@ from appliance.config.nmstate import (
     NetworkConfig,
     NmstateInterface,
 )
-from appliance.config.section_drafts import HostDraft
+from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.errors import Problem
 from appliance.model import Release
 
@@ -28,9 +28,12 @@ from appliance.model import Release
 KEEPS_NAMES = Release(4, 14)
 
 
-def problems_of_network_config(host: HostDraft, release: Release | None, document: Document) -> Iterator[Problem]:
-    """Yield what is wrong with the networkConfig of *host*, if it has one."""
+def problems_of_network_config(
+    host: HostDraft, networks: Sequence[NetworkDraft], release: Release | None, document: Document
+) -> Iterator[Problem]:
+    """Yield what is wrong with the networkConfig of *host*, if it has one, or with the VLAN of its network."""
     config, path = host.entry.network_config, (*host.path, "networkConfig")
+    yield from _vlan_of_network(host, networks, release, document)
     if config is None:
         return
     names: dict[str, Placed[str]] = {}
@@ -47,6 +50,32 @@ def problems_of_network_config(host: HostDraft, release: Release | None, documen
     yield from _addresses(host, config, path, document)
     yield from _routes(config, path, document)
     yield from _name_servers(config, path, document)
+
+
+def _vlan_of_network(
+    host: HostDraft, networks: Sequence[NetworkDraft], release: Release | None, document: Document
+) -> Iterator[Problem]:
+    tag, config = host.vlan(networks), host.entry.network_config
+    if tag is None:
+        return
+    if config is None:
+        # With a networkConfig, names are looked at below.
+        if release and _forgets_names(release) and not document.has(*host.path, "networkConfig"):
+            where = document.here(*host.path, "interfaces" if document.has(*host.path, "interfaces") else "macAddress")
+            yield where.warning(
+                f"the network is VLAN {tag}, and RHCOS before {KEEPS_NAMES} forgets the name of the card below it "
+                "after the first boot; give the card the kernel's name for it in hosts[].interfaces"
+            )
+        return
+    ids = [each.vlan.id for each in shown(config) if each.type == "vlan" and each.vlan]
+    if tag not in ids and None not in ids:
+        yield document.here(*host.path, "networkConfig", "interfaces").warning(
+            f"has no interface for VLAN {tag}, which is the host's network; add one of type vlan with `id: {tag}`"
+        )
+
+
+def _forgets_names(release: Release) -> bool:
+    return (release.major, release.minor) < (KEEPS_NAMES.major, KEEPS_NAMES.minor)
 
 
 def _interface(interface: NmstateInterface, path: Path_, document: Document) -> Iterator[Problem]:
@@ -113,7 +142,7 @@ def _names(host: HostDraft, config: NetworkConfig, release: Release | None, docu
                 f"{card} may be the kernel's name for another network card, which dracut cannot rename; "
                 "choose a name that does not begin with eth"
             )
-        elif release and (release.major, release.minor) < (KEEPS_NAMES.major, KEEPS_NAMES.minor):
+        elif release and _forgets_names(release):
             yield where.warning(
                 f"{card} must be the kernel's name for this network card: RHCOS before {KEEPS_NAMES} forgets other "
                 "names after the first boot"

@@ -191,8 +191,13 @@ def _time_servers(draft: Draft) -> Iterator[Problem]:
                     yield source.warning(
                         f"hosts are not told of {source.value}: DHCPv6 option 56 takes IPv6 addresses and names only"
                     )
+            elif isinstance(source.value, str) and (
+                draft.addresses_of(source.value) or draft.file.dns.forwarders or draft.file.dns.forward
+            ):
+                continue  # it is ours, or looked up at the start
             elif not can_name:
                 yield source.warning(
-                    f"hosts are not told of {source.value}: DHCP option 42 takes IPv4 addresses only; "
-                    "write an address, or configure chrony with a MachineConfig"
+                    f"hosts are not told of {source.value}: DHCP option 42 takes IPv4 addresses only"
+                    + (", and no dns.forwarders can be asked for it" if isinstance(source.value, str) else "")
+                    + "; write an address, or configure chrony with a MachineConfig"
                 )

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.boot import ipxe
 from appliance.boot.architectures import ARCHITECTURES, UNSTATED, Architecture, architecture_of
-from appliance.boot.chains import Kind, Step, boot_file, chain, installer, loader_file, usual_files
+from appliance.boot.chains import Kind, Step, alternatives, boot_file, chain, installer, loader_file, usual_files
 from appliance.boot.loaders import KNOWN_LOADERS
 from appliance.events import Program
 from appliance.model import Arch, Cluster, Host, Loader, LocalBoot
@@ -98,10 +98,34 @@ def test_loader_has_a_file_for_each_firmware_that_it_runs_on(
     assert loader_file(loader, Program.PXE, architecture, arch) == file
 
 
-def test_loader_that_the_caller_names_takes_precedence_over_the_hosts() -> None:
-    cluster, host = parts(loader="efi/own.efi")
+@pytest.mark.parametrize(
+    ("own", "file"),
+    [(Loader.AUTO, "efi/snponly.efi"), (Loader.IPXE, "efi/ipxe.efi"), ("efi/own.efi", "efi/own.efi")],
+)
+def test_loader_that_the_caller_names_is_for_hosts_that_leave_it_to_the_appliance(own: Loader | str, file: str) -> None:
+    cluster, host = parts(loader=own)
     steps = chain(cluster, host, Program.PXE, X64, starts_disk=False, loader=Loader.IPXE_SNP)
-    assert boot_file(steps) == "efi/snponly.efi"
+    assert boot_file(steps) == file
+
+
+def test_loader_that_the_caller_names_gives_way_where_it_has_no_file_for_the_firmware() -> None:
+    steps = chain(*parts(), Program.PXE, X64, starts_disk=False, loader=Loader.UNDIONLY)
+    assert boot_file(steps) == "efi/ipxe.efi"
+
+
+@pytest.mark.parametrize(
+    ("file", "files"),
+    [
+        ("efi/snponly.efi", ["efi/ipxe.efi", "efi/snponly.efi"]),
+        ("undionly.kpxe", ["undionly.kpxe", "ipxe.pxe"]),
+        ("arm64-efi/ipxe.efi", ["arm64-efi/snponly.efi", "arm64-efi/ipxe.efi"]),
+        ("efi/own.efi", []),
+    ],
+)
+def test_alternatives_to_a_boot_file_are_for_its_firmware_and_each_file_is_there_once(
+    file: str, files: list[str]
+) -> None:
+    assert [each for loader, each in alternatives(file) if loader is not Loader.SHIM] == files
 
 
 def test_shim_loads_grub_and_grub_the_kernel() -> None:

@@ -45,6 +45,17 @@ def test_scripts_use_only_commands_that_packaged_builds_have() -> None:
     assert used <= COMMANDS
 
 
+def test_script_for_a_tagged_network_boots_without_commands_for_vlans_as_well() -> None:
+    cluster = reference_cluster()
+    tagged = replace(cluster, networks=tuple(replace(network, vlan=40) for network in cluster.networks))
+    script = ipxe.autoexec(tagged, cluster.address)
+    own = [line for line in script.splitlines() if "40" in line.replace("http://172.16.0.101", "")]
+
+    assert commands("\n".join(own)) == {"vcreate", "dhcp", "goto"}
+    assert all(line.endswith("||") for line in own)
+    assert "\ndhcp || dhcp || exit 1\n" in script
+
+
 def test_every_script_begins_with_the_magic_line() -> None:
     assert all(script.startswith("#!ipxe\n") for script in every_script())
 

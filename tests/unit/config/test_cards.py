@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.boot import grub
 from appliance.boot.chains import boot_file
 from appliance.boot.ipxe import install_script
 from appliance.dhcp.clients import identify
@@ -95,7 +96,7 @@ def test_machine_boots_from_the_appliance_s_address_in_its_boot_network(tmp_path
 
 def test_script_names_the_appliance_s_address_in_the_client_s_network(tmp_path: Path) -> None:
     table = compile_web((cluster_of(tmp_path, two(", address: 198.51.100.21")),))
-    near, far = (b"".join(table.hosts[IPv4Address(each)].install) for each in ("198.51.100.21", "192.0.2.21"))
+    near, far = (b"".join(table.hosts[IPv4Address(each)].ipxe.install) for each in ("198.51.100.21", "192.0.2.21"))
 
     assert (b"http://198.51.100.5/" in near, b"http://192.0.2.5/" in near) == (True, False)
     assert (b"http://192.0.2.5/" in far, b"http://198.51.100.5/" in far) == (True, False)
@@ -168,3 +169,9 @@ def test_card_twice_among_the_interfaces_is_reported(tmp_path: Path) -> None:
     lines = f"    interfaces: [{{macAddress: {A}}}, {{macAddress: {A}}}]\n    bootMACAddress: {A}\n"
 
     assert any("is given twice" in line for line in told(tmp_path, with_cards(lines)))
+
+
+def test_grub_names_the_card_that_it_booted_from(tmp_path: Path) -> None:
+    cluster = cluster_of(tmp_path, f"{two()}    bootMACAddress: [{B}, {A}]\n")
+
+    assert " BOOTIF=01-$net_default_mac " in grub.install_script(cluster, cluster.hosts[1])

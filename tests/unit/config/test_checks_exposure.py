@@ -121,3 +121,19 @@ def test_directory_that_cannot_be_read_is_passed_over(name: str, open_root: Path
 def test_data_directory_that_is_a_link_to_itself_has_no_modes(tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to("data")
     assert not [told for told in warnings(tmp_path) if "(mode" in told]
+
+
+@pytest.mark.parametrize(("mode", "is_told"), [(0o644, True), (0o640, False)])
+def test_initramfs_with_ignition_that_everybody_can_read_is_reported(open_root: Path, mode: int, is_told: bool) -> None:
+    images = open_root / "data" / "images" / "boot-artifacts"
+    images.mkdir(mode=0o755)
+    initrd = images / "agent.x86_64-initrd.img"
+    initrd.write_bytes(b"070701")
+    initrd.chmod(mode)
+    text = CLEAN.replace("release: 4.16.3", "release: 4.16.3\nboot: agent").replace("role: bootstrap", "role: worker")
+    (open_root / "cluster.yaml").write_text(text)
+    checked = check([open_root / "cluster.yaml"], open_root / "data", 0.0)
+    found = [
+        problem.message for problem in checked.problems if "every user of this machine can read" in problem.message
+    ]
+    assert [str(initrd) in message for message in found] == [True] * is_told

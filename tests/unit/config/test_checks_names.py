@@ -342,8 +342,23 @@ def test_host_name_in_a_part_of_the_domain_is_a_warning(tmp_path: Path, name: st
 
 @pytest.mark.parametrize("source", ["0.pool.ntp.example", "2001:db8::123"])
 def test_time_server_that_dhcp_cannot_name_is_a_warning(tmp_path: Path, source: str) -> None:
-    (said,) = told(tmp_path, f"{CLEAN}additionalNTPSources: [192.0.2.123, '{source}']\n")
+    text = CLEAN.replace("[198.51.100.53]", "[]") + f"additionalNTPSources: [192.0.2.123, '{source}']\n"
+    (said,) = told(tmp_path, text)
     assert said.startswith(f"40: warning: additionalNTPSources[1]: hosts are not told of {source}: DHCP option 42 ")
+
+
+def test_time_server_that_forwarders_can_be_asked_for_is_no_problem(tmp_path: Path) -> None:
+    assert told(tmp_path, f"{CLEAN}additionalNTPSources: 0.pool.ntp.example\n") == []
+
+
+@pytest.mark.parametrize("name", ["m1.prod.example.com", "clock.prod.example.com", "appliance.prod.example.com"])
+def test_time_server_in_the_zone_is_told_by_its_address(tmp_path: Path, name: str) -> None:
+    record = "  records: [{name: clock, type: A, value: 192.0.2.60}]\n"
+    (cluster,) = check_text(tmp_path, f"{CLEAN}{record}additionalNTPSources: {name}\n").clusters
+    expected = {"m1": "192.0.2.21", "clock": "192.0.2.60", "appliance": "192.0.2.5"}[name.partition(".")[0]]
+
+    assert [str(server) for server in cluster.networks[0].ntp_servers] == [expected]
+    assert cluster.networks[0].ntp_names == ()
 
 
 @pytest.mark.parametrize("source", ["192.0.2.300", "192.0.2.0/24", "a b", "ntp..example"])

@@ -537,3 +537,43 @@ def test_name_that_an_older_rhcos_forgets_is_a_warning(tmp_path: Path) -> None:
     text = with_network(config).replace("release: 4.16.3", "release: 4.12.3")
 
     assert any("lan must be the kernel's name" in problem for problem in told(tmp_path, text))
+
+
+def with_vlan(*changes: tuple[str, str]) -> str:
+    """Return CLEAN with a worker w2 and *changes*; its network is VLAN 40."""
+    return edited(
+        ("      gateway: 192.0.2.1\n", "      gateway: 192.0.2.1\n      vlan: 40\n"), text=with_host(*changes)
+    )
+
+
+def test_host_of_a_tagged_network_sets_up_the_vlan_on_the_card_that_it_boots_from(tmp_path: Path) -> None:
+    (cluster,) = check_text(tmp_path, with_vlan()).clusters
+
+    assert cluster.hosts[-1].network_arguments == (
+        "ifname=nic0:52:54:00:00:00:32",
+        "ip=nic0.40:dhcp",
+        "vlan=nic0.40:nic0",
+    )
+
+
+def test_card_of_a_tagged_network_keeps_its_name(tmp_path: Path) -> None:
+    named = "    interfaces: [{name: ens192, macAddress: '52:54:00:00:00:32'}]\n"
+    (cluster,) = check_text(tmp_path, with_vlan(("    macAddress: 52:54:00:00:00:32\n", named))).clusters
+
+    assert cluster.hosts[-1].network_arguments[1:] == ("ip=ens192.40:dhcp", "vlan=ens192.40:ens192")
+
+
+def test_network_config_without_the_vlan_of_the_network_is_a_warning(tmp_path: Path) -> None:
+    config = "    networkConfig: {interfaces: [{name: eno1, ipv4: {dhcp: true}}]}\n"
+
+    (problem,) = told(tmp_path, with_vlan(("    address:", f"{config}    address:")))
+
+    assert problem.endswith(
+        "has no interface for VLAN 40, which is the host's network; add one of type vlan with `id: 40`"
+    )
+
+
+def test_name_below_a_vlan_that_an_older_rhcos_forgets_is_a_warning(tmp_path: Path) -> None:
+    problems = told(tmp_path, with_vlan().replace("release: 4.16.3", "release: 4.12.3"))
+
+    assert sum("RHCOS before 4.14 forgets the name of the card below it" in problem for problem in problems) == 6

@@ -6,7 +6,7 @@ from appliance.dhcp.clients import identify
 from appliance.events import Program
 
 PXE = b"PXEClient:Arch:00007:UNDI:003000"
-HTTP_FEATURE, TFTP_FEATURE = b"\x13\x01\x01", b"\x15\x01\x01"
+HTTP, TFTP, BZIMAGE, EFI, MENU = (bytes((code, 1, 1)) for code in (0x13, 0x15, 0x18, 0x24, 0x27))
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,48 @@ def test_other_user_classes_are_not_ipxe(user_class: bytes) -> None:
 
 
 def test_ipxe_is_known_by_option_175_alone() -> None:
-    assert identify(PXE, b"\0\7", b"", HTTP_FEATURE).program is Program.IPXE
+    assert identify(PXE, b"\0\7", b"", HTTP + EFI + MENU).program is Program.IPXE
 
 
 def test_ipxe_that_lists_no_features_is_taken_to_fetch_http() -> None:
     assert identify(PXE, b"\0\7", b"iPXE", b"\xb0\x01\x01").program is Program.IPXE
 
 
-@pytest.mark.parametrize("features", [TFTP_FEATURE, b"\x13\x01\x00" + TFTP_FEATURE])
+@pytest.mark.parametrize("features", [TFTP, b"\x13\x01\x00" + TFTP, TFTP + BZIMAGE + MENU])
 def test_ipxe_without_http_is_treated_as_firmware(features: bytes) -> None:
     profile = identify(PXE, b"\0\7", b"iPXE", features)
-    assert (profile.program, profile.arch) == (Program.PXE, "x64-uefi")
+    assert (profile.program, profile.arch, profile.otherwise) == (Program.PXE, "x64-uefi", None)
+
+
+@pytest.mark.parametrize(
+    ("features", "vendor"),
+    [
+        (HTTP + MENU, "iPXE without bzImage"),
+        (HTTP + BZIMAGE, "iPXE without menu"),
+        (HTTP, "iPXE without bzImage, menu"),
+        (HTTP + MENU + b"\x18\x01\x00", "iPXE without bzImage"),
+    ],
+)
+def test_ipxe_that_lacks_a_feature_is_firmware_that_could_fetch_its_script(features: bytes, vendor: str) -> None:
+    profile = identify(PXE, b"\0\7", b"iPXE", features)
+    assert (profile.program, profile.vendor) == (Program.PXE, vendor)
+    assert profile.otherwise is not None
+    assert profile.otherwise.program is Program.IPXE
+
+
+@pytest.mark.parametrize("starts", [BZIMAGE, EFI, BZIMAGE + EFI])
+def test_ipxe_lacks_nothing_if_it_starts_kernels_in_either_form(starts: bytes) -> None:
+    assert identify(PXE, b"\0\7", b"iPXE", HTTP + MENU + starts).program is Program.IPXE
+
+
+def test_firmware_is_of_the_class_that_its_architecture_and_vendor_class_make() -> None:
+    assert identify(PXE, b"\0\7", b"", None).firmware == "x64-uefi PXEClient:Arch:00007:UNDI:003000"
+    assert identify(PXE, b"\0\7", b"iPXE", None).firmware == ""
+    assert identify(b"MSFT 5.0", b"", b"", None).firmware == ""
+
+
+def test_vendor_class_has_a_bound() -> None:
+    assert len(identify(b"PXEClient" + b"x" * 240, b"\0\7", b"", None).vendor) == 64
 
 
 def test_option_175_that_is_cut_off_still_means_ipxe() -> None:

@@ -19,8 +19,8 @@ from appliance.events import (
     DhcpUnknown,
     Program,
 )
-from appliance.install.installation import Installation, Order
-from appliance.model import DhcpMode, Install, LocalBoot, MacAddress
+from appliance.install.installation import FILE_MISSING, Condition, Installation, Order, Recipe
+from appliance.model import DhcpMode, Install, Loader, LocalBoot, MacAddress
 from tests.clusters import reference_cluster
 from tests.dhcp_lab import rich_cluster
 from tests.dhcp_messages import (
@@ -32,6 +32,7 @@ from tests.dhcp_messages import (
     NODE_NETWORK,
     STRANGER_MAC,
     SYSTEM,
+    Options,
     arrival,
     ask,
     read,
@@ -403,6 +404,81 @@ def test_ipxe_boots_the_script(table: DhcpTable) -> None:
     assert read(reply.payload)[175] == b"\xb0\x01\x01"
 
 
+def poor_ipxe(features: str) -> Options:
+    """Return the options of an iPXE with these features (option 175)."""
+    return tuple((code, bytes.fromhex(features)) if code == 175 else (code, value) for code, value in IPXE)
+
+
+NO_MENU, NO_HTTP = poor_ipxe("130101 150101 240101"), poor_ipxe("150101 240101 270101")
+LOADED = {BS: Installation(BS, recipe=Recipe(loaded="efi/ipxe.efi", loads=1))}
+NO_FILE = {BS: Installation(BS, complaint=Condition(FILE_MISSING, "", 0.0))}
+
+
+@pytest.mark.parametrize("options", [NO_MENU, NO_HTTP])
+def test_ipxe_that_lacks_what_scripts_need_gets_our_ipxe(table: DhcpTable, options: Options) -> None:
+    assert boot_of(ask(table, request("discover", *options), installations={BS: Installation(BS)})) == "efi/ipxe.efi"
+
+
+@pytest.mark.parametrize("installations", [LOADED, NO_FILE], ids=["loaded", "no file"])
+def test_ipxe_that_has_loaded_ours_in_vain_gets_the_script_that_it_can_fetch(
+    table: DhcpTable, installations: dict[str, Installation]
+) -> None:
+    reply = ask(table, request("discover", *NO_MENU), installations=installations)
+    assert boot_of(reply) == "http://172.16.0.101/pxeboot.ipxe"
+
+
+def test_ipxe_without_http_never_gets_a_script(table: DhcpTable) -> None:
+    assert boot_of(ask(table, request("discover", *NO_HTTP), installations=LOADED)) == "efi/ipxe.efi"
+
+
+def test_firmware_that_has_loaded_ipxe_gets_it_again(table: DhcpTable) -> None:
+    assert boot_of(ask(table, request("discover", *FIRMWARE), installations=LOADED)) == "efi/ipxe.efi"
+
+
+def with_loader(loader: str) -> dict[str, Installation]:
+    return {BS: Installation(BS, recipe=Recipe(loader=loader))}
+
+
+@pytest.mark.parametrize(("options", "base"), [(FIRMWARE, ""), (HTTP_BOOT, "http://172.16.0.101/")])
+def test_machine_gets_the_loader_of_its_recipe(table: DhcpTable, options: Options, base: str) -> None:
+    reply = ask(table, request("discover", *options), installations=with_loader("ipxe-snp"))
+    assert boot_of(reply) == f"{base}efi/snponly.efi"
+
+
+@pytest.mark.parametrize("loader", ["undionly", "of-another-version"])
+def test_loader_of_a_recipe_that_is_not_for_this_firmware_gives_way(table: DhcpTable, loader: str) -> None:
+    assert boot_of(ask(table, request("discover", *FIRMWARE), installations=with_loader(loader))) == "efi/ipxe.efi"
+
+
+def test_loader_in_cluster_yaml_is_the_one_that_is_sent() -> None:
+    cluster = reference_cluster()
+    hosts = tuple(replace(host, loader=Loader.IPXE) for host in cluster.hosts)
+    table = compile_dhcp((replace(cluster, hosts=hosts),))
+    assert boot_of(ask(table, request("discover", *FIRMWARE), installations=with_loader("ipxe-snp"))) == "efi/ipxe.efi"
+
+
+@pytest.mark.parametrize(
+    ("own", "kind", "file"),
+    [
+        ("", "x64-uefi PXEClient:Arch:00007:UNDI:003000", "efi/snponly.efi"),
+        ("", "x64-uefi PXEClient:Arch:00007:UNDI:003016", "efi/ipxe.efi"),
+        ("auto", "x64-uefi PXEClient:Arch:00007:UNDI:003000", "efi/ipxe.efi"),
+    ],
+)
+def test_machine_without_experience_begins_where_its_class_does(
+    table: DhcpTable, own: str, kind: str, file: str
+) -> None:
+    reply = answer(table, request("discover", *FIRMWARE), NODE_NETWORK, with_loader(own), {kind: Loader.IPXE_SNP})
+    assert isinstance(reply, Reply)
+    assert boot_of(reply) == file
+
+
+def test_offer_to_firmware_tells_its_vendor_class(table: DhcpTable) -> None:
+    event = ask(table, request("discover", *FIRMWARE)).event
+    assert isinstance(event, DhcpOffered)
+    assert event.vendor == "PXEClient:Arch:00007:UNDI:003000"
+
+
 def test_urls_name_the_web_servers_port() -> None:
     cluster = reference_cluster()
     http = tuple(replace(endpoint, port=8080) for endpoint in cluster.listen.http)
@@ -540,7 +616,8 @@ def test_proxy_is_silent_to_systems_and_reports_them(proxy: DhcpTable) -> None:
 
 def test_proxy_is_silent_to_an_installed_hosts_firmware_and_reports_it(proxy: DhcpTable) -> None:
     found = silence(proxy, request("discover", *FIRMWARE), installations=INSTALLED)
-    assert found.event == DhcpPassed(BS, BS_MAC, "172.16.0.11", Program.PXE, "x64-uefi")
+    vendor = "PXEClient:Arch:00007:UNDI:003000"
+    assert found.event == DhcpPassed(BS, BS_MAC, "172.16.0.11", Program.PXE, "x64-uefi", vendor=vendor)
 
 
 def test_proxy_leaves_requests_to_the_server_that_gave_the_address(proxy: DhcpTable) -> None:

@@ -77,6 +77,10 @@ def test_request_gets_a_reply_with_the_hosts_address(table: Dhcp6Table) -> None:
     assert reply.addresses == [(str(BS), 3600, 3600)]
 
 
+def test_reply_goes_to_the_clients_port(table: Dhcp6Table) -> None:
+    assert ask(table, request("solicit", ia_na())).port == 546
+
+
 def test_reply_returns_transaction_and_client_id_and_names_the_server(table: Dhcp6Table) -> None:
     reply = read(ask(table, request("solicit", ia_na(), xid=0xABCDEF)).payload)
     assert reply.packet.trid == 0xABCDEF
@@ -361,6 +365,39 @@ def test_host_without_an_ipv6_address_is_no_unknown_machine(table: Dhcp6Table) -
 def test_unknown_machine_in_a_network_of_others_is_not_told(table: Dhcp6Table) -> None:
     result = silence(table, request("solicit", ia_na(), mac=STRANGER_MAC), arrival(STRANGER_MAC, on=ELSEWHERE))
     assert (result.why, result.event) == ("other-network", None)
+
+
+# How long a reply may be
+
+
+def talkative() -> Dhcp6Table:
+    """Return a table with more DNS servers and search domains than a short message is worth."""
+    cluster = v6_cluster()
+    servers = tuple(IPv6Address(f"2001:db8:0:10::{number}") for number in range(1, 20))
+    search = tuple(f"domain-{number}.example.localdomain" for number in range(10))
+    networks = tuple(replace(each, dns_servers=servers, search=search) for each in cluster.networks)
+    return compile_dhcp6((replace(cluster, networks=networks),))
+
+
+def test_reply_on_our_link_has_every_option() -> None:
+    reply = read(ask(talkative(), request("solicit", ia_na())).payload)
+    assert len(reply.option(dhcp6.DHCP6OptDNSServers).dnsservers) == 19
+    assert len(reply.option(dhcp6.DHCP6OptDNSDomains).dnsdomains) == 10
+
+
+def test_relay_gets_no_more_than_three_times_what_it_sent_and_the_address_in_any_case() -> None:
+    asked = relayed(request("solicit", ia_na(), mac=W2_MAC), peer=link_local(W2_MAC))
+    payload = ask(talkative(), asked, FROM_RELAY).payload
+    assert len(payload) <= 3 * len(asked)
+    _, inner = unwrapped(payload)
+    assert read(inner).addresses[0][0] == FAR_HOST
+    assert not read(inner).has(dhcp6.DHCP6OptDNSServers)
+
+
+def test_message_with_more_ias_than_a_reply_holds_gets_silence(table: Dhcp6Table) -> None:
+    asked = request("solicit", *(ia_na(iaid=number) for number in range(100)))
+    assert len(asked) < 2048
+    assert silence(table, asked).why == "too-long"
 
 
 # What is not answered

@@ -37,6 +37,7 @@ PROVES_NOTHING = {
     events.IgnitionLoaded,
     events.IgnitionRefused,
     events.StageReached,
+    events.RecipeChosen,
     events.ConditionRaised,
     events.CertificatesDying,
     events.StateTrouble,

@@ -1,11 +1,11 @@
 """Encoding an installation as text, and decoding it."""
 
 import zlib
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
-from appliance.install.installation import Installation
+from appliance.install.installation import Installation, Recipe
 from appliance.state.encoding import UNREADABLE, decoded, encoded, is_intact
 from tests.state_examples import FULL
 
@@ -13,6 +13,14 @@ from tests.state_examples import FULL
 def test_example_holds_no_default():
     default = Installation("")
     assert [field.name for field in fields(FULL) if getattr(FULL, field.name) == getattr(default, field.name)] == []
+    recipe, without = FULL.recipe, default.recipe
+    assert [field.name for field in fields(recipe) if getattr(recipe, field.name) == getattr(without, field.name)] == []
+
+
+def test_installation_of_an_appliance_without_recipes_is_read():
+    text = encoded(replace(FULL, recipe=Recipe()))
+    assert "recipe" not in text
+    assert decoded(text).recipe == Recipe()
 
 
 def test_every_field_of_an_installation_is_kept():
@@ -58,6 +66,11 @@ def test_installation_that_is_not_as_it_was_written_is_refused(changed):
         '{"host": "a", "repeats": {"x": null}}',
         '{"host": "a", "condition": ["x"]}',
         '{"host": "a", "doubt": 7}',
+        '{"host": "a", "recipe": 7}',
+        '{"host": "a", "recipe": {"loads": "1"}}',
+        '{"host": "a", "recipe": {"is_refused": 1}}',
+        '{"host": "a", "recipe": {"loaded_at": NaN}}',
+        '{"host": "a", "recipe": {"loader": null}}',
         '{"host": "a", "unknown": 7}',
     ],
 )

@@ -1,14 +1,27 @@
 """The descriptions of events in the history of a boot."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from appliance.events import DhcpAcknowledged, DhcpMisplaced, DhcpOffered, Program, TftpFinished, WebFinished, WebKind
+from appliance.install.installation import Installation, Stage
+from appliance.model import Boot
 from appliance.state.journal import Row
-from appliance.status.timeline import last_boot, steps, words
+from appliance.status.timeline import last_boot, missing, steps, words
+from tests.clusters import reference_cluster
 from tests.events import CLASSES, example
 
+NEXT = {
+    "agent, waiting for the others": (Boot.AGENT, Stage.IGNITION, "install it together with the other hosts"),
+    "agent, rootfs": (Boot.AGENT, Stage.IMAGE, "the live system must load its whole rootfs"),
+    "node image": (Boot.NODE_IMAGE, Stage.IGNITION, "its live system must install it, and the host must boot"),
+    "in place, initramfs": (Boot.IN_PLACE, Stage.INITRAMFS, "download its Ignition and its rootfs"),
+    "in place, rootfs": (Boot.IN_PLACE, Stage.IMAGE, "its Ignition"),
+    "in place, at work": (Boot.IN_PLACE, Stage.IGNITION, "start a control plane and write the disk"),
+    "no node": (Boot.NOTHING, Stage.WAITING, "is not installed"),
+}
 NOW = 1_700_000_000.0
 HOST = "m1.example.com"
 
@@ -96,3 +109,10 @@ def test_last_boot_begins_with_the_first_message_of_firmware():
 def test_last_boot_without_firmware_is_everything():
     rows = [row("dhcp.offer", {"program": "os"}), row("dns.asked", {"name": "api-int"})]
     assert last_boot(rows) == rows
+
+
+@pytest.mark.parametrize(("boot", "stage", "expected"), NEXT.values(), ids=NEXT)
+def test_what_comes_next_depends_on_what_the_host_boots(boot, stage, expected):
+    host = replace(reference_cluster().hosts[1], boot=boot)
+    installation = Installation(HOST, stage=stage, boot=boot, boots_live=True)
+    assert expected in missing(installation, host)

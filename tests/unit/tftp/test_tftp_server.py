@@ -32,10 +32,14 @@ LOADER = bytes(range(256)) * 12  # 3072 bytes: six blocks of 512 bytes, and an e
 
 
 def server_of(
-    cluster: Cluster, listen: Listen, publish: Callable[[Event], None], script_of: ScriptOf = no_script
+    cluster: Cluster,
+    listen: Listen,
+    publish: Callable[[Event], None],
+    script_of: ScriptOf = no_script,
+    block_bytes: int = 0,
 ) -> TftpServer:
     table = compile_tftp((cluster,))
-    return TftpServer(lambda: table, listen, publish, script_of)
+    return TftpServer(lambda: table, listen, publish, script_of, lambda host: block_bytes if host else 0)
 
 
 class Running:
@@ -49,9 +53,10 @@ class Running:
         single: bool = False,
         mtu: int = 1500,
         host: str = "",
+        block_bytes: int = 0,
         script_of: ScriptOf = no_script,
     ) -> None:
-        """*host* is the address, in 127.0.0.0/8, of a host of the cluster."""
+        """*host* is the address, in 127.0.0.0/8, of a host of the cluster; its recipe has *block_bytes*."""
         (data_dir / "tftp").mkdir(exist_ok=True)
         (data_dir / "tftp" / "loader").write_bytes(LOADER)
         cluster = reference_cluster(data_dir)
@@ -62,9 +67,8 @@ class Running:
         self.port = free_port()
         listen = replace(cluster.listen, tftp=(Endpoint(ip_address(address), self.port),), tftp_single_port=single)
         self.events: list[Event] = []
-        self.server = server_of(
-            replace(cluster, networks=(network,), listen=listen), listen, self.events.append, script_of
-        )
+        cluster = replace(cluster, networks=(network,), listen=listen)
+        self.server = server_of(cluster, listen, self.events.append, script_of, block_bytes)
 
 
 @asynccontextmanager
@@ -213,6 +217,30 @@ async def test_block_fits_the_mtu_of_the_clients_network(
 ) -> None:
     async with running(Running(tmp_path, mtu=mtu)) as it:
         assert await clients(it.port).ask(b"blksize", b"65464") == b"\0\6blksize\0" + block + b"\0"
+
+
+@pytest.mark.parametrize(("address", "block"), [("127.0.0.9", b"512"), ("127.0.0.10", b"1468")])
+async def test_host_whose_transfers_broke_off_gets_the_blocks_of_its_recipe(
+    address: str, block: bytes, tmp_path: Path, clients: MakeClient
+) -> None:
+    async with running(Running(tmp_path, host="127.0.0.9", block_bytes=512)) as it:
+        granted = await clients(it.port, "127.0.0.1", address).ask(b"blksize", b"1468", b"tsize", b"0")
+        assert granted.startswith(b"\0\6blksize\0" + block + b"\0")
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_transfer_that_fails_tells_whether_its_client_answered(
+    is_answered: bool, tmp_path: Path, clients: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer_module, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(transfer_module, "UNANSWERED_SECONDS", 0.2)
+    async with running(Running(tmp_path, host="127.0.0.9")) as it:
+        client = clients(it.port, "127.0.0.1", "127.0.0.9")
+        await client.ask()
+        if is_answered:
+            await client.acknowledge(1)
+        await until(lambda: it.server.counts["failed",] == 1)
+        assert [event.is_answered for event in it.events if isinstance(event, TftpFailed)] == [is_answered]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,15 @@ def test_host_that_does_not_install_gets_nothing(order: Order, why: str) -> None
     assert (answer.status, why in answer.why) == (403, True)
 
 
+@pytest.mark.parametrize(
+    "name", ["agent.x86_64-initrd.img", "boot-artifacts/node.aarch64-initrd.img", "pxe/agent-initrd.x86_64.img"]
+)
+def test_file_that_is_named_like_one_is_kept_back_although_no_host_boots_it(name: str) -> None:
+    answer = judged(M1, f"/{name}")
+    assert isinstance(answer, ErrorResponse)
+    assert answer.status == 403
+
+
 @pytest.mark.parametrize("client", [STRANGER, M1])
 def test_head_is_for_everyone(client: str) -> None:
     assert isinstance(judged(client, method="HEAD"), SendFile)
@@ -104,4 +113,8 @@ def test_worker_of_an_agent_based_installation_waits_for_no_machine_config_serve
     cluster = agents()
     workers = tuple(replace(host, boot=Boot.AGENT) for host in cluster.hosts)
     table = compile_web((replace(cluster, hosts=workers),))
-    assert {host.host.short_name for host in table.hosts.values() if host.wait is not None} == set()
+    assert {
+        host.host.short_name
+        for host in table.hosts.values()
+        if host.ipxe.wait is not None or host.grub.wait is not None
+    } == set()

@@ -1,0 +1,79 @@
+"""The addresses of the time servers that cluster.yaml names, for DHCP option 42, which takes nothing else.
+
+They are looked up when the files are loaded, in a thread, and hold until the next reload, as leases do.
+"""
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+from dnslib import QTYPE, DNSError, DNSRecord
+
+from appliance.model import Cluster, Endpoint, Network
+from appliance.sockets import udp_client
+
+TOTAL_SECONDS = 4.0  # for all names; a start or a reload waits no longer
+WAIT_SECONDS = 1.0  # for one forwarder
+MAX_ADDRESSES = 4  # of one name: as many as a pool gives, and chrony uses
+
+
+def resolved(clusters: Sequence[Cluster]) -> tuple[tuple[Cluster, ...], tuple[str, ...]]:
+    """Return *clusters* with the addresses of the time servers that they name, and the names that have none."""
+    until, missing, found = time.monotonic() + TOTAL_SECONDS, dict[str, None](), []
+    for cluster in clusters:
+        known: dict[str, tuple[IPv4Address, ...]] = {}
+        networks = []
+        for network in cluster.networks:
+            names = network.ntp_names if isinstance(network.cidr, IPv4Network) else ()
+            for name in names:
+                if name not in known:
+                    known[name] = _addresses_of(name, _forwarders_of(name, cluster), until)
+            missing |= {name: None for name in names if not known[name]}
+            networks.append(_with_servers(network, [address for name in names for address in known[name]]))
+        found.append(replace(cluster, networks=tuple(networks)))
+    return tuple(found), tuple(missing)
+
+
+def _with_servers(network: Network, servers: Sequence[IPv4Address]) -> Network:
+    return replace(network, ntp_servers=tuple(dict.fromkeys((*network.ntp_servers, *servers)))) if servers else network
+
+
+def _forwarders_of(name: str, cluster: Cluster) -> tuple[Endpoint, ...]:
+    """Return the DNS servers that know *name*: those of the longest zone in dns.forward, or the general ones."""
+    zones = [entry for entry in cluster.dns.forward if f".{name}".endswith(f".{entry.zone}")]
+    return max(zones, key=lambda entry: len(entry.zone)).forwarders if zones else cluster.dns.forwarders
+
+
+def _addresses_of(name: str, forwarders: Sequence[Endpoint], until: float) -> tuple[IPv4Address, ...]:
+    for forwarder in forwarders:
+        seconds = min(WAIT_SECONDS, until - time.monotonic())
+        if seconds <= 0:
+            break
+        try:
+            answer = _ask(name, forwarder, seconds)
+        except OSError:  # silent, or not there
+            continue
+        if addresses := [IPv4Address(str(each.rdata)) for each in answer.rr if each.rtype == QTYPE.A]:
+            return tuple(addresses[:MAX_ADDRESSES])
+    return ()
+
+
+def _ask(name: str, forwarder: Endpoint, seconds: float) -> DNSRecord:
+    """Return the answer of *forwarder*. Raises OSError, of which TimeoutError is one."""
+    query = DNSRecord.question(name, "A")
+    query.header.id = secrets.randbits(16)
+    end = time.monotonic() + seconds
+    with udp_client(forwarder.address, forwarder.port) as sock:
+        sock.settimeout(seconds)
+        sock.send(query.pack())
+        while (left := end - time.monotonic()) > 0:
+            sock.settimeout(left)
+            try:
+                answer = DNSRecord.parse(sock.recv(65535))
+            except DNSError:
+                continue
+            if answer.header.id == query.header.id and answer.header.qr and answer.q.qname == query.q.qname:
+                return answer
+    raise TimeoutError
