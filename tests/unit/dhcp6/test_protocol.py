@@ -1,10 +1,12 @@
 """Who gets which DHCPv6 reply, as scapy reads it (RFC 8415)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 from scapy.layers import dhcp6
+from scapy.packet import Packet
 
 from appliance.dhcp6.compile import Dhcp6Table, compile_dhcp6
 from appliance.dhcp6.relays import HOP_COUNT_LIMIT
@@ -20,7 +22,7 @@ from appliance.events import (
     DhcpUnknown,
     Program,
 )
-from appliance.install.installation import Installation, Order
+from appliance.install.installation import Installation, Order, Recipe
 from appliance.model import INFINITE_LEASE, DhcpMode, LocalBoot, MacAddress
 from tests.dhcp6_messages import (
     BS,
@@ -185,6 +187,19 @@ def test_firmware_gets_its_loader_by_tftp(table: Dhcp6Table) -> None:
     event = result.event
     assert isinstance(event, DhcpOffered)
     assert (event.host, event.program, event.arch, event.boot) == (BS_NAME, Program.PXE, "x64-uefi", reply.boot_url)
+
+
+@pytest.mark.parametrize(("firmware", "base"), [(FIRMWARE, "tftp"), (HTTP_BOOT, "http")])
+def test_machine_gets_the_loader_of_its_recipe(table: Dhcp6Table, firmware: Sequence[Packet], base: str) -> None:
+    known = {BS_NAME: Installation(BS_NAME, recipe=Recipe(loader="ipxe-snp"))}
+    reply = read(ask(table, request("solicit", ia_na(), *firmware), installations=known).payload)
+    assert reply.boot_url == f"{base}://[2001:db8:0:10::101]/efi/snponly.efi"
+
+
+def test_offer_to_firmware_tells_its_vendor_class(table: Dhcp6Table) -> None:
+    event = ask(table, request("solicit", ia_na(), *FIRMWARE)).event
+    assert isinstance(event, DhcpOffered)
+    assert event.vendor.startswith("PXEClient:Arch:00007")
 
 
 def test_http_boot_gets_an_http_url_and_its_vendor_class(table: Dhcp6Table) -> None:
