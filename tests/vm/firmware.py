@@ -19,8 +19,10 @@ class Firmware(Enum):
     # OVMF: DHCP, then the boot file by HTTP. It comes after the disk in the boot order, because it waits a minute for
     # an offer.
     UEFI_HTTP = auto()
+    UEFI_PXE6 = auto()  # OVMF: DHCPv6, then the boot file by TFTP over IPv6
+    UEFI_HTTP6 = auto()  # OVMF: DHCPv6, then the boot file by HTTP over IPv6
     SECURE_PXE = auto()  # OVMF with Microsoft's keys and Secure Boot on
-    SECURE_HTTP = auto()
+    SECURE_HTTP = auto()  # with HTTP Boot before the disk
     ARM64_PXE = auto()  # AAVMF
     ARM64_SECURE_PXE = auto()  # AAVMF with Microsoft's keys and Secure Boot on
     BIOS = auto()  # SeaBIOS with QEMU's own ROM for the card, which is iPXE
@@ -71,6 +73,8 @@ ARM64_SECURE = Board(ARM64.emulator, ARM64.words, AAVMF / "AAVMF_CODE.ms.fd", AR
 BOARDS = {
     Firmware.UEFI_PXE: X64,
     Firmware.UEFI_HTTP: X64,
+    Firmware.UEFI_PXE6: X64,
+    Firmware.UEFI_HTTP6: X64,
     Firmware.SECURE_PXE: X64_SECURE,
     Firmware.SECURE_HTTP: X64_SECURE,
     Firmware.ARM64_PXE: ARM64,
@@ -80,6 +84,11 @@ BOARDS = {
 
 def boot_order(firmware: Firmware, mac: bytes) -> Sequence[nvram.BootEntry]:
     """Return the boot entries of a machine, in their order."""
-    if firmware in (Firmware.UEFI_HTTP, Firmware.SECURE_HTTP):
+    if firmware is Firmware.UEFI_HTTP:
         return (nvram.disk(DISK), nvram.http_ipv4(NIC, mac))
-    return (nvram.pxe_ipv4(NIC, mac), nvram.disk(DISK))
+    network = {
+        Firmware.SECURE_HTTP: nvram.http_ipv4,
+        Firmware.UEFI_PXE6: nvram.pxe_ipv6,
+        Firmware.UEFI_HTTP6: nvram.http_ipv6,
+    }.get(firmware, nvram.pxe_ipv4)
+    return (network(NIC, mac), nvram.disk(DISK))

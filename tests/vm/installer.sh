@@ -22,6 +22,14 @@ stop() { say "EMERGENCY: $*"; sleep 86400; }
 # Where to write the Ignition configuration: after the image, where the test looks for it.
 IGNITION_OFFSET_KIB=32768
 
+by_dhcp() {
+    udhcpc -q -n -t 20 -T 1 -i eth0 -s /udhcpc.sh || stop "no address"
+    . /tmp/lease
+    say "address $ip router $router dns $dns hostname $hostname"
+    # nslookup of BusyBox prints "11.0.16.172.in-addr.arpa name = bs.example."
+    say "reverse name $(nslookup "$ip" | sed -n 's/.*name = //p')"
+}
+
 say "command line: $(cat /proc/cmdline)"
 mount -t securityfs securityfs /sys/kernel/security 2>/dev/null
 say "lockdown $(cat /sys/kernel/security/lockdown 2>/dev/null)"
@@ -31,6 +39,7 @@ for word in $(cat /proc/cmdline); do
         coreos.inst.image_url=*) image_url=${word#*=} ;;
         coreos.inst.ignition_url=*) ignition_url=${word#*=} ;;
         coreos.live.rootfs_url=*) rootfs_url=${word#*=} ;;
+        ip=\[*) static6=${word#*[} ;;
     esac
 done
 [ -n "$disk" ] || stop "no coreos.inst.install_dev"
@@ -45,12 +54,15 @@ until [ -e /sys/class/net/eth0 ] && [ -b "$disk" ]; do
     usleep 100000
 done
 
+echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad # addresses of IPv6 can be used at once
 ip link set eth0 up
-udhcpc -q -n -t 20 -T 1 -i eth0 -s /udhcpc.sh || stop "no address"
-. /tmp/lease
-say "address $ip router $router dns $dns hostname $hostname"
-# nslookup of BusyBox prints "11.0.16.172.in-addr.arpa name = bs.example."
-say "reverse name $(nslookup "$ip" | sed -n 's/.*name = //p')"
+if [ -n "$static6" ]; then
+    # BusyBox has no DHCPv6 client.
+    ip -6 addr add "${static6%%]*}/64" dev eth0 || stop "no address"
+    say "address ${static6%%]*}"
+else
+    by_dhcp
+fi
 
 # fetch URL FILE: like coreos-installer, retry forever after 5xx or without a connection, and stop after 4xx.
 fetch() {
@@ -69,11 +81,15 @@ head_of() {
     path=/${hostport#*/}
     hostport=${hostport%%/*}
     port=80
-    case "$hostport" in *:*) port=${hostport#*:} ;; esac
+    host=${hostport%%:*}
+    case "$hostport" in
+        \[*) host=${hostport%%]*} host=${host#[} ;; # an address of IPv6
+        *:*) port=${hostport#*:} ;;
+    esac
     # Keep the pipe open until the server closes: asyncio drops a client that half-closes the connection.
     rm -f /tmp/request
     mkfifo /tmp/request
-    nc -w 10 "${hostport%%:*}" "$port" </tmp/request >/tmp/answer &
+    nc -w 10 "$host" "$port" </tmp/request >/tmp/answer &
     exec 3>/tmp/request
     printf 'HEAD %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$hostport" >&3
     wait $!

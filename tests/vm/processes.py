@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 ADDRESS = "172.16.0.101"  # the appliance's
+ADDRESS6 = "2001:db8:0:16::101"  # in a network without IPv4
 PREFIX = 24
 TAIL_LINES = 40
 

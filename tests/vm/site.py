@@ -12,7 +12,7 @@ from tests.vm.firmware import Firmware
 from tests.vm.lab import Appliance, Lab
 from tests.vm.machine import Machine
 from tests.vm.payload import DISK_LINE, Payload
-from tests.vm.processes import ADDRESS, PREFIX
+from tests.vm.processes import ADDRESS, ADDRESS6, PREFIX
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts" / "vm"
 
@@ -27,14 +27,7 @@ baseDomain: example.localdomain
 metadata:
   name: ocp45
 release: {release}
-networking:
-  machineNetwork:
-    - cidr: 172.16.0.0/{prefix}
-      gateway: 172.16.0.254
-{networks}apiVIPs: 172.16.0.111
-apiInternalVIPs: 172.16.0.110
-ingressVIPs: 172.16.0.111
-appliance:
+{network}appliance:
   hostname: bastion
   address: {address}
 roles:
@@ -51,6 +44,27 @@ images:
     {disk}: disk.raw.gz
 menu:
   knownHostTimeout: 1
+"""
+
+
+NETWORK = """\
+networking:
+  machineNetwork:
+    - cidr: 172.16.0.0/{prefix}
+      gateway: 172.16.0.254
+{networks}apiVIPs: 172.16.0.111
+apiInternalVIPs: 172.16.0.110
+ingressVIPs: 172.16.0.111
+"""
+# Without IPv4, and without another router.
+NETWORK6 = """\
+networking:
+  machineNetwork: [{cidr: 2001:db8:0:16::/64}]
+  clusterNetwork: [{cidr: fd01::/48, hostPrefix: 64}]
+  serviceNetwork: [fd02::/112]
+dhcp: {routerAdvertisements: true}
+apiVIPs: 2001:db8:0:16::111
+ingressVIPs: 2001:db8:0:16::112
 """
 
 
@@ -83,13 +97,14 @@ def open_site(
     hosts: str,
     *,
     has_ipv6_router: bool = True,
+    is_ipv6: bool = False,
     loaders: Mapping[str, Path] = MappingProxyType({}),
     networks: str = "",
 ) -> Site:
     """Make a lab in *directory*, and serve a cluster with *hosts* (lines of YAML) in it. The caller closes the lab.
 
-    *loaders* are put into the data directory under the names by which machines ask for them. *networks* are further
-    machine networks, as lines of YAML.
+    With *is_ipv6* the network has no IPv4, and the appliance is its router. *loaders* are put into the data directory
+    under the names by which machines ask for them. *networks* are further machine networks, as lines of YAML.
     """
     data_dir = directory / "data"
     images = data_dir / "images"
@@ -113,15 +128,16 @@ def open_site(
     cluster_yaml.write_text(
         CLUSTER.format(
             release=release,
-            prefix=PREFIX,
-            networks=networks,
-            address=ADDRESS,
+            network=NETWORK6 if is_ipv6 else NETWORK.format(prefix=PREFIX, networks=networks),
+            address=ADDRESS6 if is_ipv6 else ADDRESS,
             hosts=hosts.rstrip(),
             disk=disk,
             arch=payload.arch,
         )
     )
-    lab = Lab(directory / "lab", has_ipv6_router=has_ipv6_router)
+    lab = Lab(directory / "lab", has_ipv6_router=has_ipv6_router and not is_ipv6)
+    if is_ipv6:
+        lab.namespace.run("ip", "addr", "add", f"{ADDRESS6}/64", "dev", "br0", "nodad")
     try:
         return Site(lab, lab.serve(cluster_yaml, data_dir), data_dir)
     except BaseException:
