@@ -86,11 +86,11 @@ def install_script(cluster: Cluster, host: Host) -> str:
         role=host.role.value,
         cluster=cluster.name,
         release=str(cluster.release),
-        title=_word(f"Installing {host.name} as {host.role.value} {target(host)}"),
+        title=word(f"Installing {host.name} as {host.role.value} {target(host)}"),
         pause=_pause(cluster),
-        kernel=_word(paths[Kind.KERNEL]),
-        initramfs=_word(paths[Kind.INITRAMFS]),
-        arguments=" ".join(map(_word, _arguments(cluster, host))),
+        kernel=word(paths[Kind.KERNEL]),
+        initramfs=word(paths[Kind.INITRAMFS]),
+        arguments=" ".join(map(word, _arguments(cluster, host))),
     )
 
 
@@ -117,11 +117,11 @@ def _pause(cluster: Cluster) -> str:
 
 def _arguments(cluster: Cluster, host: Host) -> list[str]:
     """Return the kernel arguments one by one, without those that tell a kernel which of iPXE's images is meant."""
-    words = [word for argument in kernel_arguments(cluster, host) for word in _WORDS.findall(argument)]
-    return [word for word in words if not word.startswith("initrd=")]
+    words = [each for argument in kernel_arguments(cluster, host) for each in _WORDS.findall(argument)]
+    return [each for each in words if not each.startswith("initrd=")]
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
     """Return *text* as one word of GRUB's language (its manual, section "Quoting").
 
     Double quotes are left out: GRUB itself puts an argument with a space in quotes for

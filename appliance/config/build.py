@@ -85,7 +85,7 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
 def _rendezvous(draft: Draft) -> Address | None:
     """Return the address of the host that leads an agent-based installation; None for another one."""
     masters = [host for host in draft.hosts if host.boot is Boot.AGENT and known(host.role).value is Role.MASTER]
-    if draft.file.rendezvous_ip is not None and draft.file.boot is Boot.AGENT:
+    if draft.file.rendezvous_ip is not None and draft.boot is Boot.AGENT:
         return draft.file.rendezvous_ip
     return masters[0].addresses[0].value if masters else None
 

@@ -189,6 +189,23 @@ class Draft:
         nodes = sum(1 for role in roles if role not in NO_NODES)
         return nodes == 1 or (nodes == 2 and may_lack_bootstrap)
 
+    @property
+    def boot(self) -> Boot:
+        """What machines boot unless they, or their roles, say otherwise."""
+        return self.file.boot or Boot.INSTALLER
+
+    @cached_property
+    def is_way_known(self) -> bool:
+        """Whether everything that says what machines boot can be read."""
+        said: list[tuple[Path_, object]] = [
+            (("boot",), self.file.boot),
+            (("bootstrapInPlace",), self.file.bootstrap_in_place),
+            *(((*host.path, "boot"), host.entry.boot) for host in self.hosts),
+            *(((*host.path, "role"), host.role) for host in self.hosts),
+        ]
+        said += [(("roles", role.value, "boot"), entry.boot) for role in Role if (entry := self._of_role(role))]
+        return all(value is not None or not self.document.has(*path) for path, value in said)
+
     @cached_property
     def roles(self) -> list[DefaultsDraft]:
         """What the roles set."""
@@ -219,7 +236,7 @@ class Draft:
                     self.release,
                     self.spelled_release,
                     # images names what most hosts boot.
-                    names_these=not self.file.boot.is_embedded,
+                    names_these=not self.boot.is_embedded,
                 )
             )
             for arch in arches
@@ -232,7 +249,7 @@ class Draft:
         for host in self.hosts:
             key = host.boot, host.arch
             if host.boot.is_embedded and key not in found:
-                section = self.file.images if host.boot is self.file.boot else None
+                section = self.file.images if host.boot is self.boot else None
                 found[key] = list(artifact_drafts(section, self.document, *key, self.place_of_boot(host)))
         return found
 
@@ -362,7 +379,7 @@ class Draft:
     def _boot(self, entry: HostEntry, of_role: HostDefaults) -> Boot:
         if entry.role is Role.OTHER:
             return Boot.NOTHING
-        boot = entry.boot or of_role.boot or self.file.boot
+        boot = entry.boot or of_role.boot or self.boot
         is_in_place = boot is Boot.INSTALLER and entry.role is Role.MASTER and self.file.bootstrap_in_place is not None
         return Boot.IN_PLACE if is_in_place else boot
 

@@ -12,7 +12,7 @@ from appliance.config import words
 from appliance.config.nmstate import NetworkConfig
 from appliance.config.sections import BaseSection, needed
 from appliance.config.spelled import NameAlone, OneOrMany
-from appliance.model import Boot, DhcpMode
+from appliance.model import DhcpMode
 
 
 class Section(BaseSection, alias_generator=to_camel):
@@ -294,7 +294,7 @@ class ClusterFile(Section):
     """The cluster's name, as in install-config.yaml."""
     release: words.ReleaseText | None = needed()
     """The OpenShift or OKD release. It determines how machines are installed (4.6 and later: live system)."""
-    boot: words.BootWord = Boot.INSTALLER
+    boot: words.BootWord | None = None
     """What machines boot: RHCOS' installer (default), or what `openshift-install agent create pxe-files` made."""
     rendezvous_ip: words.AnyAddress | None = Field(None, alias="rendezvousIP")
     """The address of the host that leads an agent-based installation. Default: the first master's."""

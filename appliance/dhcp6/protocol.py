@@ -104,7 +104,8 @@ def answer(
         return _relay_refused(options, relays, source)
     mac = hardware_address(options, relays, arrival)
     if mac is None:
-        return UNRESOLVED
+        # Nothing is sent to find out who a client is where no host can be.
+        return UNRESOLVED if table.hears(arrival.addresses) else OTHER_NETWORK
     if mac not in table.pins:
         if not relays and (offer := offer_nothing(table, message, options, arrival, mac, installations)) is not None:
             return offer

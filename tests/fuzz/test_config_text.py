@@ -26,6 +26,7 @@ MAKERS = {
     "parse_duration",
     "parse_one_of",
     "parse_enum",
+    "parse_choice",
 }  # these return parsers, and parse nothing themselves
 PARSERS = [
     value
@@ -37,6 +38,7 @@ PARSERS += [
     fields.parse_whole(0, 9),
     fields.parse_duration(0, 9),
     fields.parse_enum(Role),
+    fields.parse_choice(Role.MASTER, Role.WORKER),
 ]
 
 ODD = """

@@ -110,6 +110,34 @@ def test_reload_changes_the_next_answer(here: Site) -> None:
         ]
 
 
+@pytest.mark.parametrize("listen", ["", "listen: {dhcp: [br0]}\n"], ids=["everywhere", "named"])
+def test_machines_are_heard_after_the_interface_was_away(here: Site, listen: str) -> None:
+    here.config.write_text(TEXT + listen)
+    with here.serve():
+        ip(
+            "link del br0",
+            "link add br0 address 02:00:ac:10:00:65 type bridge stp_state 0 forward_delay 0",
+            "link set br0 up",
+            "addr add 172.16.0.101/24 dev br0",
+            "addr add 2001:db8:0:10::101/64 dev br0 nodad",
+            place=here.place,
+        )
+        with machine(here) as m1, m1, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+            client.bind(("::", 546))
+            client.setblocking(False)
+
+            def asked() -> bytes:
+                """Repeat the message, as clients do, until somebody hears it."""
+                message = request("solicit", ia_na(), mac=M1_MAC)
+                client.sendto(message, ("ff02::1:2", 547, 0, socket.if_nametoindex("eth0")))
+                try:
+                    return client.recv(4096)
+                except BlockingIOError:
+                    return b""
+
+            assert read(until(asked, "an answer")).addresses[0][0] == "2001:db8:0:10::21"
+
+
 def test_first_ipv6_network_needs_a_restart(here: Site) -> None:
     here.config.write_text(REFERENCE_TEXT)
     with here.serve() as appliance:

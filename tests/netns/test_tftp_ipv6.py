@@ -18,6 +18,7 @@ pytestmark = [
 
 LOADER = random.Random(1).randbytes(850_528)  # as large as Debian's ipxe.efi
 HOST = "m1.ocp45.example.localdomain"
+ROUTER, FAR = "tftp-router", "tftp-far"
 SECOND = "2001:db8:0:10::102"  # another address of the server
 
 ASK = """
@@ -107,11 +108,11 @@ def test_block_and_headers_fit_in_the_route_s_mtu(mtu: int, block: int, tmp_path
 @pytest.mark.parametrize("window", ["1", "8"])
 def test_narrow_link_behind_a_router_is_found_out(window: str, lab: Lab) -> None:
     """The server's own link carries 1,500 bytes, and that of the client 1,280: a router says so by ICMPv6."""
-    lab.namespace("tftp-router")
-    lab.namespace("tftp-far")
-    lab.run("tftp-router", "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
-    lab.cable("tftp-router", "near", SERVER, "eth1")
-    lab.cable("tftp-far", "eth0", "tftp-router", "far")
+    lab.namespace(ROUTER)
+    lab.namespace(FAR)
+    lab.run(ROUTER, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    lab.cable(ROUTER, "near", SERVER, "eth1")
+    lab.cable(FAR, "eth0", ROUTER, "far")
     ip(
         f"-n {SERVER} addr add 2001:db8:0:20::101/64 dev eth1 nodad",
         "-n tftp-router addr add 2001:db8:0:20::1/64 dev near nodad",
@@ -125,5 +126,5 @@ def test_narrow_link_behind_a_router_is_found_out(window: str, lab: Lab) -> None
     serve(lab, lab.directory, "--address", "2001:db8:0:20::101")
     options = [part for option in ("blksize 1428", f"windowsize {window}", "tsize 0") for part in ("--option", option)]
     files = ("--remote-file", "efi/own.efi", "--local-file", "got")
-    lab.run("tftp-far", "atftp", *options, "--get", *files, "2001:db8:0:20::101", seconds=60)
+    lab.run(FAR, "atftp", *options, "--get", *files, "2001:db8:0:20::101", seconds=60)
     assert (lab.directory / "got").read_bytes() == LOADER

@@ -19,7 +19,7 @@ PACKAGE = PROJECT / "appliance"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # The simulated machines are the other end of the wire, and have their own rules.
 SERVICE = [path for path in MODULES if PACKAGE / "simulate" not in path.parents]
-PROTOCOLS = ("dns", "dhcp", "ra", "tftp", "web")
+PROTOCOLS = ("dns", "dhcp", "dhcp6", "ra", "tftp", "web")
 
 PACKET_LIBRARIES = {"dnslib", "scapy", "tftpy"}
 # What protocol.py must not use: the network, the clock, the log and the files.
@@ -172,9 +172,10 @@ SERVER_IMPORTS = {
     "appliance.install.installation": {"Installation"},  # the type of what it hands on
     "appliance.install.recipes": {"NO_BEGINNINGS", "Beginnings"},  # the same, and what there is without it
     # The settings that its sockets are opened by; DHCP without a socket, or beside another server, looks for no rogue.
-    "appliance.model": {"BOOT_SERVER_DISTANCE", "DHCP_PORT", "DhcpMode", "Endpoint", "Listen"},
-    "appliance.ipv6_interfaces": None,  # what this machine has
-    "appliance.neighbours": {"MacOf", "unknown_mac"},  # the type of what it asks, and what there is without it
+    "appliance.model": {"BOOT_SERVER_DISTANCE", "DHCP6_DISTANCE", "DHCP_PORT", "DhcpMode", "Endpoint", "Listen"},
+    "appliance.dhcp.interfaces": None,  # what this machine has
+    "appliance.ipv6_interfaces": None,
+    "appliance.neighbours": {"MacOf", "MacOnLink", "unknown_mac"},  # types of what it asks, what there is without it
     "appliance.remembered": None,  # replies to repeated requests
     "appliance.sockets": None,
 }

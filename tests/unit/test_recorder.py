@@ -31,7 +31,9 @@ class Tape:
         )
         self.clock = Clock()
         self.fleet = Fleet(directory, reference_cluster(directory, hosts=cluster.hosts + more))
-        self.recorder = Recorder(self.fleet.registry, "172.16.0.101", lambda: self.clock.now)
+        self.recorder = Recorder(
+            self.fleet.registry, "172.16.0.101", lambda: self.clock.now, server6="2001:db8:0:10::101"
+        )
         self.host = cluster.hosts[1]
         self.address = str(self.host.address)
         self.file = directory / "boot.pcapng"
@@ -202,6 +204,15 @@ def test_each_host_has_its_own_packets_only(tape):
     tape.dhcp(FIRMWARE)
     tape.dhcp(FIRMWARE, mac=tape.fleet.cluster.hosts[2].macs[0].octets)
     assert {row[0] for row in tape.packets("dhcp.hw.mac_addr")} == {str(tape.host.macs[0])}
+
+
+def test_an_exchange_over_ipv6_is_with_the_appliance_s_ipv6_address(tape):
+    event = WebFinished(tape.host.name, "2001:db8:0:10::21", "/a", WebKind.MENU, 200, 9, 9, 0.1, "iPXE")
+    tape.recorder.listen(Stamped(tape.clock.now, event))
+    assert tape.packets("ipv6.src", "ipv6.dst") == [
+        ["2001:db8:0:10::21", "2001:db8:0:10::101"],
+        ["2001:db8:0:10::101", "2001:db8:0:10::21"],
+    ]
 
 
 def test_a_user_agent_of_any_bytes_is_kept(tape):

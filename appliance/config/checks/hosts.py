@@ -80,7 +80,9 @@ def _roles(draft: Draft) -> Iterator[Problem]:
     for extra in bootstraps[1:]:
         first = f"{bootstraps[0].owner} ({bootstraps[0].place(extra.document)})"
         yield extra.error(f"{extra.owner} is a second bootstrap host besides {first}; a cluster has one")
-    needs_bootstrap = any(host.boot is Boot.INSTALLER and host.role in masters for host in draft.hosts)
+    needs_bootstrap = draft.is_way_known and any(
+        host.boot is Boot.INSTALLER and host.role in masters for host in draft.hosts
+    )
     if not bootstraps and needs_bootstrap:
         yield hosts.warning("no host has the role bootstrap; a cluster that is not installed yet needs one")
 
@@ -133,7 +135,9 @@ def _own_addresses(host: HostDraft, draft: Draft) -> Iterator[Problem]:
             yield draft.document.here(*path, "hostname").error(
                 "needs an address of its own: the host's address has the host's name; add address, or remove this"
             )
-    if host.macs and len(host.cards) == len(host.macs) and host.address:
+    own = {card.mac for card in host.cards}
+    is_readable = all(interface.mac_address for interface in host.entry.interfaces)
+    if host.macs and is_readable and all(mac.value in own for mac in host.macs) and host.address:
         yield host.address.error(
             f"no interface of {host.label} has {host.address.value}, because each has an address of its own; remove "
             "`address` from the interface that has this one"

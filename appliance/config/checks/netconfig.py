@@ -36,6 +36,18 @@ def problems_of_network_config(
     yield from _vlan_of_network(host, networks, release, document)
     if config is None:
         return
+    found = [*_interfaces(config, path, document), *_routes(config, path, document)]
+    if host.boot.is_embedded:
+        # An agent configures everything that nmstate can say.
+        yield from (problem for problem in found if not problem.is_warning)
+    else:
+        yield from found
+        yield from _names(host, config, release, document)
+        yield from _name_servers(config, path, document)
+    yield from _addresses(host, config, path, document)
+
+
+def _interfaces(config: NetworkConfig, path: Path_, document: Document) -> Iterator[Problem]:
     names: dict[str, Placed[str]] = {}
     for index, interface in enumerate(config.interfaces):
         here = (*path, "interfaces", index)
@@ -46,10 +58,6 @@ def problems_of_network_config(
         if name and first and first is not name:
             yield name.error(f"{name.value} has two entries (first on {first.place(document)}); merge them")
         yield from _interface(interface, here, document)
-    yield from _names(host, config, release, document)
-    yield from _addresses(host, config, path, document)
-    yield from _routes(config, path, document)
-    yield from _name_servers(config, path, document)
 
 
 def _vlan_of_network(
@@ -57,6 +65,12 @@ def _vlan_of_network(
 ) -> Iterator[Problem]:
     tag, config = host.vlan(networks), host.entry.network_config
     if tag is None:
+        return
+    if host.boot.is_embedded:
+        yield document.here(*host.path).warning(
+            f"the network is VLAN {tag}, of which the initramfs of an agent is not told; add ifname=, vlan= and ip= to "
+            "kernelArguments (dracut.cmdline(7))"
+        )
         return
     if config is None:
         # With a networkConfig, names are looked at below.

@@ -19,6 +19,8 @@ BOOT_KEYS = (
 
 def problems_in(draft: Draft) -> Iterator[Problem]:
     """Yield what is wrong with the way in which one file installs its cluster."""
+    if not draft.is_way_known:
+        return
     yield from _agent(draft)
     yield from _in_place(draft)
     yield from _fips(draft)
@@ -31,7 +33,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
 
 def _agent(draft: Draft) -> Iterator[Problem]:
     here, release = draft.document.here, draft.release
-    if draft.file.boot is not Boot.AGENT:
+    if draft.boot is not Boot.AGENT:
         if draft.file.rendezvous_ip is not None:
             yield here("rendezvousIP").warning("not used without `boot: agent`")
         return
@@ -77,7 +79,7 @@ def _embedded(host: HostDraft, draft: Draft) -> Iterator[Problem]:
             f"release {draft.release} has no `oc adm node-image`; add the node with boot: installer and worker.ign, or "
             f"write the present release of the cluster, {NODE_IMAGE_SINCE} or later"
         )
-    elif host.boot is Boot.AGENT and draft.file.boot is not Boot.AGENT:
+    elif host.boot is Boot.AGENT and draft.boot is not Boot.AGENT:
         yield draft.document.here(*draft.place_of_boot(host)).error(
             "agent is for a whole cluster; write `boot: agent` at the top level, or node-image for a host that is "
             "added to a running cluster"
@@ -86,7 +88,7 @@ def _embedded(host: HostDraft, draft: Draft) -> Iterator[Problem]:
 
 def _in_place(draft: Draft) -> Iterator[Problem]:
     section, release = draft.file.bootstrap_in_place, draft.release
-    if section is None or draft.file.boot is Boot.AGENT or any(host.role is None for host in draft.hosts):
+    if section is None or draft.boot is Boot.AGENT or any(host.role is None for host in draft.hosts):
         return
     where = draft.document.here("bootstrapInPlace")
     if release and release < IN_PLACE_SINCE:

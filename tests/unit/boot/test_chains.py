@@ -9,7 +9,7 @@ from appliance.boot.architectures import ARCHITECTURES, UNSTATED, Architecture, 
 from appliance.boot.chains import Kind, Step, alternatives, boot_file, chain, installer, loader_file, usual_files
 from appliance.boot.loaders import KNOWN_LOADERS
 from appliance.events import Program
-from appliance.model import Arch, Cluster, Host, Loader, LocalBoot
+from appliance.model import Arch, Boot, Cluster, Host, Loader, LocalBoot
 from tests.clusters import reference_cluster
 
 BASE = "http://172.16.0.101"
@@ -30,6 +30,13 @@ def test_firmware_loads_loader_scripts_kernel_and_initramfs() -> None:
     steps = chain(*parts(), Program.PXE, X64, starts_disk=False)
     assert kinds(steps) == [Kind.LOADER, Kind.SCRIPT, Kind.SCRIPT, Kind.KERNEL, Kind.INITRAMFS]
     assert list(steps[:3]) == [Step(Kind.LOADER, "efi/ipxe.efi"), *SCRIPTS]
+
+
+@pytest.mark.parametrize("local_boot", LocalBoot)
+@pytest.mark.parametrize("program", [Program.PXE, Program.HTTP, Program.IPXE])
+def test_machine_that_is_no_node_has_no_boot_file(program: Program, local_boot: LocalBoot) -> None:
+    of = parts(boot=Boot.NOTHING, local_boot=local_boot)
+    assert boot_file(chain(*of, program, X64, starts_disk=False)) == ""
 
 
 def test_ipxe_goes_on_where_its_loader_was() -> None:

@@ -106,6 +106,7 @@ def test_cards_with_addresses_of_their_own_may_all_ask_by_dhcp(tmp_path: Path) -
     cluster = cluster_of(tmp_path, two(", address: 198.51.100.21"))
 
     assert "BOOTIF" not in install_script(cluster, cluster.hosts[1])
+    assert "rd.neednet" not in install_script(cluster, cluster.hosts[1])
 
 
 NAMES = {

@@ -1,5 +1,6 @@
 """IPv6 networks and addresses: a correct file with one mistake, and the resulting problem."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -289,3 +290,27 @@ def test_ipv6_hosts_look_up_short_names_in_the_cluster_s_domain(tmp_path: Path) 
 def test_name_server_of_the_appliance_has_both_of_its_addresses(tmp_path: Path) -> None:
     (cluster,) = check_text(tmp_path, BOTH).clusters
     assert [str(address) for address in cluster.dns.name_servers[0].addresses] == ["192.0.2.5", "2001:db8::5"]
+
+
+SINGLE = re.sub(r"  - hostname: (bs|m2|m3|w1)\n(    .*\n){3}", "", ONLY).replace(
+    "apiVIPs: 2001:db8::8\ningressVIPs: 2001:db8::9\n", ""
+)
+
+
+def test_single_node_without_ipv4_is_its_own_load_balancer(tmp_path: Path) -> None:
+    (cluster,) = check_text(tmp_path, SINGLE).clusters
+    assert [str(vip) for vip in (*cluster.api_vips, *cluster.api_int_vips, *cluster.ingress_vips)] == [
+        "2001:db8::21"
+    ] * 3
+
+
+def test_ip_argument_of_a_host_without_ipv4_is_already_set(tmp_path: Path) -> None:
+    text = edited(
+        ("    address: 2001:db8::22\n", "    address: 2001:db8::22\n    kernelArguments: ip=auto6\n"), text=ONLY
+    )
+    assert told(tmp_path, text) == [
+        (
+            "29: warning: hosts[2].kernelArguments: the appliance already sets ip=dhcp6 for this host; use "
+            "networkConfig instead"
+        )
+    ]

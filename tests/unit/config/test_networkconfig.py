@@ -577,3 +577,17 @@ def test_name_below_a_vlan_that_an_older_rhcos_forgets_is_a_warning(tmp_path: Pa
     problems = told(tmp_path, with_vlan().replace("release: 4.16.3", "release: 4.12.3"))
 
     assert sum("RHCOS before 4.14 forgets the name of the card below it" in problem for problem in problems) == 6
+
+
+def test_agent_configures_everything_that_nmstate_can_say(tmp_path: Path) -> None:
+    later = edited(("lldp: {enabled: false}", "lldp: {enabled: true}"), text=HARMLESS)
+    bridge = "        - {name: br-ex, type: ovs-bridge}\n      routes:"
+    text = with_network(edited(("      routes:", bridge), text=later)).replace("release:", "boot: agent\nrelease:")
+
+    assert [problem for problem in told(tmp_path, text) if "networkConfig" in problem] == []
+
+
+def test_agent_in_a_tagged_network_is_a_warning(tmp_path: Path) -> None:
+    problems = told(tmp_path, with_vlan().replace("release:", "boot: agent\nrelease:"))
+
+    assert any("the network is VLAN 40, of which the initramfs of an agent is not told" in each for each in problems)

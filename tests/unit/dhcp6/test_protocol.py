@@ -329,6 +329,11 @@ def test_source_that_tells_nothing_has_the_kernel_asked(table: Dhcp6Table) -> No
     assert silence(table, request("solicit", ia_na()), arrival(source=STABLE_PRIVACY)).why == "unresolved-mac"
 
 
+def test_kernel_is_not_asked_about_clients_in_networks_of_others(table: Dhcp6Table) -> None:
+    where = arrival(source=STABLE_PRIVACY, on=ELSEWHERE)
+    assert silence(table, request("solicit", ia_na()), where).why == "other-network"
+
+
 def test_mac_that_the_kernel_knows_tells_the_host(table: Dhcp6Table) -> None:
     seen = bytes.fromhex(M1_MAC.replace(":", ""))
     asked = request("solicit", ia_na(), client_id=dhcp6.DUID_UUID(UUID_DUID))

@@ -168,6 +168,15 @@ def test_node_in_place_joins_after_it_was_back_at_its_firmware(fleet_of):
     assert (fleet[m1].stage, fleet[m1].order) == (Stage.JOINING, Order.LOCAL)
 
 
+@pytest.mark.parametrize("boot", LIVE_SYSTEMS)
+def test_file_that_breaks_off_later_arms_no_host_that_may_be_installed(fleet_of, boot):
+    fleet = fleet_of(boot)
+    m1 = installing(fleet, boot)
+    fleet.wait(FASTEST[boot])
+    fleet.happen([m1.started(WebKind.IGNITION), m1.broken(WebKind.IGNITION)])
+    assert fleet[m1].order is Order.LOCAL
+
+
 @pytest.mark.parametrize("order", [("ignition", "rootfs"), ("rootfs", "ignition")])
 def test_node_in_place_may_fetch_ignition_and_rootfs_in_any_order(fleet_of, order):
     fleet = fleet_of(Boot.IN_PLACE)
