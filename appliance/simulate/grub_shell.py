@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from appliance.simulate.grub_syntax import Command, For, Function, GrubSyntaxError, If, Kind, Not, Simple, While, Word
+from appliance.simulate.grub_syntax import Command, For, Function, If, Not, Simple, While
 from appliance.simulate.grub_syntax import parse as parse_grub
+from appliance.simulate.grub_words import GrubSyntaxError, Kind, Word
 from appliance.simulate.script import CommandError, Ending, How, IpxeImage, Part
 
 MAX_COMMANDS = 20_000  # of one power-on; a loop without a pause would never end

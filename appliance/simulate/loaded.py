@@ -89,12 +89,15 @@ def check_program(run: Run, phase: Phase, name: str, data: bytes) -> None:
         )
     if not run.machine.is_secure or (found and found.signatures):
         return
-    why = "is not a complete EFI program" if found is None else found.fault or "has no signature"
+    if found is None:
+        why = "is not a complete EFI program"
+    else:
+        why = f"has no signature that can be read: {found.fault}" if found.fault else "has no signature"
     raise StepError(
         phase,
-        f"Secure Boot refuses {name}, which {why}" if not (found and found.fault) else f"Secure Boot refuses {name}",
+        f"Secure Boot refuses {name}, which {why}",
         sent=f"a request for {name}",
-        received=f"{len(data):,} bytes; {why}",
+        received=f"{len(data):,} bytes",
         check=LOOK_SIGNED,
     )
 

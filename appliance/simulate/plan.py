@@ -172,14 +172,7 @@ def plugged_in(
     Without *via* and *interface*: the interface that leads to the server, or a
     relay address where the server is on the loopback network.
     """
-    server, ports = server or target.server(is_ipv6=is_ipv6), ports_of(target.cluster)
-    if server is None:
-        if target.cluster:
-            raise SimulationError(
-                f"the appliance has no IPv{6 if is_ipv6 else 4} address in cluster.yaml; use"
-                f" {'' if is_ipv6 else '--ipv6 or '}--server ADDRESS"
-            )
-        raise SimulationError("the appliance is not known; use --config cluster.yaml or --server ADDRESS")
+    server, ports = server or _server_of(target, is_ipv6=is_ipv6), ports_of(target.cluster)
     with ExitStack() as stack:
         if via is None and interface is None:
             if server.is_loopback:
@@ -208,6 +201,18 @@ def plugged_in(
         link = PacketLink(interface, ports)
         stack.callback(link.release)
         yield link, f"{server} on {interface}"
+
+
+def _server_of(target: Target, *, is_ipv6: bool) -> Address:
+    """Return the appliance's address. Raises SimulationError where cluster.yaml does not have it."""
+    if server := target.server(is_ipv6=is_ipv6):
+        return server
+    if target.cluster is None:
+        raise SimulationError("the appliance is not known; use --config cluster.yaml or --server ADDRESS")
+    raise SimulationError(
+        f"the appliance has no IPv{6 if is_ipv6 else 4} address in cluster.yaml; use"
+        f" {'' if is_ipv6 else '--ipv6 or '}--server ADDRESS"
+    )
 
 
 def relay_address(network: Network) -> IPv4Address:

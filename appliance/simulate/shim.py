@@ -1,13 +1,13 @@
 """shim: it looks for revocations and certificates beside itself, then starts GRUB from there (rhboot/shim, netboot.c).
 
-What it asks for was recorded from shim 16.1 of Debian in a virtual machine.
+The files that may be missing are those of shim 16.1.
 """
 
 from appliance.simulate.loaded import NOT_FOUND, FetchError, Loaded, Program, check_program, fetch_file, program_of
 from appliance.simulate.machine import Phase, StepError
 from appliance.simulate.run import Run
 
-AGENT = ""  # EFI_HTTP_PROTOCOL adds no User-Agent of its own
+AGENT = "UefiHttpBoot/1.0"
 OPTIONAL = ("revocations_sku.efi", "revocations_sbat.efi", "shim_certificate_0.efi")
 SECOND_STAGES = {"x86_64": "grubx64.efi", "aarch64": "grubaa64.efi"}
 

@@ -21,7 +21,7 @@ class Firmware(Enum):
     UEFI_HTTP = auto()
     UEFI_PXE6 = auto()  # OVMF: DHCPv6, then the boot file by TFTP over IPv6
     UEFI_HTTP6 = auto()  # OVMF: DHCPv6, then the boot file by HTTP over IPv6
-    SECURE_PXE = auto()  # OVMF with Microsoft's keys and Secure Boot on
+    SECURE_PXE = auto()  # OVMF with Microsoft's keys and Secure Boot on; HTTP Boot comes next, then the disk
     SECURE_HTTP = auto()  # with HTTP Boot before the disk
     ARM64_PXE = auto()  # AAVMF
     ARM64_SECURE_PXE = auto()  # AAVMF with Microsoft's keys and Secure Boot on
@@ -86,6 +86,8 @@ def boot_order(firmware: Firmware, mac: bytes) -> Sequence[nvram.BootEntry]:
     """Return the boot entries of a machine, in their order."""
     if firmware is Firmware.UEFI_HTTP:
         return (nvram.disk(DISK), nvram.http_ipv4(NIC, mac))
+    if firmware is Firmware.SECURE_PXE:
+        return (nvram.pxe_ipv4(NIC, mac), nvram.http_ipv4(NIC, mac), nvram.disk(DISK))
     network = {
         Firmware.SECURE_HTTP: nvram.http_ipv4,
         Firmware.UEFI_PXE6: nvram.pxe_ipv6,

@@ -90,22 +90,8 @@ class Installed:
     machine: Machine
 
 
-def open_site(
-    directory: Path,
-    payload: Payload,
-    release: str,
-    hosts: str,
-    *,
-    has_ipv6_router: bool = True,
-    is_ipv6: bool = False,
-    loaders: Mapping[str, Path] = MappingProxyType({}),
-    networks: str = "",
-) -> Site:
-    """Make a lab in *directory*, and serve a cluster with *hosts* (lines of YAML) in it. The caller closes the lab.
-
-    With *is_ipv6* the network has no IPv4, and the appliance is its router. *loaders* are put into the data directory
-    under the names by which machines ask for them. *networks* are further machine networks, as lines of YAML.
-    """
+def _data_dir(directory: Path, payload: Payload, loaders: Mapping[str, Path]) -> Path:
+    """Return a new data directory with the files of *payload*, *loaders* and Ignition files."""
     data_dir = directory / "data"
     images = data_dir / "images"
     images.mkdir(parents=True)
@@ -123,6 +109,26 @@ def open_site(
     ignition.mkdir()
     for role in ("bootstrap", "master", "worker"):
         (ignition / f"{role}.ign").write_text(ignition_of(role))
+    return data_dir
+
+
+def open_site(
+    directory: Path,
+    payload: Payload,
+    release: str,
+    hosts: str,
+    *,
+    has_ipv6_router: bool = True,
+    is_ipv6: bool = False,
+    loaders: Mapping[str, Path] = MappingProxyType({}),
+    networks: str = "",
+) -> Site:
+    """Make a lab in *directory*, and serve a cluster with *hosts* (lines of YAML) in it. The caller closes the lab.
+
+    With *is_ipv6* the network has no IPv4, and the appliance is its router. *loaders* are put into the data directory
+    under the names by which machines ask for them. *networks* are further machine networks, as lines of YAML.
+    """
+    data_dir = _data_dir(directory, payload, loaders)
     cluster_yaml = directory / "cluster.yaml"
     disk = "metal" if release == "4.5" else "rootfs"
     cluster_yaml.write_text(

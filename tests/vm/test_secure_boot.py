@@ -5,7 +5,7 @@ Debian 12's by TFTP on x64 and arm64; Debian 13's by UEFI HTTP Boot, for which D
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,6 @@ from tests.vm.site import (
     INSTALL_SECONDS,
     INSTALLED_LINE,
     Installed,
-    Site,
     disk_line,
     ignition_of,
     logs_kept,
@@ -118,26 +117,30 @@ def test_files_that_shim_can_do_without_are_no_fault(secured: Installed) -> None
     assert [line for line in log.splitlines() if "revocations" in line or "shim_certificate" in line] == []
 
 
-def _refused(directory: Path, payload: Payload, loader: str, why: str) -> Site:
-    site = open_site(directory, payload, "4.16", _host(TFTP, loader), loaders=TFTP.loaders)
+def test_machine_that_refuses_ipxe_is_given_shim_and_installs(tmp_path: Path, signed_payload: Payload) -> None:
+    site = open_site(tmp_path, signed_payload, "4.16", _host(TFTP, "auto"), loaders=TFTP.loaders)
     machine = site.lab.machine("m1", MAC, TFTP.firmware)
-    with logs_kept(site, f"refused-{loader}"):
+    with logs_kept(site, "refused-ipxe"):
         machine.power_on()
-        machine.wait_for(why, INSTALL_SECONDS)
-        assert machine.console is not None
-        assert "installer:" not in machine.console.text
-    return site
-
-
-def test_firmware_refuses_an_unsigned_ipxe(tmp_path: Path, signed_payload: Payload) -> None:
-    _refused(tmp_path, signed_payload, "ipxe", "Access Denied")
+        machine.wait_for("Access Denied", INSTALL_SECONDS)
+        assert site.appliance.output.wait_for("it gets shim/x64/shimx64.efi now", INSTALL_SECONDS)
+        assert "Firmware with Secure Boot refuses iPXE" in site.appliance.command("explain", "m1")
+        machine.power_off()
+        machine.power_on()
+        machine.wait_for(INSTALLED_LINE, INSTALL_SECONDS)
 
 
 def test_shim_refuses_a_kernel_without_its_signature(tmp_path: Path, signed_payload: Payload) -> None:
     kernel = tmp_path / "kernel"
     kernel.write_bytes(_without_signature(signed_payload.kernel.read_bytes()))
-    payload = Payload(kernel, signed_payload.initramfs, signed_payload.image, signed_payload.raw_image)
-    _refused(tmp_path / "lab", payload, "shim", "bad shim signature")
+    payload = replace(signed_payload, kernel=kernel)
+    site = open_site(tmp_path / "lab", payload, "4.16", _host(TFTP), loaders=TFTP.loaders)
+    machine = site.lab.machine("m1", MAC, TFTP.firmware)
+    with logs_kept(site, "refused-kernel"):
+        machine.power_on()
+        machine.wait_for("bad shim signature", INSTALL_SECONDS)
+        assert machine.console is not None
+        assert "installer:" not in machine.console.text
 
 
 def _without_signature(program: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from appliance.config.checks.networks import is_unclear
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
 from appliance.config.section_drafts import NetworkDraft
@@ -95,7 +94,9 @@ def _advertisements(draft: Draft) -> Iterator[Problem]:
     where = draft.document.here("dhcp", "routerAdvertisements")
     wanted, mode = draft.file.dhcp.router_advertisements, draft.file.dhcp.mode
     is_full = mode is DhcpMode.FULL
-    if wanted and not served and not any(is_unclear(network, draft) for network in draft.networks):
+    if wanted and not served and not draft.has_every_server:
+        return  # what cannot be read may be what it needs
+    if wanted and not served:
         yield where.error(
             "needs an IPv6 network in networking.machineNetwork and an IPv6 address of the appliance; add them, or "
             "remove this key"

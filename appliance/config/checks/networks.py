@@ -187,6 +187,8 @@ def _leases(draft: Draft) -> Iterator[Problem]:
 
 
 def _time_servers(draft: Draft) -> Iterator[Problem]:
+    if not draft.has_every_server:
+        return  # the network that could tell hosts may be one that cannot be read
     told = [(draft.document.all_at(draft.file.additional_ntp_sources, "additionalNTPSources"), draft.networks)]
     told += [(draft.document.all_at(each.entry.ntp, *each.path, "ntp"), [each]) for each in draft.networks]
     # As written: one that cannot be read has an error of its own.

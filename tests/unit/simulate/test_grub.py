@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from appliance.simulate.commands import EndedSignal
 from appliance.simulate.grub_commands import COMMANDS
 from appliance.simulate.grub_shell import Shell
-from appliance.simulate.grub_syntax import GrubSyntaxError, parse
+from appliance.simulate.grub_syntax import parse
+from appliance.simulate.grub_words import GrubSyntaxError
 from appliance.simulate.script import CommandError, Ending, How, IpxeImage, Part
 
 FILES = {"(http,192.0.2.1)/vmlinuz": b"kernel", "(http,192.0.2.1)/initrd.img": b"initrd", "/vmlinuz": b"kernel"}
