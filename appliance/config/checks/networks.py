@@ -37,6 +37,13 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     yield from _time_servers(draft)
 
 
+def is_unclear(network: NetworkDraft, draft: Draft) -> bool:
+    """Whether the network, or the appliance's address in it, cannot be read."""
+    server = draft.document.has(*network.path, "serverAddress") or draft.document.has("appliance", "addressIPv6")
+    is_served = draft.serves(network)
+    return network.cidr is None or draft.appliance_in(network) is None or (network.is_ipv6 and server and not is_served)
+
+
 def unusable(address: Address, network: Cidr) -> str | None:
     """Return why no machine can have *address* in *network*; None if one can."""
     # A /31 has neither of the two (RFC 3021), and a /127 no anycast address (RFC 6164).
@@ -187,7 +194,7 @@ def _time_servers(draft: Draft) -> Iterator[Problem]:
     # As written: one that cannot be read has an error of its own.
     has_forwarders = any(draft.document.value_at(("dns", key)) for key in ("forwarders", "forward"))
     for sources, networks in told:
-        if any(_is_unclear(network, draft) for network in networks):
+        if any(is_unclear(network, draft) for network in networks):
             continue  # its hosts may be those that can be told
         can_name = any(network.is_ipv6 and draft.serves(network) for network in networks)
         has_ipv4 = any(not network.is_ipv6 for network in networks)
@@ -205,9 +212,3 @@ def _time_servers(draft: Draft) -> Iterator[Problem]:
                     + (", and no dns.forwarders can be asked for it" if isinstance(source.value, str) else "")
                     + "; write an address, or configure chrony with a MachineConfig"
                 )
-
-
-def _is_unclear(network: NetworkDraft, draft: Draft) -> bool:
-    """Whether the network, or the appliance's address in it, cannot be read."""
-    has_address = draft.document.has(*network.path, "serverAddress") or draft.document.has("appliance", "addressIPv6")
-    return network.cidr is None or (network.is_ipv6 and has_address and not draft.serves(network))
