@@ -19,7 +19,7 @@ from appliance.boot.chains import Kind, installer
 from appliance.boot.ipxe import BOOT_MAC, MENU_ROLES, POLL_SECONDS, kernel_arguments, missing_image, target
 from appliance.boot.urls import GRUB, GRUB_CONFIG, GRUB_SCRIPT, base_url, grub_device
 from appliance.events import WebKind
-from appliance.model import Address, Arch, Boot, Cluster, Host, LocalBoot
+from appliance.model import Address, Arch, Boot, Cluster, Host
 from appliance.share import share
 
 REBOOT_SECONDS = 30  # a person reads why
@@ -96,11 +96,8 @@ def install_script(cluster: Cluster, host: Host) -> str:
 
 def local_script(cluster: Cluster, host: Host) -> str:
     """Return the configuration that starts the installed *host* from its own disk."""
-    # Without a boot file a host comes here only if a person chose the network; the disk is then what is meant.
-    removable = _REMOVABLE.get(host.arch)
-    if host.local_boot is LocalBoot.EXIT or removable is None:
-        return _template("local-exit").substitute(host=host.name, cluster=cluster.name)
-    return _template("local-disk").substitute(host=host.name, cluster=cluster.name, removable=removable)
+    # Whatever localBoot is: not every build of GRUB can leave so that firmware goes on to its next boot entry.
+    return _template("local").substitute(host=host.name, cluster=cluster.name, removable=_REMOVABLE[host.arch])
 
 
 def wait_script(cluster: Cluster, host: Host, why: str, *, renews: bool = False) -> str:

@@ -101,6 +101,16 @@ class Draft:
         return 0 < len(self.cidrs) == len(self.networks)
 
     @cached_property
+    def has_every_server(self) -> bool:
+        """Whether each machine network is known, and each address of the appliance that the file gives."""
+        said: list[tuple[Path_, object]] = [
+            (("appliance", "address"), self.file.appliance.address),
+            (("appliance", "addressIPv6"), self.file.appliance.address_ipv6),
+            *(((*each.path, "serverAddress"), each.entry.server_address) for each in self.networks),
+        ]
+        return self.has_every_range and not any(value is None and self.document.has(*path) for path, value in said)
+
+    @cached_property
     def ranges4(self) -> list[IPv4Network]:
         """The IPv4 ranges among them; none when one cannot be read, because then nothing is known to be outside."""
         return [cidr for network in self.networks for cidr in network.ranges4] if self.has_every_range else []

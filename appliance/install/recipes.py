@@ -129,7 +129,8 @@ def fall_silent(installation: Installation, _move: Move, _finding: Finding, at: 
     recipe = installation.recipe
     if not recipe.loads or (recipe.worked and named(recipe.worked) in _names(recipe.loaded)):
         return installation
-    return _next(installation, recipe, f"fetched {recipe.loaded}, and nothing followed", at, rules)
+    why = f"fetched {recipe.loaded}, and nothing followed for two minutes"
+    return _next(installation, recipe, why, at, rules, remedy=" Reset it.")
 
 
 def _load(installation: Installation, finding: Finding, at: float, rules: Rules) -> Installation:
@@ -157,7 +158,9 @@ def _come_back(installation: Installation, _finding: Finding, at: float, _rules:
     return replace(installation, recipe=replace(recipe, is_refused=True))
 
 
-def _next(installation: Installation, recipe: Recipe, why: str, at: float, rules: Rules) -> Installation:
+def _next(
+    installation: Installation, recipe: Recipe, why: str, at: float, rules: Rules, remedy: str = ""
+) -> Installation:
     """Return the installation with the next loader that its firmware may start, and a condition that says so."""
     ladder = alternatives(recipe.loaded)
     if rules.loader is not Loader.AUTO or not ladder:
@@ -171,17 +174,17 @@ def _next(installation: Installation, recipe: Recipe, why: str, at: float, rules
     vendor = recipe.firmware.partition(" ")[2]
     whose = f" ({vendor})" if vendor.startswith("iPXE") else ""
     what = f"{_short(installation)}{whose} {why}"
-    secure = f" {_SECURE_BOOT}" if recipe.is_refused else ""
+    remedy += f" {_SECURE_BOOT}" if recipe.is_refused else ""
     if not there:
         adds = "; ".join(f"to add {path}: {package_hint(path)}" for _, path in others)
-        hint = f"{what}. No other loader can be tried{f' ({adds})' if adds else ''}.{secure}"
+        hint = f"{what}. No other loader can be tried{f' ({adds})' if adds else ''}.{remedy}"
         return _troubled(replace(installation, recipe=recipe), LOADER_LOOP, hint, at)
     loader, path = (left or there)[0]
     gets = f"it gets {path} now" if left else f"every loader was tried, and it starts over with {path}"
     changed = replace(
         recipe, loader=loader.value, tried=" ".join(sorted(tried)) if left else "", loads=0, is_refused=False
     )
-    return _troubled(replace(installation, recipe=changed), LOADER_LOOP, f"{what}; {gets}.{secure}", at)
+    return _troubled(replace(installation, recipe=changed), LOADER_LOOP, f"{what}; {gets}.{remedy}", at)
 
 
 def _break(installation: Installation, _finding: Finding, at: float, rules: Rules) -> Installation:

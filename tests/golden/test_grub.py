@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.boot import grub, ipxe
-from appliance.model import Arch, Cluster, LocalBoot
+from appliance.model import Arch, Cluster
 from tests.clusters import reference_cluster
 from tests.golden.test_ipxe import STATIC, high_port, live, named
 from tests.packages import why_missing
@@ -24,9 +24,9 @@ def install(cluster: Cluster, name: str, **changes: object) -> str:
     return grub.install_script(cluster, named(cluster, name, **changes))
 
 
-def local(how: LocalBoot, arch: Arch = Arch.X86_64) -> str:
+def local(arch: Arch) -> str:
     cluster = reference_cluster()
-    return grub.local_script(cluster, named(cluster, "m1", local_boot=how, arch=arch))
+    return grub.local_script(cluster, named(cluster, "m1", arch=arch))
 
 
 def wait(why: str, *, renews: bool = False) -> str:
@@ -49,9 +49,8 @@ SCRIPTS: dict[str, Callable[[], str]] = {
     "live-quoted": lambda: install(live(), "w1", kernel_arguments=('a="one two" b=$c;d', "e='f'", "g={h}&#<")),
     "live-menu": lambda: install(replace(live(), known_menu_seconds=5), "m1"),
     "lacks-image": lambda: install(live(), "m1", arch=Arch.AARCH64),
-    "local": lambda: local(LocalBoot.NO_OFFER),
-    "local-arm64": lambda: local(LocalBoot.SANBOOT, Arch.AARCH64),
-    "local-exit": lambda: local(LocalBoot.EXIT),
+    "local": lambda: local(Arch.X86_64),
+    "local-arm64": lambda: local(Arch.AARCH64),
     "hold": lambda: wait("held, until ocp-appliance release m1"),
     "renew": lambda: wait("it has to ask for its address by DHCP", renews=True),
     "unknown": lambda: grub.unknown(reference_cluster(menu_seconds=0)),

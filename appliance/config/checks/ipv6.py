@@ -94,6 +94,8 @@ def _advertisements(draft: Draft) -> Iterator[Problem]:
     where = draft.document.here("dhcp", "routerAdvertisements")
     wanted, mode = draft.file.dhcp.router_advertisements, draft.file.dhcp.mode
     is_full = mode is DhcpMode.FULL
+    if wanted and not served and not draft.has_every_server:
+        return  # what cannot be read may be what it needs
     if wanted and not served:
         yield where.error(
             "needs an IPv6 network in networking.machineNetwork and an IPv6 address of the appliance; add them, or "

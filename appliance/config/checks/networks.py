@@ -10,7 +10,7 @@ from itertools import combinations
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
 from appliance.config.keys import is_misspelled
-from appliance.config.section_drafts import OptionsDraft
+from appliance.config.section_drafts import NetworkDraft, OptionsDraft
 from appliance.errors import Problem
 from appliance.model import ON_LINK, Address, Cidr
 from appliance.openshift import names as openshift
@@ -180,9 +180,15 @@ def _leases(draft: Draft) -> Iterator[Problem]:
 
 
 def _time_servers(draft: Draft) -> Iterator[Problem]:
+    if not draft.has_every_server:
+        return  # the network that could tell hosts may be one that cannot be read
     told = [(draft.document.all_at(draft.file.additional_ntp_sources, "additionalNTPSources"), draft.networks)]
     told += [(draft.document.all_at(each.entry.ntp, *each.path, "ntp"), [each]) for each in draft.networks]
+    # As written: one that cannot be read has an error of its own.
+    has_forwarders = any(draft.document.value_at(("dns", key)) for key in ("forwarders", "forward"))
     for sources, networks in told:
+        if any(_is_unclear(network, draft) for network in networks):
+            continue  # its hosts may be those that can be told
         can_name = any(network.is_ipv6 and draft.serves(network) for network in networks)
         has_ipv4 = any(not network.is_ipv6 for network in networks)
         for source in sources:
@@ -191,9 +197,7 @@ def _time_servers(draft: Draft) -> Iterator[Problem]:
                     yield source.warning(
                         f"hosts are not told of {source.value}: DHCPv6 option 56 takes IPv6 addresses and names only"
                     )
-            elif isinstance(source.value, str) and (
-                draft.addresses_of(source.value) or draft.file.dns.forwarders or draft.file.dns.forward
-            ):
+            elif isinstance(source.value, str) and (draft.addresses_of(source.value) or has_forwarders):
                 continue  # it is ours, or looked up at the start
             elif not can_name:
                 yield source.warning(
@@ -201,3 +205,9 @@ def _time_servers(draft: Draft) -> Iterator[Problem]:
                     + (", and no dns.forwarders can be asked for it" if isinstance(source.value, str) else "")
                     + "; write an address, or configure chrony with a MachineConfig"
                 )
+
+
+def _is_unclear(network: NetworkDraft, draft: Draft) -> bool:
+    """Whether the network, or the appliance's address in it, cannot be read."""
+    has_address = draft.document.has(*network.path, "serverAddress") or draft.document.has("appliance", "addressIPv6")
+    return network.cidr is None or (network.is_ipv6 and has_address and not draft.serves(network))

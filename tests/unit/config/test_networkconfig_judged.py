@@ -10,7 +10,7 @@ import yaml
 from appliance import config as loading
 from appliance.model import Host
 from appliance.share import share
-from tests.config_files import check_text, with_host
+from tests.config_files import check_text, edited, with_host
 from tests.golden.test_ipxe import BOND, STATIC
 from tests.initrd_generator import judged
 from tests.nmstate_meaning import differences
@@ -133,6 +133,18 @@ def test_initramfs_sets_up_what_the_file_says(tmp_path: Path, text: str) -> None
     (read,) = [yaml.load(text, yaml.BaseLoader)]
 
     assert differences(read, cluster.hosts[-1].network_arguments, macs) == []
+
+
+def test_initramfs_has_dhcp_on_the_vlan_of_a_tagged_network_alone(tmp_path: Path) -> None:
+    text = edited(("      gateway: 192.0.2.1\n", "      gateway: 192.0.2.1\n      vlan: 40\n"), text=with_host())
+    (cluster,) = check_text(tmp_path, text).clusters
+    read = judged(cluster.hosts[-1].network_arguments)
+
+    assert read.complaints == ()
+    assert {name: (each.ipv4, each.vlan) for name, each in read.connections.items()} == {
+        "nic0": ("disabled", ("", "")),
+        "nic0.40": ("auto", ("nic0", "40")),
+    }
 
 
 def hosts_of_examples() -> Iterator[tuple[str, Host, dict[str, Any]]]:

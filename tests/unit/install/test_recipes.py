@@ -140,6 +140,34 @@ def test_shim_that_does_not_start_either_is_followed_by_a_loader_not_tried_yet(f
     assert loader_of(fleet, m1) is Loader.IPXE_SNP
 
 
+def test_boot_files_of_different_loaders_are_not_counted_together(fleet):
+    m1 = fleet.boot(1)
+    fleet.happen([*tried(m1, IPXE, 2), *tried(m1, SNP), *tried(m1, IPXE, 2)], BETWEEN)
+    assert fleet[m1].complaint is None
+
+
+def test_boot_file_that_is_fetched_while_it_installs_is_no_stall(fleet):
+    m1 = fleet.boot(1)
+    fleet.happen([*to_script(m1, IPXE), *[fetched(m1, IPXE)] * 4], BETWEEN)
+    assert (fleet[m1].stage, loader_of(fleet, m1)) == (Stage.SCRIPT, Loader.AUTO)
+
+
+def test_firmware_message_right_after_one_boot_file_chooses_nothing(fleet):
+    m1 = fleet.boot(1)
+    fleet.happen([*tried(m1, IPXE), *firmware(m1) * 4], 0.1)
+    assert loader_of(fleet, m1) is Loader.AUTO
+    fleet.happen([*m1.dhcp(Program.IPXE), *m1.get(WebKind.MENU)])
+    assert (loader_of(fleet, m1), fleet[m1].recipe.is_refused) == (Loader.AUTO, False)
+
+
+def test_shim_that_starts_and_leads_to_no_script_gives_way(fleet):
+    m1 = fleet.boot(1)
+    fleet.happen(tried(m1, IPXE, 2), 0.5)
+    mok = fetched(m1, "shim/x64/mmx64.efi")
+    fleet.happen([*tried(m1, SHIM), fetched(m1, GRUB), mok] * 3, BETWEEN)
+    assert loader_of(fleet, m1) is Loader.IPXE_SNP
+
+
 def test_what_shim_itself_fetches_is_not_another_boot(fleet):
     m1 = fleet.boot(1)
     fleet.happen(tried(m1, IPXE, 2), 0.5)
@@ -156,6 +184,16 @@ def test_silence_after_a_boot_file_brings_the_next_loader(fleet):
     fleet.clock.now += 2
     fleet.registry.tell_silences(fleet.clock.now)
     assert loader_of(fleet, m1) is Loader.IPXE_SNP
+
+
+def test_operator_is_told_to_reset_a_machine_that_hangs(fleet):
+    m1 = fleet.boot(1)
+    fleet.happen(tried(m1, IPXE))
+    fleet.clock.now += 2 * recipes.SILENT_SECONDS
+    fleet.registry.tell_silences(fleet.clock.now)
+    assert fleet[m1].condition.hint == (
+        "m1 fetched efi/ipxe.efi, and nothing followed for two minutes; it gets efi/snponly.efi now. Reset it."
+    )
 
 
 def test_silence_that_goes_on_brings_no_further_loader(fleet):
