@@ -584,6 +584,24 @@ def test_client_behind_a_relay_cannot_claim_another_network(table: Dhcp6Table) -
     assert silence(table, asked, FROM_RELAY).why == "relay-not-accepted"
 
 
+@pytest.mark.parametrize("between", ["::", "2001:db8:0:20::9"])
+def test_client_behind_a_relay_cannot_invent_a_relay_that_is_accepted(table: Dhcp6Table, between: str) -> None:
+    """What is inside a client's message names no relay that we know: only the client says that it came from there."""
+    forged = relayed(request("solicit", ia_na()), link="2001:db8:0:10::1", peer=link_local(BS_MAC))
+    forged = relayed(forged, link=between, peer="2001:db8:0:20::1", hops=1)
+    asked = relayed(forged, link="2001:db8:0:20::1", peer="fe80::bad", hops=2)
+    assert silence(table, asked, FROM_RELAY).why == "relay-not-accepted"
+
+
+def test_relays_of_ours_around_a_switch_that_relays_are_all_accepted(table: Dhcp6Table) -> None:
+    """The last relay names no network, because the one before it has sent from an address of its own."""
+    first = relayed(request("solicit", ia_na(), mac=W2_MAC), link="::", peer=link_local(W2_MAC))
+    second = relayed(first, link="2001:db8:0:20::1", peer=link_local(W2_MAC), hops=1)
+    asked = relayed(second, link="::", peer="2001:db8:0:20::1", hops=2)
+    where = arrival(source="2001:db8:0:10::1", source_port=547, is_unicast=True)
+    assert ask(table, asked, where).host == "w2.ocp45.example.localdomain"
+
+
 def test_two_relays_of_ours_are_both_answered(table: Dhcp6Table) -> None:
     first = relayed(request("solicit", ia_na(), mac=W2_MAC), peer=link_local(W2_MAC))
     asked = relayed(first, link="2001:db8:0:10::1", peer="2001:db8:0:20::1", hops=1)
