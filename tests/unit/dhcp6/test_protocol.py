@@ -414,6 +414,16 @@ def test_relay_gets_no_more_than_three_times_what_it_sent_and_the_address_in_any
     assert not read(inner).has(dhcp6.DHCP6OptDNSServers)
 
 
+@pytest.mark.parametrize("message", ["solicit", "release"])
+def test_relay_gets_nothing_where_refusals_would_be_more_than_three_times_what_it_sent(
+    table: Dhcp6Table, message: str
+) -> None:
+    server_id = table.duid if message in TO_ONE_SERVER else None
+    asked = request(message, *(dhcp6.DHCP6OptIA_TA(iaid=number) for number in range(20)), server_id=server_id)
+    assert ask(table, asked).payload  # on our own link
+    assert silence(table, relayed(asked, link="2001:db8:0:10::1"), FROM_RELAY).why == "too-long"
+
+
 def test_message_with_more_ias_than_a_reply_holds_gets_silence(table: Dhcp6Table) -> None:
     asked = request("solicit", *(ia_na(iaid=number) for number in range(100)))
     assert len(asked) < 2048
