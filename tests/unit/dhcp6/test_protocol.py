@@ -115,6 +115,13 @@ def test_rapid_commit_gets_the_reply_at_once(table: Dhcp6Table) -> None:
     assert isinstance(result.event, DhcpAcknowledged)
 
 
+def test_rapid_commit_to_a_host_that_gets_nothing_leaves_it_to_other_servers(table: Dhcp6Table) -> None:
+    reply = read(ask(table, request("solicit", dhcp6.DHCP6OptIA_PD(iaid=1), dhcp6.DHCP6OptRapidCommit())).payload)
+    assert isinstance(reply.packet, dhcp6.DHCP6_Advertise)
+    assert not reply.has(dhcp6.DHCP6OptRapidCommit)
+    assert not reply.has(dhcp6.DHCP6OptPref)
+
+
 def test_second_ia_gets_no_address(table: Dhcp6Table) -> None:
     reply = read(ask(table, request("solicit", ia_na(iaid=1), ia_na(iaid=2))).payload)
     first, second = reply.options(dhcp6.DHCP6OptIA_NA)
