@@ -101,3 +101,8 @@ def test_beside_another_server_hosts_without_ipv6_get_silence(mode: DhcpMode) ->
 def test_interface_with_an_ipv4_machine_network_is_heard(table: Dhcp6Table) -> None:
     assert table.hears(near().addresses)
     assert not table.hears(near(address="192.0.2.1").addresses)
+
+
+def test_interfaces_are_compared_with_each_network_once_however_many_hosts_there_are(table: Dhcp6Table) -> None:
+    """Whoever reaches the port makes the server ask whether it hears an interface, once for each datagram."""
+    assert (len(table.bystanders), len(table.beside)) == (7, 1)
