@@ -136,14 +136,15 @@ def _bystanders(clusters: Sequence[Cluster], pins: Mapping[bytes, Pin]) -> dict[
         if cluster.dhcp is not DhcpMode.FULL:
             continue
         for host in cluster.hosts:
-            network = next((each for each in map(cluster.network_of, host.addresses) if each is not None), None)
-            if network is None or network.cidr.version != 4:
-                continue
-            first, mask = int(network.cidr.network_address), int(network.cidr.netmask)
-            for position, mac in enumerate(host.macs):
-                if mac.octets not in pins:
-                    bystander = Bystander(host, ipv4_mapped(first), ~0xFFFFFFFF | mask, is_boot_nic=position == 0)
-                    found.setdefault(mac.octets, bystander)
+            for mac in host.macs:
+                address = host.ipv4_of(mac)
+                network = cluster.network_of(address) if address is not None else None
+                if network is None or mac.octets in pins:
+                    continue
+                first, mask = int(network.cidr.network_address), int(network.cidr.netmask)
+                is_boot_nic = host.boots_from(mac)
+                bystander = Bystander(host, ipv4_mapped(first), ~0xFFFFFFFF | mask, is_boot_nic)
+                found.setdefault(mac.octets, bystander)
     return found
 
 
