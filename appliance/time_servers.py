@@ -72,7 +72,7 @@ def _ask(name: str, forwarder: Endpoint, seconds: float) -> DNSRecord:
             sock.settimeout(left)
             try:
                 answer = DNSRecord.parse(sock.recv(65535))
-            except DNSError:
+            except (DNSError, UnicodeDecodeError):  # the second for a CAA record whose tag is not UTF-8
                 continue
             if answer.header.id == query.header.id and answer.header.qr and answer.q.qname == query.q.qname:
                 return answer

@@ -6,6 +6,9 @@ from ipaddress import IPv4Address
 
 import dns.message
 import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
 import dns.rrset
 import pytest
 
@@ -75,6 +78,22 @@ async def test_name_that_no_forwarder_knows_is_missing(monkeypatch: pytest.Monke
     monkeypatch.setattr(time_servers, "WAIT_SECONDS", 0.1)
     async with running(Upstream(lambda query: None)) as silent, running(Upstream(refused)) as refusing:
         assert await told(named(silent, refusing)) == (["172.16.0.9"], (NAME,))
+
+
+async def test_second_forwarder_is_asked_when_the_first_one_answers_what_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """dnslib decodes the tag of a CAA record, whatever its octets are."""
+    monkeypatch.setattr(time_servers, "WAIT_SECONDS", 0.1)
+    record = dns.rdata.GenericRdata(dns.rdataclass.IN, dns.rdatatype.CAA, b"\x00\x02\xff\xfe")
+
+    def odd(query: dns.message.Message) -> dns.message.Message:
+        reply = address_of(query)
+        reply.additional.append(dns.rrset.from_rdata("odd.example.", 60, record))
+        return reply
+
+    async with running(Upstream(odd)) as first, running(Upstream(address_of)) as second:
+        assert await told(named(first, second)) == (["172.16.0.9", "203.0.113.7"], ())
 
 
 async def test_answer_to_another_question_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
