@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from dnslib import QTYPE, DNSError, DNSRecord
 
-from appliance.model import Cluster, Endpoint, Network
+from appliance.model import Cluster, DhcpMode, Endpoint, Network
 from appliance.sockets import udp_client
 
 TOTAL_SECONDS = 4.0  # for all names; a start or a reload waits no longer
@@ -26,7 +26,8 @@ def resolved(clusters: Sequence[Cluster]) -> tuple[tuple[Cluster, ...], tuple[st
         known: dict[str, tuple[IPv4Address, ...]] = {}
         networks = []
         for network in cluster.networks:
-            names = network.ntp_names if isinstance(network.cidr, IPv4Network) else ()
+            is_told = cluster.dhcp is DhcpMode.FULL and isinstance(network.cidr, IPv4Network)
+            names = network.ntp_names if is_told else ()
             for name in names:
                 if name not in known:
                     known[name] = _addresses_of(name, _forwarders_of(name, cluster), until)

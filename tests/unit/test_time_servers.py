@@ -13,7 +13,7 @@ import dns.rrset
 import pytest
 
 from appliance import time_servers
-from appliance.model import Cluster, Endpoint, ForwardZone
+from appliance.model import Cluster, DhcpMode, Endpoint, ForwardZone
 from tests.clusters import reference_cluster
 from tests.dns_upstream import Upstream, address_of, running
 
@@ -102,6 +102,14 @@ async def test_answer_to_another_question_is_not_taken(monkeypatch: pytest.Monke
 
     async with running(Upstream(lambda query: address_of(other))) as forwarder:
         assert (await told(named(forwarder)))[1] == (NAME,)
+
+
+@pytest.mark.parametrize("mode", [DhcpMode.PROXY, DhcpMode.OFF])
+async def test_no_name_is_looked_up_where_dhcp_gives_no_options(mode: DhcpMode) -> None:
+    upstream = Upstream(address_of)
+    async with running(upstream) as forwarder:
+        assert await told(replace(named(forwarder), dhcp=mode)) == (["172.16.0.9"], ())
+    assert upstream.asked == []
 
 
 async def test_time_for_all_names_together_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
