@@ -62,11 +62,9 @@ def hardware_address(options: Options, relays: Sequence[Relay], arrival: Arrival
 def is_at_home(request: ClientMessage) -> bool:
     """Whether the client is in the network of its address."""
     link = request.link
-    return request.pin.segment.has(link) if link != UNSPECIFIED else _arrived_at_home(request)
-
-
-def _arrived_at_home(request: ClientMessage) -> bool:
-    return request.pin.segment.has_any(request.arrival.addresses)
+    if link != UNSPECIFIED:
+        return request.pin.segment.has(link)
+    return is_link_local(request.arrival.source) and request.pin.segment.has_any(request.arrival.addresses)
 
 
 def is_in_our_networks(table: Dhcp6Table, request: ClientMessage) -> bool:
@@ -74,4 +72,5 @@ def is_in_our_networks(table: Dhcp6Table, request: ClientMessage) -> bool:
     link = request.link
     if link != UNSPECIFIED:
         return table.in_segments(int.from_bytes(link, "big"))
-    return table.serves(request.arrival.addresses)
+    # A relay elsewhere that names no network: its clients may be anywhere.
+    return is_link_local(request.arrival.source) and table.serves(request.arrival.addresses)

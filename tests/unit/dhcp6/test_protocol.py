@@ -610,6 +610,19 @@ def test_client_behind_a_relay_cannot_invent_a_relay_that_is_accepted(table: Dhc
     assert silence(table, asked, FROM_RELAY).why == "relay-not-accepted"
 
 
+def test_client_behind_a_relay_that_names_no_network_is_not_in_that_of_our_interface(table: Dhcp6Table) -> None:
+    """It names none for a relay's message from a global address (RFC 8415 section 19.1.2), which a client can send."""
+    forged = relayed(request("request", ia_na(BS), server_id=table.duid), link="::", peer=link_local(BS_MAC))
+    result = silence(table, relayed(forged, link="::", peer=ELSEWHERE, hops=1), FROM_RELAY)
+    assert result.why == "wrong-network"
+    assert isinstance(result.event, DhcpMisplaced)
+
+
+def test_client_behind_a_switch_on_our_link_is_in_the_network_of_our_interface(table: Dhcp6Table) -> None:
+    asked = relayed(request("solicit", ia_na()), link="::", peer=link_local(BS_MAC))
+    assert ask(table, asked).host == BS_NAME
+
+
 def test_relays_of_ours_around_a_switch_that_relays_are_all_accepted(table: Dhcp6Table) -> None:
     """The last relay names no network, because the one before it has sent from an address of its own."""
     first = relayed(request("solicit", ia_na(), mac=W2_MAC), link="::", peer=link_local(W2_MAC))
