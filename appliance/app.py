@@ -156,6 +156,7 @@ class App:
             "dns": lambda: dns.counts,
             "dhcp": lambda: dhcp.counts,
             "dhcp6": lambda: dhcp6.counts,
+            "ra": lambda: ra.counts,
             "tftp": lambda: tftp.counts,
             "web": lambda: web.counts,
         }
