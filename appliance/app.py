@@ -156,6 +156,7 @@ class App:
             "dns": lambda: dns.counts,
             "dhcp": lambda: dhcp.counts,
             "dhcp6": lambda: dhcp6.counts,
+            "ra": lambda: ra.counts,
             "tftp": lambda: tftp.counts,
             "web": lambda: web.counts,
         }
@@ -253,6 +254,8 @@ class App:
             raise ListenError("dhcp.mode changed to or from off; restart to open or close the DHCP sockets")
         if before.dhcp6.is_served != tables.dhcp6.is_served:
             raise ListenError("DHCPv6 has its first or no network; restart to open or close its sockets")
+        if tables.ra.advertises and not parts.ra.is_open:
+            raise ListenError("dhcp.routerAdvertisements needs a socket, which was not opened at the start; restart")
         return tables
 
 

@@ -79,6 +79,16 @@ METRICS = {
             "Events of DHCPv6 messages that were not recorded, because there were too many.",
             ("sender",),
         ),
+        Described(
+            "ra_sent_total", "counter", "Router advertisements sent, or solicitations where the appliance sends none."
+        ),
+        Described(
+            "ra_send_failures_total",
+            "counter",
+            "Router advertisements and solicitations that could not be sent.",
+            ("reason",),
+        ),
+        Described("ra_heard_total", "counter", "Solicitations and advertisements of others.", ("kind",)),
         Described("tftp_transfers_total", "counter", "TFTP transfers, by outcome.", ("outcome",)),
         Described("tftp_refusals_total", "counter", "TFTP requests answered with an error.", ("reason",)),
         Described("tftp_silences_total", "counter", "TFTP requests that got no reply.", ("reason",)),
@@ -133,7 +143,7 @@ class Metrics(Collector):
     def __init__(
         self, registry: RegistryView, bus: Bus, counts: Mapping[str, Callable[[], Counts]], now: Callable[[], float]
     ) -> None:
-        """*counts* returns the counters of dns, dhcp, dhcp6, tftp and web; *now* returns the time in seconds UTC."""
+        """*counts* returns the counters of dns, dhcp, dhcp6, ra, tftp and web; *now* returns seconds UTC."""
         self._registry = registry
         self._bus = bus
         self._counts = counts
@@ -172,6 +182,7 @@ class Metrics(Collector):
         yield from self._dns()
         yield from self._dhcp()
         yield from self._dhcp6()
+        yield from self._ra()
         yield from self._tftp()
         yield from self._web()
         yield from self._hosts()
@@ -209,6 +220,12 @@ class Metrics(Collector):
             (sender,): counts.get((f"{sender}-event", "dropped"), 0) for sender in senders
         }
         yield _counter("dhcp6_events_dropped_total", dropped)
+
+    def _ra(self) -> Iterator[Metric]:
+        counts = self._of("ra")
+        yield _counter("ra_sent_total", {(): counts.get(("sent",), 0)})
+        yield _counter("ra_send_failures_total", _under(counts, "unsent"))
+        yield _counter("ra_heard_total", _under(counts, "heard"))
 
     def _tftp(self) -> Iterator[Metric]:
         counts = self._of("tftp")

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from dnslib import QTYPE, DNSError, DNSRecord
 
-from appliance.model import Cluster, Endpoint, Network
+from appliance.model import Cluster, DhcpMode, Endpoint, Network
 from appliance.sockets import udp_client
 
 TOTAL_SECONDS = 4.0  # for all names; a start or a reload waits no longer
@@ -26,7 +26,8 @@ def resolved(clusters: Sequence[Cluster]) -> tuple[tuple[Cluster, ...], tuple[st
         known: dict[str, tuple[IPv4Address, ...]] = {}
         networks = []
         for network in cluster.networks:
-            names = network.ntp_names if isinstance(network.cidr, IPv4Network) else ()
+            is_told = cluster.dhcp is DhcpMode.FULL and isinstance(network.cidr, IPv4Network)
+            names = network.ntp_names if is_told else ()
             for name in names:
                 if name not in known:
                     known[name] = _addresses_of(name, _forwarders_of(name, cluster), until)
@@ -72,7 +73,7 @@ def _ask(name: str, forwarder: Endpoint, seconds: float) -> DNSRecord:
             sock.settimeout(left)
             try:
                 answer = DNSRecord.parse(sock.recv(65535))
-            except DNSError:
+            except (DNSError, UnicodeDecodeError):  # the second for a CAA record whose tag is not UTF-8
                 continue
             if answer.header.id == query.header.id and answer.header.qr and answer.q.qname == query.q.qname:
                 return answer

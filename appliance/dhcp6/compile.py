@@ -42,6 +42,7 @@ class Dhcp6Table:
     pins: Mapping[bytes, Pin]  # by MAC address
     known: frozenset[bytes]  # every MAC address of a host, also of those without an IPv6 address
     bystanders: Mapping[bytes, Bystander]  # by MAC address
+    beside: tuple[tuple[int, int], ...]  # networks and masks of the bystanders, each once
     segments: tuple[Segment, ...]  # those where DHCP is not off
     relays: tuple[tuple[int, int], ...]  # networks and masks of the accepted relays outside the segments
     port: int  # the server's and the relays'; clients listen on the one before it
@@ -71,7 +72,9 @@ class Dhcp6Table:
 
     def hears(self, addresses: Sequence[int]) -> bool:
         """Whether there may be hosts at an interface with *addresses*."""
-        return self.serves(addresses) or any(each.is_near(addresses) for each in self.bystanders.values())
+        return self.serves(addresses) or any(
+            address & mask == first for first, mask in self.beside for address in addresses
+        )
 
     def accepts_relay(self, source: int) -> bool:
         """Whether relays may send from the address *source*."""
@@ -104,10 +107,12 @@ def compile_dhcp6(clusters: Sequence[Cluster]) -> Dhcp6Table:
         for host in cluster.hosts:
             for pin in _pins(cluster, host, own):
                 pins.setdefault(pin.mac, pin)
+    bystanders = _bystanders(clusters, pins)
     return Dhcp6Table(
         duid=server_duid(clusters[0]),
         pins=pins,
-        bystanders=_bystanders(clusters, pins),
+        bystanders=bystanders,
+        beside=tuple(dict.fromkeys((each.first, each.mask) for each in bystanders.values())),
         known=frozenset(mac.octets for cluster in clusters for host in cluster.hosts for mac in host.macs),
         segments=tuple(segment for segment in segments if segment.mode is not DhcpMode.OFF),
         relays=tuple(
@@ -131,14 +136,15 @@ def _bystanders(clusters: Sequence[Cluster], pins: Mapping[bytes, Pin]) -> dict[
         if cluster.dhcp is not DhcpMode.FULL:
             continue
         for host in cluster.hosts:
-            network = next((each for each in map(cluster.network_of, host.addresses) if each is not None), None)
-            if network is None or network.cidr.version != 4:
-                continue
-            first, mask = int(network.cidr.network_address), int(network.cidr.netmask)
-            for position, mac in enumerate(host.macs):
-                if mac.octets not in pins:
-                    bystander = Bystander(host, ipv4_mapped(first), ~0xFFFFFFFF | mask, is_boot_nic=position == 0)
-                    found.setdefault(mac.octets, bystander)
+            for mac in host.macs:
+                address = host.ipv4_of(mac)
+                network = cluster.network_of(address) if address is not None else None
+                if network is None or mac.octets in pins:
+                    continue
+                first, mask = int(network.cidr.network_address), int(network.cidr.netmask)
+                is_boot_nic = host.boots_from(mac)
+                bystander = Bystander(host, ipv4_mapped(first), ~0xFFFFFFFF | mask, is_boot_nic)
+                found.setdefault(mac.octets, bystander)
     return found
 
 

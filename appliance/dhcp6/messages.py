@@ -65,7 +65,8 @@ def answer_associations(table: Dhcp6Table, request: ClientMessage, is_home: bool
         else _nothing_for(each, kind)
         for each in request.associations
     ]
-    is_rapid = kind == SOLICIT and OPT_RAPID_COMMIT in request.options
+    # Without an address there is nothing to commit: a client takes the first REPLY, and would hear no other server.
+    is_rapid = kind == SOLICIT and OPT_RAPID_COMMIT in request.options and own is not None
     if is_rapid:
         parts.append(encode_option(OPT_RAPID_COMMIT, b""))
     elif kind == SOLICIT and own:

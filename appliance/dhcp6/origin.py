@@ -18,16 +18,18 @@ from appliance.dhcp6.reply import Arrival, ClientMessage
 def refused_source(table: Dhcp6Table, relays: Sequence[Relay], arrival: Arrival) -> bytes | None:
     """Return the address of the first of *relays* that is not accepted; None if all are.
 
-    The last relay is known by the source of its datagram. Whether those before it are relays
-    at all, only its own word says, which any client can have it say: a message that is a
-    relay's already is forwarded like any other. So such a message must come from a relay's
-    address as well, or claim no other network than the relay that forwards it.
+    The last relay is known by the source of its datagram, and each one before it by what the
+    relay after it says. A client can have a relay say anything beyond that: a message that is
+    a relay's already is forwarded like any other. So a message that does not come from a
+    relay's address, and all that is inside it, may claim no other network than the last relay
+    that is accepted.
     """
-    source = arrival.source
+    source, link, is_accepted = arrival.source, UNSPECIFIED, True
     for number, relay in enumerate(relays):
-        if number and (relay.link == UNSPECIFIED or _same_network(table, relays[number - 1].link, relay.link)):
-            pass
-        elif not _is_accepted(table, source, None if number else arrival):
+        is_accepted = is_accepted and _is_accepted(table, source, None if number else arrival)
+        if is_accepted:
+            link = link if relay.link == UNSPECIFIED else relay.link
+        elif number == 0 or not (relay.link == UNSPECIFIED or _same_network(table, link, relay.link)):
             return source
         source = relay.peer
     return None
@@ -60,11 +62,9 @@ def hardware_address(options: Options, relays: Sequence[Relay], arrival: Arrival
 def is_at_home(request: ClientMessage) -> bool:
     """Whether the client is in the network of its address."""
     link = request.link
-    return request.pin.segment.has(link) if link != UNSPECIFIED else _arrived_at_home(request)
-
-
-def _arrived_at_home(request: ClientMessage) -> bool:
-    return request.pin.segment.has_any(request.arrival.addresses)
+    if link != UNSPECIFIED:
+        return request.pin.segment.has(link)
+    return is_link_local(request.arrival.source) and request.pin.segment.has_any(request.arrival.addresses)
 
 
 def is_in_our_networks(table: Dhcp6Table, request: ClientMessage) -> bool:
@@ -72,4 +72,5 @@ def is_in_our_networks(table: Dhcp6Table, request: ClientMessage) -> bool:
     link = request.link
     if link != UNSPECIFIED:
         return table.in_segments(int.from_bytes(link, "big"))
-    return table.serves(request.arrival.addresses)
+    # A relay elsewhere that names no network: its clients may be anywhere.
+    return is_link_local(request.arrival.source) and table.serves(request.arrival.addresses)

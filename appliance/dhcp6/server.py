@@ -212,8 +212,12 @@ class Dhcp6Server:
     def _resolve(self, received: "_Received", arrival: Arrival) -> None:
         """Answer with what the kernel knows of the source's MAC address; if that is nothing yet, have it find out."""
         mac = self._mac_on_link(IPv6Address(arrival.source), received.interface)
-        if mac != b"" or self._resolving >= MAX_RESOLVING:
+        if mac != b"":
             self._answer(received, arrival, mac or b"")
+            return
+        if self._resolving >= MAX_RESOLVING:
+            # Not by its DUID, which may be another machine's: its link-local address still can tell who it is.
+            self._finish(received, arrival, UNRESOLVED)
             return
         self._resolving += 1
         # An empty datagram to a port where nobody reads it: to send it, the kernel has to resolve the address.

@@ -56,6 +56,11 @@ class RaServer:
                     ) from error
                 logger.warning("ra.off why=%s: routers' advertisements are not checked", error.strerror)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can send and hear; the socket is opened at the start or never."""
+        return self._socket is not None
+
     def close(self) -> None:
         """Close the socket."""
         if self._socket is not None:

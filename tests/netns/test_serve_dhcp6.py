@@ -166,3 +166,12 @@ def test_port_in_use_is_one_line_with_the_remedy(here: Site) -> None:
         code, log = here.refused()
     assert code != 0
     assert "[::]:547/udp: address already in use; stop the other server, or set listen.dhcp" in log
+
+
+def test_reload_that_is_the_first_to_advertise_is_refused(here: Site) -> None:
+    """Beside another DHCP server no socket for router advertisements is opened, and sockets never move."""
+    here.config.write_text(TEXT + "dhcp: {mode: proxy}\n")
+    with here.serve() as appliance:
+        here.config.write_text(TEXT + "dhcp: {routerAdvertisements: true}\n")
+        appliance.reload()
+        assert "dhcp.routerAdvertisements needs a socket" in appliance.said("config.refuse")

@@ -35,6 +35,8 @@ COUNTS = {
             ("stranger-event", "dropped"): 9,
         }
     ),
+    "dhcp6": Counter({("reply", "advertise"): 4, ("silence", "unknown-mac"): 5, ("outside-event", "dropped"): 2}),
+    "ra": Counter({("sent",): 6, ("unsent", "Network is down"): 1, ("heard", "solicitation"): 3}),
     "tftp": Counter(
         {("started",): 3, ("finished",): 2, ("refused", "no-file"): 1, ("silent", "busy"): 1, ("bytes",): 9}
     ),
@@ -115,6 +117,12 @@ def test_name_follows_the_conventions(described):
         (("dhcp_sends_total", "frame"), 4),
         (("dhcp_send_failures_total", "Network is down"), 1),
         (("dhcp_stranger_events_dropped_total",), 9),
+        (("dhcp6_replies_total", "advertise"), 4),
+        (("dhcp6_silences_total", "unknown-mac"), 5),
+        (("dhcp6_events_dropped_total", "outside"), 2),
+        (("ra_sent_total",), 6),
+        (("ra_send_failures_total", "Network is down"), 1),
+        (("ra_heard_total", "solicitation"), 3),
         (("tftp_transfers_total", "finished"), 2),
         (("tftp_transfers_total", "failed"), 0),
         (("tftp_refusals_total", "no-file"), 1),

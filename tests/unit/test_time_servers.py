@@ -6,11 +6,14 @@ from ipaddress import IPv4Address
 
 import dns.message
 import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
 import dns.rrset
 import pytest
 
 from appliance import time_servers
-from appliance.model import Cluster, Endpoint, ForwardZone
+from appliance.model import Cluster, DhcpMode, Endpoint, ForwardZone
 from tests.clusters import reference_cluster
 from tests.dns_upstream import Upstream, address_of, running
 
@@ -77,12 +80,36 @@ async def test_name_that_no_forwarder_knows_is_missing(monkeypatch: pytest.Monke
         assert await told(named(silent, refusing)) == (["172.16.0.9"], (NAME,))
 
 
+async def test_second_forwarder_is_asked_when_the_first_one_answers_what_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """dnslib decodes the tag of a CAA record, whatever its octets are."""
+    monkeypatch.setattr(time_servers, "WAIT_SECONDS", 0.1)
+    record = dns.rdata.GenericRdata(dns.rdataclass.IN, dns.rdatatype.CAA, b"\x00\x02\xff\xfe")
+
+    def odd(query: dns.message.Message) -> dns.message.Message:
+        reply = address_of(query)
+        reply.additional.append(dns.rrset.from_rdata("odd.example.", 60, record))
+        return reply
+
+    async with running(Upstream(odd)) as first, running(Upstream(address_of)) as second:
+        assert await told(named(first, second)) == (["172.16.0.9", "203.0.113.7"], ())
+
+
 async def test_answer_to_another_question_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_servers, "WAIT_SECONDS", 0.1)
     other = dns.message.make_query("other.example", "A")
 
     async with running(Upstream(lambda query: address_of(other))) as forwarder:
         assert (await told(named(forwarder)))[1] == (NAME,)
+
+
+@pytest.mark.parametrize("mode", [DhcpMode.PROXY, DhcpMode.OFF])
+async def test_no_name_is_looked_up_where_dhcp_gives_no_options(mode: DhcpMode) -> None:
+    upstream = Upstream(address_of)
+    async with running(upstream) as forwarder:
+        assert await told(replace(named(forwarder), dhcp=mode)) == (["172.16.0.9"], ())
+    assert upstream.asked == []
 
 
 async def test_time_for_all_names_together_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

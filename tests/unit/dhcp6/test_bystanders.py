@@ -1,7 +1,7 @@
 """What the firmware of hosts without an IPv6 address is told over IPv6, as scapy reads it."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from scapy.layers import dhcp6
@@ -10,7 +10,7 @@ from appliance.dhcp6.compile import Dhcp6Table, compile_dhcp6, ipv4_mapped
 from appliance.dhcp6.protocol import answer
 from appliance.dhcp6.reply import Arrival, Reply, Silence
 from appliance.install.installation import Installation, Order
-from appliance.model import DhcpMode, LocalBoot, MacAddress
+from appliance.model import Card, DhcpMode, LocalBoot, MacAddress
 from tests.clusters import reference_cluster
 from tests.dhcp6_messages import (
     BS_MAC,
@@ -87,6 +87,31 @@ def test_second_card_is_offered_nothing_at_any_time() -> None:
     assert isinstance(answer(own, asked, near(STRANGER_MAC), INSTALLING), Reply)
 
 
+def test_second_card_that_may_boot_too_gets_silence_while_its_host_installs() -> None:
+    macs = MacAddress.parse(BS_MAC), MacAddress.parse(STRANGER_MAC)
+    own = table_of(macs=macs, boot_macs=macs)
+    asked = request("solicit", ia_na(), *FIRMWARE, mac=STRANGER_MAC)
+    assert isinstance(answer(own, asked, near(STRANGER_MAC), INSTALLING), Silence)
+    assert isinstance(answer(own, asked, near(STRANGER_MAC), INSTALLED), Reply)
+
+
+def test_card_in_a_network_of_its_own_is_offered_nothing_there_and_nowhere_else() -> None:
+    cluster = reference_cluster()
+    boot_network = replace(cluster.networks[0], cidr=IPv4Network("198.51.100.0/24"))
+    boot_card, address = MacAddress.parse(STRANGER_MAC), IPv4Address("198.51.100.11")
+    bs = cluster.hosts[0]
+    bs = replace(
+        bs,
+        macs=(boot_card, *bs.macs),
+        addresses=(*bs.addresses, address),
+        cards=(Card(boot_card, address, ""),),
+    )
+    own = compile_dhcp6((replace(cluster, networks=(*cluster.networks, boot_network), hosts=(bs,)),))
+    asked = request("solicit", ia_na(), *FIRMWARE, mac=STRANGER_MAC)
+    assert isinstance(answer(own, asked, near(STRANGER_MAC, "198.51.100.5"), INSTALLED), Reply)
+    assert isinstance(answer(own, asked, near(STRANGER_MAC), INSTALLED), Silence)
+
+
 @pytest.mark.parametrize("address", ["172.16.1.101", "192.0.2.1"])
 def test_host_on_another_interface_gets_silence(table: Dhcp6Table, address: str) -> None:
     asked = request("solicit", ia_na(), *FIRMWARE)
@@ -101,3 +126,8 @@ def test_beside_another_server_hosts_without_ipv6_get_silence(mode: DhcpMode) ->
 def test_interface_with_an_ipv4_machine_network_is_heard(table: Dhcp6Table) -> None:
     assert table.hears(near().addresses)
     assert not table.hears(near(address="192.0.2.1").addresses)
+
+
+def test_interfaces_are_compared_with_each_network_once_however_many_hosts_there_are(table: Dhcp6Table) -> None:
+    """Whoever reaches the port makes the server ask whether it hears an interface, once for each datagram."""
+    assert (len(table.bystanders), len(table.beside)) == (7, 1)

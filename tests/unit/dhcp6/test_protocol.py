@@ -115,6 +115,13 @@ def test_rapid_commit_gets_the_reply_at_once(table: Dhcp6Table) -> None:
     assert isinstance(result.event, DhcpAcknowledged)
 
 
+def test_rapid_commit_to_a_host_that_gets_nothing_leaves_it_to_other_servers(table: Dhcp6Table) -> None:
+    reply = read(ask(table, request("solicit", dhcp6.DHCP6OptIA_PD(iaid=1), dhcp6.DHCP6OptRapidCommit())).payload)
+    assert isinstance(reply.packet, dhcp6.DHCP6_Advertise)
+    assert not reply.has(dhcp6.DHCP6OptRapidCommit)
+    assert not reply.has(dhcp6.DHCP6OptPref)
+
+
 def test_second_ia_gets_no_address(table: Dhcp6Table) -> None:
     reply = read(ask(table, request("solicit", ia_na(iaid=1), ia_na(iaid=2))).payload)
     first, second = reply.options(dhcp6.DHCP6OptIA_NA)
@@ -414,6 +421,16 @@ def test_relay_gets_no_more_than_three_times_what_it_sent_and_the_address_in_any
     assert not read(inner).has(dhcp6.DHCP6OptDNSServers)
 
 
+@pytest.mark.parametrize("message", ["solicit", "release"])
+def test_relay_gets_nothing_where_refusals_would_be_more_than_three_times_what_it_sent(
+    table: Dhcp6Table, message: str
+) -> None:
+    server_id = table.duid if message in TO_ONE_SERVER else None
+    asked = request(message, *(dhcp6.DHCP6OptIA_TA(iaid=number) for number in range(20)), server_id=server_id)
+    assert ask(table, asked).payload  # on our own link
+    assert silence(table, relayed(asked, link="2001:db8:0:10::1"), FROM_RELAY).why == "too-long"
+
+
 def test_message_with_more_ias_than_a_reply_holds_gets_silence(table: Dhcp6Table) -> None:
     asked = request("solicit", *(ia_na(iaid=number) for number in range(100)))
     assert len(asked) < 2048
@@ -582,6 +599,37 @@ def test_client_behind_a_relay_cannot_claim_another_network(table: Dhcp6Table) -
     forged = relayed(request("solicit", ia_na()), link="2001:db8:0:10::1", peer=link_local(BS_MAC))
     asked = relayed(forged, link="2001:db8:0:20::1", peer="fe80::bad", hops=1)
     assert silence(table, asked, FROM_RELAY).why == "relay-not-accepted"
+
+
+@pytest.mark.parametrize("between", ["::", "2001:db8:0:20::9"])
+def test_client_behind_a_relay_cannot_invent_a_relay_that_is_accepted(table: Dhcp6Table, between: str) -> None:
+    """What is inside a client's message names no relay that we know: only the client says that it came from there."""
+    forged = relayed(request("solicit", ia_na()), link="2001:db8:0:10::1", peer=link_local(BS_MAC))
+    forged = relayed(forged, link=between, peer="2001:db8:0:20::1", hops=1)
+    asked = relayed(forged, link="2001:db8:0:20::1", peer="fe80::bad", hops=2)
+    assert silence(table, asked, FROM_RELAY).why == "relay-not-accepted"
+
+
+def test_client_behind_a_relay_that_names_no_network_is_not_in_that_of_our_interface(table: Dhcp6Table) -> None:
+    """It names none for a relay's message from a global address (RFC 8415 section 19.1.2), which a client can send."""
+    forged = relayed(request("request", ia_na(BS), server_id=table.duid), link="::", peer=link_local(BS_MAC))
+    result = silence(table, relayed(forged, link="::", peer=ELSEWHERE, hops=1), FROM_RELAY)
+    assert result.why == "wrong-network"
+    assert isinstance(result.event, DhcpMisplaced)
+
+
+def test_client_behind_a_switch_on_our_link_is_in_the_network_of_our_interface(table: Dhcp6Table) -> None:
+    asked = relayed(request("solicit", ia_na()), link="::", peer=link_local(BS_MAC))
+    assert ask(table, asked).host == BS_NAME
+
+
+def test_relays_of_ours_around_a_switch_that_relays_are_all_accepted(table: Dhcp6Table) -> None:
+    """The last relay names no network, because the one before it has sent from an address of its own."""
+    first = relayed(request("solicit", ia_na(), mac=W2_MAC), link="::", peer=link_local(W2_MAC))
+    second = relayed(first, link="2001:db8:0:20::1", peer=link_local(W2_MAC), hops=1)
+    asked = relayed(second, link="::", peer="2001:db8:0:20::1", hops=2)
+    where = arrival(source="2001:db8:0:10::1", source_port=547, is_unicast=True)
+    assert ask(table, asked, where).host == "w2.ocp45.example.localdomain"
 
 
 def test_two_relays_of_ours_are_both_answered(table: Dhcp6Table) -> None:

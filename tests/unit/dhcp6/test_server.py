@@ -5,7 +5,7 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 from typing import cast
@@ -14,11 +14,12 @@ import pytest
 
 from appliance import sockets
 from appliance.dhcp6.compile import compile_dhcp6
-from appliance.dhcp6.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, Dhcp6Server
+from appliance.dhcp6.server import BURST, HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, MAX_RESOLVING, Dhcp6Server
 from appliance.errors import ListenError
 from appliance.events import DhcpOffered, DhcpRelayRefused, DhcpUnknown, Event, Program
 from appliance.model import DHCP6_DISTANCE, Cluster, DhcpMode
 from appliance.neighbours import unknown_mac_on_link
+from appliance.sockets import IN6_PKTINFO
 from tests.dhcp6_messages import (
     BS_MAC,
     FIRMWARE,
@@ -195,6 +196,37 @@ async def test_stranger_that_no_address_tells_is_known_by_its_duid(port: int, re
         await until(lambda: bool(it.events))
     assert isinstance(it.events[0], DhcpUnknown)
     assert it.events[0].mac == STRANGER_MAC
+
+
+class FloodedSocket:
+    """A socket at which *message* comes from another link-local address each time, and what was sent from it."""
+
+    def __init__(self, message: bytes) -> None:
+        self.message, self.number = message, 0
+        self.sent: list[tuple[bytes, int]] = []  # with the port
+
+    def recvmsg(self, *_sizes: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, tuple[str, int, int, int]]:
+        self.number += 1
+        index = socket.if_nametoindex("lo")
+        pktinfo = IN6_PKTINFO.pack(IPv6Address("ff02::1:2").packed, index)
+        ancillary = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, pktinfo)]
+        return self.message, ancillary, 0, (f"fe80::{self.number:x}", 546, 0, index)
+
+    def sendmsg(self, parts: tuple[bytes], _ancillary: object, _flags: int, to: tuple[str, int, int, int]) -> None:
+        self.sent.append((parts[0], to[1]))
+
+
+async def test_machines_beyond_those_that_are_resolved_are_not_known_by_their_duids(port: int) -> None:
+    cluster = loopback_cluster(port)
+    table = compile_dhcp6((cluster,))
+    server = Dhcp6Server(lambda: table, {}, cluster.listen, lambda _event: None, lambda _address, _interface: b"")
+    flooded = FloodedSocket(request("solicit", ia_na(), client_id=duid_ll(BS_MAC)))
+    with closing(server):
+        for _ in range(MAX_RESOLVING // BURST + 1):
+            server._drain(cast("socket.socket", flooded))
+        assert flooded.sent == [(b"", 9)] * MAX_RESOLVING
+        assert server.counts == {("silence", "unresolved-mac"): BURST}
+        await until(lambda: server.counts["reply", "advertise"] == MAX_RESOLVING)
 
 
 async def test_sockets_are_closed_when_the_server_ends(port: int) -> None:
