@@ -667,3 +667,16 @@ async def test_initramfs_is_served_to_a_grub_without_http(tmp_path: Path, client
         assert await client.fetch_rest(await client.ask(name=f"/{INITRAMFS}".encode())) == b"initramfs"
         await until(lambda: len(it.events) == 2)
     assert it.events[1].what is WebKind.INITRAMFS  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("place", ["images", "tftp"])
+async def test_initramfs_with_ignition_is_served_to_nobody(place: str, tmp_path: Path, clients: MakeClient) -> None:
+    """Also where cluster.yaml names it as that of the release, or somebody has copied it to tftp/."""
+    (tmp_path / place).mkdir()
+    (tmp_path / place / "agent.x86_64-initrd.img").write_bytes(b"initramfs")
+    (tmp_path / place / INITRAMFS).symlink_to("agent.x86_64-initrd.img")
+    async with running(Running(tmp_path)) as it:
+        for name in ("agent.x86_64-initrd.img", "AGENT.X86_64-INITRD.IMG", INITRAMFS):
+            answer = await clients(it.port).ask(name=name.encode())
+            assert not answer.startswith(b"\0\3"), name
+        assert it.server.counts["started",] == 0
