@@ -51,6 +51,8 @@ class _Asked:
 class TftpServer:
     """Serves the current table; `tap` gets every datagram, except the expected ACKs and the blocks that answer them.
 
+    Of the blocks of a script with a token it gets the heads.
+
     *counts* has ("started",), ("finished",), ("aborted",), ("failed",), ("refused", why),
     ("silent", why), ("resent",) in blocks and ("bytes",) of the files that arrived.
     """
@@ -291,7 +293,7 @@ class TftpServer:
             return
         if self.tap:
             for datagram in datagrams:
-                self.tap(datagram, session.local, session.peer)
+                self.tap(session.shown(datagram), session.local, session.peer)
 
     def _lose(self, session: Session, error: OSError) -> None:
         """End a transfer whose socket or file reports an error that does not pass."""

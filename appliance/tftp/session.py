@@ -24,9 +24,11 @@ from appliance.sockets import (
 from appliance.tftp.files import Content
 from appliance.tftp.protocol import (
     BLOCK_BYTES,
+    DATA,
     HEAD,
     IPV4_OVERHEAD_BYTES,
     IPV6_OVERHEAD_BYTES,
+    OPCODE,
     ReadRequest,
     agree,
 )
@@ -35,6 +37,7 @@ from appliance.tftp.transfer import Transfer, tries_of
 REQUEST_BYTES = 2048  # RFC 2347 limits requests to 512; some loaders send longer paths
 MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of kernels before 6.9
 MAX_SEND_BYTES = 65507  # of an IPv4 datagram that is cut into segments
+_DATA = OPCODE.pack(DATA)
 
 Peer = tuple[str, int]
 Ancillary = tuple[tuple[int, int, bytes], ...]
@@ -192,6 +195,11 @@ class Session:
                 self.sock.send(datagram)
             else:
                 self.sock.sendmsg((datagram,), self.ancillary, 0, self.peer)
+
+    def shown(self, datagram: bytes) -> bytes:
+        """Return *datagram* as captures show it: of a block of a script, which has a token in it, only the head."""
+        is_secret = self.what is WebKind.SCRIPT and datagram.startswith(_DATA)
+        return datagram[: HEAD.size] if is_secret else datagram
 
     def _send_segments(self, datagrams: Sequence[bytes]) -> Sequence[bytes]:
         """Send datagrams of one size (the last may be shorter) in few calls; return those that must be sent one by one.

@@ -680,3 +680,17 @@ async def test_initramfs_with_ignition_is_served_to_nobody(place: str, tmp_path:
             answer = await clients(it.port).ask(name=name.encode())
             assert not answer.startswith(b"\0\3"), name
         assert it.server.counts["started",] == 0
+
+
+async def test_capture_has_no_token_of_a_script(tmp_path: Path, clients: MakeClient, patient: None) -> None:
+    script = b"linux " * 84 + b"0123456789abcdef0123456789abcdef"  # the token is in both blocks
+    tapped: list[bytes] = []
+
+    async def script_of(_client: str) -> GrubScript:
+        return GrubScript(script, WebKind.SCRIPT, is_quiet=False)
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        it.server.tap = lambda datagram, _source, _destination: tapped.append(datagram)
+        client = clients(it.port)
+        assert await client.fetch_rest(await client.ask(name=b"grub/boot.cfg")) == script
+    assert [datagram for datagram in tapped if datagram[:2] == b"\0\3"] == [b"\0\3\0\1", b"\0\3\0\2"]
