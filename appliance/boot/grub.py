@@ -10,6 +10,7 @@ a network. What a host boots is in another (`GRUB_SCRIPT`), which only that host
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
 from string import Template
 from typing import NamedTuple
@@ -29,12 +30,17 @@ _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
 _WORDS = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class GrubScript(NamedTuple):
     """A configuration that is sent to one client."""
 
     content: bytes
     kind: WebKind
     is_quiet: bool  # it says what the last one said
+    arrived: Callable[[], None] = _nothing  # to be called once the client has it
 
 
 class _Config(Template):

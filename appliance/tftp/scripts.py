@@ -59,4 +59,4 @@ class Askings:
 def _found(name: str, script: GrubScript | None) -> Found:
     if script is None:  # why has an event of its own
         return Found(name, Refusal.NOT_NOW, WebKind.SCRIPT, is_repeat=True)
-    return Found(name, Content(script.content), script.kind, script.is_quiet)
+    return Found(name, Content(script.content), script.kind, script.is_quiet, script.arrived)

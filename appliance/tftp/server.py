@@ -234,6 +234,7 @@ class TftpServer:
             content=content,
             what=found.what,
             is_news=found.is_news,
+            arrived=found.arrived,
             now=now,
             is_single_port=self._is_single_port,
         )
@@ -333,6 +334,8 @@ class TftpServer:
         self.counts[outcome.value,] += 1
         self.counts["resent",] += transfer.resent_blocks
         if outcome is Outcome.FINISHED:
+            if session.arrived is not None:
+                session.arrived()
             total = session.content.total
             self.counts["bytes",] += total
             seconds = self._loop.time() - session.started_at

@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import ClassVar, Self
@@ -123,6 +123,7 @@ class Session:
     ancillary: Ancillary
     what: WebKind
     is_news: bool  # events tell of it
+    arrived: Callable[[], None] | None  # called at the end of a finished transfer
     is_connected: bool  # a socket of its own; else the listener's
     can_segment: bool
     started_at: float  # loop clock
@@ -140,6 +141,7 @@ class Session:
         content: Content,
         what: WebKind,
         is_news: bool,
+        arrived: Callable[[], None] | None = None,
         now: float,
         is_single_port: bool,
     ) -> Self:
@@ -181,6 +183,7 @@ class Session:
             ancillary=ancillary,
             what=what,
             is_news=is_news,
+            arrived=arrived,
             is_connected=not is_single_port,
             can_segment=terms.window_blocks > 1,
             started_at=now,

@@ -694,3 +694,23 @@ async def test_capture_has_no_token_of_a_script(tmp_path: Path, clients: MakeCli
         client = clients(it.port)
         assert await client.fetch_rest(await client.ask(name=b"grub/boot.cfg")) == script
     assert [datagram for datagram in tapped if datagram[:2] == b"\0\3"] == [b"\0\3\0\1", b"\0\3\0\2"]
+
+
+@pytest.mark.parametrize("receives", [True, False])
+async def test_script_is_reported_as_arrived_only_when_it_was_acknowledged(
+    receives: bool, tmp_path: Path, clients: MakeClient
+) -> None:
+    arrived: list[bool] = []
+
+    async def script_of(_client: str) -> GrubScript:
+        return GrubScript(b"wait", WebKind.WAIT, is_quiet=False, arrived=lambda: arrived.append(True))
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        client = clients(it.port)
+        if receives:
+            await client.fetch_rest(await client.ask(name=b"grub/boot.cfg"))
+        else:
+            client.sock.sendto(b"\0\1grub/boot.cfg\0octet\0", client.server)
+            client.sock.close()
+        await until(lambda: len(it.events) == 2)
+    assert len(arrived) == receives
