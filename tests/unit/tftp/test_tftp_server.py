@@ -22,7 +22,7 @@ from appliance.tftp import server as server_module
 from appliance.tftp import transfer as transfer_module
 from appliance.tftp.compile import compile_tftp
 from appliance.tftp.protocol import ack_datagram
-from appliance.tftp.scripts import ScriptOf, no_script
+from appliance.tftp.scripts import MAX_CLIENT_ASKING, ScriptOf, no_script
 from appliance.tftp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, TftpServer
 from appliance.tokens import HIDDEN, hide_tokens
 from tests.clusters import reference_cluster
@@ -714,3 +714,32 @@ async def test_script_is_reported_as_arrived_only_when_it_was_acknowledged(
             client.sock.close()
         await until(lambda: len(it.events) == 2)
     assert len(arrived) == receives
+
+
+async def test_requests_in_one_machine_s_name_leave_others_their_places(tmp_path: Path, clients: MakeClient) -> None:
+    """Each of them waits until the kernel has resolved the address, and their sources may be forged."""
+    asked = []
+
+    async def script_of(client: str) -> GrubScript:
+        asked.append(client)
+        if client == "127.0.0.9":
+            await asyncio.Event().wait()
+        return GrubScript(b"linux", WebKind.SCRIPT, is_quiet=False)
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        for _ in range(5):
+            clients(it.port, "127.0.0.1", "127.0.0.9").send(b"\0\1grub/boot.cfg\0octet\0")
+        await until(lambda: it.server.counts["silent", "busy"] == 5 - MAX_CLIENT_ASKING)
+        client = clients(it.port)
+        assert await client.fetch_rest(await client.ask(name=b"grub/boot.cfg")) == b"linux"
+    assert asked == ["127.0.0.9"] * MAX_CLIENT_ASKING + ["127.0.0.1"]
+
+
+async def test_machine_whose_script_was_found_out_may_ask_again(tmp_path: Path, clients: MakeClient) -> None:
+    async def script_of(_client: str) -> GrubScript:
+        return GrubScript(b"linux", WebKind.SCRIPT, is_quiet=False)
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        for _ in range(2 * MAX_CLIENT_ASKING):
+            client = clients(it.port)
+            assert await client.fetch_rest(await client.ask(name=b"grub/boot.cfg")) == b"linux"
