@@ -12,6 +12,7 @@ a network. What a host boots is in another (`GRUB_SCRIPT`), which only that host
 import re
 from collections.abc import Callable
 from functools import cache
+from math import ceil
 from string import Template
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -67,13 +68,19 @@ def start(cluster: Cluster, client: Address | None = None) -> str:
 
 
 def unknown(cluster: Cluster) -> str:
-    """Return what an unknown machine is told. After menu_seconds it leaves for the next boot entry; with 0, never."""
+    """Return what an unknown machine is told, again and again.
+
+    After menu_seconds it leaves for the next boot entry; with 0, never.
+    """
     text = _template("unknown").substitute(
         title=f"OpenShift cluster {cluster.name}: unknown machine", roles="|".join(role.value for role in MENU_ROLES)
     )
     if not cluster.menu_seconds:
         return text
-    return text + _template("leave").substitute(seconds=cluster.menu_seconds)
+    # A round is a sleep here, in which Escape counts, and one before `start` asks again; the last ends after the first.
+    seconds = min(POLL_SECONDS, cluster.menu_seconds)
+    rounds = 1 + ceil((cluster.menu_seconds - seconds) / (seconds + POLL_SECONDS))
+    return text + _template("leave").substitute(total=cluster.menu_seconds, seconds=seconds, rounds="x" * rounds)
 
 
 def install_script(cluster: Cluster, host: Host) -> str:
