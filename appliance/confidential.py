@@ -126,6 +126,7 @@ def confidential_name(path: str) -> str:
     return next((what for part in parts for pattern, what in _NAMES if pattern.search(part)), "")
 
 
+@lru_cache(maxsize=1024)
 def is_sealed_name(path: str) -> bool:
     """Whether *path* is named as an initramfs with an Ignition configuration in it, or as a backup of one."""
     return _SEALED.search(path.rpartition("/")[2].lower()) is not None

@@ -216,9 +216,10 @@ class TftpServer:
         if self.tap:
             self.tap(datagram, arrival.local, arrival.peer)
         if found is None:
-            self._tell(TftpFailed(host, client=arrival.peer[0], path="", why=refusal))
+            self._tell(TftpFailed(host, arrival.peer[0], path="", why=refusal, is_answered=False))
         elif found.is_news:
-            self._tell(TftpFailed(host, client=arrival.peer[0], path=found.name, why=refusal, what=found.what))
+            name, what = found.name, found.what
+            self._tell(TftpFailed(host, arrival.peer[0], name, why=refusal, what=what, is_answered=False))
 
     def _begin(self, asked: "_Asked", found: Found, content: Content) -> None:
         now, arrival, host = self._loop.time(), asked.arrival, asked.host

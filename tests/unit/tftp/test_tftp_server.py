@@ -743,3 +743,14 @@ async def test_machine_whose_script_was_found_out_may_ask_again(tmp_path: Path, 
         for _ in range(2 * MAX_CLIENT_ASKING):
             client = clients(it.port)
             assert await client.fetch_rest(await client.ask(name=b"grub/boot.cfg")) == b"linux"
+
+
+async def test_refused_request_says_nothing_about_its_path(tmp_path: Path, clients: MakeClient) -> None:
+    """Three transfers that broke off after an answer make blocks smaller, and a request may be forged."""
+    async with running(Running(tmp_path)) as it:
+        (tmp_path / "tftp" / "secret.ign").write_bytes(b"{}")
+        for name in (b"none.efi", b"secret.ign", b"../x"):
+            await clients(it.port).ask(name=name)
+        await clients(it.port).ask(mode=b"mail")
+        await until(lambda: len(it.events) == 4)
+    assert [event.is_answered for event in it.events if isinstance(event, TftpFailed)] == [False] * 4
