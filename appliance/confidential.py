@@ -40,6 +40,8 @@ _NAMES = (
     (re.compile(r"^id_(rsa|dsa|ecdsa|ed25519)(?!.*\.pub$)|\.(p12|pfx|jks)$"), _KEY),
     (re.compile(r"\.tf(state|vars)"), _TERRAFORM),
 )
+# As openshift-install and oc name their initramfs; the second is that of 4.13. It is for the hosts that boot it.
+_SEALED = re.compile(r"(?:^|[^a-z])(?:(?:agent|node)\.\w+-initrd|agent-initrd\.\w+)\.img(?![a-z0-9])")
 _AUTH = "auth"  # openshift-install's directory of the kubeconfig and the password
 
 _MAGICS = {
@@ -122,6 +124,12 @@ def confidential_name(path: str) -> str:
     if _AUTH in parts[:-1]:
         return f"a file of the directory {_AUTH}/"
     return next((what for part in parts for pattern, what in _NAMES if pattern.search(part)), "")
+
+
+@lru_cache(maxsize=1024)
+def is_sealed_name(path: str) -> bool:
+    """Whether *path* is named as an initramfs with an Ignition configuration in it, or as a backup of one."""
+    return _SEALED.search(path.rpartition("/")[2].lower()) is not None
 
 
 def wants_more(head: bytes) -> bool:

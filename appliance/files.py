@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance.confidential import HEAD_BYTES, TEXT_BYTES, confidential_content, confidential_name, wants_more
+from appliance.confidential import (
+    HEAD_BYTES,
+    TEXT_BYTES,
+    confidential_content,
+    confidential_name,
+    is_sealed_name,
+    wants_more,
+)
 
 # A text takes milliseconds to judge, which all other clients would wait for with each request. Kept by the identity
 # from before it was read: while a file is written, that changes.
@@ -106,10 +113,13 @@ def open_below(root: Path, name: str, *, in_any_case: bool = False) -> tuple[int
     return fd, identity
 
 
-def open_public(root: Path, name: str, *, in_any_case: bool = False) -> tuple[int, Identity]:
+def open_public(
+    root: Path, name: str, *, in_any_case: bool = False, may_be_sealed: bool = False
+) -> tuple[int, Identity]:
     """Return what `open_below` does, for a file that anybody gets.
 
-    Raises UnservableError, with 403, also for a file that confidential.py recognises.
+    Raises UnservableError, with 403, also for a file that confidential.py recognises. With
+    *may_be_sealed* the caller has made sure that an initramfs with Ignition in it is for this client.
     """
     fd, identity, real = _opened(root, name, in_any_case=in_any_case)
     try:
@@ -118,6 +128,10 @@ def open_public(root: Path, name: str, *, in_any_case: bool = False) -> tuple[in
     except OSError as error:
         os.close(fd)
         raise _unservable(error, root / tidied(name)) from error
+    if not found and not may_be_sealed and any(map(is_sealed_name, (tidied(name), real))):
+        os.close(fd)
+        why = f"{root / tidied(name)} contains Ignition by its name; its hosts get it from images/ over HTTP"
+        raise UnservableError(403, why, Fault.CONFIDENTIAL)
     if found:
         os.close(fd)
         why = f"{root / tidied(name)} looks like {found}, which is never served; remove it from there"

@@ -10,7 +10,9 @@ a network. What a host boots is in another (`GRUB_SCRIPT`), which only that host
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
+from math import ceil
 from string import Template
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -29,12 +31,17 @@ _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=,@%+-]+")
 _WORDS = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class GrubScript(NamedTuple):
     """A configuration that is sent to one client."""
 
     content: bytes
     kind: WebKind
     is_quiet: bool  # it says what the last one said
+    arrived: Callable[[], None] = _nothing  # to be called once the client has it
 
 
 class _Config(Template):
@@ -61,13 +68,19 @@ def start(cluster: Cluster, client: Address | None = None) -> str:
 
 
 def unknown(cluster: Cluster) -> str:
-    """Return what an unknown machine is told. After menu_seconds it leaves for the next boot entry; with 0, never."""
+    """Return what an unknown machine is told, again and again.
+
+    After menu_seconds it leaves for the next boot entry; with 0, never.
+    """
     text = _template("unknown").substitute(
         title=f"OpenShift cluster {cluster.name}: unknown machine", roles="|".join(role.value for role in MENU_ROLES)
     )
     if not cluster.menu_seconds:
         return text
-    return text + _template("leave").substitute(seconds=cluster.menu_seconds)
+    # A round is a sleep here, in which Escape counts, and one before `start` asks again; the last ends after the first.
+    seconds = min(POLL_SECONDS, cluster.menu_seconds)
+    rounds = 1 + ceil((cluster.menu_seconds - seconds) / (seconds + POLL_SECONDS))
+    return text + _template("leave").substitute(total=cluster.menu_seconds, seconds=seconds, rounds="x" * rounds)
 
 
 def install_script(cluster: Cluster, host: Host) -> str:

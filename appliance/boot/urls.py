@@ -33,9 +33,6 @@ RESERVED_NAMES = frozenset(
     {MENU, AUTOEXEC, NO_BOOT_FILE, *IGNITION_FILES, *(name for name in KNOWN_LOADERS if "/" not in name)}
 )
 
-# As openshift-install and oc name their initramfs; the second is that of 4.13.
-_SEALED = re.compile(r"(?:agent|node)\.\w+-initrd\.img|agent-initrd\.\w+\.img")
-
 # The forms of iPXE: EFI programs, images for BIOS network boot, and an image in the form of a Linux kernel.
 _LOADER_SUFFIXES = (".efi", ".pxe", ".kpxe", ".kkpxe", ".lkrn")
 
@@ -58,11 +55,6 @@ def is_reserved(name: str) -> bool:
 def is_autoexec(path: str) -> bool:
     """Whether *path* is the script that iPXE looks for in the directory of its own binary, whichever that is."""
     return path.rpartition("/")[2] == AUTOEXEC
-
-
-def has_ignition(path: str) -> bool:
-    """Whether *path* is named as an initramfs with an Ignition configuration in it, which is secret."""
-    return _SEALED.fullmatch(path.rpartition("/")[2].lower()) is not None
 
 
 def is_grub_config(path: str) -> bool:

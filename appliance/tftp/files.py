@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, overload
 from weakref import WeakValueDictionary
@@ -106,6 +106,7 @@ class Found(NamedTuple):
     content: Content | Refusal
     what: WebKind
     is_repeat: bool = False  # it says what the last one said
+    arrived: Callable[[], None] | None = None  # to be called once the client has it
 
     @property
     def is_news(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from appliance.boot.grub import GrubScript
@@ -13,8 +14,12 @@ from appliance.tftp.session import Peer
 
 logger = logging.getLogger(__name__)
 
-# Each of them waits for the kernel to resolve an address, or for a probe: seconds at most. GRUB asks again.
-MAX_ASKING = 256
+# Each of them waits for the kernel to resolve an address, or for a probe: seconds at most. GRUB asks again. A thousand
+# hosts that power on in the same second, twice. Only hosts wait; a stranger is answered in the same turn of the loop.
+MAX_ASKING = 2048
+# Of one address. GRUB asks from one port at a time; requests that are forged in the name of a host that is off, each of
+# which waits a second, must not take the places of the others.
+MAX_CLIENT_ASKING = 2
 
 ScriptOf = Callable[[str], Awaitable[GrubScript | None]]  # for the client's address; None if it may have nothing now
 
@@ -30,6 +35,7 @@ class Askings:
     def __init__(self, script_of: ScriptOf) -> None:
         self._script_of = script_of
         self._tasks: dict[Peer, asyncio.Task[None]] = {}
+        self._of_address: Counter[str] = Counter()
 
     @staticmethod
     def concerns(name: str) -> bool:
@@ -38,11 +44,19 @@ class Askings:
 
     def begin(self, peer: Peer, name: str, answer: Callable[[Found], None]) -> bool:
         """Call *answer* with the script for *peer* once it is known; return False if there is no room for it."""
-        if peer in self._tasks or len(self._tasks) >= MAX_ASKING:
+        is_full = len(self._tasks) >= MAX_ASKING or self._of_address[peer[0]] >= MAX_CLIENT_ASKING
+        if peer in self._tasks or is_full:
             return False
         task = self._tasks[peer] = asyncio.get_running_loop().create_task(self._ask(peer, name, answer))
-        task.add_done_callback(lambda _: self._tasks.pop(peer, None))
+        self._of_address[peer[0]] += 1
+        task.add_done_callback(lambda _: self._forget(peer))
         return True
+
+    def _forget(self, peer: Peer) -> None:
+        del self._tasks[peer]
+        self._of_address[peer[0]] -= 1
+        if not self._of_address[peer[0]]:  # else every address that was ever seen would stay
+            del self._of_address[peer[0]]
 
     def stop(self) -> None:
         """Answer nobody any more."""
@@ -59,4 +73,4 @@ class Askings:
 def _found(name: str, script: GrubScript | None) -> Found:
     if script is None:  # why has an event of its own
         return Found(name, Refusal.NOT_NOW, WebKind.SCRIPT, is_repeat=True)
-    return Found(name, Content(script.content), script.kind, script.is_quiet)
+    return Found(name, Content(script.content), script.kind, script.is_quiet, script.arrived)

@@ -51,6 +51,8 @@ class _Asked:
 class TftpServer:
     """Serves the current table; `tap` gets every datagram, except the expected ACKs and the blocks that answer them.
 
+    Of the blocks of a script with a token it gets the heads.
+
     *counts* has ("started",), ("finished",), ("aborted",), ("failed",), ("refused", why),
     ("silent", why), ("resent",) in blocks and ("bytes",) of the files that arrived.
     """
@@ -214,9 +216,10 @@ class TftpServer:
         if self.tap:
             self.tap(datagram, arrival.local, arrival.peer)
         if found is None:
-            self._tell(TftpFailed(host, client=arrival.peer[0], path="", why=refusal))
+            self._tell(TftpFailed(host, arrival.peer[0], path="", why=refusal, is_answered=False))
         elif found.is_news:
-            self._tell(TftpFailed(host, client=arrival.peer[0], path=found.name, why=refusal, what=found.what))
+            name, what = found.name, found.what
+            self._tell(TftpFailed(host, arrival.peer[0], name, why=refusal, what=what, is_answered=False))
 
     def _begin(self, asked: "_Asked", found: Found, content: Content) -> None:
         now, arrival, host = self._loop.time(), asked.arrival, asked.host
@@ -232,6 +235,7 @@ class TftpServer:
             content=content,
             what=found.what,
             is_news=found.is_news,
+            arrived=found.arrived,
             now=now,
             is_single_port=self._is_single_port,
         )
@@ -291,7 +295,7 @@ class TftpServer:
             return
         if self.tap:
             for datagram in datagrams:
-                self.tap(datagram, session.local, session.peer)
+                self.tap(session.shown(datagram), session.local, session.peer)
 
     def _lose(self, session: Session, error: OSError) -> None:
         """End a transfer whose socket or file reports an error that does not pass."""
@@ -331,6 +335,8 @@ class TftpServer:
         self.counts[outcome.value,] += 1
         self.counts["resent",] += transfer.resent_blocks
         if outcome is Outcome.FINISHED:
+            if session.arrived is not None:
+                session.arrived()
             total = session.content.total
             self.counts["bytes",] += total
             seconds = self._loop.time() - session.started_at

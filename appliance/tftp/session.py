@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import ClassVar, Self
@@ -24,9 +24,11 @@ from appliance.sockets import (
 from appliance.tftp.files import Content
 from appliance.tftp.protocol import (
     BLOCK_BYTES,
+    DATA,
     HEAD,
     IPV4_OVERHEAD_BYTES,
     IPV6_OVERHEAD_BYTES,
+    OPCODE,
     ReadRequest,
     agree,
 )
@@ -35,6 +37,7 @@ from appliance.tftp.transfer import Transfer, tries_of
 REQUEST_BYTES = 2048  # RFC 2347 limits requests to 512; some loaders send longer paths
 MAX_SEGMENTS = 64  # UDP_MAX_SEGMENTS of kernels before 6.9
 MAX_SEND_BYTES = 65507  # of an IPv4 datagram that is cut into segments
+_DATA = OPCODE.pack(DATA)
 
 Peer = tuple[str, int]
 Ancillary = tuple[tuple[int, int, bytes], ...]
@@ -120,6 +123,7 @@ class Session:
     ancillary: Ancillary
     what: WebKind
     is_news: bool  # events tell of it
+    arrived: Callable[[], None] | None  # called at the end of a finished transfer
     is_connected: bool  # a socket of its own; else the listener's
     can_segment: bool
     started_at: float  # loop clock
@@ -137,6 +141,7 @@ class Session:
         content: Content,
         what: WebKind,
         is_news: bool,
+        arrived: Callable[[], None] | None = None,
         now: float,
         is_single_port: bool,
     ) -> Self:
@@ -178,6 +183,7 @@ class Session:
             ancillary=ancillary,
             what=what,
             is_news=is_news,
+            arrived=arrived,
             is_connected=not is_single_port,
             can_segment=terms.window_blocks > 1,
             started_at=now,
@@ -192,6 +198,11 @@ class Session:
                 self.sock.send(datagram)
             else:
                 self.sock.sendmsg((datagram,), self.ancillary, 0, self.peer)
+
+    def shown(self, datagram: bytes) -> bytes:
+        """Return *datagram* as captures show it: of a block of a script, which has a token in it, only the head."""
+        is_secret = self.what is WebKind.SCRIPT and datagram.startswith(_DATA)
+        return datagram[: HEAD.size] if is_secret else datagram
 
     def _send_segments(self, datagrams: Sequence[bytes]) -> Sequence[bytes]:
         """Send datagrams of one size (the last may be shorter) in few calls; return those that must be sent one by one.

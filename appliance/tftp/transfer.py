@@ -219,8 +219,10 @@ class Transfer:
     def fail(self, error: OSError) -> None:
         """Note an error of the transfer's socket or file; it may end the transfer."""
         if isinstance(error, ConnectionRefusedError):
-            # The client's port is closed. Many close it with their last ACK, which can get lost.
-            self.outcome = Outcome.FINISHED if self.sends_last else Outcome.ABORTED
+            # The client's port is closed. Many close it with their last ACK, which can get lost. Where nothing was
+            # acknowledged, the request may have been forged, and the answer of one block was news to the client.
+            is_received = self.sends_last and self.has_progressed
+            self.outcome = Outcome.FINISHED if is_received else Outcome.ABORTED
             self.why = "client closed its port"
         elif error.errno == errno.ESTALE:
             # The client has parts of two versions; an ERROR keeps it from using them.

@@ -172,6 +172,7 @@ class SendFile:
     kind: WebKind  # of the image; a boot loader is WebKind.LOADER
     content_type: str
     places: tuple[Place, ...]  # in the order to look
+    is_sealed: bool = False  # has an Ignition configuration in it by its name, and this client may have it
 
 
 Answer: TypeAlias = SendScript | SendIgnition | SendFile | ErrorResponse

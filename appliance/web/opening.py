@@ -76,7 +76,7 @@ def _image(place: Place, file: SendFile, sha256_of: Sha256Of) -> Opened | ErrorR
 
 def _open(root: Path, name: str, file: SendFile, kind: WebKind, *, in_any_case: bool = False) -> Opened | ErrorResponse:
     try:
-        fd, identity = open_public(root, name, in_any_case=in_any_case)
+        fd, identity = open_public(root, name, in_any_case=in_any_case, may_be_sealed=file.is_sealed)
     except UnservableError as error:
         return ErrorResponse(error.status, str(error), kind, error.retry_seconds)
     return Opened(fd, identity, entity_of(identity, file.content_type), kind)

@@ -17,10 +17,10 @@ from appliance.boot.urls import (
     NO_BOOT_FILE,
     SCRIPT_SUFFIX,
     SCRIPTS,
-    has_ignition,
     is_autoexec,
     is_grub_config,
 )
+from appliance.confidential import is_sealed_name
 from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install.guard import NO_DHCP, UNRESOLVED, Client, Verdict, ignition_verdict, unproven
 from appliance.install.installation import Installation, Order
@@ -344,8 +344,7 @@ def _ignition_finding(case: _Case, name: str) -> IgnitionFinding | None:
 
 def _file(case: _Case, path: str) -> Answer:
     answer = file_of(case.table, case.site, path)
-    is_sealed = has_ignition(path) or any(path in site.sealed for site in case.table.sites)
-    if is_sealed and case.request.method != "HEAD":
+    if answer.is_sealed and case.request.method != "HEAD":
         return _sealed(case, answer)
     # What an installation is made of counts for the host only if its address can be resolved; otherwise the host would
     # have the file, and wait for ever for what comes after it.
@@ -378,4 +377,6 @@ def file_of(table: WebTable, site: Site, path: str) -> SendFile:
     sites = (site, *(other for other in table.sites if other is not site))
     kind = next((site.kinds[path] for site in sites if path in site.kinds), WebKind.OTHER)
     # A name that cluster.yaml gives an image is that image, whatever lies among the boot loaders.
-    return SendFile(path, kind, content_type(path), tuple(Place(site, path in site.kinds) for site in sites))
+    places = tuple(Place(site, path in site.kinds) for site in sites)
+    is_sealed = is_sealed_name(path) or any(path in site.sealed for site in sites)
+    return SendFile(path, kind, content_type(path), places, is_sealed)

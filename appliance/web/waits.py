@@ -12,6 +12,7 @@ from appliance.web.answers import SendScript
 # A bootstrap's own machine config server answers within some ten minutes. A worker that is installed before that
 # retries by itself. So after this time it may install: the nodes may reach the server even if the appliance does not.
 LONGEST_WAIT_SECONDS = 20 * 60.0
+_WAITING = (WebKind.WAIT, WebKind.LACKING)
 
 
 class Waits:
@@ -48,15 +49,24 @@ class Polls:
     def __init__(self) -> None:
         self._last: dict[str, tuple[int, Order, Event | None]] = {}  # by host
 
+    def repeats(self, host: str, script: SendScript, installations: Mapping[str, Installation]) -> bool:
+        """Return whether *script* tells *host* to wait for the same reason as the last one."""
+        return script.kind in _WAITING and self._last.get(host) == _reason(host, script, installations)
+
     def is_repeat(self, host: str, script: SendScript, installations: Mapping[str, Installation]) -> bool:
-        """Return whether *script* tells *host* to wait for the same reason as the last one, and remember this one."""
-        if script.kind not in (WebKind.WAIT, WebKind.LACKING):
+        """Return what `repeats` does, and remember *script*, which the host has or is about to get."""
+        is_same = self.repeats(host, script, installations)
+        if script.kind in _WAITING:
+            self._last[host] = _reason(host, script, installations)
+        else:
             self._last.pop(host, None)
-            return False
-        installation = installations.get(host)
-        # After an order or in a new installation the host may be waiting for something else, which is news.
-        number, order = (installation.number, installation.order) if installation else (0, Order.INSTALL)
-        reason = number, order, script.event
-        is_same = self._last.get(host) == reason
-        self._last[host] = reason
         return is_same
+
+
+def _reason(
+    host: str, script: SendScript, installations: Mapping[str, Installation]
+) -> tuple[int, Order, Event | None]:
+    """Return why *host* waits. After an order or in a new installation it may be for something else, which is news."""
+    installation = installations.get(host)
+    number, order = (installation.number, installation.order) if installation else (0, Order.INSTALL)
+    return number, order, script.event

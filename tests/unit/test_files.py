@@ -311,3 +311,29 @@ def test_verdicts_are_bounded(root: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (root / "x").write_bytes(bytes(number))
         os.close(open_public(root, "x")[0])
     assert len(files._verdicts) <= 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "agent.x86_64-initrd.img",
+        "sub/node.aarch64-initrd.img",
+        "agent-initrd.x86_64.img",
+        "Agent.x86_64-initrd.IMG",
+        "agent.x86_64-initrd.img.bak",
+        "old-agent.x86_64-initrd.img~",
+    ],
+)
+def test_initramfs_with_ignition_is_not_public_under_its_name_or_by_a_link(root: Path, name: str) -> None:
+    (root / name).write_bytes(b"initramfs")
+    (root / "link.img").symlink_to(name)
+    assert not is_public(root, name)
+    assert not is_public(root, "link.img")
+    for each in (name, "link.img"):
+        os.close(open_public(root, each, may_be_sealed=True)[0])
+
+
+@pytest.mark.parametrize("name", ["agent.x86_64-vmlinuz", "agent.x86_64-rootfs.img", "rhcos-live-initramfs.x86_64.img"])
+def test_other_files_that_machines_boot_are_public(root: Path, name: str) -> None:
+    (root / name).write_bytes(b"file")
+    assert is_public(root, name)

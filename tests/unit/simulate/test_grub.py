@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.boot import grub
 from appliance.simulate.commands import EndedSignal
 from appliance.simulate.grub_commands import COMMANDS
 from appliance.simulate.grub_shell import Shell
 from appliance.simulate.grub_syntax import parse
 from appliance.simulate.grub_words import GrubSyntaxError
 from appliance.simulate.script import CommandError, Ending, How, IpxeImage, Part
+from tests.clusters import reference_cluster
 
 FILES = {"(http,192.0.2.1)/vmlinuz": b"kernel", "(http,192.0.2.1)/initrd.img": b"initrd", "/vmlinuz": b"kernel"}
 
@@ -237,3 +239,18 @@ def test_any_text_ends(words: list[str]) -> None:
     shell = Shell(Console({**FILES, "/self.cfg": b"echo a"}), COMMANDS, {})
     with contextlib.suppress(CommandError, EndedSignal, TimeoutError):
         asyncio.run(shell.run_file(" ".join(words)))
+
+
+def test_unknown_machine_that_is_added_meanwhile_goes_on_by_itself() -> None:
+    """As its console says."""
+    unknown = grub.unknown(reference_cluster(menu_seconds=60))
+    ending, console = run(f'{unknown}\nif [ -z "$stay" ]; then\n\thalt\nfi')
+    assert (ending.how, console.waited) == (How.POWEROFF, 10)
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(5, 5), (10, 10), (60, 70), (90, 90)])
+def test_unknown_machine_leaves_after_the_time_of_the_menu(seconds: int, waited: int) -> None:
+    unknown = grub.unknown(reference_cluster(menu_seconds=seconds))
+    loop = "while true; do\n\tsource /unknown.cfg\n\tsleep 10\ndone"
+    ending, console = run(loop, unknown=unknown)
+    assert (ending.how, console.waited) == (How.EXIT, waited)

@@ -22,7 +22,7 @@ from appliance.tftp import server as server_module
 from appliance.tftp import transfer as transfer_module
 from appliance.tftp.compile import compile_tftp
 from appliance.tftp.protocol import ack_datagram
-from appliance.tftp.scripts import ScriptOf, no_script
+from appliance.tftp.scripts import MAX_CLIENT_ASKING, ScriptOf, no_script
 from appliance.tftp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, TftpServer
 from appliance.tokens import HIDDEN, hide_tokens
 from tests.clusters import reference_cluster
@@ -667,3 +667,90 @@ async def test_initramfs_is_served_to_a_grub_without_http(tmp_path: Path, client
         assert await client.fetch_rest(await client.ask(name=f"/{INITRAMFS}".encode())) == b"initramfs"
         await until(lambda: len(it.events) == 2)
     assert it.events[1].what is WebKind.INITRAMFS  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("place", ["images", "tftp"])
+async def test_initramfs_with_ignition_is_served_to_nobody(place: str, tmp_path: Path, clients: MakeClient) -> None:
+    """Also where cluster.yaml names it as that of the release, or somebody has copied it to tftp/."""
+    (tmp_path / place).mkdir()
+    (tmp_path / place / "agent.x86_64-initrd.img").write_bytes(b"initramfs")
+    (tmp_path / place / INITRAMFS).symlink_to("agent.x86_64-initrd.img")
+    async with running(Running(tmp_path)) as it:
+        for name in ("agent.x86_64-initrd.img", "AGENT.X86_64-INITRD.IMG", INITRAMFS):
+            answer = await clients(it.port).ask(name=name.encode())
+            assert not answer.startswith(b"\0\3"), name
+        assert it.server.counts["started",] == 0
+
+
+async def test_capture_has_no_token_of_a_script(tmp_path: Path, clients: MakeClient, patient: None) -> None:
+    script = b"linux " * 84 + b"0123456789abcdef0123456789abcdef"  # the token is in both blocks
+    tapped: list[bytes] = []
+
+    async def script_of(_client: str) -> GrubScript:
+        return GrubScript(script, WebKind.SCRIPT, is_quiet=False)
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        it.server.tap = lambda datagram, _source, _destination: tapped.append(datagram)
+        client = clients(it.port)
+        assert await client.fetch_rest(await client.ask(name=b"grub/boot.cfg")) == script
+    assert [datagram for datagram in tapped if datagram[:2] == b"\0\3"] == [b"\0\3\0\1", b"\0\3\0\2"]
+
+
+@pytest.mark.parametrize("receives", [True, False])
+async def test_script_is_reported_as_arrived_only_when_it_was_acknowledged(
+    receives: bool, tmp_path: Path, clients: MakeClient
+) -> None:
+    arrived: list[bool] = []
+
+    async def script_of(_client: str) -> GrubScript:
+        return GrubScript(b"wait", WebKind.WAIT, is_quiet=False, arrived=lambda: arrived.append(True))
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        client = clients(it.port)
+        if receives:
+            await client.fetch_rest(await client.ask(name=b"grub/boot.cfg"))
+        else:
+            client.sock.sendto(b"\0\1grub/boot.cfg\0octet\0", client.server)
+            client.sock.close()
+        await until(lambda: len(it.events) == 2)
+    assert len(arrived) == receives
+
+
+async def test_requests_in_one_machine_s_name_leave_others_their_places(tmp_path: Path, clients: MakeClient) -> None:
+    """Each of them waits until the kernel has resolved the address, and their sources may be forged."""
+    asked = []
+
+    async def script_of(client: str) -> GrubScript:
+        asked.append(client)
+        if client == "127.0.0.9":
+            await asyncio.Event().wait()
+        return GrubScript(b"linux", WebKind.SCRIPT, is_quiet=False)
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        for _ in range(5):
+            clients(it.port, "127.0.0.1", "127.0.0.9").send(b"\0\1grub/boot.cfg\0octet\0")
+        await until(lambda: it.server.counts["silent", "busy"] == 5 - MAX_CLIENT_ASKING)
+        client = clients(it.port)
+        assert await client.fetch_rest(await client.ask(name=b"grub/boot.cfg")) == b"linux"
+    assert asked == ["127.0.0.9"] * MAX_CLIENT_ASKING + ["127.0.0.1"]
+
+
+async def test_machine_whose_script_was_found_out_may_ask_again(tmp_path: Path, clients: MakeClient) -> None:
+    async def script_of(_client: str) -> GrubScript:
+        return GrubScript(b"linux", WebKind.SCRIPT, is_quiet=False)
+
+    async with running(Running(tmp_path, script_of=script_of)) as it:
+        for _ in range(2 * MAX_CLIENT_ASKING):
+            client = clients(it.port)
+            assert await client.fetch_rest(await client.ask(name=b"grub/boot.cfg")) == b"linux"
+
+
+async def test_refused_request_says_nothing_about_its_path(tmp_path: Path, clients: MakeClient) -> None:
+    """Three transfers that broke off after an answer make blocks smaller, and a request may be forged."""
+    async with running(Running(tmp_path)) as it:
+        (tmp_path / "tftp" / "secret.ign").write_bytes(b"{}")
+        for name in (b"none.efi", b"secret.ign", b"../x"):
+            await clients(it.port).ask(name=name)
+        await clients(it.port).ask(mode=b"mail")
+        await until(lambda: len(it.events) == 4)
+    assert [event.is_answered for event in it.events if isinstance(event, TftpFailed)] == [False] * 4

@@ -329,9 +329,17 @@ def test_closed_port_aborts_a_transfer() -> None:
 
 
 def test_port_closed_after_the_last_block_went_out_finishes_a_transfer() -> None:
-    transfer = Transfer(Content(b"short").blocks(512), Terms(), 0.0)
+    transfer = Transfer(Content(bytes(600)).blocks(512), Terms(), 0.0)
+    transfer.take(ack_datagram(1), 0.0)
     transfer.fail(ConnectionRefusedError())
     assert transfer.outcome is Outcome.FINISHED
+
+
+def test_port_that_was_never_open_does_not_finish_a_transfer_of_one_block() -> None:
+    """Its request may be one forged datagram, and a finished transfer moves the host's record."""
+    transfer = Transfer(Content(b"short").blocks(512), Terms(), 0.0)
+    transfer.fail(ConnectionRefusedError())
+    assert (transfer.sends_last, transfer.outcome) == (True, Outcome.ABORTED)
 
 
 def test_file_that_changed_fails_a_transfer_and_the_client_is_told() -> None:

@@ -1,5 +1,6 @@
 """Images that contain an Ignition configuration: who gets them."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from appliance.install.installation import Installation, Order
 from appliance.model import Arch, Boot, Cluster, Image, Images, Release
 from appliance.web.answers import ErrorResponse, Findings, HttpRequest, Judgement, NeighbourFinding, SendFile
 from appliance.web.compile import compile_web
+from appliance.web.opening import Opened, open_first
 from appliance.web.protocol import judge
 from tests.clusters import LIVE_IMAGES, reference_cluster
 
@@ -118,3 +120,28 @@ def test_worker_of_an_agent_based_installation_waits_for_no_machine_config_serve
         for host in table.hosts.values()
         if host.ipxe.wait is not None or host.grub.wait is not None
     } == set()
+
+
+def test_file_that_is_a_link_to_one_is_kept_back(tmp_path: Path) -> None:
+    table = compile_web((agents(str(tmp_path)),))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "agent.x86_64-initrd.img").write_bytes(b"initramfs")
+    (tmp_path / "images" / "plain.img").symlink_to("agent.x86_64-initrd.img")
+    answer = judge(HttpRequest("GET", "/plain.img", STRANGER), table, {}, 0.0)
+    assert isinstance(answer, SendFile)
+    refused = open_first(answer, lambda _path, _identity: None)
+    assert isinstance(refused, ErrorResponse)
+    assert refused.status == 403
+
+
+def test_host_that_boots_it_gets_it_by_a_link_too(tmp_path: Path) -> None:
+    table = compile_web((agents(str(tmp_path)),))
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    (tmp_path / "images" / "agent.x86_64-initrd.img").write_bytes(b"initramfs")
+    (tmp_path / "images" / "a" / "initrd.img").symlink_to("../agent.x86_64-initrd.img")
+    request = HttpRequest("GET", INITRD, M1)
+    answer = judge(request, table, {M1_NAME: READY}, 0.0, Findings(neighbour=NeighbourFinding(None)))
+    assert isinstance(answer, SendFile)
+    opened = open_first(answer, lambda _path, _identity: None)
+    assert isinstance(opened, Opened)
+    os.close(opened.fd)
