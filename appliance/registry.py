@@ -90,6 +90,7 @@ class Registry:
         self._clock = clock or Clock()
         self._known = journal.load()  # includes hosts that are in no cluster.yaml now
         self._take_over_instants(clusters)
+        self._listens_since = self.now()
         self._published_trouble: str | None = None
         # Hosts that a later reload adds are new: only those of this start may have had a record that was lost.
         self._is_lost = journal.store.is_lost
@@ -384,6 +385,7 @@ class Registry:
             self._keep(self._known[host], is_changed=True)
         for activity in self.activity.values():
             activity.shift(step)
+        self._listens_since += step
         self.strangers.shift(step)
         self.refusals.shift(step)
         self._publish(events.ClockSet("", round(step, 3)))
@@ -427,7 +429,9 @@ class Registry:
         """Publish each host on which a boot file did not start."""
         for host, installation in list(self.installations.items()):
             activity = self.activity.get(host)
-            if recipes.is_silent(installation, activity.seen_at if activity else 0.0, now):
+            # What a machine sent while nobody listened cannot be missed.
+            seen_at = (activity.seen_at if activity else 0.0) or self._listens_since
+            if recipes.is_silent(installation, seen_at, now):
                 self._publish(events.LoaderSilent(host, installation.number))
 
     def settle(self, now: float) -> None:

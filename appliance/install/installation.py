@@ -81,7 +81,7 @@ class Recipe:
     loader: str = ""  # by its name; "" for a machine that has no experience of its own
     block_bytes: int = 0  # the most that a TFTP block has; 0 for as many as fit the path
     loaded: str = ""  # the boot file that it fetched last, whole, since it last fetched a script
-    loaded_at: float | None = None
+    loaded_at: float | None = None  # None also once nothing has followed for long
     loads: int = 0  # how often it has fetched that, with nothing that followed
     is_refused: bool = False  # its firmware was back at once after that
     breaks: int = 0  # TFTP transfers in a row that broke off

@@ -90,7 +90,10 @@ def block_bytes_of(installation: Installation | None) -> int:
 
 
 def is_silent(installation: Installation, seen_at: float, now: float) -> bool:
-    """Whether nothing has followed a boot file for so long that it did not start; *seen_at* is of any message."""
+    """Whether nothing has followed a boot file for so long that it did not start, and that was not noted yet.
+
+    *seen_at* is of any message, or since when they are heard.
+    """
     recipe = installation.recipe
     if installation.stage is not Stage.LOADER or not recipe.loads or recipe.loaded_at is None:
         return False
@@ -126,9 +129,9 @@ def identified(installation: Installation, finding: Finding) -> Installation:
 
 def fall_silent(installation: Installation, _move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
     """Try the next loader, because nothing has followed the boot file for long; not where it is known to start."""
-    recipe = installation.recipe
+    recipe = replace(installation.recipe, loaded_at=None)  # this silence has been noted: `is_silent`
     if not recipe.loads or (recipe.worked and named(recipe.worked) in _names(recipe.loaded)):
-        return installation
+        return replace(installation, recipe=recipe)
     why = f"fetched {recipe.loaded}, and nothing followed for two minutes"
     return _next(installation, recipe, why, at, rules, remedy=" Reset it.")
 

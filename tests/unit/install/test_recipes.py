@@ -216,6 +216,41 @@ def test_silence_changes_nothing_where_the_boot_file_is_known_to_start(fleet):
     assert loader_of(fleet, m1) is Loader.AUTO
 
 
+@pytest.mark.parametrize("why", ["known to start", "of the operator", "the only one"])
+def test_silence_that_brings_no_other_loader_is_noted_once(tmp_path, why):
+    """A machine that is switched off must not fill the journal."""
+    loader = Loader.IPXE if why == "of the operator" else Loader.AUTO
+    fleet = Fleet(tmp_path, with_loaders(tmp_path, IPXE, loader=loader))
+    m1 = fleet.boot(1)
+    fleet.registry._rules[m1.host] = replace(fleet.registry._rules[m1.host], has_file=lambda path: path == IPXE)
+    fleet.happen([*to_script(m1, IPXE), Ordered(m1.host, "reinstall")] if why == "known to start" else [])
+    fleet.happen(tried(m1, IPXE))
+    for _ in range(3):
+        fleet.clock.now += 2 * recipes.SILENT_SECONDS
+        fleet.registry.tell_silences(fleet.clock.now)
+    assert len(list(fleet.of(LoaderSilent))) == 1
+    fleet.happen(tried(m1, IPXE))
+    fleet.clock.now += 2 * recipes.SILENT_SECONDS
+    fleet.registry.tell_silences(fleet.clock.now)
+    assert len(list(fleet.of(LoaderSilent))) == 2
+    fleet.journal.close()
+
+
+def test_silence_before_the_appliance_listened_is_none(tmp_path):
+    cluster = with_loaders(tmp_path, IPXE, SNP, SHIM, GRUB)
+    fleet = Fleet(tmp_path, cluster)
+    m1 = fleet.boot(1)
+    fleet.happen(tried(m1, IPXE))
+    fleet.journal.close()
+    again = Fleet(tmp_path, cluster)
+    started_at = again.registry.now()
+    again.registry.tell_silences(started_at + recipes.SILENT_SECONDS - 1)
+    assert loader_of(again, m1) is Loader.AUTO
+    again.registry.tell_silences(started_at + recipes.SILENT_SECONDS + 1)
+    assert loader_of(again, m1) is Loader.IPXE_SNP
+    again.journal.close()
+
+
 def test_machine_that_reaches_its_script_keeps_the_loader(fleet):
     m1 = fleet.boot(1)
     fleet.happen(tried(m1, IPXE, 3), BETWEEN)
