@@ -379,6 +379,20 @@ def test_loader_that_is_removed_gives_way_to_the_first(fleet, tmp_path):
     assert loader_of(fleet, m1) is Loader.AUTO
 
 
+def test_request_for_another_loader_that_is_missing_takes_none_away(tmp_path):
+    """It is one datagram, which anyone can send from the host's address."""
+    fleet = Fleet(tmp_path, with_loaders(tmp_path, IPXE, SHIM, GRUB))
+    m1 = fleet.boot(1)
+    fleet.registry._rules[m1.host] = replace(
+        fleet.registry._rules[m1.host], has_file=lambda path: (tmp_path / "tftp" / path).is_file()
+    )
+    fleet.happen(tried(m1, IPXE, 2), 0.5)
+    fleet.happen([*to_script(m1, SHIM), Ordered(m1.host, "reinstall")], BETWEEN)
+    fleet.happen(TftpFailed(m1.host, m1.address, SNP, "not-found", is_answered=False))
+    assert loader_of(fleet, m1) is Loader.SHIM
+    fleet.journal.close()
+
+
 def test_machine_whose_own_ipxe_lacks_http_is_named_in_the_condition(fleet):
     m1 = fleet.boot(1)
     poor = [*firmware(m1, vendor="iPXE without HTTP"), fetched(m1, IPXE)]
