@@ -76,6 +76,11 @@ def hold_back(installation: Installation, move: Move, finding: Finding, at: floa
     return complain(_after_reset(installation, move, at, rules), move, finding, at, rules)
 
 
+def start_disk(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
+    """Note no more than that its loader works, as with `install: never`."""
+    return installation  # `recipes.followed` does that for every script
+
+
 def note_dhcp(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
     """Note that our DHCP server has answered the host; every ACK to a machine that boots does so, too."""
     return installation if installation.has_dhcp else replace(installation, has_dhcp=True)

@@ -10,7 +10,7 @@ from appliance.boot.chains import alternatives
 from appliance.events import Event, LoaderSilent, Ordered, Program, RecipeChosen, TftpFailed, TftpFinished, WebKind
 from appliance.install import recipes
 from appliance.install.installation import Installation, Order, Stage
-from appliance.model import Loader
+from appliance.model import Install, Loader, LocalBoot
 from tests.boots import LIVE, MB, Boot, Fleet
 
 IPXE, SNP = "efi/ipxe.efi", "efi/snponly.efi"
@@ -265,6 +265,15 @@ def test_any_script_shows_that_the_loader_started(fleet, what):
     m1 = fleet.boot(1)
     fleet.happen([*tried(m1, IPXE), *m1.dhcp(Program.IPXE), *m1.get(what)])
     assert (fleet[m1].recipe.worked, fleet[m1].recipe.loads) == ("auto", 0)
+
+
+def test_loader_through_which_a_machine_boots_its_disk_each_time_does_not_stall(tmp_path):
+    host = {"install": Install.NEVER, "local_boot": LocalBoot.EXIT}
+    fleet = Fleet(tmp_path, with_loaders(tmp_path, IPXE, SNP, SHIM, GRUB, **host))
+    m1 = fleet.boot(1)
+    fleet.happen([*tried(m1, IPXE), *m1.dhcp(Program.IPXE), *m1.get(WebKind.LOCAL)] * 3, BETWEEN)
+    assert (fleet[m1].condition, loader_of(fleet, m1)) == (None, Loader.AUTO)
+    fleet.journal.close()
 
 
 def test_slow_machine_that_reaches_its_script_after_all_returns_to_what_it_did_that_with(fleet):
