@@ -165,8 +165,8 @@ class Registry:
             return doubted(fresh, self.now()) if is_in_doubt else fresh
         if kept is not named:
             kept = replace(kept, host=name, number=max(kept.number, number))
-        # From the kernel on, the machine runs what the file said before.
-        if kept.stage < Stage.KERNEL:
+        # From its script on, the machine runs what the file said before, until it is sent another one.
+        if kept.stage < Stage.SCRIPT:
             kept = replace(kept, boots_live=rules.boots_live, boot=rules.boot)
             kept = replace(kept, lacks_image=kept.asks_early)
         return replace(kept, order=order_of(kept, rules.install))
