@@ -113,9 +113,12 @@ class Registry:
         self._due.clear()
         for installation in taken.values():
             self._keep(installation, is_changed=False)
+        self._find_beginnings()
+        self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
+
+    def _find_beginnings(self) -> None:
         self.beginnings.clear()
         self.beginnings.update(recipes.beginnings((self._known | self.installations).values()))
-        self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
 
     def _rules_of(self, host: Host, cluster: Cluster) -> Rules:
         is_rendezvous = host.boot is Boot.AGENT and cluster.rendezvous in host.addresses
@@ -280,8 +283,11 @@ class Registry:
         recipe = after.recipe
         if recipe is before.recipe:
             return
-        if recipe.firmware and recipe.worked_at != before.recipe.worked_at:
-            self.beginnings[recipe.firmware] = recipes.named(recipe.worked)
+        if recipe.worked_on and recipe.worked_at != before.recipe.worked_at:
+            self.beginnings[recipe.worked_on] = recipes.named(recipe.worked)
+            # A machine may name another class at each boot; there is one for each record at most.
+            if len(self.beginnings) > len(self.installations):
+                self._find_beginnings()
         if why := recipes.news(before, after):
             loader = recipes.named(recipe.loader).value
             self._publish(events.RecipeChosen(after.host, after.number, loader, recipe.block_bytes, why))

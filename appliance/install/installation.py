@@ -88,11 +88,13 @@ class Recipe:
     tried: str = ""  # the loaders that did not start, since one last did
     worked: str = ""  # the loader with which it last reached its script
     worked_at: float | None = None
+    worked_on: str = ""  # the class of its firmware then; a forged message later makes it no other machine's
 
     @property
     def at_first(self) -> "Recipe":
         """The recipe of the same machine when it begins anew: what worked."""
-        return Recipe(self.firmware, self.worked, self.block_bytes, worked=self.worked, worked_at=self.worked_at)
+        worked = Recipe(worked=self.worked, worked_at=self.worked_at, worked_on=self.worked_on)
+        return replace(worked, firmware=self.firmware, loader=self.worked, block_bytes=self.block_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,8 @@ def named(name: str) -> Loader:
 
 def beginnings(installations: Iterable[Installation]) -> dict[str, Loader]:
     """Return where `loader: auto` begins for each class of firmware: what worked for the latest machine of it."""
-    recipes = [each.recipe for each in installations if each.recipe.firmware and each.recipe.worked_at is not None]
-    return {each.firmware: named(each.worked) for each in sorted(recipes, key=lambda each: each.worked_at or 0.0)}
+    recipes = [each.recipe for each in installations if each.recipe.worked_on and each.recipe.worked_at is not None]
+    return {each.worked_on: named(each.worked) for each in sorted(recipes, key=lambda each: each.worked_at or 0.0)}
 
 
 def has_loaded(installation: Installation | None) -> bool:
@@ -224,7 +224,8 @@ def _work(installation: Installation, _finding: Finding, at: float, _rules: Rule
     done = replace(recipe, loaded="", loaded_at=None, loads=0, is_refused=False, breaks=0, tried="")
     names = _names(recipe.loaded)
     if names:  # otherwise it is a boot file of the operator's
-        done = replace(done, loader=names[0].value, worked=names[0].value, worked_at=at)
+        name = names[0].value
+        done = replace(done, loader=name, worked=name, worked_at=at, worked_on=recipe.firmware)
     return replace(installation, recipe=done)
 
 

@@ -319,6 +319,28 @@ def test_machine_with_experience_of_its_own_does_not_follow_its_class(fleet):
     assert loader_of(fleet, m2) is Loader.AUTO
 
 
+def test_class_that_a_message_names_later_does_not_begin_with_what_worked(fleet):
+    """One datagram names it, which anyone can send."""
+    m1, m2 = fleet.boot(1), fleet.boot(2)
+    fleet.happen([*tried(m1, IPXE, 3), *to_script(m1, SNP)], BETWEEN)
+    fleet.happen(firmware(m1, vendor="PXEClient of another vendor"))
+    fleet.registry.update([fleet.cluster])
+    begins = [
+        recipes.loader_of(fleet[m2], fleet.registry.beginnings, f"x64-uefi {vendor}")
+        for vendor in (VENDOR, "PXEClient of another vendor")
+    ]
+    assert begins == [Loader.IPXE_SNP, Loader.AUTO]
+
+
+def test_machine_that_names_another_class_at_each_boot_is_remembered_by_its_last(fleet):
+    m1, hosts = fleet.boot(1), len(fleet.cluster.hosts)
+    for times in range(3 * hosts):
+        boot = [*firmware(m1, vendor=f"PXEClient {times}"), fetched(m1, IPXE), *m1.get(WebKind.MENU)]
+        fleet.happen(boot)
+        assert f"x64-uefi PXEClient {times}" in fleet.registry.beginnings
+    assert len(fleet.registry.beginnings) <= hosts
+
+
 def test_what_worked_survives_a_restart(tmp_path):
     cluster = with_loaders(tmp_path, IPXE, SNP, SHIM, GRUB)
     fleet = Fleet(tmp_path, cluster)
