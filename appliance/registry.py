@@ -412,6 +412,9 @@ class Registry:
 
     def condition(self, installation: Installation, now: float) -> Condition | None:
         """Return what keeps a host from making progress at *now*, seconds UTC. Any thread may call it."""
+        rules = self._rules.get(installation.host)
+        if rules is not None and rules.boot is Boot.NOTHING:  # what it was before a reload is no trouble any more
+            return None
         activity = self.activity.get(installation.host)
         return (
             installation.doubt
@@ -437,7 +440,8 @@ class Registry:
             activity = self.activity.get(host)
             # What a machine sent while nobody listened cannot be missed.
             seen_at = (activity.seen_at if activity else 0.0) or self._listens_since
-            if recipes.is_silent(installation, seen_at, now):
+            is_installed_here = self._rules[host].boot is not Boot.NOTHING
+            if is_installed_here and recipes.is_silent(installation, seen_at, now):
                 self._publish(events.LoaderSilent(host, installation.number))
 
     def settle(self, now: float) -> None:

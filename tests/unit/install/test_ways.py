@@ -282,6 +282,27 @@ def test_machine_that_is_no_node_has_no_conditions(fleet_of):
     assert fleet.registry.condition(fleet[m1], fleet.clock.now) is None
 
 
+@pytest.mark.parametrize("trouble", ["not-booting", "may-be-running", "silent"])
+def test_machine_that_becomes_no_node_has_no_conditions_any_more(fleet_of, trouble):
+    """No order would end them, and a silence at its boot file would be published without end."""
+    fleet = fleet_of(Boot.INSTALLER)
+    m1 = fleet.boot(M1)
+    if trouble == "not-booting":
+        fleet.happen(m1.live())
+        fleet.wait(60)
+        fleet.happen(m1.dhcp(Program.PXE) * 9, 60)
+    else:
+        fleet.happen(m1.api_int() if trouble == "may-be-running" else [*m1.dhcp(Program.PXE), *m1.loader()])
+        fleet.wait(600)
+    assert fleet.registry.condition(fleet[m1], fleet.clock.now).name == trouble
+    balancer = replace(fleet.cluster.hosts[M1], role=Role.OTHER, boot=Boot.NOTHING, install=Install.NEVER)
+    fleet.registry.update([replace(fleet.cluster, hosts=(fleet.cluster.hosts[0], balancer, *fleet.cluster.hosts[2:]))])
+    told = len(fleet.told)
+    fleet.registry.tell_silences(fleet.clock.now)
+    assert fleet.registry.condition(fleet[m1], fleet.clock.now) is None
+    assert len(fleet.told) == told
+
+
 @pytest.mark.parametrize("what", ["reinstall", "adopt", "hold", "release"])
 def test_machine_that_is_no_node_takes_no_orders(fleet_of, what):
     fleet = other(fleet_of)
