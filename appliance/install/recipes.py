@@ -177,7 +177,8 @@ def _next(
     vendor = recipe.firmware.partition(" ")[2]
     whose = f" ({vendor})" if vendor.startswith("iPXE") else ""
     what = f"{_short(installation)}{whose} {why}"
-    remedy += f" {_SECURE_BOOT}" if recipe.is_refused else ""
+    shim = dict(ladder).get(Loader.SHIM, recipe.loaded)
+    remedy += f" {_SECURE_BOOT}" if recipe.is_refused and recipe.loaded != shim else ""
     if not there:
         adds = "; ".join(f"to add {path}: {package_hint(path)}" for _, path in others)
         hint = f"{what}. No other loader can be tried{f' ({adds})' if adds else ''}.{remedy}"

@@ -126,6 +126,14 @@ def test_firmware_that_is_back_at_once_gets_shim_after_the_second_time(fleet):
     assert "Secure Boot" in fleet[m1].condition.hint
 
 
+@pytest.mark.parametrize("path", ["undionly.kpxe", SHIM])
+def test_secure_boot_is_no_cause_where_there_is_none_or_shim_is_refused(fleet, path):
+    m1 = fleet.boot(1)
+    fleet.happen(tried(m1, path, 2), 0.5)
+    assert "its firmware was back at once" in fleet[m1].condition.hint
+    assert "Secure Boot" not in fleet[m1].condition.hint
+
+
 def test_firmware_that_goes_on_to_http_boot_at_once_gets_shim_there_too(fleet):
     m1 = fleet.boot(1)
     fleet.happen([*firmware(m1), fetched(m1, IPXE), *firmware(m1, Program.HTTP)], 0.5)
