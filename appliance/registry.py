@@ -90,6 +90,7 @@ class Registry:
         self._clock = clock or Clock()
         self._known = journal.load()  # includes hosts that are in no cluster.yaml now
         self._take_over_instants(clusters)
+        self._listens_since = self.now()
         self._published_trouble: str | None = None
         # Hosts that a later reload adds are new: only those of this start may have had a record that was lost.
         self._is_lost = journal.store.is_lost
@@ -112,9 +113,12 @@ class Registry:
         self._due.clear()
         for installation in taken.values():
             self._keep(installation, is_changed=False)
+        self._find_beginnings()
+        self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
+
+    def _find_beginnings(self) -> None:
         self.beginnings.clear()
         self.beginnings.update(recipes.beginnings((self._known | self.installations).values()))
-        self.strangers.forget(str(mac) for host in self.hosts.values() for mac in host.macs)
 
     def _rules_of(self, host: Host, cluster: Cluster) -> Rules:
         is_rendezvous = host.boot is Boot.AGENT and cluster.rendezvous in host.addresses
@@ -164,8 +168,8 @@ class Registry:
             return doubted(fresh, self.now()) if is_in_doubt else fresh
         if kept is not named:
             kept = replace(kept, host=name, number=max(kept.number, number))
-        # From the kernel on, the machine runs what the file said before.
-        if kept.stage < Stage.KERNEL:
+        # From its script on, the machine runs what the file said before, until it is sent another one.
+        if kept.stage < Stage.SCRIPT:
             kept = replace(kept, boots_live=rules.boots_live, boot=rules.boot)
             kept = replace(kept, lacks_image=kept.asks_early)
         return replace(kept, order=order_of(kept, rules.install))
@@ -279,8 +283,11 @@ class Registry:
         recipe = after.recipe
         if recipe is before.recipe:
             return
-        if recipe.firmware and recipe.worked_at != before.recipe.worked_at:
-            self.beginnings[recipe.firmware] = recipes.named(recipe.worked)
+        if recipe.worked_on and recipe.worked_at != before.recipe.worked_at:
+            self.beginnings[recipe.worked_on] = recipes.named(recipe.worked)
+            # A machine may name another class at each boot; there is one for each record at most.
+            if len(self.beginnings) > len(self.installations):
+                self._find_beginnings()
         if why := recipes.news(before, after):
             loader = recipes.named(recipe.loader).value
             self._publish(events.RecipeChosen(after.host, after.number, loader, recipe.block_bytes, why))
@@ -384,6 +391,7 @@ class Registry:
             self._keep(self._known[host], is_changed=True)
         for activity in self.activity.values():
             activity.shift(step)
+        self._listens_since += step
         self.strangers.shift(step)
         self.refusals.shift(step)
         self._publish(events.ClockSet("", round(step, 3)))
@@ -404,6 +412,9 @@ class Registry:
 
     def condition(self, installation: Installation, now: float) -> Condition | None:
         """Return what keeps a host from making progress at *now*, seconds UTC. Any thread may call it."""
+        rules = self._rules.get(installation.host)
+        if rules is not None and rules.boot is Boot.NOTHING:  # what it was before a reload is no trouble any more
+            return None
         activity = self.activity.get(installation.host)
         return (
             installation.doubt
@@ -427,7 +438,10 @@ class Registry:
         """Publish each host on which a boot file did not start."""
         for host, installation in list(self.installations.items()):
             activity = self.activity.get(host)
-            if recipes.is_silent(installation, activity.seen_at if activity else 0.0, now):
+            # What a machine sent while nobody listened cannot be missed.
+            seen_at = (activity.seen_at if activity else 0.0) or self._listens_since
+            is_installed_here = self._rules[host].boot is not Boot.NOTHING
+            if is_installed_here and recipes.is_silent(installation, seen_at, now):
                 self._publish(events.LoaderSilent(host, installation.number))
 
     def settle(self, now: float) -> None:

@@ -41,6 +41,7 @@ FULL = Installation(
         tried="auto",
         worked="ipxe",
         worked_at=11.5,
+        worked_on="x64-uefi PXEClient:Arch:00007:UNDI:003001",
     ),
     knocking_since=5.0,
     knocked_at=6.0,

@@ -76,6 +76,11 @@ def hold_back(installation: Installation, move: Move, finding: Finding, at: floa
     return complain(_after_reset(installation, move, at, rules), move, finding, at, rules)
 
 
+def start_disk(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
+    """Note no more than that its loader works, as with `install: never`."""
+    return installation  # `recipes.followed` does that for every script
+
+
 def note_dhcp(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:
     """Note that our DHCP server has answered the host; every ACK to a machine that boots does so, too."""
     return installation if installation.has_dhcp else replace(installation, has_dhcp=True)
@@ -150,15 +155,17 @@ def settle(installation: Installation, _move: Move, finding: Finding, _at: float
 
 
 def send_script(installation: Installation, move: Move, finding: Finding, at: float, rules: Rules) -> Installation:
-    """Open the window for Ignition; begin a new record if the machine was reset or is installed.
+    """Open the window for Ignition; begin a new record if the machine was reset, is installed or boots another way.
 
     It was reset if its firmware asked again, or if it has had its Ignition: another server may assign its
     addresses, so that no DHCP message shows that. An installer that still takes bytes was not reset.
+    A reload may have changed how it is installed: then it runs that from this script on.
     """
     if installation.is_told_to_wait:
         repeats = {name: times for name, times in installation.repeats.items() if name != TOLD_TO_WAIT}
         installation = replace(installation, repeats=repeats)
-    if _is_reset(installation, finding, at) or installation.stage >= Stage.INSTALLED:
+    is_another_way = (installation.boots_live, installation.boot) != (rules.boots_live, rules.boot)
+    if is_another_way or _is_reset(installation, finding, at) or installation.stage >= Stage.INSTALLED:
         installation = _next_try(installation, rules)
     if move.to is not None and installation.stage < move.to:
         installation = reach(installation, move.to, at, move.name)

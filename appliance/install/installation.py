@@ -81,18 +81,20 @@ class Recipe:
     loader: str = ""  # by its name; "" for a machine that has no experience of its own
     block_bytes: int = 0  # the most that a TFTP block has; 0 for as many as fit the path
     loaded: str = ""  # the boot file that it fetched last, whole, since it last fetched a script
-    loaded_at: float | None = None
+    loaded_at: float | None = None  # None also once nothing has followed for long
     loads: int = 0  # how often it has fetched that, with nothing that followed
     is_refused: bool = False  # its firmware was back at once after that
     breaks: int = 0  # TFTP transfers in a row that broke off
     tried: str = ""  # the loaders that did not start, since one last did
     worked: str = ""  # the loader with which it last reached its script
     worked_at: float | None = None
+    worked_on: str = ""  # the class of its firmware then; a forged message later makes it no other machine's
 
     @property
     def at_first(self) -> "Recipe":
         """The recipe of the same machine when it begins anew: what worked."""
-        return Recipe(self.firmware, self.worked, self.block_bytes, worked=self.worked, worked_at=self.worked_at)
+        worked = Recipe(worked=self.worked, worked_at=self.worked_at, worked_on=self.worked_on)
+        return replace(worked, firmware=self.firmware, loader=self.worked, block_bytes=self.block_bytes)
 
 
 @dataclass(frozen=True, slots=True)

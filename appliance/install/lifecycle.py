@@ -266,7 +266,7 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(INSTALLED, JOINING),
     ),
     Evidence.LOCAL_SENT: (
-        Transition(WAITING, IGNITION),
+        Transition(WAITING, IGNITION, effects.start_disk),
         Transition(SETTLED, SETTLED, effects.finish, Stage.INSTALLED),
         Transition(INSTALLED, JOINING),
     ),

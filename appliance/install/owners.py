@@ -26,14 +26,21 @@ def assigned(known: Mapping[str, Installation], hosts: Iterable[Host]) -> dict[s
     for host in hosts:
         own = [by_mac[str(mac)] for mac in host.macs if str(mac) in by_mac]
         named = known.get(host.name)
-        # A host with several cards may have booted from each of them; the latest record is the true one.
         if own:
-            found[host.name] = max(own, key=_last_at)
+            found[host.name] = max(own, key=_precedence)
         elif named is not None and name_of.get(named.mac, host.name) == host.name:
             found[host.name] = named
         else:
             found[host.name] = None
     return found
+
+
+def _precedence(installation: Installation) -> tuple[bool, float]:
+    """Return the order of what was kept for several cards, which were hosts of their own; the last is the true one.
+
+    One of an installed machine comes after all that are later: its other card may have asked since.
+    """
+    return installation.is_done or installation.doubt is not None, _last_at(installation)
 
 
 def _last_at(installation: Installation) -> float:

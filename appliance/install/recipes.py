@@ -72,8 +72,8 @@ def named(name: str) -> Loader:
 
 def beginnings(installations: Iterable[Installation]) -> dict[str, Loader]:
     """Return where `loader: auto` begins for each class of firmware: what worked for the latest machine of it."""
-    recipes = [each.recipe for each in installations if each.recipe.firmware and each.recipe.worked_at is not None]
-    return {each.firmware: named(each.worked) for each in sorted(recipes, key=lambda each: each.worked_at or 0.0)}
+    recipes = [each.recipe for each in installations if each.recipe.worked_on and each.recipe.worked_at is not None]
+    return {each.worked_on: named(each.worked) for each in sorted(recipes, key=lambda each: each.worked_at or 0.0)}
 
 
 def has_loaded(installation: Installation | None) -> bool:
@@ -90,7 +90,10 @@ def block_bytes_of(installation: Installation | None) -> int:
 
 
 def is_silent(installation: Installation, seen_at: float, now: float) -> bool:
-    """Whether nothing has followed a boot file for so long that it did not start; *seen_at* is of any message."""
+    """Whether nothing has followed a boot file for so long that it did not start, and that was not noted yet.
+
+    *seen_at* is of any message, or since when they are heard.
+    """
     recipe = installation.recipe
     if installation.stage is not Stage.LOADER or not recipe.loads or recipe.loaded_at is None:
         return False
@@ -126,9 +129,9 @@ def identified(installation: Installation, finding: Finding) -> Installation:
 
 def fall_silent(installation: Installation, _move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
     """Try the next loader, because nothing has followed the boot file for long; not where it is known to start."""
-    recipe = installation.recipe
+    recipe = replace(installation.recipe, loaded_at=None)  # this silence has been noted: `is_silent`
     if not recipe.loads or (recipe.worked and named(recipe.worked) in _names(recipe.loaded)):
-        return installation
+        return replace(installation, recipe=recipe)
     why = f"fetched {recipe.loaded}, and nothing followed for two minutes"
     return _next(installation, recipe, why, at, rules, remedy=" Reset it.")
 
@@ -174,7 +177,8 @@ def _next(
     vendor = recipe.firmware.partition(" ")[2]
     whose = f" ({vendor})" if vendor.startswith("iPXE") else ""
     what = f"{_short(installation)}{whose} {why}"
-    remedy += f" {_SECURE_BOOT}" if recipe.is_refused else ""
+    shim = dict(ladder).get(Loader.SHIM, recipe.loaded)
+    remedy += f" {_SECURE_BOOT}" if recipe.is_refused and recipe.loaded != shim else ""
     if not there:
         adds = "; ".join(f"to add {path}: {package_hint(path)}" for _, path in others)
         hint = f"{what}. No other loader can be tried{f' ({adds})' if adds else ''}.{remedy}"
@@ -206,6 +210,9 @@ def _miss(installation: Installation, finding: Finding, _at: float, rules: Rules
     names, recipe = _names(finding.path), installation.recipe
     if Loader.AUTO in names or not names or rules.has_file(finding.path):
         return installation
+    # One datagram is a whole request. For another file than its own, it is not the machine's.
+    if recipe.loader and named(recipe.loader) not in names:
+        return installation
     worked = "" if recipe.worked and named(recipe.worked) in names else recipe.worked
     return replace(installation, recipe=replace(recipe, loader=Loader.AUTO.value, worked=worked))
 
@@ -218,7 +225,8 @@ def _work(installation: Installation, _finding: Finding, at: float, _rules: Rule
     done = replace(recipe, loaded="", loaded_at=None, loads=0, is_refused=False, breaks=0, tried="")
     names = _names(recipe.loaded)
     if names:  # otherwise it is a boot file of the operator's
-        done = replace(done, loader=names[0].value, worked=names[0].value, worked_at=at)
+        name = names[0].value
+        done = replace(done, loader=name, worked=name, worked_at=at, worked_on=recipe.firmware)
     return replace(installation, recipe=done)
 
 

@@ -142,6 +142,18 @@ def test_a_card_that_is_replaced_does_not_arm_an_installed_machine(live):
     assert live.registry.installations[M1].order is Order.LOCAL
 
 
+@pytest.mark.parametrize("name", [1, 2])
+def test_second_card_that_was_a_host_of_its_own_does_not_arm_an_installed_machine(live, name):
+    """Firmware tried its second card later, and the operator then wrote that it is the same machine."""
+    installed(live)
+    live.happen(live.boot(2).dhcp(Program.PXE))
+    both = (*LIVE.hosts[1].macs, *LIVE.hosts[2].macs)
+    one = with_host(LIVE, name, macs=both)
+    live.registry.update([replace(one, hosts=tuple(host for host in one.hosts if host.name != (M2, M1)[name - 1]))])
+    for registry in (live.registry, again(live)):
+        assert registry.installations[(M1, M2)[name - 1]].order is Order.LOCAL
+
+
 def test_a_name_that_goes_to_another_machine_keeps_counting(live):
     installed(live)
     before = live.registry.installations[M1].number

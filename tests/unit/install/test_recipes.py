@@ -10,7 +10,7 @@ from appliance.boot.chains import alternatives
 from appliance.events import Event, LoaderSilent, Ordered, Program, RecipeChosen, TftpFailed, TftpFinished, WebKind
 from appliance.install import recipes
 from appliance.install.installation import Installation, Order, Stage
-from appliance.model import Loader
+from appliance.model import Install, Loader, LocalBoot
 from tests.boots import LIVE, MB, Boot, Fleet
 
 IPXE, SNP = "efi/ipxe.efi", "efi/snponly.efi"
@@ -126,6 +126,14 @@ def test_firmware_that_is_back_at_once_gets_shim_after_the_second_time(fleet):
     assert "Secure Boot" in fleet[m1].condition.hint
 
 
+@pytest.mark.parametrize("path", ["undionly.kpxe", SHIM])
+def test_secure_boot_is_no_cause_where_there_is_none_or_shim_is_refused(fleet, path):
+    m1 = fleet.boot(1)
+    fleet.happen(tried(m1, path, 2), 0.5)
+    assert "its firmware was back at once" in fleet[m1].condition.hint
+    assert "Secure Boot" not in fleet[m1].condition.hint
+
+
 def test_firmware_that_goes_on_to_http_boot_at_once_gets_shim_there_too(fleet):
     m1 = fleet.boot(1)
     fleet.happen([*firmware(m1), fetched(m1, IPXE), *firmware(m1, Program.HTTP)], 0.5)
@@ -216,6 +224,41 @@ def test_silence_changes_nothing_where_the_boot_file_is_known_to_start(fleet):
     assert loader_of(fleet, m1) is Loader.AUTO
 
 
+@pytest.mark.parametrize("why", ["known to start", "of the operator", "the only one"])
+def test_silence_that_brings_no_other_loader_is_noted_once(tmp_path, why):
+    """A machine that is switched off must not fill the journal."""
+    loader = Loader.IPXE if why == "of the operator" else Loader.AUTO
+    fleet = Fleet(tmp_path, with_loaders(tmp_path, IPXE, loader=loader))
+    m1 = fleet.boot(1)
+    fleet.registry._rules[m1.host] = replace(fleet.registry._rules[m1.host], has_file=lambda path: path == IPXE)
+    fleet.happen([*to_script(m1, IPXE), Ordered(m1.host, "reinstall")] if why == "known to start" else [])
+    fleet.happen(tried(m1, IPXE))
+    for _ in range(3):
+        fleet.clock.now += 2 * recipes.SILENT_SECONDS
+        fleet.registry.tell_silences(fleet.clock.now)
+    assert len(list(fleet.of(LoaderSilent))) == 1
+    fleet.happen(tried(m1, IPXE))
+    fleet.clock.now += 2 * recipes.SILENT_SECONDS
+    fleet.registry.tell_silences(fleet.clock.now)
+    assert len(list(fleet.of(LoaderSilent))) == 2
+    fleet.journal.close()
+
+
+def test_silence_before_the_appliance_listened_is_none(tmp_path):
+    cluster = with_loaders(tmp_path, IPXE, SNP, SHIM, GRUB)
+    fleet = Fleet(tmp_path, cluster)
+    m1 = fleet.boot(1)
+    fleet.happen(tried(m1, IPXE))
+    fleet.journal.close()
+    again = Fleet(tmp_path, cluster)
+    started_at = again.registry.now()
+    again.registry.tell_silences(started_at + recipes.SILENT_SECONDS - 1)
+    assert loader_of(again, m1) is Loader.AUTO
+    again.registry.tell_silences(started_at + recipes.SILENT_SECONDS + 1)
+    assert loader_of(again, m1) is Loader.IPXE_SNP
+    again.journal.close()
+
+
 def test_machine_that_reaches_its_script_keeps_the_loader(fleet):
     m1 = fleet.boot(1)
     fleet.happen(tried(m1, IPXE, 3), BETWEEN)
@@ -230,6 +273,15 @@ def test_any_script_shows_that_the_loader_started(fleet, what):
     m1 = fleet.boot(1)
     fleet.happen([*tried(m1, IPXE), *m1.dhcp(Program.IPXE), *m1.get(what)])
     assert (fleet[m1].recipe.worked, fleet[m1].recipe.loads) == ("auto", 0)
+
+
+def test_loader_through_which_a_machine_boots_its_disk_each_time_does_not_stall(tmp_path):
+    host = {"install": Install.NEVER, "local_boot": LocalBoot.EXIT}
+    fleet = Fleet(tmp_path, with_loaders(tmp_path, IPXE, SNP, SHIM, GRUB, **host))
+    m1 = fleet.boot(1)
+    fleet.happen([*tried(m1, IPXE), *m1.dhcp(Program.IPXE), *m1.get(WebKind.LOCAL)] * 3, BETWEEN)
+    assert (fleet[m1].condition, loader_of(fleet, m1)) == (None, Loader.AUTO)
+    fleet.journal.close()
 
 
 def test_slow_machine_that_reaches_its_script_after_all_returns_to_what_it_did_that_with(fleet):
@@ -273,6 +325,28 @@ def test_machine_with_experience_of_its_own_does_not_follow_its_class(fleet):
     fleet.happen(to_script(m2, IPXE))
     fleet.happen([*tried(m1, IPXE, 3), *to_script(m1, SNP)], BETWEEN)
     assert loader_of(fleet, m2) is Loader.AUTO
+
+
+def test_class_that_a_message_names_later_does_not_begin_with_what_worked(fleet):
+    """One datagram names it, which anyone can send."""
+    m1, m2 = fleet.boot(1), fleet.boot(2)
+    fleet.happen([*tried(m1, IPXE, 3), *to_script(m1, SNP)], BETWEEN)
+    fleet.happen(firmware(m1, vendor="PXEClient of another vendor"))
+    fleet.registry.update([fleet.cluster])
+    begins = [
+        recipes.loader_of(fleet[m2], fleet.registry.beginnings, f"x64-uefi {vendor}")
+        for vendor in (VENDOR, "PXEClient of another vendor")
+    ]
+    assert begins == [Loader.IPXE_SNP, Loader.AUTO]
+
+
+def test_machine_that_names_another_class_at_each_boot_is_remembered_by_its_last(fleet):
+    m1, hosts = fleet.boot(1), len(fleet.cluster.hosts)
+    for times in range(3 * hosts):
+        boot = [*firmware(m1, vendor=f"PXEClient {times}"), fetched(m1, IPXE), *m1.get(WebKind.MENU)]
+        fleet.happen(boot)
+        assert f"x64-uefi PXEClient {times}" in fleet.registry.beginnings
+    assert len(fleet.registry.beginnings) <= hosts
 
 
 def test_what_worked_survives_a_restart(tmp_path):
@@ -342,6 +416,20 @@ def test_loader_that_is_removed_gives_way_to_the_first(fleet, tmp_path):
     (tmp_path / "tftp" / SNP).unlink()
     fleet.happen([*firmware(m1), TftpFailed(m1.host, m1.address, SNP, "not-found")])
     assert loader_of(fleet, m1) is Loader.AUTO
+
+
+def test_request_for_another_loader_that_is_missing_takes_none_away(tmp_path):
+    """It is one datagram, which anyone can send from the host's address."""
+    fleet = Fleet(tmp_path, with_loaders(tmp_path, IPXE, SHIM, GRUB))
+    m1 = fleet.boot(1)
+    fleet.registry._rules[m1.host] = replace(
+        fleet.registry._rules[m1.host], has_file=lambda path: (tmp_path / "tftp" / path).is_file()
+    )
+    fleet.happen(tried(m1, IPXE, 2), 0.5)
+    fleet.happen([*to_script(m1, SHIM), Ordered(m1.host, "reinstall")], BETWEEN)
+    fleet.happen(TftpFailed(m1.host, m1.address, SNP, "not-found", is_answered=False))
+    assert loader_of(fleet, m1) is Loader.SHIM
+    fleet.journal.close()
 
 
 def test_machine_whose_own_ipxe_lacks_http_is_named_in_the_condition(fleet):

@@ -219,21 +219,42 @@ def test_host_that_fetches_no_ignition_gets_none(fleet_of, boot):
     assert (found.status, found.why) == (403, f"{host.name} fetches no Ignition file")
 
 
-@pytest.mark.parametrize("stage", ["waiting", "script"])
-def test_reload_before_the_kernel_changes_what_a_host_boots(fleet_of, stage):
+@pytest.mark.parametrize("stage", ["waiting", "bootloader"])
+def test_reload_before_the_script_changes_what_a_host_boots(fleet_of, stage):
     fleet = fleet_of(Boot.INSTALLER)
     m1 = fleet.boot(M1)
-    fleet.happen(m1.to_script() if stage == "script" else [])
+    fleet.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.IPXE)] if stage == "bootloader" else [])
     fleet.registry.update([cluster_of(Boot.AGENT)])
     assert (fleet[m1].boot, fleet[m1].lacks_image) == (Boot.AGENT, False)
 
 
-def test_reload_after_the_kernel_leaves_what_the_machine_runs(fleet_of):
+@pytest.mark.parametrize("stage", ["script", "initramfs"])
+def test_reload_after_the_script_leaves_what_the_machine_runs(fleet_of, stage):
     fleet = fleet_of(Boot.INSTALLER)
     m1 = fleet.boot(M1)
-    fleet.happen(m1.to_initramfs())
+    fleet.happen(m1.to_script() if stage == "script" else m1.to_initramfs())
     fleet.registry.update([cluster_of(Boot.AGENT)])
     assert fleet[m1].boot is Boot.INSTALLER
+
+
+@pytest.mark.parametrize("dhcp", ["ours", "of another server"])
+@pytest.mark.parametrize("boot", LIVE_SYSTEMS)
+def test_machine_that_is_sent_another_script_after_a_reload_is_installed_once(fleet_of, boot, dhcp):
+    """Whoever installs from the same record as before would wipe the disk at the end."""
+    fleet = fleet_of(Boot.INSTALLER)
+    m1 = fleet.boot(M1)
+    fleet.happen([*m1.to_initramfs(), m1.started(WebKind.ROOTFS, 900 * MB)])
+    fleet.registry.update([cluster_of(boot)])
+    if dhcp == "ours":  # a virtual machine is back before the installer counts as gone
+        fleet.happen(m1.to_initramfs(), 0.2)
+    else:
+        scripts = [*m1.get(WebKind.MENU), *m1.get(WebKind.SCRIPT)]
+        fleet.happen([*scripts, *m1.get(WebKind.KERNEL), *m1.get(WebKind.INITRAMFS, 80 * MB)])
+    fleet.happen(rest(m1, boot))
+    assert (fleet[m1].boot, fleet[m1].stage) == (boot, Stage.IGNITION)
+    fleet.wait(1800)
+    fleet.happen(m1.dhcp(Program.PXE))
+    assert (fleet[m1].stage, fleet[m1].order) == (Stage.INSTALLED, Order.LOCAL)
 
 
 def other(fleet_of) -> Fleet:
@@ -259,6 +280,27 @@ def test_machine_that_is_no_node_has_no_conditions(fleet_of):
         fleet.happen(m1.dhcp(Program.PXE))
         fleet.wait(300)
     assert fleet.registry.condition(fleet[m1], fleet.clock.now) is None
+
+
+@pytest.mark.parametrize("trouble", ["not-booting", "may-be-running", "silent"])
+def test_machine_that_becomes_no_node_has_no_conditions_any_more(fleet_of, trouble):
+    """No order would end them, and a silence at its boot file would be published without end."""
+    fleet = fleet_of(Boot.INSTALLER)
+    m1 = fleet.boot(M1)
+    if trouble == "not-booting":
+        fleet.happen(m1.live())
+        fleet.wait(60)
+        fleet.happen(m1.dhcp(Program.PXE) * 9, 60)
+    else:
+        fleet.happen(m1.api_int() if trouble == "may-be-running" else [*m1.dhcp(Program.PXE), *m1.loader()])
+        fleet.wait(600)
+    assert fleet.registry.condition(fleet[m1], fleet.clock.now).name == trouble
+    balancer = replace(fleet.cluster.hosts[M1], role=Role.OTHER, boot=Boot.NOTHING, install=Install.NEVER)
+    fleet.registry.update([replace(fleet.cluster, hosts=(fleet.cluster.hosts[0], balancer, *fleet.cluster.hosts[2:]))])
+    told = len(fleet.told)
+    fleet.registry.tell_silences(fleet.clock.now)
+    assert fleet.registry.condition(fleet[m1], fleet.clock.now) is None
+    assert len(fleet.told) == told
 
 
 @pytest.mark.parametrize("what", ["reinstall", "adopt", "hold", "release"])
