@@ -49,6 +49,11 @@ CORRECT = {
     "IPv6 in DNS only, in no network": edited(
         ("    address: 192.0.2.22\n", "    address: 192.0.2.22\n    addressIPv6: 2001:db8::22\n"),
     ),
+    "registry without IPv4 in DNS only": edited(
+        ("      gateway: 192.0.2.1\n", "      gateway: 192.0.2.1\n    - cidr: 2001:db8::/64\n"),
+        ("    role: worker\n", "    role: other\n"),
+        ("    address: 192.0.2.31\n", "    address: 2001:db8::31\n"),
+    ),
     "relays of both families": edited(
         ("dhcp:\n", "dhcp:\n  relays: [192.0.9.1, 2001:db8:9::1, 2001:db8:8::/64]\n"), text=BOTH
     ),
@@ -185,6 +190,32 @@ FLAWS = [
             "advertisements in 2001:db8::/64 have the flags M and O. Write false if your routers set them, or true if "
             "no router does and the appliance has to"
         ),
+    ),
+    (
+        edited(("  address: 2001:db8::5\n", "  address: 192.0.2.5\n"), text=ONLY),
+        (
+            "7: warning: networking.machineNetwork[0].cidr: the appliance has no IPv6 address for 2001:db8::/64, so "
+            "hosts that have no IPv4 address (bs and 4 more) cannot boot; write one as appliance.addressIPv6, or as "
+            "serverAddress here"
+        ),
+    ),
+    (
+        edited(
+            ("  addressIPv6: 2001:db8::5\n", "  addressIPv6: 192.0.2.6\n"),
+            ("cidr: 2001:db8::/64\n", "cidr: 2001:db8::/64\n      mtu: 1280\n"),
+            text=BOTH,
+        ),
+        '19: appliance.addressIPv6: "192.0.2.6" is not an IPv6 address; for example 2001:db8::21',
+    ),
+    (
+        edited(
+            (
+                "    - cidr: 2001:db8::/64\n",
+                "    - cidr: 2001:db8::/64\n    - cidr: 192.0.2.0/24\n      serverAddress: 192.0.2.300\n",
+            ),
+            text=ONLY,
+        ),
+        '9: networking.machineNetwork[1].serverAddress: "192.0.2.300" has a part above 255; for example 192.0.2.21',
     ),
     (
         f"{CLEAN}dhcp:\n  routerAdvertisements: true\n",
