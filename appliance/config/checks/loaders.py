@@ -11,7 +11,7 @@ from appliance.config.draft import Draft
 from appliance.config.images import is_okd
 from appliance.config.section_drafts import DefaultsDraft
 from appliance.errors import Problem
-from appliance.model import Arch, Loader, LocalBoot
+from appliance.model import Arch, Boot, Loader, LocalBoot
 
 # In the text of the build of iPXE in Debian 11 and 12. Its ipxe.efi was seen to stay at its prompt after `exit 1`.
 STAYS_AT_ITS_PROMPT = b"1.0.0+git-20190125"
@@ -24,7 +24,8 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     signed_by = cache(_signed_by)  # many hosts have the same shim of a MB
     for arch, where in draft.arches.items():
         yield from _usual_loaders(draft, arch, where)
-    for defaults in (*draft.roles, *(host.own for host in draft.hosts)):
+    hosts = [host for host in draft.hosts if host.boot is not Boot.NOTHING]
+    for defaults in (*draft.roles, *(host.own for host in hosts)):
         if defaults.loader and defaults.loader.value is not Loader.AUTO:
             yield from _own_loader(draft, defaults, defaults.loader, signed_by)
     yield from _local_boots(draft)
@@ -32,7 +33,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
 
 def _usual_loaders(draft: Draft, arch: Arch, where: Path_) -> Iterator[Problem]:
     """Yield the missing files of `auto` for *arch*, unless all its hosts have a loader of their own."""
-    hosts = [host for host in draft.hosts if host.arch is arch]
+    hosts = [host for host in draft.hosts if host.arch is arch and host.boot is not Boot.NOTHING]
     chosen = {host.entry.loader or host.of_role.loader or Loader.AUTO for host in hosts} or {Loader.AUTO}
     if draft.data_dir is None or Loader.AUTO not in chosen:
         return
@@ -80,6 +81,8 @@ def _local_boots(draft: Draft) -> Iterator[Problem]:
     for host in draft.hosts:
         own, of_role, role = host.entry, host.of_role, host.role.value.value if host.role else ""
         loaders = ((own.loader, host.path), (of_role.loader, ("roles", role)))
+        if host.boot is Boot.NOTHING:
+            continue
         if any(loader is None and draft.document.has(*path, "loader") for loader, path in loaders):
             continue  # one that cannot be read has an error of its own
         how = own.local_boot or of_role.local_boot
