@@ -242,7 +242,7 @@ FLAWS = [
         f"{CLEAN}additionalNTPSources: 2001:db8::60\n",
         (
             "40: warning: additionalNTPSources: hosts are not told of 2001:db8::60: DHCP option 42 takes IPv4 "
-            "addresses only; write an address, or configure chrony with a MachineConfig"
+            "addresses only; write an IPv4 address, or configure chrony with a MachineConfig"
         ),
     ),
 ]
