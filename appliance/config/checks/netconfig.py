@@ -69,6 +69,8 @@ def _vlan_of_network(
     if tag is None:
         return
     if host.boot.is_embedded:
+        if any(argument.value.startswith("vlan=") for argument in host.kernel_arguments):
+            return
         yield document.here(*host.path).warning(
             f"the network is VLAN {tag}, of which the initramfs of an agent is not told; add ifname=, vlan= and ip= to "
             "kernelArguments (dracut.cmdline(7))"
