@@ -111,6 +111,14 @@ FLAWS = {
             "add a host with the role bootstrap"
         ),
     ),
+    "three masters and a bootstrap machine in place": (
+        f"{CLEAN}bootstrapInPlace: {{installationDisk: /dev/sda}}\n",
+        "bootstrapInPlace: is for a single node, and 3 hosts have the role master or arbiter; remove this key",
+    ),
+    "disk image in place, beside a registry": (
+        with_host(IN_PLACE, WORKER.replace("role: worker", "role: other")) + "images: {metal: disk.raw.gz}\n",
+        "warning: images.metal: not used: an installation in place brings its own disk image",
+    ),
     "in place with 4.7": (
         IN_PLACE.replace("4.18.9", "4.7.9"),
         "bootstrapInPlace: release 4.7 cannot install in place; use 4.8 or later",
@@ -143,6 +151,12 @@ FLAWS = {
 @pytest.mark.parametrize(("text", "flaw"), FLAWS.values(), ids=FLAWS)
 def test_flaw_of_a_way_is_reported(tmp_path: Path, text: str, flaw: str) -> None:
     assert flaw in flaws(tmp_path, text)
+
+
+def test_cluster_that_cannot_install_in_place_may_keep_its_bootstrap_machine(tmp_path: Path) -> None:
+    text = f"{CLEAN}bootstrapInPlace: {{installationDisk: /dev/sda}}\n"
+
+    assert not any("remove this host" in line for line in flaws(tmp_path, text))
 
 
 UNUSED = """\
