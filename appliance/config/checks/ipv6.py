@@ -68,6 +68,10 @@ def _network(network: NetworkDraft, draft: Draft) -> Iterator[Problem]:
             yield document.here(*path, key).error(f"does not apply to an IPv6 network: {instead}; remove this key")
     if not draft.serves(network) and not is_unclear(network, draft):
         yield from _unserved(network, draft)
+    if document.has(*path, "link"):
+        yield document.here(*path, "link").warning(
+            "not used for an IPv6 network: a DHCPv6 relay sends a link-address in the network of the host itself"
+        )
     mtu = document.at(network.entry.mtu, *path, "mtu")
     if mtu and mtu.value < MIN_MTU6:
         yield mtu.error(f"{mtu.value} is below {MIN_MTU6}, the least MTU of IPv6; write {MIN_MTU6} or more")

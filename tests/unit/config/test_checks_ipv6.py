@@ -99,6 +99,13 @@ FLAWS = [
         "10: networking.machineNetwork[1].mtu: 1279 is below 1280, the least MTU of IPv6; write 1280 or more",
     ),
     (
+        edited(("cidr: 2001:db8::/64\n", "cidr: 2001:db8::/64\n      link: rack1\n"), text=BOTH),
+        (
+            "10: warning: networking.machineNetwork[1].link: not used for an IPv6 network: a DHCPv6 relay sends a "
+            "link-address in the network of the host itself"
+        ),
+    ),
+    (
         edited(("dhcp:\n", "dhcp:\n  mtu: 1000\n"), text=BOTH),
         (
             "44: dhcp.mtu: 1000 is below 1280, the least MTU of IPv6; write 1280 or more, or `mtu` in the IPv4 "
