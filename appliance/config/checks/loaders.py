@@ -9,7 +9,7 @@ from appliance.boot.loaders import find_loader, package_hint
 from appliance.config.document import Path_, Placed
 from appliance.config.draft import Draft
 from appliance.config.images import is_okd
-from appliance.config.section_drafts import DefaultsDraft
+from appliance.config.section_drafts import DefaultsDraft, HostDraft
 from appliance.errors import Problem
 from appliance.model import Arch, Boot, Loader, LocalBoot
 
@@ -25,9 +25,14 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     for arch, where in draft.arches.items():
         yield from _usual_loaders(draft, arch, where)
     hosts = [host for host in draft.hosts if host.boot is not Boot.NOTHING]
+    said = set[str]()
     for defaults in (*draft.roles, *(host.own for host in hosts)):
         if defaults.loader and defaults.loader.value is not Loader.AUTO:
-            yield from _own_loader(draft, defaults, defaults.loader, signed_by)
+            for problem in _own_loader(draft, defaults, defaults.loader, signed_by):
+                # A whole rack may lack the same file, which is told at the first machine.
+                if not problem.is_warning or problem.message not in said:
+                    yield problem
+                said.add(problem.message)
     yield from _local_boots(draft)
 
 
@@ -46,7 +51,7 @@ def _own_loader(
     draft: Draft, defaults: DefaultsDraft, loader: Placed[Loader | str], signed_by: Callable[[Path], str]
 ) -> Iterator[Problem]:
     # Hosts that are not written yet have the usual architecture.
-    arches = {host.arch for host in draft.hosts if defaults.path in (host.path, host.role_path)} or {Arch.X86_64}
+    arches = {host.arch for host in draft.hosts if _has_loader_of(host, defaults.path, draft)} or {Arch.X86_64}
     for arch in sorted(arches):
         if not usual_files(loader.value, arch):
             others = [each.value for each in Loader if usual_files(each, arch)]
@@ -64,6 +69,11 @@ def _own_loader(
                 f"{file} is a program of {whose}, which does not start the kernel of RHCOS under Secure Boot; "
                 f"{package_hint(name)}"
             )
+
+
+def _has_loader_of(host: HostDraft, path: Path_, draft: Draft) -> bool:
+    """Whether *path* says what *host* loads: the host's own, or its role's where it says nothing itself."""
+    return path == (host.path if draft.document.has(*host.path, "loader") else host.role_path)
 
 
 def _signed_by(file: Path) -> str:
