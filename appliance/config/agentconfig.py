@@ -17,9 +17,13 @@ KIND = "AgentConfig"
 # 4.13 knows the older version only, and no URL of the boot artifacts.
 _BETA_SINCE = Release(4, 14)
 # Keys of nmstate whose values are text, even if they look like a number.
-_TEXTS = frozenset(
-    {"name", "mac-address", "hostname", "description", "profile-name", "base-iface", "next-hop-interface", "port"}
-)
+_TEXTS = frozenset({
+    "name", "mac-address", "hostname", "description", "profile-name", "base-iface", "next-hop-interface", "port",
+    "slaves", "copy-mac-from", "controller", "vrf-name", "mode", "primary", "dhcp-client-id", "dhcp-duid",
+    "dhcp-custom-hostname", "identity", "password", "private-key-password",
+})  # fmt: skip
+# Keys whose single value may be written alone in cluster.yaml. nmstate wants a list.
+_LISTS = frozenset({"port", "search", "server", "slaves"})
 
 # What YAML 1.1, which the installer reads, takes for a truth value.
 _TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -88,10 +92,12 @@ def _plain(value: Value, key: str = "") -> Plain:
     """Return *value*, which was read as text, as what an editor of nmstate reads."""
     match value:
         case Block():
-            return {name: _plain(part, name) for name, part in value.items()}
+            parts = {name: _plain(part, name) for name, part in value.items()}
+            return {name: [part] if name in _LISTS and isinstance(part, str) else part for name, part in parts.items()}
         case Items():
             return [_plain(part, key) for part in value]
-        case str() if key not in _TEXTS and re.fullmatch(r"-?\d{1,10}", value):
+        # A number that begins with 0 is one of a text, such as an identifier.
+        case str() if key not in _TEXTS and re.fullmatch(r"-?(0|[1-9]\d{0,9})", value):
             return int(value)
         case str() if key not in _TEXTS and value.lower() in _TRUTHS:
             return _TRUTHS[value.lower()]

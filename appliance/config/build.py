@@ -176,7 +176,7 @@ def _host(host: HostDraft, draft: Draft, networks: Sequence[Network]) -> Host:
     dns_servers = tuple(server for network in homes for server in network.dns_servers)
     dns_servers = dns_servers if homes else (known(draft.appliance).value,)
     config, arguments = host.network_config(draft.networks), tuple[str, ...]()
-    if config:
+    if config and host.boot is not Boot.NOTHING:
         names = naming(config, host.card_names, [mac.value for mac in host.macs], known(draft.release))
         arguments = dracut_arguments(config, name, dns_servers, names)
     return Host(

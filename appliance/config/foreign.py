@@ -4,6 +4,7 @@ They allow a section to be pasted as it is. A key that the user should know abou
 causes a warning; the others are accepted silently.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -71,7 +72,7 @@ def _steps() -> dict[tuple[str, ...], _Step]:
     """Return the root of a tree of all paths at (), and every other step at its path: "a[].b" is ("a", "[]", "b")."""
     steps: dict[tuple[str, ...], _Step] = {(): _Step()}
     for path, warning in FOREIGN.items():
-        names = tuple(path.replace("[]", ".[]").split("."))
+        names = tuple(re.split(r"(?<!802)\.", path.replace("[]", ".[]")))  # 802.1x is one key
         for length in range(1, len(names) + 1):
             above, here = names[: length - 1], names[:length]
             steps[here] = steps[above].below.setdefault(names[length - 1], _Step())

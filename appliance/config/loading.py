@@ -14,7 +14,7 @@ from appliance.config.reading import read
 from appliance.config.validation import validated
 from appliance.config.vocabulary import ClusterFile
 from appliance.errors import ApplianceError, ConfigError, Problem
-from appliance.model import Cluster
+from appliance.model import Boot, Cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,13 @@ def check(
         if document.root is not None:
             file, found = validated(document)
             draft = Draft(document, file, _data_dir(path, file, data_dir, len(paths)))
-            # An agent configures everything that nmstate can say, so that nothing has to wait for the first boot.
-            whole = tuple(f"hosts[{i}].networkConfig." for i, host in enumerate(draft.hosts) if host.boot.is_embedded)
+            # An agent configures everything that nmstate can say, so that nothing has to wait for the first boot. And a
+            # machine that boots nothing has a warning that all of it is not used.
+            whole = tuple(
+                f"hosts[{i}].networkConfig."
+                for i, host in enumerate(draft.hosts)
+                if host.boot.is_embedded or host.boot is Boot.NOTHING
+            )
             problems[document.file] += [each for each in found if not (each.is_warning and each.path.startswith(whole))]
             drafts.append(draft)
     moment = time.time() if now is None else now

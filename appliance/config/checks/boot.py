@@ -12,7 +12,7 @@ from appliance.config.draft import Draft
 from appliance.config.images import ARTIFACTS_DIRECTORY, ImageDraft, is_okd, naming_of
 from appliance.config.section_drafts import DefaultsDraft, HostDraft
 from appliance.errors import Problem
-from appliance.model import Arch, Install, Release
+from appliance.model import Arch, Boot, Install, Release
 
 NOUNS = {"kernel": "kernel", "initramfs": "initramfs", "rootfs": "root file system", "metal": "disk image"}
 
@@ -38,7 +38,9 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
                 "put the disk first in the firmware's boot order"
             )
     for host in draft.hosts:
-        yield from _network_arguments(host, draft.release)
+        # An agent is given no arguments for the network but these.
+        if host.boot is not Boot.NOTHING and not host.boot.is_embedded:
+            yield from _network_arguments(host, draft.release)
     mixed = list(_mixed_releases(draft))
     yield from mixed
     if not mixed:
@@ -46,7 +48,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
 
 
 def _defaults(draft: Draft) -> list[DefaultsDraft]:
-    return [*draft.roles, *(host.own for host in draft.hosts)]
+    return [*draft.roles, *(host.own for host in draft.hosts if host.boot is not Boot.NOTHING)]
 
 
 def _arguments(defaults: DefaultsDraft) -> Iterator[Problem]:

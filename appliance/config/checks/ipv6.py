@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+from appliance.config.checks.networks import is_unclear
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
 from appliance.config.section_drafts import NetworkDraft
 from appliance.errors import Problem
-from appliance.model import Address, DhcpMode
+from appliance.model import Address, Boot, DhcpMode
 
 MIN_MTU6 = 1280  # RFC 8200 section 5
 # Keys whose options DHCPv6 does not have.
@@ -48,7 +49,9 @@ def _families(network: NetworkDraft, draft: Draft) -> Iterator[Problem]:
     for address in [*said, *network.dns_servers]:
         if address.value.version != version:
             yield address.error(f"{address.value} is not IPv{version}, as {cidr} is; write an IPv{version} address")
-    if version == 4 and network.server is None and draft.appliance and not draft.serves(network):
+    # One that cannot be read has an error of its own.
+    has_server = draft.document.has(*network.path, "serverAddress")
+    if version == 4 and not has_server and draft.appliance and not draft.serves(network):
         yield network.cidr.error(
             f"the appliance has no IPv4 address for {cidr}; write one as serverAddress here, or as appliance.address "
             "(with its IPv6 address as appliance.addressIPv6)"
@@ -63,16 +66,42 @@ def _network(network: NetworkDraft, draft: Draft) -> Iterator[Problem]:
     for key, instead in ONLY_IPV4.items():
         if document.has(*path, key):
             yield document.here(*path, key).error(f"does not apply to an IPv6 network: {instead}; remove this key")
-    if not draft.serves(network) and draft.appliance:
-        for key in USED_WHEN_SERVED:
-            if document.has(*path, key):
-                yield document.here(*path, key).warning(
-                    "not used: the appliance has no IPv6 address, so this network is only for DNS; "
-                    "write appliance.addressIPv6, or serverAddress here"
-                )
+    if not draft.serves(network) and not is_unclear(network, draft):
+        yield from _unserved(network, draft)
+    if document.has(*path, "link"):
+        yield document.here(*path, "link").warning(
+            "not used for an IPv6 network: a DHCPv6 relay sends a link-address in the network of the host itself"
+        )
     mtu = document.at(network.entry.mtu, *path, "mtu")
     if mtu and mtu.value < MIN_MTU6:
         yield mtu.error(f"{mtu.value} is below {MIN_MTU6}, the least MTU of IPv6; write {MIN_MTU6} or more")
+
+
+def _unserved(network: NetworkDraft, draft: Draft) -> Iterator[Problem]:
+    """Yield what an IPv6 network that is only for DNS cannot do for its hosts, and the keys that it does not use."""
+    document, cidr = draft.document, network.cidr
+    assert cidr is not None
+    lost = [
+        host.label
+        for host in draft.hosts
+        if host.boot is not Boot.NOTHING
+        and host.address6
+        and host.address6.value in cidr.value
+        # An address that cannot be read may be an IPv4 address.
+        and (host.address6.path[-1] == "address" or not document.has(*host.path, "address"))
+    ]
+    if lost:
+        who = lost[0] if len(lost) == 1 else f"{lost[0]} and {len(lost) - 1} more"
+        yield cidr.warning(
+            f"the appliance has no IPv6 address for {cidr.value}, so hosts that have no IPv4 address ({who}) cannot "
+            "boot; write one as appliance.addressIPv6, or as serverAddress here"
+        )
+    for key in USED_WHEN_SERVED:
+        if document.has(*network.path, key):
+            yield document.here(*network.path, key).warning(
+                "not used: the appliance has no IPv6 address, so this network is only for DNS; "
+                "write appliance.addressIPv6, or serverAddress here"
+            )
 
 
 def _dhcp_section(draft: Draft) -> Iterator[Problem]:

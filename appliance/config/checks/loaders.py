@@ -9,9 +9,9 @@ from appliance.boot.loaders import find_loader, package_hint
 from appliance.config.document import Path_, Placed
 from appliance.config.draft import Draft
 from appliance.config.images import is_okd
-from appliance.config.section_drafts import DefaultsDraft
+from appliance.config.section_drafts import DefaultsDraft, HostDraft
 from appliance.errors import Problem
-from appliance.model import Arch, Loader, LocalBoot
+from appliance.model import Arch, Boot, Loader, LocalBoot
 
 # In the text of the build of iPXE in Debian 11 and 12. Its ipxe.efi was seen to stay at its prompt after `exit 1`.
 STAYS_AT_ITS_PROMPT = b"1.0.0+git-20190125"
@@ -24,15 +24,21 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
     signed_by = cache(_signed_by)  # many hosts have the same shim of a MB
     for arch, where in draft.arches.items():
         yield from _usual_loaders(draft, arch, where)
-    for defaults in (*draft.roles, *(host.own for host in draft.hosts)):
+    hosts = [host for host in draft.hosts if host.boot is not Boot.NOTHING]
+    said = set[str]()
+    for defaults in (*draft.roles, *(host.own for host in hosts)):
         if defaults.loader and defaults.loader.value is not Loader.AUTO:
-            yield from _own_loader(draft, defaults, defaults.loader, signed_by)
+            for problem in _own_loader(draft, defaults, defaults.loader, signed_by):
+                # A whole rack may lack the same file, which is told at the first machine.
+                if not problem.is_warning or problem.message not in said:
+                    yield problem
+                said.add(problem.message)
     yield from _local_boots(draft)
 
 
 def _usual_loaders(draft: Draft, arch: Arch, where: Path_) -> Iterator[Problem]:
     """Yield the missing files of `auto` for *arch*, unless all its hosts have a loader of their own."""
-    hosts = [host for host in draft.hosts if host.arch is arch]
+    hosts = [host for host in draft.hosts if host.arch is arch and host.boot is not Boot.NOTHING]
     chosen = {host.entry.loader or host.of_role.loader or Loader.AUTO for host in hosts} or {Loader.AUTO}
     if draft.data_dir is None or Loader.AUTO not in chosen:
         return
@@ -45,7 +51,7 @@ def _own_loader(
     draft: Draft, defaults: DefaultsDraft, loader: Placed[Loader | str], signed_by: Callable[[Path], str]
 ) -> Iterator[Problem]:
     # Hosts that are not written yet have the usual architecture.
-    arches = {host.arch for host in draft.hosts if defaults.path in (host.path, host.role_path)} or {Arch.X86_64}
+    arches = {host.arch for host in draft.hosts if _has_loader_of(host, defaults.path, draft)} or {Arch.X86_64}
     for arch in sorted(arches):
         if not usual_files(loader.value, arch):
             others = [each.value for each in Loader if usual_files(each, arch)]
@@ -65,6 +71,11 @@ def _own_loader(
             )
 
 
+def _has_loader_of(host: HostDraft, path: Path_, draft: Draft) -> bool:
+    """Whether *path* says what *host* loads: the host's own, or its role's where it says nothing itself."""
+    return path == (host.path if draft.document.has(*host.path, "loader") else host.role_path)
+
+
 def _signed_by(file: Path) -> str:
     """Return the distribution whose keys are in *file*, if it is not Red Hat's; else ""."""
     try:
@@ -80,6 +91,8 @@ def _local_boots(draft: Draft) -> Iterator[Problem]:
     for host in draft.hosts:
         own, of_role, role = host.entry, host.of_role, host.role.value.value if host.role else ""
         loaders = ((own.loader, host.path), (of_role.loader, ("roles", role)))
+        if host.boot is Boot.NOTHING:
+            continue
         if any(loader is None and draft.document.has(*path, "loader") for loader, path in loaders):
             continue  # one that cannot be read has an error of its own
         how = own.local_boot or of_role.local_boot

@@ -22,7 +22,7 @@ from appliance.config.nmstate import (
 )
 from appliance.config.section_drafts import HostDraft, NetworkDraft
 from appliance.errors import Problem
-from appliance.model import Release
+from appliance.model import Boot, Release
 
 # With this release udev's rule for the names that ifname= gives is copied to the installed system.
 KEEPS_NAMES = Release(4, 14)
@@ -33,6 +33,8 @@ def problems_of_network_config(
 ) -> Iterator[Problem]:
     """Yield what is wrong with the networkConfig of *host*, if it has one, or with the VLAN of its network."""
     config, path = host.entry.network_config, (*host.path, "networkConfig")
+    if host.boot is Boot.NOTHING:
+        return  # there is a warning that it is not used
     yield from _vlan_of_network(host, networks, release, document)
     if config is None:
         return
@@ -67,6 +69,8 @@ def _vlan_of_network(
     if tag is None:
         return
     if host.boot.is_embedded:
+        if any(argument.value.startswith("vlan=") for argument in host.kernel_arguments):
+            return
         yield document.here(*host.path).warning(
             f"the network is VLAN {tag}, of which the initramfs of an agent is not told; add ifname=, vlan= and ip= to "
             "kernelArguments (dracut.cmdline(7))"

@@ -210,5 +210,5 @@ def _time_servers(draft: Draft) -> Iterator[Problem]:
                 yield source.warning(
                     f"hosts are not told of {source.value}: DHCP option 42 takes IPv4 addresses only"
                     + (", and no dns.forwarders can be asked for it" if isinstance(source.value, str) else "")
-                    + "; write an address, or configure chrony with a MachineConfig"
+                    + "; write an IPv4 address, or configure chrony with a MachineConfig"
                 )

@@ -94,18 +94,19 @@ def _in_place(draft: Draft) -> Iterator[Problem]:
     if release and release < IN_PLACE_SINCE:
         yield where.error(f"release {release} cannot install in place; use {IN_PLACE_SINCE} or later")
     control_plane = [host for host in draft.hosts if host.role and host.role.value in (Role.MASTER, Role.ARBITER)]
+    bootstraps = [host.role for host in draft.hosts if host.role and host.role.value is Role.BOOTSTRAP]
     if len(control_plane) > 1:
         yield where.error(
-            f"is for a single node, and {len(control_plane)} hosts have the role master or arbiter; remove this key, "
-            "and add a host with the role bootstrap"
+            f"is for a single node, and {len(control_plane)} hosts have the role master or arbiter; remove this key"
+            + ("" if bootstraps else ", and add a host with the role bootstrap")
         )
+    elif bootstraps:
+        yield bootstraps[0].error("an installation in place has no bootstrap machine; remove this host")
     for host in draft.hosts:
-        if host.role and host.role.value is Role.BOOTSTRAP:
-            yield host.role.error("an installation in place has no bootstrap machine; remove this host")
         if host.boot is Boot.IN_PLACE:
             yield from _disks(host, draft)
     for kind in ("images", "metal"), ("images", "x86_64", "metal"), ("images", "aarch64", "metal"):
-        if draft.document.has(*kind) and len(draft.hosts) == 1:
+        if draft.document.has(*kind) and all(host.boot in (Boot.IN_PLACE, Boot.NOTHING) for host in draft.hosts):
             yield draft.document.here(*kind).warning("not used: an installation in place brings its own disk image")
 
 

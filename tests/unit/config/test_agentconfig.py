@@ -114,6 +114,24 @@ def test_network_configuration_has_numbers_and_truth_values(tmp_path: Path) -> N
     assert bond["link-aggregation"]["options"] == {"miimon": 100}
 
 
+def test_single_value_that_nmstate_wants_in_a_list_is_in_one(tmp_path: Path) -> None:
+    """cluster.yaml takes both (docs/cluster-yaml.md, Values); nmstate refuses `server: 192.0.2.53`."""
+    bond = "{name: bond0, type: bond, link-aggregation: {mode: 1, port: eno1}}"
+    resolver = "], dns-resolver: {config: {server: 192.0.2.53, search: example.com}}}\n"
+    text = with_network(AGENT, f"{{name: eno1}}, {bond}").replace("]}\n", resolver, 1)
+    config = rendered(tmp_path, text)["hosts"][0]["networkConfig"]
+
+    assert config["dns-resolver"]["config"] == {"server": ["192.0.2.53"], "search": ["example.com"]}
+    assert config["interfaces"][1]["link-aggregation"] == {"mode": "1", "port": ["eno1"]}
+
+
+def test_text_of_digits_stays_as_it_is_written(tmp_path: Path) -> None:
+    card = "{name: eno1, ipv4: {dhcp: true, dhcp-client-id: '12'}, 802.1x: {identity: m0, password: '0123'}}"
+    (interface,) = rendered(tmp_path, with_network(AGENT, card))["hosts"][0]["networkConfig"]["interfaces"]
+
+    assert (interface["ipv4"]["dhcp-client-id"], interface["802.1x"]["password"]) == ("12", "0123")
+
+
 def test_name_that_looks_like_a_number_stays_a_name(tmp_path: Path) -> None:
     text = with_network(AGENT, '{name: "7", type: ethernet, ipv4: {dhcp: yes}}')
     host = rendered(tmp_path, text)["hosts"][0]

@@ -49,6 +49,11 @@ CORRECT = {
     "IPv6 in DNS only, in no network": edited(
         ("    address: 192.0.2.22\n", "    address: 192.0.2.22\n    addressIPv6: 2001:db8::22\n"),
     ),
+    "registry without IPv4 in DNS only": edited(
+        ("      gateway: 192.0.2.1\n", "      gateway: 192.0.2.1\n    - cidr: 2001:db8::/64\n"),
+        ("    role: worker\n", "    role: other\n"),
+        ("    address: 192.0.2.31\n", "    address: 2001:db8::31\n"),
+    ),
     "relays of both families": edited(
         ("dhcp:\n", "dhcp:\n  relays: [192.0.9.1, 2001:db8:9::1, 2001:db8:8::/64]\n"), text=BOTH
     ),
@@ -92,6 +97,13 @@ FLAWS = [
     (
         edited(("cidr: 2001:db8::/64\n", "cidr: 2001:db8::/64\n      mtu: 1279\n"), text=BOTH),
         "10: networking.machineNetwork[1].mtu: 1279 is below 1280, the least MTU of IPv6; write 1280 or more",
+    ),
+    (
+        edited(("cidr: 2001:db8::/64\n", "cidr: 2001:db8::/64\n      link: rack1\n"), text=BOTH),
+        (
+            "10: warning: networking.machineNetwork[1].link: not used for an IPv6 network: a DHCPv6 relay sends a "
+            "link-address in the network of the host itself"
+        ),
     ),
     (
         edited(("dhcp:\n", "dhcp:\n  mtu: 1000\n"), text=BOTH),
@@ -187,6 +199,32 @@ FLAWS = [
         ),
     ),
     (
+        edited(("  address: 2001:db8::5\n", "  address: 192.0.2.5\n"), text=ONLY),
+        (
+            "7: warning: networking.machineNetwork[0].cidr: the appliance has no IPv6 address for 2001:db8::/64, so "
+            "hosts that have no IPv4 address (bs and 4 more) cannot boot; write one as appliance.addressIPv6, or as "
+            "serverAddress here"
+        ),
+    ),
+    (
+        edited(
+            ("  addressIPv6: 2001:db8::5\n", "  addressIPv6: 192.0.2.6\n"),
+            ("cidr: 2001:db8::/64\n", "cidr: 2001:db8::/64\n      mtu: 1280\n"),
+            text=BOTH,
+        ),
+        '19: appliance.addressIPv6: "192.0.2.6" is not an IPv6 address; for example 2001:db8::21',
+    ),
+    (
+        edited(
+            (
+                "    - cidr: 2001:db8::/64\n",
+                "    - cidr: 2001:db8::/64\n    - cidr: 192.0.2.0/24\n      serverAddress: 192.0.2.300\n",
+            ),
+            text=ONLY,
+        ),
+        '9: networking.machineNetwork[1].serverAddress: "192.0.2.300" has a part above 255; for example 192.0.2.21',
+    ),
+    (
         f"{CLEAN}dhcp:\n  routerAdvertisements: true\n",
         (
             "41: dhcp.routerAdvertisements: needs an IPv6 network in networking.machineNetwork and an IPv6 address of "
@@ -211,7 +249,7 @@ FLAWS = [
         f"{CLEAN}additionalNTPSources: 2001:db8::60\n",
         (
             "40: warning: additionalNTPSources: hosts are not told of 2001:db8::60: DHCP option 42 takes IPv4 "
-            "addresses only; write an address, or configure chrony with a MachineConfig"
+            "addresses only; write an IPv4 address, or configure chrony with a MachineConfig"
         ),
     ),
 ]

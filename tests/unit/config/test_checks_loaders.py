@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from appliance.config import check
-from tests.config_files import make_data_dir, spelled, with_host
+from tests.config_files import HOST, edited, make_data_dir, spelled, with_host
 
 SHIM = "tftp/shim/x64/shimx64.efi"
 GRUB = "tftp/shim/x64/grubx64.efi"
@@ -58,6 +58,23 @@ def test_loader_that_does_not_exist_for_the_architecture_is_an_error(tmp_path: P
     )
 
 
+def test_loader_of_a_role_is_not_judged_for_a_host_with_its_own(tmp_path: Path) -> None:
+    text = with_host(("32\n    address", "32\n    arch: aarch64\n    loader: auto\n    address"))
+    (tmp_path / "cluster.yaml").write_text(f"{text}roles: {{worker: {{loader: undionly}}}}\n")
+
+    assert check([tmp_path / "cluster.yaml"], make_data_dir(tmp_path), 0.0).errors == ()
+
+
+def test_file_that_several_hosts_lack_is_told_once(tmp_path: Path) -> None:
+    text = with_host(("32\n    address", "32\n    loader: own.efi\n    address"))
+    text = edited(("    address: 192.0.2.31\n", "    address: 192.0.2.31\n    loader: own.efi\n"), text=text)
+    (tmp_path / "cluster.yaml").write_text(text)
+
+    found = spelled(tmp_path, check([tmp_path / "cluster.yaml"], make_data_dir(tmp_path), 0.0))
+
+    assert [line[:67] for line in found] == ["cluster.yaml:38: warning: hosts[4].loader: boot file own.efi not fo"]
+
+
 def test_usual_loader_is_not_missed_where_every_host_has_another(tmp_path: Path) -> None:
     data_dir = make_data_dir(tmp_path)
     (data_dir / "tftp" / "arm64-efi" / "snponly.efi").unlink()
@@ -65,3 +82,18 @@ def test_usual_loader_is_not_missed_where_every_host_has_another(tmp_path: Path)
     (tmp_path / "cluster.yaml").write_text(text)
     lines = spelled(tmp_path, check([tmp_path / "cluster.yaml"], data_dir, 0.0))
     assert [line for line in lines if "snponly.efi" in line] == []
+
+
+def test_boot_file_that_no_host_loads_is_not_missed(tmp_path: Path) -> None:
+    """Every aarch64 host that boots has a loader of its own; the balancer boots nothing."""
+    data_dir = make_data_dir(tmp_path)
+    (data_dir / "tftp" / "arm64-efi" / "snponly.efi").unlink()
+    balancer = edited(("role: worker", "role: other"), ("w2", "lb"), ("32\n", "33\n"), ("0.2.32", "0.2.33"), text=HOST)
+    text = with_host(("    address", "    arch: aarch64\n    loader: shim\n    address"))
+    text = edited(("dns:\n", f"{balancer}    arch: aarch64\ndns:\n"), text=text)
+    (tmp_path / "cluster.yaml").write_text(text)
+
+    found = spelled(tmp_path, check([tmp_path / "cluster.yaml"], data_dir, 0.0))
+
+    assert any("boot file shim/aa64/shimaa64.efi not found" in line for line in found)
+    assert not any("snponly" in line for line in found)

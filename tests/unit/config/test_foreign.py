@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
+from appliance.config.nmstate import NO_ARGUMENT
 from appliance.config.schema import json_schema
 from tests.config_files import CLEAN, check_text, edited, told, with_host
 
@@ -45,6 +46,14 @@ def test_editor_accepts_what_is_passed_over(text: str) -> None:
     errors = jsonschema.Draft7Validator(json_schema()).iter_errors(yaml.load(text, yaml.BaseLoader))
 
     assert [error.message for error in errors if "Additional properties" in error.message] == []
+
+
+def test_key_of_nmstate_with_a_dot_in_it_is_known(tmp_path: Path) -> None:
+    card = "    networkConfig: {interfaces: [{name: eno1, ipv4: {dhcp: true}, 802.1x: {identity: w2}}]}\n"
+    (problem,) = told(tmp_path, with_host(("    address:", f"{card}    address:")))
+
+    assert "802.1x" in problem
+    assert NO_ARGUMENT in problem
 
 
 def test_platform_s_load_balancer_addresses_are_pointed_to_their_place(tmp_path: Path) -> None:

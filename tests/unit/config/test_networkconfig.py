@@ -591,3 +591,10 @@ def test_agent_in_a_tagged_network_is_a_warning(tmp_path: Path) -> None:
     problems = told(tmp_path, with_vlan().replace("release:", "boot: agent\nrelease:"))
 
     assert any("the network is VLAN 40, of which the initramfs of an agent is not told" in each for each in problems)
+
+
+def test_agent_that_is_told_of_its_vlan_is_no_warning(tmp_path: Path) -> None:
+    arguments = "    kernelArguments: ['ifname=eno1:52:54:00:00:00:32', 'vlan=eno1.40:eno1', 'ip=eno1.40:dhcp']\n"
+    text = with_vlan(("    address:", f"{arguments}    address:")).replace("release:", "boot: agent\nrelease:")
+
+    assert not any("hosts[5]" in problem for problem in told(tmp_path, text))

@@ -9,7 +9,7 @@ from appliance import config
 from appliance.config.images import ARTIFACTS_DIRECTORY
 from appliance.model import IN_PLACE_IGNITION, Arch, Boot, Install
 from appliance.share import share
-from tests.config_files import CLEAN, check_text, told
+from tests.config_files import CLEAN, check_text, edited, told
 
 AGENT = (share("data") / "agent" / "cluster.yaml").read_text()
 IN_PLACE = (share("data") / "in-place" / "cluster.yaml").read_text()
@@ -111,6 +111,14 @@ FLAWS = {
             "add a host with the role bootstrap"
         ),
     ),
+    "three masters and a bootstrap machine in place": (
+        f"{CLEAN}bootstrapInPlace: {{installationDisk: /dev/sda}}\n",
+        "bootstrapInPlace: is for a single node, and 3 hosts have the role master or arbiter; remove this key",
+    ),
+    "disk image in place, beside a registry": (
+        with_host(IN_PLACE, WORKER.replace("role: worker", "role: other")) + "images: {metal: disk.raw.gz}\n",
+        "warning: images.metal: not used: an installation in place brings its own disk image",
+    ),
     "in place with 4.7": (
         IN_PLACE.replace("4.18.9", "4.7.9"),
         "bootstrapInPlace: release 4.7 cannot install in place; use 4.8 or later",
@@ -143,6 +151,49 @@ FLAWS = {
 @pytest.mark.parametrize(("text", "flaw"), FLAWS.values(), ids=FLAWS)
 def test_flaw_of_a_way_is_reported(tmp_path: Path, text: str, flaw: str) -> None:
     assert flaw in flaws(tmp_path, text)
+
+
+def test_cluster_that_cannot_install_in_place_may_keep_its_bootstrap_machine(tmp_path: Path) -> None:
+    text = f"{CLEAN}bootstrapInPlace: {{installationDisk: /dev/sda}}\n"
+
+    assert not any("remove this host" in line for line in flaws(tmp_path, text))
+
+
+UNUSED = """\
+    arch: aarch64
+    boot: agent
+    install: always
+    kernelArguments: [ip=dhcp]
+    loader: undionly
+    localBoot: exit
+    networkConfig:
+      interfaces:
+        - {name: eno1, type: dummy, lldp: {enabled: true}}
+        - {name: a name that is too long, type: bond}
+    rootDeviceHints: {deviceName: /dev/sdb}
+"""
+
+
+def test_each_unused_key_of_another_machine_is_reported_once(tmp_path: Path) -> None:
+    text = with_host(CLEAN, WORKER.replace("role: worker", "role: other") + UNUSED)
+    tagged = edited(("gateway: 192.0.2.1\n", "gateway: 192.0.2.1\n      vlan: 40\n"), text=text)
+
+    found = [line for line in flaws(tmp_path, tagged) if "hosts[0]" in line]
+
+    assert found == [
+        (
+            f"warning: hosts[0].{key}: not used: a machine with the role other gets DHCP and DNS, and boots nothing "
+            "from here"
+        )
+        for key in re.findall(r"^    (\w+):", UNUSED, re.MULTILINE)
+    ]
+
+
+def test_agent_s_own_network_arguments_are_no_second_ones(tmp_path: Path) -> None:
+    """An agent is given no arguments for the network, whatever networkConfig says."""
+    config = "    kernelArguments: [ip=dhcp]\n    networkConfig: {interfaces: [{name: eno1, ipv4: {dhcp: true}}]}\n"
+
+    assert [line for line in flaws(tmp_path, with_host(AGENT, WORKER + config)) if "kernelArguments" in line] == []
 
 
 def test_two_masters_in_place_get_no_other_way(tmp_path: Path) -> None:
