@@ -115,6 +115,12 @@ def test_every_example_installs_its_machines(tmp_path: Path, example: str) -> No
     )
 
 
+def test_machines_without_ipv4_cannot_boot_on_loopback(tmp_path: Path) -> None:
+    command = [*DEMO, "data/ipv6-only/cluster.yaml", "--network", "loopback"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert (result.returncode, "2001:db8:0:6::5" in result.stderr, "Traceback" in result.stderr) == (1, True, False)
+
+
 def test_machines_of_another_subnet_come_through_a_relay_on_loopback_too(tmp_path: Path) -> None:
     output = run([*DEMO, "data/two-subnets/cluster.yaml", "--network", "loopback"], tmp_path)
     assert "\n6 machines installed" in output
