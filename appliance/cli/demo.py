@@ -135,10 +135,11 @@ async def _demo(
             forwarder = await asyncio.start_server(_Forwarder(cluster.listen.dashboard[0]).forward, sock=outside)
             await stack.enter_async_context(forwarder)
             console.print(f"dashboard: http://127.0.0.1:{outside.getsockname()[1]}/")
-        console.print(f"{cluster.domain}: installing {len(cluster.hosts)} simulated machines with ocp-appliance serve")
-        console.print(
-            f"using {len(rehearsal.sums)} placeholder images and 3 placeholder Ignition files, made for this run"
-        )
+        machines = len(rehearsal.entries)
+        console.print(f"{cluster.domain}: installing {machines} simulated machines with ocp-appliance serve")
+        files = len({host.ignition for host in cluster.hosts if host.ignition})
+        ignition = f" and {files} placeholder Ignition files" if files else ""
+        console.print(f"using {len(rehearsal.sums)} placeholder images{ignition}, made for this run")
         try:
             report = await _show(console, rehearsal, interrupt if keep_open else None)
         except asyncio.CancelledError:

@@ -20,6 +20,8 @@ from appliance.simulate.namespace import Namespace, ip
 from appliance.simulate.plan import ports_of, relay_address
 from appliance.simulate.relay import Relay, RelayLink
 
+VERSIONS = (4, 6)  # of IP; machines with both boot by the first
+
 
 class Fabric:
     """The network of one cluster, a context manager that removes it on exit."""
@@ -27,16 +29,19 @@ class Fabric:
     def __init__(self, cluster: Cluster, *, in_lab: bool) -> None:
         """Prepare for *cluster*; *in_lab* is whether this process runs in its own network namespace.
 
-        Raises SimulationError for hosts without IPv4.
+        Raises SimulationError for hosts without IPv4 on loopback.
         """
         only6 = next((host for host in cluster.hosts if host.ipv4 is None), None)
-        if only6 is not None:
+        if only6 is not None and not in_lab:
             raise SimulationError(
-                f"{only6.name} has no IPv4 address, with which the machines of a demonstration boot; "
-                f"run `ocp-appliance serve`, and beside it `ocp-appliance simulate --ipv6 {only6.short_name}`"
+                f"{only6.name} has no IPv4 address, and the loopback interface has no other addresses for machines; "
+                "use --network lab"
             )
         self._cluster, self._in_lab = cluster, in_lab
-        self._home = cluster.network_of(cluster.own_address(4)) or cluster.networks[0]
+        own = [address for version in VERSIONS if (address := cluster.own_address(version))]
+        # On the bridge, where IPv4 and IPv6 share a segment.
+        self._homes = [network for address in own if (network := cluster.network_of(address))] or [cluster.networks[0]]
+        self._home = self._homes[0]
         self._stack = ExitStack()
         self._bridge: Bridge | None = None
         self._router: Namespace | None = None
@@ -44,7 +49,9 @@ class Fabric:
         taken = {address for host in cluster.hosts for address in host.addresses}
         # The stand-in for the load balancer listens on these addresses.
         self.api_int = tuple(
-            vip for vip in cluster.api_int_vips if isinstance(vip, IPv4Address) and vip not in taken | {cluster.address}
+            vip
+            for vip in cluster.api_int_vips
+            if (in_lab or vip.version == 4) and vip not in taken | {cluster.address, cluster.address_ipv6}
         )
 
     def __enter__(self) -> Self:
@@ -79,15 +86,16 @@ class Fabric:
         network = self._cluster.network_of(host.ipv4_of(host.macs[0]) or host.address)
         if network is None:
             raise SimulationError(f"{host.name} is outside every machine network and cannot be connected")
-        if self._bridge and network == self._home:
+        if self._bridge and network in self._homes:
             return self._bridge.plug(host.macs[0])
         if network not in self._relays:
             self._relays[network] = self._relay(network)
         return RelayLink(self._relays[network])
 
     def _relay(self, network: Network) -> Relay:
+        if not isinstance(network.server, IPv4Address):
+            raise SimulationError(f"the machines of {network.cidr} need a DHCPv6 relay, which is not simulated")
         address = relay_address(network)
-        assert isinstance(network.server, IPv4Address)
         place = self._routed(network, address) if self._bridge else None
         return self._stack.enter_context(Relay(address, network.server, ports_of(self._cluster), place))
 
@@ -110,7 +118,8 @@ class Fabric:
             address for address in (*servers, *bound) if isinstance(address, IPv4Address) and address in self._home.cidr
         ]
         main = [address for address in (self._cluster.address,) if isinstance(address, IPv4Address)]
-        return list(dict.fromkeys([*main, *named, *self.api_int]))
+        vips = [vip for vip in self.api_int if isinstance(vip, IPv4Address)]
+        return list(dict.fromkeys([*main, *named, *vips]))
 
     def _own_addresses6(self) -> list[IPv6Interface]:
         """Return the appliance's IPv6 addresses, each with the prefix length of its network."""
@@ -118,7 +127,7 @@ class Fabric:
         bound = [endpoint.address for endpoint in (*listen.dns, *listen.tftp, *listen.http)]
         servers = [network.server for network in self._cluster.networks]
         found: dict[IPv6Interface, None] = {}
-        for address in (self._cluster.own_address(6), *servers, *bound):
+        for address in (self._cluster.own_address(6), *servers, *bound, *self.api_int):
             if isinstance(address, IPv6Address) and not address.is_unspecified:
                 network = self._cluster.network_of(address)
                 found[IPv6Interface(f"{address}/{network.cidr.prefixlen if network else 128}")] = None

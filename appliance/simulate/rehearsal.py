@@ -9,11 +9,10 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from appliance.errors import SimulationError
-from appliance.model import Boot, Cluster, Host, Role
+from appliance.model import Address, Boot, Cluster, Endpoint, Host, Role
 from appliance.simulate.child import Appliance
 from appliance.simulate.fabric import Fabric
 from appliance.simulate.link import Link
@@ -124,6 +123,7 @@ class Rehearsal:
                 dice=random.Random(dice.random()),  # noqa: S311 - as above
                 report=self._hear(entry),
                 progress=_progress(entry),
+                is_ipv6=host.ipv4 is None,
             )
             self._machines[host.name] = (machine, links[host.name])
 
@@ -174,7 +174,7 @@ def _progress(entry: Entry) -> Callable[[int, int], None]:
 class MachineConfigStandIn:
     """A server that answers on api-int:22623 once all masters are up."""
 
-    def __init__(self, addresses: Sequence[IPv4Address], masters: frozenset[str]) -> None:
+    def __init__(self, addresses: Sequence[Address], masters: frozenset[str]) -> None:
         self._addresses = addresses
         self._missing = set(masters)
         self._listeners: list[socket.socket] = []
@@ -186,11 +186,13 @@ class MachineConfigStandIn:
             return
         for address in self._addresses:
             # The backlog accepts clients that only check whether the port is open.
+            family = socket.AF_INET if address.version == 4 else socket.AF_INET6
             try:
-                self._listeners.append(socket.create_server((str(address), MACHINE_CONFIG_PORT), backlog=64))
+                listener = socket.create_server((str(address), MACHINE_CONFIG_PORT), family=family, backlog=64)
+                self._listeners.append(listener)
             except OSError as error:
                 raise SimulationError(
-                    f"cannot listen on {address}:{MACHINE_CONFIG_PORT} in place of the machine config server:"
+                    f"cannot listen on {Endpoint(address, MACHINE_CONFIG_PORT)} in place of the machine config server:"
                     f" {error.strerror}; is another demo running on the loopback interface?"
                 ) from error
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.config import load
+from appliance.model import Boot
+
 pytestmark = [pytest.mark.netns, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).parent.parent.parent
@@ -105,10 +108,17 @@ def test_the_demo_shows_that_workers_wait_for_the_masters(lab_demo: tuple[str, P
 @pytest.mark.parametrize("example", sorted(path.parent.name for path in ROOT.glob("data/*/cluster.yaml")))
 def test_every_example_installs_its_machines(tmp_path: Path, example: str) -> None:
     output = run([*DEMO, f"data/{example}/cluster.yaml", "--network", "lab"], tmp_path)
-    machines = (ROOT / "data" / example / "cluster.yaml").read_text().count("\n  - hostname:")
+    (cluster,) = load([ROOT / "data" / example / "cluster.yaml"])
+    machines = sum(host.boot is not Boot.NOTHING for host in cluster.hosts)
     assert re.search(
         rf"^{machines} machines installed in [\d.]+ s and booted from disk in [\d.]+ s$", output, re.MULTILINE
     )
+
+
+def test_machines_without_ipv4_cannot_boot_on_loopback(tmp_path: Path) -> None:
+    command = [*DEMO, "data/ipv6-only/cluster.yaml", "--network", "loopback"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert (result.returncode, "2001:db8:0:6::5" in result.stderr, "Traceback" in result.stderr) == (1, True, False)
 
 
 def test_machines_of_another_subnet_come_through_a_relay_on_loopback_too(tmp_path: Path) -> None:
