@@ -198,6 +198,11 @@ class Network:
         """Whether the appliance has an address of the network's family; without one the network is only for DNS."""
         return self.server.version == self.cidr.version
 
+    def shares_link(self, other: "Network") -> bool:
+        """Whether *other* is another network of the same family on the same link."""
+        is_same = other.link == self.link and other.cidr.version == self.cidr.version
+        return bool(self.link) and is_same and other is not self
+
 
 @dataclass(frozen=True, slots=True)
 class Card:

@@ -90,7 +90,12 @@ def bind_to_interface(sock: socket.socket, interface: str) -> None:
 
 def join_group(sock: socket.socket, group: IPv6Address, interface: int) -> None:
     """Have *sock* hear the multicast *group* on the interface with the index *interface*. Raises OSError."""
-    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, struct.pack("=16sI", group.packed, interface))
+    try:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, struct.pack("=16sI", group.packed, interface))
+    except OSError as error:
+        # It hears it already: an interface that was down has lost its addresses, and keeps its groups.
+        if error.errno != errno.EADDRINUSE:
+            raise
 
 
 def udp_transfer(address: IPv4Address | IPv6Address) -> socket.socket:

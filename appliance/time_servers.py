@@ -22,6 +22,7 @@ MAX_ADDRESSES = 4  # of one name: as many as a pool gives, and chrony uses
 def resolved(clusters: Sequence[Cluster]) -> tuple[tuple[Cluster, ...], tuple[str, ...]]:
     """Return *clusters* with the addresses of the time servers that they name, and the names that have none."""
     until, missing, found = time.monotonic() + TOTAL_SECONDS, dict[str, None](), []
+    silent: set[Endpoint] = set()
     for cluster in clusters:
         known: dict[str, tuple[IPv4Address, ...]] = {}
         networks = []
@@ -30,7 +31,7 @@ def resolved(clusters: Sequence[Cluster]) -> tuple[tuple[Cluster, ...], tuple[st
             names = network.ntp_names if is_told else ()
             for name in names:
                 if name not in known:
-                    known[name] = _addresses_of(name, _forwarders_of(name, cluster), until)
+                    known[name] = _addresses_of(name, _forwarders_of(name, cluster), until, silent)
             missing |= {name: None for name in names if not known[name]}
             networks.append(_with_servers(network, [address for name in names for address in known[name]]))
         found.append(replace(cluster, networks=tuple(networks)))
@@ -47,14 +48,19 @@ def _forwarders_of(name: str, cluster: Cluster) -> tuple[Endpoint, ...]:
     return max(zones, key=lambda entry: len(entry.zone)).forwarders if zones else cluster.dns.forwarders
 
 
-def _addresses_of(name: str, forwarders: Sequence[Endpoint], until: float) -> tuple[IPv4Address, ...]:
-    for forwarder in forwarders:
+def _addresses_of(
+    name: str, forwarders: Sequence[Endpoint], until: float, silent: set[Endpoint]
+) -> tuple[IPv4Address, ...]:
+    """Return the addresses of *name*, () if nobody knows it by *until*; a forwarder that fails joins *silent*."""
+    # One that is down would take its second of every name, and the last ones would have no time left.
+    for forwarder in sorted(forwarders, key=silent.__contains__):
         seconds = min(WAIT_SECONDS, until - time.monotonic())
         if seconds <= 0:
             break
         try:
             answer = _ask(name, forwarder, seconds)
         except OSError:  # silent, or not there
+            silent.add(forwarder)
             continue
         if addresses := [IPv4Address(str(each.rdata)) for each in answer.rr if each.rtype == QTYPE.A]:
             return tuple(addresses[:MAX_ADDRESSES])

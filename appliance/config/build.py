@@ -140,11 +140,11 @@ def _network(network: NetworkDraft, draft: Draft) -> Network:
         mtu=entry.mtu or dhcp.mtu,
         lease_seconds=entry.lease_time or dhcp.lease_time or DEFAULT_LEASE_SECONDS,
         vlan=entry.vlan,
+        link=entry.link or "",
     )
     if isinstance(cidr, IPv6Network):
         # DHCPv6 has no option for the domain, only the search list.
         return replace(common, search=search or (domain,))
-    common = replace(common, link=entry.link or "")
     return replace(common, gateway=_gateway(network, draft, cidr), routes=_routes(network, draft, cidr))
 
 

@@ -72,7 +72,7 @@ def compile_segment(network: Network, mode: DhcpMode, networks: Iterable[Network
         beside=tuple(
             (int(other.cidr.network_address), int(other.cidr.netmask))
             for other in networks
-            if network.link and other.link == network.link and other.cidr.version == 4 and other is not network
+            if network.shares_link(other)
         ),
     )
 

@@ -99,7 +99,7 @@ def compile_dhcp6(clusters: Sequence[Cluster]) -> Dhcp6Table:
     segments: list[Segment] = []
     for cluster in clusters:
         own = [
-            compile_segment(network, cluster.dhcp)
+            compile_segment(network, cluster.dhcp, cluster.networks)
             for network in cluster.networks
             if network.cidr.version == 6 and network.is_served
         ]

@@ -43,7 +43,7 @@ def _is_accepted(table: Dhcp6Table, source: bytes, arrival: Arrival | None) -> b
 
 
 def _same_network(table: Dhcp6Table, first: bytes, second: bytes) -> bool:
-    return any(segment.has(first) and segment.has(second) for segment in table.segments)
+    return any(segment.has(first) and segment.is_on_link(second) for segment in table.segments)
 
 
 def hardware_address(options: Options, relays: Sequence[Relay], arrival: Arrival) -> bytes | None:
@@ -63,7 +63,7 @@ def is_at_home(request: ClientMessage) -> bool:
     """Whether the client is in the network of its address."""
     link = request.link
     if link != UNSPECIFIED:
-        return request.pin.segment.has(link)
+        return request.pin.segment.is_on_link(link)
     return is_link_local(request.arrival.source) and request.pin.segment.has_any(request.arrival.addresses)
 
 

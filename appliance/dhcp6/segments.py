@@ -35,6 +35,11 @@ class Segment:
     lifetimes: bytes  # preferred and valid lifetime of an address
     refresh: bytes  # after how long a host that has its address from elsewhere asks again
     mode: DhcpMode
+    beside: tuple[tuple[int, int], ...] = ()  # networks and masks of the others on the same link
+
+    def is_on_link(self, address: bytes) -> bool:
+        """Whether *address*, 16 octets, is in the network, or in another on the same link."""
+        return self.has(address) or any(int.from_bytes(address, "big") & mask == first for first, mask in self.beside)
 
     def __contains__(self, address: int) -> bool:
         return address & self.mask == self.first
@@ -48,8 +53,8 @@ class Segment:
         return any(address & self.mask == self.first for address in addresses)
 
 
-def compile_segment(network: Network, mode: DhcpMode) -> Segment:
-    """Return the IPv6 *network* as replies need it; one that is served."""
+def compile_segment(network: Network, mode: DhcpMode, networks: Iterable[Network] = ()) -> Segment:
+    """Return the IPv6 *network* as replies need it, one that is served; *networks* are all of its cluster."""
     cidr = network.cidr
     assert isinstance(cidr, IPv6Network)
     seconds = network.lease_seconds
@@ -66,6 +71,11 @@ def compile_segment(network: Network, mode: DhcpMode) -> Segment:
         # RFC 8415 section 21.23: the default is a day, and the least ten minutes.
         refresh=min(max(seconds, LEAST_REFRESH_SECONDS), REFRESH_SECONDS).to_bytes(4, "big"),
         mode=mode,
+        beside=tuple(
+            (int(other.cidr.network_address), int(other.cidr.netmask))
+            for other in networks
+            if network.shares_link(other)
+        ),
     )
 
 

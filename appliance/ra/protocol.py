@@ -26,6 +26,9 @@ RETRY_SECONDS = 1.0
 SOLICIT = bytes((SOLICITATION, 0, 0, 0, 0, 0, 0, 0))
 ALL_NODES, ALL_ROUTERS = "ff02::1", "ff02::2"
 MAX_ROUTERS = 16  # that are remembered for each link; more of them are not told about
+# A router sends at least every 1,800 s (MaxRtrAdvInterval, RFC 4861 section 6.2.1). One that was replaced, or that
+# somebody invented, says nothing any more after three times as long.
+FORGET_SECONDS = 5400.0
 
 
 class Arrival(NamedTuple):
@@ -37,6 +40,13 @@ class Arrival(NamedTuple):
     hop_limit: int
 
 
+class Router(NamedTuple):
+    """A router that sends advertisements."""
+
+    is_managed: bool  # whether it sets the flag M
+    heard_at: float
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """What is known of an interface's link, and what happens on it next. Times are of a clock that never jumps."""
@@ -45,12 +55,12 @@ class Link:
     next_at: float = 0.0  # of the next advertisement, or of the next solicitation where it sends nothing
     last_at: float = float("-inf")  # of the last
     sent: int = 0
-    routers: Mapping[str, bool] = field(default_factory=dict)  # by address: whether it sets the flag M
+    routers: Mapping[str, Router] = field(default_factory=dict)  # by address
 
     @property
     def is_managed(self) -> bool:
         """Whether hosts on it are sent to DHCPv6."""
-        return bool(self.advertised) or any(self.routers.values())
+        return bool(self.advertised) or any(router.is_managed for router in self.routers.values())
 
 
 def started(advertised: bytes, now: float, before: Link | None = None) -> Link:
@@ -106,16 +116,19 @@ def heard(
         return link, None, "malformed"
     if int.from_bytes(arrival.source, "big") in arrival.addresses:
         return link, None, "own"
-    return *_router(table, link, arrival, bool(flags & MANAGED)), "advertisement"
+    return *_router(table, link, arrival, Router(bool(flags & MANAGED), now)), "advertisement"
 
 
-def _router(table: RaTable, link: Link, arrival: Arrival, is_managed: bool) -> tuple[Link, Event | None]:
+def _router(table: RaTable, link: Link, arrival: Arrival, router: Router) -> tuple[Link, Event | None]:
     address = str(IPv6Address(arrival.source))
-    if link.routers.get(address) is is_managed or (address not in link.routers and len(link.routers) >= MAX_ROUTERS):
+    known = {each: seen for each, seen in link.routers.items() if router.heard_at - seen.heard_at < FORGET_SECONDS}
+    before = known.get(address)
+    if before is None and len(known) >= MAX_ROUTERS:
         return link, None
-    found = replace(link, routers={**link.routers, address: is_managed})
+    found = replace(link, routers={**known, address: router})
+    is_same = before is not None and before.is_managed is router.is_managed
     # Hosts take the flags of all routers together.
-    if found.is_managed:
+    if found.is_managed or (is_same and not link.is_managed):
         return found, None
     networks = " and ".join(segment.text for segment in table.segments_of(arrival.addresses))
     return found, RouterUnmanaged("", router=address, interface=arrival.interface, network=networks)

@@ -104,6 +104,20 @@ async def test_answer_to_another_question_is_not_taken(monkeypatch: pytest.Monke
         assert (await told(named(forwarder)))[1] == (NAME,)
 
 
+async def test_forwarder_that_is_down_takes_its_time_once_and_not_for_every_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time_servers, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(time_servers, "TOTAL_SECONDS", 0.8)
+    down = Upstream(lambda query: None)
+    async with running(down) as first, running(Upstream(address_of)) as second:
+        cluster = named(first, second)
+        (network,) = cluster.networks
+        names = tuple(f"{number}.pool.ntp.example" for number in range(8))
+        assert (await told(replace(cluster, networks=(replace(network, ntp_names=names),))))[1] == ()
+    assert len(down.asked) == 1
+
+
 @pytest.mark.parametrize("mode", [DhcpMode.PROXY, DhcpMode.OFF])
 async def test_no_name_is_looked_up_where_dhcp_gives_no_options(mode: DhcpMode) -> None:
     upstream = Upstream(address_of)

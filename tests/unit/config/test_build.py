@@ -106,6 +106,21 @@ def test_address_in_each_network_is_listened_on(tmp_path: Path) -> None:
     assert cluster.networks[1].dns_servers == (IPv4Address("198.51.100.5"),)
 
 
+def test_networks_of_either_family_are_on_the_link_that_they_name(tmp_path: Path) -> None:
+    own = [
+        "{cidr: 198.51.100.0/24, serverAddress: 198.51.100.5, link: rack1}",
+        *(f"{{cidr: '2001:db8:{n}::/64', serverAddress: '2001:db8:{n}::5', link: rack1}}" for n in (1, 2)),
+    ]
+    entries = "".join(f"    - {each}\n" for each in own)
+    text = edited(
+        ("      gateway: 192.0.2.1\n", f"      gateway: 192.0.2.1\n{entries}"), ("198.51.100.53", "203.0.113.53")
+    )
+    networks = cluster_of(tmp_path, text).networks
+
+    assert [each.link for each in networks] == ["", "rack1", "rack1", "rack1"]
+    assert [[each.shares_link(other) for other in networks].count(True) for each in networks] == [0, 0, 1, 1]
+
+
 def test_network_says_more_than_dhcp(tmp_path: Path) -> None:
     own = "{cidr: 198.51.100.0/24, mtu: 1400, leaseTime: infinite, search: [], ntp: [198.51.100.1], domain: x.example}"
     text = edited(("      gateway: 192.0.2.1\n", f"    - {own}\n"), text=CLEAN)

@@ -573,6 +573,20 @@ def test_host_behind_the_relay_of_another_network_gets_silence(table: Dhcp6Table
     assert result.why == "wrong-network"
 
 
+@pytest.mark.parametrize(("links", "is_answered"), [(("rack1", "rack1"), True), (("rack1", "rack2"), False)])
+def test_relay_may_name_another_network_of_the_same_link(links: tuple[str, str], is_answered: bool) -> None:
+    cluster = v6_cluster()
+    *rest, here, far = cluster.networks
+    networks = (*rest, replace(here, link=links[0]), replace(far, link=links[1]))
+    asked = relayed(request("solicit", ia_na(), mac=W2_MAC), link="2001:db8:0:10::1", peer=link_local(W2_MAC))
+    table = compile_dhcp6((replace(cluster, networks=networks),))
+    if is_answered:
+        _, message = unwrapped(ask(table, asked, FROM_RELAY).payload)
+        assert read(message).addresses[0][0] == FAR_HOST
+    else:
+        assert silence(table, asked, FROM_RELAY).why == "wrong-network"
+
+
 def test_relay_from_elsewhere_gets_silence_and_its_address_is_told(table: Dhcp6Table) -> None:
     where = arrival(source=ELSEWHERE, source_port=547, is_unicast=True)
     result = silence(table, relayed(request("solicit", ia_na()), peer=link_local(W2_MAC)), where)

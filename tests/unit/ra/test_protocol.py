@@ -13,6 +13,7 @@ from appliance.ra.message import MANAGED, advertisement
 from appliance.ra.protocol import (
     ALL_NODES,
     ALL_ROUTERS,
+    FORGET_SECONDS,
     MAX_ROUTERS,
     SOLICIT,
     Arrival,
@@ -140,11 +141,34 @@ def test_router_without_the_flag_m_is_no_problem_where_we_advertise() -> None:
     assert hear(started(OURS, NOW), advertisement(0, []))[1] is None
 
 
-def test_invented_routers_are_forgotten() -> None:
+def invaded() -> Link:
+    """Return a link on which somebody has invented many routers that set the flag M."""
     link = started(b"", NOW)
     for number in range(1000):
-        link = hear(link, advertisement(0, []), source=bytes((0xFE, 0x80)) + bytes(12) + number.to_bytes(2, "big"))[0]
-    assert len(link.routers) == MAX_ROUTERS
+        source = bytes((0xFE, 0x80)) + bytes(12) + number.to_bytes(2, "big")
+        link = hear(link, advertisement(MANAGED, []), source=source)[0]
+    return link
+
+
+def test_routers_that_are_remembered_are_bounded() -> None:
+    assert len(invaded().routers) == MAX_ROUTERS
+
+
+def test_invented_routers_hide_no_true_one_for_good() -> None:
+    true = IPv6Address("fe80::ffff:1").packed
+    link, event, _ = hear(invaded(), advertisement(0, []), source=true)
+    assert event is None
+    link, event, _ = hear(link, advertisement(0, []), source=true, now=NOW + FORGET_SECONDS)
+    assert isinstance(event, RouterUnmanaged)
+    assert list(link.routers) == ["fe80::ffff:1"]
+
+
+def test_router_without_the_flag_m_is_told_about_when_the_one_that_had_it_is_gone() -> None:
+    link, other = hear(started(b"", NOW), advertisement(MANAGED, []))[0], IPv6Address("fe80::2").packed
+    link = hear(link, advertisement(0, []), source=other)[0]
+    link, event, _ = hear(link, advertisement(0, []), source=other, now=NOW + FORGET_SECONDS)
+    assert isinstance(event, RouterUnmanaged)
+    assert hear(link, advertisement(0, []), source=other, now=NOW + FORGET_SECONDS + 1)[1] is None
 
 
 def test_own_advertisement_is_not_a_router_s() -> None:
