@@ -146,8 +146,11 @@ def credited(event: Event, hosts: Mapping[str, Host], mac_of: MacOf) -> Event:
         return event
     address = peer_address(event.client)
     mac = mac_of(address) if address else None
-    # Not resolved yet says nothing: a client of UDP is resolved once we have answered it.
-    return replace(event, host="") if mac and mac not in macs_of(hosts[event.host]) else event
+    # Not resolved yet, or no longer, says nothing: a client of UDP is resolved once we have answered it. But no block
+    # went out to an address that is not resolved at the end: then what acknowledged the blocks was forged.
+    is_forged = mac == b"" and isinstance(event, TftpFinished)
+    is_other = bool(mac) and mac not in macs_of(hosts[event.host])
+    return replace(event, host="") if is_forged or is_other else event
 
 
 def _is_last(sign: Sign, installations: Mapping[str, Installation]) -> bool:

@@ -85,10 +85,11 @@ SILENCE_SECONDS = {
 SILENCE_HINTS = {
     Stage.FIRMWARE: "The machine went on to another boot entry, is switched off, or does not receive our answers. "
     "Check its boot order, its power and its switch port.",
-    Stage.LOADER: "iPXE started but sends nothing, so its driver fails on this card. Set `loader: ipxe-snp`.",
+    Stage.LOADER: "Nothing follows the boot file: iPXE's driver fails on this card, or Secure Boot refuses the file. "
+    "Set `loader: ipxe-snp`, or `loader: shim`.",
     Stage.BOOTLOADER: "iPXE or GRUB does not reach its script. Open the HTTP port between the machine and the "
     "appliance.",
-    Stage.SCRIPT: f"iPXE waits at its menu or cannot load the kernel. {_SEE_CONSOLE}.",
+    Stage.SCRIPT: f"iPXE or GRUB waits at its menu or cannot load the kernel. {_SEE_CONSOLE}.",
     Stage.KERNEL: f"The download stopped. {_SEE_CONSOLE}.",
     Stage.INITRAMFS: f"The kernel has no network, or it failed. {_SEE_CONSOLE}.",
     Stage.IMAGE: "The installer does not continue after the image. Check that the machine has enough memory, and that "

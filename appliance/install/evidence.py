@@ -163,7 +163,7 @@ def finding_of(event: Event) -> Finding | None:
         case events.DoubtLapsed():
             return Finding(Evidence.DOUBT_LAPSED, number=event.number)
         case events.FileUnservable() if event.host:
-            hint = f"{event.path} cannot be served: {event.why}. The host waits in iPXE until it can be."
+            hint = f"{event.path} cannot be served: {event.why}. The host waits until it can be."
             return Finding(Evidence.SCRIPT_HELD_BACK, hint=hint)
         case events.LoaderSilent():
             return Finding(Evidence.LOADER_SILENT, number=event.number)

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.events import DnsAsked, HostAnswered, HostUnanswered, TftpFinished, Transport
+from appliance.events import (
+    DnsAsked,
+    Event,
+    HostAnswered,
+    HostUnanswered,
+    TftpFailed,
+    TftpFinished,
+    TftpStarted,
+    Transport,
+)
 from appliance.install.installation import MAY_BE_RUNNING, Condition, Installation
 from appliance.looking import EVERY_SECONDS, Looks, Port, concluded, credited, due, has_its_mac, together
 from tests.boots import LIVE, NOW
@@ -118,9 +127,21 @@ def test_client_is_the_host_by_its_mac_address(mac: bytes | None, is_host: bool)
 FETCHED = TftpFinished(HOST.name, ADDRESS, "efi/ipxe.efi", 1000, 0.1, 0)
 
 
-@pytest.mark.parametrize(("mac", "host"), [(OTHER_MAC, ""), (b"", HOST.name), (MAC, HOST.name), (None, HOST.name)])
+@pytest.mark.parametrize(("mac", "host"), [(OTHER_MAC, ""), (b"", ""), (MAC, HOST.name), (None, HOST.name)])
 def test_boot_file_that_another_machine_fetched_counts_for_nobody(mac: bytes | None, host: str) -> None:
     assert credited(FETCHED, HOSTS, lambda _address: mac) == replace(FETCHED, host=host)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        TftpStarted(HOST.name, ADDRESS, "efi/ipxe.efi", 10),
+        # Half a minute after a machine went on to its next boot entry, its address is resolved no longer.
+        TftpFailed(HOST.name, ADDRESS, "efi/ipxe.efi", "no answer to block 2 of 600 for 30 s"),
+    ],
+)
+def test_transfer_that_did_not_finish_is_credited_to_a_host_that_is_not_resolved(event: Event) -> None:
+    assert credited(event, HOSTS, lambda _address: b"") == event
 
 
 def test_other_events_are_credited_as_they_were() -> None:

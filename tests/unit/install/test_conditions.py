@@ -283,3 +283,11 @@ def test_kernel_that_is_not_found_by_tftp_is_named(live):
     live.happen([*m1.dhcp(Program.PXE), *m1.tftp("shim/x64/grubx64.efi")])
     live.happen(TftpFailed(m1.host, m1.address, "vmlinuz", "not-found", WebKind.KERNEL))
     assert live[m1].complaint.hint == "The image vmlinuz cannot be served: not-found"
+
+
+@pytest.mark.parametrize("stage", [Stage.LOADER, Stage.SCRIPT])
+def test_hint_for_a_silent_machine_names_both_ways_to_boot(stage):
+    """A machine with shim and GRUB reaches the same stages."""
+    hint = SILENCE_HINTS[stage]
+    assert "iPXE" in hint
+    assert "shim" in hint or "GRUB" in hint
