@@ -38,7 +38,7 @@ QUICK_SECONDS = 4.0
 EVERY_SECONDS = 30.0
 CONNECT_SECONDS = 2.5  # a SYN is repeated after 1 s
 TICK_SECONDS = 1.0
-AT_ONCE = 64  # looks at the same time, with two sockets each: 1,000 hosts that nobody has take 40 s
+AT_ONCE = 64  # looks at the same time, with two sockets for each address: 1,000 hosts that nobody has take 40 s
 
 
 class Port(Enum):

@@ -131,6 +131,7 @@ class Registry:
             leads=host.boot is Boot.IN_PLACE or is_rendezvous,
             loader=host.loader,
             has_file=lambda path: find_loader(path, cluster.data_dir) is not None,
+            beginnings=self.beginnings,
         )
 
     def _assigned(self) -> dict[str, Installation]:

@@ -41,12 +41,12 @@ STALLED_HINT = (
     "the ports that TFTP answers from, set `listen.tftpSinglePort: true`."
 )
 LOADER_HINT = (
-    "The boot file does not start on this firmware. Set `loader: ipxe-snp` for this host, or `loader: shim` if Secure "
-    "Boot is on, which refuses iPXE; `loader: auto` tries each in turn."
+    "The boot file does not start on this firmware. Set `loader: ipxe-snp` for this host (`undionly` on BIOS), or "
+    "`loader: shim` if Secure Boot is on, which refuses iPXE; `loader: auto` tries each in turn."
 )
 NO_SCRIPT_HINT = (
     "iPXE has an address but does not fetch its script. Enable port fast on the switch port and open the HTTP port "
-    "in the firewall; if iPXE's driver fails on this card, set `loader: ipxe-snp`."
+    "in the firewall; if iPXE's driver fails on this card, set `loader: ipxe-snp` (`undionly` on BIOS)."
 )
 NO_DHCP_HINT = (
     "A machine at the host's address requests its script or Ignition, and the appliance's DHCP server has not answered "
@@ -86,7 +86,7 @@ SILENCE_HINTS = {
     Stage.FIRMWARE: "The machine went on to another boot entry, is switched off, or does not receive our answers. "
     "Check its boot order, its power and its switch port.",
     Stage.LOADER: "Nothing follows the boot file: iPXE's driver fails on this card, or Secure Boot refuses the file. "
-    "Set `loader: ipxe-snp`, or `loader: shim`.",
+    "Set `loader: ipxe-snp` (`undionly` on BIOS), or `loader: shim`.",
     Stage.BOOTLOADER: "iPXE or GRUB does not reach its script. Open the HTTP port between the machine and the "
     "appliance.",
     Stage.SCRIPT: f"iPXE or GRUB waits at its menu or cannot load the kernel. {_SEE_CONSOLE}.",

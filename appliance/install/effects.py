@@ -98,7 +98,9 @@ def come_back(installation: Installation, move: Move, finding: Finding, at: floa
     """Note that its firmware or iPXE asks again; anyone could ask so, and only a try that was silent for long ends."""
     # One that was told to wait is not silent: its polls are no events.
     is_waiting = installation.is_told_to_wait or installation.order is Order.HOLD
-    if not is_waiting and _silent_seconds(installation, finding, at) >= ABANDONED_SECONDS:
+    # And one that was sent its script a moment ago is about to begin.
+    silent_seconds = min(_silent_seconds(installation, finding, at), at - (installation.window_opened_at or 0.0))
+    if not is_waiting and silent_seconds >= ABANDONED_SECONDS:
         return start_again(installation, move, finding, at, rules)
     return installation if installation.returned_at is not None else replace(installation, returned_at=at)
 

@@ -191,6 +191,7 @@ class Rules:
     leads: bool = False
     loader: Loader | str = Loader.AUTO
     has_file: Callable[[str], bool] = lambda _path: False  # whether there is a boot file with this path
+    beginnings: Mapping[str, Loader] = field(default_factory=dict)  # where AUTO begins, by class of firmware
 
 
 def begin(host: str, rules: Rules, number: int = 1) -> Installation:

@@ -211,7 +211,7 @@ def _miss(installation: Installation, finding: Finding, _at: float, rules: Rules
     if Loader.AUTO in names or not names or rules.has_file(finding.path):
         return installation
     # One datagram is a whole request. For another file than its own, it is not the machine's.
-    if recipe.loader and named(recipe.loader) not in names:
+    if loader_of(installation, rules.beginnings, recipe.firmware) not in names:
         return installation
     worked = "" if recipe.worked and named(recipe.worked) in names else recipe.worked
     return replace(installation, recipe=replace(recipe, loader=Loader.AUTO.value, worked=worked))

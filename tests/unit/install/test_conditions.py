@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from appliance.boot.architectures import architecture_of
+from appliance.boot.chains import loader_file
 from appliance.events import (
     ConditionRaised,
     DhcpDeclined,
@@ -15,8 +17,9 @@ from appliance.events import (
     WebRefused,
     WebStarted,
 )
-from appliance.install.conditions import SILENCE_HINTS, TRY_HINTS
+from appliance.install.conditions import LOADER_HINT, NO_SCRIPT_HINT, SILENCE_HINTS, TRY_HINTS
 from appliance.install.installation import Order, Stage
+from appliance.model import Arch, Loader
 
 
 def tftp_failure(boot, path="efi/ipxe.efi"):
@@ -121,6 +124,15 @@ def test_flood_of_declines_raises_its_condition_once_and_changes_nothing_more(li
     live.happen([DhcpDeclined(m1.host, m1.mac, m1.address)] * 1000, seconds=0.01)
     assert live[m1] is first
     assert [event.name for event in live.of(ConditionRaised)] == ["address-conflict"]
+
+
+@pytest.mark.parametrize("hint", [LOADER_HINT, NO_SCRIPT_HINT, SILENCE_HINTS[Stage.LOADER]])
+def test_hint_that_names_a_loader_of_uefi_names_that_of_bios_too(hint):
+    """A BIOS has no `ipxe-snp`: with that it gets no boot file at all."""
+    bios = architecture_of((0,))
+    assert loader_file(Loader.IPXE_SNP, Program.PXE, bios, Arch.X86_64) is None
+    assert loader_file(Loader.UNDIONLY, Program.PXE, bios, Arch.X86_64)
+    assert hint.count("`loader: ipxe-snp`") == hint.count("(`undionly` on BIOS)") == 1
 
 
 def test_offers_that_came_from_outside_are_not_counted_as_unheard(live):

@@ -60,7 +60,8 @@ def test_beside_another_server_any_answer_is_enough(event):
 def test_new_try_needs_its_own_ack():
     known = after(ACK, *M1.get(WebKind.MENU), *M1.get(WebKind.SCRIPT), M1.started(WebKind.KERNEL))
     assert known.has_dhcp
-    abandoned = replace(known, reached=dict.fromkeys(known.reached, NOW - ABANDONED_SECONDS))
+    then = NOW - ABANDONED_SECONDS
+    abandoned = replace(known, reached=dict.fromkeys(known.reached, then), window_opened_at=then)
     again = after(OFFER, installation=abandoned)
     assert (again.number, again.has_dhcp) == (2, False)
     assert after(ACK, installation=abandoned).has_dhcp  # it begins the new try and is its ack

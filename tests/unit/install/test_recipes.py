@@ -432,6 +432,20 @@ def test_request_for_another_loader_that_is_missing_takes_none_away(tmp_path):
     fleet.journal.close()
 
 
+@pytest.mark.parametrize(("missing", "expected"), [(SNP, Loader.AUTO), (SHIM, Loader.IPXE_SNP)])
+def test_machine_that_was_never_seen_goes_by_its_class_unless_that_loader_is_gone(tmp_path, missing, expected):
+    fleet = Fleet(tmp_path, with_loaders(tmp_path, IPXE, SNP, SHIM, GRUB))
+    m1, m2 = fleet.boot(1), fleet.boot(2)
+    fleet.registry._rules[m2.host] = replace(
+        fleet.registry._rules[m2.host], has_file=lambda path: (tmp_path / "tftp" / path).is_file()
+    )
+    fleet.happen([*tried(m1, IPXE, 3), *to_script(m1, SNP)], BETWEEN)
+    (tmp_path / "tftp" / missing).unlink()
+    fleet.happen([*firmware(m2), TftpFailed(m2.host, m2.address, missing, "not-found", is_answered=False)])
+    assert loader_of(fleet, m2) is expected
+    fleet.journal.close()
+
+
 def test_machine_whose_own_ipxe_lacks_http_is_named_in_the_condition(fleet):
     m1 = fleet.boot(1)
     poor = [*firmware(m1, vendor="iPXE without HTTP"), fetched(m1, IPXE)]

@@ -308,3 +308,17 @@ def test_machine_that_is_no_node_takes_no_orders(fleet_of, what):
     fleet = other(fleet_of)
     with pytest.raises(ControlError, match="role: other"):
         fleet.registry.order(fleet.registry.hosts[fleet.boot(M1).host], what)
+
+
+def test_forged_message_between_script_and_kernel_leaves_what_the_machine_runs(fleet_of):
+    """It was taken for a try that was given up, and the next one began as the file says since a reload."""
+    fleet = fleet_of(Boot.AGENT)
+    m1 = fleet.boot(M1)
+    scripts = [*m1.get(WebKind.MENU), *m1.get(WebKind.SCRIPT)]
+    fleet.happen([*scripts, *m1.get(WebKind.KERNEL)])
+    fleet.wait(700)
+    fleet.happen(scripts)
+    fleet.registry.update([cluster_of(Boot.INSTALLER)])
+    fleet.happen(m1.dhcp(Program.PXE)[:1])
+    fleet.happen([*m1.get(WebKind.KERNEL), *m1.get(WebKind.INITRAMFS), *rest(m1, Boot.AGENT)])
+    assert (fleet[m1].boot, fleet[m1].stage) == (Boot.AGENT, Stage.IGNITION)
