@@ -135,9 +135,10 @@ async def _demo(
             forwarder = await asyncio.start_server(_Forwarder(cluster.listen.dashboard[0]).forward, sock=outside)
             await stack.enter_async_context(forwarder)
             console.print(f"dashboard: http://127.0.0.1:{outside.getsockname()[1]}/")
-        console.print(f"{cluster.domain}: installing {len(cluster.hosts)} simulated machines with ocp-appliance serve")
+        machines = len(rehearsal.entries)
+        console.print(f"{cluster.domain}: installing {machines} simulated machines with ocp-appliance serve")
         console.print(
-            f"using {len(rehearsal.sums)} placeholder images and 3 placeholder Ignition files, made for this run"
+            f"using {len(rehearsal.sums)} placeholder images, and placeholder Ignition files, made for this run"
         )
         try:
             report = await _show(console, rehearsal, interrupt if keep_open else None)
