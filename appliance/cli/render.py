@@ -49,7 +49,7 @@ def script(file: Path, host: str) -> None:
     from appliance.config import load
 
     (cluster,) = load((file,))
-    click.echo(install_script(cluster, _host(cluster, host)), nl=False)
+    click.echo(install_script(cluster, _booting(cluster, host)), nl=False)
 
 
 @command.command()
@@ -64,7 +64,7 @@ def menu(file: Path, host: str | None) -> None:
     from appliance.config import load
 
     (cluster,) = load((file,))
-    text = ipxe.menu(cluster) if host is None else ipxe.host_menu(cluster, _host(cluster, host))
+    text = ipxe.menu(cluster) if host is None else ipxe.host_menu(cluster, _booting(cluster, host))
     click.echo(text, nl=False)
 
 
@@ -79,6 +79,17 @@ def agent_config(file: Path) -> None:
     from appliance.config import render_agent_config
 
     click.echo(render_agent_config(file), nl=False)
+
+
+def _booting(cluster: "Cluster", name: str) -> "Host":
+    """Return the host *name* of *cluster*. Raises BadParameter if there is none, or if it boots nothing."""
+    from appliance.model import Boot
+
+    host = _host(cluster, name)
+    if host.boot is Boot.NOTHING:
+        why = f"{name}: a machine with the role other gets DHCP and DNS, and boots nothing from here"
+        raise click.BadParameter(why, param_hint="HOST")
+    return host
 
 
 def _host(cluster: "Cluster", name: str) -> "Host":

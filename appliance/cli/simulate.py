@@ -128,6 +128,7 @@ def command(
     """
     from rich.console import Console
 
+    from appliance.model import Boot
     from appliance.simulate.machine import Hardware
     from appliance.simulate.plan import find_target, machine_for, plugged_in, run_machine
 
@@ -139,6 +140,8 @@ def command(
         console.print(step.text, markup=False)
 
     target = find_target(host, config)
+    if target.host and target.host.boot is Boot.NOTHING:
+        raise click.UsageError(f"{target.name} has the role other, and boots nothing from the appliance")
     machine = machine_for(
         target,
         Hardware(arch) if arch else None,

@@ -35,6 +35,7 @@ def routes_of(config: NetworkConfig) -> list[NmstateRoute]:
         and route.table_id in MAIN_TABLES
         and not route.route_type
         and not route.vrf_name
+        and (route.next_hop_address is None or route.next_hop_address.version == route.destination.version)
         and route.next_hop_interface not in absent - {None}
     ]
 

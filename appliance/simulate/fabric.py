@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from appliance.errors import SimulationError
-from appliance.model import Cluster, Host, Network
+from appliance.model import Boot, Cluster, Host, Network
 from appliance.simulate.lab import BRIDGE, Bridge
 from appliance.simulate.link import Link
 from appliance.simulate.namespace import Namespace, ip
@@ -31,7 +31,8 @@ class Fabric:
 
         Raises SimulationError for hosts without IPv4 on loopback.
         """
-        only6 = next((host for host in cluster.hosts if host.ipv4 is None), None)
+        booting = (host for host in cluster.hosts if host.boot is not Boot.NOTHING)
+        only6 = next((host for host in booting if host.ipv4_of(host.macs[0]) is None), None)
         if only6 is not None and not in_lab:
             raise SimulationError(
                 f"{only6.name} has no IPv4 address, and the loopback interface has no other addresses for machines; "
@@ -105,7 +106,9 @@ class Fabric:
         if self._router is None:
             near = IPv4Interface(f"{relay_address(self._home)}/{self._home.cidr.prefixlen}")
             self._router = self._bridge.plug_router(near)
-        far = [relay, *(host.ipv4 for host in self._cluster.hosts if host.ipv4 and host.ipv4 in network.cidr)]
+        # A host that boots from a card with an address of its own has one in each of two networks.
+        own = (address for host in self._cluster.hosts for address in host.addresses if address in network.cidr)
+        far = [relay, *own]
         ip(*(f"addr add {address}/32 dev lo" for address in far), place=self._router)
         ip(f"route add {network.cidr} via {relay_address(self._home)}")
         return self._router

@@ -123,7 +123,7 @@ class Rehearsal:
                 dice=random.Random(dice.random()),  # noqa: S311 - as above
                 report=self._hear(entry),
                 progress=_progress(entry),
-                is_ipv6=host.ipv4 is None,
+                is_ipv6=host.ipv4_of(host.macs[0]) is None,
             )
             self._machines[host.name] = (machine, links[host.name])
 

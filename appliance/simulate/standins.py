@@ -13,7 +13,7 @@ from pathlib import Path
 
 from appliance.boot.chains import usual_files
 from appliance.boot.loaders import find_loader
-from appliance.model import Arch, Cluster, Loader
+from appliance.model import Arch, Boot, Cluster
 from appliance.openshift.ignition import IN_PLACE
 
 KERNEL_BYTES, INITRAMFS_BYTES, IMAGE_BYTES = 2 << 20, 4 << 20, 8 << 20
@@ -47,7 +47,8 @@ def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]
         path, pool = ignition / name, name.removesuffix(".ign")
         path.write_text(json.dumps(_ignition(cluster, pool), indent=1))
         path.chmod(0o600)
-    for name in (name for arch, _ in sets for name in usual_files(Loader.AUTO, arch)):
+    loaders = {(host.loader, host.arch): None for host in cluster.hosts if host.boot is not Boot.NOTHING}
+    for name in (name for loader, arch in loaders for name in usual_files(loader, arch)):
         if find_loader(name, data_dir) is None:
             path = data_dir / "tftp" / name
             path.parent.mkdir(parents=True, exist_ok=True)

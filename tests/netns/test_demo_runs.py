@@ -110,6 +110,7 @@ def test_every_example_installs_its_machines(tmp_path: Path, example: str) -> No
     output = run([*DEMO, f"data/{example}/cluster.yaml", "--network", "lab"], tmp_path)
     (cluster,) = load([ROOT / "data" / example / "cluster.yaml"])
     machines = sum(host.boot is not Boot.NOTHING for host in cluster.hosts)
+    assert f": installing {machines} simulated machines" in output
     assert re.search(
         rf"^{machines} machines installed in [\d.]+ s and booted from disk in [\d.]+ s$", output, re.MULTILINE
     )
@@ -119,6 +120,30 @@ def test_machines_without_ipv4_cannot_boot_on_loopback(tmp_path: Path) -> None:
     command = [*DEMO, "data/ipv6-only/cluster.yaml", "--network", "loopback"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     assert (result.returncode, "2001:db8:0:6::5" in result.stderr, "Traceback" in result.stderr) == (1, True, False)
+
+
+TWO_CARDS = """\
+  - hostname: infra-0
+    role: infra
+    loader: shim
+    address: 192.0.2.61
+    bootMACAddress: 52:54:00:90:00:61
+    interfaces:
+      - {name: eno1, macAddress: "52:54:00:90:00:61", address: 198.51.100.61}
+      - {name: eno2, macAddress: "52:54:00:90:01:61"}
+  - {hostname: registry, role: other, macAddress: "52:54:00:90:00:62", addressIPv6: "2001:db8:0:2::62"}
+"""
+
+
+def test_the_demo_boots_a_machine_in_a_network_that_is_only_for_booting(tmp_path: Path) -> None:
+    """Its loader is not installed here, and beside it is a machine without IPv4 that boots nothing."""
+    text = (ROOT / "data" / "dual-stack" / "cluster.yaml").read_text()
+    text = text.replace("  machineNetwork:\n", "  machineNetwork:\n    - cidr: 198.51.100.0/24\n")
+    (tmp_path / "cluster.yaml").write_text(text.replace("\nhosts:\n", f"\nhosts:\n{TWO_CARDS}"))
+    output = run([*DEMO, str(tmp_path / "cluster.yaml"), "--network", "lab"], tmp_path)
+    assert "\n7 machines installed" in output
+    assert "infra-0   firmware   DHCP: 198.51.100.61, boot file shim/x64/shimx64.efi" in output
+    assert "up as infra-0.both.example.com" in output
 
 
 def test_machines_of_another_subnet_come_through_a_relay_on_loopback_too(tmp_path: Path) -> None:

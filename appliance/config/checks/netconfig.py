@@ -46,6 +46,7 @@ def problems_of_network_config(
         yield from found
         yield from _names(host, config, release, document)
         yield from _name_servers(config, path, document)
+    yield from _other_cards(host, config, document)
     yield from _addresses(host, config, path, document)
 
 
@@ -173,6 +174,17 @@ def _names(host: HostDraft, config: NetworkConfig, release: Release | None, docu
             )
 
 
+def _other_cards(host: HostDraft, config: NetworkConfig, document: Document) -> Iterator[Problem]:
+    """Yield each card that networkConfig finds by another MAC address than hosts[].interfaces gives its name."""
+    for index, card in enumerate(config.interfaces):
+        here, named = card.mac_address, host.named_macs.get(card.name or "")
+        if card.identifier == "mac-address" and here and named and here != named:
+            path = (*host.path, "networkConfig", "interfaces", index, "mac-address")
+            yield document.here(*path).warning(
+                f"{here} is called {card.name} here, and {named} in hosts[].interfaces; write the same address in both"
+            )
+
+
 def _written(config: NetworkConfig, path: Path_, document: Document) -> Iterator[Placed[str]]:
     """Yield each name of an interface that arguments may have to spell."""
     up = shown(config)
@@ -234,6 +246,11 @@ def _routes(config: NetworkConfig, path: Path_, document: Document) -> Iterator[
             yield document.here(*here, "next-hop-address").error(
                 "is missing; for example `next-hop-address: 192.0.2.1`"
             )
+        network, router = route.destination, document.at(route.next_hop_address, *here, "next-hop-address")
+        if network and router and router.value.version < network.version:
+            yield router.error(f"{router.value} is not IPv6, as {network} is; write an IPv6 address")
+        elif network and router and router.value.version > network.version:  # RFC 5549
+            yield router.warning(NO_ARGUMENT)
         if route.table_id not in MAIN_TABLES:
             yield document.here(*here, "table-id").warning(
                 f"a route of table {route.table_id} is {LATER}: the kernel command line sets up only the main table, "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.config.nmstate import NO_ARGUMENT
 from tests.config_files import check_text, edited, flaw_id, told, with_host
 
 STATIC = """\
@@ -23,6 +24,15 @@ STATIC = """\
 def with_network(config: str) -> str:
     """Return CLEAN with a worker w2 that has *config*, beginning on line 41."""
     return with_host(("    address:", f"{config}    address:"))
+
+
+def routed(route: str) -> str:
+    """Return the networkConfig of a card with DHCP and *route*, which stands on its second line."""
+    return (
+        "    networkConfig:\n"
+        f"      routes: {{config: [{{{route}}}]}}\n"
+        "      interfaces: [{name: eno1, ipv4: {dhcp: true}}]\n"
+    )
 
 
 def arguments(tmp_path: Path, config: str) -> list[str]:
@@ -335,6 +345,17 @@ FLAWS = [
         ),
     ),
     (
+        routed("destination: '::/0', next-hop-address: 192.0.2.1"),
+        (
+            "42: hosts[5].networkConfig.routes.config[0].next-hop-address: 192.0.2.1 is not IPv6, as ::/0 is; write an "
+            "IPv6 address"
+        ),
+    ),
+    (
+        routed("destination: 198.51.100.0/24, next-hop-address: 'fe80::1'"),
+        f"42: warning: hosts[5].networkConfig.routes.config[0].next-hop-address: {NO_ARGUMENT}",
+    ),
+    (
         "    networkConfig: {interfaces: [{name: br1, type: linux-bridge}]}\n",
         (
             "41: hosts[5].networkConfig.interfaces[0].bridge.port: is missing; a bridge needs its ports there, for "
@@ -598,3 +619,24 @@ def test_agent_that_is_told_of_its_vlan_is_no_warning(tmp_path: Path) -> None:
     text = with_vlan(("    address:", f"{arguments}    address:")).replace("release:", "boot: agent\nrelease:")
 
     assert not any("hosts[5]" in problem for problem in told(tmp_path, text))
+
+
+def test_ipv4_route_through_an_ipv6_router_has_no_argument(tmp_path: Path) -> None:
+    route = routed("destination: 198.51.100.0/24, next-hop-address: 'fe80::1', next-hop-interface: eno1")
+
+    assert arguments(tmp_path, route) == ["ip=eno1:dhcp"]
+
+
+def test_card_with_another_mac_address_in_each_place_is_a_warning(tmp_path: Path) -> None:
+    own = "    interfaces: [{name: eno1, macAddress: '52:54:00:00:00:32'}]\n"
+    card = "{name: eno1, identifier: mac-address, mac-address: '52:54:00:00:00:99', ipv4: {dhcp: true}}"
+    config = f"    networkConfig: {{interfaces: [{card}]}}\n"
+    text = with_host(("    macAddress: 52:54:00:00:00:32\n", own + config))
+
+    assert told(tmp_path, text) == [
+        (
+            "41: warning: hosts[5].networkConfig.interfaces[0].mac-address: 52:54:00:00:00:99 is called eno1 here, and "
+            "52:54:00:00:00:32 in hosts[].interfaces; write the same address in both"
+        )
+    ]
+    assert told(tmp_path, text.replace(":99", ":32")) == []

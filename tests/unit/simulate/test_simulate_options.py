@@ -4,6 +4,9 @@ import pytest
 from click.testing import CliRunner
 
 from appliance.cli.simulate import command
+from appliance.share import share
+
+AGENT = str(share("data") / "agent" / "cluster.yaml")
 
 
 @pytest.mark.parametrize(
@@ -21,3 +24,9 @@ def test_options_that_exclude_each_other_are_refused(options: list[str], why: st
     done = CliRunner().invoke(command, ["m1", *options])
     assert done.exit_code == 2
     assert why in done.output
+
+
+def test_machine_that_boots_nothing_is_not_switched_on() -> None:
+    done = CliRunner().invoke(command, ["balancer", "--config", AGENT, "--interface", "lo"])
+    assert done.exit_code == 2
+    assert "balancer.prod.example.com has the role other, and boots nothing from the appliance" in done.output

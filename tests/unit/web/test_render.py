@@ -28,3 +28,10 @@ def test_unknown_host_is_an_error_that_lists_the_known_ones() -> None:
     result = CliRunner().invoke(command, ["script", REFERENCE, "m9"])
     assert result.exit_code == 2
     assert "hosts of this file: bs, m1, m2" in result.output
+
+
+@pytest.mark.parametrize("what", ["script", "menu"])
+def test_machine_that_boots_nothing_has_no_script(what: str) -> None:
+    result = CliRunner().invoke(command, [what, str(share("data") / "agent" / "cluster.yaml"), "balancer"])
+    assert result.exit_code == 2
+    assert "boots nothing from here" in result.output
