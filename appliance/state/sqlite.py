@@ -552,7 +552,7 @@ def _unusable(db: sqlite3.Connection) -> str | None:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         if not 1 <= version <= SCHEMA_VERSION:
             return f"has schema {version}, and this version of ocp-appliance reads schemas 1 to {SCHEMA_VERSION}"
-        damage = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        damage = str(db.execute("PRAGMA integrity_check(1)").fetchone()[0])
         if damage != "ok":
             return f"is damaged ({damage})"
         if _columns(db) != _expected_columns(version):
@@ -651,7 +651,7 @@ def _salvaged(path: Path) -> list[Installation]:
 def _is_newer(db: sqlite3.Connection) -> bool:
     """Whether *db* is sound, as a newer version of the appliance left it."""
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    is_sound = db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    is_sound = db.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
     return version > SCHEMA_VERSION and is_sound and _has_intact_records(db)
 
 

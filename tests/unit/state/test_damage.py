@@ -52,6 +52,12 @@ def made_directory(path: Path) -> None:
     path.mkdir()
 
 
+def with_another_index(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = replace(sql, '(host', '(kind') WHERE name = 'events_of_host'")
+
+
 DAMAGES = {
     "missing": Path.unlink,
     "empty": lambda path: os.truncate(path, 0),
@@ -71,6 +77,7 @@ DAMAGES = {
     "text for a revision": edited("UPDATE installations SET revision = 'x'"),
     "huge revision": edited("UPDATE installations SET revision = 9223372036854775807"),
     "number for a secret": edited("UPDATE secrets SET value = 7"),
+    "index of other values": with_another_index,
     "text for a serial": edited("INSERT INTO serials VALUES('a', 'b', 'c')"),
     "another fact": edited(
         "UPDATE installations SET state = replace(state, '\"is_settled\": true', '\"is_settled\": false')"
