@@ -254,6 +254,8 @@ class App:
             raise ListenError("dhcp.mode changed to or from off; restart to open or close the DHCP sockets")
         if before.dhcp6.is_served != tables.dhcp6.is_served:
             raise ListenError("DHCPv6 has its first or no network; restart to open or close its sockets")
+        if tables.dhcp6.has_clients and not before.dhcp6.has_clients:
+            raise ListenError("DHCPv6 answers its first hosts; restart to open its socket")
         if tables.ra.advertises and not parts.ra.is_open:
             raise ListenError("dhcp.routerAdvertisements needs a socket, which was not opened at the start; restart")
         return tables

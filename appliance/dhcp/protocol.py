@@ -7,7 +7,7 @@ used for a lookup: firmware, iPXE and the operating system each send a different
 
 from collections.abc import Mapping
 
-from appliance.dhcp.clients import identify_options
+from appliance.dhcp.clients import MAX_VENDOR, identify_options
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.options import (
     COOKIE,
@@ -195,7 +195,7 @@ def _unknown(table: DhcpTable, datagram: bytes, options: Mapping[int, bytes], ar
             mac=hardware_text(datagram, options),
             program=profile.program,
             arch=profile.arch,
-            vendor=options.get(OPT_VENDOR_CLASS, b"").decode("ascii", "backslashreplace"),
+            vendor=options.get(OPT_VENDOR_CLASS, b"")[:MAX_VENDOR].decode("ascii", "backslashreplace"),
             relay="" if giaddr == NO_ADDRESS else address_text(giaddr),
             interface=arrival.interface,
         ),

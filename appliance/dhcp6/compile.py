@@ -57,6 +57,11 @@ class Dhcp6Table:
         return bool(self.segments)
 
     @property
+    def has_clients(self) -> bool:
+        """Whether there is anybody to answer, and so a socket to open."""
+        return self.is_served or bool(self.bystanders)
+
+    @property
     def mode(self) -> DhcpMode:
         """Full if any network has it, else proxy if any has it, else off."""
         modes = {segment.mode for segment in self.segments}

@@ -7,6 +7,7 @@ a cluster.yaml gets a reply.
 from collections.abc import Mapping
 from ipaddress import IPv6Address
 
+from appliance.dhcp.clients import MAX_VENDOR
 from appliance.dhcp.situation import situation_of
 from appliance.dhcp6.associations import associations_of
 from appliance.dhcp6.bystanders import offer_nothing
@@ -219,7 +220,7 @@ def _unknown(
         mac=mac.hex(":"),
         program=profile.program,
         arch=profile.arch,
-        vendor=vendor_class(options).decode("ascii", "backslashreplace"),
+        vendor=vendor_class(options)[:MAX_VENDOR].decode("ascii", "backslashreplace"),
         relay=address_text(link_of(relays)),
         interface=arrival.interface,
     )

@@ -91,7 +91,7 @@ class Dhcp6Server:
         self._allowances = Allowances(Sample(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
         self._outside = Allowance()
         self._is_verbose = logger.isEnabledFor(logging.DEBUG)
-        if table().is_served or table().bystanders:
+        if table().has_clients:
             try:
                 self._open()
             except ListenError as error:

@@ -175,3 +175,13 @@ def test_reload_that_is_the_first_to_advertise_is_refused(here: Site) -> None:
         here.config.write_text(TEXT + "dhcp: {routerAdvertisements: true}\n")
         appliance.reload()
         assert "dhcp.routerAdvertisements needs a socket" in appliance.said("config.refuse")
+
+
+def test_reload_to_the_first_answers_over_ipv6_is_refused(here: Site) -> None:
+    """Hosts without IPv6 are answered over it in full mode alone, and then need a socket."""
+    text = "".join(line for line in TEXT.splitlines(keepends=True) if "2001:db8" not in line)
+    here.config.write_text(text + "dhcp: {mode: proxy}\n")
+    with here.serve() as appliance:
+        here.config.write_text(text)
+        appliance.reload()
+        assert "DHCPv6 answers its first hosts" in appliance.said("config.refuse")

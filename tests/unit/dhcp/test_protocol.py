@@ -201,6 +201,12 @@ def test_vendor_class_that_is_not_text_is_reported_as_escapes(table: DhcpTable) 
     assert event.vendor == "PXEClient\\xff\n"
 
 
+def test_long_vendor_class_of_an_unknown_machine_is_cut(table: DhcpTable) -> None:
+    event = silence(table, request("discover", (60, b"x" * 255), mac=STRANGER_MAC)).event
+    assert isinstance(event, DhcpUnknown)
+    assert event.vendor == "x" * 64
+
+
 def test_unknown_mac_in_another_servers_network_is_not_reported(table: DhcpTable) -> None:
     result = silence(table, request("discover", mac=STRANGER_MAC), ELSEWHERE)
     assert (result.why, result.event) == ("other-network", None)

@@ -383,6 +383,13 @@ def test_unknown_machine_gets_silence_and_is_told(table: Dhcp6Table) -> None:
     )
 
 
+def test_long_vendor_class_of_an_unknown_machine_is_cut(table: Dhcp6Table) -> None:
+    long = dhcp6.DHCP6OptVendorClass(enterprisenum=343, vcdata=[dhcp6.VENDOR_CLASS_DATA(data=b"x" * 900)])
+    event = silence(table, request("solicit", ia_na(), long, mac=STRANGER_MAC), arrival(STRANGER_MAC)).event
+    assert isinstance(event, DhcpUnknown)
+    assert event.vendor == "x" * 64
+
+
 def test_host_without_an_ipv6_address_is_no_unknown_machine(table: Dhcp6Table) -> None:
     m2 = "00:50:56:96:ec:a7"
     result = silence(table, request("solicit", ia_na(), mac=m2), arrival(m2))
