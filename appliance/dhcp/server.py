@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from appliance import sockets
-from appliance.allowance import Allowance, Allowances, Sample
 from appliance.dhcp.answers import Answers
 from appliance.dhcp.compile import DhcpTable
 from appliance.dhcp.frame import ethernet_frame
 from appliance.dhcp.interfaces import Interface, list_interfaces
 from appliance.dhcp.probe import find_rogues
 from appliance.dhcp.reply import BROADCAST, Arrival, Reply, Silence, heard
+from appliance.dhcp.telling import Telling
 from appliance.errors import ListenError
 from appliance.events import Event, Program
 from appliance.install.installation import Installation
@@ -33,10 +33,6 @@ ANCILLARY_BYTES = socket.CMSG_SPACE(IN_PKTINFO.size)
 # Between two look-ups of interfaces and addresses; firmware repeats its DISCOVER for longer than that.
 INTERFACES_SECONDS = 5.0
 PROBE_SECONDS = 600.0  # between two searches for other DHCP servers
-# A boot causes some ten events, and a machine in a boot loop a few a second. More messages of one kind than that with a
-# host's MAC address still get replies, and are counted, but do not fill log and journal.
-HOST_EVENTS_A_SECOND = 10.0
-HOST_EVENTS_AT_ONCE = 50.0
 SILENCE = "dhcp.silence why=%s mac=%s from=%s interface=%s"
 
 
@@ -71,8 +67,7 @@ class DhcpServer:
         self._bound: dict[socket.socket, tuple[str, int]] = {}  # to an interface, by name and index
         self._senders: dict[str, socket.socket | None] = {}
         self._interfaces: dict[int, Interface] = {}
-        self._allowances = Allowances(Sample(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
-        self._outside = Allowance()
+        self._telling = Telling(publish, self.counts)
         self._answers = Answers()
         self._is_verbose = logger.isEnabledFor(logging.DEBUG)  # asked once: a flood of silences costs no look-up
         if table().mode is not DhcpMode.OFF:
@@ -195,14 +190,14 @@ class DhcpServer:
                     mac = datagram[28:34].hex(":")  # chaddr; "" in a datagram that is too short
                     logger.debug(SILENCE, result.why, mac, source[0], interface.name)
                 if result.event is not None:
-                    self._tell(result.event, result.is_local)
+                    self._telling.tell(result.event, asyncio.get_running_loop().time(), is_local=result.is_local)
                 continue
             if self.tap is not None and result.is_local:
                 self.tap(result.payload, (socket.inet_ntoa(local), port), (result.address, result.port), None)
             self._send(sock, result, interface, local)
             self.counts["reply", result.message] += 1
             if result.event is not None:
-                self._tell(result.event, result.is_local)
+                self._telling.tell(result.event, asyncio.get_running_loop().time(), is_local=result.is_local)
 
     def _send(self, sock: socket.socket, reply: Reply, interface: Interface, local: bytes) -> None:
         address = reply.address
@@ -274,17 +269,3 @@ class DhcpServer:
             # Kept until the next look-up, so that more traffic on this interface causes no more system calls.
             self._interfaces[index] = Interface(index, name, (), None)
         return self._interfaces[index]
-
-    def _tell(self, event: Event, is_local: bool) -> None:
-        """Publish *event*, unless its host, unknown machines together, or senders outside have caused too many."""
-        now = asyncio.get_running_loop().time()
-        if is_local:
-            # Each kind has its own, so that forged messages of one kind displace no events of another.
-            is_told = self._allowances.take(event.host, now, event.kind, getattr(event, "mac", ""))
-            whose = "host" if event.host else "stranger"
-        else:
-            is_told, whose = self._outside.take(now), "outside"
-        if is_told:
-            self._publish(event)
-        else:
-            self.counts[f"{whose}-event", "dropped"] += 1

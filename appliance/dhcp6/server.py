@@ -10,8 +10,8 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from appliance import sockets
-from appliance.allowance import Allowance, Allowances, Sample
 from appliance.dhcp.interfaces import list_interfaces as list_ipv4_interfaces
+from appliance.dhcp.telling import Telling
 from appliance.dhcp6.compile import Dhcp6Table, ipv4_mapped
 from appliance.dhcp6.protocol import UNRESOLVED, answer
 from appliance.dhcp6.reply import Arrival, Reply, Silence, heard
@@ -41,9 +41,6 @@ RESOLVING_SECONDS = 0.05
 MAX_RESOLVING = 64  # messages; more wait for the client's next one
 DISCARD_PORT = 9
 MULTICAST = 0xFF  # the first octet of a group's address
-# As for DHCPv4: see dhcp/server.py.
-HOST_EVENTS_A_SECOND = 10.0
-HOST_EVENTS_AT_ONCE = 50.0
 SILENCE = "dhcp6.silence why=%s from=%s interface=%s"
 
 
@@ -88,8 +85,7 @@ class Dhcp6Server:
         self._joined: dict[socket.socket, set[int]] = {}  # interfaces
         self._interfaces: dict[int, Interface] = {}
         self._resolving = 0
-        self._allowances = Allowances(Sample(), HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE)
-        self._outside = Allowance()
+        self._telling = Telling(publish, self.counts)
         self._is_verbose = logger.isEnabledFor(logging.DEBUG)
         if table().has_clients:
             try:
@@ -251,7 +247,7 @@ class Dhcp6Server:
             if self._is_verbose:
                 logger.debug(SILENCE, result.why, source[0], arrival.interface)
         if result.event is not None:
-            self._tell(result.event, result.is_local)
+            self._telling.tell(result.event, asyncio.get_running_loop().time(), is_local=result.is_local)
 
     def _send(self, received: "_Received", payload: bytes, port: int, own: bytes) -> None:
         """Send *payload* to where *received* came from, from the address *own*, or from any if it is zero."""
@@ -275,16 +271,3 @@ class Dhcp6Server:
             # Kept until the next look-up, so that more traffic on this interface causes no more of them.
             self._interfaces[index] = Interface(index, name, ())
         return self._interfaces[index]
-
-    def _tell(self, event: Event, is_local: bool) -> None:
-        """Publish *event*, unless its host, unknown machines together, or senders outside have caused too many."""
-        now = asyncio.get_running_loop().time()
-        if is_local:
-            is_told = self._allowances.take(event.host, now, event.kind, getattr(event, "mac", ""))
-            whose = "host" if event.host else "stranger"
-        else:
-            is_told, whose = self._outside.take(now), "outside"
-        if is_told:
-            self._publish(event)
-        else:
-            self.counts[f"{whose}-event", "dropped"] += 1

@@ -16,7 +16,8 @@ from appliance.allowance import Allowance
 from appliance.dhcp import server as dhcp_server
 from appliance.dhcp.compile import compile_dhcp
 from appliance.dhcp.interfaces import list_interfaces
-from appliance.dhcp.server import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, DhcpServer
+from appliance.dhcp.server import DhcpServer
+from appliance.dhcp.telling import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE
 from appliance.errors import ListenError
 from appliance.events import DhcpAcknowledged, DhcpMisplaced, DhcpOffered, DhcpUnknown, Event, Program
 from appliance.model import Cluster, DhcpMode

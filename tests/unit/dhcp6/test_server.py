@@ -13,8 +13,9 @@ from typing import cast
 import pytest
 
 from appliance import sockets
+from appliance.dhcp.telling import HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE
 from appliance.dhcp6.compile import compile_dhcp6
-from appliance.dhcp6.server import BURST, HOST_EVENTS_A_SECOND, HOST_EVENTS_AT_ONCE, MAX_RESOLVING, Dhcp6Server
+from appliance.dhcp6.server import BURST, MAX_RESOLVING, Dhcp6Server
 from appliance.errors import ListenError
 from appliance.events import DhcpOffered, DhcpRelayRefused, DhcpUnknown, Event, Program
 from appliance.model import DHCP6_DISTANCE, Cluster, DhcpMode
