@@ -174,6 +174,7 @@ SERVER_IMPORTS = {
     # The settings that its sockets are opened by; DHCP without a socket, or beside another server, looks for no rogue.
     "appliance.model": {"BOOT_SERVER_DISTANCE", "DHCP6_DISTANCE", "DHCP_PORT", "DhcpMode", "Endpoint", "Listen"},
     "appliance.dhcp.interfaces": None,  # what this machine has
+    "appliance.dhcp.telling": None,  # which events are published
     "appliance.ipv6_interfaces": None,
     "appliance.neighbours": {"MacOf", "MacOnLink", "unknown_mac"},  # types of what it asks, what there is without it
     "appliance.remembered": None,  # replies to repeated requests

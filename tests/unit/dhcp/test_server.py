@@ -13,7 +13,7 @@ import pytest
 
 from appliance import sockets
 from appliance.allowance import Allowance
-from appliance.dhcp import server as dhcp_server
+from appliance.dhcp import telling
 from appliance.dhcp.compile import compile_dhcp
 from appliance.dhcp.interfaces import list_interfaces
 from appliance.dhcp.server import DhcpServer
@@ -166,7 +166,7 @@ async def test_reload_changes_the_next_answer(port: int, relay: socket.socket) -
 async def test_flood_of_strangers_is_counted_but_not_told_without_end(
     port: int, relay: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dhcp_server, "Sample", lambda: Allowance(per_second=0.0, at_once=5.0))
+    monkeypatch.setattr(telling, "Sample", lambda: Allowance(per_second=0.0, at_once=5.0))
     async with running(loopback_cluster(port)) as it:
         relay.bind((RELAY, port))
         loop = asyncio.get_running_loop()
