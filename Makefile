@@ -46,7 +46,7 @@ demo: $(VENV)/run ## install a cluster of seven simulated machines, in a network
 	@tests/install-packages demo || echo "continuing without these packages"
 	@$(BIN)/ocp-appliance demo
 
-test: $(VENV)/test ## run all tests (25 minutes)
+test: $(VENV)/test ## run all tests (35 minutes)
 	@tests/install-packages test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -55,7 +55,7 @@ def stage(serving: Serving, host: str) -> tuple[str, str]:
     return row["stage"], row["order"]
 
 
-def offers_to(serving: Serving, mac: str) -> list[dict[str, Any]]:
+def dhcp_facts(serving: Serving, mac: str) -> list[dict[str, Any]]:
     """Return the facts of the DHCP replies to *mac*."""
     facts: list[dict[str, Any]] = [event["facts"] for event in serving.events() if event["kind"].startswith("dhcp.")]
     return [each for each in facts if each.get("mac") == mac]
@@ -84,12 +84,12 @@ def test_added_node_installs_from_its_node_image(agents: tuple[Site, Serving]) -
 
 def test_machine_that_is_no_node_has_a_name_and_is_offered_no_boot_file(agents: tuple[Site, Serving]) -> None:
     at, serving = agents
-    done = at.simulate("w2")
-    assert done.returncode == 0, done.stdout + done.stderr
+    with at.neighbour("172.16.0.32", "00:50:56:96:c1:c5") as balancer:
+        at.lease(balancer, "00:50:56:96:c1:c5", "172.16.0.32")
     assert at.addresses("w2.ocp45.example.localdomain") == ["172.16.0.32"]
-    offers = offers_to(serving, "00:50:56:96:c1:c5")
-    assert offers
-    assert {offer.get("boot") for offer in offers} == {None}
+    answers = dhcp_facts(serving, "00:50:56:96:c1:c5")
+    assert {answer["program"] for answer in answers} == {"ipxe"}
+    assert {answer.get("boot") for answer in answers} == {None}
     row = serving.rows()["w2"]
     assert (row["boot"], row["stage"], row["order"], row["condition"]) == ("nothing", "", "", None)
     assert re.search(r"(?m)^w2 +other +172\.16\.0\.32 +\S+ +- +- +- +-", serving.command("status"))
@@ -164,6 +164,6 @@ def test_card_that_does_not_boot_is_offered_no_boot_file(tmp_path: Path) -> None
         ip("addr add 198.51.100.5/24 dev br0", place=at.place)
         with at.serve() as serving:
             at.simulate("00:50:56:96:37:c8")
-            offers = offers_to(serving, "00:50:56:96:37:c8")
+            offers = dhcp_facts(serving, "00:50:56:96:37:c8")
             assert offers
             assert {offer.get("boot") for offer in offers} == {None}
