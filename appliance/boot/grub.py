@@ -11,7 +11,6 @@ a network. What a host boots is in another (`GRUB_SCRIPT`), which only that host
 
 import re
 from collections.abc import Callable
-from functools import cache
 from math import ceil
 from string import Template
 from typing import NamedTuple
@@ -19,10 +18,10 @@ from urllib.parse import unquote, urlsplit
 
 from appliance.boot.chains import Kind, installer
 from appliance.boot.ipxe import BOOT_MAC, MENU_ROLES, POLL_SECONDS, kernel_arguments, missing_image, target
+from appliance.boot.templates import template
 from appliance.boot.urls import GRUB, GRUB_CONFIG, GRUB_SCRIPT, base_url, grub_device
 from appliance.events import WebKind
 from appliance.model import Address, Arch, Boot, Cluster, Host
-from appliance.share import share
 
 REBOOT_SECONDS = 30  # a person reads why
 # The boot program of a disk whose firmware has no entry for it (UEFI section 3.5.1.1).
@@ -44,14 +43,8 @@ class GrubScript(NamedTuple):
     arrived: Callable[[], None] = _nothing  # to be called once the client has it
 
 
-class _Config(Template):
-    # GRUB expands ${name} itself, so our placeholders are @{name}.
-    delimiter = "@"
-
-
-@cache
-def _template(name: str) -> _Config:
-    return _Config((share("ipxe") / f"grub-{name}.cfg").read_text(encoding="ascii"))
+def _template(name: str) -> Template:
+    return template(f"grub-{name}.cfg")
 
 
 def start(cluster: Cluster, client: Address | None = None) -> str:

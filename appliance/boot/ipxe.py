@@ -4,16 +4,15 @@ The one rule: a script uses only commands that the builds of Debian 12 and RHEL 
 and a line that fails is retried or handled: no failure leaves a dead console.
 """
 
-from functools import cache
 from pathlib import PurePosixPath
 from string import Template
 from urllib.parse import quote
 
 from appliance.boot import urls
 from appliance.boot.chains import DISK, Kind, installer
+from appliance.boot.templates import template
 from appliance.boot.urls import base_url
 from appliance.model import Address, Boot, Cluster, Host, Image, Images, Role
-from appliance.share import share
 
 # Replaced by the installation's token in an install script. No name or URL contains braces.
 MARK = "{token}"
@@ -27,14 +26,8 @@ CARDS = ("net0", "net1", "net2", "net3")
 MENU_ROLES = (Role.BOOTSTRAP, Role.MASTER, Role.WORKER)
 
 
-class _Script(Template):
-    # iPXE expands ${name} itself, so our placeholders are @{name}.
-    delimiter = "@"
-
-
-@cache
-def _template(name: str) -> _Script:
-    return _Script((share("ipxe") / f"{name}.ipxe").read_text(encoding="ascii"))
+def _template(name: str) -> Template:
+    return template(f"{name}.ipxe")
 
 
 def autoexec(cluster: Cluster, client: Address | None = None) -> str:
