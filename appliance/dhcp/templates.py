@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from appliance.boot.architectures import Firmware
-from appliance.boot.chains import Step, boot_file, chain, to_disk
+from appliance.boot.chains import Step, boot_file
 from appliance.dhcp.clients import ClientProfile
 from appliance.dhcp.options import (
     COOKIE,
@@ -32,9 +32,10 @@ from appliance.dhcp.options import (
     encode_option,
     lay_out,
 )
+from appliance.dhcp.pins import BasePin
 from appliance.dhcp.segments import Segment
 from appliance.events import Program
-from appliance.model import Cluster, Host, Loader
+from appliance.model import Loader
 
 NO_ADDRESS = bytes(4)
 
@@ -100,30 +101,8 @@ class Form(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(BasePin[Segment]):
     """One MAC address of one host, and the address that is fixed to it."""
-
-    cluster: Cluster
-    host: Host
-    mac: bytes
-    mac_text: str
-    address: bytes
-    address_text: str
-    segment: Segment
-    is_boot_nic: bool
-
-    @property
-    def name(self) -> str:
-        """The host's full name."""
-        return self.host.name
-
-    def chain(self, profile: ClientProfile, loader: Loader = Loader.AUTO, *, starts_disk: bool) -> tuple[Step, ...]:
-        """Return what the host loads from now on, where *profile* runs; *loader* is what `loader: auto` gives it."""
-        if not self.is_boot_nic:
-            return to_disk(self.cluster, self.host, profile.program)
-        return chain(
-            self.cluster, self.host, profile.program, profile.architecture, starts_disk=starts_disk, loader=loader
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ who gets which reply.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from appliance.boot.chains import Step, boot_file, chain, to_disk
+from appliance.boot.chains import boot_file
 from appliance.dhcp.clients import ClientProfile
+from appliance.dhcp.pins import BasePin
 from appliance.dhcp6.options import (
     OPT_BOOT_URL,
     OPT_CLIENT_FQDN,
@@ -21,7 +22,7 @@ from appliance.dhcp6.options import (
 )
 from appliance.dhcp6.segments import Segment
 from appliance.events import Program
-from appliance.model import Cluster, Host, Loader
+from appliance.model import Loader
 
 # Of the network's options, those that are given up last come first.
 _BY_NEED = (OPT_DNS_SERVERS, OPT_SEARCH, OPT_NTP_SERVERS, OPT_SNTP_SERVERS)
@@ -30,30 +31,11 @@ _HTTP_CLIENT = b"HTTPClient"
 
 
 @dataclass(frozen=True, slots=True)
-class Pin:
-    """One MAC address of one host, and the IPv6 address that is fixed to it."""
+class Pin(BasePin[Segment]):
+    """One MAC address of one host, and the IPv6 address that is fixed to it.
 
-    cluster: Cluster
-    host: Host  # with its IPv6 address first, so that every URL leads to an IPv6 address of ours
-    mac: bytes
-    mac_text: str
-    address: bytes
-    address_text: str
-    segment: Segment
-    is_boot_nic: bool
-
-    @property
-    def name(self) -> str:
-        """The host's full name."""
-        return self.host.name
-
-    def chain(self, profile: ClientProfile, loader: Loader = Loader.AUTO, *, starts_disk: bool) -> tuple[Step, ...]:
-        """Return what the host loads from now on, where *profile* runs; *loader* is what `loader: auto` gives it."""
-        if not self.is_boot_nic:
-            return to_disk(self.cluster, self.host, profile.program)
-        return chain(
-            self.cluster, self.host, profile.program, profile.architecture, starts_disk=starts_disk, loader=loader
-        )
+    Its host has the IPv6 address first, so that every URL leads to an IPv6 address of ours.
+    """
 
 
 @dataclass(frozen=True, slots=True)
