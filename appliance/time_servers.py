@@ -11,9 +11,12 @@ from ipaddress import IPv4Address, IPv4Network
 
 from dnslib import QTYPE, DNSError, DNSRecord
 
+from appliance.dns.message import CLASS_IN, wire_name
+from appliance.dns.upstreams import forwarding_of
 from appliance.model import Cluster, DhcpMode, Endpoint, Network
 from appliance.sockets import udp_client
 
+KEY_A = QTYPE.A.to_bytes(2) + CLASS_IN
 TOTAL_SECONDS = 4.0  # for all names; a start or a reload waits no longer
 WAIT_SECONDS = 1.0  # for one forwarder
 MAX_ADDRESSES = 4  # of one name: as many as a pool gives, and chrony uses
@@ -25,13 +28,13 @@ def resolved(clusters: Sequence[Cluster]) -> tuple[tuple[Cluster, ...], tuple[st
     silent: set[Endpoint] = set()
     for cluster in clusters:
         known: dict[str, tuple[IPv4Address, ...]] = {}
-        networks = []
+        networks, forwarding = [], forwarding_of((cluster,))
         for network in cluster.networks:
             is_told = cluster.dhcp is DhcpMode.FULL and isinstance(network.cidr, IPv4Network)
             names = network.ntp_names if is_told else ()
             for name in names:
                 if name not in known:
-                    known[name] = _addresses_of(name, _forwarders_of(name, cluster), until, silent)
+                    known[name] = _addresses_of(name, forwarding.forwarders_of(wire_name(name), KEY_A), until, silent)
             missing |= {name: None for name in names if not known[name]}
             networks.append(_with_servers(network, [address for name in names for address in known[name]]))
         found.append(replace(cluster, networks=tuple(networks)))
@@ -40,12 +43,6 @@ def resolved(clusters: Sequence[Cluster]) -> tuple[tuple[Cluster, ...], tuple[st
 
 def _with_servers(network: Network, servers: Sequence[IPv4Address]) -> Network:
     return replace(network, ntp_servers=tuple(dict.fromkeys((*network.ntp_servers, *servers)))) if servers else network
-
-
-def _forwarders_of(name: str, cluster: Cluster) -> tuple[Endpoint, ...]:
-    """Return the DNS servers that know *name*: those of the longest zone in dns.forward, or the general ones."""
-    zones = [entry for entry in cluster.dns.forward if f".{name}".endswith(f".{entry.zone}")]
-    return max(zones, key=lambda entry: len(entry.zone)).forwarders if zones else cluster.dns.forwarders
 
 
 def _addresses_of(
