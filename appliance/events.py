@@ -544,6 +544,89 @@ class CertificatesDying(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BootstrapCompleted(Event):
+    """The masters run the cluster's control plane, and the bootstrap machine, *host*, is no longer needed."""
+
+    kind: ClassVar[str] = "bootstrap.complete"
+    by: str  # checks or operator
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerOrdered(Event):
+    """The operator changed which connections the load balancer forwards to a host."""
+
+    kind: ClassVar[str] = "operator.balancer"
+    order: str  # ready, drain or maint
+    front_end: str = ""  # "" for all
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerReached(Event):
+    """A host's connection went through the load balancer to a member that works."""
+
+    kind: ClassVar[str] = "balancer.reached"
+    client: str
+    front_end: str
+    port: int  # 6443 (the API) or 22623 (the machine config server)
+    member: str  # short name
+
+
+@dataclass(frozen=True, slots=True)
+class MemberMoved(Event):
+    """A host, *host*, entered or left a front end of the load balancer."""
+
+    kind: ClassVar[str] = "balancer.member"
+    front_end: str
+    state: str  # ready, drain or maint
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAnswers(Event):
+    """A host passes the health check of a front end again, or for the first time."""
+
+    kind: ClassVar[str] = "balancer.up"
+    front_end: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFails(Event):
+    """A host no longer passes the health check of a front end, which forwards no connections to it."""
+
+    kind: ClassVar[str] = "balancer.down"
+    level: ClassVar[int] = logging.WARNING
+    front_end: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerConfigured(Event):
+    """HAProxy uses a new configuration; *host* is ""."""
+
+    kind: ClassVar[str] = "balancer.config"
+    by: str  # start, reload or commands
+    front_ends: int
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerTrouble(Event):
+    """HAProxy does not run, or does not do what cluster.yaml says; *host* is ""."""
+
+    kind: ClassVar[str] = "balancer.trouble"
+    level: ClassVar[int] = logging.ERROR
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerRecovered(Event):
+    """HAProxy does again what cluster.yaml says; *host* is ""."""
+
+    kind: ClassVar[str] = "balancer.well"
+    seconds: float  # for how long it did not
+
+
+@dataclass(frozen=True, slots=True)
 class StateTrouble(Event):
     """The state cannot be written to disk, and is kept in memory until it can; *host* is ""."""
 
@@ -620,6 +703,15 @@ AnyEvent = (
     | StageReached
     | ConditionRaised
     | CertificatesDying
+    | BootstrapCompleted
+    | BalancerOrdered
+    | BalancerReached
+    | MemberMoved
+    | MemberAnswers
+    | MemberFails
+    | BalancerConfigured
+    | BalancerTrouble
+    | BalancerRecovered
     | StateTrouble
     | ClockSet
     | Reloaded

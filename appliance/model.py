@@ -357,6 +357,71 @@ class Listen:
     dashboard: tuple[Endpoint, ...]
 
 
+class Engine(StrEnum):
+    """Which load balancer answers at the cluster's VIPs."""
+
+    HAPROXY = "haproxy"  # an HAProxy that the appliance configures, on the appliance's own machine
+    EXTERNAL = "external"  # somebody else's
+
+
+class Balance(StrEnum):
+    """How a front end chooses a member for a new connection, by HAProxy's words."""
+
+    ROUND_ROBIN = "roundrobin"
+    SOURCE = "source"  # the same member for the same client, as long as it answers
+
+
+class Probe(StrEnum):
+    """What a health check does."""
+
+    TCP = "tcp"  # connects
+    HTTP = "http"  # GET, with a status of 2xx or 3xx
+    HTTPS = "https"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How a front end finds out whether a member works."""
+
+    probe: Probe
+    path: str = ""  # of the GET; "" for TCP
+    port: int = 0  # 0 for the port to which connections are forwarded
+    # The name in the member's certificate, sent as SNI. The certificate is verified if the cluster's root CA is known;
+    # with "" it never is.
+    tls_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A host to which a front end forwards connections."""
+
+    host: str  # full name
+    name: str  # short, HAProxy's name of the server; unique in a front end
+    address: Address
+    is_backup: bool = False  # gets connections only while no other member works
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEnd:
+    """Where the load balancer listens, and which hosts it forwards connections to."""
+
+    name: str  # unique in the appliance, such as api-6443
+    binds: tuple[Endpoint, ...]
+    members: tuple[Member, ...]
+    port: int  # of the members
+    check: HealthCheck
+    balance: Balance = Balance.ROUND_ROBIN
+    allowed: tuple[Cidr, ...] = ()  # the only networks whose clients are accepted; () for everybody
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancer:
+    """What answers at the cluster's VIPs."""
+
+    engine: Engine
+    front_ends: tuple[FrontEnd, ...] = ()  # the operator's own, beside those that every cluster has
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """A file that a node fetches over HTTP."""
@@ -407,6 +472,7 @@ class Cluster:
     fips: bool = False  # the cluster is installed in FIPS mode
     address_ipv6: IPv6Address | None = None  # of the appliance, beside an IPv4 `address`
     router_advertisements: bool = False  # whether the appliance sends them, because no router does
+    load_balancer: LoadBalancer = LoadBalancer(Engine.EXTERNAL)
 
     @property
     def domain(self) -> str:

@@ -86,6 +86,25 @@ class RefusalRow(TypedDict):
     why: str
 
 
+class BalancerRow(TypedDict):
+    """One member of one front end of the load balancer."""
+
+    front_end: str
+    binds: list[str]  # where it listens, as address:port
+    host: str  # full name
+    name: str  # short
+    address: str
+    port: int
+    is_backup: bool
+    wanted: str  # ready, drain or maint
+    why: str  # why it is not ready, or ""
+    state: str  # up, down, drain, maint or unknown: whether it gets connections
+    since: float | None  # when it changed between up and down
+    check: str  # the result of the last health check in words, or ""
+    current: int  # connections now
+    total: int  # connections since HAProxy started
+
+
 class Status(TypedDict):
     """Everything at once."""
 

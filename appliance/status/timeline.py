@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from appliance import events
+from appliance.balancer.compile import MACHINE_CONFIG_PORT
 from appliance.events import AnyEvent, Program
 from appliance.install.installation import Installation, Order, Stage
 from appliance.model import Boot, Host, Install
@@ -163,6 +164,16 @@ def words(event: AnyEvent) -> Words:
             return "", f"{event.name}: {event.hint}"
         case events.DoubtLapsed():
             return "", "no sign of a running system for long enough; it may install"
+        case events.BootstrapCompleted():
+            return "", f"bootstrapping is complete: {event.why}"
+        case (
+            events.BalancerOrdered()
+            | events.BalancerReached()
+            | events.MemberMoved()
+            | events.MemberAnswers()
+            | events.MemberFails()
+        ):
+            return _balancer_words(event)
         case events.LoaderSilent():
             return "", "nothing has followed its boot file"
         case events.RecipeChosen():
@@ -172,6 +183,29 @@ def words(event: AnyEvent) -> Words:
             return "", "enough time has passed to write its disk"
         case _:
             return _appliance_words(event)
+
+
+def _balancer_words(
+    event: events.BalancerOrdered
+    | events.BalancerReached
+    | events.MemberMoved
+    | events.MemberAnswers
+    | events.MemberFails,
+) -> Words:
+    match event:
+        case events.BalancerOrdered():
+            return f"operator: balancer {event.order} {event.front_end}".rstrip(), ""
+        case events.BalancerReached():
+            what = "the machine config server" if event.port == MACHINE_CONFIG_PORT else "the API"
+            return f"connects to {what} through {event.front_end}", f"forwarded to {event.member}"
+        case events.MemberMoved():
+            return "", f"load balancer: {event.state} in {event.front_end}{f': {event.why}' if event.why else ''}"
+        case events.MemberAnswers():
+            return f"passes the health check of {event.front_end}", ""
+        case events.MemberFails():
+            return f"fails the health check of {event.front_end}: {event.why}", "no connections are forwarded to it"
+        case _:
+            assert_never(event)
 
 
 def _address_words(event: events.DhcpOffered | events.DhcpAcknowledged | events.DhcpPassed) -> Words:
@@ -266,6 +300,9 @@ def _appliance_words(
     | events.IgnitionLoaded
     | events.IgnitionRefused
     | events.CertificatesDying
+    | events.BalancerConfigured
+    | events.BalancerTrouble
+    | events.BalancerRecovered
     | events.StateTrouble
     | events.ClockSet
     | events.Reloaded
@@ -294,6 +331,12 @@ def _appliance_words(
             return "", f"loaded {event.path}"
         case events.CertificatesDying():
             return "", f"{event.path}: {event.hint}"
+        case events.BalancerConfigured():
+            return "", f"HAProxy uses a new configuration with {event.front_ends} front ends, by {event.by}"
+        case events.BalancerTrouble():
+            return "", f"load balancer: {event.why}"
+        case events.BalancerRecovered():
+            return "", f"the load balancer works again after {duration(event.seconds)}"
         case events.StateTrouble():
             return "", event.why
         case events.ClockSet():
