@@ -40,7 +40,6 @@ PROVES_NOTHING = {
     events.RecipeChosen,
     events.ConditionRaised,
     events.CertificatesDying,
-    events.BalancerReached,
     events.MemberMoved,
     events.MemberAnswers,
     events.MemberFails,
