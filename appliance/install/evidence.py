@@ -55,6 +55,7 @@ class Evidence(StrEnum):
     DHCP_MISSING = "request for a script or Ignition without DHCP"
     API_INT_ASKED = "DNS query for api-int"  # over UDP: anyone could have sent it
     API_INT_ASKED_BY_TCP = "DNS query for api-int over TCP"
+    BALANCER_REACHED = "connection through the load balancer"
     SYSTEM_ANSWERED = "own look found its system"
     SYSTEM_UNANSWERED = "own look found no system"
     DOUBT_LAPSED = "time of an unproven doubt passed"
@@ -149,6 +150,8 @@ def finding_of(event: Event) -> Finding | None:
             return _of_tftp_failure(event)
         case events.DnsAsked():
             return _of_query(event)
+        case events.BalancerReached():
+            return Finding(Evidence.BALANCER_REACHED)
         case events.HostAnswered():
             return Finding(Evidence.SYSTEM_ANSWERED)
         case events.HostUnanswered():

@@ -97,12 +97,20 @@ class BalancerRow(TypedDict):
     port: int
     is_backup: bool
     wanted: str  # ready, drain or maint
-    why: str  # why it is not ready, or ""
+    why: str  # why that is wanted, or ""
     state: str  # up, down, drain, maint or unknown: whether it gets connections
     since: float | None  # when it changed between up and down
     check: str  # the result of the last health check in words, or ""
     current: int  # connections now
     total: int  # connections since HAProxy started
+
+
+class BalancerStatus(TypedDict):
+    """The load balancer, if it is an HAProxy that the appliance drives."""
+
+    rows: list[BalancerRow]
+    trouble: str  # why HAProxy does not do what cluster.yaml says, or ""
+    unanswered: list[str]  # the front ends of which no member gets connections
 
 
 class Status(TypedDict):
@@ -116,6 +124,7 @@ class Status(TypedDict):
     refusals: list[RefusalRow]  # the latest, oldest first
     unknown: int  # number of unknown machines
     notices: list[str]  # faults of the appliance itself
+    balancer: BalancerStatus | None  # None if the appliance drives no HAProxy
 
 
 class StrangerRow(TypedDict):
