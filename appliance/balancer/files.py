@@ -1,15 +1,16 @@
 """HAProxy's program, and its files on disk: what is written is checked by HAProxy first, and then replaced whole."""
 
 import asyncio
-import hashlib
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.balancer.versions import Version, of_banner
 from appliance.errors import ListenError
 
 PROGRAM = "haproxy"
@@ -23,7 +24,6 @@ FILE_MODE = 0o640
 MAX_SOCKET_PATH_BYTES = 107 - len(".4194304.tmp")
 CHECK_SECONDS = 30.0
 MAX_REASON_CHARACTERS = 300
-MARK = re.compile(r"ocp-appliance-[0-9a-f]{16}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,9 @@ def place_of(data_dir: Path, environment: Mapping[str, str]) -> Place:
                 directory.mkdir(mode=0o750, parents=True, exist_ok=True)
             is_there = directory.is_dir()
         except OSError as error:
-            raise ListenError(f"cannot use {directory} for HAProxy: {(error.strerror or str(error)).lower()}") from error
+            raise ListenError(
+                f"cannot use {directory} for HAProxy: {(error.strerror or str(error)).lower()}"
+            ) from error
         if not is_there or not os.access(directory, os.W_OK | os.X_OK):
             raise ListenError(
                 f"cannot write to {directory}, where HAProxy's files are; run `systemd-tmpfiles --create"
@@ -102,6 +104,15 @@ def find_program() -> Path:
     return Path(found)
 
 
+def version_of(program: Path) -> Version:
+    """Return the version of HAProxy's *program*. Raises ListenError, UnknownVersionError."""
+    try:
+        done = subprocess.run([program, "-v"], capture_output=True, timeout=CHECK_SECONDS, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ListenError(f"cannot run {program}: {error}") from error
+    return of_banner(done.stdout.decode("utf-8", "replace"))
+
+
 async def run(*command: str | Path) -> tuple[int, str]:
     """Run *command*; return its exit code and what it printed. Raises OSError, TimeoutError."""
     process = await asyncio.create_subprocess_exec(
@@ -121,20 +132,6 @@ async def run(*command: str | Path) -> tuple[int, str]:
     return process.returncode or 0, printed.decode("utf-8", "replace")
 
 
-async def refusal(program: Path, place: Place, text: str) -> str | None:
-    """Write *text* as HAProxy's configuration, unless HAProxy refuses it: then return why, and change nothing.
-
-    Raises OSError, TimeoutError.
-    """
-    new = place.config.with_suffix(".new")
-    write_whole(new, text, is_moved=False)
-    code, printed = await run(program, "-c", "-f", new)
-    if code:
-        return reason(printed.replace(str(new), place.config.name)) or f"exit code {code}"
-    await asyncio.to_thread(_replace, new, place.config)
-    return None
-
-
 def write_whole(path: Path, text: str, *, is_moved: bool = True) -> None:
     """Write *text* to *path*, which is replaced as a whole unless *is_moved* is false. Raises OSError."""
     target = path.with_suffix(".part") if is_moved else path
@@ -148,7 +145,7 @@ def write_whole(path: Path, text: str, *, is_moved: bool = True) -> None:
         target.replace(path)
 
 
-def _replace(new: Path, path: Path) -> None:
+def move_durably(new: Path, path: Path) -> None:
     """Move *new* to *path*, so that it is there after a power failure too."""
     for synced in (new, new.parent):
         descriptor = os.open(synced, os.O_RDONLY | os.O_CLOEXEC)
@@ -170,11 +167,17 @@ def read_text(path: Path) -> str:
 
 def reason(printed: str) -> str:
     """Return the first line of what HAProxy *printed* that says why it refused a configuration."""
-    lines = [re.sub(r"^\[\w+\]\s*(?:\S+\s+)?\(\d+\) : ", "", line) for line in printed.splitlines() if "[ALERT]" in line]
+    lines = [
+        re.sub(r"^\[\w+\]\s*(?:\S+\s+)?\(\d+\) : ", "", line) for line in printed.splitlines() if "[ALERT]" in line
+    ]
     text = lines[0] if lines else next((line for line in printed.splitlines() if line.strip()), "")
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()[:MAX_REASON_CHARACTERS]
 
 
-def mark_of(text: str) -> str:
-    """Return the name by which a running HAProxy tells that it has loaded the configuration *text*."""
-    return f"ocp-appliance-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+def signature(path: Path) -> tuple[int, ...]:
+    """Return what changes when the file at *path* is changed or replaced; () without one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns

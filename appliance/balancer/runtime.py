@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.balancer.membership import Admin
-
 # HAProxy answers from memory. A machine that swaps, or a worker that reads certificates, takes a second or two.
 ANSWER_SECONDS = 5.0
 MAX_ANSWER_BYTES = 16 << 20  # 500 bytes for each of 4 front ends of 4,000 members, and as much again
@@ -113,8 +111,8 @@ def server_stats(text: str) -> dict[tuple[str, str], ServerStat]:
     return found
 
 
-def admins(text: str) -> dict[tuple[str, str], Admin]:
-    """Return what is wanted of the servers in the answer to `show servers state`, by section and server."""
+def admins(text: str) -> dict[tuple[str, str], str]:
+    """Return which servers are ready, drain or maint in the answer to `show servers state`, by section and server."""
     found = {}
     names: list[str] = []
     for line in text.split("\n"):
@@ -128,7 +126,7 @@ def admins(text: str) -> dict[tuple[str, str], Admin]:
             continue
         section, name = row.get("be_name", ""), row.get("srv_name", "")
         is_draining = bits & _DRAIN or weight == "0"
-        found[section, name] = Admin.MAINT if bits & _MAINT else Admin.DRAIN if is_draining else Admin.READY
+        found[section, name] = "maint" if bits & _MAINT else "drain" if is_draining else "ready"
     return found
 
 
