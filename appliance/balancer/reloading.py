@@ -73,9 +73,9 @@ class Reloader:
                 worker = runtime.info(await runtime.ask(self._place.stats, "show info"))
                 if worker.description == self._config.mark:
                     return None
-                if self._config.version.has_master_socket:
-                    if runtime.processes(await self._ask_master("show proc")).failed > failed:
-                        break
+                has_socket = self._config.version.has_master_socket
+                if has_socket and runtime.processes(await self._ask_master("show proc")).failed > failed:
+                    break
             except UnheardError:
                 pass  # between the old process and the new one
             await asyncio.sleep(0.05)
