@@ -17,6 +17,11 @@ _OURS = frozenset(
         events.HostUnanswered,
         events.ClientUnproven,
         events.Ordered,
+        events.BootstrapCompleted,
+        events.BalancerOrdered,
+        events.MemberMoved,
+        events.MemberAnswers,
+        events.MemberFails,
     }
 )
 

@@ -6,7 +6,7 @@ a dict of records. Three steps:
 
     event -> evidence.finding_of -> Finding          one word, and a few facts
     (evidence, state) -> TABLES                      the table below
-    Move.effect(record, ...) -> record               effects.py, doubts.py; leads to Move.to
+    Move.effect(record, ...) -> record               effects.py, doubts.py, balancing.py; leads to Move.to
 
 The stages (installation.Stage), from the network to the running system:
 
@@ -110,12 +110,13 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from appliance.events import Stamped
-from appliance.install import doubts, effects, recipes
+from appliance.install import balancing, doubts, effects, recipes
 from appliance.install.effects import Effect, Move
-from appliance.install.evidence import Evidence, Finding, finding_of
+from appliance.install.evidence import OF_EVERY_HOST, Evidence, Finding, finding_of
 from appliance.install.installation import (
     FILE_MISSING,
     MAY_BE_RUNNING,
+    READY,
     TOLD_TO_WAIT,
     Installation,
     Rules,
@@ -398,6 +399,11 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     Evidence.HOLD_ORDERED: (Transition(WAITING, JOINING, effects.hold),),
     Evidence.RELEASE_ORDERED: (Transition(WAITING, JOINING, effects.release),),
     Evidence.ADOPT_ORDERED: (Transition(WAITING, JOINING, effects.adopt, Stage.INSTALLED),),
+    # The load balancer. None of these changes how a host is installed.
+    Evidence.BOOTSTRAP_COMPLETED: (Transition(WAITING, JOINING, balancing.complete_bootstrapping),),
+    Evidence.READY_ORDERED: (Transition(WAITING, JOINING, balancing.order_balancer, None, READY),),
+    Evidence.DRAIN_ORDERED: (Transition(WAITING, JOINING, balancing.order_balancer, None, "drain"),),
+    Evidence.MAINT_ORDERED: (Transition(WAITING, JOINING, balancing.order_balancer, None, "maint"),),
 }
 
 # With `install: always`, a network boot of an installed host is a new try.
@@ -488,7 +494,7 @@ def advance(installation: Installation, stamped: Stamped, rules: Rules, heard_at
     *heard_at* is when its installer last took a byte, in seconds UTC; 0.0 if that is not known.
     """
     finding = finding_of(stamped.event)
-    if finding is None or rules.boot is Boot.NOTHING:
+    if finding is None or (rules.boot is Boot.NOTHING and finding.evidence not in OF_EVERY_HOST):
         return installation
     move = _MOVES[rules.install][finding.evidence][state_of(installation)]
     if move is None:

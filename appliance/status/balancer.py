@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
+from appliance.balancer.external import Trial
 from appliance.balancer.membership import Admin, Standing, Standings
 from appliance.balancer.reports import Report, Reports
 from appliance.balancer.view import BalancerView
 from appliance.model import FrontEnd, Member
-from appliance.status.shapes import BalancerRow, BalancerStatus
+from appliance.status.shapes import BalancerRow, BalancerStatus, TrialRow
 
 
 def balancer_status(balancer: BalancerView) -> BalancerStatus:
@@ -35,6 +36,18 @@ def unanswered(found: Iterable[BalancerRow]) -> list[str]:
     for row in found:
         states.setdefault(row["front_end"], set()).add(row["state"])
     return [name for name, of_members in states.items() if not of_members & {"up", "unknown"}]
+
+
+def trial_row(cluster: str, trial: Trial) -> TrialRow:
+    """Return what came of trying one address of a front end of *cluster*."""
+    return {
+        "cluster": cluster,
+        "front_end": trial.target.front_end.name,
+        "address": str(trial.target.endpoint),
+        "is_well": trial.is_well,
+        "words": trial.words,
+        "hint": trial.hint,
+    }
 
 
 def _row(front_end: FrontEnd, member: Member, standing: Standing, report: Report | None) -> BalancerRow:

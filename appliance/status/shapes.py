@@ -113,6 +113,17 @@ class BalancerStatus(TypedDict):
     unanswered: list[str]  # the front ends of which no member gets connections
 
 
+class TrialRow(TypedDict):
+    """One address of a front end of a load balancer that the appliance does not drive, tried from its machine."""
+
+    cluster: str
+    front_end: str
+    address: str  # address:port
+    is_well: bool
+    words: str  # what was found
+    hint: str  # the usual cause, and what to do; "" if all is well
+
+
 class Status(TypedDict):
     """Everything at once."""
 
