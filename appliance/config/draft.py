@@ -14,6 +14,7 @@ from pathlib import Path
 from appliance.config import fields
 from appliance.config.addresses import as_ipv4, as_ipv6
 from appliance.config.document import Document, Path_, Placed
+from appliance.config.frontends import FrontendDraft, frontend_drafts
 from appliance.config.images import ImageDraft, artifact_drafts, image_drafts
 from appliance.config.records import owner_name, rdata
 from appliance.config.section_drafts import (
@@ -178,6 +179,11 @@ class Draft:
             key: self.document.all_at(addresses, key, owner=f"{whose} address ({key})")
             for (key, whose), addresses in zip(VIP_OWNERS.items(), said, strict=True)
         }
+
+    @cached_property
+    def frontends(self) -> list[FrontendDraft]:
+        """The operator's own front ends."""
+        return frontend_drafts(self.file.load_balancer.frontends, self.document, self.full_name)
 
     @cached_property
     def hosts(self) -> list[HostDraft]:
