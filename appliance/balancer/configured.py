@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import re
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.balancer import files
 from appliance.balancer.files import Place
-from appliance.balancer.haproxy import Settings, configuration
+from appliance.balancer.haproxy import NO_SERVER_STATE, Settings, configuration
 from appliance.balancer.membership import Standings
 from appliance.balancer.versions import of_banner
 from appliance.errors import ApplianceError
@@ -17,6 +18,10 @@ from appliance.model import FrontEnd
 
 # What HAProxy refused is offered again after this: it may have refused what is not in the text, such as a file.
 REFUSED_SECONDS = 60.0
+# A connection that is forwarded takes two file descriptors. HAProxy does not start without enough of them.
+SERVICE_DESCRIPTORS = 524_288  # LimitNOFILE= in ocp-appliance-haproxy.service
+OTHER_DESCRIPTORS = 1000  # health checks, sockets, listeners
+MAX_CONNECTIONS = 10_000  # of one front end
 _MARK = re.compile(r"^ *description (ocp-appliance-[0-9a-f]{16})$", re.ASCII | re.MULTILINE)
 
 
@@ -71,6 +76,8 @@ class ConfigFile:
             return f"HAProxy's configuration cannot be written: {error}"
         if text == files.read_text(self._place.config):
             return None
+        if not self._place.server_state.exists():
+            files.write_whole(self._place.server_state, NO_SERVER_STATE)
         new = self._place.config.with_suffix(".new")
         files.write_whole(new, text, is_moved=False)
         code, printed = await files.run(self._program, "-c", "-f", new)
@@ -88,6 +95,7 @@ class ConfigFile:
             log=str(self._place.log),
             server_state=str(self._place.server_state),
             ca_files=wanted.ca_files,
+            connections=_connections(len(wanted.front_ends), is_service=self._place.is_service),
         )
         # Commands change what is wanted of members, so that the name must not depend on that.
         bare = configuration(wanted.front_ends, {}, settings)
@@ -96,6 +104,13 @@ class ConfigFile:
 
     def _time(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _connections(front_ends: int, *, is_service: bool) -> int:
+    """Return how many connections each of *front_ends* can accept at a time."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    descriptors = SERVICE_DESCRIPTORS if is_service or limit == resource.RLIM_INFINITY else limit
+    return max(10, min(MAX_CONNECTIONS, (descriptors - OTHER_DESCRIPTORS) // 2 // max(front_ends, 1)))
 
 
 def _mark_in(text: str) -> str:

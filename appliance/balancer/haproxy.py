@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from appliance.balancer.compile import API_PORT, MACHINE_CONFIG_PORT
+from appliance.balancer.compile import API, MACHINE_CONFIG
 from appliance.balancer.log import LOG_FORMAT
 from appliance.balancer.membership import Admin, Standing, Standings
 from appliance.balancer.versions import DEFAULT, Version
@@ -29,7 +29,7 @@ NO_SERVER_STATE = "1\n"  # the version of the format, and no server
 KEEPALIVE_IDLE_SECONDS, KEEPALIVE_SECONDS, KEEPALIVE_PROBES = 15, 5, 3
 
 _WORD = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)  # what HAProxy accepts as the name of a front end or server
-_LOGGED = (API_PORT, MACHINE_CONFIG_PORT)  # ports of members: who connects there says how far a node is
+_LOGGED = (API, MACHINE_CONFIG)  # services: who connects there says how far a node is
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _listen(front_end: FrontEnd, standings: Standings, settings: Settings) -> It
     if front_end.allowed:
         yield from (f"acl from_nodes src {network}" for network in front_end.allowed)
         yield "tcp-request connection reject unless from_nodes"
-    if front_end.port in _LOGGED:
+    if front_end.service in _LOGGED:
         yield "option logasap"
         yield f'log-format "{LOG_FORMAT}"'
     else:
