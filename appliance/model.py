@@ -412,6 +412,23 @@ class FrontEnd:
     check: HealthCheck
     balance: Balance = Balance.ROUND_ROBIN
     allowed: tuple[Cidr, ...] = ()  # the only networks whose clients are accepted; () for everybody
+    cluster: str = ""  # the cluster's name
+    service: str = ""  # the name without the cluster's in front, whichever clusters are served together
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFrontEnd:
+    """A front end of the operator's, beside those that every cluster has."""
+
+    name: str
+    port: int
+    addresses: tuple[Address, ...]  # () for all of the API's
+    hosts: tuple[str, ...]  # full names of members
+    roles: tuple[Role, ...]  # whose hosts are members, too
+    member_port: int
+    check: HealthCheck
+    balance: Balance = Balance.ROUND_ROBIN
+    allowed: tuple[Cidr, ...] = ()  # the only networks whose clients are accepted; () for everybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +436,7 @@ class LoadBalancer:
     """What answers at the cluster's VIPs."""
 
     engine: Engine
-    front_ends: tuple[FrontEnd, ...] = ()  # the operator's own, beside those that every cluster has
+    front_ends: tuple[OwnFrontEnd, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

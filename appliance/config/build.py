@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import Path
 
 from appliance.config.draft import Draft
+from appliance.config.frontends import own_front_ends
 from appliance.config.images import boot_images
 from appliance.config.interfaces import naming
 from appliance.config.networkconfig import dracut_arguments, name_servers_of
@@ -26,6 +27,7 @@ from appliance.model import (
     Host,
     Install,
     Listen,
+    LoadBalancer,
     Loader,
     LocalBoot,
     NameServer,
@@ -78,6 +80,7 @@ def build(draft: Draft, source: Path, digest: str) -> Cluster:
         rendezvous=_rendezvous(draft),
         fips=file.fips,
         address_ipv6=draft.appliance6.value if draft.appliance6 else None,
+        load_balancer=LoadBalancer(file.load_balancer.engine, own_front_ends(draft.frontends)),
         router_advertisements=bool(file.dhcp.router_advertisements),
     )
 

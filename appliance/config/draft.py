@@ -14,6 +14,7 @@ from pathlib import Path
 from appliance.config import fields
 from appliance.config.addresses import as_ipv4, as_ipv6
 from appliance.config.document import Document, Path_, Placed
+from appliance.config.frontends import FrontendDraft, frontend_drafts
 from appliance.config.images import ImageDraft, artifact_drafts, image_drafts
 from appliance.config.records import owner_name, rdata
 from appliance.config.section_drafts import (
@@ -27,7 +28,7 @@ from appliance.config.section_drafts import (
 )
 from appliance.config.vocabulary import ClusterFile, DhcpOptions, HostDefaults, HostEntry, MachineNetwork, RouteEntry
 from appliance.config.words import DEFAULT_PORTS
-from appliance.model import ON_LINK, Address, Arch, Boot, Cidr, Endpoint, MacAddress, Release, Role
+from appliance.model import ON_LINK, Address, Arch, Boot, Cidr, Endpoint, Engine, MacAddress, Release, Role
 
 # Stands for the cluster's domain where that cannot be read. No domain is spelled like this.
 UNKNOWN_DOMAIN = "<name>.<baseDomain>"
@@ -178,6 +179,16 @@ class Draft:
             key: self.document.all_at(addresses, key, owner=f"{whose} address ({key})")
             for (key, whose), addresses in zip(VIP_OWNERS.items(), said, strict=True)
         }
+
+    @property
+    def has_haproxy(self) -> bool:
+        """Whether the appliance's machine is the load balancer."""
+        return self.file.load_balancer.engine is Engine.HAPROXY
+
+    @cached_property
+    def frontends(self) -> list[FrontendDraft]:
+        """The operator's own front ends."""
+        return frontend_drafts(self.file.load_balancer.frontends, self.document, self.full_name)
 
     @cached_property
     def hosts(self) -> list[HostDraft]:

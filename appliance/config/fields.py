@@ -296,6 +296,16 @@ def parse_image_release(text: str) -> str:
     return name
 
 
+def parse_url_path(text: str) -> str:
+    """Return the path of a URL, which may have a query, as HAProxy can be given it without quotes."""
+    path = text.strip()
+    if "://" in path:
+        raise wrong(text, "is a URL; write only its path, for example /healthz")
+    if not re.fullmatch(r"/[A-Za-z0-9._~/?&=%:@+,-]*", path) or len(path) > 200:
+        raise wrong(text, "is not the path of a URL; for example /healthz")
+    return path
+
+
 def parse_directory(text: str) -> str:
     """Return the path of a directory."""
     path = text.strip()

@@ -49,12 +49,14 @@ class OneOrMany:
 
 
 @dataclass(frozen=True)
-class NameAlone:
-    """Accepts a text in place of a mapping with only `name`."""
+class Alone:
+    """Accepts a text in place of a mapping with only this *key*."""
+
+    key: str
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(
-            lambda value: {"name": value} if isinstance(value, str) else value, handler(source)
+            lambda value: {self.key: value} if isinstance(value, str) else value, handler(source)
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

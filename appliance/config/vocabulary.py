@@ -11,8 +11,8 @@ from pydantic.alias_generators import to_camel
 from appliance.config import words
 from appliance.config.nmstate import NetworkConfig
 from appliance.config.sections import BaseSection, needed
-from appliance.config.spelled import NameAlone, OneOrMany
-from appliance.model import DhcpMode
+from appliance.config.spelled import Alone, OneOrMany
+from appliance.model import Balance, DhcpMode, Engine, Probe
 
 
 class Section(BaseSection, alias_generator=to_camel):
@@ -249,13 +249,13 @@ class ImageEntry(Section):
 class ImageSet(Section):
     release: words.ImageRelease | None = None
     """The release in the file names: 4.5.6, or a build of RHCOS, SCOS or FCOS. Default: the cluster's release."""
-    kernel: Annotated[ImageEntry | None, NameAlone()] = None
+    kernel: Annotated[ImageEntry | None, Alone("name")] = None
     """The installer's kernel: a file name, or name and sha256."""
-    initramfs: Annotated[ImageEntry | None, NameAlone()] = None
+    initramfs: Annotated[ImageEntry | None, Alone("name")] = None
     """The installer's initial RAM disk."""
-    rootfs: Annotated[ImageEntry | None, NameAlone()] = None
+    rootfs: Annotated[ImageEntry | None, Alone("name")] = None
     """The live system's root file system (4.6 and later)."""
-    metal: Annotated[ImageEntry | None, NameAlone()] = None
+    metal: Annotated[ImageEntry | None, Alone("name")] = None
     """The raw disk image (required before 4.6)."""
 
 
@@ -276,6 +276,43 @@ class MenuSection(Section):
 class HoldUntil(Section):
     worker: words.Hold = "machineConfigServer"
     """What workers and infra nodes wait for: machineConfigServer (api-int:22623 answers; default) or none."""
+
+
+class Check(Section):
+    type: words.ProbeWord = Probe.TCP
+    """tcp: the member accepts a connection; http or https: it answers a GET with a status of 2xx or 3xx."""
+    path: words.UrlPath | None = None
+    """The path of the GET. Default: /."""
+    port: words.Port | None = None
+    """The member's port that is asked. Default: memberPort."""
+
+
+class FrontendEntry(Section):
+    name: words.Label | None = needed()
+    """The front end's name, in HAProxy and in everything that speaks of it."""
+    port: words.Port | None = needed()
+    """The TCP port on which the load balancer listens."""
+    addresses: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = ()
+    """The addresses on which it listens. Default: apiVIPs and apiInternalVIPs."""
+    hosts: Annotated[tuple[words.HostName, ...], OneOrMany()] = ()
+    """The hosts to which it forwards connections."""
+    roles: Annotated[tuple[words.RoleWord, ...], OneOrMany()] = ()
+    """Roles whose hosts it forwards connections to, besides `hosts`."""
+    member_port: words.Port | None = None
+    """The hosts' port. Default: port."""
+    check: Annotated[Check, Alone("type")] = Check()
+    """How it finds out whether a host works: tcp (default), http, https, or a mapping with type, path and port."""
+    balance: words.BalanceWord = Balance.ROUND_ROBIN
+    """How it chooses a host for a connection: roundrobin (default), or source (the same one for the same client)."""
+    allow: Annotated[tuple[words.AnyRange, ...], OneOrMany()] = ()
+    """The only networks or addresses from which connections are accepted. Default: all."""
+
+
+class LoadBalancerSection(Section):
+    engine: words.EngineWord = Engine.EXTERNAL
+    """haproxy: an HAProxy on this machine, which the appliance configures; external (default): somebody else's."""
+    frontends: tuple[FrontendEntry, ...] = ()
+    """Front ends besides those for 6443, 22623, 443 and 80, which every cluster has."""
 
 
 class BootstrapInPlace(Section):
@@ -310,6 +347,8 @@ class ClusterFile(Section):
     """The load balancer's addresses for api-int.<name>.<baseDomain>. Default: apiVIPs."""
     ingress_vips: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = Field((), alias="ingressVIPs")
     """The load balancer's addresses for *.apps.<name>.<baseDomain>. Default on a single node: its own address."""
+    load_balancer: LoadBalancerSection = LoadBalancerSection()
+    """What answers at apiVIPs, apiInternalVIPs and ingressVIPs."""
     additional_ntp_sources: Annotated[tuple[words.TimeServer, ...], OneOrMany()] = Field(
         (), alias="additionalNTPSources"
     )

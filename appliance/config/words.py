@@ -11,14 +11,17 @@ from appliance.model import (
     DHCP_PORT,
     Address,
     Arch,
+    Balance,
     Boot,
     Cidr,
     DhcpMode,
     Endpoint,
+    Engine,
     Install,
     Loader,
     LocalBoot,
     MacAddress,
+    Probe,
     Release,
     Role,
 )
@@ -35,6 +38,7 @@ _ROLE_HINTS = {
     "storage": "a storage node is installed as a worker and labelled later",
     "router": "a router node is installed as infra",
 }
+_BALANCE_HINTS = {"round-robin": "HAProxy's word is roundrobin"}
 _ARCH_HINTS = {
     "amd64": "amd64 is called x86_64 here, as in RHCOS",
     "arm64": "arm64 is called aarch64 here, as in RHCOS",
@@ -149,6 +153,11 @@ DnsEndpoint = Annotated[Endpoint, _endpoint("dns")]
 TftpEndpoint = Annotated[Endpoint, _endpoint("tftp")]
 HttpEndpoint = Annotated[Endpoint, _endpoint("http")]
 DashboardEndpoint = Annotated[Endpoint, _endpoint("dashboard")]
+EngineWord = Annotated[Engine, Spelled(fields.parse_enum(Engine), _words(*Engine))]
+BalanceWord = Annotated[Balance, Spelled(fields.parse_enum(Balance, _BALANCE_HINTS), _words(*Balance))]
+ProbeWord = Annotated[Probe, Spelled(fields.parse_enum(Probe), _words(*Probe))]
+Port = Annotated[int, _whole(1, 65535, 6385)]
+UrlPath = Annotated[str, Spelled(fields.parse_url_path, _text("/healthz", pattern=r"^/[!-~]*$"))]
 Hold = Annotated[
     str, Spelled(fields.parse_one_of(("machineConfigServer", "none")), _words("machineConfigServer", "none"))
 ]
