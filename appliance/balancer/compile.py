@@ -14,7 +14,6 @@ from appliance.model import (
     Engine,
     FrontEnd,
     HealthCheck,
-    Host,
     Member,
     OwnFrontEnd,
     Probe,
@@ -82,11 +81,11 @@ def _own(own: OwnFrontEnd, cluster: Cluster) -> FrontEnd:
 
 
 def _api_addresses(cluster: Cluster) -> tuple[Address, ...]:
-    return tuple(dict.fromkeys((*cluster.api_int_vips, *cluster.api_vips)))
+    return (*cluster.api_int_vips, *cluster.api_vips)
 
 
 def _at(addresses: Iterable[Address], port: int) -> tuple[Endpoint, ...]:
-    return tuple(Endpoint(address, port) for address in addresses)
+    return tuple(Endpoint(address, port) for address in dict.fromkeys(addresses))
 
 
 def _members(cluster: Cluster, roles: Collection[Role], hosts: Collection[str] = ()) -> tuple[Member, ...]:
@@ -97,17 +96,11 @@ def _members(cluster: Cluster, roles: Collection[Role], hosts: Collection[str] =
         Member(
             host.name,
             host.short_name if short[host.short_name] == 1 else host.name,
-            reached_at(host, cluster),
+            host.address,
             is_backup=host.role is Role.BOOTSTRAP,
         )
         for host in found
     )
-
-
-def reached_at(host: Host, cluster: Cluster) -> Address:
-    """Return the address by which the appliance's machine reaches *host*: one of a family that it has itself."""
-    served = [network.cidr for network in cluster.networks if network.is_served]
-    return next((address for address in host.addresses if any(address in cidr for cidr in served)), host.address)
 
 
 def _nodes(cluster: Cluster) -> tuple[Cidr, ...]:

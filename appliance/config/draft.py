@@ -28,7 +28,7 @@ from appliance.config.section_drafts import (
 )
 from appliance.config.vocabulary import ClusterFile, DhcpOptions, HostDefaults, HostEntry, MachineNetwork, RouteEntry
 from appliance.config.words import DEFAULT_PORTS
-from appliance.model import ON_LINK, Address, Arch, Boot, Cidr, Endpoint, MacAddress, Release, Role
+from appliance.model import ON_LINK, Address, Arch, Boot, Cidr, Endpoint, Engine, MacAddress, Release, Role
 
 # Stands for the cluster's domain where that cannot be read. No domain is spelled like this.
 UNKNOWN_DOMAIN = "<name>.<baseDomain>"
@@ -179,6 +179,11 @@ class Draft:
             key: self.document.all_at(addresses, key, owner=f"{whose} address ({key})")
             for (key, whose), addresses in zip(VIP_OWNERS.items(), said, strict=True)
         }
+
+    @property
+    def has_haproxy(self) -> bool:
+        """Whether the appliance's machine is the load balancer."""
+        return self.file.load_balancer.engine is Engine.HAPROXY
 
     @cached_property
     def frontends(self) -> list[FrontendDraft]:

@@ -41,6 +41,8 @@ class HostRow(TypedDict):
     step: int  # the stage's number, 0 (waiting) to 11 (joining)
     since: float | None  # when it reached that stage
     reached: dict[str, float]  # stage → when it was reached, earliest first
+    # machine-config, api → when it first connected there through the load balancer, since it was installed
+    connected: dict[str, float]
     order: str  # what its next network boot does: install, local (boot from disk) or hold; "" if it boots nothing
     install: str  # from cluster.yaml: once, always or never
     number: int  # of this installation or attempt, counted from 1

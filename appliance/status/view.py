@@ -88,6 +88,7 @@ def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> Ho
         "step": int(installation.stage),
         "since": installation.reached.get(installation.stage),
         "reached": dict(sorted(reached.items(), key=lambda item: item[1])),
+        "connected": _connected(activity),
         "order": installation.order.value if boots else "",
         "install": host.install.value,
         "number": installation.number,
@@ -98,6 +99,13 @@ def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> Ho
         "condition": _condition(registry.condition(installation, now)),
         "remedy": lasting(host, installation),
     }
+
+
+def _connected(activity: ActivityView | None) -> dict[str, float]:
+    if activity is None:
+        return {}
+    found = {"machine-config": activity.asked_config_at, "api": activity.asked_api_at}
+    return {name: at for name, at in found.items() if at}
 
 
 def _condition(found: Condition | None) -> ConditionRow | None:

@@ -9,6 +9,7 @@ from appliance.config.checks import (
     hosts,
     ignition,
     ipv6,
+    loadbalancer,
     loaders,
     names,
     networks,
@@ -36,6 +37,8 @@ def problems_between(drafts: Sequence[Draft], now: float, *, reads_images: bool)
             yield from boot.wrong_digests(draft)
         yield from ignition.problems_in(draft, now)
         yield from exposure.problems_in(draft)
+        yield from loadbalancer.problems_in(draft)
     yield from hosts.duplicates(drafts)
     yield from services.problems_between(drafts)
+    yield from loadbalancer.problems_between(drafts)
     yield from clusters.problems_between(drafts)

@@ -151,7 +151,7 @@ def _addresses(holder: Draft, other: Draft) -> Iterator[Problem]:
         taken.setdefault(address.value, address)
     for vips in holder.vips.values():
         for vip in vips:
-            if not holder.may_be_single_node:
+            if holder.has_haproxy or not holder.may_be_single_node:
                 taken.setdefault(vip.value, vip)
     for address in (address for host in other.hosts for address in host.addresses):
         if claim := taken.get(address.value):

@@ -172,7 +172,8 @@ def _taken_addresses(draft: Draft) -> dict[Address, list[Placed[Address]]]:
         is_several = isinstance(written, list) and len(written) > 1
         is_round_robin = is_several and (has_unreadable or all(vip.value in held for vip in vips))
         # And a single node is its own load balancer, also once workers were added to it.
-        if not is_round_robin and not draft.may_be_single_node and len(control_plane) > 1:
+        is_hosts = is_round_robin or draft.may_be_single_node or len(control_plane) <= 1
+        if draft.has_haproxy or not is_hosts:
             holders += vips
     taken: dict[Address, list[Placed[Address]]] = {}
     for holder in holders:

@@ -158,7 +158,8 @@ def _vips(draft: Draft) -> Iterator[Problem]:
     if draft.is_alias(needed["apiVIPs"]) and not draft.file.api_vips:
         needed["apiInternalVIPs"] = openshift.api_int(domain)
     for key, name in needed.items():
-        if draft.may_be_single_node or is_misspelled((key,), draft.document) or draft.is_alias(name):
+        is_optional = draft.may_be_single_node and not draft.has_haproxy  # by default, its address is the node's
+        if is_optional or is_misspelled((key,), draft.document) or draft.is_alias(name):
             continue
         value = draft.document.value_at((key,))
         if value is None or value == []:

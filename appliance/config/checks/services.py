@@ -53,12 +53,13 @@ def _clash(key: str, endpoint: Endpoint, taken: list[tuple[str, Placed[Endpoint]
     for other_key, other in taken:
         # Several clusters can share one socket.
         is_shared = key == other_key and endpoint == other.value
-        if not is_shared and _collide(endpoint, other.value):
+        if not is_shared and collide(endpoint, other.value):
             return other
     return None
 
 
-def _collide(endpoint: Endpoint, other: Endpoint) -> bool:
+def collide(endpoint: Endpoint, other: Endpoint) -> bool:
+    """Whether sockets of one protocol cannot listen on both."""
     if endpoint.port != other.port or endpoint.address.version != other.address.version:
         return False
     return endpoint.address == other.address or endpoint.address.is_unspecified or other.address.is_unspecified
