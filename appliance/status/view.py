@@ -11,7 +11,7 @@ from appliance.balancer.view import BalancerView
 from appliance.events import WebRefused
 from appliance.install.installation import Condition
 from appliance.install.recipes import lasting
-from appliance.model import Boot, Cluster, Host
+from appliance.model import Boot, Cluster, Host, Role
 from appliance.registry_view import ActivityView, RegistryView
 from appliance.state.events import Row
 from appliance.status.balancer import balancer_status
@@ -41,7 +41,7 @@ def status(registry: RegistryView, now: float | None = None, balancer: BalancerV
     return {
         "at": now,
         "appliance": __version__,
-        "clusters": [_cluster(cluster) for cluster in registry.clusters],
+        "clusters": [_cluster(registry, cluster) for cluster in registry.clusters],
         "hosts": rows,
         "certificates": certificates(registry, now),
         "refusals": refusals(registry),
@@ -182,7 +182,9 @@ def event_row(row: Row) -> EventRow:
     }
 
 
-def _cluster(cluster: Cluster) -> ClusterRow:
+def _cluster(registry: RegistryView, cluster: Cluster) -> ClusterRow:
+    records = [registry.installations[host.name] for host in cluster.hosts if host.role is Role.BOOTSTRAP]
+    completed = [record for record in records if record.bootstrapped_at is not None]
     return {
         "name": cluster.name,
         "domain": cluster.domain,
@@ -190,6 +192,8 @@ def _cluster(cluster: Cluster) -> ClusterRow:
         "source": str(cluster.source),
         "hosts": len(cluster.hosts),
         "version": cluster.digest[:7],
+        "bootstrapped_at": completed[0].bootstrapped_at if completed else None,
+        "bootstrapped_by": completed[0].bootstrapped_by if completed else "",
     }
 
 
