@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from appliance import __version__, systemd, time_servers
 from appliance.bus import Bus
@@ -24,7 +26,7 @@ from appliance.install.recipes import block_bytes_of
 from appliance.logs import LogHandler
 from appliance.looking import Looker, credited, has_its_mac
 from appliance.metrics import Metrics
-from appliance.model import Cluster, DhcpMode, Listen
+from appliance.model import Cluster, DhcpMode, Engine, Listen
 from appliance.neighbours import MacOf, MacOnLink, Neighbours, unknown_mac, unknown_mac_on_link
 from appliance.ra.server import RaServer
 from appliance.recorder import Recorder
@@ -35,6 +37,10 @@ from appliance.tables import Tables, compile_tables
 from appliance.tftp.server import TftpServer
 from appliance.tokens import hide_tokens, hide_values
 from appliance.web.server import WebServer
+
+if TYPE_CHECKING:  # imported only where a cluster has a load balancer of ours
+    from appliance.balancer.logreader import LogReader
+    from appliance.balancer.server import Balancer
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +177,11 @@ class App:
         control = ControlServer(state_dir, registry, bus, registry.order, self._reload_wanted.set)
         control.capture = recorder.capture
         looker = Looker(registry, bus.publish, mac_of)
+        balancer, balancer_log = _balancer(live, state_dir, bus, registry, mac_of)
+        if balancer is not None and balancer_log is not None:
+            bus.subscribers.append(balancer.listen)
+            counts["balancer"] = lambda: balancer_log.counts
+            control.balancer = balancer
         return _Parts(
             live,
             listen,
@@ -187,6 +198,8 @@ class App:
             dashboard,
             control,
             looker,
+            balancer,
+            balancer_log,
         )
 
     def _stop(self) -> None:
@@ -258,6 +271,11 @@ class App:
             raise ListenError("DHCPv6 answers its first hosts; restart to open its socket")
         if tables.ra.advertises and not parts.ra.is_open:
             raise ListenError("dhcp.routerAdvertisements needs a socket, which was not opened at the start; restart")
+        if has_balancer(clusters) != (parts.balancer is not None):
+            raise ListenError(
+                "loadBalancer.engine changed to or from haproxy; restart"
+            )
+        _check_addresses(clusters)
         return tables
 
 
@@ -280,10 +298,12 @@ class _Parts:
     dashboard: DashboardServer
     control: ControlServer
     looker: Looker
+    balancer: "Balancer | None"  # without a cluster that has engine haproxy
+    balancer_log: "LogReader | None"
 
     def works(self) -> dict[str, Coroutine[None, None, None]]:
         """Return the work of each part, by its name; each runs until it is cancelled."""
-        return {
+        works = {
             "dns": self.dns.run(),
             "dhcp": self.dhcp.run(),
             "dhcp6": self.dhcp6.run(),
@@ -295,6 +315,50 @@ class _Parts:
             "control": self.control.run(),
             "looker": self.looker.run(),
         }
+        if self.balancer is not None and self.balancer_log is not None:
+            works |= {"balancer": self.balancer.run(), "balancer-log": self.balancer_log.run()}
+        return works
+
+
+def has_balancer(clusters: Sequence[Cluster]) -> bool:
+    """Whether the appliance drives HAProxy for one of *clusters*."""
+    return any(cluster.load_balancer.engine is Engine.HAPROXY for cluster in clusters)
+
+
+def _check_addresses(clusters: Sequence[Cluster]) -> None:
+    """Raise ListenError if HAProxy cannot listen where *clusters* say."""
+    if not has_balancer(clusters):
+        return
+    from appliance.balancer.addresses import absent_addresses, local_addresses
+
+    if absent := absent_addresses(clusters, local_addresses()):
+        raise ListenError("\n".join(absent))
+
+
+def _balancer(
+    live: Live, state_dir: Path, bus: Bus, registry: Registry, mac_of: MacOf
+) -> "tuple[Balancer, LogReader] | tuple[None, None]":
+    """Return what drives HAProxy, and what reads its log, where a cluster wants them. Raises ListenError."""
+    if not has_balancer(live.tables.clusters):
+        return None, None
+    from appliance.balancer.files import place_of
+    from appliance.balancer.logreader import LogReader
+    from appliance.balancer.server import Balancer
+
+    _check_addresses(live.tables.clusters)
+    place = place_of(state_dir, os.environ)
+    if systemd.runs_under_systemd() and not place.is_service:
+        logger.warning("balancer.child why=HAProxy ends with the appliance; install ocp-appliance-haproxy.service")
+    installations = registry.installations
+
+    def clusters() -> tuple[Cluster, ...]:
+        return live.tables.clusters
+
+    def is_host(host: str, client: str) -> bool:
+        return has_its_mac(host, client, registry.hosts, mac_of)
+
+    balancer = Balancer(clusters, installations, place, bus.publish, registry.now)
+    return balancer, LogReader(place.log, clusters, installations, bus.publish, is_host)
 
 
 def union_of_listens(clusters: Sequence[Cluster]) -> Listen:

@@ -15,13 +15,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from appliance import sockets
+from appliance.balancer.membership import Admin
+from appliance.balancer.view import BalancerView
 from appliance.bus import Bus
 from appliance.control_client import SOCKET_NAME, Json
 from appliance.errors import ControlError, ListenError
 from appliance.events import Stamped
 from appliance.install.evidence import ORDERS
 from appliance.install.installation import Installation
-from appliance.model import Boot, Host, Role
+from appliance.model import Boot, Engine, Host, Role
 from appliance.registry_view import RegistryView
 from appliance.state.events import row_of
 from appliance.status.shapes import EventRow
@@ -49,7 +51,12 @@ def socket_path(data_dir: Path) -> Path:
 
 
 class ControlServer:
-    """Answers commands. `capture` returns a host's last boot as pcapng; it is None if nothing records packets."""
+    """Answers commands.
+
+    `capture` returns a host's last boot as pcapng; it is None if nothing records
+    packets. `balancer` is the load balancer that the appliance drives, or None, and
+    `balance` gives a host's order for a front end, or for all if that is "".
+    """
 
     def __init__(
         self,
@@ -64,6 +71,8 @@ class ControlServer:
         if len(os.fsencode(self.path)) > MAX_PATH_BYTES:
             raise ListenError(f"cannot listen on {self.path}: the path is longer than {MAX_PATH_BYTES} bytes")
         self.capture: Callable[[str], bytes | None] | None = None
+        self.balancer: BalancerView | None = None
+        self.balance: Callable[[Host, str, str], object] | None = None
         self._registry = registry
         self._bus = bus
         self._carry_out = order
@@ -79,6 +88,8 @@ class ControlServer:
             "order": self._order,
             "reload": self._reload_files,
             "capture": self._captured,
+            "balancer": self._balancer_status,
+            "balance": self._balance,
         }
 
     async def run(self) -> None:
@@ -147,7 +158,7 @@ class ControlServer:
     async def _status(self, _request: Request) -> AsyncIterator[Json]:
         from appliance.status.view import status
 
-        yield {"status": status(self._registry)}
+        yield {"status": status(self._registry, balancer=self.balancer)}
 
     async def _events(self, request: Request) -> AsyncIterator[Json]:
         from appliance.status.view import event_row
@@ -218,6 +229,40 @@ class ControlServer:
             raise ControlError(f"no packets recorded for {host.name} yet")
         for start in range(0, len(packets), CAPTURE_CHUNK_BYTES):
             yield {"pcapng": base64.b64encode(packets[start : start + CAPTURE_CHUNK_BYTES]).decode()}
+
+    async def _balancer_status(self, _request: Request) -> AsyncIterator[Json]:
+        from appliance.balancer.external import targets, tried
+        from appliance.status.balancer import balancer_status, trial_row
+
+        others = [cluster for cluster in self._registry.clusters if cluster.load_balancer.engine is Engine.EXTERNAL]
+        owned = [(cluster.name, target) for cluster in others for target in targets(cluster)]
+        trials = await tried([target for _, target in owned])
+        yield {
+            "at": self._registry.now(),
+            "balancer": balancer_status(self.balancer) if self.balancer else None,
+            "trials": [trial_row(name, trial) for (name, _), trial in zip(owned, trials, strict=True)],
+        }
+
+    async def _balance(self, request: Request) -> AsyncIterator[Json]:
+        if self.balancer is None or self.balance is None:
+            raise ControlError("the appliance drives no load balancer; set `loadBalancer: {engine: haproxy}`")
+        order, front_end = request.get("order"), request.get("frontEnd") or ""
+        if order not in list(Admin):
+            raise ControlError(f"unknown order {order!r}; valid orders: {', '.join(Admin)}")
+        found = {each.name: {member.host for member in each.members} for each in self.balancer.front_ends}
+        if front_end and front_end not in list(found):  # a list, because a front end that is no text may have no hash
+            raise ControlError(f"unknown front end {front_end!r}; front ends: {', '.join(found)}")
+        members = found[str(front_end)] if front_end else set().union(*found.values())
+        for host in self._hosts(request):
+            if host.name not in members:
+                yield {"refused": f"{host.name}: not a member of {front_end or 'any front end'}", "host": host.name}
+                continue
+            try:
+                self.balance(host, str(order), str(front_end))
+            except ControlError as error:
+                yield {"refused": str(error), "host": host.name}
+            else:
+                yield {"host": host.name, "order": str(order)}
 
     # The hosts that a request names
 

@@ -571,6 +571,11 @@ class BalancerReached(Event):
     port: int  # 6443 (the API) or 22623 (the machine config server)
     member: str  # short name
 
+    @property
+    def asks_config(self) -> bool:
+        """Whether it asks the machine config server; else it reaches the API."""
+        return self.port == 22623
+
 
 @dataclass(frozen=True, slots=True)
 class MemberMoved(Event):

@@ -265,10 +265,35 @@ def control_server(path: Path) -> socket.socket:
     Replaces a socket file that was left behind; one that accepts connections
     belongs to a running appliance and is an error. Raises ListenError.
     """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    sock = _bound_unix(path, socket.SOCK_STREAM, 0o600)
+    sock.listen(BACKLOG)
+    return sock
+
+
+def log_server(path: Path) -> socket.socket:
+    """Return a UNIX datagram socket for a log, to which only its owner and the group of its directory may send.
+
+    Replaces a socket file as `control_server` does. Raises ListenError.
+    """
+    sock = _bound_unix(path, socket.SOCK_DGRAM, 0o660)
+    try:
+        group = path.parent.stat().st_gid
+        if path.stat().st_gid != group:
+            os.chown(path, -1, group)
+    except OSError as error:
+        sock.close()
+        raise ListenError(
+            f"cannot let the group of {path.parent} send to {path}: {error.strerror}; add this process to that group"
+        ) from error
+    return sock
+
+
+def _bound_unix(path: Path, kind: socket.SocketKind, mode: int) -> socket.socket:
+    """Return a non-blocking UNIX socket of a server, whose file has *mode*. Raises ListenError."""
+    sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         if path.is_socket():
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            with socket.socket(socket.AF_UNIX, kind) as probe:
                 try:
                     probe.connect(str(path))
                 except ConnectionRefusedError:
@@ -276,16 +301,15 @@ def control_server(path: Path) -> socket.socket:
                 else:
                     raise ListenError(f"cannot listen on {path}: another appliance is running; stop it first")
         # By the umask, because between bind and a chmod anybody could connect.
-        mask = os.umask(0o177)
+        mask = os.umask(0o777 & ~mode)
         try:
             sock.bind(str(path))
         finally:
             os.umask(mask)
-        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise ListenError(
-            f"cannot listen on {path}: {error.strerror}; check that its directory exists and is writable"
+            f"cannot listen on {path}: {error.strerror or error}; check that its directory exists and is writable"
         ) from error
     except ListenError:
         sock.close()

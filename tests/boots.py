@@ -5,6 +5,7 @@ from pathlib import Path
 
 from appliance.bus import Bus
 from appliance.events import (
+    BalancerReached,
     DhcpAcknowledged,
     DhcpOffered,
     DnsAsked,
@@ -108,6 +109,10 @@ class Boot:
 
     def api_int(self, transport: Transport = Transport.UDP) -> DnsAsked:
         return DnsAsked(self.host, self.address, "api-int.ocp45.example.localdomain", transport)
+
+    def reached(self, port: int = 22623) -> BalancerReached:
+        """Return the connection to the machine config server, or with 6443 to the API, through the load balancer."""
+        return BalancerReached(self.host, f"{self.address}:40000", f"front-{port}", port, "bs")
 
     def answered(self) -> HostAnswered:
         return HostAnswered(self.host, self.mac, self.address, 22)

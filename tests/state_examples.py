@@ -51,6 +51,10 @@ FULL = Installation(
     looked_at=9.5,
     complaint=Condition("a", "b", 1.0),
     condition=Condition("c", "d", 2.0),
+    reinstalled_at=12.5,
+    bootstrapped_at=13.5,
+    bootstrapped_by="checks",
+    balancer={"": "maint", "api-6443": "ready"},
 )
 
 

@@ -1,9 +1,17 @@
-"""Which members of a front end get connections, as values."""
+"""Which members of a front end get connections; pure.
 
-from collections.abc import Mapping
+A member leaves by an order of the operator, or because bootstrapping is complete. What
+is only not known takes no member out: that is up to the health checks.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from appliance.balancer.reports import Report, Reports
+from appliance.install.installation import EVERYWHERE, Installation
+from appliance.model import FrontEnd, Member
 
 
 class Admin(StrEnum):
@@ -24,3 +32,71 @@ class Standing:
 
 # By the front end's name and the host's full name; a member that is missing is ready.
 Standings: TypeAlias = Mapping[tuple[str, str], Standing]
+
+_ORDERS = {
+    "drain": Standing(Admin.DRAIN, "ordered by the operator"),
+    "maint": Standing(Admin.MAINT, "ordered by the operator"),
+}
+_COMPLETE = Standing(Admin.MAINT, "bootstrapping is complete")
+_HELD = Standing(Admin.DRAIN, "it is held")
+_REINSTALLED = Standing(Admin.DRAIN, "it is to be reinstalled")
+
+
+def standings(front_ends: Iterable[FrontEnd], installations: Mapping[str, Installation], reports: Reports) -> Standings:
+    """Return what is wanted of each member that is not ready as usual.
+
+    *installations* is by the host's full name. Without *reports*, no member leaves because of `hold` or `reinstall`,
+    since it may be the last that answers.
+    """
+    found: dict[tuple[str, str], Standing] = {}
+    for front_end in front_ends:
+        for member, standing in _standings_of(front_end, installations, reports):
+            found[front_end.name, member.host] = standing
+    return found
+
+
+def _standings_of(
+    front_end: FrontEnd, installations: Mapping[str, Installation], reports: Reports
+) -> list[tuple[Member, Standing]]:
+    found: list[tuple[Member, Standing]] = []
+    leaving: list[tuple[Member, Standing]] = []
+    staying: list[Member] = []
+    for member in front_end.members:
+        installation = installations.get(member.host)
+        decided = None if installation is None else _decided(front_end.name, member, installation)
+        if decided is not None:
+            found.append((member, decided))
+        elif installation is not None and installation.is_leaving:
+            leaving.append((member, _HELD if installation.is_held else _REINSTALLED))
+        else:
+            staying.append(member)
+
+    def report(member: Member) -> Report | None:
+        return reports.get((front_end.name, member.host))
+
+    if not any(_answers(report(member)) for member in staying):
+        kept = _kept([(member, report(member)) for member, _ in leaving])
+        leaving = [(member, standing) for member, standing in leaving if member.host not in kept]
+    return found + leaving
+
+
+def _decided(front_end: str, member: Member, installation: Installation) -> Standing | None:
+    """Return what holds for *member* whether or not another one answers; None if nothing does."""
+    order = installation.balancer.get(front_end, installation.balancer.get(EVERYWHERE, ""))
+    # An order that this version does not know, of a newer one, takes nothing out.
+    if (ordered := _ORDERS.get(order)) is not None:
+        return ordered
+    # Where the bootstrap machine is no backup, an operator's own front end forwards to it for a reason of its own.
+    return _COMPLETE if member.is_backup and installation.bootstrapped_at is not None else None
+
+
+def _kept(leaving: list[tuple[Member, Report | None]]) -> set[str]:
+    """Return which of the *leaving* members stay, because no other answers: one that answers, or all that may."""
+    answering = [member.host for member, report in leaving if _answers(report)]
+    if answering:
+        return {answering[-1]}
+    return {member.host for member, report in leaving if report is None or not report.is_checked}
+
+
+def _answers(report: Report | None) -> bool:
+    return report is not None and report.is_up and report.is_checked

@@ -1,8 +1,11 @@
 """What HAProxy says of its servers, as values."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from appliance.balancer.runtime import ServerStat
+from appliance.model import FrontEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +19,61 @@ class Report:
     check: str  # the result of the last health check, in words: "passed: HTTP 200", "failed: connection refused"
     checked_ms: int | None  # how long that check took
     current: int  # connections now
-    total: int  # connections since HAProxy started
+    total: int  # connections since the appliance and HAProxy were started
 
 
 # By the front end's name and the host's full name.
 Reports: TypeAlias = Mapping[tuple[str, str], Report]
+
+
+def reports_of(
+    front_ends: Iterable[FrontEnd],
+    stats: Mapping[tuple[str, str], ServerStat],
+    admins: Mapping[tuple[str, str], str],
+    before: Reports,
+    now: float,
+) -> dict[tuple[str, str], Report]:
+    """Return a report of each member that HAProxy knows; *before* are those of its last answer."""
+    found = {}
+    for front_end in front_ends:
+        for member in front_end.members:
+            server, key = (front_end.name, member.name), (front_end.name, member.host)
+            stat, admin = stats.get(server), admins.get(server)
+            if stat is not None and admin is not None:
+                found[key] = _report(stat, admin, before.get(key), now)
+    return found
+
+
+def _report(stat: ServerStat, admin: str, before: Report | None, now: float) -> Report:
+    is_checked, check, checked_ms = stat.is_checked, stat.check, stat.checked_ms
+    # A worker that has just been started by a reload knows from the one before who is up, and has checked nobody yet.
+    if not is_checked and admin != "maint" and before is not None and before.is_checked and before.is_up == stat.is_up:
+        is_checked, check, checked_ms = True, before.check, before.checked_ms
+    since = now - stat.seconds
+    # HAProxy counts whole seconds, so the moment would tremble.
+    if before is not None and before.is_up == stat.is_up and abs(since - before.since) < 2.0:
+        since = before.since
+    return Report(stat.is_up, is_checked, admin, since, check, checked_ms, stat.current, stat.total)
+
+
+class Totals:
+    """Counts connections over all workers: each begins at 0, and a reload starts a new one."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._before: dict[tuple[str, str], int] = {}  # by workers that were replaced
+        self._last: Mapping[tuple[str, str], ServerStat] = {}
+
+    def over_workers(
+        self, pid: int, stats: Mapping[tuple[str, str], ServerStat]
+    ) -> Mapping[tuple[str, str], ServerStat]:
+        """Return the *stats* of the worker *pid* with the connections of those before it."""
+        if pid != self._pid:
+            for server, stat in self._last.items():
+                self._before[server] = self._before.get(server, 0) + stat.total
+            self._before = {server: total for server, total in self._before.items() if server in stats}
+            self._pid = pid
+        self._last = stats
+        if not any(self._before.values()):
+            return stats
+        return {server: replace(stat, total=stat.total + self._before.get(server, 0)) for server, stat in stats.items()}

@@ -17,6 +17,7 @@ COMMANDS = {
     "simulate": "Network-boot one simulated machine against a running appliance.",
     "demo": "Install a cluster of simulated machines in a network of its own.",
     "status": "Show the stage and progress of every host.",
+    "balancer": "Show which hosts get the load balancer's connections, or change that.",
     "events": "Show the journal of events.",
     "explain": "Explain a host's last boot and what it is waiting for.",
     "seen": "List unknown machines that asked for an address.",

@@ -122,6 +122,11 @@ def rendered(status: "Status", *, is_wide: bool) -> "list[RenderableType]":
             text = f"{row['name']}: found out what starts on it; `{row['remedy']}` in cluster.yaml makes it begin there"
             parts.append(Text(printable(text), style="dim"))
     parts += [_certificate(row) for row in status["certificates"]]
+    # Its trouble is among the notices.
+    if (balancer := status["balancer"]) and balancer["unanswered"]:
+        names = ", ".join(balancer["unanswered"])
+        text = f"load balancer: no member of {names} works, see `ocp-appliance balancer`"
+        parts.append(Text(printable(text), style="yellow"))
     for refusal in status["refusals"] if is_wide else ():
         text = (
             f"{refusal['client']} was refused {refusal['path']} ({refusal['status']}) "

@@ -17,6 +17,11 @@ _OURS = frozenset(
         events.HostUnanswered,
         events.ClientUnproven,
         events.Ordered,
+        events.BootstrapCompleted,
+        events.BalancerOrdered,
+        events.MemberMoved,
+        events.MemberAnswers,
+        events.MemberFails,
     }
 )
 
@@ -46,6 +51,9 @@ class Activity:
     moved_at: float = 0.0  # when the last bytes went out
     is_under_way: bool = False
     installing_at: float = 0.0  # when an image or Ignition was last sent, asked for, or put off
+    # When it first asked the machine config server and the API through the load balancer, since it was installed.
+    asked_config_at: float = 0.0
+    asked_api_at: float = 0.0
 
     def hear(self, event: Event, at: float) -> None:
         """Record one event of the host."""
@@ -62,7 +70,13 @@ class Activity:
             ):
                 if event.what in _INSTALLER:
                     self.installing_at = at
+                    self.asked_config_at = self.asked_api_at = 0.0
         match event:
+            case events.BalancerReached():
+                if event.asks_config:
+                    self.asked_config_at = self.asked_config_at or at
+                else:
+                    self.asked_api_at = self.asked_api_at or at
             case events.TftpStarted():
                 self._begin(event.what.value, event.path, 0, event.total, at)
             case events.WebStarted():
@@ -78,7 +92,7 @@ class Activity:
 
     def shift(self, seconds: float) -> None:
         """Move all times by *seconds*, because the clock was set."""
-        for name in ("seen_at", "installing_at", "began_at", "moved_at"):
+        for name in ("seen_at", "installing_at", "asked_config_at", "asked_api_at", "began_at", "moved_at"):
             at = getattr(self, name)
             setattr(self, name, at + seconds if at else 0.0)  # 0.0 is not known
 

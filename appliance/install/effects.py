@@ -7,14 +7,16 @@ The stage after an effect is that of its move, or the stage before; an effect do
 not choose another.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from appliance.install.evidence import Finding
 from appliance.install.guard import WINDOW_SECONDS
 from appliance.install.installation import (
     CLOCK_UNCLEAR,
+    EVERYWHERE,
     FILE_MISSING,
+    READY,
     TOLD_TO_WAIT,
     Condition,
     Installation,
@@ -317,11 +319,24 @@ def refuse_ignition(installation: Installation, move: Move, finding: Finding, at
 # The operator's orders
 
 
-def reinstall(installation: Installation, _move: Move, _finding: Finding, _at: float, rules: Rules) -> Installation:
+def reinstall(installation: Installation, _move: Move, _finding: Finding, at: float, rules: Rules) -> Installation:
     """Begin a new record as if nothing had failed before; the token of the old one is void."""
     fresh = begin(installation.host, rules, installation.number + 1)
-    recipe = installation.recipe.at_first
-    return replace(fresh, mac=installation.mac, arch=installation.arch, is_held=installation.is_held, recipe=recipe)
+    return replace(
+        fresh,
+        mac=installation.mac,
+        arch=installation.arch,
+        is_held=installation.is_held,
+        recipe=installation.recipe.at_first,
+        reinstalled_at=at,
+        balancer=_lasting(installation.balancer),
+    )
+
+
+def _lasting(orders: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the orders about the load balancer that a new installation leaves in force."""
+    # The exception was for the bootstrapping that ends with this.
+    return {name: order for name, order in orders.items() if (name, order) != (EVERYWHERE, READY)}
 
 
 def hold(installation: Installation, _move: Move, _finding: Finding, _at: float, _rules: Rules) -> Installation:

@@ -55,6 +55,7 @@ class Evidence(StrEnum):
     DHCP_MISSING = "request for a script or Ignition without DHCP"
     API_INT_ASKED = "DNS query for api-int"  # over UDP: anyone could have sent it
     API_INT_ASKED_BY_TCP = "DNS query for api-int over TCP"
+    BALANCER_REACHED = "connection through the load balancer"
     SYSTEM_ANSWERED = "own look found its system"
     SYSTEM_UNANSWERED = "own look found no system"
     DOUBT_LAPSED = "time of an unproven doubt passed"
@@ -63,6 +64,10 @@ class Evidence(StrEnum):
     HOLD_ORDERED = "`hold`"
     RELEASE_ORDERED = "`release`"
     ADOPT_ORDERED = "`adopt`"
+    BOOTSTRAP_COMPLETED = "bootstrapping complete"
+    READY_ORDERED = "`balancer ready`"
+    DRAIN_ORDERED = "`balancer drain`"
+    MAINT_ORDERED = "`balancer maint`"
 
 
 class Finding(NamedTuple):  # DHCP waits for it, and a frozen dataclass takes four times as long to make
@@ -76,6 +81,8 @@ class Finding(NamedTuple):  # DHCP waits for it, and a frozen dataclass takes fo
     hint: str = ""  # the cause and the remedy, for the operator
     path: str = ""  # of the boot file
     firmware: str = ""  # the class of firmware that asks, see `recipes.class_of`
+    front_end: str = ""  # of the load balancer, that an order is about; "" for all
+    by: str = ""  # who found out: checks, operator …
     heard_at: float = 0.0  # when its installer last took a byte, seconds UTC; 0.0 if that is not known
 
 
@@ -122,6 +129,13 @@ ORDERS = {
     "release": Evidence.RELEASE_ORDERED,
     "adopt": Evidence.ADOPT_ORDERED,
 }
+# The same for the load balancer. These and the next concern machines that are not installed here, too.
+BALANCER_ORDERS = {
+    "ready": Evidence.READY_ORDERED,
+    "drain": Evidence.DRAIN_ORDERED,
+    "maint": Evidence.MAINT_ORDERED,
+}
+OF_EVERY_HOST = frozenset({Evidence.BOOTSTRAP_COMPLETED, *BALANCER_ORDERS.values()})
 
 
 def finding_of(event: Event) -> Finding | None:
@@ -149,6 +163,8 @@ def finding_of(event: Event) -> Finding | None:
             return _of_tftp_failure(event)
         case events.DnsAsked():
             return _of_query(event)
+        case events.BalancerReached():
+            return Finding(Evidence.BALANCER_REACHED)
         case events.HostAnswered():
             return Finding(Evidence.SYSTEM_ANSWERED)
         case events.HostUnanswered():
@@ -169,6 +185,10 @@ def finding_of(event: Event) -> Finding | None:
             return Finding(Evidence.LOADER_SILENT, number=event.number)
         case events.InstallSettled():
             return Finding(Evidence.WRITE_TIME_PASSED, number=event.number)
+        case events.BootstrapCompleted():
+            return Finding(Evidence.BOOTSTRAP_COMPLETED, by=event.by)
+        case events.BalancerOrdered():
+            return Finding(BALANCER_ORDERS.get(event.order, Evidence.READY_ORDERED), front_end=event.front_end)
         case events.Ordered():
             return Finding(ORDERS.get(event.order, Evidence.RELEASE_ORDERED))
         case _:

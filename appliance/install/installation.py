@@ -35,6 +35,8 @@ SIGN_SECONDS = 60.0
 LOOK_SECONDS = 15.0
 # How long the doubt stays after the last query. A node that restarts asks again sooner, even after a long self-test.
 LAPSE_SECONDS = 900.0
+# In Installation.balancer: the key of an order for every front end, and the order that takes others back.
+EVERYWHERE, READY = "", "ready"
 # The condition of a host that needs a file which cannot be served.
 FILE_MISSING = "file-missing"
 
@@ -134,6 +136,20 @@ class Installation:
     looked_at: float | None = None  # when our own look, right after such a query, last found no system of it
     complaint: Condition | None = None  # raised by a single event, such as a refusal
     condition: Condition | None = None  # what `conditions.judged` concludes from all of this
+    reinstalled_at: float | None = None  # when `reinstall` began this installation; None in others
+    bootstrapped_at: float | None = None  # of the bootstrap machine: when bootstrapping was complete
+    bootstrapped_by: str = ""  # who said so: checks, operator …
+    # What the operator ordered of the load balancer, by front end: drain, maint, or ready, which excepts a front end
+    # from an order for all. Ready for all keeps a bootstrap machine that the checks would find to be done with.
+    balancer: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the operator's order takes away the system that it runs: `hold`, or `reinstall` until that is done.
+
+        Once the disk is written anew, the system before that is gone for certain.
+        """
+        return self.is_held or (self.reinstalled_at is not None and not self.is_done)
 
     @property
     def asks_early(self) -> bool:
@@ -244,6 +260,11 @@ def again(installation: Installation, rules: Rules) -> Installation:
         ended_at=installation.stage,
         recipe=installation.recipe,
         early_returns=0 if was_installed or installation.ready_at is None else installation.early_returns + 1,
+        reinstalled_at=None if was_installed else installation.reinstalled_at,
+        # A bootstrap machine that boots again, whatever it does then, begins no new bootstrapping.
+        bootstrapped_at=installation.bootstrapped_at,
+        bootstrapped_by=installation.bootstrapped_by,
+        balancer=installation.balancer,
     )
 
 

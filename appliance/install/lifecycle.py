@@ -6,7 +6,7 @@ a dict of records. Three steps:
 
     event -> evidence.finding_of -> Finding          one word, and a few facts
     (evidence, state) -> TABLES                      the table below
-    Move.effect(record, ...) -> record               effects.py, doubts.py; leads to Move.to
+    Move.effect(record, ...) -> record               effects.py, doubts.py, balancing.py; leads to Move.to
 
 The stages (installation.Stage), from the network to the running system:
 
@@ -28,7 +28,7 @@ The stages (installation.Stage), from the network to the running system:
 
     IGNITION ------> SETTLED -------> INSTALLED ------> BOOTED -------> JOINING
              time to         back at            DHCP by         asks for
-             write passed    firmware           its system      api-int
+             write passed    firmware           its system      api-int, or connects to it
 
     SCRIPT ... IGNITION --- firmware or iPXE asks again, and then
                             the boot file or the script is fetched,
@@ -82,7 +82,8 @@ api-int before it has fetched a script, and what that is worth depends on the se
     over UDP        proves nothing, because one datagram with the host's address does
                     it: the host waits, with the doubt `may-be-running` (`suspect`)
     over TCP, or    proves a running system, which counts as installed
-    our own look    (`find_running`), and so ends the doubt
+    our own look    (`find_running`), and so ends the doubt; so does a
+                    connection through the load balancer
 
 The operator ends a doubt too. By itself it ends only if we looked right after the
 query and found no system, and no other query came for a quarter of an hour
@@ -109,12 +110,13 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from appliance.events import Stamped
-from appliance.install import doubts, effects, recipes
+from appliance.install import balancing, doubts, effects, recipes
 from appliance.install.effects import Effect, Move
-from appliance.install.evidence import Evidence, Finding, finding_of
+from appliance.install.evidence import OF_EVERY_HOST, Evidence, Finding, finding_of
 from appliance.install.installation import (
     FILE_MISSING,
     MAY_BE_RUNNING,
+    READY,
     TOLD_TO_WAIT,
     Installation,
     Rules,
@@ -155,6 +157,19 @@ class Transition(NamedTuple):
     to: Stage | None = None  # None: the stage stays
     name: str = ""  # what it counts or complains of, see effects.Move
 
+
+# A client of TCP receives at the host's address: the handshake went there and came back.
+_SYSTEM_BY_TCP = (
+    Transition(WAITING, BOOTLOADER, doubts.find_running, Stage.JOINING),
+    Transition(SCRIPT, IGNITION),
+    Transition(SETTLED, BOOTED, doubts.prove_system, Stage.JOINING),
+    Transition(JOINING, JOINING, doubts.prove_system),
+)
+# The same where somebody else installs the host.
+_FOREIGN_SYSTEM_BY_TCP = (
+    Transition(WAITING, BOOTED, doubts.prove_system, Stage.JOINING),
+    Transition(JOINING, JOINING, doubts.prove_system),
+)
 
 # The rows of each piece of evidence, which together cover every state exactly once.
 TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
@@ -366,13 +381,10 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(SETTLED, BOOTED, doubts.seem_running, Stage.JOINING),
         Transition(JOINING, JOINING),
     ),
-    # The handshake went to the host's address and came back.
-    Evidence.API_INT_ASKED_BY_TCP: (
-        Transition(WAITING, BOOTLOADER, doubts.find_running, Stage.JOINING),
-        Transition(SCRIPT, IGNITION),
-        Transition(SETTLED, BOOTED, doubts.prove_system, Stage.JOINING),
-        Transition(JOINING, JOINING, doubts.prove_system),
-    ),
+    Evidence.API_INT_ASKED_BY_TCP: _SYSTEM_BY_TCP,
+    # To the machine config server, which an installed system asks when it first starts, or to the API. No program of
+    # the appliance's or of an installer does either, but the live system that leads an installation (Rules.leads).
+    Evidence.BALANCER_REACHED: _SYSTEM_BY_TCP,
     # The live installer listens on port 22 as well, so the look proves nothing between SCRIPT and SETTLED.
     Evidence.SYSTEM_ANSWERED: (
         Transition(WAITING, BOOTLOADER, doubts.find_running, Stage.JOINING),
@@ -387,6 +399,11 @@ TRANSITIONS: Mapping[Evidence, tuple[Transition, ...]] = {
     Evidence.HOLD_ORDERED: (Transition(WAITING, JOINING, effects.hold),),
     Evidence.RELEASE_ORDERED: (Transition(WAITING, JOINING, effects.release),),
     Evidence.ADOPT_ORDERED: (Transition(WAITING, JOINING, effects.adopt, Stage.INSTALLED),),
+    # The load balancer. None of these changes how a host is installed.
+    Evidence.BOOTSTRAP_COMPLETED: (Transition(WAITING, JOINING, balancing.complete_bootstrapping),),
+    Evidence.READY_ORDERED: (Transition(WAITING, JOINING, balancing.order_balancer, None, READY),),
+    Evidence.DRAIN_ORDERED: (Transition(WAITING, JOINING, balancing.order_balancer, None, "drain"),),
+    Evidence.MAINT_ORDERED: (Transition(WAITING, JOINING, balancing.order_balancer, None, "maint"),),
 }
 
 # With `install: always`, a network boot of an installed host is a new try.
@@ -430,10 +447,8 @@ NEVER: Mapping[Evidence, tuple[Transition, ...]] = {
         Transition(WAITING, BOOTED, doubts.seem_running, Stage.JOINING),
         Transition(JOINING, JOINING),
     ),
-    Evidence.API_INT_ASKED_BY_TCP: (
-        Transition(WAITING, BOOTED, doubts.prove_system, Stage.JOINING),
-        Transition(JOINING, JOINING, doubts.prove_system),
-    ),
+    Evidence.API_INT_ASKED_BY_TCP: _FOREIGN_SYSTEM_BY_TCP,
+    Evidence.BALANCER_REACHED: _FOREIGN_SYSTEM_BY_TCP,
     Evidence.SYSTEM_ANSWERED: (
         Transition(WAITING, INSTALLED, doubts.prove_system, Stage.BOOTED),
         Transition(BOOTED, JOINING, doubts.prove_system),
@@ -479,7 +494,7 @@ def advance(installation: Installation, stamped: Stamped, rules: Rules, heard_at
     *heard_at* is when its installer last took a byte, in seconds UTC; 0.0 if that is not known.
     """
     finding = finding_of(stamped.event)
-    if finding is None or rules.boot is Boot.NOTHING:
+    if finding is None or (rules.boot is Boot.NOTHING and finding.evidence not in OF_EVERY_HOST):
         return installation
     move = _MOVES[rules.install][finding.evidence][state_of(installation)]
     if move is None:

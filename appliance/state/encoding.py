@@ -15,7 +15,7 @@ from appliance.model import Boot
 
 _NAMES = tuple(field.name for field in fields(Installation))
 _CONDITIONS = ("complaint", "condition", "doubt")
-_PLAIN = tuple(name for name in _NAMES if name not in {"reached", "repeats", "recipe", *_CONDITIONS})
+_PLAIN = tuple(name for name in _NAMES if name not in {"reached", "repeats", "recipe", "balancer", *_CONDITIONS})
 _RECIPE = tuple(field.name for field in fields(Recipe))
 
 # The errors that `decoded` raises for text that is not an installation; deep JSON is a RecursionError.
@@ -35,6 +35,8 @@ def encoded(installation: Installation) -> str:
     values["repeats"] = dict(installation.repeats)
     if installation.recipe != Recipe():
         values["recipe"] = {name: getattr(installation.recipe, name) for name in _RECIPE}
+    if installation.balancer:
+        values["balancer"] = dict(installation.balancer)
     for name in _CONDITIONS:
         condition = getattr(installation, name)
         if condition is not None:
@@ -62,6 +64,8 @@ def decoded(text: str) -> Installation:
     values["reached"] = {Stage(int(stage)): _checked(at, float) for stage, at in reached.items()}
     values["repeats"] = {name: _checked(times, int) for name, times in repeats.items()}
     values["recipe"] = _recipe(document.get("recipe", {}))
+    # A newer version's orders are kept as they are: whoever carries them out knows which it knows.
+    values["balancer"] = {name: _checked(order, str) for name, order in document.get("balancer", {}).items()}
     for name in _CONDITIONS:
         values[name] = _condition(document.get(name))
     return Installation(**values)  # type: ignore[arg-type] # _checked compared the types

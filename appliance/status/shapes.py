@@ -41,6 +41,8 @@ class HostRow(TypedDict):
     step: int  # the stage's number, 0 (waiting) to 11 (joining)
     since: float | None  # when it reached that stage
     reached: dict[str, float]  # stage → when it was reached, earliest first
+    # machine-config, api → when it first connected there through the load balancer, since it was installed
+    connected: dict[str, float]
     order: str  # what its next network boot does: install, local (boot from disk) or hold; "" if it boots nothing
     install: str  # from cluster.yaml: once, always or never
     number: int  # of this installation or attempt, counted from 1
@@ -97,12 +99,31 @@ class BalancerRow(TypedDict):
     port: int
     is_backup: bool
     wanted: str  # ready, drain or maint
-    why: str  # why it is not ready, or ""
+    why: str  # why that is wanted, or ""
     state: str  # up, down, drain, maint or unknown: whether it gets connections
     since: float | None  # when it changed between up and down
     check: str  # the result of the last health check in words, or ""
     current: int  # connections now
     total: int  # connections since HAProxy started
+
+
+class BalancerStatus(TypedDict):
+    """The load balancer, if it is an HAProxy that the appliance drives."""
+
+    rows: list[BalancerRow]
+    trouble: str  # why HAProxy does not do what cluster.yaml says, or ""
+    unanswered: list[str]  # the front ends of which no member gets connections
+
+
+class TrialRow(TypedDict):
+    """One address of a front end of a load balancer that the appliance does not drive, tried from its machine."""
+
+    cluster: str
+    front_end: str
+    address: str  # address:port
+    is_well: bool
+    words: str  # what was found
+    hint: str  # the usual cause, and what to do; "" if all is well
 
 
 class Status(TypedDict):
@@ -116,6 +137,7 @@ class Status(TypedDict):
     refusals: list[RefusalRow]  # the latest, oldest first
     unknown: int  # number of unknown machines
     notices: list[str]  # faults of the appliance itself
+    balancer: BalancerStatus | None  # None if the appliance drives no HAProxy
 
 
 class StrangerRow(TypedDict):

@@ -12,9 +12,10 @@ from appliance import events
 from appliance.balancer.compile import MACHINE_CONFIG_PORT
 from appliance.events import AnyEvent, Program
 from appliance.install.installation import Installation, Order, Stage
-from appliance.model import Boot, Host, Install
+from appliance.model import Boot, Host, Install, Role
 from appliance.state.encoding import event_of
 from appliance.state.events import Row
+from appliance.status.balancer_words import balancer_words
 from appliance.status.shapes import StepRow
 from appliance.status.spelling import age, duration, size
 from appliance.web.waits import LONGEST_WAIT_SECONDS
@@ -61,8 +62,8 @@ _NEXT = {
     Stage.INITRAMFS: "the kernel must start and download {after_initramfs}",
     Stage.IMAGE: "{after_image}",
     Stage.IGNITION: "it writes its disk; it must then restart and boot from that disk",
-    Stage.INSTALLED: "its system must boot from disk and request an address",
-    Stage.BOOTED: "its system must resolve api-int, to join the cluster",
+    Stage.INSTALLED: "its system must boot from disk and {after_disk}",
+    Stage.BOOTED: "its system must {after_boot}",
     Stage.JOINING: "nothing; it has everything that the appliance provides",
 }
 
@@ -134,7 +135,16 @@ def missing(installation: Installation, host: Host) -> str:
             "after_initramfs": "its Ignition" if needs_ignition else "the disk image",
             "after_image": f"the installer must {'request its Ignition' if needs_ignition else 'load its whole image'}",
         }
-    return _NEXT[installation.stage].format(**parts)
+    return _NEXT[installation.stage].format(**parts, **_joins(host))
+
+
+def _joins(host: Host) -> dict[str, str]:
+    """Return what the system of an installed *host* does next, at INSTALLED and at BOOTED."""
+    # Its Ignition file only names the machine config server, and the bootstrap's own contains everything.
+    if host.role is Role.BOOTSTRAP or host.boot not in (Boot.INSTALLER, Boot.NODE_IMAGE):
+        return {"after_disk": "request an address", "after_boot": "resolve api-int, to join the cluster"}
+    asks = f"ask api-int:{MACHINE_CONFIG_PORT} for its configuration"
+    return {"after_disk": f"request an address, then {asks}", "after_boot": f"{asks}, to join the cluster"}
 
 
 def words(event: AnyEvent) -> Words:
@@ -173,7 +183,7 @@ def words(event: AnyEvent) -> Words:
             | events.MemberAnswers()
             | events.MemberFails()
         ):
-            return _balancer_words(event)
+            return balancer_words(event)
         case events.LoaderSilent():
             return "", "nothing has followed its boot file"
         case events.RecipeChosen():
@@ -183,29 +193,6 @@ def words(event: AnyEvent) -> Words:
             return "", "enough time has passed to write its disk"
         case _:
             return _appliance_words(event)
-
-
-def _balancer_words(
-    event: events.BalancerOrdered
-    | events.BalancerReached
-    | events.MemberMoved
-    | events.MemberAnswers
-    | events.MemberFails,
-) -> Words:
-    match event:
-        case events.BalancerOrdered():
-            return f"operator: balancer {event.order} {event.front_end}".rstrip(), ""
-        case events.BalancerReached():
-            what = "the machine config server" if event.port == MACHINE_CONFIG_PORT else "the API"
-            return f"connects to {what} through {event.front_end}", f"forwarded to {event.member}"
-        case events.MemberMoved():
-            return "", f"load balancer: {event.state} in {event.front_end}{f': {event.why}' if event.why else ''}"
-        case events.MemberAnswers():
-            return f"passes the health check of {event.front_end}", ""
-        case events.MemberFails():
-            return f"fails the health check of {event.front_end}: {event.why}", "no connections are forwarded to it"
-        case _:
-            assert_never(event)
 
 
 def _address_words(event: events.DhcpOffered | events.DhcpAcknowledged | events.DhcpPassed) -> Words:

@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 
 from appliance import __version__
+from appliance.balancer.view import BalancerView
 from appliance.events import WebRefused
 from appliance.install.installation import Condition
 from appliance.install.recipes import lasting
 from appliance.model import Boot, Cluster, Host
 from appliance.registry_view import ActivityView, RegistryView
 from appliance.state.events import Row
+from appliance.status.balancer import balancer_status
 from appliance.status.shapes import (
     CertificateRow,
     ClusterRow,
@@ -32,7 +34,7 @@ from appliance.web.compile import MACHINE_CONFIG_PORT
 EXPLAINED_EVENTS = 2000
 
 
-def status(registry: RegistryView, now: float | None = None) -> Status:
+def status(registry: RegistryView, now: float | None = None, balancer: BalancerView | None = None) -> Status:
     """Return everything at *now*, seconds UTC: clusters, hosts, certificates, refusals, the appliance's own faults."""
     now = registry.now() if now is None else now
     rows = [_row(registry, cluster, host, now) for cluster in registry.clusters for host in cluster.hosts]
@@ -44,7 +46,8 @@ def status(registry: RegistryView, now: float | None = None) -> Status:
         "certificates": certificates(registry, now),
         "refusals": refusals(registry),
         "unknown": len(registry.strangers),
-        "notices": notices(registry),
+        "notices": notices(registry, balancer),
+        "balancer": balancer_status(balancer) if balancer else None,
     }
 
 
@@ -53,9 +56,10 @@ def refusals(registry: RegistryView) -> list[RefusalRow]:
     return [_refusal(at, event) for at, event in registry.refusals]
 
 
-def notices(registry: RegistryView) -> list[str]:
+def notices(registry: RegistryView, balancer: BalancerView | None = None) -> list[str]:
     """Return the faults of the appliance itself: a state directory that it cannot write, or a state file set aside."""
-    return [notice for notice in (registry.journal.trouble, registry.journal.notice) if notice]
+    trouble = f"load balancer: {balancer.trouble}" if balancer and balancer.trouble else ""
+    return [notice for notice in (registry.journal.trouble, registry.journal.notice, trouble) if notice]
 
 
 def row(registry: RegistryView, host: Host, now: float | None = None) -> HostRow:
@@ -82,6 +86,7 @@ def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> Ho
         "step": int(installation.stage),
         "since": installation.reached.get(installation.stage),
         "reached": dict(sorted(reached.items(), key=lambda item: item[1])),
+        "connected": _connected(activity),
         "order": installation.order.value if boots else "",
         "install": host.install.value,
         "number": installation.number,
@@ -92,6 +97,13 @@ def _row(registry: RegistryView, cluster: Cluster, host: Host, now: float) -> Ho
         "condition": _condition(registry.condition(installation, now)),
         "remedy": lasting(host, installation),
     }
+
+
+def _connected(activity: ActivityView | None) -> dict[str, float]:
+    if activity is None:
+        return {}
+    found = {"machine-config": activity.asked_config_at, "api": activity.asked_api_at}
+    return {name: at for name, at in found.items() if at}
 
 
 def _condition(found: Condition | None) -> ConditionRow | None:

@@ -228,6 +228,28 @@ async def test_a_lost_link_is_reported_and_the_page_recovers_with_the_right_pict
     assert all("ERR_" in complaint for complaint in view.complaints), view.complaints  # the refused connections
 
 
+async def test_first_connections_through_the_balancer_stand_in_the_timeline(dashboard):
+    m1 = dashboard.boot(1)
+    dashboard.happen(m1.live(), 0.1)
+    dashboard.wait(100)
+    dashboard.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.OS), m1.reached(22623)])
+    dashboard.wait(60)
+    dashboard.happen(m1.reached(6443))
+    async with opened(dashboard.url) as opened_page:
+        await opened_page.page.wait_for_selector("#lanes .mark", state="attached")
+        marks = await opened_page.page.eval_on_selector_all(
+            "#lanes .mark:not([hidden])", "all => all.map((mark) => mark.title)"
+        )
+        words = await opened_page.text("#lanes .unseen")
+        left = await opened_page.page.eval_on_selector_all(
+            "#lanes .mark", "all => all.map((mark) => parseFloat(mark.style.left))"
+        )
+    assert [title.partition(" at ")[0] for title in marks] == ["asks the machine config server", "reaches the API"]
+    assert 0 < left[0] < left[1] <= 100
+    assert "; asks the machine config server at " in words
+    assert opened_page.complaints == []
+
+
 async def test_a_reload_brings_new_hosts_and_takes_old_ones_away(dashboard):
     async with opened(dashboard.url) as view:
         new = new_host("w9", Role.WORKER, "172.16.0.39", "00:50:56:96:00:39")

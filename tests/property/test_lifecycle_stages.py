@@ -50,6 +50,7 @@ EVENTS = [
     DhcpDeclined(M1.host, M1.mac, M1.address),
     DhcpReleased(M1.host, M1.mac, M1.address),
     M1.api_int(),
+    M1.reached(),
     *[Ordered(M1.host, what) for what in ("reinstall", "hold", "release", "adopt")],
 ]
 # Longer than any disk takes to be written, so that random walks also reach INSTALLED.

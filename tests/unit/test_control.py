@@ -11,53 +11,19 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from appliance import control
-from appliance.cli import cli
 from appliance.control import MAX_CONNECTIONS, MAX_REQUEST_BYTES, ControlServer, socket_path
 from appliance.control_client import ask
-from appliance.errors import ApplianceError, ControlError, ListenError
+from appliance.errors import ControlError, ListenError
 from appliance.events import DhcpMisplaced, DhcpUnknown, Ordered, Program, WebKind
 from appliance.install.installation import Order, Stage
 from appliance.install.owners import doubted
 from appliance.model import Role
-from tests.boots import LIVE, MB, Fleet, refuse_writes
+from tests.boots import MB, refuse_writes
 from tests.clusters import host as new_host
 from tests.clusters import reference_cluster
-
-
-class Appliance(Fleet):
-    """A fleet with a control socket."""
-
-    def __init__(self, data_dir, cluster=LIVE):
-        super().__init__(data_dir, cluster, now=time.time())
-        self.data_dir = data_dir
-        self.reloads = 0
-        self.server = ControlServer(data_dir, self.registry, self.bus, self.registry.order, self._reload)
-        self.task = asyncio.create_task(self.server.run())
-
-    def _reload(self):
-        self.reloads += 1
-
-    async def close(self):
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
-        self.journal.close()
-
-    async def ask(self, verb, **details):
-        return await asyncio.to_thread(lambda: list(ask(self.server.path, verb, **details)))
-
-    async def run(self, *arguments, said=""):
-        """Run a command in a thread; return its exit code, output and error output."""
-
-        def invoke():
-            return CliRunner().invoke(cli, [*arguments, "--data-dir", str(self.data_dir)], input=said)
-
-        result = await asyncio.to_thread(invoke)
-        if isinstance(result.exception, ApplianceError):  # main() prints the error and exits with its code
-            return result.exception.exit_code, result.stdout, f"{result.exception}\n"
-        return result.exit_code, result.stdout, result.stderr
+from tests.controlled import Appliance
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import { clock, duration, element, say } from "./words.js";
 
 const BREAK_SECONDS = 3600; // a pause this long separates two installations of the cluster, and only the last is drawn
 const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // seconds
+const CONNECTIONS = { "machine-config": "asks the machine config server", api: "reaches the API" };
 const TICKS = 6; // at most; the labels of more would touch on a phone
 
-const lanes = new Map(); // host → { lane, name, track, words, bars: stage → bar }
+const lanes = new Map(); // host → { lane, name, track, words, bars: stage → bar, marks: connection → mark }
 const at = (id) => document.getElementById(id);
 
 // `now` is the appliance's time, and `settled` the number of the stage from which on a host waits for nothing.
@@ -33,7 +34,10 @@ export function showWaterfall(hosts, now, settled) {
 // A silent host may be switched off: its last bar ends when it was last seen, and does not grow.
 function endOf(host, now, settled) {
   const latest = Math.max(...Object.values(host.reached));
-  if (host.step >= settled || !Number.isFinite(latest)) return Math.max(latest, 0);
+  // The last bar of an installed host ends with its first connections. After a restart of the appliance, those that it
+  // knows of are later ones.
+  const connections = Object.values(host.connected).filter((time) => time - latest <= BREAK_SECONDS);
+  if (host.step >= settled || !Number.isFinite(latest)) return Math.max(latest, 0, ...connections);
   return host.condition?.name === "silent" ? Math.max(latest, host.seen_at ?? 0) : Math.max(latest, now);
 }
 
@@ -52,7 +56,7 @@ function showAxis(step, ticks) {
 function showLane(host, index, place, end) {
   let known = lanes.get(host.host);
   if (!known) {
-    known = { lane: element("li"), name: element("span", { classes: "lane", "aria-hidden": "true" }), track: element("span", { classes: "track", "aria-hidden": "true" }), words: element("span", { classes: "unseen" }), bars: new Map() };
+    known = { lane: element("li"), name: element("span", { classes: "lane", "aria-hidden": "true" }), track: element("span", { classes: "track", "aria-hidden": "true" }), words: element("span", { classes: "unseen" }), bars: new Map(), marks: new Map() };
     known.lane.append(known.name, known.track, known.words);
     lanes.set(host.host, known);
   }
@@ -73,7 +77,24 @@ function showLane(host, index, place, end) {
     bar.style.width = `${place(ended) - place(began)}%`;
     bar.title = `${stage}: ${duration(ended - began)}`;
   }
-  say(known.words, `${host.name}: ${spans.map(({ stage, began, ended }) => `${stage} ${duration(ended - began)}`).join(", ")}`);
+  const marks = showMarks(host, known, place);
+  say(known.words, [`${host.name}: ${spans.map(({ stage, began, ended }) => `${stage} ${duration(ended - began)}`).join(", ")}`, ...marks].join("; "));
+}
+
+// A line at each first connection through the load balancer; returns the words for them.
+function showMarks(host, known, place) {
+  for (const [name, mark] of known.marks) if (!host.connected[name]) { mark.remove(); known.marks.delete(name); }
+  return Object.entries(host.connected).map(([name, time]) => {
+    let mark = known.marks.get(name);
+    if (!mark) {
+      mark = element("span", { classes: "mark" });
+      known.marks.set(name, mark);
+      known.track.append(mark);
+    }
+    mark.hidden = place(time) <= 0 || place(time) > 100;
+    mark.style.left = `${place(time)}%`;
+    return (mark.title = `${CONNECTIONS[name]} at ${clock(time)}`);
+  });
 }
 
 function forgetLanes(names) {

@@ -29,7 +29,7 @@ def test_live_installation_goes_through_every_stage(live):
     m1 = live.boot(1)
     live.happen(m1.live())
     live.wait(30)
-    live.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.OS), m1.api_int()])
+    live.happen([*m1.dhcp(Program.PXE), *m1.dhcp(Program.OS), m1.reached()])
     assert stages(live) == [stage.name.lower() for stage in Stage if stage is not Stage.WAITING]
     assert live[m1].number == 1
 

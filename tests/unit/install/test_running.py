@@ -27,7 +27,12 @@ EARLY = {
     "bootloader": lambda m1: [*m1.dhcp(Program.PXE), *m1.loader(), *m1.dhcp(Program.IPXE)],
 }
 early = pytest.mark.parametrize("before", EARLY.values(), ids=EARLY)
-PROOFS = {"tcp": lambda m1: m1.api_int(Transport.TCP), "own look": lambda m1: m1.answered()}
+PROOFS = {
+    "tcp": lambda m1: m1.api_int(Transport.TCP),
+    "machine config server": lambda m1: m1.reached(22623),
+    "api": lambda m1: m1.reached(6443),
+    "own look": lambda m1: m1.answered(),
+}
 proven = pytest.mark.parametrize("proof", PROOFS.values(), ids=PROOFS)
 
 

@@ -140,6 +140,15 @@ def test_same_files_fetched_again_do_not_start_the_clock_again(fleet_of):
     assert fleet[m1].ready_at == ready_at
 
 
+@pytest.mark.parametrize("boot", [Boot.AGENT, Boot.IN_PLACE])
+def test_connection_of_the_control_plane_in_a_live_system_is_no_nodes(fleet_of, boot):
+    fleet = fleet_of(boot)
+    m1 = installing(fleet, boot, index=0)
+    fleet.wait(FASTEST[boot])
+    fleet.happen(m1.reached(6443))
+    assert fleet[m1].stage is Stage.IGNITION
+
+
 @pytest.mark.parametrize("transport", Transport)
 @pytest.mark.parametrize("boot", [Boot.AGENT, Boot.IN_PLACE])
 def test_control_plane_in_a_live_system_is_no_node(fleet_of, boot, transport):

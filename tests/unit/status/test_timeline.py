@@ -5,9 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.events import DhcpAcknowledged, DhcpMisplaced, DhcpOffered, Program, TftpFinished, WebFinished, WebKind
+from appliance.events import (
+    BalancerReached,
+    DhcpAcknowledged,
+    DhcpMisplaced,
+    DhcpOffered,
+    Program,
+    TftpFinished,
+    WebFinished,
+    WebKind,
+)
 from appliance.install.installation import Installation, Stage
-from appliance.model import Boot
+from appliance.model import Boot, Role
 from appliance.state.journal import Row
 from appliance.status.timeline import last_boot, missing, steps, words
 from tests.clusters import reference_cluster
@@ -66,6 +75,31 @@ def test_offer_names_its_boot_file(client, boot, told):
 def test_offer_is_told_apart_from_acknowledgement():
     said = [words(event("", "", "192.0.2.21", Program.OS)) for event in (DhcpOffered, DhcpAcknowledged)]
     assert said[0] != said[1]
+
+
+@pytest.mark.parametrize(
+    ("port", "front_end", "asked"),
+    [(22623, "machine-config-22623", "asks the machine config server"), (6443, "api-6443", "reaches the API")],
+)
+def test_connection_through_the_balancer_names_what_was_asked_and_who_got_it(port, front_end, asked):
+    event = BalancerReached(HOST, "192.0.2.21", front_end, port, "m2")
+    assert words(event) == (asked, f"forwarded to m2 by {front_end}")
+
+
+@pytest.mark.parametrize(
+    ("role", "boot", "asks"),
+    [
+        (Role.MASTER, Boot.INSTALLER, True),
+        (Role.WORKER, Boot.NODE_IMAGE, True),
+        (Role.BOOTSTRAP, Boot.INSTALLER, False),
+        (Role.MASTER, Boot.IN_PLACE, False),
+    ],
+)
+@pytest.mark.parametrize("stage", [Stage.INSTALLED, Stage.BOOTED])
+def test_system_must_ask_for_its_configuration_unless_its_ignition_file_has_it(role, boot, asks, stage):
+    host = replace(reference_cluster().hosts[1], role=role, boot=boot)
+    told = missing(Installation(HOST, stage=stage, boot=boot), host)
+    assert ("ask api-int:22623 for its configuration" in told) is asks
 
 
 @pytest.mark.parametrize(("resent", "told"), [(0, "1.0 MB in 500 ms"), (3, "1.0 MB in 500 ms, 3 blocks resent")])

@@ -1,0 +1,192 @@
+"""HAProxy's configuration as text, from front ends (pure).
+
+It has addresses only: HAProxy resolves no name. What comes from cluster.yaml is one word of the configuration, or it
+is refused here.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from appliance.balancer.compile import API, MACHINE_CONFIG
+from appliance.balancer.log import LOG_FORMAT
+from appliance.balancer.membership import Admin, Standing, Standings
+from appliance.balancer.versions import DEFAULT, Version
+from appliance.model import Balance, FrontEnd, HealthCheck, Member, Probe
+
+# A member whose checks begin to fail gets no new connections after OUT_SECONDS at most, and a new one gets its first
+# after IN_SECONDS at most: less than the 30 and 20 seconds that OpenShift allows.
+INTERVAL_SECONDS, FAST_SECONDS = 5, 2  # between checks: as long as the result stays the same, and once it changes
+FALL, RISE = 3, 2  # results in a row that count
+CHECK_SECONDS = 5  # for the answer to a check
+OUT_SECONDS = INTERVAL_SECONDS + FALL * CHECK_SECONDS + (FALL - 1) * FAST_SECONDS
+IN_SECONDS = INTERVAL_SECONDS + RISE * CHECK_SECONDS + (RISE - 1) * FAST_SECONDS
+
+NO_SERVER_STATE = "1\n"  # the version of the format, and no server
+
+# An API server that cannot answer because its machine is off, or its network is cut, ends no connection.
+KEEPALIVE_IDLE_SECONDS, KEEPALIVE_SECONDS, KEEPALIVE_PROBES = 15, 5, 3
+
+_WORD = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)  # what HAProxy accepts as the name of a front end or server
+_LOGGED = (API, MACHINE_CONFIG)  # services: who connects there says how far a node is
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a configuration depends on besides the cluster: HAProxy's version, and paths on its machine."""
+
+    version: Version = DEFAULT
+    runtime_socket: str = "/run/haproxy/admin.sock"
+    log: str = "/dev/log"  # a UNIX datagram socket
+    # The file from which a new process restores its servers' states; "" for none. HAProxy warns if it is missing or
+    # empty; NO_SERVER_STATE is right for a first start.
+    server_state: str = ""
+    user: str = ""  # to whom the process changes, and the group; "" for no change
+    # By front end, the file with the CA that signs its members' certificates. The others are not verified.
+    ca_files: Mapping[str, str] = field(default_factory=dict)
+    connections: int = 10_000  # that one front end accepts at a time
+    description: str = ""  # one word that the process repeats, by which the appliance knows what it has loaded
+    note: str = "Written by ocp-appliance. Changes are overwritten."
+
+
+def packaged(version: Version) -> Settings:
+    """Return the settings for an HAProxy of a distribution's package, on a machine that is nothing of ours."""
+    # Debian's and Red Hat's packages both have this directory and this user.
+    return Settings(
+        version,
+        runtime_socket="/var/lib/haproxy/stats",
+        user="haproxy",
+        note="For /etc/haproxy/haproxy.cfg. Check it with: haproxy -c -f /etc/haproxy/haproxy.cfg",
+    )
+
+
+def configuration(front_ends: tuple[FrontEnd, ...], standings: Standings, settings: Settings) -> str:
+    """Return HAProxy's configuration. Raises ValueError if it has no words for a name or path."""
+    listening = [front_end for front_end in front_ends if front_end.binds]
+    sections = [
+        _section("global", _global(settings, len(listening))),
+        _section("defaults", _defaults(settings)),
+        *(_section(f"listen {_word(each.name)}", _listen(each, standings, settings)) for each in listening),
+    ]
+    return f"# {_one_line(settings.note)}\n\n" + "\n".join(sections)
+
+
+def _section(head: str, lines: Iterator[str]) -> str:
+    return f"{head}\n" + "".join(f"    {line}\n" for line in lines)
+
+
+def _global(settings: Settings, front_ends: int) -> Iterator[str]:
+    yield f"log {_quoted(settings.log)} local0"
+    yield f"stats socket {_quoted(settings.runtime_socket)} mode 660 level admin expose-fd listeners"
+    if settings.server_state:
+        yield f"server-state-file {_quoted(settings.server_state)}"
+    if settings.description:
+        yield f"description {_word(settings.description)}"
+    if settings.user:
+        yield f"user {_word(settings.user)}"
+        yield f"group {_word(settings.user)}"
+    # As much as all front ends accept, so that a flood of one leaves the others theirs.
+    yield f"maxconn {settings.connections * max(front_ends, 1)}"
+    yield "# After a reload the old process keeps its connections, such as watches and shells, this long."
+    yield "hard-stop-after 24h"
+    if settings.version.bounds_old_workers:
+        yield "mworker-max-reloads 50"
+
+
+def _defaults(settings: Settings) -> Iterator[str]:
+    yield "mode tcp"
+    yield "log global"
+    yield "option log-health-checks"
+    yield f"maxconn {settings.connections}"
+    yield "# A connection that a server does not accept goes to the next one."
+    yield "timeout connect 5s"
+    yield "retries 3"
+    yield "option redispatch 1"
+    yield "# Watches, logs and shells are silent for hours; the kubelet ends them after 4."
+    yield "timeout client 4h"
+    yield "timeout server 4h"
+    yield "# Who vanished without a word is noticed by TCP keepalive, not by these timeouts."
+    yield "option clitcpka"
+    yield "option srvtcpka"
+    if settings.version.sets_keepalive_times:
+        for side in ("clitcpka", "srvtcpka"):
+            yield f"{side}-idle {KEEPALIVE_IDLE_SECONDS}s"
+            yield f"{side}-intvl {KEEPALIVE_SECONDS}s"
+            yield f"{side}-cnt {KEEPALIVE_PROBES}"
+    yield f"timeout check {CHECK_SECONDS}s"
+    yield f"default-server inter {INTERVAL_SECONDS}s fastinter {FAST_SECONDS}s fall {FALL} rise {RISE}"
+    if settings.server_state:
+        yield "load-server-state-from-file global"
+
+
+def _listen(front_end: FrontEnd, standings: Standings, settings: Settings) -> Iterator[str]:
+    yield from (f"bind {endpoint}" for endpoint in front_end.binds)
+    if front_end.allowed:
+        yield from (f"acl from_nodes src {network}" for network in front_end.allowed)
+        yield "tcp-request connection reject unless from_nodes"
+    if front_end.service in _LOGGED:
+        yield "option logasap"
+        yield f'log-format "{LOG_FORMAT}"'
+    else:
+        yield "option dontlog-normal"
+    yield f"balance {front_end.balance}"
+    if front_end.balance is Balance.SOURCE:
+        # When a member leaves, only its own clients move to others.
+        yield "hash-type consistent"
+    check = front_end.check
+    if check.probe is not Probe.TCP:
+        yield f"option httpchk GET {_target(check.path)}"
+    if words := _check_words(check, settings.ca_files.get(front_end.name, "")):
+        yield f"default-server {words}"
+    for member in front_end.members:
+        standing = standings.get((front_end.name, member.host), Standing())
+        yield _server(front_end, member, standing)
+
+
+def _check_words(check: HealthCheck, ca_file: str) -> str:
+    words = [f"port {check.port}"] if check.port else []
+    if check.probe is Probe.HTTPS:
+        words.append("check-ssl")
+        if check.tls_name:
+            words.append(f"check-sni {_word(check.tls_name)}")
+        if check.tls_name and ca_file:
+            words.append(f"verify required ca-file {_quoted(ca_file)} verifyhost {_word(check.tls_name)}")
+        else:
+            words.append("verify none")
+    return " ".join(words)
+
+
+def _server(front_end: FrontEnd, member: Member, standing: Standing) -> str:
+    where = f"[{member.address}]" if member.address.version == 6 else member.address
+    words = [f"server {_word(member.name)} {where}:{front_end.port} check"]
+    if member.is_backup:
+        words.append("backup")
+    if standing.admin is Admin.DRAIN:
+        words.append("weight 0")
+    elif standing.admin is Admin.MAINT:
+        words.append("disabled")
+    return " ".join(words)
+
+
+def _word(text: str) -> str:
+    """Return *text*, a name. Raises ValueError unless it is a single word for HAProxy."""
+    if not _WORD.fullmatch(text):
+        raise ValueError(f"{text!r} is no name for HAProxy; expected letters, digits and -_.:")
+    return text
+
+
+def _quoted(path: str) -> str:
+    """Return *path* as a single word of HAProxy's language. Raises ValueError if it has none."""
+    if not path.isprintable() or "'" in path:
+        raise ValueError(f"{path!r} is no path for HAProxy's configuration; expected no control characters and no '")
+    return path if re.fullmatch(r"[\w./:@+-]+", path, re.ASCII) else f"'{path}'"
+
+
+def _target(path: str) -> str:
+    """Return *path* as the target of a request, in characters that mean nothing else to HAProxy."""
+    return quote(path, safe="/?&=:@,;+~%")
+
+
+def _one_line(text: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -1,0 +1,89 @@
+"""Has HAProxy load its configuration again, without losing a connection, and finds out whether it did."""
+
+import asyncio
+
+from appliance.balancer import files, runtime
+from appliance.balancer.configured import ConfigFile
+from appliance.balancer.files import Place
+from appliance.balancer.process import Child
+from appliance.balancer.runtime import UnheardError
+
+# A worker with certificates of many members takes a second or two.
+RELOAD_SECONDS = 15.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 60.0
+
+
+class Reloader:
+    """Reloads HAProxy; after one that failed, it waits before the next."""
+
+    def __init__(self, place: Place, config: ConfigFile, child: Child | None) -> None:
+        self._place = place
+        self._config = config
+        self._child = child
+        self._pause = FIRST_PAUSE_SECONDS
+        self._next_at = 0.0  # loop clock
+        self._trouble: str | None = None
+
+    async def reload(self) -> str | None:
+        """Have HAProxy load the text on disk; return why it did not. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._next_at:
+            return self._trouble
+        try:
+            # The new worker reads the file, and so knows who is up, and who was told to leave.
+            files.write_whole(self._place.server_state, await runtime.ask(self._place.stats, "show servers state"))
+            self._trouble = await self._reload()
+        except UnheardError as error:
+            self._trouble = f"HAProxy cannot be told to load its new configuration: {error}"
+        if self._trouble is None:
+            self._pause = FIRST_PAUSE_SECONDS
+        else:
+            self._next_at = loop.time() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        return self._trouble
+
+    async def _reload(self) -> str | None:
+        if not self._config.version.has_master_socket:
+            return await self._reload_by_signal()
+        failed = runtime.processes(await self._ask_master("show proc")).failed
+        # Since 2.7 it answers when it is done, and tells whether it could.
+        answer = await runtime.ask(self._place.master, "reload", seconds=RELOAD_SECONDS)
+        if answer.startswith("Success=0"):
+            return self._failure(files.reason(answer))
+        return await self._loaded(failed)
+
+    async def _reload_by_signal(self) -> str | None:
+        if self._child is not None:
+            self._child.reload()
+            return await self._loaded(0)
+        return (
+            f"HAProxy {self._config.version} has no master socket, and uses its former configuration; run `systemctl"
+            " reload ocp-appliance-haproxy`"
+        )
+
+    async def _loaded(self, failed: int) -> str | None:
+        """Wait until a worker says that it has loaded the text on disk; return why none did.
+
+        *failed* is how many reloads had failed before.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + RELOAD_SECONDS
+        while loop.time() < deadline:
+            try:
+                worker = runtime.info(await runtime.ask(self._place.stats, "show info"))
+                if worker.description == self._config.mark:
+                    return None
+                has_socket = self._config.version.has_master_socket
+                if has_socket and runtime.processes(await self._ask_master("show proc")).failed > failed:
+                    break
+            except UnheardError:
+                pass  # between the old process and the new one
+            await asyncio.sleep(0.05)
+        return self._failure(self._child.last_alert if self._child is not None else "")
+
+    async def _ask_master(self, command: str) -> str:
+        return await runtime.ask(self._place.master, command, is_master=True)
+
+    def _failure(self, why: str) -> str:
+        where = "the log of the appliance" if self._child is not None else "`journalctl -u ocp-appliance-haproxy`"
+        return f"HAProxy did not load its new configuration, and uses the former one: {why or 'see ' + where}"

@@ -1,0 +1,258 @@
+"""Drives HAProxy: writes its configuration, applies what changed, and follows what it says of the members.
+
+Every second HAProxy is asked what it has loaded and how its members are. What differs
+from what is wanted is then put right, whatever the reason: a member that has to leave
+by a command, a configuration by a reload. HAProxy's text names itself, so that one
+that was started with an older text, or with somebody else's, is noticed as well.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from appliance.balancer import files, runtime
+from appliance.balancer.bootstrapping import Bootstrapping
+from appliance.balancer.compile import MACHINE_CONFIG, all_front_ends
+from appliance.balancer.configured import ConfigFile, Wanted
+from appliance.balancer.files import Place
+from appliance.balancer.membership import Standing, Standings, standings
+from appliance.balancer.news import MemberNews
+from appliance.balancer.process import Child
+from appliance.balancer.reloading import Reloader
+from appliance.balancer.reports import Reports, Totals, reports_of
+from appliance.balancer.runtime import Info, ServerStat, UnheardError
+from appliance.balancer.troubles import Kind, Troubles
+from appliance.events import (
+    BalancerConfigured,
+    BalancerOrdered,
+    BootstrapCompleted,
+    Event,
+    Ordered,
+    Reloaded,
+    StageReached,
+    Stamped,
+)
+from appliance.install.installation import Installation
+from appliance.model import Cluster, FrontEnd
+
+POLL_SECONDS = 1.0
+# Events come in bursts, and each step asks HAProxy three times.
+LEAST_SECONDS = 0.1
+# A reload replaces the worker, which does not answer for a moment.
+UNHEARD_SECONDS = 3.0
+# A service manager starts HAProxy once its configuration is there; a machine that boots takes its time.
+FIRST_UNHEARD_SECONDS = 15.0
+COMMANDS_AT_ONCE = 50  # HAProxy reads 16 KiB of them
+LARGE_ANSWER_CHARACTERS = 100_000  # is parsed in a thread, so that DNS and DHCP do not wait
+# Events after which members may have to enter or leave at once.
+_WAKING = (BalancerOrdered, BootstrapCompleted, Ordered, Reloaded, StageReached)
+_READY = Standing()
+
+Server = tuple[str, str]  # the names of a front end and of a server in it
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """One round of HAProxy's answers."""
+
+    info: Info
+    stats: Mapping[Server, ServerStat]
+    admins: Mapping[Server, str]
+    state: str  # the answer to `show servers state`
+
+
+class Balancer:
+    """The HAProxy of all clusters with engine haproxy. Nothing that happens to it ends the appliance."""
+
+    def __init__(
+        self,
+        clusters: Callable[[], Sequence[Cluster]],
+        installations: Mapping[str, Installation],
+        place: Place,
+        publish: Callable[[Event], None],
+        now: Callable[[], float],
+    ) -> None:
+        """*now* returns seconds UTC. Raises ListenError or UnknownVersionError where HAProxy cannot be run."""
+        self.front_ends: tuple[FrontEnd, ...] = all_front_ends(clusters())
+        self.standings: Standings = {}
+        self.reports: Reports = {}
+        program = files.find_program()
+        self._clusters = clusters
+        self._installations = installations
+        self._place = place
+        self._publish = publish
+        self._now = now
+        self._config = ConfigFile(program, place)
+        # -S makes the socket; a version without one is told by a signal.
+        has_socket = self._config.version.has_master_socket
+        socket_words = ["-S", f"{place.master},mode,660"] if has_socket else []
+        self._child = None if place.is_service else Child([program, "-W", *socket_words, "-f", place.config])
+        self._troubles = Troubles(publish, now)
+        self._reloader = Reloader(place, self._config, self._child)
+        self._news = MemberNews()
+        self._bootstrapping = Bootstrapping(installations)
+        self._totals = Totals()
+        self._woken = asyncio.Event()
+        self._heard_at = 0.0  # loop clock
+        self._patience = FIRST_UNHEARD_SECONDS
+        self._told_mark: str | None = None  # of the configuration of which the operator has read
+        self._tried: frozenset[tuple[Server, str]] = frozenset()  # the last commands
+        self._saved: object = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why HAProxy does not do what cluster.yaml says, and what to do; None while it does."""
+        return self._troubles.text
+
+    def has_master(self, cluster: str) -> bool | None:
+        """Whether a master's machine config server of *cluster* passes its check; None if HAProxy is not heard."""
+        if not self.reports:
+            return None
+        return any(
+            (report := self.reports.get((front_end.name, member.host))) is not None
+            and report.is_up
+            and report.is_checked
+            for front_end in self.front_ends
+            if (front_end.cluster, front_end.service) == (cluster, MACHINE_CONFIG)
+            for member in front_end.members
+            if not member.is_backup
+        )
+
+    def listen(self, stamped: Stamped) -> None:
+        """Look at once whether *stamped* moves a member."""
+        if isinstance(stamped.event, _WAKING):
+            self._woken.set()
+
+    async def run(self) -> None:
+        """Drive HAProxy until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            if self._child is not None:
+                tasks.create_task(self._child.run(), name="haproxy")
+            tasks.create_task(self._follow(), name="balancer")
+
+    async def _follow(self) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        while True:
+            try:
+                await self._step()
+            except (OSError, TimeoutError) as error:
+                what = getattr(error, "strerror", None) or str(error) or "HAProxy takes too long to check it"
+                text = f"cannot replace HAProxy's configuration {self._place.config}: {what.lower()}"
+                self._troubles.set(Kind.REFUSED, text)
+            self._troubles.tell()
+            await asyncio.sleep(LEAST_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS - LEAST_SECONDS):
+                    await self._woken.wait()
+            self._woken.clear()
+
+    async def _step(self) -> None:
+        """Ask HAProxy how it is, decide how it should be, and put the difference right."""
+        self.front_ends = all_front_ends(self._clusters())
+        # First: whom it needs may depend on who answers, and a restart of the appliance must change nothing.
+        heard = await self._hear()
+        self._take(heard)
+        self.standings = standings(self.front_ends, self._installations, self.reports)
+        self._troubles.set(Kind.REFUSED, await self._config.replace(Wanted(self.front_ends, self.standings, {})))
+        if self._child is not None:
+            self._child.may_start.set()
+        if heard is None:
+            self._told_mark = self._told_mark or ""
+            return
+        is_stuck = await self._move(heard.admins)
+        if heard.info.description != self._config.mark or is_stuck:
+            self._troubles.set(Kind.UNLOADED, await self._reloader.reload())
+            self._woken.set()
+        elif heard.info.description != self._told_mark:
+            self._tell_loaded(heard.info.description)
+
+    def _tell_loaded(self, mark: str) -> None:
+        self._troubles.set(Kind.UNLOADED, None)
+        before, self._told_mark = self._told_mark, mark
+        # The one that was in use when the appliance was started is no news.
+        if before is not None:
+            self._publish(BalancerConfigured("", by="reload" if before else "start", front_ends=len(self.front_ends)))
+
+    # What HAProxy says
+
+    async def _hear(self) -> _Heard | None:
+        """Return what HAProxy says; None if it does not answer."""
+        loop = asyncio.get_running_loop()
+        try:
+            info = runtime.info(await runtime.ask(self._place.stats, "show info"))
+            stats = await runtime.ask(self._place.stats, "show stat")
+            state = await runtime.ask(self._place.stats, "show servers state")
+        except UnheardError as error:
+            if loop.time() - self._heard_at > self._patience:
+                self.reports = {}
+                self._troubles.set(Kind.UNHEARD, self._silence(error))
+            return None
+        self._heard_at, self._patience = loop.time(), UNHEARD_SECONDS
+        self._troubles.set(Kind.UNHEARD, None)
+        if len(stats) + len(state) < LARGE_ANSWER_CHARACTERS:
+            return _Heard(info, runtime.server_stats(stats), runtime.admins(state), state)
+        parsed = await asyncio.to_thread(lambda: (runtime.server_stats(stats), runtime.admins(state)))
+        return _Heard(info, *parsed, state)
+
+    def _silence(self, error: UnheardError) -> str:
+        if self._child is not None:
+            return self._child.trouble or f"HAProxy does not answer: {error}"
+        return f"HAProxy does not answer: {error}; see `systemctl status ocp-appliance-haproxy`"
+
+    def _take(self, heard: _Heard | None) -> None:
+        """Report what HAProxy says of the members, and publish what is news."""
+        if heard is None:
+            return
+        stats = self._totals.over_workers(heard.info.pid, heard.stats)
+        self.reports = reports_of(self.front_ends, stats, heard.admins, self.reports, self._now())
+        # A HAProxy that is started alone begins with what it was when this changed.
+        known = {key: (report.is_up, report.admin) for key, report in self.reports.items()}
+        if known != self._saved:
+            files.write_whole(self._place.server_state, heard.state)
+            self._saved = known
+        for event in self._news.of(self.reports, self.standings):
+            self._publish(event)
+        for completed in self._bootstrapping.observe(self.front_ends, self.reports, self._heard_at):
+            self._publish(completed)
+
+    # What it is told
+
+    async def _move(self, admins: Mapping[Server, str]) -> bool:
+        """Have every member as it is wanted; return whether commands could not bring that about."""
+        moves = frozenset(self._moves(admins))
+        stuck, self._tried = moves & self._tried, moves
+        if stuck:
+            (front_end, name), wanted = min(stuck)
+            text = f"HAProxy was told that {name} in {front_end} is {wanted}, and does not say so; it is reloaded"
+            self._troubles.set(Kind.UNMOVED, text)
+        else:
+            self._troubles.set(Kind.UNMOVED, None)
+        commands = [command for move in sorted(moves) for command in _commands(*move, admins)]
+        for start in range(0, len(commands), COMMANDS_AT_ONCE):
+            with suppress(UnheardError):  # which the next step finds out
+                await runtime.ask(self._place.stats, ";".join(commands[start : start + COMMANDS_AT_ONCE]))
+        if moves:
+            self._woken.set()
+        return bool(stuck)
+
+    def _moves(self, admins: Mapping[Server, str]) -> list[tuple[Server, str]]:
+        """Return the servers that HAProxy has otherwise than they are wanted, and how they are wanted."""
+        found = []
+        for front_end in self.front_ends:
+            for member in front_end.members:
+                server = (front_end.name, member.name)
+                wanted = self.standings.get((front_end.name, member.host), _READY).admin.value
+                # One that HAProxy does not know yet comes with a reload.
+                if admins.get(server, wanted) != wanted:
+                    found.append((server, wanted))
+        return found
+
+
+def _commands(server: Server, wanted: str, admins: Mapping[Server, str]) -> list[str]:
+    """Return the commands after which *server* is as it is *wanted*."""
+    name = "/".join(server)
+    state = f"set server {name} state {wanted}"
+    # One that drained when HAProxy was started has no weight.
+    is_weighed = wanted == "ready" and admins[server] == "drain"
+    return [state, f"set server {name} weight 1"] if is_weighed else [state]

@@ -1,0 +1,76 @@
+"""The load balancer as JSON."""
+
+import pytest
+
+from appliance.balancer.membership import Admin
+from appliance.status.balancer import balancer_status
+from tests.balancers import API, MACHINE_CONFIG, PASSED, REFUSED, Heard
+
+
+def row(heard: Heard, front_end: str, name: str):
+    rows = balancer_status(heard)["rows"]
+    return next(row for row in rows if (row["front_end"], row["name"]) == (front_end, name))
+
+
+def test_rows_are_the_members_of_each_front_end_in_order():
+    rows = balancer_status(Heard())["rows"]
+    assert [row["name"] for row in rows if row["front_end"] == API] == ["bs", "m1", "m2", "m3"]
+    assert [row["name"] for row in rows if row["front_end"] == "ingress-80"] == ["w1", "w2", "w3"]
+
+
+def test_row_says_where_its_front_end_listens():
+    assert row(Heard(), API, "m1")["binds"] == ["172.16.0.110:6443", "172.16.0.111:6443"]
+
+
+def test_bootstrap_is_a_backup():
+    assert row(Heard(), API, "bs")["is_backup"]
+    assert not row(Heard(), API, "m1")["is_backup"]
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ({}, "up"),
+        ({"is_up": False, "check": REFUSED}, "down"),
+        ({"is_checked": False}, "unknown"),
+        ({"admin": "drain"}, "drain"),
+        ({"admin": "maint", "is_up": False}, "maint"),
+    ],
+    ids=["passes", "fails", "not checked yet", "drained", "in maintenance"],
+)
+def test_state_is_what_haproxy_does(said, state):
+    heard = Heard()
+    heard.say(API, ["m1"], **said)
+    assert row(heard, API, "m1")["state"] == state
+
+
+def test_state_is_not_what_was_merely_ordered():
+    heard = Heard()
+    heard.say(API, ["m1"])
+    heard.order(API, "m1", Admin.DRAIN, "by the operator")
+    found = row(heard, API, "m1")
+    assert (found["state"], found["wanted"], found["why"]) == ("up", "drain", "by the operator")
+
+
+def test_member_of_which_nothing_was_heard_is_unknown():
+    found = row(Heard(), API, "m1")
+    assert (found["state"], found["since"], found["check"]) == ("unknown", None, "")
+
+
+def test_row_has_the_connections_and_the_last_check():
+    heard = Heard()
+    heard.say(API, ["m1"])
+    found = row(heard, API, "m1")
+    assert (found["current"], found["total"], found["check"], found["since"]) == (2, 40, PASSED, 1000.0)
+
+
+def test_front_end_whose_members_all_fail_is_unanswered():
+    heard = Heard()
+    heard.say(API, ["m1"])
+    heard.say(API, ["bs", "m2", "m3"], is_up=False)
+    heard.say(MACHINE_CONFIG, ["bs", "m1", "m2", "m3"], is_up=False)
+    assert balancer_status(heard)["unanswered"] == [MACHINE_CONFIG]
+
+
+def test_front_end_of_which_nothing_is_known_is_not_called_unanswered():
+    assert balancer_status(Heard())["unanswered"] == []
