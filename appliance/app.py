@@ -272,9 +272,7 @@ class App:
         if tables.ra.advertises and not parts.ra.is_open:
             raise ListenError("dhcp.routerAdvertisements needs a socket, which was not opened at the start; restart")
         if has_balancer(clusters) != (parts.balancer is not None):
-            raise ListenError(
-                "loadBalancer.engine changed to or from haproxy; restart"
-            )
+            raise ListenError("loadBalancer.engine changed to or from haproxy; restart")
         _check_addresses(clusters)
         return tables
 
