@@ -181,7 +181,7 @@ class App:
         if balancer is not None and balancer_log is not None:
             bus.subscribers.append(balancer.listen)
             counts["balancer"] = lambda: balancer_log.counts
-            control.balancer = balancer
+            control.balancer = metrics.balancer = balancer
         return _Parts(
             live,
             listen,
@@ -272,9 +272,7 @@ class App:
         if tables.ra.advertises and not parts.ra.is_open:
             raise ListenError("dhcp.routerAdvertisements needs a socket, which was not opened at the start; restart")
         if has_balancer(clusters) != (parts.balancer is not None):
-            raise ListenError(
-                "loadBalancer.engine changed to or from haproxy; restart"
-            )
+            raise ListenError("loadBalancer.engine changed to or from haproxy; restart")
         _check_addresses(clusters)
         return tables
 
