@@ -173,7 +173,6 @@ class App:
         dhcp.tap = tftp.tap = recorder.tap
         dhcp6.tap = recorder.tap_host
         bus.subscribers += [metrics.listen, recorder.listen]
-        dashboard = DashboardServer(listen, registry, bus, metrics)
         control = ControlServer(state_dir, registry, bus, registry.order, self._reload_wanted.set)
         control.capture = recorder.capture
         looker = Looker(registry, bus.publish, mac_of)
@@ -182,6 +181,7 @@ class App:
             bus.subscribers.append(balancer.listen)
             counts["balancer"] = lambda: balancer_log.counts
             control.balancer = metrics.balancer = balancer
+        dashboard = DashboardServer(listen, registry, bus, metrics, balancer)
         return _Parts(
             live,
             listen,

@@ -120,10 +120,11 @@ def _show(path: Path, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return
-    _print(answer)
+    print_answer(answer)
 
 
-def _print(answer: "Mapping[str, object]") -> None:
+def print_answer(answer: "Mapping[str, object]") -> None:
+    """Print the appliance's *answer* to the verb balancer as tables."""
     from rich.console import Console
     from rich.text import Text
 

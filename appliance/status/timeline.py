@@ -287,6 +287,7 @@ def _appliance_words(
     | events.IgnitionLoaded
     | events.IgnitionRefused
     | events.CertificatesDying
+    | events.KeysUnneeded
     | events.BalancerConfigured
     | events.BalancerTrouble
     | events.BalancerRecovered
@@ -316,7 +317,7 @@ def _appliance_words(
             return "", f"{event.path} has sha256 {event.sha256}, expected {event.expected}; it is not served"
         case events.IgnitionLoaded():
             return "", f"loaded {event.path}"
-        case events.CertificatesDying():
+        case events.CertificatesDying() | events.KeysUnneeded():
             return "", f"{event.path}: {event.hint}"
         case events.BalancerConfigured():
             return "", f"HAProxy uses a new configuration with {event.front_ends} front ends, by {event.by}"

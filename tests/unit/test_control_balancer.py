@@ -8,6 +8,7 @@ import pytest
 
 from appliance.balancer.membership import Admin
 from appliance.errors import ControlError
+from appliance.events import BootstrapCompleted
 from appliance.model import Host
 from tests.balancers import API, BALANCED, REFUSED, Heard
 from tests.boots import LIVE
@@ -265,3 +266,13 @@ async def test_command_without_an_appliance_ends_with_69(driven):
 async def test_socket_may_be_named_before_the_subcommand(driven):
     code, _, _ = await driven.run("balancer", "--socket", str(driven.server.path), "status")
     assert code == 0
+
+
+async def test_status_says_that_bootstrapping_is_complete(driven):
+    driven.happen(BootstrapCompleted(driven.heard.host("bs"), "checks", "every master answers"), 0)
+    _, output, _ = await driven.run("status")
+    assert "ocp45: bootstrapping is complete for 0 s (by checks)" in output
+
+
+async def test_status_of_a_cluster_that_boots_has_no_such_line(driven):
+    assert "bootstrapping" not in (await driven.run("status"))[1]
