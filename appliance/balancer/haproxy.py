@@ -17,16 +17,19 @@ from appliance.model import Balance, FrontEnd, HealthCheck, Member, Probe
 
 # A member whose checks begin to fail gets no new connections after OUT_SECONDS at most, and a new one gets its first
 # after IN_SECONDS at most: less than the 30 and 20 seconds that OpenShift allows.
-INTERVAL_SECONDS, FAST_SECONDS = 5, 2  # between checks: as long as the result stays the same, and once it changes
+# Between checks: of a member that works, and of one that does not or whose results begin to change.
+INTERVAL_SECONDS, FAST_SECONDS = 5, 2
 FALL, RISE = 3, 2  # results in a row that count
 CHECK_SECONDS = 5  # for the answer to a check
 OUT_SECONDS = INTERVAL_SECONDS + FALL * CHECK_SECONDS + (FALL - 1) * FAST_SECONDS
-IN_SECONDS = INTERVAL_SECONDS + RISE * CHECK_SECONDS + (RISE - 1) * FAST_SECONDS
+IN_SECONDS = FAST_SECONDS + RISE * CHECK_SECONDS + (RISE - 1) * FAST_SECONDS
 
 NO_SERVER_STATE = "1\n"  # the version of the format, and no server
 
-# An API server that cannot answer because its machine is off, or its network is cut, ends no connection.
+# A machine that is off, or whose network is cut, ends no connection. It is noticed after half a minute: by keepalive
+# where both sides are silent, and else by data that it does not acknowledge.
 KEEPALIVE_IDLE_SECONDS, KEEPALIVE_SECONDS, KEEPALIVE_PROBES = 15, 5, 3
+UNACKNOWLEDGED_SECONDS = 30
 
 _WORD = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)  # what HAProxy accepts as the name of a front end or server
 _LOGGED = (API, MACHINE_CONFIG)  # services: who connects there says how far a node is
@@ -106,7 +109,7 @@ def _defaults(settings: Settings) -> Iterator[str]:
     yield "# Watches, logs and shells are silent for hours; the kubelet ends them after 4."
     yield "timeout client 4h"
     yield "timeout server 4h"
-    yield "# Who vanished without a word is noticed by TCP keepalive, not by these timeouts."
+    yield "# TCP notices who vanished without a word, not these timeouts."
     yield "option clitcpka"
     yield "option srvtcpka"
     if settings.version.sets_keepalive_times:
@@ -115,7 +118,11 @@ def _defaults(settings: Settings) -> Iterator[str]:
             yield f"{side}-intvl {KEEPALIVE_SECONDS}s"
             yield f"{side}-cnt {KEEPALIVE_PROBES}"
     yield f"timeout check {CHECK_SECONDS}s"
-    yield f"default-server inter {INTERVAL_SECONDS}s fastinter {FAST_SECONDS}s fall {FALL} rise {RISE}"
+    yield (
+        f"default-server inter {INTERVAL_SECONDS}s fastinter {FAST_SECONDS}s downinter {FAST_SECONDS}s "
+        f"fall {FALL} rise {RISE} "
+        f"tcp-ut {UNACKNOWLEDGED_SECONDS}s"
+    )
     if settings.server_state:
         yield "load-server-state-from-file global"
 

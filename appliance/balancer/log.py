@@ -69,7 +69,7 @@ def parse(datagram: bytes) -> Connection | Notice | None:
     """Return what *datagram*, one line of HAProxy's log, says; None if HAProxy does not write such a line."""
     if len(datagram) > MAX_BYTES:
         return None
-    line = _LINE.fullmatch(datagram.decode("ascii", "replace"))
+    line = _LINE.fullmatch(datagram.decode("latin-1"))
     if line is None:
         return None
     text = line["text"]
