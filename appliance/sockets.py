@@ -273,7 +273,8 @@ def control_server(path: Path) -> socket.socket:
 def log_server(path: Path) -> socket.socket:
     """Return a UNIX datagram socket for a log, to which only its owner and the group of its directory may send.
 
-    Where chown(2) is forbidden, as in the systemd unit, the directory has the set-group-ID bit. Replaces a socket file as `control_server` does. Raises ListenError.
+    Where chown(2) is forbidden, as in the systemd unit, that has to have the set-group-ID bit.
+    Replaces a socket file as `control_server` does. Raises ListenError.
     """
     sock = _bound_unix(path, socket.SOCK_DGRAM, 0o660)
     try:
