@@ -173,7 +173,7 @@ class App:
         dhcp.tap = tftp.tap = recorder.tap
         dhcp6.tap = recorder.tap_host
         bus.subscribers += [metrics.listen, recorder.listen]
-        control = ControlServer(state_dir, registry, bus, registry.order, self._reload_wanted.set)
+        control = ControlServer(state_dir, registry, bus, registry.order, registry.balance, self._reload_wanted.set)
         control.capture = recorder.capture
         looker = Looker(registry, bus.publish, mac_of)
         balancer, balancer_log = _balancer(live, state_dir, bus, registry, mac_of)
