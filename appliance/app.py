@@ -181,7 +181,7 @@ class App:
         if balancer is not None and balancer_log is not None:
             bus.subscribers.append(balancer.listen)
             counts["balancer"] = lambda: balancer_log.counts
-            control.balancer = balancer
+            control.balancer = metrics.balancer = balancer
         return _Parts(
             live,
             listen,

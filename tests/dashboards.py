@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
+from appliance.balancer.view import BalancerView
 from appliance.dashboard.server import DashboardServer
 from appliance.metrics import Metrics
 from appliance.model import Cluster, Endpoint
@@ -18,8 +19,9 @@ from tests.boots import LIVE, Fleet
 class Dashboard(Fleet):
     """A fleet with a dashboard on loopback; its clock starts at the current time."""
 
-    def __init__(self, data_dir: Path, cluster: Cluster = LIVE) -> None:
+    def __init__(self, data_dir: Path, cluster: Cluster = LIVE, balancer: BalancerView | None = None) -> None:
         super().__init__(data_dir, cluster, now=time.time())
+        self.balancer = balancer
         self.data_dir = data_dir
         with socket.create_server(("127.0.0.1", 0)) as sock:
             self.port = sock.getsockname()[1]
@@ -28,7 +30,8 @@ class Dashboard(Fleet):
 
     def open(self) -> DashboardServer:
         """Return a dashboard server with open sockets."""
-        return DashboardServer(self.listen, self.registry, self.bus, Metrics(self.registry, self.bus, {}, time.time))
+        metrics = Metrics(self.registry, self.bus, {}, time.time)
+        return DashboardServer(self.listen, self.registry, self.bus, metrics, self.balancer)
 
     async def start(self) -> None:
         """Serve until `stop`."""

@@ -115,7 +115,7 @@ def targets(cluster: Cluster) -> tuple[Target, ...]:
     outer = [address for address in cluster.api_vips if address not in cluster.api_int_vips]
     for front_end in front_ends(cluster):
         found += [Target(front_end, endpoint) for endpoint in front_end.binds]
-        if front_end.name == f"{MACHINE_CONFIG}-{MACHINE_CONFIG_PORT}":
+        if front_end.service == MACHINE_CONFIG:
             found += [Target(front_end, Endpoint(address, MACHINE_CONFIG_PORT), is_wanted=False) for address in outer]
     return tuple(found)
 

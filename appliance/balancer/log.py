@@ -43,12 +43,7 @@ class Outcome(StrEnum):
 
     FORWARDED = "forwarded"  # a member has accepted it
     FAILED = "failed"  # there was no member, or none accepted
-    REFUSED = "refused"  # the front end does not accept this client
     ABANDONED = "abandoned"  # the client gave up before a member accepted
-
-
-# By the first letter of the termination state: who ended it. Every other letter is HAProxy's or the member's failure.
-_ENDED_BY = {"P": Outcome.REFUSED, "C": Outcome.ABANDONED, "c": Outcome.ABANDONED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +88,7 @@ def _connection(text: str) -> Connection | None:
     if member and found["milliseconds"] != "-1":
         outcome = Outcome.FORWARDED
     else:
-        outcome = _ENDED_BY.get(found["state"][0], Outcome.FAILED)
+        # The first letter of the termination state: who ended it.
+        outcome = Outcome.ABANDONED if found["state"][0] in "Cc" else Outcome.FAILED
     port = int(found["port"])
     return Connection(client, port, found["front_end"], member, outcome) if port < 1 << 16 else None

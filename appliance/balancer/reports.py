@@ -25,6 +25,20 @@ class Report:
 # By the front end's name and the host's full name.
 Reports: TypeAlias = Mapping[tuple[str, str], Report]
 
+STATES = ("up", "down", "drain", "maint", "unknown")
+
+
+def state_of(report: Report | None) -> str:
+    """Return whether a member gets connections, as HAProxy says, not as it should: one of STATES."""
+    if report is None:
+        return "unknown"
+    if report.admin != "ready":
+        return report.admin
+    # HAProxy takes a server for up until its first health check has ended; nobody knows yet.
+    if not report.is_checked:
+        return "unknown"
+    return "up" if report.is_up else "down"
+
 
 def reports_of(
     front_ends: Iterable[FrontEnd],

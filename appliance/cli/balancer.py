@@ -136,7 +136,7 @@ def _print(answer: "Mapping[str, object]") -> None:
             console.print(Text(f"! {printable(status['trouble'])}", style="bold red"))
         console.print(_members(status["rows"], cast("float", answer["at"])))
         for name in status["unanswered"]:
-            console.print(Text(f"{name}: no member works, so that connections are refused", style="yellow"))
+            console.print(Text(f"{name}: no member works, so connections fail", style="yellow"))
     if trials:
         _print_trials(console, trials)
     if not status and not trials:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,8 @@ def command(files: tuple[Path, ...], output: str, data_dir: Path | None) -> None
     """Check cluster.yaml files, and the images and Ignition files that they refer to.
 
     Prints every problem. Exits with status 78 if a file cannot be served, and 0 if there are only warnings.
-    Several files are checked together, as one appliance would serve them.
+    Several files are checked together, as one appliance would serve them. With `engine: haproxy`, the last lines say
+    what firewalld and SELinux must allow, if they are at work on this machine.
     """
     from appliance.config import check
 
@@ -37,6 +38,8 @@ def command(files: tuple[Path, ...], output: str, data_dir: Path | None) -> None
         for problem in checked.problems:
             click.echo(str(problem))
         for line in _summary(checked):
+            click.echo(line)
+        for line in _advice(checked.clusters):
             click.echo(line)
     if checked.errors:
         raise click.exceptions.Exit(ConfigError.exit_code)
@@ -58,6 +61,13 @@ def _summary(checked: "Checked") -> Iterator[str]:
         )
         for name, expires_at in _lifetimes(cluster):
             yield f"{cluster.source}: {name} expires at {expiry_text(expires_at)}"
+
+
+def _advice(clusters: Sequence["Cluster"]) -> Iterator[str]:
+    from appliance.balancer.compile import all_front_ends
+    from appliance.balancer.firewall import advice
+
+    return advice(all_front_ends(clusters))
 
 
 def _count(number: int, noun: str) -> str:
@@ -84,6 +94,7 @@ def _as_json(checked: "Checked") -> dict[str, Any]:
         "valid": not checked.errors,
         "problems": [_problem(problem) for problem in checked.problems],
         "clusters": [_cluster(cluster) for cluster in checked.clusters],
+        "advice": list(_advice(checked.clusters)),
     }
 
 

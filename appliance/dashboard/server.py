@@ -11,6 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from appliance import sockets
+from appliance.balancer.view import BalancerView
 from appliance.bus import Bus
 from appliance.dashboard.stream import Stream
 from appliance.metrics import CONTENT_TYPE, Metrics
@@ -24,7 +25,10 @@ from appliance.web.head import Refusal
 STATIC = Path(__file__).parent / "static"
 FILES = {
     "/": "index.html",
-    **{f"/{name}": name for name in ("page.css", "page.js", "waterfall.js", "tables.js", "words.js", "icon.svg")},
+    **{
+        f"/{name}": name
+        for name in ("page.css", "page.js", "balancer.js", "waterfall.js", "tables.js", "words.js", "icon.svg")
+    },
 }
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 MAX_READERS = 64  # browsers that follow the stream; each costs a few messages a second
@@ -51,11 +55,19 @@ HEADERS = {
 class DashboardServer:
     """Serves the dashboard to browsers and the metrics to Prometheus."""
 
-    def __init__(self, listen: Listen, registry: RegistryView, bus: Bus, metrics: Metrics) -> None:
-        """Open the sockets; raises ListenError."""
+    def __init__(
+        self,
+        listen: Listen,
+        registry: RegistryView,
+        bus: Bus,
+        metrics: Metrics,
+        balancer: BalancerView | None = None,
+    ) -> None:
+        """Open the sockets; raises ListenError. *balancer* is None if the appliance drives no load balancer."""
         self._registry = registry
+        self._balancer = balancer
         self._metrics = metrics
-        self._stream = Stream(registry, bus)
+        self._stream = Stream(registry, bus, balancer)
         # Nobody has places of their own: all browsers may come through one proxy or tunnel.
         self.doors: Doors[GatedConnection] = Doors(MAX_CONNECTIONS, MAX_CONNECTIONS, _is_nobody)
         self.readers: Doors[_Taker] = Doors(MAX_READERS, MAX_READERS, _is_nobody)
@@ -146,7 +158,7 @@ class DashboardServer:
             return await _send(request, await self._metrics_text.get(), CONTENT_TYPE)
 
     async def _make_status(self) -> bytes:
-        return json.dumps(view.status(self._registry)).encode()
+        return json.dumps(view.status(self._registry, balancer=self._balancer)).encode()
 
     async def _make_metrics(self) -> bytes:
         # In a thread: a thousand hosts have many time series, and the servers run in this one.

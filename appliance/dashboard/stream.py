@@ -12,10 +12,13 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from appliance import events
+from appliance.balancer.view import BalancerView
 from appliance.bus import Bus
 from appliance.events import Reloaded, Stamped, WebRefused
 from appliance.registry_view import RegistryView
 from appliance.status import view
+from appliance.status.balancer import balancer_status
 from appliance.status.stanza import seen
 
 BEAT_SECONDS = 0.25  # a progress bar that moves four times a second looks alive
@@ -24,6 +27,8 @@ REST_SECONDS = 5.0
 # The least time between two lists of refusals and unknown machines, which any client can change.
 REST_GAP_SECONDS = 1.0
 RATE_SECONDS = 1.0  # throughput is the mean over this time
+# After which the load balancer's members are no longer what they were.
+_BALANCER_EVENTS = (events.MemberMoved, events.MemberAnswers, events.MemberFails)
 SHOWN_STRANGERS = 100  # only the latest unknown machines, so that a flood of invented MACs does not reach browsers
 
 
@@ -35,6 +40,7 @@ class _Browser:
         self.wants_all = True
         self.wants_rest = False
         self.rest_sent_at = 0.0  # loop clock
+        self.balancer = ""  # as it was sent, as JSON
         self.wake = asyncio.Event()
 
     def rest_due_at(self) -> float:
@@ -44,8 +50,11 @@ class _Browser:
 class Stream:
     """The browsers that follow, and what each has yet to receive."""
 
-    def __init__(self, registry: RegistryView, bus: Bus) -> None:
+    def __init__(self, registry: RegistryView, bus: Bus, balancer: BalancerView | None = None) -> None:
         self._registry = registry
+        self._balancer = balancer
+        self._members = ""  # the load balancer, as JSON
+        self._members_at = 0.0  # loop clock
         self._browsers: set[_Browser] = set()
         self._rows: dict[str, str] = {}  # host → its row, as JSON
         self._conditions: dict[str, str] = {}  # host → the name of its condition
@@ -58,7 +67,7 @@ class Stream:
         return len(self._browsers)
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
-        """Yield one browser's events: "status", then "hosts", "rest" and "rate" (HTML standard, section 9.2)."""
+        """Yield one browser's events: "status", then "hosts", "rest", "balancer" and "rate" (HTML standard, 9.2)."""
         loop = asyncio.get_running_loop()
         with self._browser() as browser:
             while True:
@@ -66,12 +75,16 @@ class Stream:
                     browser.wants_all = False
                     browser.hosts.clear()
                     browser.rest_sent_at = loop.time()
-                    yield _message("status", {**view.status(self._registry), **await self._rest()})
+                    whole = view.status(self._registry, balancer=self._balancer)
+                    yield _message("status", {**whole, **await self._rest()})
                 elif loop.time() >= browser.rest_due_at():
                     browser.wants_rest = False
                     browser.rest_sent_at = loop.time()
                     self._look_for_silence(loop.time())
                     yield _message("rest", await self._rest())
+                    if (members := await self._balancer_text()) != browser.balancer:
+                        browser.balancer = members
+                        yield f"event: balancer\ndata: {members}\n\n".encode()
                 if browser.hosts:
                     hosts, browser.hosts = browser.hosts, set()
                     yield self._hosts_message(hosts)
@@ -103,7 +116,7 @@ class Stream:
             # A reload may add and remove hosts and clusters.
             if isinstance(event, Reloaded):
                 browser.wants_all = True
-            elif not event.host or isinstance(event, WebRefused):
+            elif not event.host or isinstance(event, (WebRefused, *_BALANCER_EVENTS)):
                 browser.wants_rest = True
             browser.wake.set()
 
@@ -146,8 +159,17 @@ class Stream:
             "refusals": view.refusals(self._registry),
             "unknown": len(self._registry.strangers),
             "strangers": strangers,
-            "notices": view.notices(self._registry),
+            "notices": view.notices(self._registry, self._balancer),
         }
+
+    async def _balancer_text(self) -> str:
+        """Return the load balancer as JSON, made once a second for all browsers; "" if the appliance drives none."""
+        now = asyncio.get_running_loop().time()
+        if self._balancer is not None and now >= self._members_at:
+            self._members_at = now + REST_GAP_SECONDS
+            # In a thread: a thousand workers are two thousand members.
+            self._members = await asyncio.to_thread(_json, balancer_status(self._balancer))
+        return self._members
 
     def _sent_bytes(self) -> int:
         # What has been sent of unfinished transfers is not in `bytes` yet.

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from appliance.balancer.external import Trial
-from appliance.balancer.membership import Admin, Standing, Standings
-from appliance.balancer.reports import Report, Reports
+from appliance.balancer.membership import Standing, Standings
+from appliance.balancer.reports import Report, Reports, state_of
 from appliance.balancer.view import BalancerView
 from appliance.model import FrontEnd, Member
 from appliance.status.shapes import BalancerRow, BalancerStatus, TrialRow
@@ -61,21 +61,9 @@ def _row(front_end: FrontEnd, member: Member, standing: Standing, report: Report
         "is_backup": member.is_backup,
         "wanted": standing.admin.value,
         "why": standing.why,
-        "state": _state(report),
+        "state": state_of(report),
         "since": report.since if report else None,
         "check": report.check if report else "",
         "current": report.current if report else 0,
         "total": report.total if report else 0,
     }
-
-
-def _state(report: Report | None) -> str:
-    """Return whether the member gets connections, as HAProxy says, not as it should."""
-    if report is None:
-        return "unknown"
-    if report.admin != Admin.READY:
-        return report.admin
-    # HAProxy takes a server for up until its first health check has ended; nobody knows yet.
-    if not report.is_checked:
-        return "unknown"
-    return "up" if report.is_up else "down"

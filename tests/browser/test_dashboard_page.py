@@ -10,33 +10,11 @@ import yaml
 from appliance.events import DhcpUnknown, IgnitionLoaded, Program, Reloaded, WebKind, WebRefused
 from appliance.model import Role
 from tests.boots import LIVE, MB
-from tests.browser_page import PHONE, opened
+from tests.browser_page import CONTRASTS, PHONE, opened
 from tests.clusters import host as new_host
 from tests.dashboards import Dashboard
 
 M1 = "m1.ocp45.example.localdomain"
-# Texts whose contrast with the background behind them is below 4.5 (WCAG 2.2 section 1.4.3).
-CONTRASTS = """() => {
-  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
-  const brush = canvas.getContext("2d", { willReadFrequently: true });
-  const paint = (...colours) => {
-    for (const colour of colours) { brush.fillStyle = colour; brush.fillRect(0, 0, 1, 1); }
-    return [...brush.getImageData(0, 0, 1, 1).data].slice(0, 3);
-  };
-  const linear = (value) => value <= 10.31 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4;
-  const luminance = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
-  const found = [];
-  for (const node of document.querySelectorAll("body *")) {
-    const isText = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
-    if (!isText || !node.checkVisibility()) continue;
-    const behind = [];
-    for (let under = node; under; under = under.parentElement) behind.unshift(getComputedStyle(under).backgroundColor);
-    const [text, ground] = [luminance(paint(...behind, getComputedStyle(node).color)), luminance(paint(...behind))];
-    const contrast = (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
-    if (contrast < 4.5) found.push(`${node.className} ${node.textContent.slice(0, 30)} ${contrast.toFixed(2)}`);
-  }
-  return found;
-}"""
 NAMED = (
     "node => node.ariaLabel || node.getAttribute('aria-labelledby') || node.labels?.length || node.textContent.trim()"
 )

@@ -93,6 +93,19 @@ def test_owner_is_in_the_zone_once(name: str) -> None:
     assert owner_name(owner, "example.com") == owner == owner_name(f"{owner}.", "example.com")
 
 
+@given(plain_text | st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
+def test_path_of_a_check_is_one_word_without_signs_of_haproxy(text: str) -> None:
+    """HAProxy ends words at spaces, comments at #, and expands what follows $ and %[ in some places."""
+    try:
+        path = fields.parse_url_path(f"/{text}")
+    except ValueError:
+        return
+    assert path.isascii()
+    assert path.startswith("/")
+    assert not set(path) & set(" \t\r\n\0#$\"'\\[]{}()")
+    assert len(path) <= 200
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=600).filter(lambda text: not text.startswith('"')))
 def test_text_record_keeps_its_octets(text: str) -> None:
     found = list(strings(rdata("TXT", text, "example.com")))

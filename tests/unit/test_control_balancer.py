@@ -105,7 +105,7 @@ async def test_trouble_stands_above_the_table(driven):
 async def test_front_end_without_a_member_that_works_is_named(driven):
     driven.heard.say(API, ["bs", "m1", "m2", "m3"], is_up=False)
     _, output, _ = await driven.run("balancer")
-    assert output.endswith(f"{API}: no member works, so that connections are refused\n")
+    assert output.endswith(f"{API}: no member works, so connections fail\n")
 
 
 async def test_text_of_a_check_cannot_steer_the_terminal(driven):

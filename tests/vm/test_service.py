@@ -142,3 +142,52 @@ def test_service_feeds_the_watchdog(found: dict[str, str]) -> None:
 
 def test_service_ends_in_peace(found: dict[str, str]) -> None:
     assert found["stopped"] == "success 0"
+
+
+def test_haproxy_waits_for_its_configuration(found: dict[str, str]) -> None:
+    assert found["balancer-at-first"] == "inactive"
+
+
+def test_haproxy_is_started_once_it_is_configured(found: dict[str, str]) -> None:
+    assert (found["balancer-started"], found["balancer-trouble"]) == ("active", "1")
+
+
+def test_haproxy_runs_as_a_user_of_its_own(found: dict[str, str]) -> None:
+    assert found["balancer-user"] == "ocp-appliance-haproxy ocp-appliance-haproxy"
+
+
+def test_haproxy_has_no_other_capability(found: dict[str, str]) -> None:
+    assert (int(found["balancer-capabilities"], 16), found["balancer-seccomp"]) == (1 << CAP_NET_BIND_SERVICE, "2")
+
+
+def test_haproxy_listens_at_the_vips_beside_the_appliance(found: dict[str, str]) -> None:
+    assert found["balancer-listens"].split() == [
+        "172.16.0.110:22623", "172.16.0.110:6443", "172.16.0.111:443", "172.16.0.111:6443", "172.16.0.111:80"
+    ]  # fmt: skip
+
+
+def test_files_of_haproxy_are_for_both_services_alone(found: dict[str, str]) -> None:
+    group = "ocp-appliance-haproxy"
+    assert found["balancer-files"] == f"640 {group} 660 {group}"
+    assert found["balancer-files-of-others"].endswith("Permission denied")
+
+
+@pytest.mark.parametrize("what", ["restart", "kill"])
+def test_haproxy_survives_of_the_appliance(found: dict[str, str], what: str) -> None:
+    assert found[f"balancer-after-{what}"] == "active 1"
+
+
+def test_order_of_the_operator_reaches_haproxy(found: dict[str, str]) -> None:
+    assert found["balancer-ordered"].strip() == "MAINT"
+
+
+def test_new_host_reaches_haproxy_by_a_reload(found: dict[str, str]) -> None:
+    assert found["balancer-reloaded"] == "2 same"
+
+
+def test_restarted_haproxy_has_the_same_members(found: dict[str, str]) -> None:
+    assert found["balancer-restarted"].strip() == "0 MAINT"
+
+
+def test_haproxy_stays_when_the_appliance_is_stopped(found: dict[str, str]) -> None:
+    assert found["balancer-alone"] == "active"

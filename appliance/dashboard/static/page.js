@@ -1,5 +1,6 @@
 // The state of the appliance: all of it when the stream opens, then each host as it changes. The page is read-only.
 
+import { showBalancer } from "./balancer.js";
 import { showClock, showRest } from "./tables.js";
 import { showWaterfall } from "./waterfall.js";
 import { age, clock, duration, element, say, size } from "./words.js";
@@ -15,6 +16,7 @@ const RETRY_SECONDS = 3;
 const hosts = new Map(); // full name → its row
 const cards = new Map(); // full name → { item, button, stage, progress, facts, hint }
 let rest = { certificates: [] };
+let balancer = null; // its rows, or null if the appliance drives none
 let release = ""; // version of the appliance that this page came from
 let skew = 0; // seconds that the appliance's clock is ahead of ours
 let opened = ""; // full name of the host whose details are open
@@ -181,6 +183,7 @@ function connect() {
   hear("status", takeAll);
   hear("hosts", takeHosts);
   hear("rest", takeRest);
+  hear("balancer", takeBalancer);
   hear("rate", (bytes) => say(at("rate"), `${size(bytes)}/s`));
   stream.addEventListener("error", showLost);
 }
@@ -202,6 +205,7 @@ function takeAll(status) {
   document.title = `${status.clusters.map((cluster) => cluster.name).join(", ")} · ocp-appliance`;
   forget(new Set(status.hosts.map((host) => host.host)));
   takeRest(status);
+  takeBalancer(status.balancer);
   takeHosts(status.hosts);
   showWaterfall([...hosts.values()], now(), INSTALLED);
 }
@@ -220,12 +224,18 @@ function takeRest(latest) {
   showRest(rest, now());
 }
 
+function takeBalancer(latest) {
+  balancer = latest;
+  showBalancer(balancer, now());
+}
+
 // Ages grow without a message.
 setInterval(() => {
   if (!document.body.classList.contains("lost") && Date.now() - heardAt > SILENCE_SECONDS * 1000) { showLost(); connect(); }
   const all = [...hosts.values()];
   for (const host of all) say(cards.get(host.host).stage, label(host));
   showClock(rest.certificates, now());
+  showBalancer(balancer, now());
   if (isWaterfallDue || all.some((host) => host.step > 0 && host.step < INSTALLED)) showWaterfall(all, now(), INSTALLED);
   isWaterfallDue = false;
   if (isDetailDue) refreshDetail();

@@ -24,7 +24,7 @@ def test_a_connection_is_read_in_every_framing(header: bytes) -> None:
         (b"<NOSRV> -1 SC", Outcome.FAILED),
         (b"m1 -1 SC", Outcome.FAILED),
         (b"m1 -1 sC", Outcome.FAILED),
-        (b"<NOSRV> -1 PR", Outcome.REFUSED),
+        (b"<NOSRV> -1 PC", Outcome.FAILED),
         (b"m1 -1 CC", Outcome.ABANDONED),
         (b"<NOSRV> 0 --", Outcome.FAILED),
     ],

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
+from appliance.config.schema import json_schema
 from tests.config_files import CLEAN, check_text, check_texts, edited, flaw_id, told
 
 OURS = f"{CLEAN}loadBalancer:\n  engine: haproxy\n"
@@ -212,6 +215,12 @@ CORRECT = [
 @pytest.mark.parametrize("text", CORRECT, ids=range(len(CORRECT)))
 def test_correct_load_balancer_has_no_problem(tmp_path: Path, text: str) -> None:
     assert told(tmp_path, text) == []
+
+
+@pytest.mark.parametrize("text", CORRECT, ids=range(len(CORRECT)))
+def test_schema_takes_a_correct_load_balancer(text: str) -> None:
+    section = yaml.safe_load(text).get("loadBalancer", {})
+    jsonschema.validate({"loadBalancer": section}, json_schema() | {"required": []}, jsonschema.Draft7Validator)
 
 
 def single(text: str) -> str:

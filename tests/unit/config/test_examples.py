@@ -12,7 +12,7 @@ import yaml
 from appliance import config
 from appliance.config.foreign import silent_keys
 from appliance.config.schema import json_schema
-from appliance.model import Cluster, Role
+from appliance.model import Cluster, Engine, Role
 from appliance.share import share
 from tests.config_files import spelled
 
@@ -99,6 +99,26 @@ def test_current_release_boots_live_and_bonds() -> None:
     assert any(
         argument.startswith("bond=bond0:52-54-00-10-00-31,52-54-00-10-01-31:") for argument in bonded.network_arguments
     )
+
+
+def test_reference_has_the_load_balancers_of_others() -> None:
+    assert example("ocp45").load_balancer.engine is Engine.EXTERNAL
+
+
+def test_commented_front_ends_of_the_reference_are_correct(tmp_path: Path) -> None:
+    text = (share("data") / "ocp45" / "cluster.yaml").read_text()
+    begin = text.index("  # frontends:")
+    end = text.index("\n\n", begin)
+    lines = [line.replace("  # ", "  ", 1) for line in text[begin:end].splitlines()]
+
+    assert errors_of(tmp_path, text[:begin] + "\n".join(lines) + text[end:]) == []
+
+
+def test_current_release_has_haproxy_at_addresses_besides_the_appliance_s() -> None:
+    cluster = example("ocp416")
+
+    assert cluster.load_balancer.engine is Engine.HAPROXY
+    assert cluster.address not in (*cluster.api_vips, *cluster.ingress_vips)
 
 
 def test_compact_cluster_has_three_masters_and_no_worker() -> None:

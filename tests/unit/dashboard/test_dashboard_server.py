@@ -177,7 +177,7 @@ async def test_head_that_is_no_request_is_refused_at_once(dashboard, sent):
 
 async def test_status_is_made_once_a_second_however_many_ask(dashboard, monkeypatch):
     made = []
-    monkeypatch.setattr(view, "status", lambda _registry: made.append(1) or {})
+    monkeypatch.setattr(view, "status", lambda _registry, balancer: made.append(balancer) or {})
     for _ in range(5):
         async with dashboard.session.get("/status") as answer:
             assert answer.status == 200

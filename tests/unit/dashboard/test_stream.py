@@ -9,7 +9,8 @@ import pytest
 
 from appliance.dashboard import stream as streams
 from appliance.dashboard.stream import Stream
-from appliance.events import DhcpUnknown, Program, Reloaded, WebKind, WebRefused
+from appliance.events import BalancerTrouble, DhcpUnknown, MemberFails, Program, Reloaded, WebKind, WebRefused
+from tests.balancers import API, Heard
 from tests.boots import LIVE, MB, Fleet
 
 WAITED_SECONDS = 10.0  # much longer than any message takes
@@ -190,3 +191,64 @@ async def test_throughput_is_that_of_the_last_second(fleet, browser, monkeypatch
         while rates[-1]:
             rates.append(await browser.next("rate"))
     assert max(rates) > 0
+
+
+@pytest.fixture
+async def balanced(fleet, monkeypatch):
+    """A browser of an appliance that drives a load balancer, and that load balancer."""
+    monkeypatch.setattr(streams, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(streams, "REST_GAP_SECONDS", 0.0)
+    heard = Heard()
+    browser = Browser(Stream(fleet.registry, fleet.bus, heard))
+    async with aclosing(browser.messages):
+        yield heard, browser
+
+
+def state_of(told, heard, name):
+    return next(row["state"] for row in told["rows"] if (row["front_end"], row["host"]) == (API, heard.host(name)))
+
+
+async def test_the_first_message_has_the_load_balancer(balanced):
+    heard, browser = balanced
+    heard.say(API, ["m1"])
+    assert state_of((await browser.next("status"))["balancer"], heard, "m1") == "up"
+
+
+async def test_a_member_that_fails_is_told_at_once(fleet, balanced):
+    heard, browser = balanced
+    await browser.next("status")
+    heard.say(API, ["m1"], is_up=False)
+    fleet.happen(MemberFails(heard.host("m1"), API, "connection refused"))
+    assert state_of(await browser.next("balancer"), heard, "m1") == "down"
+
+
+async def test_connections_are_told_without_an_event(balanced, monkeypatch):
+    heard, browser = balanced
+    await browser.next("status")
+    heard.say(API, ["m1"])
+    await browser.next("balancer")
+    monkeypatch.setattr(streams, "REST_SECONDS", 0.0)
+    heard.say(API, ["m1"], current=7)
+    told = await browser.next("balancer")
+    assert [row["current"] for row in told["rows"] if row["host"] == heard.host("m1")] == [7, 0]
+
+
+async def test_a_load_balancer_that_did_not_change_is_not_told_again(balanced, monkeypatch):
+    monkeypatch.setattr(streams, "REST_SECONDS", 0.0)
+    heard, browser = balanced
+    heard.say(API, ["m1"])
+    kinds = []
+    async with asyncio.timeout(WAITED_SECONDS):
+        async for message in browser.messages:
+            kinds.append(message.decode().splitlines()[0])
+            if kinds.count("event: rest") == 5:
+                break
+    assert kinds.count("event: balancer") == 1
+
+
+async def test_trouble_of_the_load_balancer_is_a_notice(fleet, balanced):
+    heard, browser = balanced
+    await browser.next("status")
+    heard.trouble = "HAProxy does not run"
+    fleet.happen(BalancerTrouble("", heard.trouble))
+    assert (await browser.next("rest"))["notices"] == ["load balancer: HAProxy does not run"]

@@ -35,8 +35,11 @@ rm -rf $units /new/var/lib/ocp-appliance /new/var/lib/private
 mkdir -p $units/ocp-appliance.service.d /new/etc/ocp-appliance
 : >/new/etc/machine-id
 : >/new/etc/fstab
-cp "/new$project/systemd/ocp-appliance.service" $units/
-cp "/new$project/data/ocp45/cluster.yaml" /new/etc/ocp-appliance/
+cp "/new$project"/systemd/ocp-appliance*.service "/new$project/systemd/ocp-appliance-haproxy.path" $units/
+cp "/new$project/systemd/ocp-appliance.service.d/haproxy.conf" $units/ocp-appliance.service.d/
+cp -r "/new$project/systemd/sysusers.d" "/new$project/systemd/tmpfiles.d" /new/etc/
+rm -rf /new/var/lib/ocp-appliance-haproxy /new/run/ocp-appliance-haproxy
+sed 's/engine: external/engine: haproxy/' "/new$project/data/ocp45/cluster.yaml" >/new/etc/ocp-appliance/cluster.yaml
 cp "/new$project/tests/vm/service/probe.sh" /new/etc/probe.sh
 # Emulation is slow; a short watchdog interval shows that the watchdog is notified; and the
 # appliance needs its address.
@@ -48,6 +51,11 @@ After=card.service
 TimeoutStartSec=300s
 WatchdogSec=5s
 UNIT
+mkdir -p $units/ocp-appliance-haproxy.service.d
+cat >$units/ocp-appliance-haproxy.service.d/emulated.conf <<'UNIT'
+[Service]
+TimeoutStartSec=300s
+UNIT
 cat >$units/card.service <<'UNIT'
 [Unit]
 DefaultDependencies=no
@@ -57,6 +65,8 @@ RemainAfterExit=yes
 ExecStart=/sbin/ip link set lo up
 ExecStart=/sbin/ip link add card type dummy
 ExecStart=/sbin/ip addr add 172.16.0.101/24 dev card
+ExecStart=/sbin/ip addr add 172.16.0.110/24 dev card
+ExecStart=/sbin/ip addr add 172.16.0.111/24 dev card
 ExecStart=/sbin/ip link set card up
 UNIT
 cat >$units/probe.service <<'UNIT'

@@ -4,6 +4,37 @@ say() { printf "\nprobe: %s: %s\n" "$1" "$2"; }
 program=/opt/ocp-appliance/bin/ocp-appliance
 address=172.16.0.101
 
+# until COMMAND...: repeat it until it succeeds, for two minutes at most.
+until_() {
+	for _ in $(seq 120); do
+		"$@" >/dev/null 2>&1 && return
+		sleep 1
+	done
+}
+pid_of() { systemctl show -P MainPID "$1"; }
+haproxy=ocp-appliance-haproxy
+sockets=/run/$haproxy
+# ask COMMAND: what HAProxy's worker answers.
+ask() {
+	/opt/ocp-appliance/bin/python - "$1" <<-'PYTHON'
+		import socket, sys
+		with socket.socket(socket.AF_UNIX) as worker:
+		    worker.connect("/run/ocp-appliance-haproxy/stats.sock")
+		    worker.sendall(sys.argv[1].encode() + b"\n")
+		    while said := worker.recv(65536):
+		        sys.stdout.buffer.write(said)
+	PYTHON
+}
+# The servers' rows have the type 2.
+servers() { ask "show stat" | awk -F, '$33 == 2' | wc -l; }
+has_servers() { [ "$(servers)" -gt 0 ]; }
+state_of() { ask "show stat" | awk -F, -v name="$1" '$2 == name {print $18}' | sort -u | tr '\n' ' '; }
+is_maint() { [ "$(state_of "$1")" = "MAINT " ]; }
+
+systemd-sysusers
+systemd-tmpfiles --create $haproxy.conf
+systemctl start $haproxy.path
+say balancer-at-first "$(systemctl is-active $haproxy)"
 systemctl start ocp-appliance
 say started "$(systemctl is-active ocp-appliance)"
 pid=$(systemctl show -P MainPID ocp-appliance)
@@ -37,8 +68,42 @@ say reloaded "$reloaded $(systemctl is-active ocp-appliance)"
 sleep 12
 say after-watchdog "$(systemctl is-active ocp-appliance) restarts=$(systemctl show -P NRestarts ocp-appliance)"
 say ignition "$(curl -sI --max-time 20 http://$address/worker.ign | sed -n 1p | tr -d '\r')"
+# The load balancer
+until_ has_servers
+say balancer-started "$(systemctl is-active $haproxy)"
+balancer=$(pid_of $haproxy)
+worker=$(ask "show info" | sed -n 's/^Pid: //p')
+say balancer-user "$(stat -c %U /proc/"$balancer") $(stat -c %U /proc/"$worker")"
+say balancer-capabilities "$(sed -n 's/^CapEff:\t//p' /proc/"$worker"/status)"
+say balancer-seccomp "$(sed -n 's/^Seccomp:\t//p' /proc/"$worker"/status)"
+say balancer-listens "$(ss -Hlnt | awk '{print $4}' | grep -E '172.16.0.11[01]:(80|443|6443|22623)$' | sort | tr '\n' ' ')"
+say balancer-files "$(stat -c '%a %G' /var/lib/$haproxy/haproxy.cfg) $(stat -c '%a %G' $sockets/log.sock)"
+say balancer-files-of-others "$(setpriv --reuid 65534 --regid 65534 --clear-groups ls /var/lib/$haproxy 2>&1)"
+say balancer-trouble "$($program balancer -o json | grep -c '"trouble": null')"
+systemctl restart ocp-appliance
+say balancer-after-restart "$(systemctl is-active ocp-appliance) $([ "$(pid_of $haproxy)" = "$balancer" ] && ask "show info" | grep -c "^Pid: $worker$")"
+killed=$(pid_of ocp-appliance)
+kill -9 "$killed"
+is_back() { [ "$(systemctl is-active ocp-appliance)" = active ] && [ "$(pid_of ocp-appliance)" != "$killed" ]; }
+until_ is_back
+say balancer-after-kill "$(systemctl is-active ocp-appliance) $([ "$(pid_of $haproxy)" = "$balancer" ] && ask "show info" | grep -c "^Pid: $worker$")"
+$program balancer maint w1
+until_ is_maint w1
+say balancer-ordered "$(state_of w1)"
+# A new host comes with a reload, by the master socket.
+before=$(servers)
+sed -i 's/^hosts:$/hosts:\n  - {hostname: w9, role: worker, macAddress: "00:50:56:96:99:99", address: 172.16.0.39}/' /etc/ocp-appliance/cluster.yaml
+systemctl reload ocp-appliance
+has_w9() { ask "show stat" | grep -q ",w9,"; }
+until_ has_w9
+say balancer-reloaded "$(($(servers) - before)) $([ "$(pid_of $haproxy)" = "$balancer" ] && echo same)"
+before=$(servers)
+systemctl restart $haproxy
+until_ has_servers
+say balancer-restarted "$(($(servers) - before)) $(state_of w1)"
 systemctl stop ocp-appliance
+say balancer-alone "$(systemctl is-active $haproxy)"
 say stopped "$(systemctl show -P Result ocp-appliance) $(systemctl show -P ExecMainStatus ocp-appliance)"
-journalctl -q --no-pager -o cat -u ocp-appliance | sed 's/^/journal: /'
+journalctl -q --no-pager -o cat -u ocp-appliance -u $haproxy | sed 's/^/journal: /'
 say end ok
 poweroff -f
