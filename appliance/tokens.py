@@ -6,7 +6,6 @@ whatever has the shape of one, because a token of an earlier installation is a s
 
 import re
 from collections.abc import Callable, Iterable
-from functools import cache
 from urllib.parse import unquote
 
 HIDDEN = "…"
@@ -27,7 +26,7 @@ def hide_tokens(text: str, tokens: Callable[[], Iterable[str]]) -> str:
     """
     if not _LONG.search(text):
         return text
-    known = cache(lambda: _Known(tokens()))
+    known = _Known(tokens)
     return _WORD.sub(lambda word: HIDDEN if _is_secret(word[0], known) else word[0], text)
 
 
@@ -40,7 +39,7 @@ def hide_values(text: str, tokens: Callable[[], Iterable[str]]) -> str:
     return text
 
 
-def _is_secret(word: str, known: Callable[[], "_Known"]) -> bool:
+def _is_secret(word: str, known: "_Known") -> bool:
     if len(word) < 16:
         return False
     for _ in range(MAX_DECODINGS):
@@ -54,18 +53,21 @@ def _is_secret(word: str, known: Callable[[], "_Known"]) -> bool:
     return True
 
 
-def _contains(word: str, known: Callable[[], "_Known"]) -> bool:
-    return any(known().is_in(run) for run in _DIGITS.findall(word))
+def _contains(word: str, known: "_Known") -> bool:
+    return any(known.is_in(run) for run in _DIGITS.findall(word))
 
 
 class _Known:
     """The tokens, to look each place of a text up once, however many hosts there are: a client can send 8 kB."""
 
-    def __init__(self, tokens: Iterable[str]) -> None:
-        self._tokens = frozenset(token.lower() for token in tokens if token)
-        self._sizes = {len(token) for token in self._tokens}  # in practice one
+    def __init__(self, tokens: Callable[[], Iterable[str]]) -> None:
+        self._tokens = tokens
+        self._known: frozenset[str] | None = None  # until a text needs them
+        self._sizes: set[int] = set()  # in practice one
 
     def is_in(self, digits: str) -> bool:
-        return any(
-            digits[at : at + size] in self._tokens for size in self._sizes for at in range(len(digits) - size + 1)
-        )
+        if self._known is None:
+            self._known = frozenset(token.lower() for token in self._tokens() if token)
+            self._sizes = {len(token) for token in self._known}
+        known = self._known
+        return any(digits[at : at + size] in known for size in self._sizes for at in range(len(digits) - size + 1))

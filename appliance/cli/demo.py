@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from appliance.model import Endpoint
     from appliance.simulate.machine import BootStep
     from appliance.simulate.rehearsal import Entry, Rehearsal, Report
 
@@ -125,14 +124,16 @@ async def _demo(
     """Return the exit code."""
     from rich.console import Console
 
+    from appliance.simulate.forwarder import Forwarder
+
     # Rich assumes 80 columns for a pipe, which would break the lines of the summary.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     interrupt = _Interrupt()
-    rehearsal = _rehearsal(file, directory, seed, in_lab=in_lab)
+    rehearsal, balancer = _rehearsal(file, directory, seed, in_lab=in_lab)
     cluster = rehearsal.cluster
     async with AsyncExitStack() as stack:
         if cluster.listen.dashboard:
-            forwarder = await asyncio.start_server(_Forwarder(cluster.listen.dashboard[0]).forward, sock=outside)
+            forwarder = await asyncio.start_server(Forwarder(cluster.listen.dashboard[0]).forward, sock=outside)
             await stack.enter_async_context(forwarder)
             console.print(f"dashboard: http://127.0.0.1:{outside.getsockname()[1]}/")
         machines = len(rehearsal.entries)
@@ -140,6 +141,7 @@ async def _demo(
         files = len({host.ignition for host in cluster.hosts if host.ignition})
         ignition = f" and {files} placeholder Ignition files" if files else ""
         console.print(f"using {len(rehearsal.sums)} placeholder images{ignition}, made for this run")
+        console.print(balancer)
         try:
             report = await _show(console, rehearsal, interrupt if keep_open else None)
         except asyncio.CancelledError:
@@ -149,54 +151,29 @@ async def _demo(
     return 0 if report.is_right else 1
 
 
-def _rehearsal(file: Path | None, directory: Path, seed: int, *, in_lab: bool) -> "Rehearsal":
-    """Return the demo of the cluster in *file*, and put everything that it serves into *directory*."""
+def _rehearsal(file: Path | None, directory: Path, seed: int, *, in_lab: bool) -> "tuple[Rehearsal, str]":
+    """Return the demo of the cluster in *file*, and in a line what its load balancer is.
+
+    Everything that it serves is put into *directory*.
+    """
     from appliance.config import load
     from appliance.share import share
+    from appliance.simulate.balancing import put_haproxy_in
     from appliance.simulate.loopback import moved_to_loopback
     from appliance.simulate.machine import Hardware
     from appliance.simulate.rehearsal import Rehearsal
     from appliance.simulate.standins import make_standins
 
     source = file or share("data") / "ocp45" / "cluster.yaml"
-    cluster_file = source if in_lab else directory / "cluster.yaml"
+    load([source], directory)  # for its problems, with the line numbers of the user's own file
     if not in_lab:
-        load([source], directory)  # for its problems, with the line numbers of the user's own file
-        moved_to_loopback(source, cluster_file)
+        moved_to_loopback(source, directory / "cluster.yaml")
+        source = directory / "cluster.yaml"
+    cluster_file, balancer = put_haproxy_in(source, directory, in_lab=in_lab)
     (cluster,) = load([cluster_file], directory)
     sums = make_standins(cluster, directory, seed)
     hardware = {} if file else {name: Hardware(kind) for name, kind in OTHER_FIRMWARE.items()}
-    return Rehearsal(cluster, cluster_file, directory, sums, in_lab, seed, hardware)
-
-
-class _Forwarder:
-    """Forwards a browser's connections to the dashboard inside the lab.
-
-    Its listening socket was opened outside, and a socket stays in the network
-    namespace that it was opened in.
-    """
-
-    def __init__(self, inside: "Endpoint") -> None:
-        self._inside = inside
-
-    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there = await asyncio.open_connection(str(self._inside.address), self._inside.port)
-        except OSError:
-            writer.close()
-            return
-        await asyncio.gather(_pour(reader, there[1]), _pour(there[0], writer))
-
-
-async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        return  # one side is gone; closing the other side signals that
-    finally:
-        writer.close()
+    return Rehearsal(cluster, cluster_file, directory, sums, in_lab, seed, hardware), balancer
 
 
 async def _show(console: "Console", rehearsal: "Rehearsal", interrupt: _Interrupt | None) -> "Report":

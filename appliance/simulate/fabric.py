@@ -8,12 +8,12 @@ router and relay ─── veth ──┘
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 from types import TracebackType
 from typing import Self
 
 from appliance.errors import SimulationError
-from appliance.model import Boot, Cluster, Host, Network
+from appliance.model import Address, Boot, Cluster, Host, MacAddress, Network
 from appliance.simulate.lab import BRIDGE, Bridge
 from appliance.simulate.link import Link
 from appliance.simulate.namespace import Namespace, ip
@@ -48,12 +48,14 @@ class Fabric:
         self._router: Namespace | None = None
         self._relays: dict[Network, Relay] = {}
         taken = {address for host in cluster.hosts for address in host.addresses}
-        # The stand-in for the load balancer listens on these addresses.
-        self.api_int = tuple(
+        taken |= set(own)
+        # Where the cluster's load balancer, or the stand-in for it, listens.
+        self.vips = tuple(
             vip
-            for vip in cluster.api_int_vips
-            if (in_lab or vip.version == 4) and vip not in taken | {cluster.address, cluster.address_ipv6}
+            for vip in dict.fromkeys((*cluster.api_int_vips, *cluster.api_vips, *cluster.ingress_vips))
+            if (in_lab or vip.version == 4) and vip not in taken
         )
+        self.api_int = tuple(vip for vip in self.vips if vip in cluster.api_int_vips)
 
     def __enter__(self) -> Self:
         """Make the lab's bridge. Raises SimulationError."""
@@ -64,6 +66,8 @@ class Fabric:
             own: list[IPv4Interface | IPv6Interface] = []
             own += [IPv4Interface(f"{address}/{prefix}") for address in self._own_addresses()]
             own += self._own_addresses6()
+            own += [self._of_vip(vip) for vip in self.vips]
+            own = list(dict.fromkeys(own))
             self._bridge = self._stack.enter_context(Bridge.make(name, own, ports_of(self._cluster)))
         return self
 
@@ -83,12 +87,24 @@ class Fabric:
             self._bridge.wait_for_carrier()
         return links
 
+    def plug_node(self, host: Host, boots: Link) -> Link:
+        """Return the link of *host*'s own address, which is *boots* unless it boots from another card."""
+        booted_from = host.macs[0]
+        if host.ipv4_of(booted_from) in (None, host.ipv4):
+            return boots
+        own = next((mac for mac in host.macs if mac != booted_from and host.ipv4_of(mac) == host.ipv4), booted_from)
+        return self._connect(host, own, host.address)
+
     def _plug(self, host: Host) -> Link:
-        network = self._cluster.network_of(host.ipv4_of(host.macs[0]) or host.address)
+        return self._connect(host, host.macs[0], host.ipv4_of(host.macs[0]) or host.address)
+
+    def _connect(self, host: Host, mac: MacAddress, address: Address) -> Link:
+        """Return the link of *host*'s card *mac*, which has *address*."""
+        network = self._cluster.network_of(address)
         if network is None:
             raise SimulationError(f"{host.name} is outside every machine network and cannot be connected")
         if self._bridge and network in self._homes:
-            return self._bridge.plug(host.macs[0])
+            return self._bridge.plug(mac)
         if network not in self._relays:
             self._relays[network] = self._relay(network)
         return RelayLink(self._relays[network])
@@ -121,8 +137,7 @@ class Fabric:
             address for address in (*servers, *bound) if isinstance(address, IPv4Address) and address in self._home.cidr
         ]
         main = [address for address in (self._cluster.address,) if isinstance(address, IPv4Address)]
-        vips = [vip for vip in self.api_int if isinstance(vip, IPv4Address)]
-        return list(dict.fromkeys([*main, *named, *vips]))
+        return list(dict.fromkeys([*main, *named]))
 
     def _own_addresses6(self) -> list[IPv6Interface]:
         """Return the appliance's IPv6 addresses, each with the prefix length of its network."""
@@ -130,8 +145,14 @@ class Fabric:
         bound = [endpoint.address for endpoint in (*listen.dns, *listen.tftp, *listen.http)]
         servers = [network.server for network in self._cluster.networks]
         found: dict[IPv6Interface, None] = {}
-        for address in (self._cluster.own_address(6), *servers, *bound, *self.api_int):
+        for address in (self._cluster.own_address(6), *servers, *bound):
             if isinstance(address, IPv6Address) and not address.is_unspecified:
                 network = self._cluster.network_of(address)
                 found[IPv6Interface(f"{address}/{network.cidr.prefixlen if network else 128}")] = None
         return list(found)
+
+    def _of_vip(self, vip: Address) -> IPv4Interface | IPv6Interface:
+        """Return *vip* with its network, or alone where the machines of its network are behind the router."""
+        network = self._cluster.network_of(vip)
+        prefix = network.cidr.prefixlen if network in self._homes and network else vip.max_prefixlen
+        return ip_interface(f"{vip}/{prefix}")

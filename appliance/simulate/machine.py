@@ -120,6 +120,7 @@ class Disk:
     domain: str = ""  # the cluster's, from the Ignition on it
     # The installer's kernel command line, whose network configuration the installed system inherits.
     arguments: str = ""
+    has_machine_config: bool = False  # Ignition got it from the machine config server at the first boot
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,8 @@ class Machine:
     is_secure: bool = False  # Secure Boot is on: only signed programs start
     # Ends where its disk would be written, and only asks about its Ignition file, so that it never counts as installed.
     is_dry: bool = False
+    pool: str = ""  # whose machine config it asks for through the load balancer; "" for none
+    must_join: bool = False  # asks for it until it gets it; otherwise it only tries once whether the servers answer
     dice: random.Random = field(default_factory=random.Random)  # transaction ids; seeded, a run can be repeated
     report: Callable[[BootStep], None] = lambda _step: None
     progress: Callable[[int, int], None] | None = None  # called with bytes so far and in total of the current file

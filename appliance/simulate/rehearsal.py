@@ -6,22 +6,26 @@ Its network is a lab of namespaces, or the loopback interface where namespaces a
 import asyncio
 import random
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.errors import SimulationError
-from appliance.model import Address, Boot, Cluster, Endpoint, Host, Role
+from appliance.control_client import Json
+from appliance.errors import ControlError, SimulationError
+from appliance.model import Address, Boot, Cluster, Endpoint, Engine, Host, Role
+from appliance.simulate.balancing import Operator
 from appliance.simulate.child import Appliance
 from appliance.simulate.fabric import Fabric
 from appliance.simulate.link import Link
 from appliance.simulate.machine import BootStep, Hardware, Machine, Patience, Phase
+from appliance.simulate.nodes import MACHINE_CONFIG_PORT, Node, pool_of, services_of
 from appliance.simulate.plan import expected_of, native_hardware, ports_of
 from appliance.simulate.power import power_on
 from appliance.simulate.run import BootSummary, Result
+from appliance.simulate.standins import TLS_FILE
 
-MACHINE_CONFIG_PORT = 22623
 STAGGER_SECONDS = 0.15  # the most between two machines' power buttons
 POWER_ON_SECONDS = 120.0  # for one machine; the whole rehearsal takes about ten
 
@@ -51,11 +55,13 @@ class Report:
     entries: Sequence[Entry]
     install_seconds: float
     reboot_seconds: float
+    balancer: Json | None = None  # as `ocp-appliance balancer -o json` has it; None where HAProxy does not run
+    complaints: Sequence[str] = ()  # about the balancer
 
     @property
     def is_right(self) -> bool:
-        """Whether every machine installed once, then booted from its disk."""
-        return all(
+        """Whether every machine installed once, then booted from its disk, and gets the connections that it should."""
+        return not self.complaints and all(
             entry.first is not None
             and entry.second is not None
             and (entry.first.result, entry.second.result) == (Result.INSTALLED, Result.BOOTED)
@@ -76,7 +82,7 @@ class Rehearsal:
     hardware: Mapping[str, Hardware] = field(default_factory=dict)  # by host name; x64 is the default
     tell: Callable[[Entry, BootStep], None] = lambda _entry, _step: None
     entries: list[Entry] = field(init=False)
-    _machines: dict[str, tuple[Machine, Link]] = field(init=False, default_factory=dict)
+    _machines: dict[str, tuple[Machine, Link, Node]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.entries = [Entry(host) for host in self.cluster.hosts if host.boot is not Boot.NOTHING]
@@ -90,19 +96,52 @@ class Rehearsal:
             async with AsyncExitStack() as services:
                 appliance = await services.enter_async_context(Appliance(self.cluster_file, self.data_dir))
                 self._assemble(fabric)
-                machine_config = MachineConfigStandIn(fabric.api_int, self._masters())
-                services.push_async_callback(machine_config.close)
-                announce(f"first power-on of {len(self.entries)} machines: each installs")
-                install_seconds = await self._power_on_all(1, machine_config.master_is_up)
-                reboot_seconds = 0.0
-                if all(entry.first for entry in self.entries):
-                    announce("second power-on: each boots from its own disk")
-                    reboot_seconds = await self._power_on_all(2, machine_config.master_is_up)
+                services.push_async_callback(self._switch_off)
+                stand_in = MachineConfigStandIn(() if self.has_haproxy else fabric.api_int, self._masters())
+                services.push_async_callback(stand_in.close)
+                report = await self._power_on_twice(announce, stand_in.master_is_up)
                 if not appliance.is_running:
                     self.entries[0].error = f"the appliance exited:\n{appliance.last_lines()}"
                 if linger:
                     await linger()
-        return Report(self.entries, install_seconds, reboot_seconds)
+        return report
+
+    @property
+    def has_haproxy(self) -> bool:
+        """Whether the cluster's load balancer runs here."""
+        return self.cluster.load_balancer.engine is Engine.HAPROXY
+
+    async def _power_on_twice(self, announce: Callable[[str], None], came_up: Callable[[str], None]) -> Report:
+        announce(f"first power-on of {len(self.entries)} machines: each installs")
+        install_seconds = await self._power_on_all(1, came_up)
+        if not all(entry.first for entry in self.entries):
+            return Report(self.entries, install_seconds, 0.0)
+        operator = Operator(self.cluster, self.data_dir)
+        if self.has_haproxy:
+            await self._end_bootstrapping(operator, announce)
+        announce("second power-on: each boots from its own disk")
+        reboot_seconds = await self._power_on_all(2, came_up)
+        if not self.has_haproxy:
+            return Report(self.entries, install_seconds, reboot_seconds)
+        complaints = await operator.wait(operator.about_all)
+        try:
+            return Report(self.entries, install_seconds, reboot_seconds, await operator.status(), complaints)
+        except ControlError as error:
+            return Report(self.entries, install_seconds, reboot_seconds, None, [str(error)])
+
+    async def _end_bootstrapping(self, operator: Operator, announce: Callable[[str], None]) -> None:
+        """Take the bootstrap out of the load balancer once the masters answer, as the operator may."""
+        bootstrap = next((entry.host for entry in self.entries if entry.host.role is Role.BOOTSTRAP), None)
+        if bootstrap is None or await operator.wait(operator.about_masters):
+            return
+        announce(
+            f"the masters answer: ocp-appliance balancer drain {bootstrap.short_name}"
+            " (not needed after a minute, when the appliance sees that bootstrapping is complete)"
+        )
+        try:
+            await operator.drain(bootstrap)
+        except ControlError as error:
+            announce(f"the order was refused: {error}")
 
     def _masters(self) -> frozenset[str]:
         return frozenset(host.name for host in self.cluster.hosts if host.role is Role.MASTER)
@@ -111,8 +150,10 @@ class Rehearsal:
         """Assemble every machine and connect it."""
         dice = random.Random(self.seed)  # noqa: S311 - for repeatable runs, not for secrets
         links = fabric.plug_all([entry.host for entry in self.entries])
+        tls = self._tls()
         for entry in self.entries:
-            host = entry.host
+            host, link = entry.host, links[entry.host.name]
+            joins = self.has_haproxy and host.boot is Boot.INSTALLER
             machine = Machine(
                 name=host.short_name,
                 mac=host.macs[0],
@@ -124,8 +165,27 @@ class Rehearsal:
                 report=self._hear(entry),
                 progress=_progress(entry),
                 is_ipv6=host.ipv4_of(host.macs[0]) is None,
+                pool=pool_of(host) if joins else "",
+                must_join=joins,
             )
-            self._machines[host.name] = (machine, links[host.name])
+            # On loopback, an ordinary user may not listen on a web server's ports.
+            services = [
+                each for each in services_of(host, self.cluster) if self.in_lab or each.port == MACHINE_CONFIG_PORT
+            ]
+            node = Node(host, fabric.plug_node(host, link), services, tls)
+            self._machines[host.name] = (machine, link, node)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """Return the certificate of all nodes; None if none could be made."""
+        if not (self.data_dir / TLS_FILE).exists():
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.data_dir / TLS_FILE)
+        return context
+
+    async def _switch_off(self) -> None:
+        for _, _, node in self._machines.values():
+            node.stop()
 
     def _hear(self, entry: Entry) -> Callable[[BootStep], None]:
         def hear(step: BootStep) -> None:
@@ -145,11 +205,13 @@ class Rehearsal:
         return loop.time() - began
 
     async def _power_on(self, entry: Entry, turn: int, delay: float, came_up: Callable[[str], None]) -> None:
-        machine, link = self._machines[entry.host.name]
+        machine, link, node = self._machines[entry.host.name]
         await asyncio.sleep(delay)
+        node.stop()
         try:
             async with asyncio.timeout(POWER_ON_SECONDS):
                 outcome = await power_on(machine, link)
+            await node.start(self.cluster)
             came_up(entry.host.name)
         # A machine that fails must not end the others, which an exception in this task would.
         except SimulationError as error:

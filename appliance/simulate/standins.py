@@ -8,15 +8,23 @@ import gzip
 import hashlib
 import json
 import random
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from appliance.boot.chains import usual_files
 from appliance.boot.loaders import find_loader
+from appliance.errors import SimulationError
 from appliance.model import Arch, Boot, Cluster
+from appliance.openshift import names
 from appliance.openshift.ignition import IN_PLACE
+from appliance.simulate.certificate import make_certificate
 
 KERNEL_BYTES, INITRAMFS_BYTES, IMAGE_BYTES = 2 << 20, 4 << 20, 8 << 20
+TLS_FILE = "stand-in-tls.pem"
+# Where bootstrap.ign has certificates: one that is only valid for a day, and those that verify the API's.
+CERTIFICATES = (
+    "/opt/openshift/tls/kubelet-signer.crt",
+    "/opt/openshift/tls/kube-apiserver-complete-server-ca-bundle.crt",
+)
 
 
 def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]:
@@ -42,10 +50,11 @@ def make_standins(cluster: Cluster, data_dir: Path, seed: int) -> dict[str, str]
             sums[image.name] = hashlib.sha256(content).hexdigest()
     ignition = data_dir / "ignition"
     ignition.mkdir(exist_ok=True)
+    tls = _tls_of(cluster, data_dir)
     usual = ("bootstrap.ign", "master.ign", "worker.ign")
     for name in dict.fromkeys((*usual, *(host.ignition for host in cluster.hosts if host.ignition))):
         path, pool = ignition / name, name.removesuffix(".ign")
-        path.write_text(json.dumps(_ignition(cluster, pool), indent=1))
+        path.write_text(json.dumps(_ignition(cluster, pool, tls), indent=1))
         path.chmod(0o600)
     loaders = {(host.loader, host.arch): None for host in cluster.hosts if host.boot is not Boot.NOTHING}
     for name in (name for loader, arch in loaders for name in usual_files(loader, arch)):
@@ -79,12 +88,12 @@ def _disk_image(label: bytes) -> bytes:
     return gzip.compress(label.ljust(510, b"\0") + b"\x55\xaa", mtime=0)
 
 
-def _ignition(cluster: Cluster, pool: str) -> dict[str, object]:
+def _ignition(cluster: Cluster, pool: str, tls: str) -> dict[str, object]:
     """Return an Ignition configuration of the release's version, as openshift-install lays it out."""
     version = "3.2.0" if cluster.release.boots_live else "2.2.0"
     note = {"path": "/etc/motd.d/stand-in", "mode": 0o644, "contents": {"source": "data:,stand-in"}}
     if pool in ("bootstrap", IN_PLACE):
-        files = [note, *_certificate_file()]
+        files = [note, *_certificate_files(tls)]
         if pool == IN_PLACE:
             script = {"source": "data:,stand-in"}
             files.append({"path": "/usr/local/bin/install-to-disk.sh", "mode": 0o755, "contents": script})
@@ -97,29 +106,21 @@ def _ignition(cluster: Cluster, pool: str) -> dict[str, object]:
     return {"ignition": {"version": version, "config": {verb: [source]}}}
 
 
-def _certificate_file() -> list[dict[str, object]]:
-    """Return a certificate valid for a day, as openshift-install's are; [] if the cryptography package is missing."""
-    try:
-        from cryptography import x509
-        from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.hazmat.primitives.hashes import SHA256
-        from cryptography.hazmat.primitives.serialization import Encoding
-        from cryptography.x509.oid import NameOID
-    except ImportError:
-        return []
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in kubelet-signer")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(hours=24))
-        .sign(key, SHA256())
-    )
-    pem = base64.b64encode(certificate.public_bytes(Encoding.PEM)).decode()
-    source = f"data:text/plain;charset=utf-8;base64,{pem}"
-    return [{"path": "/opt/openshift/tls/kubelet-signer.crt", "mode": 0o600, "contents": {"source": source}}]
+def _certificate_files(tls: str) -> list[dict[str, object]]:
+    """Return the certificate of *tls*, a key and its certificate as PEM, where openshift-install puts some."""
+    certificate = tls[tls.find("-----BEGIN CERTIFICATE") :] if tls else ""
+    source = f"data:text/plain;charset=utf-8;base64,{base64.b64encode(certificate.encode()).decode()}"
+    return [{"path": path, "mode": 0o600, "contents": {"source": source}} for path in CERTIFICATES if certificate]
+
+
+def _tls_of(cluster: Cluster, data_dir: Path) -> str:
+    """Return the key and the certificate of *cluster*'s servers, which are kept in *data_dir*; "" without openssl."""
+    path = data_dir / TLS_FILE
+    if not path.exists():
+        try:
+            made = make_certificate([names.api_int(cluster.domain), names.api(cluster.domain)])
+        except SimulationError:
+            return ""
+        path.touch(mode=0o600)
+        path.write_text(made)
+    return path.read_text()

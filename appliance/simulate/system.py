@@ -1,10 +1,11 @@
-"""The installed system: DHCP, forward and reverse lookup of its name, and its first query for api-int."""
+"""The installed system: DHCP, forward and reverse lookup of its name, its query for api-int, and what it asks there."""
 
 from collections.abc import Awaitable
 from typing import TypeVar
 
 from appliance.model import Address
 from appliance.simulate.dracut import Arguments, bring_up
+from appliance.simulate.joining import get_machine_config, reach_api
 from appliance.simulate.lease import Lease
 from appliance.simulate.machine import Disk, Phase, StepError
 from appliance.simulate.names import NameLookupError
@@ -46,7 +47,9 @@ async def boot_disk(run: Run, disk: Disk) -> str:
         )
     domain = disk.domain or name.partition(".")[2]
     api_int = await _lookup(run, lease, f"api-int.{domain}")
+    await get_machine_config(run, lease, api_int, domain)
     run.tell(Phase.SYSTEM, f"up as {name}, {lease.address} forward and reverse; api-int is {api_int}")
+    await reach_api(run, lease, api_int, domain)
     return name
 
 

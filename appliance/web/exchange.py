@@ -91,7 +91,7 @@ class Exchange:
         self.method = request.method
         self.client = request.remote or ""
         self.host = host  # full name, or ""
-        self.path = context.hide(request.raw_path)[:MAX_EVENT_TEXT]
+        self.shown_path = ""  # what events call the path, if it has a secret in it
         self.kind = WebKind.OTHER
         self.is_quiet = False  # one of many requests that mean the same, of which the first was published
         self._context = context
@@ -100,6 +100,11 @@ class Exchange:
         self._is_out = False  # all of it was sent
         self._first = 0  # offset of the first byte
         self._began = 0.0  # monotonic
+
+    @property
+    def path(self) -> str:
+        """The path as events name it."""
+        return self.shown_path or self._context.hide(self.request.raw_path)[:MAX_EVENT_TEXT]
 
     def start(self, total: int, first: int = 0) -> None:
         """Publish that a response of *total* bytes begins at offset *first*; do nothing for HEAD or a quiet poll."""
@@ -243,7 +248,7 @@ class Exchange:
 
     def _publish_error(self, error: ErrorResponse) -> None:
         self.kind = error.kind
-        self.path = error.shown_path or self.path
+        self.shown_path = error.shown_path or self.shown_path
         if not error.is_fault:
             return
         if error.unproven is not None:

@@ -80,7 +80,7 @@ class ScriptsOverTftp:
                     found = await self._finder.find(wanted, found)
                 case NeighbourFirst() as wanted:
                     found = await self._finder.find(wanted, found)
-                    is_its_host = found.neighbour is not None and is_host(wanted, found.neighbour)
+                    is_its_host = found.neighbour is not None and is_host(wanted.macs, found.neighbour)
                 case SendScript() | ErrorResponse() as answer:
                     return answer, is_its_host
                 case _:

@@ -152,9 +152,9 @@ def http_response(error: ErrorResponse, method: str) -> Response:
     return Response(error.status, headers, () if method == "HEAD" else (body,))
 
 
-def is_host(wanted: NeighbourFirst, found: NeighbourFinding) -> bool:
-    """Whether the client is the host whose address it has, as far as our links show."""
-    return Client(wanted.macs, found.mac, needs_dhcp=False).is_host
+def is_host(macs: frozenset[bytes], found: NeighbourFinding) -> bool:
+    """Whether the client is the host with *macs* whose address it has, as far as our links show."""
+    return Client(macs, found.mac, needs_dhcp=False).is_host
 
 
 def damage(site: Site, path: str, sha256: str | None) -> ErrorResponse | None:
@@ -191,8 +191,9 @@ def _grub_script(case: _Case) -> Judgement:
 
 
 def _own_script(case: _Case, name: str) -> Judgement:
+    owner = case.table.hosts_by_mac.get(name)  # iPXE spells it as the table does
     try:
-        owner = case.table.hosts_by_mac.get(MacAddress.parse(name).hyphenated)
+        owner = owner or case.table.hosts_by_mac.get(MacAddress.parse(name).hyphenated)
     except ValueError:
         return ErrorResponse(404, "scripts are named by MAC address, as 52-54-00-12-34-56.ipxe", WebKind.SCRIPT)
     if owner is None:

@@ -167,8 +167,11 @@ class WebServer:
         # Events name the host that the client's address belonged to when its request arrived.
         host = self._table().host(asked.client)
         exchange = Exchange(self._context, request, host.host.name if host else "")
-        # Of the files in its script, mostly known from another host, so that the judge need not ask.
-        found = Findings(files=self._gate.known(host.needs)) if host else NO_FINDINGS
+        found = NO_FINDINGS
+        if host is not None:
+            found = self._finder.known(host, asked.client)
+            if found.neighbour is not None and not is_host(host.macs, found.neighbour):
+                exchange.host = ""  # what it fetches says nothing about the host
         ignition: IgnitionFile | None = None
         while True:
             match judge(asked, self._table(), self._installations, self._now(), found):
@@ -180,8 +183,8 @@ class WebServer:
                     found = replace(found, ignition=_finding(wanted, read))
                 case NeighbourFirst() as wanted:
                     found = await self._finder.find(wanted, found)
-                    if found.neighbour is None or not is_host(wanted, found.neighbour):
-                        exchange.host = ""  # what it fetches says nothing about the host
+                    if found.neighbour is None or not is_host(wanted.macs, found.neighbour):
+                        exchange.host = ""
                 case BeginFirst(kind):
                     exchange.kind = kind
                     exchange.start(0)
@@ -211,7 +214,7 @@ class WebServer:
 
     async def _send_ignition(self, exchange: Exchange, answer: SendIgnition, file: IgnitionFile) -> web.StreamResponse:
         exchange.kind = answer.kind
-        exchange.path = answer.shown_path or exchange.path
+        exchange.shown_path = answer.shown_path
         entity = entity_of(file.identity, IGNITION_TYPE)
         # The host counts as having the file from its first byte on. The body is a single write, so that after a crash
         # at this point it most likely does; otherwise it asks again.
