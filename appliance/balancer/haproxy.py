@@ -17,16 +17,19 @@ from appliance.model import Balance, FrontEnd, HealthCheck, Member, Probe
 
 # A member whose checks begin to fail gets no new connections after OUT_SECONDS at most, and a new one gets its first
 # after IN_SECONDS at most: less than the 30 and 20 seconds that OpenShift allows.
-INTERVAL_SECONDS, FAST_SECONDS = 5, 2  # between checks: as long as the result stays the same, and once it changes
+# Between checks: of a member that works, and of one that does not or whose results begin to change.
+INTERVAL_SECONDS, FAST_SECONDS = 5, 2
 FALL, RISE = 3, 2  # results in a row that count
 CHECK_SECONDS = 5  # for the answer to a check
 OUT_SECONDS = INTERVAL_SECONDS + FALL * CHECK_SECONDS + (FALL - 1) * FAST_SECONDS
-IN_SECONDS = INTERVAL_SECONDS + RISE * CHECK_SECONDS + (RISE - 1) * FAST_SECONDS
+IN_SECONDS = FAST_SECONDS + RISE * CHECK_SECONDS + (RISE - 1) * FAST_SECONDS
 
 NO_SERVER_STATE = "1\n"  # the version of the format, and no server
 
-# An API server that cannot answer because its machine is off, or its network is cut, ends no connection.
+# A machine that is off, or whose network is cut, ends no connection. It is noticed after half a minute: by keepalive
+# where both sides are silent, and else by data that it does not acknowledge.
 KEEPALIVE_IDLE_SECONDS, KEEPALIVE_SECONDS, KEEPALIVE_PROBES = 15, 5, 3
+UNACKNOWLEDGED_SECONDS = 30
 
 _WORD = re.compile(r"[A-Za-z0-9_.:-]+", re.ASCII)  # what HAProxy accepts as the name of a front end or server
 _LOGGED = (API, MACHINE_CONFIG)  # services: who connects there says how far a node is
@@ -39,6 +42,8 @@ class Settings:
     version: Version = DEFAULT
     runtime_socket: str = "/run/haproxy/admin.sock"
     log: str = "/dev/log"  # a UNIX datagram socket
+    # One whose reader knows LOG_FORMAT and wants to hear of a connection when it begins. Others get HAProxy's own.
+    is_our_log: bool = True
     # The file from which a new process restores its servers' states; "" for none. HAProxy warns if it is missing or
     # empty; NO_SERVER_STATE is right for a first start.
     server_state: str = ""
@@ -47,18 +52,13 @@ class Settings:
     ca_files: Mapping[str, str] = field(default_factory=dict)
     connections: int = 10_000  # that one front end accepts at a time
     description: str = ""  # one word that the process repeats, by which the appliance knows what it has loaded
-    note: str = "Written by ocp-appliance. Changes are overwritten."
+    note: str = "Written by ocp-appliance. Changes are overwritten."  # the comment at the top
 
 
-def packaged(version: Version) -> Settings:
-    """Return the settings for an HAProxy of a distribution's package, on a machine that is nothing of ours."""
-    # Debian's and Red Hat's packages both have this directory and this user.
-    return Settings(
-        version,
-        runtime_socket="/var/lib/haproxy/stats",
-        user="haproxy",
-        note="For /etc/haproxy/haproxy.cfg. Check it with: haproxy -c -f /etc/haproxy/haproxy.cfg",
-    )
+def packaged(version: Version, note: str) -> Settings:
+    """Return the settings for an HAProxy of a distribution's package, on a machine that is none of ours."""
+    # Both Debian's and Red Hat's packages have this directory and this user.
+    return Settings(version, runtime_socket="/var/lib/haproxy/stats", is_our_log=False, user="haproxy", note=note)
 
 
 def configuration(front_ends: tuple[FrontEnd, ...], standings: Standings, settings: Settings) -> str:
@@ -69,7 +69,8 @@ def configuration(front_ends: tuple[FrontEnd, ...], standings: Standings, settin
         _section("defaults", _defaults(settings)),
         *(_section(f"listen {_word(each.name)}", _listen(each, standings, settings)) for each in listening),
     ]
-    return f"# {_one_line(settings.note)}\n\n" + "\n".join(sections)
+    note = "".join(f"# {_printable(line)}\n" for line in settings.note.splitlines())
+    return f"{note}\n" + "\n".join(sections)
 
 
 def _section(head: str, lines: Iterator[str]) -> str:
@@ -97,6 +98,8 @@ def _global(settings: Settings, front_ends: int) -> Iterator[str]:
 def _defaults(settings: Settings) -> Iterator[str]:
     yield "mode tcp"
     yield "log global"
+    if not settings.is_our_log:
+        yield "option tcplog"
     yield "option log-health-checks"
     yield f"maxconn {settings.connections}"
     yield "# A connection that a server does not accept goes to the next one."
@@ -106,7 +109,7 @@ def _defaults(settings: Settings) -> Iterator[str]:
     yield "# Watches, logs and shells are silent for hours; the kubelet ends them after 4."
     yield "timeout client 4h"
     yield "timeout server 4h"
-    yield "# Who vanished without a word is noticed by TCP keepalive, not by these timeouts."
+    yield "# TCP notices who vanished without a word, not these timeouts."
     yield "option clitcpka"
     yield "option srvtcpka"
     if settings.version.sets_keepalive_times:
@@ -115,7 +118,11 @@ def _defaults(settings: Settings) -> Iterator[str]:
             yield f"{side}-intvl {KEEPALIVE_SECONDS}s"
             yield f"{side}-cnt {KEEPALIVE_PROBES}"
     yield f"timeout check {CHECK_SECONDS}s"
-    yield f"default-server inter {INTERVAL_SECONDS}s fastinter {FAST_SECONDS}s fall {FALL} rise {RISE}"
+    yield (
+        f"default-server inter {INTERVAL_SECONDS}s fastinter {FAST_SECONDS}s downinter {FAST_SECONDS}s "
+        f"fall {FALL} rise {RISE} "
+        f"tcp-ut {UNACKNOWLEDGED_SECONDS}s"
+    )
     if settings.server_state:
         yield "load-server-state-from-file global"
 
@@ -125,11 +132,8 @@ def _listen(front_end: FrontEnd, standings: Standings, settings: Settings) -> It
     if front_end.allowed:
         yield from (f"acl from_nodes src {network}" for network in front_end.allowed)
         yield "tcp-request connection reject unless from_nodes"
-    if front_end.service in _LOGGED:
-        yield "option logasap"
-        yield f'log-format "{LOG_FORMAT}"'
-    else:
-        yield "option dontlog-normal"
+    if settings.is_our_log:
+        yield from _logged(front_end)
     yield f"balance {front_end.balance}"
     if front_end.balance is Balance.SOURCE:
         # When a member leaves, only its own clients move to others.
@@ -142,6 +146,14 @@ def _listen(front_end: FrontEnd, standings: Standings, settings: Settings) -> It
     for member in front_end.members:
         standing = standings.get((front_end.name, member.host), Standing())
         yield _server(front_end, member, standing)
+
+
+def _logged(front_end: FrontEnd) -> Iterator[str]:
+    if front_end.service in _LOGGED:
+        yield "option logasap"
+        yield f'log-format "{LOG_FORMAT}"'
+    else:
+        yield "option dontlog-normal"
 
 
 def _check_words(check: HealthCheck, ca_file: str) -> str:
@@ -188,5 +200,5 @@ def _target(path: str) -> str:
     return quote(path, safe="/?&=:@,;+~%")
 
 
-def _one_line(text: str) -> str:
+def _printable(text: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in text)

@@ -23,7 +23,7 @@ class Version:
     @property
     def sets_keepalive_times(self) -> bool:
         """Whether a configuration can say when a silent connection is probed, instead of the kernel."""
-        return self >= Version(2, 2)
+        return self >= Version(2, 4)
 
     @property
     def bounds_old_workers(self) -> bool:

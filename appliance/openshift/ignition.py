@@ -5,18 +5,16 @@ for the operator. It reads specification 2.x (OpenShift up to 4.5 writes 2.2.0)
 and 3.x.
 """
 
-import binascii
 import json
 import re
 import time
-import zlib
-from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from appliance.openshift.dataurls import Budget
 from appliance.openshift.names import api_int
 from appliance.openshift.x509 import Validity, fingerprints, validities
 
@@ -39,6 +37,9 @@ _POOL = re.compile(r"/config/([a-z0-9-]+)/?")
 # say nothing about how long the file is good for. The pointer files trust the root certificate.
 _ASSETS = "/opt/openshift/"
 _ROOT = "/opt/openshift/tls/root-ca.crt"
+# What a client of the API trusts. The root certificate that the pointer files trust did not sign the certificates of
+# the API servers, only that of the machine config server.
+_API_AUTHORITIES = "/opt/openshift/tls/kube-apiserver-complete-server-ca-bundle.crt"
 _AUTHORITIES = "ignition.security.tls.certificateAuthorities.crt"
 
 _API_INT = re.compile(rb"https://(api-int\.[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)[:/\"'\s]")
@@ -64,6 +65,7 @@ class IgnitionFacts:
     pools: frozenset[str] = frozenset()  # of the machine config server, to which it points
     has_assets: bool = False  # it contains the installer's assets, as a bootstrap.ign does
     is_in_place: bool = False  # it is a bootstrap.ign that ends by writing the disk
+    api_authorities: bytes = b""  # PEM: the certificates with which those of the API servers are verified
 
 
 def expiry_text(expires_at: float) -> str:
@@ -130,13 +132,14 @@ def inspect(data: bytes) -> IgnitionFacts:
         spelled = repr(version[:40]) if isinstance(version, str) else "missing" if version is None else "not a string"
         problems.append(f"ignition.version is {spelled}; OpenShift writes 2.2.0, or 3.1.0 and later")
     problems += _placeholders(document)
-    budget = _Budget(MAX_DECODED_BYTES)
+    budget = Budget(MAX_DECODED_BYTES)
     certificates: list[Validity] = []
     authorities: list[Validity] = []
     roots: set[bytes] = set()
     sources = list(_sources(document))
     api_ints = Counter(url.hostname for url in sources if url.hostname and url.hostname.startswith("api-int."))
     has_assets = is_in_place = False
+    api_authorities = b""
     for name, source, compression in _embedded(document):
         has_assets = has_assets or name.startswith(_ASSETS)
         is_in_place = is_in_place or name == _IN_PLACE_SCRIPT
@@ -148,6 +151,8 @@ def inspect(data: bytes) -> IgnitionFacts:
                 certificates += validities(content)
             if name in (_ROOT, _AUTHORITIES):
                 roots |= fingerprints(content)
+            if name == _API_AUTHORITIES:
+                api_authorities = content
         except ValueError as error:
             problems.append(f"{name}: {error}")
             continue
@@ -163,6 +168,7 @@ def inspect(data: bytes) -> IgnitionFacts:
         pools=frozenset(form[1] for url in sources if (form := _POOL.fullmatch(url.path))),
         has_assets=has_assets,
         is_in_place=is_in_place,
+        api_authorities=api_authorities,
     )
 
 
@@ -176,48 +182,6 @@ def _expiry(certificates: list[Validity], authorities: list[Validity]) -> float 
     if certificates:
         return min(certificate.not_after for certificate in certificates)
     return max((authority.not_after for authority in authorities), default=None)
-
-
-class _Budget:
-    """Decodes data URLs, up to a total number of bytes."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.left_bytes = limit_bytes
-
-    def decode(self, source: str, compression: object) -> bytes:
-        """Return the contents of a data URL (RFC 2397), decompressed, or b"" for any other URL.
-
-        Raises ValueError, with a message that follows the file's name, if it cannot be
-        decoded or is too large.
-        """
-        if not source.startswith("data:"):
-            return b""
-        header, comma, payload = source.partition(",")
-        if not comma:
-            raise ValueError("its data URL has no comma")
-        content = unquote_to_bytes(payload)
-        if header.endswith(";base64"):
-            try:
-                content = b64decode(content, validate=True)
-            except binascii.Error as error:
-                raise ValueError(f"its data URL is not valid base64: {error}") from error
-        if compression == "gzip":
-            content = self._unpack(content)
-        self.left_bytes -= len(content)
-        if self.left_bytes < 0:
-            raise ValueError("its contents are larger than those of any OpenShift Ignition file")
-        return content
-
-    def _unpack(self, packed: bytes) -> bytes:
-        unpacker = zlib.decompressobj(wbits=31)  # gzip
-        try:
-            # One byte more than is left, so that decode() notices contents that are too large.
-            content = unpacker.decompress(packed, self.left_bytes + 1)
-        except zlib.error as error:
-            raise ValueError(f"its contents are not gzip: {error}") from error
-        if not unpacker.eof and len(content) <= self.left_bytes:
-            raise ValueError("its gzip data is truncated")
-        return content
 
 
 def _parse(data: bytes) -> dict[str, object] | str:

@@ -1,4 +1,4 @@
-"""When a certificate is valid: a walk over the first fields of its DER encoding, and nothing else of X.509.
+"""The certificates in a file, and when each is valid: a walk over the first fields of its DER, and no more of X.509.
 
 The standard library reads a certificate's dates only from a live TLS
 connection, and the cryptography package would be a compiled dependency for two
@@ -32,6 +32,11 @@ def validities(pem: bytes) -> tuple[Validity, ...]:
     Raises ValueError if a block is not a certificate.
     """
     return tuple(validity(_der(match[1])) for match in _PEM.finditer(pem))
+
+
+def certificates(pem: bytes) -> tuple[bytes, ...]:
+    """Return every CERTIFICATE block in *pem*, in order, without what stands between them, such as keys."""
+    return tuple(match[0] + b"\n" for match in _PEM.finditer(pem))
 
 
 def fingerprints(pem: bytes) -> set[bytes]:

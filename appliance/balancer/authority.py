@@ -1,0 +1,42 @@
+"""With which certificates the API servers' are verified, and when no longer (pure).
+
+A cluster may replace its authority: by itself after eight years, or at any time when its
+administrator says so. Who still insists on the old one then takes the whole API out. So
+verification tells a stranger's machine from a master while a cluster is installed, and gives
+way once the cluster runs and no master has a certificate that is trusted.
+"""
+
+from appliance.balancer.reports import Reports
+from appliance.model import FrontEnd
+from appliance.openshift.ignition import IgnitionFacts, misfit
+from appliance.openshift.x509 import certificates, validities
+
+# How a report words the check of a member whose certificate was signed by somebody else.
+NOT_TRUSTED = "failed: certificate not trusted"
+
+
+def api_authorities(facts: IgnitionFacts, domain: str) -> bytes:
+    """Return the authorities in bootstrap.ign, with *facts*, that sign the API servers' certificates.
+
+    In PEM, and b"" if it has none or belongs to another cluster than *domain*. No other
+    Ignition file has them: the one that a pointer file trusts signs the machine config server's.
+    """
+    return b"" if misfit(facts, domain) else b"".join(certificates(facts.api_authorities))
+
+
+def valid(pem: bytes, now: float) -> bytes:
+    """Return those certificates of *pem* that are valid at *now*, in seconds UTC; b"" if one cannot be read."""
+    try:
+        return b"".join(each for each in certificates(pem) if _is_valid(each, now))
+    except ValueError:
+        return b""
+
+
+def is_refuted(front_end: FrontEnd, reports: Reports) -> bool:
+    """Return whether verification leaves *front_end* without a member: none works, and one is not trusted."""
+    found = [report for member in front_end.members if (report := reports.get((front_end.name, member.host)))]
+    return not any(report.is_up for report in found) and any(report.check == NOT_TRUSTED for report in found)
+
+
+def _is_valid(certificate: bytes, now: float) -> bool:
+    return all(dates.not_before <= now < dates.not_after for dates in validities(certificate))
