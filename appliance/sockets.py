@@ -273,6 +273,7 @@ def control_server(path: Path) -> socket.socket:
 def log_server(path: Path) -> socket.socket:
     """Return a UNIX datagram socket for a log, to which only its owner and the group of its directory may send.
 
+    Where chown(2) is forbidden, as in the systemd unit, that has to have the set-group-ID bit.
     Replaces a socket file as `control_server` does. Raises ListenError.
     """
     sock = _bound_unix(path, socket.SOCK_DGRAM, 0o660)
@@ -283,7 +284,8 @@ def log_server(path: Path) -> socket.socket:
     except OSError as error:
         sock.close()
         raise ListenError(
-            f"cannot let the group of {path.parent} send to {path}: {error.strerror}; add this process to that group"
+            f"cannot let the group of {path.parent} send to {path}: {error.strerror}; "
+            f"give that directory the set-group-ID bit: chmod g+s {path.parent}"
         ) from error
     return sock
 
