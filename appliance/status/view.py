@@ -9,6 +9,7 @@ from pathlib import Path
 from appliance import __version__
 from appliance.balancer.view import BalancerView
 from appliance.events import WebRefused
+from appliance.install.certificates import DELETE_HINT, unneeded
 from appliance.install.installation import Condition
 from appliance.install.recipes import lasting
 from appliance.model import Boot, Cluster, Host
@@ -57,9 +58,10 @@ def refusals(registry: RegistryView) -> list[RefusalRow]:
 
 
 def notices(registry: RegistryView, balancer: BalancerView | None = None) -> list[str]:
-    """Return the faults of the appliance itself: a state directory that it cannot write, or a state file set aside."""
+    """Return the faults of the appliance itself, such as a state that it cannot write, and what is left to do."""
     trouble = f"load balancer: {balancer.trouble}" if balancer and balancer.trouble else ""
-    return [notice for notice in (registry.journal.trouble, registry.journal.notice, trouble) if notice]
+    keys = (f"{path}: {DELETE_HINT}" for path in unneeded(registry.clusters, registry.installations))
+    return [notice for notice in (registry.journal.trouble, registry.journal.notice, trouble, *keys) if notice]
 
 
 def row(registry: RegistryView, host: Host, now: float | None = None) -> HostRow:
