@@ -60,8 +60,8 @@ def started(cluster: Cluster, tls: ssl.SSLContext) -> Starting:
     @asynccontextmanager
     async def start(name: str) -> AsyncIterator[Host]:
         host = next(host for host in cluster.hosts if host.short_name == name)
-        node = Node(host, LO, [each for each in services_of(host, cluster) if each.port > 1024], tls)
-        await node.start(cluster)
+        node = Node(host, cluster, LO, [each for each in services_of(host, cluster) if each.port > 1024], tls)
+        await node.start()
         try:
             yield host
         finally:
@@ -136,7 +136,7 @@ async def test_a_port_that_another_demo_has_is_an_error_of_the_simulation(cluste
         socket.create_server((str(host.address), 22623)),
         pytest.raises(SimulationError, match=r"cannot listen on 127\.18\.\d+\.1:22623 in place of bs: .*another demo"),
     ):
-        await Node(host, LO, services_of(host, cluster)[1:2], None).start(cluster)
+        await Node(host, cluster, LO, services_of(host, cluster)[:1], None).start()
 
 
 class Joining:
