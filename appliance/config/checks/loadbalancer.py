@@ -24,6 +24,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         yield from _exposed(frontend, draft)
     if draft.has_haproxy:
         yield from _reach(draft)
+        yield from _platform(draft)
 
 
 def problems_between(drafts: Sequence[Draft]) -> Iterator[Problem]:
@@ -182,6 +183,18 @@ def _reach(draft: Draft) -> Iterator[Problem]:
                 f"HAProxy on this machine cannot reach {host.label} over IPv{version}; add {key}, "
                 "or a second address here"
             )
+
+
+def _platform(draft: Draft) -> Iterator[Problem]:
+    """Yield the platform, pasted from install-config.yaml, whose clusters take the VIPs themselves."""
+    place = ("platform", "baremetal")
+    is_users = draft.document.value_at((*place, "loadBalancer", "type")) == "UserManaged"
+    if draft.document.has(*place) and not is_users:
+        yield draft.document.here(*place).warning(
+            "nodes of this platform take the VIPs themselves, by keepalived, unless install-config.yaml has "
+            "`loadBalancer: {type: UserManaged}` here; with `engine: haproxy`, add that there, or install with "
+            "`platform: {none: {}}`"
+        )
 
 
 def _is_member(host: HostDraft, draft: Draft) -> bool:
