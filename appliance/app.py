@@ -182,6 +182,7 @@ class App:
         dhcp.tap = tftp.tap = recorder.tap
         dhcp6.tap = recorder.tap_host
         bus.subscribers += [metrics.listen, recorder.listen]
+        dashboard = DashboardServer(listen, registry, bus, metrics, balancer)
         control = ControlServer(state_dir, registry, bus, registry.order, registry.balance, self._reload_wanted.set)
         control.capture = recorder.capture
         looker = Looker(registry, bus.publish, mac_of)
@@ -189,7 +190,6 @@ class App:
             bus.subscribers.append(balancer.listen)
             counts["balancer"] = lambda: balancer_log.counts
             control.balancer = metrics.balancer = balancer
-        dashboard = DashboardServer(listen, registry, bus, metrics, balancer)
         return _Parts(
             live,
             listen,

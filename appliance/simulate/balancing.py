@@ -21,7 +21,7 @@ POLL_SECONDS = 0.25
 
 def why_no_haproxy(cluster: Cluster, *, in_lab: bool) -> str:
     """Return why HAProxy cannot be the load balancer in a rehearsal of *cluster*; "" if it can."""
-    vips = {*cluster.api_int_vips, *cluster.api_vips, *cluster.ingress_vips}
+    vips = (*cluster.api_int_vips, *cluster.api_vips, *cluster.ingress_vips)
     nodes = {address: host for host in cluster.hosts for address in host.addresses}
     taken = next((vip for vip in vips if vip in nodes), None)
     if not in_lab:
@@ -142,6 +142,10 @@ def _idle(rows: Iterable[Json], hosts: set[str]) -> list[str]:
     down = [row for row in rows if row["host"] in hosts and row["state"] != "up"]
     missing = sorted(hosts - {str(row["host"]) for row in rows})
     return [
-        *(f"{row['name']} gets no connections of {row['front_end']}: {row['state']}, {row['check']}" for row in down),
+        *(f"{row['name']} gets no connections of {row['front_end']}: {_state(row)}" for row in down),
         *(f"the load balancer does not know {host}" for host in missing),
     ]
+
+
+def _state(row: Json) -> str:
+    return f"{row['state']}, {row['check']}" if row["check"] else str(row["state"])

@@ -53,7 +53,7 @@ def services_of(host: Host, cluster: Cluster) -> tuple[Service, ...]:
         if host.name in own.hosts or host.role in own.roles:
             is_tls = own.check.probe is Probe.HTTPS
             found += [Service(port, _site, is_tls) for port in {own.member_port, own.check.port or own.member_port}]
-    # The operator's front ends come last, and may be for a port that a node has anyway.
+    # An operator's front end may be for a port that a node has anyway.
     return tuple({service.port: service for service in reversed(found)}.values())
 
 
@@ -71,7 +71,7 @@ def _control_plane(machine_config: Answer) -> list[Service]:
 
 def _health(*paths: str) -> Answer:
     def answer(path: str) -> tuple[HTTPStatus, str]:
-        return (HTTPStatus.OK, "ok") if path in paths else (HTTPStatus.FORBIDDEN, f"a stand-in has no {path}")
+        return (HTTPStatus.OK, "ok") if path in paths else (HTTPStatus.FORBIDDEN, f"a placeholder has no {path}")
 
     return answer
 
@@ -90,7 +90,7 @@ def _machine_config(pools: Sequence[str], version: str) -> Answer:
 
 
 def _site(_path: str) -> tuple[HTTPStatus, str]:
-    return HTTPStatus.OK, "a stand-in"
+    return HTTPStatus.OK, "a placeholder"
 
 
 class Node:
@@ -158,7 +158,7 @@ def _response(request: bytes, answer: Answer, name: str) -> bytes:
     status, text = answer(target)
     body = text.encode()
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: stand-in {name}\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: {name} (placeholder)\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + (b"" if method == b"HEAD" else body)
