@@ -6,13 +6,10 @@ verification tells a stranger's machine from a master while a cluster is install
 way once the cluster runs and no master has a certificate that is trusted.
 """
 
-from appliance.balancer.reports import Reports
+from appliance.balancer.reports import NOT_TRUSTED, Reports
 from appliance.model import FrontEnd
 from appliance.openshift.ignition import IgnitionFacts, misfit
 from appliance.openshift.x509 import certificates, validities
-
-# How a report words the check of a member whose certificate was signed by somebody else.
-NOT_TRUSTED = "failed: certificate not trusted"
 
 
 def api_authorities(facts: IgnitionFacts, domain: str) -> bytes:
@@ -35,7 +32,7 @@ def valid(pem: bytes, now: float) -> bytes:
 def is_refuted(front_end: FrontEnd, reports: Reports) -> bool:
     """Return whether verification leaves *front_end* without a member: none works, and one is not trusted."""
     found = [report for member in front_end.members if (report := reports.get((front_end.name, member.host)))]
-    return not any(report.is_up for report in found) and any(report.check == NOT_TRUSTED for report in found)
+    return not any(report.is_up for report in found) and any(report.check.startswith(NOT_TRUSTED) for report in found)
 
 
 def _is_valid(certificate: bytes, now: float) -> bool:

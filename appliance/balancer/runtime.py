@@ -180,6 +180,8 @@ def check_in_words(word: str, code: str, milliseconds: str, said: str) -> str:
     return f"failed: {_reason(word, plain(said))}"
 
 
+# HAProxy up to 2.6 says the same of a certificate that it does not trust.
+NO_HANDSHAKE = "no TLS handshake"
 _RESULTS: Mapping[str, str] = {
     "L4OK": "passed: connected",
     "L6OK": "passed: TLS",
@@ -204,7 +206,7 @@ def _reason(word: str, said: str) -> str:
     if "certificate different" in text:
         return "certificate for another name"
     if "ssl handshake" in text:
-        return "no TLS handshake"
+        return NO_HANDSHAKE
     # HAProxy begins with a capital: "Connection refused", "No route to host".
     return said[:1].lower() + said[1:] if said else f"HAProxy says {plain(word)}"
 
