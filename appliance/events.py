@@ -553,6 +553,16 @@ class BootstrapCompleted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class KeysUnneeded(Event):
+    """Bootstrapping is complete, and its Ignition file with the cluster's keys is still on disk; *host* is ""."""
+
+    kind: ClassVar[str] = "bootstrap.keys"
+    level: ClassVar[int] = logging.WARNING
+    path: str  # on disk
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
 class BalancerOrdered(Event):
     """The operator changed which connections the load balancer forwards to a host."""
 
@@ -709,6 +719,7 @@ AnyEvent = (
     | ConditionRaised
     | CertificatesDying
     | BootstrapCompleted
+    | KeysUnneeded
     | BalancerOrdered
     | BalancerReached
     | MemberMoved

@@ -253,6 +253,11 @@ class Host:
         """The address that it boots with."""
         return self.addresses[0]
 
+    @property
+    def is_bootstrap(self) -> bool:
+        """Whether it is the bootstrap machine, which the cluster needs only until the masters run."""
+        return self.role is Role.BOOTSTRAP
+
     def boots_from(self, mac: MacAddress) -> bool:
         """Whether it may boot from the card *mac*."""
         return mac in (self.boot_macs or self.macs[:1])

@@ -29,13 +29,15 @@ from operator import attrgetter
 from pathlib import Path
 
 from appliance import events
+from appliance.balancer.compile import all_front_ends
+from appliance.balancer.orders import hindrance, ordered
 from appliance.boot.loaders import find_loader
 from appliance.clock import Clock
 from appliance.errors import ControlError, StoreError
 from appliance.events import Event, Stamped
 from appliance.install import recipes
 from appliance.install.activity import Activity, sent_by
-from appliance.install.certificates import CertificateClock
+from appliance.install.certificates import DELETE_HINT, CertificateClock, unneeded
 from appliance.install.conditions import judged, silence
 from appliance.install.installation import Condition, Installation, Order, Rules, Stage, begin, needs_ignition, order_of
 from appliance.install.instants import after_reboot, shifted
@@ -186,7 +188,10 @@ class Registry:
 
     def _needs_ignition(self, host: Host) -> bool:
         installation = self.installations.get(host.name)
-        return installation is None or needs_ignition(installation, host.install)
+        if installation is None:
+            return True
+        is_over = host.is_bootstrap and installation.bootstrapped_at is not None
+        return not is_over and needs_ignition(installation, host.install)
 
     def _token(self, host: str, number: int) -> str:
         # Derived from a secret, so that a crash between making a token and saving it cannot lose it.
@@ -272,6 +277,9 @@ class Registry:
     def _publish_changes(self, before: Installation, after: Installation) -> None:
         if (before.number, before.stage) != (after.number, after.stage):
             self._publish(events.StageReached(after.host, after.number, after.stage.name.lower()))
+        if after.bootstrapped_at is not None and before.bootstrapped_at is None:
+            for path in unneeded(self.clusters, self.installations):
+                self._publish(events.KeysUnneeded("", str(path), DELETE_HINT))
         self._publish_recipe(before, after)
         new, old = after.condition, before.condition
         if new is None:
@@ -358,6 +366,19 @@ class Registry:
         if what == "release" and after.doubt is not None and after.order is Order.HOLD:
             settled_by = f"`ocp-appliance adopt {host.short_name}` or `ocp-appliance reinstall {host.short_name}`"
             raise ControlError(f"{host.name} still waits because of {after.doubt.name}; settle that with {settled_by}")
+        return after
+
+    def balance(self, host: Host, order: str, front_end: str = "") -> Installation:
+        """Carry out the operator's *order* (ready, drain or maint) for *host* in the load balancer.
+
+        *front_end* is a name in HAProxy's configuration, or "" for all of which *host* is a member. Returns the
+        installation after it. Raises ControlError if there is no such order, or if it does not bring the host back.
+        """
+        event = ordered(all_front_ends(self.clusters), host, order, front_end)
+        self._publish(event)
+        after = self.installations[host.name]
+        if (why := hindrance(host, after, event)) is not None:
+            raise ControlError(f"{host.name} still gets no connections: {why}")
         return after
 
     # Time

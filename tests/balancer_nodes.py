@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from appliance.simulate.namespace import Namespace
+from appliance.simulate.namespace import Namespace, ip
 from tests.serve_lab import Site
 
 API, MACHINE_CONFIG, ROUTER, HTTP, HTTPS = 6443, 22623, 1936, 80, 443
@@ -92,7 +92,9 @@ class Certificates:
         directory.mkdir(exist_ok=True)
         self.signer, self.root = Authority("kube-apiserver-lb-signer"), Authority("root-ca")
         self.signer_file = directory / "signer.pem"
+        self.root_file = directory / "root.pem"
         self.signer_file.write_bytes(self.signer.pem)
+        self.root_file.write_bytes(self.root.pem)
         self._files = {
             API: self.signer.issue(directory / "api.pem", API_INT, API_NAME),
             MACHINE_CONFIG: self.root.issue(directory / "machine-config.pem", API_INT),
@@ -101,7 +103,7 @@ class Certificates:
 
     def context(self, port: int) -> ssl.SSLContext | None:
         """Return what a server on *port* needs for TLS; None where it speaks none."""
-        return _context(self._files[port]) if port in TLS_PORTS else None
+        return server_context(self._files[port]) if port in TLS_PORTS else None
 
     def write_to(self, ignition: Path) -> None:
         """Add the authorities to the Ignition files in the directory *ignition*, as openshift-install does."""
@@ -125,7 +127,8 @@ class Certificates:
         path.write_text(json.dumps(config))
 
 
-def _context(path: Path) -> ssl.SSLContext:
+def server_context(path: Path) -> ssl.SSLContext:
+    """Return what a server needs for TLS with the certificate and the key at *path*."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(path)
     return made
@@ -158,6 +161,14 @@ class Node:
         """End the servers of *ports* at once, as SIGKILL does: clients get a reset."""
         for port in ports:
             self._nodes.call(self._end(port))
+
+    def switch_off(self) -> None:
+        """Take the machine off the segment."""
+        ip("link set eth0 down", place=self.machine)
+
+    def switch_on(self) -> None:
+        """Connect it again."""
+        ip("link set eth0 up", place=self.machine)
 
     @property
     def connections(self) -> int:

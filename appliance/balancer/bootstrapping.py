@@ -61,8 +61,7 @@ class Bootstrapping:
         apis = [each for each in own if each.port == API_PORT]
         masters = dict.fromkeys(member.host for each in apis for member in each.members if not member.is_backup)
         is_met = (
-            bool(masters)
-            and all(_answers(reports.get((each.name, host))) for each in apis for host in masters)
+            all(_answers(reports.get((each.name, host))) for each in apis for host in masters)
             and any(
                 _answers(reports.get((each.name, host)))
                 for each in own
@@ -81,7 +80,7 @@ class Bootstrapping:
 
     def _may_be_complete(self, bootstrap: str, record: Installation, own: Iterable[FrontEnd], reports: Reports) -> bool:
         """Whether the bootstrap machine has run, and nobody has decided about it yet."""
-        if any(_answers(reports.get((each.name, bootstrap))) for each in own) and not record.is_leaving:
+        if any(_answers(reports.get((each.name, bootstrap))) for each in own):
             self._has_run[bootstrap] = record.number
         is_decided = record.bootstrapped_at is not None or record.balancer.get(EVERYWHERE) == READY
         return not is_decided and (record.is_done or self._has_run.get(bootstrap) == record.number)

@@ -63,7 +63,7 @@ def _standings_of(
     staying: list[Member] = []
     for member in front_end.members:
         installation = installations.get(member.host)
-        decided = None if installation is None else _decided(front_end.name, member, installation)
+        decided = None if installation is None else _decided(front_end.service, member, installation)
         if decided is not None:
             found.append((member, decided))
         elif installation is not None and installation.is_leaving:
@@ -80,9 +80,9 @@ def _standings_of(
     return found + leaving
 
 
-def _decided(front_end: str, member: Member, installation: Installation) -> Standing | None:
+def _decided(service: str, member: Member, installation: Installation) -> Standing | None:
     """Return what holds for *member* whether or not another one answers; None if nothing does."""
-    order = installation.balancer.get(front_end, installation.balancer.get(EVERYWHERE, ""))
+    order = installation.balancer.get(service, installation.balancer.get(EVERYWHERE, ""))
     # An order that this version does not know, of a newer one, takes nothing out.
     if (ordered := _ORDERS.get(order)) is not None:
         return ordered

@@ -171,12 +171,12 @@ def check_in_words(word: str, code: str, milliseconds: str, said: str) -> str:
     status = f"HTTP {code}" if _NUMBER.fullmatch(code) and code != "0" else ""
     if word == "L7OK":
         return f"passed: {status}" if status else "passed"
+    if word == "L7STS" and status:
+        return f"failed: {status}"
     if word in _RESULTS:
         return _RESULTS[word]
     if word.endswith("TOUT"):
         return f"failed: {_LATE.get(word, 'no answer')}{within}"
-    if word == "L7STS" and status:
-        return f"failed: {status}"
     return f"failed: {_reason(word, plain(said))}"
 
 

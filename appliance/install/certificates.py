@@ -1,14 +1,17 @@
 """When the certificates in Ignition files expire, and when to warn the operator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from appliance.events import CertificatesDying, Event, FileUnservable, IgnitionLoaded, IgnitionRefused
+from appliance.install.installation import Installation
+from appliance.model import Cluster
 from appliance.openshift.ignition import WARNING_SECONDS, remedy
 
 IGNITION_ENDING = ".ign"
+DELETE_HINT = "it holds the cluster's private keys and the pull secret, and nobody needs it any more: delete it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,18 @@ class CertificateClock:
                 self._warned[state.path] = due
                 found.append(CertificatesDying("", state.path, int(left_seconds), remedy(Path(state.path).name)))
         return found
+
+
+def unneeded(clusters: Iterable[Cluster], installations: Mapping[str, Installation]) -> list[Path]:
+    """Return the Ignition files of bootstrap machines that are on disk although bootstrapping is complete."""
+    needed: dict[Path, bool] = {}  # by path: clusters may share a data directory
+    for cluster in clusters:
+        for host in cluster.hosts:
+            if host.is_bootstrap and host.ignition:
+                path, installation = cluster.data_dir / "ignition" / host.ignition, installations.get(host.name)
+                is_over = installation is not None and installation.bootstrapped_at is not None
+                needed[path] = needed.get(path, False) or not is_over
+    return [path for path, is_needed in needed.items() if not is_needed and _may_be_there(str(path))]
 
 
 def _may_be_there(path: str) -> bool:

@@ -167,6 +167,13 @@ def _not_yet(
 
     The file's expiry is checked last: `web.protocol` has a file read only once everything else allows it.
     """
+    if host.is_bootstrap and installation.bootstrapped_at is not None:
+        why = (
+            f"bootstrapping is complete, so {file_name} is not served any more; run `ocp-appliance reinstall "
+            f"{host.short_name}` for another bootstrapping, or `ocp-appliance balancer ready {host.short_name}` if "
+            "this one goes on"
+        )
+        return Verdict(503, why, HELD_SECONDS)
     if installation.order is Order.HOLD and installation.doubt is not None:
         return Verdict(503, f"{host.name} waits because of {installation.doubt.name}", HELD_SECONDS)
     if installation.order is Order.HOLD:

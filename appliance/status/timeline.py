@@ -111,7 +111,7 @@ def missing(installation: Installation, host: Host) -> str:
         return f"it is held; `ocp-appliance release {host.short_name}` lets it continue"
     if installation.is_told_to_wait:
         minutes = f"{LONGEST_WAIT_SECONDS / 60:.0f} minutes"
-        return f"api-int:22623 must answer; it waits for that at most {minutes}, and then installs anyway"
+        return f"a master must answer on port 22623; it waits for that at most {minutes}, and then installs anyway"
     if host.boot is Boot.NOTHING:
         return "nothing: it has `role: other`, gets DHCP and DNS, and is not installed"
     if host.install is Install.NEVER and installation.stage < Stage.BOOTED:
@@ -287,6 +287,7 @@ def _appliance_words(
     | events.IgnitionLoaded
     | events.IgnitionRefused
     | events.CertificatesDying
+    | events.KeysUnneeded
     | events.BalancerConfigured
     | events.BalancerTrouble
     | events.BalancerRecovered
@@ -316,7 +317,7 @@ def _appliance_words(
             return "", f"{event.path} has sha256 {event.sha256}, expected {event.expected}; it is not served"
         case events.IgnitionLoaded():
             return "", f"loaded {event.path}"
-        case events.CertificatesDying():
+        case events.CertificatesDying() | events.KeysUnneeded():
             return "", f"{event.path}: {event.hint}"
         case events.BalancerConfigured():
             return "", f"HAProxy uses a new configuration with {event.front_ends} front ends, by {event.by}"

@@ -9,9 +9,10 @@ from pathlib import Path
 from appliance import __version__
 from appliance.balancer.view import BalancerView
 from appliance.events import WebRefused
+from appliance.install.certificates import DELETE_HINT, unneeded
 from appliance.install.installation import Condition
 from appliance.install.recipes import lasting
-from appliance.model import Boot, Cluster, Host
+from appliance.model import Boot, Cluster, Host, Role
 from appliance.registry_view import ActivityView, RegistryView
 from appliance.state.events import Row
 from appliance.status.balancer import balancer_status
@@ -41,7 +42,7 @@ def status(registry: RegistryView, now: float | None = None, balancer: BalancerV
     return {
         "at": now,
         "appliance": __version__,
-        "clusters": [_cluster(cluster) for cluster in registry.clusters],
+        "clusters": [_cluster(registry, cluster) for cluster in registry.clusters],
         "hosts": rows,
         "certificates": certificates(registry, now),
         "refusals": refusals(registry),
@@ -57,9 +58,10 @@ def refusals(registry: RegistryView) -> list[RefusalRow]:
 
 
 def notices(registry: RegistryView, balancer: BalancerView | None = None) -> list[str]:
-    """Return the faults of the appliance itself: a state directory that it cannot write, or a state file set aside."""
+    """Return the faults of the appliance itself, such as a state that it cannot write, and what is left to do."""
     trouble = f"load balancer: {balancer.trouble}" if balancer and balancer.trouble else ""
-    return [notice for notice in (registry.journal.trouble, registry.journal.notice, trouble) if notice]
+    keys = (f"{path}: {DELETE_HINT}" for path in unneeded(registry.clusters, registry.installations))
+    return [notice for notice in (registry.journal.trouble, registry.journal.notice, trouble, *keys) if notice]
 
 
 def row(registry: RegistryView, host: Host, now: float | None = None) -> HostRow:
@@ -182,7 +184,9 @@ def event_row(row: Row) -> EventRow:
     }
 
 
-def _cluster(cluster: Cluster) -> ClusterRow:
+def _cluster(registry: RegistryView, cluster: Cluster) -> ClusterRow:
+    records = [registry.installations[host.name] for host in cluster.hosts if host.role is Role.BOOTSTRAP]
+    completed = [record for record in records if record.bootstrapped_at is not None]
     return {
         "name": cluster.name,
         "domain": cluster.domain,
@@ -190,6 +194,8 @@ def _cluster(cluster: Cluster) -> ClusterRow:
         "source": str(cluster.source),
         "hosts": len(cluster.hosts),
         "version": cluster.digest[:7],
+        "bootstrapped_at": completed[0].bootstrapped_at if completed else None,
+        "bootstrapped_by": completed[0].bootstrapped_by if completed else "",
     }
 
 

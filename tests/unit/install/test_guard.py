@@ -62,6 +62,31 @@ def test_each_role_gets_its_own_file_and_no_other(host, file_name):
     assert verdict(host, file_name=file_name).status == expected
 
 
+def bootstrap(**changes):
+    return verdict(BS, replace(ready(**changes), host=BS.name), "bootstrap.ign")
+
+
+@pytest.mark.parametrize("stage", [Stage.WAITING, Stage.IMAGE, Stage.IGNITION], ids=str)
+def test_keys_are_put_off_once_bootstrapping_is_complete(stage):
+    """503 and not 403: the operator can take it back, and 403 would leave the machine at an emergency shell."""
+    answer = bootstrap(stage=stage, bootstrapped_at=NOW, bootstrapped_by="checks")
+    assert answer.status == 503
+    assert "bootstrapping is complete" in answer.why
+    assert "ocp-appliance reinstall bs" in answer.why
+
+
+def test_keys_are_refused_to_a_bootstrap_that_is_installed():
+    assert bootstrap(stage=Stage.INSTALLED, bootstrapped_at=NOW).status == 403
+
+
+def test_keys_go_out_while_bootstrapping_is_not_complete():
+    assert bootstrap().status == 200
+
+
+def test_machine_that_was_the_bootstrap_and_is_a_master_now_gets_its_file():
+    assert verdict(M1, ready(bootstrapped_at=NOW)).status == 200
+
+
 def test_infra_host_gets_the_workers_file():
     assert verdict(replace(W1, role=Role.INFRA), file_name="worker.ign").status == 200
 

@@ -40,6 +40,7 @@ PROVES_NOTHING = {
     events.RecipeChosen,
     events.ConditionRaised,
     events.CertificatesDying,
+    events.KeysUnneeded,
     events.MemberMoved,
     events.MemberAnswers,
     events.MemberFails,

@@ -1,5 +1,6 @@
 """Encoding an installation as text, and decoding it."""
 
+import json
 import zlib
 from dataclasses import fields, replace
 
@@ -21,6 +22,21 @@ def test_installation_of_an_appliance_without_recipes_is_read():
     text = encoded(replace(FULL, recipe=Recipe()))
     assert "recipe" not in text
     assert decoded(text).recipe == Recipe()
+
+
+def test_installation_of_an_appliance_without_a_load_balancer_is_read():
+    known = encoded(replace(FULL, balancer={}, reinstalled_at=None, bootstrapped_at=None, bootstrapped_by=""))
+    document = json.loads(known)
+    for name in ("sum", "reinstalled_at", "bootstrapped_at", "bootstrapped_by"):
+        del document[name]
+    assert "balancer" not in document
+    text = json.dumps(document)[:-1]
+    assert decoded(f'{text}, "sum": "{zlib.crc32(text.encode()):08x}"}}') == decoded(known)
+
+
+def test_order_of_a_newer_appliance_is_kept():
+    record = replace(FULL, balancer={"api-6443": "half"})
+    assert decoded(encoded(record)) == record
 
 
 def test_every_field_of_an_installation_is_kept():
@@ -57,6 +73,8 @@ def test_installation_that_is_not_as_it_was_written_is_refused(changed):
         '{"host": "a", "stage": true}',
         '{"host": "a", "order": "wipe"}',
         '{"host": "a", "number": -1}',
+        '{"host": "a", "balancer": {"": 1}}',
+        '{"host": "a", "balancer": ["maint"]}',
         '{"host": "a", "number": 1e3}',
         '{"host": "a", "is_held": 1}',
         '{"host": "a", "ready_at": NaN}',
