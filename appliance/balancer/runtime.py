@@ -204,7 +204,8 @@ def _reason(word: str, said: str) -> str:
     if "certificate different" in text:
         return "certificate for another name"
     if "ssl handshake" in text:
-        return "no TLS handshake"
+        # All that it says of a certificate that another authority has signed, too.
+        return "TLS handshake failed; is the certificate of another cluster?"
     # HAProxy begins with a capital: "Connection refused", "No route to host".
     return said[:1].lower() + said[1:] if said else f"HAProxy says {plain(word)}"
 
