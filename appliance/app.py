@@ -182,15 +182,14 @@ class App:
         dhcp.tap = tftp.tap = recorder.tap
         dhcp6.tap = recorder.tap_host
         bus.subscribers += [metrics.listen, recorder.listen]
-        dashboard = DashboardServer(listen, registry, bus, metrics)
-        control = ControlServer(state_dir, registry, bus, registry.order, self._reload_wanted.set)
+        dashboard = DashboardServer(listen, registry, bus, metrics, balancer)
+        control = ControlServer(state_dir, registry, bus, registry.order, registry.balance, self._reload_wanted.set)
         control.capture = recorder.capture
         looker = Looker(registry, bus.publish, mac_of)
         if balancer is not None and balancer_log is not None:
             bus.subscribers.append(balancer.listen)
             counts["balancer"] = lambda: balancer_log.counts
             control.balancer = metrics.balancer = balancer
-            control.balance = registry.balance
         return _Parts(
             live,
             listen,

@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from appliance import sockets
-from appliance.balancer.membership import Admin
 from appliance.balancer.view import BalancerView
 from appliance.bus import Bus
 from appliance.control_client import SOCKET_NAME, Json
@@ -54,8 +53,7 @@ class ControlServer:
     """Answers commands.
 
     `capture` returns a host's last boot as pcapng; it is None if nothing records
-    packets. `balancer` is the load balancer that the appliance drives, or None, and
-    `balance` gives a host's order for a front end, or for all if that is "".
+    packets. `balancer` is the load balancer that the appliance drives, or None.
     """
 
     def __init__(
@@ -64,18 +62,22 @@ class ControlServer:
         registry: RegistryView,
         bus: Bus,
         order: Callable[[Host, str], Installation],
+        balance: Callable[[Host, str, str], Installation],
         reload: Callable[[], None],
     ) -> None:
-        """Open the socket; raises ListenError. *order* is `Registry.order`: the one way to change a host."""
+        """Open the socket; raises ListenError.
+
+        *order* and *balance* are the registry's methods of these names: the only ways to change a host.
+        """
         self.path = socket_path(data_dir)
         if len(os.fsencode(self.path)) > MAX_PATH_BYTES:
             raise ListenError(f"cannot listen on {self.path}: the path is longer than {MAX_PATH_BYTES} bytes")
         self.capture: Callable[[str], bytes | None] | None = None
         self.balancer: BalancerView | None = None
-        self.balance: Callable[[Host, str, str], object] | None = None
         self._registry = registry
         self._bus = bus
         self._carry_out = order
+        self._carry_out_balancing = balance
         self._reload = reload
         self._socket = sockets.control_server(self.path)
         self._conversations: set[asyncio.Task[None]] = set()
@@ -244,25 +246,16 @@ class ControlServer:
         }
 
     async def _balance(self, request: Request) -> AsyncIterator[Json]:
-        if self.balancer is None or self.balance is None:
-            raise ControlError("the appliance drives no load balancer; set `loadBalancer: {engine: haproxy}`")
         order, front_end = request.get("order"), request.get("frontEnd") or ""
-        if order not in list(Admin):
-            raise ControlError(f"unknown order {order!r}; valid orders: {', '.join(Admin)}")
-        found = {each.name: {member.host for member in each.members} for each in self.balancer.front_ends}
-        if front_end and front_end not in list(found):  # a list, because a front end that is no text may have no hash
-            raise ControlError(f"unknown front end {front_end!r}; front ends: {', '.join(found)}")
-        members = found[str(front_end)] if front_end else set().union(*found.values())
+        if not isinstance(order, str) or not isinstance(front_end, str):
+            raise ControlError("invalid request: order and frontEnd must be text")
         for host in self._hosts(request):
-            if host.name not in members:
-                yield {"refused": f"{host.name}: not a member of {front_end or 'any front end'}", "host": host.name}
-                continue
             try:
-                self.balance(host, str(order), str(front_end))
+                after = self._carry_out_balancing(host, order, front_end)
             except ControlError as error:
                 yield {"refused": str(error), "host": host.name}
             else:
-                yield {"host": host.name, "order": str(order)}
+                yield {"host": host.name, "order": order, "isBootstrapped": after.bootstrapped_at is not None}
 
     # The hosts that a request names
 

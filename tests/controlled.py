@@ -21,7 +21,8 @@ class Appliance(Fleet):
         super().__init__(data_dir, cluster, now=time.time())
         self.data_dir = data_dir
         self.reloads = 0
-        self.server = ControlServer(data_dir, self.registry, self.bus, self.registry.order, self._reload)
+        registry = self.registry
+        self.server = ControlServer(data_dir, registry, self.bus, registry.order, registry.balance, self._reload)
         self.task = asyncio.create_task(self.server.run())
 
     def _reload(self) -> None:

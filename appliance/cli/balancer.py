@@ -102,10 +102,12 @@ def _give_order(path: Path, order: str, hosts: tuple[str, ...], role: str | None
 
     if not hosts and role is None:
         raise click.UsageError("no host selected; name hosts, or use --role")
-    refusals = []
+    refusals: dict[str, None] = {}  # each once: a front end that is not there is one mistake, whatever the hosts
     for answer in ask(path, "balance", order=order, hosts=list(hosts), role=role, frontEnd=front_end):
         if "refused" in answer:
-            refusals.append(str(answer["refused"]))
+            refusals[str(answer["refused"])] = None
+        elif answer["isBootstrapped"] and not front_end:
+            click.echo(f"{answer['host']}: bootstrapping is complete, so that it gets no new connections")
         else:
             where = f"in {front_end}" if front_end else "in every front end"
             click.echo(f"{answer['host']}: {OUTCOMES[order]}, {where}")
@@ -120,10 +122,11 @@ def _show(path: Path, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return
-    _print(answer)
+    print_answer(answer)
 
 
-def _print(answer: "Mapping[str, object]") -> None:
+def print_answer(answer: "Mapping[str, object]") -> None:
+    """Print the appliance's *answer* to the verb balancer as tables."""
     from rich.console import Console
     from rich.text import Text
 

@@ -64,13 +64,13 @@ def _dashboard_socket() -> socket.socket:
 
 def _parent_directory() -> str:
     """Return where to create the demo's directory: TMPDIR or its default, unless that is too long for sockets."""
-    from appliance.control import MAX_PATH_BYTES
-    from appliance.control_client import SOCKET_NAME
+    from appliance.balancer.files import MAX_SOCKET_PATH_BYTES, PROGRAM, Place
 
     usual = tempfile.gettempdir()
     # tempfile appends eight characters to the prefix.
-    longest = Path(usual) / f"{DIRECTORY_PREFIX}{'x' * 8}" / SOCKET_NAME
-    return usual if len(os.fsencode(longest)) <= MAX_PATH_BYTES else "/tmp"  # noqa: S108 - a directory is made in it
+    haproxy = Path(usual) / f"{DIRECTORY_PREFIX}{'x' * 8}" / PROGRAM
+    longest = Place(haproxy, haproxy, is_service=False).master
+    return usual if len(os.fsencode(longest)) <= MAX_SOCKET_PATH_BYTES else "/tmp"  # noqa: S108 - a directory is made in it
 
 
 def _enter_lab(*, is_wanted: bool) -> bool:
@@ -244,6 +244,8 @@ def _summarise(console: "Console", report: "Report") -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from appliance.cli.balancer import print_answer
+
     table = Table(title="result", title_justify="left", show_edge=False)
     for name in ("host", "role", "first power-on", "seconds", "MB", "second power-on", "seconds"):
         table.add_column(name, justify="right" if name in ("seconds", "MB") else "left")
@@ -259,10 +261,16 @@ def _summarise(console: "Console", report: "Report") -> None:
     for entry in report.entries:
         if entry.error:
             console.print(f"[bold red]{entry.host.short_name}[/bold red]: {escape(entry.error)}")
+    if report.balancer:
+        console.print("ocp-appliance balancer")
+        print_answer(report.balancer)
+    for complaint in report.complaints:
+        console.print(f"[bold red]load balancer[/bold red]: {escape(complaint)}")
     if report.is_right:
         console.print(
             f"{len(report.entries)} machines installed in {report.install_seconds:.1f} s"
             f" and booted from disk in {report.reboot_seconds:.1f} s"
         )
     else:
-        console.print("[bold red]some machines failed[/bold red]")
+        what = "the load balancer is not as it should be" if report.has_installed else "some machines failed"
+        console.print(f"[bold red]{what}[/bold red]")

@@ -21,7 +21,7 @@ POLL_SECONDS = 0.25
 
 def why_no_haproxy(cluster: Cluster, *, in_lab: bool) -> str:
     """Return why HAProxy cannot be the load balancer in a rehearsal of *cluster*; "" if it can."""
-    vips = {*cluster.api_int_vips, *cluster.api_vips, *cluster.ingress_vips}
+    vips = (*cluster.api_int_vips, *cluster.api_vips, *cluster.ingress_vips)
     nodes = {address: host for host in cluster.hosts for address in host.addresses}
     taken = next((vip for vip in vips if vip in nodes), None)
     if not in_lab:
@@ -53,7 +53,7 @@ def with_engine(source: Path, target: Path, engine: Engine) -> None:
     target.write_text(f"{text.rstrip()}\n{yaml.safe_dump({'loadBalancer': changed}, sort_keys=False)}")
 
 
-def put_haproxy_in(source: Path, directory: Path, *, in_lab: bool) -> tuple[Path, str]:  # noqa: ARG001
+def put_haproxy_in(source: Path, directory: Path, *, in_lab: bool) -> tuple[Path, str]:
     """Return the cluster.yaml to rehearse *source* with, and in a line what its load balancer is.
 
     It is a changed copy in *directory* unless *source* says the same. Raises ConfigError.
@@ -61,7 +61,7 @@ def put_haproxy_in(source: Path, directory: Path, *, in_lab: bool) -> tuple[Path
     (cluster,) = load([source], directory)
     vips = ", ".join(map(str, dict.fromkeys((*cluster.api_int_vips, *cluster.api_vips, *cluster.ingress_vips))))
     engine, copy = cluster.load_balancer.engine, directory / "cluster.yaml"
-    why_not = "the appliance drives none yet"
+    why_not = why_no_haproxy(cluster, in_lab=in_lab)
     if not why_not and engine is Engine.HAPROXY:
         return source, f"HAProxy is the load balancer at {vips}"
     if not why_not:
@@ -88,16 +88,26 @@ class Operator:
         """Return what `ocp-appliance balancer -o json` prints. Raises ControlError."""
         return (await self._ask("balancer"))[0]
 
+    async def _rows(self) -> list[Json]:
+        balancer = (await self.status()).get("balancer")
+        if not isinstance(balancer, dict):
+            raise ControlError("the appliance drives no load balancer")
+        if balancer["trouble"]:
+            raise ControlError(str(balancer["trouble"]))
+        return list(balancer["rows"])
+
     async def drain(self, host: Host) -> None:
-        """Take *host* out of the front ends. Raises ControlError."""
-        await self._ask("balancer", order="drain", host=host.name)
+        """Take *host* out of every front end. Raises ControlError."""
+        for answer in await self._ask("balance", order="drain", hosts=[host.name]):
+            if "refused" in answer:
+                raise ControlError(str(answer["refused"]))
 
     async def wait(self, complaints: Callable[[Iterable[Json]], list[str]]) -> list[str]:
         """Wait until there are no *complaints* about the rows; return those that remain after WAIT_SECONDS."""
         deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
         while True:
             try:
-                found = complaints(rows_of(await self.status()))
+                found = complaints(await self._rows())
             except ControlError as error:
                 found = [str(error)]
             if not found or asyncio.get_running_loop().time() > deadline:
@@ -126,18 +136,16 @@ class Operator:
         return {host.name for host in self._cluster.hosts if host.role in roles and host.boot is not Boot.NOTHING}
 
 
-def rows_of(status: Json) -> list[Json]:
-    """Return the rows of the balancer's *status*."""
-    rows = status.get("rows")
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
 def _idle(rows: Iterable[Json], hosts: set[str]) -> list[str]:
     """Return what is wrong with the *hosts* in *rows* that get no connections, and those that have no row."""
     rows = list(rows)
     down = [row for row in rows if row["host"] in hosts and row["state"] != "up"]
     missing = sorted(hosts - {str(row["host"]) for row in rows})
     return [
-        *(f"{row['name']} gets no connections of {row['front_end']}: {row['state']}, {row['check']}" for row in down),
+        *(f"{row['name']} gets no connections of {row['front_end']}: {_state(row)}" for row in down),
         *(f"the load balancer does not know {host}" for host in missing),
     ]
+
+
+def _state(row: Json) -> str:
+    return f"{row['state']}, {row['check']}" if row["check"] else str(row["state"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from appliance.balancer.files import SOCKETS_VARIABLE, STATE_VARIABLE
 from appliance.errors import SimulationError
 from appliance.simulate.lab import die_with_parent
 from appliance.simulate.link import readable
@@ -17,6 +18,11 @@ from appliance.simulate.link import readable
 READY_SECONDS = 30.0  # a thousand hosts take three
 STOP_SECONDS = 10.0
 LOG_LINES_SHOWN = 15
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without the place of an HAProxy that a service manager runs: this one has its own."""
+    return {name: value for name, value in os.environ.items() if name not in (SOCKETS_VARIABLE, STATE_VARIABLE)}
 
 
 class Appliance:
@@ -38,7 +44,7 @@ class Appliance:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env={**os.environ, "NOTIFY_SOCKET": str(notify_path)},
+                    env={**_environment(), "NOTIFY_SOCKET": str(notify_path)},
                     # Ctrl-C at the terminal is meant for us; we stop the child ourselves.
                     start_new_session=True,
                     preexec_fn=lambda: die_with_parent(signal.SIGKILL),

@@ -47,9 +47,9 @@ async def get_machine_config(run: Run, lease: Lease, api_int: Address, domain: s
     answer = await _until_answered(run, lease, there, domain, path)
     if answer and machine.must_join:
         machine.disk = replace(disk, has_machine_config=True)
-        run.tell(Phase.SYSTEM, f"machine config: {answer.size:,} bytes from {answer.server}, by api-int:{there.port}")
+        run.tell(Phase.SYSTEM, f"machine config: {answer.size:,} bytes from {answer.server} by api-int:{there.port}")
     elif answer:
-        run.tell(Phase.SYSTEM, f"api-int:{there.port} answers ({answer.server})")
+        run.tell(Phase.SYSTEM, f"the machine config server of {answer.server} answers by api-int:{there.port}")
 
 
 async def reach_api(run: Run, lease: Lease, api_int: Address, domain: str) -> None:
@@ -57,7 +57,7 @@ async def reach_api(run: Run, lease: Lease, api_int: Address, domain: str) -> No
     if not run.machine.pool:
         return
     if answer := await _until_answered(run, lease, Endpoint(api_int, API_PORT), domain, "/readyz"):
-        run.tell(Phase.SYSTEM, f"the API answers ({answer.server}), by api-int:{API_PORT}")
+        run.tell(Phase.SYSTEM, f"the API of {answer.server} answers by api-int:{API_PORT}")
 
 
 async def _until_answered(run: Run, lease: Lease, there: Endpoint, domain: str, path: str) -> Answer | None:
@@ -109,7 +109,7 @@ async def _answer(reader: asyncio.StreamReader) -> Answer:
         raise ValueError(f"{head[0][:80]!r}, which is not HTTP")
     size = int(fields.get("content-length") or 0)
     body = await reader.readexactly(min(size, BODY_BYTES))
-    return Answer(int(status[0]), fields.get("server", "")[:80] or "a server that gives no name", len(body))
+    return Answer(int(status[0]), fields.get("server", "")[:80] or "an unnamed host", len(body))
 
 
 def _why(error: Exception) -> str:

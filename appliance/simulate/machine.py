@@ -1,7 +1,7 @@
 """A simulated machine: its parts, the steps that it reports while it boots, and how it fails."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -156,6 +156,7 @@ class Machine:
     must_join: bool = False  # asks for it until it gets it; otherwise it only tries once whether the servers answer
     dice: random.Random = field(default_factory=random.Random)  # transaction ids; seeded, a run can be repeated
     report: Callable[[BootStep], None] = lambda _step: None
+    starts: Callable[[], Awaitable[None]] | None = None  # called once its system is up, to start its servers
     progress: Callable[[int, int], None] | None = None  # called with bytes so far and in total of the current file
 
 

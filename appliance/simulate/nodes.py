@@ -37,7 +37,7 @@ class Service:
 
 
 def services_of(host: Host, cluster: Cluster) -> tuple[Service, ...]:
-    """Return the servers that *host* has once it is installed."""
+    """Return the servers that *host* has once it is installed, one for each port."""
     found: list[Service] = []
     version = "3.2.0" if cluster.release.boots_live else "2.2.0"
     if host.role is Role.BOOTSTRAP:
@@ -49,14 +49,12 @@ def services_of(host: Host, cluster: Cluster) -> tuple[Service, ...]:
     if host.role in ROUTER_ROLES or (host.role is Role.MASTER and not has_workers):
         health = Service(ROUTER_HEALTH_PORT, _health("/healthz", "/healthz/ready"))
         found += [health, Service(80, _site), Service(443, _site, is_tls=True)]
-    ports = {service.port for service in found}
-    own = (front for front in cluster.load_balancer.front_ends if any(host.name == each.host for each in front.members))
-    found += [
-        Service(port, _site, is_tls=front.check.probe is Probe.HTTPS)
-        for front in own
-        if (port := front.check.port or front.port) not in ports
-    ]
-    return tuple({service.port: service for service in found}.values())
+    for own in cluster.load_balancer.front_ends:
+        if host.name in own.hosts or host.role in own.roles:
+            is_tls = own.check.probe is Probe.HTTPS
+            found += [Service(port, _site, is_tls) for port in {own.member_port, own.check.port or own.member_port}]
+    # An operator's front end may be for a port that a node has anyway.
+    return tuple({service.port: service for service in reversed(found)}.values())
 
 
 def pool_of(host: Host) -> str:
@@ -73,7 +71,7 @@ def _control_plane(machine_config: Answer) -> list[Service]:
 
 def _health(*paths: str) -> Answer:
     def answer(path: str) -> tuple[HTTPStatus, str]:
-        return (HTTPStatus.OK, "ok") if path in paths else (HTTPStatus.FORBIDDEN, f"a stand-in has no {path}")
+        return (HTTPStatus.OK, "ok") if path in paths else (HTTPStatus.FORBIDDEN, f"a placeholder has no {path}")
 
     return answer
 
@@ -92,22 +90,24 @@ def _machine_config(pools: Sequence[str], version: str) -> Answer:
 
 
 def _site(_path: str) -> tuple[HTTPStatus, str]:
-    return HTTPStatus.OK, "a stand-in"
+    return HTTPStatus.OK, "a placeholder"
 
 
 class Node:
     """An installed machine: its servers, which run while it is switched on."""
 
-    def __init__(self, host: Host, link: Link, services: Sequence[Service], tls: ssl.SSLContext | None) -> None:
-        """Prepare *services* on *link*; without *tls* there is none."""
-        self._host, self._link, self._services, self._tls = host, link, services, tls
+    def __init__(
+        self, host: Host, cluster: Cluster, link: Link, services: Sequence[Service], tls: ssl.SSLContext | None
+    ) -> None:
+        """Prepare *services* of *cluster*'s *host* on *link*; without *tls* there is none."""
+        self._host, self._cluster, self._link, self._services, self._tls = host, cluster, link, services, tls
         self._servers: list[asyncio.Server] = []
         self._open: set[asyncio.StreamWriter] = set()
 
-    async def start(self, cluster: Cluster) -> None:
-        """Start the servers at the host's addresses, as the kernel of *cluster*'s host has them."""
+    async def start(self) -> None:
+        """Start the servers at the host's addresses, which the kernel has from now on. Raises SimulationError."""
         for address in self._host.addresses if self._services else ():
-            network = cluster.network_of(address)
+            network = self._cluster.network_of(address)
             # A relay has IPv4 only.
             if network is None or (address.version == 6 and not isinstance(self._link, PacketLink)):
                 continue
@@ -158,7 +158,7 @@ def _response(request: bytes, answer: Answer, name: str) -> bytes:
     status, text = answer(target)
     body = text.encode()
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: stand-in {name}\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: {name} (placeholder)\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + (b"" if method == b"HEAD" else body)

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from appliance.config import load
 from appliance.errors import SimulationError
-from appliance.model import Address, Arch, Cluster, Host, MacAddress, Network
+from appliance.model import Address, Arch, Boot, Cluster, Engine, Host, MacAddress, Network
 from appliance.simulate.lab import Bridge, card_on
 from appliance.simulate.link import Link, PacketLink
 from appliance.simulate.machine import BootStep, Disk, Expected, Hardware, Machine, Patience, Ports
 from appliance.simulate.namespace import ip_json
+from appliance.simulate.nodes import pool_of
 from appliance.simulate.power import power_on
 from appliance.simulate.relay import Relay, RelayLink
 from appliance.simulate.run import BootSummary
@@ -123,19 +124,22 @@ def machine_for(
     is_ipv6: bool = False,
 ) -> Machine:
     """Return the machine, with a disk that may have been written before; it waits *hold_seconds* at most."""
-    host = target.host
-    sums = image_sums(target.cluster, images)
+    host, cluster = target.host, target.cluster
+    sums = image_sums(cluster, images)
+    # Somebody else's load balancer may be behind a firewall that keeps this computer out.
+    asks = host and cluster and host.boot is Boot.INSTALLER and cluster.load_balancer.engine is Engine.HAPROXY
     return Machine(
         name=host.short_name if host else str(target.mac),
         mac=target.mac,
         hardware=hardware or (native_hardware(host) if host else Hardware.X64),
-        ports=ports_of(target.cluster),
+        ports=ports_of(cluster),
         patience=Patience(dhcp_waits=_waits_within(hold_seconds), hold=hold_seconds),
         expected=expected_of(host, sums, target.mac) if host else Expected(sha256=sums),
         is_dry=is_dry,
         is_secure=is_secure,
         is_ipv6=is_ipv6,
         disk=Disk(),
+        pool=pool_of(host) if host and asks else "",
     )
 
 

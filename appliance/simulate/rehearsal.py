@@ -61,7 +61,12 @@ class Report:
     @property
     def is_right(self) -> bool:
         """Whether every machine installed once, then booted from its disk, and gets the connections that it should."""
-        return not self.complaints and all(
+        return self.has_installed and not self.complaints
+
+    @property
+    def has_installed(self) -> bool:
+        """Whether every machine installed once, then booted from its disk."""
+        return all(
             entry.first is not None
             and entry.second is not None
             and (entry.first.result, entry.second.result) == (Result.INSTALLED, Result.BOOTED)
@@ -135,8 +140,8 @@ class Rehearsal:
         if bootstrap is None or await operator.wait(operator.about_masters):
             return
         announce(
-            f"the masters answer: ocp-appliance balancer drain {bootstrap.short_name}"
-            " (not needed after a minute, when the appliance sees that bootstrapping is complete)"
+            f"ocp-appliance balancer drain {bootstrap.short_name}: as the operator, say that bootstrapping is complete"
+            " (the appliance finds that itself once the masters have answered for a minute)"
         )
         try:
             await operator.drain(bootstrap)
@@ -172,7 +177,8 @@ class Rehearsal:
             services = [
                 each for each in services_of(host, self.cluster) if self.in_lab or each.port == MACHINE_CONFIG_PORT
             ]
-            node = Node(host, fabric.plug_node(host, link), services, tls)
+            node = Node(host, self.cluster, fabric.plug_node(host, link), services, tls)
+            machine.starts = node.start
             self._machines[host.name] = (machine, link, node)
 
     def _tls(self) -> ssl.SSLContext | None:
@@ -199,8 +205,15 @@ class Rehearsal:
         """Power every machine on for the first or second *turn*; return the seconds until the last was up."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        others = self.entries
+        if turn == 2 and self.has_haproxy:
+            # One after the other, as a cluster reboots them, so that one always answers.
+            masters = [entry for entry in self.entries if entry.host.role is Role.MASTER]
+            others = [entry for entry in self.entries if entry not in masters]
+            for entry in masters:
+                await self._power_on(entry, turn, 0, came_up)
         async with asyncio.TaskGroup() as machines:
-            for number, entry in enumerate(self.entries):
+            for number, entry in enumerate(others):
                 machines.create_task(self._power_on(entry, turn, number * STAGGER_SECONDS, came_up))
         return loop.time() - began
 
@@ -211,7 +224,6 @@ class Rehearsal:
         try:
             async with asyncio.timeout(POWER_ON_SECONDS):
                 outcome = await power_on(machine, link)
-            await node.start(self.cluster)
             came_up(entry.host.name)
         # A machine that fails must not end the others, which an exception in this task would.
         except SimulationError as error:

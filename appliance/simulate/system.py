@@ -30,6 +30,7 @@ async def boot_disk(run: Run, disk: Disk) -> str:
         )
     if not want.is_node_address:
         run.tell(Phase.SYSTEM, f"up as {want.name}, {lease.address} on the network that it boots from")
+        await _start(run)
         return want.name
     name = await _answer(
         f"PTR {lease.address}",
@@ -49,8 +50,15 @@ async def boot_disk(run: Run, disk: Disk) -> str:
     api_int = await _lookup(run, lease, f"api-int.{domain}")
     await get_machine_config(run, lease, api_int, domain)
     run.tell(Phase.SYSTEM, f"up as {name}, {lease.address} forward and reverse; api-int is {api_int}")
+    await _start(run)
     await reach_api(run, lease, api_int, domain)
     return name
+
+
+async def _start(run: Run) -> None:
+    """Start the machine's servers. Those of the control plane do not wait for an API, which may be their own."""
+    if run.machine.starts:
+        await run.machine.starts()
 
 
 async def _lookup(run: Run, lease: Lease, name: str) -> Address:

@@ -20,7 +20,8 @@ def balancer_words(
             asked = "asks the machine config server" if event.asks_config else "reaches the API"
             return asked, f"forwarded to {event.member} by {event.front_end}"
         case events.MemberMoved():
-            return "", f"load balancer: {event.state} in {event.front_end}{f': {event.why}' if event.why else ''}"
+            verb = {"ready": "entered", "drain": "drains from"}.get(event.state, "left")
+            return "", f"{verb} {event.front_end}{f': {event.why}' if event.why else ''}"
         case events.MemberAnswers():
             return f"passes the health check of {event.front_end}", ""
         case events.MemberFails():

@@ -63,6 +63,8 @@ class ClusterRow(TypedDict):
     source: str
     hosts: int
     version: str
+    bootstrapped_at: float | None  # when bootstrapping was complete, as far as a load balancer of the appliance's tells
+    bootstrapped_by: str  # checks or operator; "" before that
 
 
 class CertificateRow(TypedDict):

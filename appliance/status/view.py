@@ -12,7 +12,7 @@ from appliance.events import WebRefused
 from appliance.install.certificates import DELETE_HINT, unneeded
 from appliance.install.installation import Condition
 from appliance.install.recipes import lasting
-from appliance.model import Boot, Cluster, Host
+from appliance.model import Boot, Cluster, Host, Role
 from appliance.registry_view import ActivityView, RegistryView
 from appliance.state.events import Row
 from appliance.status.balancer import balancer_status
@@ -42,7 +42,7 @@ def status(registry: RegistryView, now: float | None = None, balancer: BalancerV
     return {
         "at": now,
         "appliance": __version__,
-        "clusters": [_cluster(cluster) for cluster in registry.clusters],
+        "clusters": [_cluster(registry, cluster) for cluster in registry.clusters],
         "hosts": rows,
         "certificates": certificates(registry, now),
         "refusals": refusals(registry),
@@ -184,7 +184,9 @@ def event_row(row: Row) -> EventRow:
     }
 
 
-def _cluster(cluster: Cluster) -> ClusterRow:
+def _cluster(registry: RegistryView, cluster: Cluster) -> ClusterRow:
+    records = [registry.installations[host.name] for host in cluster.hosts if host.role is Role.BOOTSTRAP]
+    completed = [record for record in records if record.bootstrapped_at is not None]
     return {
         "name": cluster.name,
         "domain": cluster.domain,
@@ -192,6 +194,8 @@ def _cluster(cluster: Cluster) -> ClusterRow:
         "source": str(cluster.source),
         "hosts": len(cluster.hosts),
         "version": cluster.digest[:7],
+        "bootstrapped_at": completed[0].bootstrapped_at if completed else None,
+        "bootstrapped_by": completed[0].bootstrapped_by if completed else "",
     }
 
 

@@ -84,6 +84,28 @@ def test_a_browser_outside_the_lab_sees_seven_machines_install(tmp_path: Path, p
         wait_for(lambda: stages(url) == {"joining": 7})
 
 
+def members(url: str) -> dict[tuple[str, str], str]:
+    """Return the state of each member of the load balancer, by front end and host."""
+    balancer = json.loads(get(f"{url}status"))["balancer"] or {"rows": []}
+    return {(row["front_end"], row["name"]): row["state"] for row in balancer["rows"]}
+
+
+def test_the_dashboard_shows_that_the_bootstrap_leaves_and_the_masters_stay(short_path: Path) -> None:
+    with demo(short_path) as url:
+        wait_for(lambda: members(url).get(("api-6443", "bs")) in ("drain", "maint"))
+        assert {members(url)["api-6443", name] for name in ("m1", "m2", "m3")} == {"up"}
+        assert b'id="balancer"' in get(url)
+
+
+def test_haproxys_log_tells_that_a_worker_asked_for_its_machine_config(short_path: Path) -> None:
+    with demo(short_path) as url:
+        wait_for(lambda: stages(url) == {"joining": 7})
+        control = next(short_path.glob("ocp-appliance-demo-*/control.sock"))
+        events = [answer["event"] for answer in ask(control, "events", host="w1")]
+    reached = [event["facts"] for event in events if event["kind"] == "balancer.reached"]
+    assert ("172.16.0.31", 22623) in {(facts["client"], facts["port"]) for facts in reached}
+
+
 def test_two_demos_at_once_have_a_dashboard_each(tmp_path: Path) -> None:
     with demo(tmp_path) as first, demo(tmp_path) as second:
         assert first != second

@@ -105,6 +105,56 @@ def test_the_demo_shows_that_workers_wait_for_the_masters(lab_demo: tuple[str, P
     assert last_master_up < installing
 
 
+def test_haproxy_stands_in_for_the_load_balancer_and_the_demo_says_so(lab_demo: tuple[str, Path]) -> None:
+    said = "\nHAProxy takes the place of the external load balancer at 172.16.0.110, 172.16.0.111\n"
+    assert said in lab_demo[0]
+
+
+def test_masters_get_their_machine_config_from_the_bootstrap_and_workers_from_masters(
+    lab_demo: tuple[str, Path],
+) -> None:
+    got = re.findall(r"s  (\w+) +system +machine config: 34 bytes from (\w+) \(placeholder\)", lab_demo[0])
+    sources = {name: source[0] for name, source in got}  # the first letter of a host is its role
+    assert sources == {"m1": "b", "m2": "b", "m3": "b", "w1": "m", "w2": "m", "w3": "m"}
+
+
+def test_nodes_reach_the_api_through_the_load_balancer(lab_demo: tuple[str, Path]) -> None:
+    reached = re.findall(r"s  (\w+) +system +the API of \w+ \(placeholder\) answers by api-int:6443", lab_demo[0])
+    assert sorted(reached) == sorted(2 * ["m1", "m2", "m3", "w1", "w2", "w3"])  # at each power-on
+
+
+def balancer_table(output: str) -> dict[tuple[str, str], str]:
+    """Return the state of each member of each front end, from the last table."""
+    rows = output.partition("\nocp-appliance balancer\n")[2]
+    found = re.findall(r"^([\w-]+) +([a-z]+\d?) +\S+:\d+ +(up|down|drain|maint|unknown) ", rows, re.MULTILINE)
+    return {(front_end, name): state for front_end, name, state in found}
+
+
+def test_the_demo_ends_with_every_node_in_and_the_bootstrap_out(lab_demo: tuple[str, Path]) -> None:
+    apis, routers = ("api-6443", "machine-config-22623"), ("ingress-443", "ingress-80")
+    table = balancer_table(lab_demo[0])
+    assert {table.pop((front_end, "bs")) for front_end in apis} <= {"drain", "maint"}
+    assert table == {
+        **{(front_end, name): "up" for front_end in apis for name in ("m1", "m2", "m3")},
+        **{(front_end, name): "up" for front_end in routers for name in ("w1", "w2", "w3")},
+    }
+
+
+HIDES_HAPROXY = """\
+for each in $(which -a haproxy) /usr/sbin/haproxy /usr/local/sbin/haproxy; do
+    [ -e "$each" ] && mount --bind /dev/null "$each"
+done
+exec "$@"
+"""
+
+
+def test_the_demo_runs_without_haproxy_and_says_so(tmp_path: Path) -> None:
+    hidden = ["unshare", "--mount", "sh", "-c", HIDES_HAPROXY, "sh"]
+    output = run([*hidden, *DEMO, "--network", "lab"], tmp_path)
+    assert "\nthere is no load balancer, because the program haproxy is not installed (package haproxy)\n" in output
+    assert_all_installed(output)
+
+
 @pytest.mark.parametrize("example", sorted(path.parent.name for path in ROOT.glob("data/*/cluster.yaml")))
 def test_every_example_installs_its_machines(tmp_path: Path, example: str) -> None:
     output = run([*DEMO, f"data/{example}/cluster.yaml", "--network", "lab"], tmp_path)
@@ -169,6 +219,7 @@ def test_the_demo_runs_on_loopback_where_namespaces_are_forbidden(short_path: Pa
     command = [*UNSHARE_USER, "--map-root-user", "sh", "-c", FORBIDS_NETWORKS, "sh", *DEMO]
     output = run(command, short_path)
     assert "using the loopback interface and high ports instead" in output
+    assert "there is no load balancer, because the loopback interface does not have its addresses" in output
     assert_all_installed(output)
     assert list(short_path.iterdir()) == []
 

@@ -35,6 +35,11 @@ async def appliance(tmp_path, monkeypatch):
     await appliance.close()
 
 
+def second(appliance, data_dir):
+    registry = appliance.registry
+    return ControlServer(data_dir, registry, appliance.bus, registry.order, registry.balance, lambda: None)
+
+
 # The socket
 
 
@@ -58,12 +63,12 @@ async def test_socket_of_a_killed_appliance_is_replaced(tmp_path):
 
 async def test_second_appliance_is_refused(appliance):
     with pytest.raises(ListenError, match="another appliance is running"):
-        ControlServer(appliance.data_dir, appliance.registry, appliance.bus, appliance.registry.order, lambda: None)
+        second(appliance, appliance.data_dir)
 
 
 async def test_path_that_no_socket_can_have_is_reported(appliance, tmp_path):
     with pytest.raises(ListenError, match="longer than 107 bytes"):
-        ControlServer(tmp_path / ("x" * 120), appliance.registry, appliance.bus, appliance.registry.order, lambda: None)
+        second(appliance, tmp_path / ("x" * 120))
 
 
 def test_socket_is_in_systemds_directory(monkeypatch):

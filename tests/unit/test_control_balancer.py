@@ -8,25 +8,23 @@ import pytest
 
 from appliance.balancer.membership import Admin
 from appliance.errors import ControlError
-from appliance.model import Host
+from appliance.events import BootstrapCompleted
 from tests.balancers import API, BALANCED, REFUSED, Heard
 from tests.boots import LIVE
 from tests.controlled import Appliance
 
 
 class Driven(Appliance):
-    """An appliance that drives a load balancer, and writes down the orders for it."""
+    """An appliance that drives a load balancer."""
 
     def __init__(self, data_dir):
         super().__init__(data_dir, BALANCED)
         self.heard = self.server.balancer = Heard()
-        self.orders: list[tuple[str, str, str]] = []
-        self.server.balance = self._balance
 
-    def _balance(self, host: Host, order: str, front_end: str) -> None:
-        if host.short_name == "m3":
-            raise ControlError("m3: it would be the last member that answers")
-        self.orders.append((host.short_name, order, front_end))
+    def orders(self):
+        """Return the orders that each host has, by its short name and then by the front end."""
+        kept = self.registry.installations.items()
+        return {host.partition(".")[0]: installation.balancer for host, installation in kept if installation.balancer}
 
 
 @pytest.fixture
@@ -182,30 +180,48 @@ async def test_own_front_ends_are_not_tried(driven):
 # Orders
 
 
-@pytest.mark.parametrize("order", ["ready", "drain", "maint"])
+@pytest.mark.parametrize("order", ["drain", "maint"])
 async def test_order_reaches_a_host(driven, order):
     code, output, _ = await driven.run("balancer", order, "m1")
-    assert (code, driven.orders) == (0, [("m1", order, "")])
+    assert (code, driven.orders()) == (0, {"m1": {"": order}})
     assert output.startswith(f"{driven.heard.host('m1')}: ")
     assert output.endswith("in every front end\n")
 
 
+async def test_ready_takes_an_order_back(driven):
+    await driven.run("balancer", "maint", "m1")
+    code, output, _ = await driven.run("balancer", "ready", "m1")
+    assert (code, driven.orders()) == (0, {})
+    assert "gets connections while its health check passes" in output
+
+
 async def test_order_is_for_one_front_end_if_that_is_named(driven):
     _, output, _ = await driven.run("balancer", "drain", "m1", "--frontend", API)
-    assert driven.orders == [("m1", "drain", API)]
+    assert driven.orders() == {"m1": {API: "drain"}}
     assert output == f"{driven.heard.host('m1')}: keeps its connections, and gets no new ones, in {API}\n"
 
 
 async def test_order_takes_a_role(driven):
     assert (await driven.run("balancer", "maint", "--role", "worker"))[0] == 0
-    assert [name for name, _, _ in driven.orders] == ["w1", "w2", "w3"]
+    assert list(driven.orders()) == ["w1", "w2", "w3"]
+
+
+async def test_drained_bootstrap_is_told_as_complete(driven):
+    code, output, _ = await driven.run("balancer", "drain", "bs")
+    assert (code, driven[driven.boot(0)].bootstrapped_by) == (0, "operator")
+    assert output == f"{driven.heard.host('bs')}: bootstrapping is complete, so that it gets no new connections\n"
 
 
 async def test_refused_host_is_told_after_the_others_have_the_order(driven):
-    code, output, errors = await driven.run("balancer", "drain", "m3", "m1")
-    assert (code, driven.orders) == (69, [("m1", "drain", "")])
+    code, output, errors = await driven.run("balancer", "drain", "w1", "m1", "--frontend", API)
+    assert (code, driven.orders()) == (69, {"m1": {API: "drain"}})
     assert output.startswith(driven.heard.host("m1"))
-    assert errors == "m3: it would be the last member that answers\n"
+    assert errors.startswith(f"{driven.heard.host('w1')} is not a member of {API}")
+
+
+async def test_mistake_that_concerns_all_hosts_is_told_once(driven):
+    _, _, errors = await driven.run("balancer", "drain", "m1", "m2", "--frontend", "api")
+    assert errors.count("unknown front end 'api'") == 1
 
 
 @pytest.mark.parametrize(
@@ -214,7 +230,7 @@ async def test_refused_host_is_told_after_the_others_have_the_order(driven):
         (("drain",), 2, "no host selected; name hosts, or use --role"),
         (("drain", "m9"), 69, "host 'm9' not found"),
         (("drain", "--role", "king"), 2, "'king' is not one of"),
-        (("drain", "w1", "--frontend", API), 69, f"not a member of {API}"),
+        (("drain", "w1", "--frontend", API), 69, f"is not a member of {API}"),
         (
             ("drain", "m1", "--frontend", "api"),
             69,
@@ -227,7 +243,7 @@ async def test_wrong_order_gets_a_readable_error(driven, arguments, code, said):
     found, _, errors = await driven.run("balancer", *arguments)
     assert found == code
     assert said in errors
-    assert driven.orders == []
+    assert driven.orders() == {}
 
 
 async def test_orders_need_a_balancer_that_the_appliance_drives(other):
@@ -241,10 +257,9 @@ async def test_orders_need_a_balancer_that_the_appliance_drives(other):
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        ({}, "unknown order None; valid orders: ready, drain, maint"),
-        ({"order": ["drain"], "hosts": ["m1"]}, "unknown order"),
-        ({"order": "drain", "hosts": ["m1"], "frontEnd": {"a": 1}}, "unknown front end"),
-        ({"order": "drain", "hosts": ["m1"], "frontEnd": 7}, "unknown front end 7"),
+        ({}, "order and frontEnd must be text"),
+        ({"order": ["drain"], "hosts": ["m1"]}, "order and frontEnd must be text"),
+        ({"order": "drain", "hosts": ["m1"], "frontEnd": {"a": 1}}, "order and frontEnd must be text"),
         ({"order": "drain"}, "no host selected"),
     ],
     ids=str,
@@ -252,7 +267,12 @@ async def test_orders_need_a_balancer_that_the_appliance_drives(other):
 async def test_bad_request_is_refused(driven, request_, said):
     with pytest.raises(ControlError, match=said):
         await driven.ask("balance", **request_)
-    assert driven.orders == []
+    assert driven.orders() == {}
+
+
+async def test_unknown_order_is_refused(driven):
+    (answer,) = await driven.ask("balance", order="stop", hosts=["m1"])
+    assert answer["refused"] == "unknown order 'stop'; valid orders: ready, drain, maint"
 
 
 async def test_command_without_an_appliance_ends_with_69(driven):
@@ -265,3 +285,13 @@ async def test_command_without_an_appliance_ends_with_69(driven):
 async def test_socket_may_be_named_before_the_subcommand(driven):
     code, _, _ = await driven.run("balancer", "--socket", str(driven.server.path), "status")
     assert code == 0
+
+
+async def test_status_says_that_bootstrapping_is_complete(driven):
+    driven.happen(BootstrapCompleted(driven.heard.host("bs"), "checks", "every master answers"), 0)
+    _, output, _ = await driven.run("status")
+    assert "ocp45: bootstrapping is complete for 0 s (by checks)" in output
+
+
+async def test_status_of_a_cluster_that_boots_has_no_such_line(driven):
+    assert "bootstrapping" not in (await driven.run("status"))[1]

@@ -170,6 +170,14 @@ FLAWS = [
         "37: hosts[4].address: 192.0.2.31 is the ingress's address (ingressVIPs) (line 14); change one of them",
     ),
     (
+        f"{OURS}platform:\n  baremetal: {{provisioningNetwork: Disabled}}\n",
+        (
+            "43: warning: platform.baremetal: nodes of this platform take the VIPs themselves, by keepalived, unless "
+            "install-config.yaml has `loadBalancer: {type: UserManaged}` here; with `engine: haproxy`, add that there, "
+            "or install with `platform: {none: {}}`"
+        ),
+    ),
+    (
         with_own("name: more, port: 22624, memberPort: 22623, roles: master"),
         (
             "43: warning: loadBalancer.frontends[0]: everybody who reaches it gets machine configs with secrets from "
@@ -199,6 +207,9 @@ def test_member_of_another_family_than_the_appliances_machine_is_an_error(tmp_pa
 
 
 CORRECT = [
+    f"{OURS}platform: {{none: {{}}}}\n",
+    f"{OURS}platform: {{baremetal: {{loadBalancer: {{type: UserManaged}}}}}}\n",
+    f"{OTHERS}platform: {{baremetal: {{provisioningNetwork: Disabled}}}}\n",
     OURS,
     OTHERS,
     with_own("name: registry, port: 5000, hosts: [w1], addresses: 192.0.2.9, check: {type: https}, balance: source"),

@@ -60,8 +60,8 @@ def started(cluster: Cluster, tls: ssl.SSLContext) -> Starting:
     @asynccontextmanager
     async def start(name: str) -> AsyncIterator[Host]:
         host = next(host for host in cluster.hosts if host.short_name == name)
-        node = Node(host, LO, [each for each in services_of(host, cluster) if each.port > 1024], tls)
-        await node.start(cluster)
+        node = Node(host, cluster, LO, [each for each in services_of(host, cluster) if each.port > 1024], tls)
+        await node.start()
         try:
             yield host
         finally:
@@ -136,7 +136,7 @@ async def test_a_port_that_another_demo_has_is_an_error_of_the_simulation(cluste
         socket.create_server((str(host.address), 22623)),
         pytest.raises(SimulationError, match=r"cannot listen on 127\.18\.\d+\.1:22623 in place of bs: .*another demo"),
     ):
-        await Node(host, LO, services_of(host, cluster)[1:2], None).start(cluster)
+        await Node(host, cluster, LO, services_of(host, cluster)[:1], None).start()
 
 
 class Joining:
@@ -175,7 +175,8 @@ async def test_a_worker_gets_its_machine_config_from_a_master_and_reaches_the_ap
         w1 = Joining(pool="worker", must_join=True, api_int=host.address)
         await w1.boot()
     assert w1.said == (
-        "machine config: 34 bytes from stand-in m1, by api-int:22623\nthe API answers (stand-in m1), by api-int:6443"
+        "machine config: 34 bytes from m1 (placeholder) by api-int:22623\n"
+        "the API of m1 (placeholder) answers by api-int:6443"
     )
 
 
@@ -192,7 +193,7 @@ async def test_a_machine_gets_its_machine_config_at_its_first_boot_only(started:
 async def test_a_worker_waits_while_only_the_bootstrap_answers(started: Starting) -> None:
     async with started("bs") as host:
         w1 = Joining(pool="worker", must_join=True, api_int=host.address)
-        with pytest.raises(StepError, match="22623/config/worker: status 500 from stand-in bs"):
+        with pytest.raises(StepError, match="22623/config/worker: status 500 from bs \\(placeholder\\)"):
             await w1.boot()
 
 

@@ -736,9 +736,9 @@ async def test_worker_waits_while_connections_are_dropped(
     async def drop(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    async with running(tmp_path, hold_workers=True) as web:
-        async with await asyncio.start_server(drop, M1, machine_config_port):
-            assert await waits(web)
+    server = await asyncio.start_server(drop, M1, machine_config_port)
+    async with server, running(tmp_path, hold_workers=True) as web:
+        assert await waits(web)
 
 
 @pytest.mark.parametrize("address", [BS, "127.0.0.1"], ids=["bootstrap", "api-int"])
@@ -746,9 +746,9 @@ async def test_machine_config_server_of_the_bootstrap_is_none_for_workers(
     tmp_path: Path, machine_config_port: int, address: str
 ) -> None:
     fill(tmp_path)
-    async with running(tmp_path, hold_workers=True, api_int_vips=(IPv4Address("127.0.0.1"),)) as web:
-        async with await asyncio.start_server(answer_and_stay, address, machine_config_port):
-            assert await waits(web)
+    server = await asyncio.start_server(answer_and_stay, address, machine_config_port)
+    async with server, running(tmp_path, hold_workers=True, api_int_vips=(IPv4Address("127.0.0.1"),)) as web:
+        assert await waits(web)
 
 
 async def test_worker_of_a_cluster_whose_masters_are_not_in_the_file_waits_for_api_int(
@@ -775,9 +775,9 @@ async def test_load_balancer_of_ours_knows_whether_a_master_answers(
         asked.append(cluster)
         return has_master
 
-    async with running(tmp_path, hold_workers=True, has_master=knows) as web:
-        async with await asyncio.start_server(answer_and_stay, M1, machine_config_port):
-            assert await waits(web) is not has_master
+    server = await asyncio.start_server(answer_and_stay, M1, machine_config_port)
+    async with server, running(tmp_path, hold_workers=True, has_master=knows) as web:
+        assert await waits(web) is not has_master
     assert set(asked) == {"ocp45"}
 
 
