@@ -36,6 +36,7 @@ from appliance.state.journal import Journal
 from appliance.tables import Tables, compile_tables
 from appliance.tftp.server import TftpServer
 from appliance.tokens import hide_tokens, hide_values
+from appliance.web.finder import unknown_master
 from appliance.web.server import WebServer
 
 if TYPE_CHECKING:  # imported only where a cluster has a load balancer of ours
@@ -148,8 +149,16 @@ class App:
         dhcp = DhcpServer(lambda: live.tables.dhcp, installations, listen, bus.publish, begins)
         dhcp6 = Dhcp6Server(lambda: live.tables.dhcp6, installations, listen, bus.publish, mac_on_link, begins)
         ra = RaServer(lambda: live.tables.ra, listen, bus.publish)
+        balancer, balancer_log = _balancer(live, state_dir, bus, registry, mac_of)
         web = WebServer(
-            lambda: live.tables.web, installations, listen, bus.publish, registry.written, clock.now, mac_of
+            lambda: live.tables.web,
+            installations,
+            listen,
+            bus.publish,
+            registry.written,
+            clock.now,
+            mac_of,
+            unknown_master if balancer is None else balancer.has_master,
         )
         tftp = TftpServer(
             lambda: live.tables.tftp,
@@ -173,15 +182,14 @@ class App:
         dhcp.tap = tftp.tap = recorder.tap
         dhcp6.tap = recorder.tap_host
         bus.subscribers += [metrics.listen, recorder.listen]
+        dashboard = DashboardServer(listen, registry, bus, metrics, balancer)
         control = ControlServer(state_dir, registry, bus, registry.order, registry.balance, self._reload_wanted.set)
         control.capture = recorder.capture
         looker = Looker(registry, bus.publish, mac_of)
-        balancer, balancer_log = _balancer(live, state_dir, bus, registry, mac_of)
         if balancer is not None and balancer_log is not None:
             bus.subscribers.append(balancer.listen)
             counts["balancer"] = lambda: balancer_log.counts
             control.balancer = metrics.balancer = balancer
-        dashboard = DashboardServer(listen, registry, bus, metrics, balancer)
         return _Parts(
             live,
             listen,

@@ -10,6 +10,7 @@ from appliance.events import Event
 from appliance.install.installation import Installation, Stage
 from appliance.model import Cluster, Endpoint
 from appliance.web.compile import compile_web
+from appliance.web.finder import HasMaster, unknown_master
 from appliance.web.server import WebServer, Written, already_written
 from tests.clusters import reference_cluster
 from tests.serving import free_port, in_background
@@ -77,16 +78,23 @@ def fill(data_dir: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(data_dir: Path, *, written: Written = already_written, **changes: object) -> AsyncIterator[Running]:
+async def running(
+    data_dir: Path,
+    *,
+    written: Written = already_written,
+    has_master: HasMaster = unknown_master,
+    **changes: object,
+) -> AsyncIterator[Running]:
     """Serve the loopback cluster with *changes* during the block.
 
-    *written* is what the server awaits before it sends a reply that depends on the state.
+    *written* is what the server awaits before it sends a reply that depends on the state, and *has_master* what the
+    load balancer knows.
     """
     port = free_port()
     cluster = loopback_cluster(data_dir, port, **changes)
     table = compile_web((cluster,))
     events: list[Event] = []
     installations: dict[str, Installation] = {}
-    server = WebServer(lambda: table, installations, cluster.listen, events.append, written)
+    server = WebServer(lambda: table, installations, cluster.listen, events.append, written, has_master=has_master)
     async with in_background(server.run()):
         yield Running(server, installations, port, data_dir, events)

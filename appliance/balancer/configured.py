@@ -50,10 +50,7 @@ class ConfigFile:
         self._refused_at = 0.0  # loop clock
 
     async def replace(self, wanted: Wanted) -> str | None:
-        """Have *wanted* on disk. Return what prevents that, and None if it is there.
-
-        Raises OSError, TimeoutError.
-        """
+        """Have *wanted* on disk. Return what prevents that, and None if it is there."""
         is_due = self._refused is not None and self._time() - self._refused_at > REFUSED_SECONDS
         # Somebody may edit the file, or remove it.
         is_touched = files.signature(self._place.config) != self._signature
@@ -62,9 +59,11 @@ class ConfigFile:
         self._wanted, self._refused_at = wanted, self._time()
         try:
             self._refused = await self._replaced(wanted)
-        finally:
-            self._signature = files.signature(self._place.config)
-            self.mark = _mark_in(files.read_text(self._place.config))
+        except (OSError, TimeoutError) as error:
+            why = (getattr(error, "strerror", None) or "HAProxy does not end").lower()
+            self._refused = f"cannot replace HAProxy's configuration {self._place.config}: {why}"
+        self._signature = files.signature(self._place.config)
+        self.mark = _mark_in(files.read_text(self._place.config))
         return self._refused
 
     async def _replaced(self, wanted: Wanted) -> str | None:

@@ -42,6 +42,8 @@ class Settings:
     version: Version = DEFAULT
     runtime_socket: str = "/run/haproxy/admin.sock"
     log: str = "/dev/log"  # a UNIX datagram socket
+    # One whose reader knows LOG_FORMAT and wants to hear of a connection when it begins. Others get HAProxy's own.
+    is_our_log: bool = True
     # The file from which a new process restores its servers' states; "" for none. HAProxy warns if it is missing or
     # empty; NO_SERVER_STATE is right for a first start.
     server_state: str = ""
@@ -50,18 +52,13 @@ class Settings:
     ca_files: Mapping[str, str] = field(default_factory=dict)
     connections: int = 10_000  # that one front end accepts at a time
     description: str = ""  # one word that the process repeats, by which the appliance knows what it has loaded
-    note: str = "Written by ocp-appliance. Changes are overwritten."
+    note: str = "Written by ocp-appliance. Changes are overwritten."  # the comment at the top
 
 
-def packaged(version: Version) -> Settings:
-    """Return the settings for an HAProxy of a distribution's package, on a machine that is nothing of ours."""
-    # Debian's and Red Hat's packages both have this directory and this user.
-    return Settings(
-        version,
-        runtime_socket="/var/lib/haproxy/stats",
-        user="haproxy",
-        note="For /etc/haproxy/haproxy.cfg. Check it with: haproxy -c -f /etc/haproxy/haproxy.cfg",
-    )
+def packaged(version: Version, note: str) -> Settings:
+    """Return the settings for an HAProxy of a distribution's package, on a machine that is none of ours."""
+    # Both Debian's and Red Hat's packages have this directory and this user.
+    return Settings(version, runtime_socket="/var/lib/haproxy/stats", is_our_log=False, user="haproxy", note=note)
 
 
 def configuration(front_ends: tuple[FrontEnd, ...], standings: Standings, settings: Settings) -> str:
@@ -72,7 +69,8 @@ def configuration(front_ends: tuple[FrontEnd, ...], standings: Standings, settin
         _section("defaults", _defaults(settings)),
         *(_section(f"listen {_word(each.name)}", _listen(each, standings, settings)) for each in listening),
     ]
-    return f"# {_one_line(settings.note)}\n\n" + "\n".join(sections)
+    note = "".join(f"# {_printable(line)}\n" for line in settings.note.splitlines())
+    return f"{note}\n" + "\n".join(sections)
 
 
 def _section(head: str, lines: Iterator[str]) -> str:
@@ -100,6 +98,8 @@ def _global(settings: Settings, front_ends: int) -> Iterator[str]:
 def _defaults(settings: Settings) -> Iterator[str]:
     yield "mode tcp"
     yield "log global"
+    if not settings.is_our_log:
+        yield "option tcplog"
     yield "option log-health-checks"
     yield f"maxconn {settings.connections}"
     yield "# A connection that a server does not accept goes to the next one."
@@ -132,11 +132,8 @@ def _listen(front_end: FrontEnd, standings: Standings, settings: Settings) -> It
     if front_end.allowed:
         yield from (f"acl from_nodes src {network}" for network in front_end.allowed)
         yield "tcp-request connection reject unless from_nodes"
-    if front_end.service in _LOGGED:
-        yield "option logasap"
-        yield f'log-format "{LOG_FORMAT}"'
-    else:
-        yield "option dontlog-normal"
+    if settings.is_our_log:
+        yield from _logged(front_end)
     yield f"balance {front_end.balance}"
     if front_end.balance is Balance.SOURCE:
         # When a member leaves, only its own clients move to others.
@@ -149,6 +146,14 @@ def _listen(front_end: FrontEnd, standings: Standings, settings: Settings) -> It
     for member in front_end.members:
         standing = standings.get((front_end.name, member.host), Standing())
         yield _server(front_end, member, standing)
+
+
+def _logged(front_end: FrontEnd) -> Iterator[str]:
+    if front_end.service in _LOGGED:
+        yield "option logasap"
+        yield f'log-format "{LOG_FORMAT}"'
+    else:
+        yield "option dontlog-normal"
 
 
 def _check_words(check: HealthCheck, ca_file: str) -> str:
@@ -195,5 +200,5 @@ def _target(path: str) -> str:
     return quote(path, safe="/?&=:@,;+~%")
 
 
-def _one_line(text: str) -> str:
+def _printable(text: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in text)

@@ -33,6 +33,7 @@ _CONNECTION = re.compile(
     r"(?P<state>[A-Za-z-]{2})",
     re.ASCII,
 )
+_UNPRINTABLE = re.compile(r"[^ -~]")
 # The health checks of every member are read from HAProxy's statistics, so the same in its log is no alert.
 _OF_CHECKS = re.compile(r"(?:Backup )?Server \S+ is |.* has no server available!", re.ASCII)
 _ERROR = 3  # syslog severities from here down are errors, critical, alerts and emergencies (RFC 5424 section 6.2.1)
@@ -75,7 +76,7 @@ def parse(datagram: bytes) -> Connection | Notice | None:
     text = line["text"]
     if text.startswith("connection "):
         return _connection(text)
-    kept = "".join(each if " " <= each <= "~" else "?" for each in text[:_MOST_TEXT])
+    kept = _UNPRINTABLE.sub("?", text[:_MOST_TEXT])
     return Notice(kept, int(line["priority"]) % 8 <= _ERROR and not _OF_CHECKS.match(text))
 
 

@@ -12,17 +12,19 @@ _READY = Standing()
 class MemberNews:
     """Remembers what was told of each member.
 
-    What a member was when it was first seen is no news: neither when the appliance
-    starts beside a running HAProxy, nor of a host that was not installed yet.
+    What the members are when the appliance starts beside a running HAProxy is no news,
+    and a host that was not installed yet is not missed.
     """
 
     def __init__(self) -> None:
         self._admins: dict[tuple[str, str], str] = {}
         self._answers: dict[tuple[str, str], bool] = {}
 
-    def of(self, reports: Reports, standings: Standings) -> Iterator[MemberMoved | MemberAnswers | MemberFails]:
-        """Yield the events since the last call."""
-        is_first = not self._admins
+    def of(
+        self, reports: Reports, standings: Standings, *, was_running: bool
+    ) -> Iterator[MemberMoved | MemberAnswers | MemberFails]:
+        """Yield the events since the last call. *was_running* is whether HAProxy ran before the appliance did."""
+        is_first = was_running and not self._admins
         for key, report in reports.items():
             yield from self._moved(key, report, standings.get(key, _READY))
             yield from self._checked(key, report, is_first=is_first)

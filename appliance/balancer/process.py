@@ -6,7 +6,7 @@ import logging
 import re
 import signal
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +19,8 @@ END_SECONDS = 5.0
 MAX_LINE_CHARACTERS = 300
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _SEVERITY = re.compile(r"^\[(ALERT|WARNING|NOTICE|DIAG)\]\s*(?:\S+\s+)?\(\d+\) : ", re.ASCII)
+# Alerts that are not about HAProxy itself: about its members, or whoever reads its log.
+_OF_OTHERS = re.compile(r"has no server available|failed in logger")
 
 _libc = ctypes.CDLL(None)
 
@@ -26,13 +28,13 @@ _libc = ctypes.CDLL(None)
 class Child:
     """Runs HAProxy once `may_start` is set, and again whenever it ends."""
 
-    def __init__(self, command: Sequence[str | Path]) -> None:
-        """*command* runs HAProxy in the foreground, as the master of its workers."""
+    def __init__(self, command: Sequence[str | Path], tell: Callable[[str], None]) -> None:
+        """*command* runs HAProxy in the foreground, as the master of its workers. *tell* is told why it ended."""
         self.may_start = asyncio.Event()  # there is a configuration
         self._command = [str(word) for word in command]
         self._alerts: deque[str] = deque(maxlen=3)
+        self._tell = tell
         self._process: asyncio.subprocess.Process | None = None
-        self.trouble: str | None = None
 
     @property
     def pid(self) -> int | None:
@@ -40,9 +42,13 @@ class Child:
         return self._process.pid if self._process is not None else None
 
     @property
-    def last_alert(self) -> str:
-        """The last line that HAProxy called an alert, or ""."""
-        return self._alerts[-1] if self._alerts else ""
+    def alert(self) -> str:
+        """The first of the last lines that HAProxy called alerts, or ""; the others only say that it gives up."""
+        return self._alerts[0] if self._alerts else ""
+
+    def forget_alerts(self) -> None:
+        """Have only alerts from now on in `alert`."""
+        self._alerts.clear()
 
     async def run(self) -> None:
         """Keep HAProxy running until cancelled; then end it."""
@@ -54,7 +60,7 @@ class Child:
             why = await self._run_once()
             if loop.time() - began > STABLE_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            self.trouble = f"HAProxy {why}; it is started again"
+            self._tell(f"HAProxy {why}; it is started again")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
@@ -84,14 +90,15 @@ class Child:
         finally:
             await _ended(process)
             self._process = None
-        said = f": {self._alerts[-1]}" if self._alerts else ""
+        said = f": {self.alert}" if self.alert else ""
         return f"{'was killed by signal ' + str(-code) if code < 0 else f'exited with code {code}'}{said}"
 
     async def _log(self, stderr: asyncio.StreamReader) -> None:
         while line := await _line(stderr):
             text = _SEVERITY.sub("", line)
             if line.startswith("[ALERT]"):
-                self._alerts.append(text)
+                if not _OF_OTHERS.search(text):
+                    self._alerts.append(text)
                 logger.warning("haproxy %s", text)
             else:
                 logger.debug("haproxy %s", text)

@@ -14,7 +14,7 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 60.0
 
 
 class Reloader:
-    """Reloads HAProxy; after one that failed, it waits before the next."""
+    """Reloads HAProxy; one that does not help is followed by ever longer pauses."""
 
     def __init__(self, place: Place, config: ConfigFile, child: Child | None) -> None:
         self._place = place
@@ -25,22 +25,27 @@ class Reloader:
         self._trouble: str | None = None
 
     async def reload(self) -> str | None:
-        """Have HAProxy load the text on disk; return why it did not. Raises OSError."""
+        """Have HAProxy load the text on disk; return why it did not."""
         loop = asyncio.get_running_loop()
         if loop.time() < self._next_at:
             return self._trouble
+        if self._child is not None:
+            self._child.forget_alerts()
         try:
             # The new worker reads the file, and so knows who is up, and who was told to leave.
             files.write_whole(self._place.server_state, await runtime.ask(self._place.stats, "show servers state"))
             self._trouble = await self._reload()
+        except OSError as error:
+            self._trouble = f"cannot write {self._place.server_state}: {(error.strerror or str(error)).lower()}"
         except UnheardError as error:
             self._trouble = f"HAProxy cannot be told to load its new configuration: {error}"
-        if self._trouble is None:
-            self._pause = FIRST_PAUSE_SECONDS
-        else:
-            self._next_at = loop.time() + self._pause
-            self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        self._next_at = loop.time() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         return self._trouble
+
+    def settle(self) -> None:
+        """Note that no reload is needed."""
+        self._pause, self._trouble = FIRST_PAUSE_SECONDS, None
 
     async def _reload(self) -> str | None:
         if not self._config.version.has_master_socket:
@@ -79,7 +84,7 @@ class Reloader:
             except UnheardError:
                 pass  # between the old process and the new one
             await asyncio.sleep(0.05)
-        return self._failure(self._child.last_alert if self._child is not None else "")
+        return self._failure(self._child.alert if self._child is not None else "")
 
     async def _ask_master(self, command: str) -> str:
         return await runtime.ask(self._place.master, command, is_master=True)

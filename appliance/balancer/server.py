@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from appliance.balancer import files, runtime
 from appliance.balancer.bootstrapping import Bootstrapping
@@ -21,7 +22,7 @@ from appliance.balancer.news import MemberNews
 from appliance.balancer.process import Child
 from appliance.balancer.reloading import Reloader
 from appliance.balancer.reports import Reports, Totals, reports_of
-from appliance.balancer.runtime import Info, ServerStat, UnheardError
+from appliance.balancer.runtime import UnheardError
 from appliance.balancer.troubles import Kind, Troubles
 from appliance.events import (
     BalancerConfigured,
@@ -40,7 +41,7 @@ POLL_SECONDS = 1.0
 # Events come in bursts, and each step asks HAProxy three times.
 LEAST_SECONDS = 0.1
 # A reload replaces the worker, which does not answer for a moment.
-UNHEARD_SECONDS = 3.0
+UNHEARD_SECONDS = 1.5
 # A service manager starts HAProxy once its configuration is there; a machine that boots takes its time.
 FIRST_UNHEARD_SECONDS = 15.0
 COMMANDS_AT_ONCE = 50  # HAProxy reads 16 KiB of them
@@ -56,8 +57,8 @@ Server = tuple[str, str]  # the names of a front end and of a server in it
 class _Heard:
     """One round of HAProxy's answers."""
 
-    info: Info
-    stats: Mapping[Server, ServerStat]
+    mark: str  # of the configuration that it has loaded
+    reports: Reports
     admins: Mapping[Server, str]
     state: str  # the answer to `show servers state`
 
@@ -74,7 +75,8 @@ class Balancer:
         now: Callable[[], float],
     ) -> None:
         """*now* returns seconds UTC. Raises ListenError or UnknownVersionError where HAProxy cannot be run."""
-        self.front_ends: tuple[FrontEnd, ...] = all_front_ends(clusters())
+        self._compiled = clusters()
+        self.front_ends: tuple[FrontEnd, ...] = all_front_ends(self._compiled)
         self.standings: Standings = {}
         self.reports: Reports = {}
         program = files.find_program()
@@ -87,7 +89,8 @@ class Balancer:
         # -S makes the socket; a version without one is told by a signal.
         has_socket = self._config.version.has_master_socket
         socket_words = ["-S", f"{place.master},mode,660"] if has_socket else []
-        self._child = None if place.is_service else Child([program, "-W", *socket_words, "-f", place.config])
+        command: list[str | Path] = [program, "-W", *socket_words, "-f", place.config]
+        self._child = None if place.is_service else Child(command, self._tell_end)
         self._troubles = Troubles(publish, now)
         self._reloader = Reloader(place, self._config, self._child)
         self._news = MemberNews()
@@ -134,12 +137,7 @@ class Balancer:
     async def _follow(self) -> None:
         self._heard_at = asyncio.get_running_loop().time()
         while True:
-            try:
-                await self._step()
-            except (OSError, TimeoutError) as error:
-                what = getattr(error, "strerror", None) or str(error) or "HAProxy takes too long to check it"
-                text = f"cannot replace HAProxy's configuration {self._place.config}: {what.lower()}"
-                self._troubles.set(Kind.REFUSED, text)
+            await self._step()
             self._troubles.tell()
             await asyncio.sleep(LEAST_SECONDS)
             with suppress(TimeoutError):
@@ -149,10 +147,11 @@ class Balancer:
 
     async def _step(self) -> None:
         """Ask HAProxy how it is, decide how it should be, and put the difference right."""
-        self.front_ends = all_front_ends(self._clusters())
+        if (clusters := self._clusters()) is not self._compiled:
+            self._compiled, self.front_ends = clusters, all_front_ends(clusters)
         # First: whom it needs may depend on who answers, and a restart of the appliance must change nothing.
-        heard = await self._hear()
-        self._take(heard)
+        if (heard := await self._hear()) is not None:
+            self._take(heard)
         self.standings = standings(self.front_ends, self._installations, self.reports)
         self._troubles.set(Kind.REFUSED, await self._config.replace(Wanted(self.front_ends, self.standings, {})))
         if self._child is not None:
@@ -161,60 +160,76 @@ class Balancer:
             self._told_mark = self._told_mark or ""
             return
         is_stuck = await self._move(heard.admins)
-        if heard.info.description != self._config.mark or is_stuck:
+        if heard.mark != self._config.mark or is_stuck:
             self._troubles.set(Kind.UNLOADED, await self._reloader.reload())
             self._woken.set()
-        elif heard.info.description != self._told_mark:
-            self._tell_loaded(heard.info.description)
+        else:
+            self._reloader.settle()
+            self._troubles.set(Kind.UNLOADED, None)
+            self._tell_loaded(heard.mark)
 
     def _tell_loaded(self, mark: str) -> None:
-        self._troubles.set(Kind.UNLOADED, None)
         before, self._told_mark = self._told_mark, mark
         # The one that was in use when the appliance was started is no news.
-        if before is not None:
+        if before not in {None, mark}:
             self._publish(BalancerConfigured("", by="reload" if before else "start", front_ends=len(self.front_ends)))
 
     # What HAProxy says
 
     async def _hear(self) -> _Heard | None:
         """Return what HAProxy says; None if it does not answer."""
-        loop = asyncio.get_running_loop()
         try:
             info = runtime.info(await runtime.ask(self._place.stats, "show info"))
             stats = await runtime.ask(self._place.stats, "show stat")
             state = await runtime.ask(self._place.stats, "show servers state")
         except UnheardError as error:
-            if loop.time() - self._heard_at > self._patience:
-                self.reports = {}
-                self._troubles.set(Kind.UNHEARD, self._silence(error))
+            self._miss(error)
             return None
-        self._heard_at, self._patience = loop.time(), UNHEARD_SECONDS
+        self._heard_at, self._patience = asyncio.get_running_loop().time(), UNHEARD_SECONDS
         self._troubles.set(Kind.UNHEARD, None)
-        if len(stats) + len(state) < LARGE_ANSWER_CHARACTERS:
-            return _Heard(info, runtime.server_stats(stats), runtime.admins(state), state)
-        parsed = await asyncio.to_thread(lambda: (runtime.server_stats(stats), runtime.admins(state)))
-        return _Heard(info, *parsed, state)
 
-    def _silence(self, error: UnheardError) -> str:
-        if self._child is not None:
-            return self._child.trouble or f"HAProxy does not answer: {error}"
-        return f"HAProxy does not answer: {error}; see `systemctl status ocp-appliance-haproxy`"
+        def parsed() -> _Heard:
+            found, admins = self._totals.over_workers(info.pid, runtime.server_stats(stats)), runtime.admins(state)
+            reports = reports_of(self.front_ends, found, admins, self.reports, self._now())
+            return _Heard(info.description, reports, admins, state)
 
-    def _take(self, heard: _Heard | None) -> None:
-        """Report what HAProxy says of the members, and publish what is news."""
-        if heard is None:
+        return parsed() if len(stats) < LARGE_ANSWER_CHARACTERS else await asyncio.to_thread(parsed)
+
+    def _tell_end(self, why: str) -> None:
+        """Tell that the child has ended, which the next step may no longer see."""
+        self.reports = {}
+        self._troubles.set(Kind.UNHEARD, why)
+        self._troubles.tell()
+
+    def _miss(self, error: UnheardError) -> None:
+        """Note that HAProxy did not answer."""
+        if asyncio.get_running_loop().time() - self._heard_at < self._patience:
             return
-        stats = self._totals.over_workers(heard.info.pid, heard.stats)
-        self.reports = reports_of(self.front_ends, stats, heard.admins, self.reports, self._now())
+        self.reports = {}
+        if self._child is None or self._child.pid is not None:
+            where = "" if self._child is not None else "; see `systemctl status ocp-appliance-haproxy`"
+            self._troubles.set(Kind.UNHEARD, f"HAProxy does not answer: {error}{where}")
+
+    def _take(self, heard: _Heard) -> None:
+        """Take over what HAProxy says of the members, and publish what is news."""
+        self.reports = heard.reports
         # A HAProxy that is started alone begins with what it was when this changed.
         known = {key: (report.is_up, report.admin) for key, report in self.reports.items()}
         if known != self._saved:
-            files.write_whole(self._place.server_state, heard.state)
+            self._troubles.set(Kind.UNSAVED, self._save(heard.state))
             self._saved = known
-        for event in self._news.of(self.reports, self.standings):
+        for event in self._news.of(self.reports, self.standings, was_running=self._told_mark is None):
             self._publish(event)
         for completed in self._bootstrapping.observe(self.front_ends, self.reports, self._heard_at):
             self._publish(completed)
+
+    def _save(self, state: str) -> str | None:
+        """Keep the answer *state* to `show servers state`; return why that is not possible."""
+        try:
+            files.write_whole(self._place.server_state, state)
+        except OSError as error:
+            return f"cannot write {self._place.server_state}: {(error.strerror or str(error)).lower()}"
+        return None
 
     # What it is told
 

@@ -13,6 +13,7 @@ class Kind(IntEnum):
     UNLOADED = 1  # it has not loaded the configuration that is on disk
     REFUSED = 2  # the configuration could not be replaced
     UNMOVED = 3  # a member is not as it is wanted
+    UNSAVED = 4  # the state of the members, with which a restarted HAProxy begins
 
 
 class Troubles:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Print what would be served, as zone files or iPXE scripts, and the installer's configuration of the hosts."""
+    """Print what would be served, as zone files or iPXE scripts, and configurations of the installer and HAProxy."""
 
 
 @command.command()
@@ -79,6 +79,43 @@ def agent_config(file: Path) -> None:
     from appliance.config import render_agent_config
 
     click.echo(render_agent_config(file), nl=False)
+
+
+_HAPROXY_NOTE = """\
+The load balancer of {domain}, for HAProxy {version} and later.
+Save this as /etc/haproxy/haproxy.cfg, and check it: haproxy -c -f /etc/haproxy/haproxy.cfg
+On a machine with SELinux: setsebool -P haproxy_connect_any on
+"""
+_BOOTSTRAP_NOTE = """\
+Delete the lines of {names} and reload HAProxy as soon as `openshift-install wait-for bootstrap-complete` says so.
+"""
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--haproxy-version", "version", default="2.6", show_default=True, help="The version of HAProxy.")
+def haproxy(file: Path, version: str) -> None:
+    """Print the configuration of HAProxy for the load balancer of FILE, a cluster.yaml.
+
+    It is for an HAProxy on a machine of its own, with any `loadBalancer.engine`. With the engine haproxy, `serve`
+    runs one with the same front ends, and takes the bootstrap machine out by itself.
+    """
+    from appliance.balancer import versions
+    from appliance.balancer.compile import front_ends
+    from appliance.balancer.haproxy import configuration, packaged
+    from appliance.config import load
+
+    try:
+        branch = versions.of_text(version)
+    except versions.UnknownVersionError as error:
+        raise click.BadParameter(str(error), param_hint="--haproxy-version") from error
+    (cluster,) = load((file,))
+    found = front_ends(cluster)
+    note = _HAPROXY_NOTE.format(domain=cluster.domain, version=branch)
+    backups = dict.fromkeys(member.name for each in found for member in each.members if member.is_backup)
+    if backups:
+        note += _BOOTSTRAP_NOTE.format(names=" and ".join(backups))
+    click.echo(configuration(found, {}, packaged(branch, note)), nl=False)
 
 
 def _booting(cluster: "Cluster", name: str) -> "Host":

@@ -20,11 +20,7 @@ class FrontendDraft:
     addresses: list[Placed[Address]]
     hosts: list[Placed[str]]  # full names
     roles: list[Placed[Role]]
-
-    @property
-    def member_port(self) -> int | None:
-        """The members' port."""
-        return self.entry.member_port or (self.port.value if self.port else None)
+    member_port: int | None
 
 
 def frontend_drafts(
@@ -44,6 +40,7 @@ def frontend_drafts(
                 addresses=document.all_at(entry.addresses, *path, "addresses"),
                 hosts=document.all_at(hosts, *path, "hosts"),
                 roles=document.all_at(entry.roles, *path, "roles"),
+                member_port=entry.member_port if document.has(*path, "memberPort") else entry.port,
             )
         )
     return found

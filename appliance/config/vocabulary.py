@@ -275,7 +275,7 @@ class MenuSection(Section):
 
 class HoldUntil(Section):
     worker: words.Hold = "machineConfigServer"
-    """What workers and infra nodes wait for: machineConfigServer (api-int:22623 answers; default) or none."""
+    """What workers and infra nodes wait for: machineConfigServer (a master answers on port 22623; default) or none."""
 
 
 class Check(Section):

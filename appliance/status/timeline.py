@@ -111,7 +111,7 @@ def missing(installation: Installation, host: Host) -> str:
         return f"it is held; `ocp-appliance release {host.short_name}` lets it continue"
     if installation.is_told_to_wait:
         minutes = f"{LONGEST_WAIT_SECONDS / 60:.0f} minutes"
-        return f"api-int:22623 must answer; it waits for that at most {minutes}, and then installs anyway"
+        return f"a master must answer on port 22623; it waits for that at most {minutes}, and then installs anyway"
     if host.boot is Boot.NOTHING:
         return "nothing: it has `role: other`, gets DHCP and DNS, and is not installed"
     if host.install is Install.NEVER and installation.stage < Stage.BOOTED:

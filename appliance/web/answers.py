@@ -27,6 +27,7 @@ class ProbeFirst:
     """Find out whether the machine config server of the host's cluster answers, then judge again."""
 
     host: str  # full name
+    cluster: str  # its name
     servers: tuple[tuple[str, int], ...]  # address and port
 
 

@@ -1,7 +1,7 @@
 """Clusters → the web server's table: scripts as bytes, and the places of files."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -50,7 +50,7 @@ class Site:
     ignition_files: tuple[str, ...]  # the names of those that its hosts need
     sealed: frozenset[str]  # images with an Ignition configuration in them, which only the hosts that boot them get
     sha256: Mapping[str, str]  # of the images that have one, by name; lower case hex
-    machine_config: tuple[tuple[str, int], ...]  # addresses and ports of the machine config server
+    machine_config: tuple[tuple[str, int], ...]  # addresses and ports of the machine config servers of masters
     serve_expired: bool
     openings: tuple[tuple[Cidr, Openings], ...]  # for unknown machines, by network
     elsewhere: Openings  # and for those outside every network
@@ -177,7 +177,7 @@ def _site(cluster: Cluster) -> Site:
         ignition_files=tuple(dict.fromkeys(host.ignition for host in cluster.hosts if host.ignition)),
         sealed=frozenset(images.initramfs.name for images in cluster.artifacts.values()),
         sha256=sha256,
-        machine_config=tuple((str(address), MACHINE_CONFIG_PORT) for address in cluster.api_int_vips),
+        machine_config=tuple((str(address), MACHINE_CONFIG_PORT) for address in _machine_config_servers(cluster)),
         serve_expired=cluster.serve_expired,
         # Any address in a network: all its clients get the same URLs.
         openings=tuple((each.cidr, _openings(cluster, each.cidr.network_address)) for each in cluster.networks),
@@ -213,7 +213,10 @@ def _scripts(cluster: Cluster, host: Host, language: Language) -> Scripts:
     # An agent-based installation waits for all its hosts, and a node image is for a cluster that runs.
     is_late = host.boot is Boot.INSTALLER and host.role in (Role.WORKER, Role.INFRA)
     gated = cluster.hold_workers and is_late and cluster.api_int_vips
-    where = f"api-int.{cluster.domain}:{MACHINE_CONFIG_PORT}"
+    has_masters = any(each.role is Role.MASTER for each in cluster.hosts)
+    silent = f"nothing answers on api-int.{cluster.domain}:{MACHINE_CONFIG_PORT} yet"
+    if has_masters:
+        silent = f"no master answers on port {MACHINE_CONFIG_PORT} yet"
 
     def waits(why: str, *, renews: bool = False) -> bytes:
         return _bytes(language.wait_script(cluster, host, why, renews=renews))
@@ -225,8 +228,17 @@ def _scripts(cluster: Cluster, host: Host, language: Language) -> Scripts:
         hold=waits(f"held, until ocp-appliance release {host.short_name}"),
         doubt=waits(_doubt(host)),
         lacking=tuple(waits(f"the appliance has no usable {ipxe.MARK}").split(ipxe.MARK.encode())),
-        wait=waits(f"nothing answers on {where} yet") if gated else None,
+        wait=waits(silent) if gated else None,
     )
+
+
+def _machine_config_servers(cluster: Cluster) -> Sequence[Address]:
+    """Return where a machine config server that serves workers answers.
+
+    At api-int the bootstrap machine's answers too, which has no configuration for workers: they would install, and then
+    wait for one longer than they would here.
+    """
+    return [host.address for host in cluster.hosts if host.role is Role.MASTER] or cluster.api_int_vips
 
 
 def _doubt(host: Host) -> str:

@@ -27,18 +27,32 @@ RESOLVE_SECONDS = 0.05
 RESOLVE_TRIES = 20
 
 Wanted: TypeAlias = ProbeFirst | LookFirst | NeighbourFirst
+# The name of a cluster → whether a master's machine config server passes the load balancer's check; None if that is not
+# known.
+HasMaster: TypeAlias = Callable[[str], bool | None]
+
+
+def unknown_master(_cluster: str) -> bool | None:
+    """Return None: the load balancer is somebody else's."""
+    return None
 
 
 class Finder:
     """Finds out what does not depend on the protocol that a client came by."""
 
     def __init__(
-        self, table: Callable[[], WebTable], installations: Mapping[str, Installation], mac_of: MacOf, gate: Gate
+        self,
+        table: Callable[[], WebTable],
+        installations: Mapping[str, Installation],
+        mac_of: MacOf,
+        gate: Gate,
+        has_master: HasMaster = unknown_master,
     ) -> None:
         self._table = table
         self._installations = installations
         self._mac_of = mac_of
         self._gate = gate
+        self._has_master = has_master
         self._probes: dict[tuple[tuple[str, int], ...], MachineConfigProbe] = {}
         self._waits = Waits()
 
@@ -64,11 +78,13 @@ class Finder:
                 return replace(found, neighbour=await self._neighbour(wanted))
 
     async def _probe(self, wanted: ProbeFirst) -> MachineConfigFinding:
-        # All hosts of a cluster share a probe. A reload that changes its addresses adds one.
-        probe = self._probes.get(wanted.servers)
-        if probe is None:
-            probe = self._probes[wanted.servers] = MachineConfigProbe(wanted.servers)
-        answers = await probe.answers()
+        answers = self._has_master(wanted.cluster)
+        if answers is None:
+            # All hosts of a cluster share a probe. A reload that changes its addresses adds one.
+            probe = self._probes.get(wanted.servers)
+            if probe is None:
+                probe = self._probes[wanted.servers] = MachineConfigProbe(wanted.servers)
+            answers = await probe.answers()
         now = asyncio.get_running_loop().time()
         waited = self._waits.seconds(wanted.host, self._installations, answers=answers, now=now)
         return MachineConfigFinding(answers, waited)

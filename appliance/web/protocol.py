@@ -237,7 +237,7 @@ def _install_script(host: WebHost, scripts: Scripts, case: _Case) -> Judgement:
     if scripts.wait is not None:
         finding = case.found.machine_config
         if finding is None:
-            return ProbeFirst(host.host.name, host.site.machine_config)
+            return ProbeFirst(host.host.name, host.site.name, host.site.machine_config)
         if not _may_go_on(finding):
             return SendScript(scripts.wait, WebKind.WAIT, made_at)
         event = None if finding.answers else _wait_ended(host, finding.waited_seconds)
@@ -279,8 +279,10 @@ def _may_go_on(finding: MachineConfigFinding) -> bool:
 
 
 def _wait_ended(host: WebHost, seconds: float) -> WaitEnded:
-    address, port = host.site.machine_config[0]
-    return WaitEnded(host.host.name, f"{address}:{port} did not answer for {seconds:.0f} s")
+    servers = ", ".join(
+        f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in host.site.machine_config
+    )
+    return WaitEnded(host.host.name, f"no answer from {servers} for {seconds:.0f} s")
 
 
 def _order(host: WebHost, installation: Installation | None) -> Order:

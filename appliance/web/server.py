@@ -33,7 +33,7 @@ from appliance.web.answers import (
 from appliance.web.compile import WebTable
 from appliance.web.connections import HttpConnections
 from appliance.web.exchange import Exchange, ExchangeContext, refuse_unread
-from appliance.web.finder import Finder
+from appliance.web.finder import Finder, HasMaster, unknown_master
 from appliance.web.gate import Gate
 from appliance.web.head import Refusal
 from appliance.web.ignition import IgnitionFile, IgnitionShelf
@@ -69,6 +69,7 @@ class WebServer:
         written: Written = already_written,
         now: Callable[[], float] = time.time,
         mac_of: MacOf = unknown_mac,
+        has_master: HasMaster = unknown_master,
     ) -> None:
         """Open the sockets. Raises ListenError.
 
@@ -76,7 +77,8 @@ class WebServer:
         name before a script or Ignition goes out to it, and returns once the state
         that this answer depends on would survive a crash. *now* returns the time in
         seconds UTC by which the installations are. *mac_of* returns the MAC address
-        of a client, as `Neighbours.mac` does.
+        of a client, as `Neighbours.mac` does. *has_master* says what the load balancer
+        knows of a cluster's machine config server.
         """
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._table = table
@@ -94,7 +96,7 @@ class WebServer:
         self._images = ImageWatch(publish)
         self._ignition = IgnitionShelf(publish)
         self._gate = Gate(self._images.sha256, self._ignition.servable, now)
-        self._finder = Finder(table, installations, mac_of, self._gate)
+        self._finder = Finder(table, installations, mac_of, self._gate, has_master)
         self._polls = Polls()
         self.over_tftp = ScriptsOverTftp(table, installations, now, self._finder, self._context, self._polls)
 

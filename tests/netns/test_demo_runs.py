@@ -101,7 +101,7 @@ def test_the_demo_shows_that_workers_wait_for_the_masters(lab_demo: tuple[str, P
     output, _ = lab_demo
     last_master_up = max(output.index(f"up as {name}.ocp45") for name in ("m1", "m2", "m3"))
     installing = output.index("Installing w1.ocp45.example.localdomain as worker")
-    assert output.index("w1.ocp45.example.localdomain waits: nothing answers on api-int") < installing
+    assert output.index("w1.ocp45.example.localdomain waits: no master answers on port 22623") < installing
     assert last_master_up < installing
 
 

@@ -16,6 +16,26 @@ from tests.config_files import edited
 FLAWED = edited(("role: worker", "role: wroker"), ("52:54:00:00:00:23", "52:54:00:00:00")) + (
     "  ttl: soon\npullSecret: x\nserveExpird: true\ndhcp:\n  leaseTime: 10m\nlisten:\n  tftp: 192.0.2.5:67\n"
 )
+BALANCED = """\
+loadBalancer:
+  engine: haproxy
+  frontends:
+    - name: registry
+      port: 22623
+      addresses: 192.0.2.9
+      hosts: w1
+      memberPort: 5000
+      check:
+        type: http
+        path: /healthz
+        port: 8443
+      balance: source
+      allow: 192.0.2.0/24
+    - name: ironic
+      port: 6385
+      roles: master
+      check: tcp
+"""
 EXAMPLES = [path.read_text() for path in sorted(share("data").glob("*/cluster.yaml"))]
 # No key of cluster.yaml accepts this text.
 UNREADABLE = "'{}'"
@@ -54,7 +74,7 @@ def test_unreadable_value_hides_no_problem_of_another_value(data: st.DataObject)
 
 
 @settings(deadline=None)
-@given(st.sampled_from([FLAWED, *EXAMPLES]), st.data())
+@given(st.sampled_from([FLAWED, FLAWED + BALANCED, *EXAMPLES]), st.data())
 def test_unreadable_value_invents_no_problem_of_another_value(text: str, data: st.DataObject) -> None:
     number, with_mistake = broken(text, data)
     invented = problems(with_mistake) - problems(text)

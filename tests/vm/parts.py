@@ -1,4 +1,4 @@
-"""Packages of other Debian releases and architectures: downloaded once and unpacked into a cache, never installed.
+"""Packages of other releases and architectures: downloaded once and unpacked into a cache, never installed.
 
 apt gets a configuration of its own for each release and architecture, with its own
 lists, so that nothing is mixed into the system. It checks the signature of the
@@ -19,6 +19,11 @@ import pytest
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ocp-appliance-tests")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# Releases of Ubuntu, which have versions of programs that no release of Debian on its mirrors has. A package of Debian
+# brings the keys that sign them.
+UBUNTU = ("bionic", "jammy")
+UBUNTU_MIRROR = "http://archive.ubuntu.com/ubuntu"
+UBUNTU_KEYRING = ("trixie", "ubuntu-keyring", "usr/share/keyrings/ubuntu-archive-keyring.gpg")
 # A mirror that does not answer must not hold up the tests.
 APT_SECONDS = 180
 APT_CONF = """\
@@ -44,7 +49,7 @@ class UnavailableError(Exception):
 
 
 def unpacked(release: str, package: str, arch: str = "amd64") -> Path:
-    """Return the directory with the files of *package* of a Debian *release*; skip the test if it cannot be had.
+    """Return the directory with the files of *package* of a Debian or Ubuntu *release*; skip the test without it.
 
     Of a package without files of its own, such as linux-image-cloud-arm64, it has the files of its first dependency.
     """
@@ -61,7 +66,7 @@ def unpacked(release: str, package: str, arch: str = "amd64") -> Path:
             _unavailable[home.name] = str(error)
         else:
             return target
-    pytest.skip(f"{package} of Debian {release} ({arch}) cannot be downloaded: {_unavailable[home.name]}")
+    pytest.skip(f"{package} of {release} ({arch}) cannot be downloaded: {_unavailable[home.name]}")
 
 
 def signed_loaders(suffix: str, release: str = "bookworm", *, network: bool = False) -> tuple[Path, Path]:
@@ -109,9 +114,15 @@ def _prepare(home: Path, release: str, arch: str) -> None:
     for directory in ("lists/partial", "cache/archives/partial"):
         (home / directory).mkdir(parents=True, exist_ok=True)
     (home / "apt.conf").write_text(APT_CONF.format(home=home, arch=arch))
-    (home / "sources.list").write_text(f"deb [signed-by={KEYRING}] {_mirror()} {release} main\n")
+    keyring, mirror = _of_ubuntu() if release in UBUNTU else (KEYRING, _mirror())
+    (home / "sources.list").write_text(f"deb [signed-by={keyring}] {mirror} {release} main\n")
     _apt(home, "apt-get", "update", "--error-on=any")
     (home / "ready").touch()
+
+
+def _of_ubuntu() -> tuple[Path, str]:
+    release, package, path = UBUNTU_KEYRING
+    return unpacked(release, package) / path, UBUNTU_MIRROR
 
 
 def _mirror() -> str:

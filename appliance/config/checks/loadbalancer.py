@@ -120,23 +120,23 @@ def _hosts(frontend: FrontendDraft, draft: Draft) -> Iterator[Problem]:
     document, path = draft.document, frontend.path
     if not document.has(*path, "hosts") and not document.has(*path, "roles"):
         yield document.here(*path).error("has no members; write hosts or roles, for example `roles: infra`")
-    if any(host.name is None or host.role is None for host in draft.hosts):
-        return  # it may be the one that is meant
     names = [host.name.value for host in draft.hosts if host.name]
     for host in frontend.hosts:
-        if host.value not in names:
+        # One whose name cannot be read may be the one that is meant.
+        if host.value not in names and len(names) == len(draft.hosts):
             near = difflib.get_close_matches(host.value, names, n=1, cutoff=0.8)
             meant = f"did you mean {near[0].removesuffix('.' + draft.domain)}?" if near else "add it to hosts"
             yield host.error(f"no host is called {host.value}; {meant}")
     used = {host.role.value for host in draft.hosts if host.role}
     for role in frontend.roles:
-        if role.value not in used:
+        if role.value not in used and all(host.role for host in draft.hosts):
             yield role.warning(f"no host has the role {role.value}, so this front end has no member of it yet")
 
 
 def _check(frontend: FrontendDraft, draft: Draft) -> Iterator[Problem]:
     check, path = frontend.entry.check, (*frontend.path, "check")
-    if check.type is Probe.TCP and check.path is not None:
+    is_tcp = draft.document.value_at((*path, "type")) in (None, Probe.TCP.value)  # as it is written, or by default
+    if is_tcp and check.path is not None:
         yield draft.document.here(*path, "path").error("needs a check of type http or https; add `type: http`")
 
 
@@ -153,7 +153,8 @@ def _listening(frontend: FrontendDraft, draft: Draft) -> Iterator[Problem]:
         elif draft.has_haproxy and holder:
             where = document.here(*holder.path).place(document)
             yield address.error(f"{value} is an address of {holder.label} ({where}), where HAProxy cannot listen")
-    if not document.has(*frontend.path, "addresses") and not _addresses(frontend, draft):
+    keys = (*frontend.path, "addresses"), ("apiVIPs",), ("apiInternalVIPs",)
+    if not any(document.has(*key) for key in keys):
         # A CNAME leads api elsewhere, and apiInternalVIPs is missing; or the single node answers by itself.
         yield document.here(*frontend.path).error("has no address, because there are no apiVIPs; write addresses")
 

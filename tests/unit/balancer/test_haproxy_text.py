@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.balancer.compile import front_ends
-from appliance.balancer.haproxy import IN_SECONDS, OUT_SECONDS, Settings, configuration, packaged
+from appliance.balancer.haproxy import IN_SECONDS, OUT_SECONDS, Settings, configuration
 from appliance.balancer.membership import Admin, Standing, Standings
 from appliance.balancer.versions import Version
 from appliance.config import load
@@ -68,7 +68,7 @@ def test_api_server_is_not_verified_without_an_authority() -> None:
 
 
 def test_version_without_keepalive_times_is_told_none() -> None:
-    assert "tcpka-idle" not in configuration(fronts(), {}, packaged(Version(2, 2)))
+    assert "tcpka-idle" not in configuration(fronts(), {}, Settings(Version(2, 2)))
 
 
 def test_name_of_two_words_is_refused() -> None:

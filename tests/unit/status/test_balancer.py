@@ -3,7 +3,9 @@
 import pytest
 
 from appliance.balancer.membership import Admin
+from appliance.events import MemberMoved
 from appliance.status.balancer import balancer_status
+from appliance.status.balancer_words import balancer_words
 from tests.balancers import API, MACHINE_CONFIG, PASSED, REFUSED, Heard
 
 
@@ -74,3 +76,16 @@ def test_front_end_whose_members_all_fail_is_unanswered():
 
 def test_front_end_of_which_nothing_is_known_is_not_called_unanswered():
     assert balancer_status(Heard())["unanswered"] == []
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("ready", "entered api-6443: bootstrapping is complete"),
+        ("drain", "drains from api-6443: bootstrapping is complete"),
+        ("maint", "left api-6443: bootstrapping is complete"),
+    ],
+)
+def test_host_that_moves_is_told_in_words(state, words):
+    moved = MemberMoved("bs.ocp45.example.localdomain", API, state, "bootstrapping is complete")
+    assert balancer_words(moved) == ("", words)

@@ -30,7 +30,7 @@ from appliance.events import (
     WebStarted,
 )
 from appliance.install.installation import Order, Stage
-from appliance.model import Arch, DhcpMode, Image
+from appliance.model import Arch, DhcpMode, Image, Role
 from appliance.web import transfer
 from appliance.web.compile import compile_web
 from appliance.web.connections import GatedConnection
@@ -43,7 +43,7 @@ from tests.web_server import IGNITION, Running, fill, loopback_cluster, running
 
 KERNEL = "/rhcos-4.5.6-x86_64-installer-kernel-x86_64"
 METAL = "/rhcos-4.5.6-x86_64-metal.x86_64.raw.gz"
-M1, W1, STRANGER = "127.16.0.21", "127.16.0.31", "127.0.0.1"
+BS, M1, W1, STRANGER = "127.16.0.11", "127.16.0.21", "127.16.0.31", "127.0.0.1"
 M1_SCRIPT = "/ipxe/00-50-56-96-37-c8.ipxe"
 W1_SCRIPT = "/ipxe/00-50-56-96-6b-da.ipxe"
 TOKEN = "0123456789abcdef"
@@ -694,43 +694,111 @@ async def test_damaged_image_is_held_back_until_it_is_mended(tmp_path: Path) -> 
         assert (await fetch(web, METAL)).body == b"right"
 
 
-async def test_worker_waits_until_the_machine_config_server_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("appliance.web.machineconfig.KEEP_SECONDS", 0.0)
-    fill(tmp_path)
+async def answer_and_stay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve as a machine config server does for whoever only connects: it waits for the client to begin."""
+    await reader.read()
+    writer.close()
+
+
+@pytest.fixture
+def machine_config_port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return the port of the machine config servers, which are probed anew each time."""
     port = free_port()
+    monkeypatch.setattr("appliance.web.machineconfig.KEEP_SECONDS", 0.0)
+    monkeypatch.setattr("appliance.web.machineconfig.SETTLE_SECONDS", 0.05)
     monkeypatch.setattr("appliance.web.compile.MACHINE_CONFIG_PORT", port)
-    async with running(tmp_path, hold_workers=True, api_int_vips=(IPv4Address("127.0.0.1"),)) as web:
-        web.install("w1", Stage.BOOTLOADER)
-        assert b"nothing answers on" in (await fetch(web, W1_SCRIPT, client=W1)).body
-
-        async def drop(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.close()
-
-        # Longer than any pause of this process; the probe notices at once that the connection is dropped.
-        monkeypatch.setattr("appliance.web.machineconfig.SETTLE_SECONDS", 30.0)
-        async with await asyncio.start_server(drop, "127.0.0.1", port):
-            assert b"nothing answers on" in (await fetch(web, W1_SCRIPT, client=W1)).body
-
-        async def stay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read()
-            writer.close()
-
-        monkeypatch.setattr("appliance.web.machineconfig.SETTLE_SECONDS", 0.05)
-        async with await asyncio.start_server(stay, "127.0.0.1", port):
-            assert b"coreos.inst" in (await fetch(web, W1_SCRIPT, client=W1)).body
+    return port
 
 
+async def waits(web: Running) -> bool:
+    """Whether w1 gets the script with which it waits, and not that which installs it."""
+    web.install("w1", Stage.BOOTLOADER)
+    body = (await fetch(web, W1_SCRIPT, client=W1)).body
+    assert (b" yet\n" in body) != (b"coreos.inst" in body)
+    return b" yet\n" in body
+
+
+async def test_worker_waits_until_a_master_answers(tmp_path: Path, machine_config_port: int) -> None:
+    fill(tmp_path)
+    async with running(tmp_path, hold_workers=True) as web:
+        assert await waits(web)
+        async with await asyncio.start_server(answer_and_stay, M1, machine_config_port):
+            assert not await waits(web)
+
+
+async def test_worker_waits_while_connections_are_dropped(
+    tmp_path: Path, machine_config_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Longer than any pause of this process; the probe notices at once that the connection is dropped.
+    monkeypatch.setattr("appliance.web.machineconfig.SETTLE_SECONDS", 30.0)
+    fill(tmp_path)
+
+    async def drop(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(drop, M1, machine_config_port)
+    async with server, running(tmp_path, hold_workers=True) as web:
+        assert await waits(web)
+
+
+@pytest.mark.parametrize("address", [BS, "127.0.0.1"], ids=["bootstrap", "api-int"])
+async def test_machine_config_server_of_the_bootstrap_is_none_for_workers(
+    tmp_path: Path, machine_config_port: int, address: str
+) -> None:
+    fill(tmp_path)
+    server = await asyncio.start_server(answer_and_stay, address, machine_config_port)
+    async with server, running(tmp_path, hold_workers=True, api_int_vips=(IPv4Address("127.0.0.1"),)) as web:
+        assert await waits(web)
+
+
+async def test_worker_of_a_cluster_whose_masters_are_not_in_the_file_waits_for_api_int(
+    tmp_path: Path, machine_config_port: int
+) -> None:
+    fill(tmp_path)
+    vip = IPv4Address("127.0.0.1")
+    hosts = tuple(host for host in loopback_cluster(tmp_path, 80).hosts if host.role is Role.WORKER)
+    async with running(tmp_path, hold_workers=True, api_int_vips=(vip,), hosts=hosts) as web:
+        assert await waits(web)
+        async with await asyncio.start_server(answer_and_stay, str(vip), machine_config_port):
+            assert not await waits(web)
+
+
+@pytest.mark.parametrize("has_master", [True, False])
+async def test_load_balancer_of_ours_knows_whether_a_master_answers(
+    tmp_path: Path, machine_config_port: int, has_master: bool
+) -> None:
+    """Whatever answers at a master's address besides."""
+    fill(tmp_path)
+    asked = []
+
+    def knows(cluster: str) -> bool:
+        asked.append(cluster)
+        return has_master
+
+    server = await asyncio.start_server(answer_and_stay, M1, machine_config_port)
+    async with server, running(tmp_path, hold_workers=True, has_master=knows) as web:
+        assert await waits(web) is not has_master
+    assert set(asked) == {"ocp45"}
+
+
+async def test_masters_are_probed_while_the_load_balancer_is_not_heard(
+    tmp_path: Path, machine_config_port: int
+) -> None:
+    fill(tmp_path)
+    async with running(tmp_path, hold_workers=True, has_master=lambda _cluster: None) as web:
+        assert await waits(web)
+        async with await asyncio.start_server(answer_and_stay, M1, machine_config_port):
+            assert not await waits(web)
+
+
+@pytest.mark.usefixtures("machine_config_port")
 async def test_worker_that_has_waited_long_enough_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine config server may be reachable from the nodes but not from the appliance."""
     monkeypatch.setattr("appliance.web.protocol.LONGEST_WAIT_SECONDS", 1e-9)
-    monkeypatch.setattr("appliance.web.compile.MACHINE_CONFIG_PORT", free_port())
     fill(tmp_path)
-    async with running(tmp_path, hold_workers=True, api_int_vips=(IPv4Address("127.0.0.1"),)) as web:
-        web.install("w1", Stage.BOOTLOADER)
-        assert b"nothing answers on" in (await fetch(web, W1_SCRIPT, client=W1)).body
-        assert b"coreos.inst" in (await fetch(web, W1_SCRIPT, client=W1)).body
+    async with running(tmp_path, hold_workers=True) as web:
+        assert await waits(web)
+        assert not await waits(web)
         assert "web.wait-over" in web.kinds()
 
 
