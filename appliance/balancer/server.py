@@ -112,18 +112,19 @@ class Balancer:
         return self._troubles.text
 
     def has_master(self, cluster: str) -> bool | None:
-        """Whether a master's machine config server of *cluster* passes its check; None if HAProxy is not heard."""
-        if not self.reports:
-            return None
-        return any(
-            (report := self.reports.get((front_end.name, member.host))) is not None
-            and report.is_up
-            and report.is_checked
+        """Whether a master's machine config server of *cluster* passes its check; None if HAProxy says nothing of them.
+
+        It may not be heard, and the load balancer of *cluster* may be somebody else's.
+        """
+        masters = [
+            (front_end.name, member.host)
             for front_end in self.front_ends
             if (front_end.cluster, front_end.service) == (cluster, MACHINE_CONFIG)
             for member in front_end.members
             if not member.is_backup
-        )
+        ]
+        found = [report for key in masters if (report := self.reports.get(key)) is not None]
+        return any(report.is_up and report.is_checked for report in found) if found else None
 
     def listen(self, stamped: Stamped) -> None:
         """Look at once whether *stamped* moves a member."""

@@ -18,7 +18,7 @@ import pytest
 from appliance.balancer import configured, files, runtime
 from appliance.balancer.server import Balancer
 from appliance.errors import ListenError
-from appliance.model import HealthCheck, OwnFrontEnd, Probe, Role
+from appliance.model import Engine, HealthCheck, LoadBalancer, OwnFrontEnd, Probe, Role
 from tests.balancer_lab import API, API_INT, MACHINE_CONFIG, Lab, balancer_lab, full, tls, until
 from tests.balancer_nodes import Authority
 from tests.haproxy import MISSING
@@ -158,6 +158,14 @@ async def test_bootstrap_machine_is_no_master(lab: Lab) -> None:
 
 async def test_nothing_is_known_before_haproxy_is_heard(lab: Lab) -> None:
     assert lab.balancer().has_master("ocp45") is None
+
+
+async def test_nothing_is_known_of_a_cluster_with_another_load_balancer(lab: Lab) -> None:
+    (cluster,) = lab.clusters
+    lab.clusters = (cluster, replace(cluster, name="other", load_balancer=LoadBalancer(Engine.EXTERNAL)))
+    async with lab.running() as balancer:
+        await _heard(balancer)
+        assert (balancer.has_master("ocp45"), balancer.has_master("other")) == (False, None)
 
 
 async def test_order_is_applied_without_a_reload(lab: Lab) -> None:
