@@ -14,7 +14,7 @@ answers.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from appliance.balancer.compile import API_PORT, MACHINE_CONFIG_PORT
+from appliance.balancer.compile import API, MACHINE_CONFIG
 from appliance.balancer.reports import Report, Reports
 from appliance.events import BootstrapCompleted
 from appliance.install.installation import EVERYWHERE, READY, Installation, Stage
@@ -53,19 +53,21 @@ class Bootstrapping:
     def _observe(
         self, bootstrap: str, front_ends: Sequence[FrontEnd], reports: Reports, now: float
     ) -> BootstrapCompleted | None:
-        own = [each for each in front_ends if any(_is_of(member, bootstrap) for member in each.members)]
+        # An operator's own front end may have it too, with others, and checks what it likes.
+        standard = [each for each in front_ends if each.service in (API, MACHINE_CONFIG)]
+        own = [each for each in standard if any(_is_of(member, bootstrap) for member in each.members)]
         record = self._installations.get(bootstrap)
         if record is None or not self._may_be_complete(bootstrap, record, own, reports):
             self._since.pop(bootstrap, None)
             return None
-        apis = [each for each in own if each.port == API_PORT]
+        apis = [each for each in own if each.service == API]
         masters = dict.fromkeys(member.host for each in apis for member in each.members if not member.is_backup)
         is_met = (
             all(_answers(reports.get((each.name, host))) for each in apis for host in masters)
             and any(
                 _answers(reports.get((each.name, host)))
                 for each in own
-                if each.port == MACHINE_CONFIG_PORT
+                if each.service == MACHINE_CONFIG
                 for host in masters
             )
             and all(self._is_of_this_installation(host, record) for host in masters)

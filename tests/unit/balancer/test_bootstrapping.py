@@ -1,6 +1,7 @@
 """When bootstrapping is complete, by the health checks."""
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -8,7 +9,7 @@ from appliance.balancer.bootstrapping import GAP_SECONDS, HOLD_SECONDS, Bootstra
 from appliance.balancer.compile import all_front_ends
 from appliance.balancer.reports import Report
 from appliance.install.installation import Installation, Stage
-from appliance.model import Role
+from appliance.model import Member, Role
 from tests.balancers import API, BALANCED, MACHINE_CONFIG
 
 FRONT_ENDS = all_front_ends([BALANCED])
@@ -75,6 +76,27 @@ def test_one_machine_config_server_of_a_master_is_enough():
 )
 def test_it_is_not_complete_before_that(reports):
     assert Watched().see(5 * HOLD_SECONDS, reports) == []
+
+
+OWN = replace(
+    FRONT_ENDS[0],
+    name="own",
+    service="own",
+    members=(
+        *FRONT_ENDS[0].members,
+        *(Member(HOST[name], name, IPv4Address("192.0.2.9")) for name in ("w1", "w2")),
+    ),
+)
+
+
+def test_other_front_ends_with_the_same_machines_and_port_do_not_matter():
+    assert Watched((*FRONT_ENDS, OWN)).see(HOLD_SECONDS + 1) == COMPLETE
+
+
+def test_check_of_another_front_end_does_not_show_that_the_bootstrap_machine_has_run():
+    alone = replace(OWN, port=6385, members=tuple(member for member in OWN.members if member.is_backup))
+    reports = heard() | {(OWN.name, HOST["bs"]): UP}
+    assert Watched((*FRONT_ENDS, alone), bs={}).see(5 * HOLD_SECONDS, reports) == []
 
 
 def test_a_break_begins_the_minute_anew():
