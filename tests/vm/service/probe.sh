@@ -4,8 +4,8 @@ say() { printf "\nprobe: %s: %s\n" "$1" "$2"; }
 program=/opt/ocp-appliance/bin/ocp-appliance
 address=172.16.0.101
 
-# until COMMAND...: repeat it until it succeeds, for two minutes at most.
-until_() {
+# await COMMAND...: repeat it until it succeeds, for two minutes at most.
+await() {
 	for _ in $(seq 120); do
 		"$@" >/dev/null 2>&1 && return
 		sleep 1
@@ -65,11 +65,11 @@ for _ in $(seq 60); do
 done
 say reloaded "$reloaded $(systemctl is-active ocp-appliance)"
 # More than two watchdog intervals, which init.sh has shortened.
-sleep 12
+sleep 35
 say after-watchdog "$(systemctl is-active ocp-appliance) restarts=$(systemctl show -P NRestarts ocp-appliance)"
 say ignition "$(curl -sI --max-time 20 http://$address/worker.ign | sed -n 1p | tr -d '\r')"
 # The load balancer
-until_ has_servers
+await has_servers
 say balancer-started "$(systemctl is-active $haproxy)"
 balancer=$(pid_of $haproxy)
 worker=$(ask "show info" | sed -n 's/^Pid: //p')
@@ -85,21 +85,21 @@ say balancer-after-restart "$(systemctl is-active ocp-appliance) $([ "$(pid_of $
 killed=$(pid_of ocp-appliance)
 kill -9 "$killed"
 is_back() { [ "$(systemctl is-active ocp-appliance)" = active ] && [ "$(pid_of ocp-appliance)" != "$killed" ]; }
-until_ is_back
+await is_back
 say balancer-after-kill "$(systemctl is-active ocp-appliance) $([ "$(pid_of $haproxy)" = "$balancer" ] && ask "show info" | grep -c "^Pid: $worker$")"
 $program balancer maint w1
-until_ is_maint w1
+await is_maint w1
 say balancer-ordered "$(state_of w1)"
 # A new host comes with a reload, by the master socket.
 before=$(servers)
 sed -i 's/^hosts:$/hosts:\n  - {hostname: w9, role: worker, macAddress: "00:50:56:96:99:99", address: 172.16.0.39}/' /etc/ocp-appliance/cluster.yaml
 systemctl reload ocp-appliance
 has_w9() { ask "show stat" | grep -q ",w9,"; }
-until_ has_w9
+await has_w9
 say balancer-reloaded "$(($(servers) - before)) $([ "$(pid_of $haproxy)" = "$balancer" ] && echo same)"
 before=$(servers)
 systemctl restart $haproxy
-until_ has_servers
+await has_servers
 say balancer-restarted "$(($(servers) - before)) $(state_of w1)"
 systemctl stop ocp-appliance
 say balancer-alone "$(systemctl is-active $haproxy)"
