@@ -26,7 +26,7 @@ API, MACHINE_CONFIG = "api-6443", "machine-config-22623"
 def on(tmp_path: Path) -> Iterator[Lab]:
     with lab(tmp_path) as made:
         made.switch_on("m1")
-        made.start(["m1"], CONTROL_PLANE)
+        made.open(["m1"], CONTROL_PLANE)
         yield made
 
 
@@ -109,8 +109,8 @@ def test_dashboard_has_the_members(on: Lab) -> None:
 
 def test_somebody_elses_haproxy_is_tried(others: Lab, tmp_path: Path) -> None:
     others.switch_on("m1", "w1")
-    others.start(["m1"], CONTROL_PLANE)
-    others.start(["w1"], INGRESS)
+    others.open(["m1"], CONTROL_PLANE)
+    others.open(["w1"], INGRESS)
     with others.site.serve() as appliance, other_haproxy(others, tmp_path):
         until(lambda: all(row["is_well"] for row in trials(appliance)), "answers from every front end", 60)
         found = {row["address"]: row["words"] for row in trials(appliance)}
