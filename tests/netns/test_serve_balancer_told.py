@@ -103,8 +103,8 @@ def test_dashboard_has_the_members(on: Lab) -> None:
     with served(on) as appliance:
         wait_for(appliance, "m1", "up")
         done = run("curl", "-s", "http://127.0.0.1:8080/status", place=on.site.place)
-    states = {row["name"]: row["state"] for row in json.loads(done.stdout)["balancer"]["rows"]}
-    assert states["m1"] == "up"
+    states = {(row["front_end"], row["name"]): row["state"] for row in json.loads(done.stdout)["balancer"]["rows"]}
+    assert states[API, "m1"] == "up"
 
 
 def test_somebody_elses_haproxy_is_tried(others: Lab, tmp_path: Path) -> None:
