@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from appliance.balancer.runtime import NO_HANDSHAKE, ServerStat
+from appliance.balancer.runtime import CERTIFICATE_FOR_ANOTHER, NO_HANDSHAKE, ServerStat
 from appliance.model import FrontEnd
 
 
@@ -22,8 +22,9 @@ class Report:
     total: int  # connections since the appliance and HAProxy were started
 
 
-# How a report begins of a member whose certificate was signed by somebody else.
+# How a report begins of a member whose certificate was signed by somebody else, and of one that is for another name.
 NOT_TRUSTED = "failed: certificate not trusted"
+OTHER_NAME = f"failed: {CERTIFICATE_FOR_ANOTHER}"
 # By the front end's name and the host's full name.
 Reports: TypeAlias = Mapping[tuple[str, str], Report]
 

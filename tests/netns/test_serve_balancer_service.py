@@ -4,6 +4,7 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from appliance.balancer.files import find_program
-from tests.balancer_life import INNER, OUTER, Lab, lab, rows, state_of, stranger, wait_for_file
+from tests.balancer_life import INNER, OUTER, TEXT, Lab, lab, rows, state_of, stranger, wait_for_file
 from tests.balancer_nodes import API, API_INT, CONTROL_PLANE, MACHINE_CONFIG, Authority, server_context
 from tests.haproxy import MISSING
-from tests.serve_lab import Serving, until
+from tests.serve_lab import Serving, until, with_host
 
 pytestmark = [pytest.mark.netns, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
@@ -108,6 +109,43 @@ def test_haproxy_restarted_alone_is_as_it_was(running: Running) -> None:
     time.sleep(6)
     assert loads.members("inner", began) == {"m1", "m3"}, "what was decided is in its configuration"
     assert loads.lost(began) == []
+
+
+def test_a_member_that_is_out_stays_out_over_a_reload(running: Running) -> None:
+    # A new worker would otherwise begin with every member up.
+    here = running.here
+    here.nodes["m2"].is_api_ready = False
+    until(lambda: state_of(running.appliance, "m2") == "down", "m2 is out")
+    before = here.service.workers()
+    here.site.config.write_text(with_host(TEXT))
+    running.appliance.reload()
+    began = time.time()
+    until(lambda: here.service.workers()[-1] not in before, "a new worker")
+    until(lambda: len(here.loads.outcomes(began)) > 60, "60 connections")
+    assert here.loads.members("inner", began) == {"m1", "m3"}
+    assert here.lost() == []
+
+
+def test_a_master_that_is_switched_off_loses_no_new_connection(running: Running) -> None:
+    here, began = running.here, time.time()
+    here.nodes["m3"].switch_off()
+    until(lambda: state_of(running.appliance, "m3") == "down", "m3 is out")
+    time.sleep(1)
+    assert [lost for lost in here.loads.lost(began) if lost.kind == "new"] == []
+
+
+def test_a_broken_configuration_on_disk_changes_nothing_and_is_replaced(running: Running) -> None:
+    here = running.here
+    good, workers = here.service.place.config.read_text(), here.service.workers()
+    running.appliance.end()
+    here.service.place.config.write_text(good + "nonsense\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        here.service.reload()
+    with here.serve():
+        until(lambda: here.service.place.config.read_text() == good, "the former text")
+        time.sleep(1)
+    assert here.service.workers() == workers
+    assert here.lost() == []
 
 
 def test_a_stranger_cannot_connect_to_the_machine_config_server(running: Running) -> None:
