@@ -93,6 +93,15 @@ def test_killing_the_appliance_loses_nothing(running: Running) -> None:
         assert running.here.lost() == []
 
 
+def test_an_appliance_that_hangs_holds_nothing_up(running: Running) -> None:
+    # Its socket for HAProxy's log is full after a few connections.
+    running.appliance.process.send_signal(signal.SIGSTOP)
+    began = time.time()
+    until(lambda: len(running.here.loads.outcomes(began)) > 60, "60 connections")
+    assert running.here.lost() == []
+    running.appliance.process.send_signal(signal.SIGCONT)
+
+
 def test_haproxy_restarted_alone_is_as_it_was(running: Running) -> None:
     # A restart of its own service closes what it listens on: what is lost ends with it.
     here, loads = running.here, running.here.loads
@@ -109,6 +118,15 @@ def test_haproxy_restarted_alone_is_as_it_was(running: Running) -> None:
     time.sleep(6)
     assert loads.members("inner", began) == {"m1", "m3"}, "what was decided is in its configuration"
     assert loads.lost(began) == []
+
+
+def test_an_api_server_that_hangs_is_out_within_30_seconds(running: Running) -> None:
+    # OpenShift's limit. It is the slowest way to fail: each check waits for its timeout.
+    running.here.nodes["m2"].is_hung, began = True, time.time()
+    until(lambda: state_of(running.appliance, "m2") == "down", "m2 is out", 35)
+    last = max(found.at for found in running.here.loads.outcomes() if (found.kind, found.member) == ("new", "m2"))
+    print(f"a hanging API server is out after {last - began:.1f} s")
+    assert last - began < 30
 
 
 def test_a_member_that_is_out_stays_out_over_a_reload(running: Running) -> None:
