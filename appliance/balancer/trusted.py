@@ -10,28 +10,32 @@ from appliance.balancer import files
 from appliance.balancer.authority import api_authorities, is_refuted, valid
 from appliance.balancer.compile import API
 from appliance.balancer.reports import Reports
-from appliance.install.installation import Installation
-from appliance.model import Cluster, Engine, FrontEnd, Role
+from appliance.install.installation import Installation, Stage
+from appliance.model import Cluster, Engine, FrontEnd, Host
 from appliance.openshift.ignition import MAX_IGNITION_BYTES, inspect
 
 logger = logging.getLogger(__name__)
 
 VALIDITY_SECONDS = 3600.0  # between two looks whether certificates are still valid
+# A bootstrap machine bootstraps no longer than this after it got its Ignition: its certificates are valid for a day.
+BOOTSTRAP_SECONDS = 24 * 3600.0
 
 
 class Authorities:
     """The files with the authorities of all clusters.
 
-    What bootstrap.ign had is kept as `ca-CLUSTER.pem`. HAProxy reads a copy that is named
-    after its content: then a configuration that names it says which one it means, and one
-    with another is loaded by a reload as any other change.
+    What bootstrap.ign had is kept as `ca-CLUSTER.pem`, and stays once bootstrapping is
+    complete: a file that comes later is of another run of the installer, and no master of
+    this cluster would pass. HAProxy reads a copy that is named after its content: then a
+    configuration that names it says which one it means, and one with another is loaded by
+    a reload as any other change.
     """
 
     def __init__(self, directory: Path, installations: Mapping[str, Installation]) -> None:
         """Keep the files in *directory*. *installations* is by the host's full name."""
         self._directory = directory
         self._installations = installations
-        self._signatures: dict[Path, tuple[int, ...]] = {}
+        self._signatures: dict[tuple[str, Path], tuple[int, ...]] = {}  # as they were read for a domain
         self._kept: dict[str, str] = {}
         self._valid: dict[str, tuple[str, int, str]] = {}
 
@@ -49,8 +53,9 @@ class Authorities:
         return found
 
     def _file(self, cluster: Cluster, front_end: FrontEnd, reports: Reports, now: float) -> Path | None:
-        pem = self._valid_at(cluster.name, self._pem(cluster), now)
-        if not pem or self._is_given_up(cluster, front_end, pem, reports):
+        kept = self._pem(cluster)
+        pem = self._valid_at(cluster.name, kept, now)
+        if not pem or self._is_given_up(cluster, front_end, kept, reports, now):
             return None
         path = self._directory / f"ca-{cluster.name}-{_digest(pem)}.pem"
         if not path.exists():
@@ -65,18 +70,41 @@ class Authorities:
             self._kept[cluster.name] = files.read_text(kept)
         for source in self._sources(cluster):
             signature = files.signature(source)
-            if signature == self._signatures.get(source, ()):
+            if signature == self._signatures.get((cluster.domain, source), ()):
                 continue
-            self._signatures[source] = signature
-            pem = api_authorities(inspect(_read(source)), cluster.domain).decode("ascii", "replace")
+            try:
+                content = _read(source)
+            except OSError:  # it may become readable, which its signature does not show
+                continue
+            self._signatures[cluster.domain, source] = signature
+            pem = api_authorities(inspect(content), cluster.domain).decode("ascii", "replace")
             if pem and pem != self._kept[cluster.name]:
                 files.write_whole(kept, pem)
                 self._kept[cluster.name] = pem
         return self._kept[cluster.name]
 
     def _sources(self, cluster: Cluster) -> list[Path]:
-        names = {host.ignition for host in cluster.hosts if host.role is Role.BOOTSTRAP and host.ignition}
+        """Return the Ignition files of the bootstrap machines that are still needed."""
+        names = {
+            host.ignition
+            for host in cluster.hosts
+            if host.is_bootstrap and host.ignition and not self._is_complete(host)
+        }
         return [cluster.data_dir / "ignition" / name for name in sorted(names)]
+
+    def _is_complete(self, host: Host) -> bool:
+        record = self._installations.get(host.name)
+        return record is not None and record.bootstrapped_at is not None
+
+    def _is_bootstrapping(self, cluster: Cluster, now: float) -> bool:
+        """Whether *cluster* may be being installed at *now*, by the authorities in bootstrap.ign."""
+        records = [
+            self._installations.get(host.name)
+            for host in cluster.hosts
+            if host.is_bootstrap and not self._is_complete(host)
+        ]
+        begun = [record.reached.get(Stage.IGNITION, float("-inf")) for record in records if record is not None]
+        return any(now - at < BOOTSTRAP_SECONDS for at in begun)
 
     def _valid_at(self, cluster: str, pem: str, now: float) -> str:
         hour = int(now // VALIDITY_SECONDS)
@@ -85,21 +113,22 @@ class Authorities:
             judged = self._valid[cluster] = pem, hour, valid(pem.encode(), now).decode("ascii", "replace")
         return judged[2]
 
-    def _is_given_up(self, cluster: Cluster, front_end: FrontEnd, pem: str, reports: Reports) -> bool:
-        """Whether the cluster, which runs, has other authorities by now. That is remembered over a restart."""
+    def _is_given_up(self, cluster: Cluster, front_end: FrontEnd, kept: str, reports: Reports, now: float) -> bool:
+        """Whether the cluster, which runs, has other authorities. That is remembered until it is installed again."""
         mark = self._directory / f"ca-{cluster.name}.refuted"
-        bootstraps = [member.host for member in front_end.members if member.is_backup]
-        records = [self._installations.get(host) for host in bootstraps]
-        if not any(record is not None and record.bootstrapped_at is not None for record in records):
+        # Before its bootstrap machine has its Ignition, nothing that answers has these authorities.
+        if self._is_bootstrapping(cluster, now):
+            mark.unlink(missing_ok=True)
             return False
-        if files.read_text(mark) == _digest(pem):
+        if files.read_text(mark) == _digest(kept):
             return True
         if not is_refuted(front_end, reports):
             return False
-        files.write_whole(mark, _digest(pem))
+        files.write_whole(mark, _digest(kept))
         logger.warning(
             "balancer.unverified front_end=%s why=no master has a certificate of the authorities in bootstrap.ign, so"
-            " their certificates are no longer verified; if the cluster did not replace them, look at its API servers",
+            " their certificates are no longer verified; if the cluster did not replace them, and that file is of its"
+            " own installation, look at its API servers",
             front_end.name,
         )
         return True
@@ -118,10 +147,7 @@ def _digest(pem: str) -> str:
 
 
 def _read(path: Path) -> bytes:
-    """Return the file at *path*; b"" if it cannot be read, or is larger than any Ignition file."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_IGNITION_BYTES + 1)
-    except OSError:
-        return b""
+    """Return the file at *path*; b"" if it is larger than any Ignition file. Raises OSError."""
+    with path.open("rb") as file:
+        content = file.read(MAX_IGNITION_BYTES + 1)
     return content if len(content) <= MAX_IGNITION_BYTES else b""

@@ -394,6 +394,8 @@ async def test_authority_that_comes_later_is_loaded_by_a_reload(lab: Lab) -> Non
 @pytest.mark.slow
 async def test_running_cluster_with_other_authorities_is_no_longer_verified(lab: Lab) -> None:
     _write_bootstrap_ignition(lab)
+    async with lab.running() as balancer:
+        await _heard(balancer)
     lab.order("bs", bootstrapped_at=1.0, bootstrapped_by="checks")
     for name in ("m1", "m2", "m3"):
         lab.members[name].context = tls(Authority("rotated"), lab.directory / f"{name}.pem")
