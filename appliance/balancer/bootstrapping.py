@@ -90,7 +90,7 @@ class Bootstrapping:
     def _is_of_this_installation(self, master: str, bootstrap: Installation) -> bool:
         """Whether *master* was not installed before its *bootstrap*'s new installation, and is not to be."""
         record = self._installations.get(master)
-        if record is None or (record.reinstalled_at is not None and not record.is_done):
+        if record is None or record.is_reinstalling:
             return False
         if bootstrap.reinstalled_at is None:
             return True

@@ -114,7 +114,8 @@ class Balancer:
     def has_master(self, cluster: str) -> bool | None:
         """Whether a master's machine config server of *cluster* passes its check; None if HAProxy says nothing of them.
 
-        It may not be heard, and the load balancer of *cluster* may be somebody else's.
+        It may not be heard, and the load balancer of *cluster* may be somebody else's. A
+        master that is to be reinstalled still serves the cluster before.
         """
         masters = [
             (front_end.name, member.host)
@@ -123,8 +124,14 @@ class Balancer:
             for member in front_end.members
             if not member.is_backup
         ]
-        found = [report for key in masters if (report := self.reports.get(key)) is not None]
-        return any(report.is_up and report.is_checked for report in found) if found else None
+        found = {key: report for key in masters if (report := self.reports.get(key)) is not None}
+        if not found:
+            return None
+        records = self._installations
+        return any(
+            report.is_up and report.is_checked and not (host in records and records[host].is_reinstalling)
+            for (_, host), report in found.items()
+        )
 
     def listen(self, stamped: Stamped) -> None:
         """Look at once whether *stamped* moves a member."""

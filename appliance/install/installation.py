@@ -144,12 +144,17 @@ class Installation:
     balancer: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def is_leaving(self) -> bool:
-        """Whether the operator's order takes away the system that it runs: `hold`, or `reinstall` until that is done.
+    def is_reinstalling(self) -> bool:
+        """Whether the operator ordered `reinstall`, and that is not done.
 
         Once the disk is written anew, the system before that is gone for certain.
         """
-        return self.is_held or (self.reinstalled_at is not None and not self.is_done)
+        return self.reinstalled_at is not None and not self.is_done
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the operator's order takes it away: `hold`, or `reinstall` until that is done."""
+        return self.is_held or self.is_reinstalling
 
     @property
     def asks_early(self) -> bool:

@@ -168,6 +168,14 @@ async def test_nothing_is_known_of_a_cluster_with_another_load_balancer(lab: Lab
         assert (balancer.has_master("ocp45"), balancer.has_master("other")) == (False, None)
 
 
+async def test_master_that_is_to_be_reinstalled_serves_no_workers_of_the_new_cluster(lab: Lab) -> None:
+    await lab.members["m1"].start()
+    async with lab.running() as balancer:
+        await until(lambda: balancer.has_master("ocp45"), "m1")
+        lab.order("m1", reinstalled_at=1.0)
+        assert balancer.has_master("ocp45") is False
+
+
 async def test_order_is_applied_without_a_reload(lab: Lab) -> None:
     async with lab.running() as balancer:
         await _heard(balancer)
