@@ -417,7 +417,7 @@ class FrontEnd:
     check: HealthCheck
     balance: Balance = Balance.ROUND_ROBIN
     allowed: tuple[Cidr, ...] = ()  # the only networks whose clients are accepted; () for everybody
-    cluster: str = ""  # the cluster's name
+    cluster: str = ""  # the cluster's domain; two may have the same name
     service: str = ""  # the name without the cluster's in front, whichever clusters are served together
 
 

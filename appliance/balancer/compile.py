@@ -65,7 +65,7 @@ def front_ends(cluster: Cluster) -> tuple[FrontEnd, ...]:
         ),
         *(_own(each, cluster) for each in cluster.load_balancer.front_ends),
     )
-    return tuple(replace(each, cluster=cluster.name, service=each.name) for each in found if each.binds)
+    return tuple(replace(each, cluster=cluster.domain, service=each.name) for each in found if each.binds)
 
 
 def _own(own: OwnFrontEnd, cluster: Cluster) -> FrontEnd:

@@ -29,7 +29,7 @@ def watched(clusters: Sequence[Cluster]) -> Mapping[str, Watched]:
     """Return what HAProxy's front ends for the API and the machine config servers of *clusters* are, by their names."""
     hosts: dict[str, dict[Address, Host]] = {}
     for cluster in clusters:
-        known = hosts.setdefault(cluster.name, {})
+        known = hosts.setdefault(cluster.domain, {})
         known |= {address: host for host in cluster.hosts for address in host.addresses}
     return {
         front_end.name: Watched(front_end.port, hosts[front_end.cluster])

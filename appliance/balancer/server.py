@@ -114,8 +114,9 @@ class Balancer:
     def has_master(self, cluster: str) -> bool | None:
         """Whether a master's machine config server of *cluster* passes its check; None if HAProxy says nothing of them.
 
-        It may not be heard, and the load balancer of *cluster* may be somebody else's. A
-        master that is to be reinstalled still serves the cluster before.
+        *cluster* is its domain. HAProxy may not be heard, and that cluster's load balancer
+        may be somebody else's. A master that is to be reinstalled still serves the cluster
+        before.
         """
         masters = [
             (front_end.name, member.host)

@@ -43,7 +43,7 @@ class Authorities:
         self, clusters: Sequence[Cluster], front_ends: Iterable[FrontEnd], reports: Reports, now: float
     ) -> dict[str, str]:
         """Return the path of the authorities by front end, for those whose members are verified. Raises OSError."""
-        ours = {cluster.name: cluster for cluster in clusters if cluster.load_balancer.engine is Engine.HAPROXY}
+        ours = {cluster.domain: cluster for cluster in clusters if cluster.load_balancer.engine is Engine.HAPROXY}
         found = {}
         for front_end in front_ends:
             if front_end.service == API and (cluster := ours.get(front_end.cluster)) is not None:

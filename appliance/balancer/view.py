@@ -27,4 +27,7 @@ class BalancerView(Protocol):
         """Why HAProxy does not do what cluster.yaml says, and what to do; None while it does."""
 
     def has_master(self, cluster: str) -> bool | None:
-        """Whether a master's machine config server of *cluster* passes its check; None if HAProxy is not heard."""
+        """Whether a master's machine config server of *cluster* passes its check; None if HAProxy does not say.
+
+        *cluster* is its domain.
+        """

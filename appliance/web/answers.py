@@ -27,7 +27,7 @@ class ProbeFirst:
     """Find out whether the machine config server of the host's cluster answers, then judge again."""
 
     host: str  # full name
-    cluster: str  # its name
+    cluster: str  # its domain
     servers: tuple[tuple[str, int], ...]  # address and port
 
 

@@ -27,8 +27,8 @@ RESOLVE_SECONDS = 0.05
 RESOLVE_TRIES = 20
 
 Wanted: TypeAlias = ProbeFirst | LookFirst | NeighbourFirst
-# The name of a cluster → whether a master's machine config server passes the load balancer's check; None if that is not
-# known.
+# The domain of a cluster → whether a master's machine config server passes the load balancer's check; None if nobody
+# knows.
 HasMaster: TypeAlias = Callable[[str], bool | None]
 
 

@@ -237,7 +237,7 @@ def _install_script(host: WebHost, scripts: Scripts, case: _Case) -> Judgement:
     if scripts.wait is not None:
         finding = case.found.machine_config
         if finding is None:
-            return ProbeFirst(host.host.name, host.site.name, host.site.machine_config)
+            return ProbeFirst(host.host.name, host.site.domain, host.site.machine_config)
         if not _may_go_on(finding):
             return SendScript(scripts.wait, WebKind.WAIT, made_at)
         event = None if finding.answers else _wait_ended(host, finding.waited_seconds)

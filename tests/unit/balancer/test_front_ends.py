@@ -182,4 +182,4 @@ def test_clusters_name_is_in_front_only_where_several_have_haproxy(tmp_path: Pat
     ours = cluster_of(tmp_path, OURS)
     second = cluster_of(tmp_path, other.replace("name: prod", "name: test"))
     front_end = all_front_ends([ours, second])[0]
-    assert (front_end.name, front_end.service, front_end.cluster) == (name, "api-6443", "prod")
+    assert (front_end.name, front_end.service, front_end.cluster) == (name, "api-6443", "prod.example.com")

@@ -26,6 +26,7 @@ from tests.unit.openshift.test_ignition import bootstrap, file
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 BOTH = (API, MACHINE_CONFIG)
+DOMAIN = "ocp45.example.localdomain"
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ async def test_member_that_never_answered_is_not_told_to_fail(lab: Lab) -> None:
 async def test_member_that_fails_is_told_with_the_reason(lab: Lab) -> None:
     await lab.members["m1"].start()
     async with lab.running() as balancer:
-        await until(lambda: balancer.has_master("ocp45"), "m1")
+        await until(lambda: balancer.has_master(DOMAIN), "m1")
         lab.members["m1"].status = 500
         await until(lambda: "balancer.down" in lab.kinds(), "an event")
         assert "why='failed: HTTP 500'" in lab.lines("balancer.down")[0]
@@ -153,27 +154,27 @@ async def test_bootstrap_machine_is_no_master(lab: Lab) -> None:
     await lab.members["bs"].start()
     async with lab.running() as balancer:
         await until(lambda: len(lab.lines("balancer.up")) == 2, "bs")
-        assert balancer.has_master("ocp45") is False
+        assert balancer.has_master(DOMAIN) is False
 
 
 async def test_nothing_is_known_before_haproxy_is_heard(lab: Lab) -> None:
-    assert lab.balancer().has_master("ocp45") is None
+    assert lab.balancer().has_master(DOMAIN) is None
 
 
 async def test_nothing_is_known_of_a_cluster_with_another_load_balancer(lab: Lab) -> None:
     (cluster,) = lab.clusters
-    lab.clusters = (cluster, replace(cluster, name="other", load_balancer=LoadBalancer(Engine.EXTERNAL)))
+    lab.clusters = (cluster, replace(cluster, base_domain="other.example", load_balancer=LoadBalancer(Engine.EXTERNAL)))
     async with lab.running() as balancer:
         await _heard(balancer)
-        assert (balancer.has_master("ocp45"), balancer.has_master("other")) == (False, None)
+        assert (balancer.has_master(DOMAIN), balancer.has_master("ocp45.other.example")) == (False, None)
 
 
 async def test_master_that_is_to_be_reinstalled_serves_no_workers_of_the_new_cluster(lab: Lab) -> None:
     await lab.members["m1"].start()
     async with lab.running() as balancer:
-        await until(lambda: balancer.has_master("ocp45"), "m1")
+        await until(lambda: balancer.has_master(DOMAIN), "m1")
         lab.order("m1", reinstalled_at=1.0)
-        assert balancer.has_master("ocp45") is False
+        assert balancer.has_master(DOMAIN) is False
 
 
 async def test_order_is_applied_without_a_reload(lab: Lab) -> None:
@@ -227,16 +228,16 @@ async def test_new_host_comes_by_a_reload(lab: Lab) -> None:
 async def test_reload_keeps_what_is_known_of_members(lab: Lab) -> None:
     await lab.members["m1"].start()
     async with lab.running() as balancer:
-        await until(lambda: balancer.has_master("ocp45"), "m1")
+        await until(lambda: balancer.has_master(DOMAIN), "m1")
         lab.order("m2", balancer={"": "drain"})
         await until(lambda: _admins(balancer, "m2") == {"drain"}, "m2 drained")
         seen = []
         lab.add_host("m4")
         while len(balancer.reports) < 10:
-            seen.append((balancer.has_master("ocp45"), _admins(balancer, "m2") == {"drain"}))
+            seen.append((balancer.has_master(DOMAIN), _admins(balancer, "m2") == {"drain"}))
             await asyncio.sleep(0.01)
         assert set(seen) == {(True, True)}
-        assert (balancer.has_master("ocp45"), _admins(balancer, "m2")) == (True, {"drain"})
+        assert (balancer.has_master(DOMAIN), _admins(balancer, "m2")) == (True, {"drain"})
 
 
 def _with(lab: Lab, *own: OwnFrontEnd) -> None:
@@ -331,7 +332,7 @@ async def test_service_that_does_not_run_is_told_with_where_to_look(lab: Lab) ->
         why = await until(lambda: balancer.trouble, "a trouble")
         assert why.startswith("HAProxy does not answer: connection refused at ")
         assert why.endswith("; see `systemctl status ocp-appliance-haproxy`")
-        assert balancer.has_master("ocp45") is None
+        assert balancer.has_master(DOMAIN) is None
 
 
 async def test_half_written_answer_is_no_answer(lab: Lab) -> None:

@@ -230,7 +230,7 @@ def test_console_of_a_host_in_doubt_names_the_two_commands_that_settle_it() -> N
 
 def test_worker_is_judged_after_the_machine_config_server_was_probed() -> None:
     wanted = judged(W1_SCRIPT, W1, record=installation(W1_NAME))
-    assert wanted == ProbeFirst(W1_NAME, SITE.name, SITE.machine_config)
+    assert wanted == ProbeFirst(W1_NAME, SITE.domain, SITE.machine_config)
 
 
 def test_worker_waits_for_the_machine_config_server() -> None:

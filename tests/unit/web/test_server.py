@@ -778,7 +778,7 @@ async def test_load_balancer_of_ours_knows_whether_a_master_answers(
     server = await asyncio.start_server(answer_and_stay, M1, machine_config_port)
     async with server, running(tmp_path, hold_workers=True, has_master=knows) as web:
         assert await waits(web) is not has_master
-    assert set(asked) == {"ocp45"}
+    assert set(asked) == {"ocp45.example.localdomain"}
 
 
 async def test_masters_are_probed_while_the_load_balancer_is_not_heard(
