@@ -128,8 +128,9 @@ class Authorities:
         logger.warning(
             "balancer.unverified front_end=%s why=no master has a certificate of the authorities in bootstrap.ign, so"
             " their certificates are no longer verified; if the cluster did not replace them, and that file is of its"
-            " own installation, look at its API servers",
+            " own installation, look at its API servers; remove %s to have them verified again",
             front_end.name,
+            mark,
         )
         return True
 

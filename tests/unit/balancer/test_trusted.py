@@ -142,3 +142,13 @@ def test_expiry_of_one_authority_does_not_begin_verification_anew(disk: Disk) ->
     disk.found(NEW)
     assert disk.found(COMPLETE, NOT_TRUSTED) == b""
     assert disk.found(COMPLETE, PASSED, NOW + 2 * BOOTSTRAP_SECONDS) == b""
+
+
+def test_operator_can_have_them_verified_again(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+    disk.put(OURS)
+    disk.found(NEW)
+    disk.found(COMPLETE, NOT_TRUSTED)
+    (mark,) = disk.directory.glob("*.refuted")
+    assert f"remove {mark} to have them verified again" in caplog.text
+    mark.unlink()
+    assert disk.found(COMPLETE) == OURS
