@@ -93,8 +93,9 @@ class Authorities:
         return [cluster.data_dir / "ignition" / name for name in sorted(names)]
 
     def _is_complete(self, host: Host) -> bool:
+        # This runs in a thread. Without a record a reload is just replacing them all, and nothing is to be concluded.
         record = self._installations.get(host.name)
-        return record is not None and record.bootstrapped_at is not None
+        return record is None or record.bootstrapped_at is not None
 
     def _is_bootstrapping(self, cluster: Cluster, now: float) -> bool:
         """Whether *cluster* may be being installed at *now*, by the authorities in bootstrap.ign."""

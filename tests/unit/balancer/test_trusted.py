@@ -45,9 +45,10 @@ class Disk:
         """Let bootstrap.ign have the authorities *pem*."""
         self.path.write_bytes(bootstrap(file(BUNDLE, pem), api_server(self.cluster.domain)))
 
-    def found(self, record: Installation, check: str = PASSED, now: float = NOW) -> bytes:
+    def found(self, record: Installation | None, check: str = PASSED, now: float = NOW) -> bytes:
         """Return the authorities for HAProxy, with *record* of the bootstrap machine and *check* of all masters."""
-        self.records[BS] = record
+        if record is not None:
+            self.records[BS] = record
         report = Report(check == PASSED, True, "ready", 0.0, check, 1, 0, 0)
         reports: Mapping[tuple[str, str], Report] = {(API, name): report for name in MASTERS}
         paths = self.authorities.find([self.cluster], front_ends(self.cluster), reports, now)
@@ -82,6 +83,14 @@ def test_file_of_another_run_is_taken_once_the_bootstrap_machine_is_reinstalled(
     disk.put(OTHERS)
     disk.found(COMPLETE)
     assert disk.found(NEW) == OTHERS
+
+
+def test_records_that_a_reload_is_replacing_change_nothing(disk: Disk) -> None:
+    disk.put(OURS)
+    disk.found(NEW)
+    disk.put(OTHERS)
+    disk.records.clear()
+    assert disk.found(None) == OURS
 
 
 def test_file_that_becomes_readable_is_read(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
