@@ -6,21 +6,10 @@ verification tells a stranger's machine from a master while a cluster is install
 way once the cluster runs and no master passes it.
 """
 
-from appliance.balancer.reports import Reports
-from appliance.balancer.runtime import check_in_words
+from appliance.balancer.reports import NOT_TRUSTED, OTHER_NAME, Reports
 from appliance.model import FrontEnd
 from appliance.openshift.ignition import IgnitionFacts, misfit
 from appliance.openshift.x509 import certificates, validities
-
-# How a report words the check of a member whose certificate was signed by somebody else, or is for another name.
-NOT_VERIFIED = frozenset(
-    check_in_words("L6RSP", "", "", said)
-    for said in (
-        "SSL handshake failure",
-        "Server presented an SSL certificate different from the expected one",
-        "Server presented an SSL certificate different from the configured one",
-    )
-)
 
 
 def api_authorities(facts: IgnitionFacts, domain: str) -> bytes:
@@ -43,7 +32,9 @@ def valid(pem: bytes, now: float) -> bytes:
 def is_refuted(front_end: FrontEnd, reports: Reports) -> bool:
     """Return whether verification leaves *front_end* without a member: none works, and one fails it."""
     found = [report for member in front_end.members if (report := reports.get((front_end.name, member.host)))]
-    return not any(report.is_up for report in found) and any(report.check in NOT_VERIFIED for report in found)
+    return not any(report.is_up for report in found) and any(
+        report.check.startswith((NOT_TRUSTED, OTHER_NAME)) for report in found
+    )
 
 
 def _is_valid(certificate: bytes, now: float) -> bool:

@@ -106,7 +106,9 @@ class Node:
 
     async def start(self) -> None:
         """Start the servers at the host's addresses, which the kernel has from now on. Raises SimulationError."""
-        for address in self._host.addresses if self._services else ():
+        # One of each version of IP; that of a card that it only boots from is not a node's.
+        own = [address for address in (self._host.ipv4, self._host.ipv6) if address]
+        for address in own if self._services else ():
             network = self._cluster.network_of(address)
             # A relay has IPv4 only.
             if network is None or (address.version == 6 and not isinstance(self._link, PacketLink)):
