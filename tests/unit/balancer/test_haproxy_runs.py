@@ -17,7 +17,6 @@ import pytest
 
 from appliance.balancer import compile as front_ends
 from appliance.balancer import runtime
-from appliance.balancer.authority import NOT_VERIFIED
 from appliance.balancer.haproxy import IN_SECONDS, KEEPALIVE_IDLE_SECONDS, OUT_SECONDS, Settings, configuration
 from appliance.model import Balance, Cidr, Endpoint, FrontEnd, HealthCheck, Member, Probe
 from tests.balancer_nodes import API_INT, Authority
@@ -198,12 +197,13 @@ async def test_member_with_the_clusters_certificate_passes(tmp_path: Path) -> No
 
 async def test_member_with_a_foreign_certificate_fails(tmp_path: Path) -> None:
     ours, foreign = Authority("kube-apiserver-lb-signer"), Authority("kube-apiserver-lb-signer")
-    assert await check_result(tmp_path, foreign, ours, API_INT) in NOT_VERIFIED
+    assert await check_result(tmp_path, foreign, ours, API_INT) == f"failed: {runtime.NO_HANDSHAKE}"
 
 
 async def test_member_with_a_certificate_for_another_cluster_fails(tmp_path: Path) -> None:
     ours = Authority("kube-apiserver-lb-signer")
-    assert await check_result(tmp_path, ours, ours, "api-int.other.example") in NOT_VERIFIED
+    other = "api-int.other.example"
+    assert await check_result(tmp_path, ours, ours, other) == f"failed: {runtime.CERTIFICATE_FOR_ANOTHER}"
 
 
 async def test_client_outside_the_allowed_networks_is_rejected(tmp_path: Path) -> None:
