@@ -210,3 +210,15 @@ def test_an_api_server_with_a_foreign_certificate_gets_no_connections(running: R
     time.sleep(5)
     assert rows(running.appliance, "api-6443")["m2"]["state"] == "down"
     assert "m2" not in here.loads.members("inner", began)
+
+
+def test_a_cluster_that_replaced_its_authority_keeps_its_api(running: Running, tmp_path: Path) -> None:
+    here = running.here
+    running.appliance.command("balancer", "drain", "bs")
+    here.end(MASTERS, [API])
+    newer = Authority("kube-apiserver-lb-signer").issue(tmp_path / "newer.pem", API_INT)
+    for name in MASTERS:
+        here.nodes[name].start(API, context=server_context(newer))
+    running.appliance.said("balancer.unverified")
+    for name in MASTERS:
+        until(lambda name=name: state_of(running.appliance, name) == "up", f"{name} is in")
