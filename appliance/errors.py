@@ -17,6 +17,7 @@ Internal errors are always caught, and never reach the operator as they are:
     UnservableError        files.py: a file cannot be served, with HTTP status and reason
     BrokenTransferError    web/transfer.py: a file changed or ended while it was sent
     MessageError           dns/message.py: the bytes are not a DNS message
+    UnheardError           balancer/runtime.py: HAProxy did not answer on a socket
     RecordDataError        dns/rdata.py: the text is not the data of a record of that type
 """
 

@@ -620,7 +620,7 @@ class BalancerConfigured(Event):
     """HAProxy uses a new configuration; *host* is ""."""
 
     kind: ClassVar[str] = "balancer.config"
-    by: str  # start, reload or commands
+    by: str  # start or reload
     front_ends: int
 
 

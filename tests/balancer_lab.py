@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import os
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -46,19 +47,26 @@ async def until(claim: Callable[[], Found | None], what: str, seconds: float = P
     return said
 
 
+def tls(authority: Authority, path: Path) -> ssl.SSLContext:
+    """Return what a member needs for TLS, with a certificate of *authority*."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.issue(path, API_INT))
+    return context
+
+
 class Member:
     """A machine that serves both ports of the control plane."""
 
     def __init__(self, address: str, context: ssl.SSLContext) -> None:
         self.address, self.status = address, 200
-        self._context = context
+        self.context = context
         self._servers: list[asyncio.Server] = []
 
     async def start(self) -> None:
         """Serve."""
         for port in (6443, 22623):
             self._servers.append(
-                await asyncio.start_server(self._answer, self.address, port, ssl=self._context, reuse_address=True)
+                await asyncio.start_server(self._answer, self.address, port, ssl=self.context, reuse_address=True)
             )
 
     def end(self) -> None:
@@ -80,9 +88,8 @@ class Lab:
     def __init__(self, directory: Path) -> None:
         number = next(_networks) + 256 * (os.getpid() % 190)
         self.network = IPv4Network(f"127.{64 + number // 256}.{number % 256}.0/24")
-        authority = Authority("signer")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(authority.issue(directory / "member.pem", API_INT))
+        self.authority = Authority("signer")
+        context = tls(self.authority, directory / "member.pem")
         roles = {"bs": Role.BOOTSTRAP, "m1": Role.MASTER, "m2": Role.MASTER, "m3": Role.MASTER}
         addresses = {name: str(self.network[11 + index]) for index, name in enumerate(roles)}
         self.members = {name: Member(address, context) for name, address in addresses.items()}
@@ -117,7 +124,7 @@ class Lab:
 
     def balancer(self) -> Balancer:
         """Return a new balancer, as of an appliance that has just been started."""
-        return Balancer(lambda: self.clusters, self.installations, self.place, self.events.append, lambda: 1e9)
+        return Balancer(lambda: self.clusters, self.installations, self.place, self.events.append, time.time)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Balancer]:

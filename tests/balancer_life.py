@@ -27,12 +27,13 @@ from tests.simulate_segment import ROOT
 INNER, OUTER = "172.16.0.110", "172.16.0.111"
 UNIT = ROOT / "systemd" / "ocp-appliance-haproxy.service"
 TEXT = re.sub(r"(?m)^loadBalancer:.*\n(?:[ #].*\n)*", "", REFERENCE_TEXT) + "\nloadBalancer: {engine: haproxy}\n"
-CLIENTS = tuple(f"172.16.0.{number}" for number in range(200, 209))
+CLIENTS = tuple(f"172.16.0.{number}" for number in range(200, 232))
 HARDWARE = {
     "bs": ("172.16.0.11", "00:50:56:96:11:c2"),
     "m1": ("172.16.0.21", "00:50:56:96:37:c8"),
     "m2": ("172.16.0.22", "00:50:56:96:ec:a7"),
     "m3": ("172.16.0.23", "00:50:56:96:e5:2f"),
+    "m4": ("172.16.0.24", "00:50:56:96:24:01"),
     "w1": ("172.16.0.31", "00:50:56:96:6b:da"),
     "w2": ("172.16.0.32", "00:50:56:96:c1:c5"),
     "w3": ("172.16.0.33", "00:50:56:96:e3:f5"),
@@ -56,7 +57,8 @@ class Service:
 
     def start(self, program: str = "") -> None:
         """Run ExecStart, with another *program* if one is given."""
-        words = shlex.split(self._line("ExecStart"))
+        (line,) = self._lines("ExecStart")
+        words = shlex.split(line)
         with self._on.place, self.log.open("ab") as output:
             process = subprocess.Popen(
                 # A container may not have as many descriptors as the unit has.
@@ -70,13 +72,15 @@ class Service:
         self._processes.append(process)
 
     def reload(self) -> None:
-        """Run ExecReload."""
-        command = self._line("ExecReload").replace("$MAINPID", str(self.pid))
-        subprocess.run(shlex.split(command), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        """Run each ExecReload."""
+        for line in self._lines("ExecReload"):
+            words = shlex.split(line.replace("$MAINPID", str(self.pid)))
+            subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def stop(self, number: signal.Signals) -> None:
-        """Send the main process the signal *number*."""
-        os.kill(self.pid, number)
+    def stop(self) -> None:
+        """End it as `systemctl stop` does, by SIGTERM to the main process."""
+        os.kill(self.pid, signal.SIGTERM)
+        self._processes[-1].wait(PATIENCE_SECONDS)
 
     def close(self) -> None:
         """End every process of it."""
@@ -89,20 +93,17 @@ class Service:
         """Return the PIDs of its workers."""
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
-    def _line(self, name: str) -> str:
-        """Return the last line *name* of the unit, with the directories of this place."""
-        found = re.findall(rf"(?m)^{name}=[-+!@:]*((?:.*\\\n)*.*)$", UNIT.read_text())
-        line = str(found[-1]).replace("\\\n", " ")
-        for path, directory in (
-            ("/run/ocp-appliance-haproxy", self.place.sockets),
-            ("/var/lib/ocp-appliance-haproxy", self.place.state),
-            ("${RUNTIME_DIRECTORY}", self.place.sockets),
-            ("${STATE_DIRECTORY}", self.place.state),
-            ("%t/ocp-appliance-haproxy", self.place.sockets),
-            ("%S/ocp-appliance-haproxy", self.place.state),
-        ):
-            line = line.replace(path, str(directory))
-        return line
+    def programs(self) -> set[int]:
+        """Return the inodes of the programs that its workers run."""
+        return {Path(f"/proc/{pid}/exe").stat().st_ino for pid in self.workers()}
+
+    def _lines(self, name: str) -> list[str]:
+        """Return the values of *name* in the unit, with the directories of this place."""
+        found = re.findall(rf"(?m)^{name}=(.*)$", UNIT.read_text())
+        directories = {"/run": self.place.sockets, "/var/lib": self.place.state}
+        for path, directory in directories.items():
+            found = [line.replace(f"{path}/ocp-appliance-haproxy", str(directory)) for line in found]
+        return found
 
 
 class Lab:
@@ -134,7 +135,7 @@ class Lab:
         for name in names:
             self.nodes[name] = self._add(name, *HARDWARE[name])
 
-    def start(self, names: Sequence[str], ports: Sequence[int]) -> float:
+    def open(self, names: Sequence[str], ports: Sequence[int]) -> float:
         """Start the servers of *ports* on the nodes *names*; return when."""
         for name in names:
             self.nodes[name].start(*ports)
@@ -159,7 +160,7 @@ class Lab:
         """Wait until new connections through *load* that began after *since* are answered by all of *names*."""
         until(lambda: names <= self.loads.members(load, since), f"answers from {names} to {load}")
 
-    def load(self, name: str, address: str, port: int, per_second: float = 8, watches: int = 0) -> None:
+    def put_load(self, name: str, address: str, port: int, per_second: float = 8, watches: int = 0) -> None:
         """Put a constant load on a front end; return when each of its watches is open."""
         tls = {API: API_INT, MACHINE_CONFIG: API_INT, HTTPS: "console.apps.ocp45.example.localdomain"}.get(port, "")
         signed = {API: self.certificates.signer_file, MACHINE_CONFIG: self.certificates.root_file}.get(port, "")

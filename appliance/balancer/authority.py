@@ -3,16 +3,13 @@
 A cluster may replace its authority: by itself after eight years, or at any time when its
 administrator says so. Who still insists on the old one then takes the whole API out. So
 verification tells a stranger's machine from a master while a cluster is installed, and gives
-way once the cluster runs and no master has a certificate that is trusted.
+way once the cluster runs and no master passes it.
 """
 
-from appliance.balancer.reports import Reports
+from appliance.balancer.reports import NOT_TRUSTED, OTHER_NAME, Reports
 from appliance.model import FrontEnd
 from appliance.openshift.ignition import IgnitionFacts, misfit
 from appliance.openshift.x509 import certificates, validities
-
-# How a report words the check of a member whose certificate was signed by somebody else.
-NOT_TRUSTED = "failed: certificate not trusted"
 
 
 def api_authorities(facts: IgnitionFacts, domain: str) -> bytes:
@@ -33,9 +30,11 @@ def valid(pem: bytes, now: float) -> bytes:
 
 
 def is_refuted(front_end: FrontEnd, reports: Reports) -> bool:
-    """Return whether verification leaves *front_end* without a member: none works, and one is not trusted."""
+    """Return whether verification leaves *front_end* without a member: none works, and one fails it."""
     found = [report for member in front_end.members if (report := reports.get((front_end.name, member.host)))]
-    return not any(report.is_up for report in found) and any(report.check == NOT_TRUSTED for report in found)
+    return not any(report.is_up for report in found) and any(
+        report.check.startswith((NOT_TRUSTED, OTHER_NAME)) for report in found
+    )
 
 
 def _is_valid(certificate: bytes, now: float) -> bool:

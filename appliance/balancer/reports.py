@@ -1,10 +1,10 @@
 """What HAProxy says of its servers, as values."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from appliance.balancer.runtime import ServerStat
+from appliance.balancer.runtime import CERTIFICATE_FOR_ANOTHER, NO_HANDSHAKE, ServerStat
 from appliance.model import FrontEnd
 
 
@@ -22,6 +22,9 @@ class Report:
     total: int  # connections since the appliance and HAProxy were started
 
 
+# How a report begins of a member whose certificate was signed by somebody else, and of one that is for another name.
+NOT_TRUSTED = "failed: certificate not trusted"
+OTHER_NAME = f"failed: {CERTIFICATE_FOR_ANOTHER}"
 # By the front end's name and the host's full name.
 Reports: TypeAlias = Mapping[tuple[str, str], Report]
 
@@ -46,13 +49,19 @@ def reports_of(
     admins: Mapping[tuple[str, str], str],
     before: Reports,
     now: float,
+    verified: Container[str] = (),
 ) -> dict[tuple[str, str], Report]:
-    """Return a report of each member that HAProxy knows; *before* are those of its last answer."""
+    """Return a report of each member that HAProxy knows; *before* are those of its last answer.
+
+    *verified* has the names of the front ends whose members' certificates are verified.
+    """
     found = {}
     for front_end in front_ends:
         for member in front_end.members:
             server, key = (front_end.name, member.name), (front_end.name, member.host)
             stat, admin = stats.get(server), admins.get(server)
+            if stat is not None and front_end.name in verified and stat.check == f"failed: {NO_HANDSHAKE}":
+                stat = replace(stat, check=f"{NOT_TRUSTED}, or no TLS")
             if stat is not None and admin is not None:
                 found[key] = _report(stat, admin, before.get(key), now)
     return found

@@ -180,6 +180,9 @@ def check_in_words(word: str, code: str, milliseconds: str, said: str) -> str:
     return f"failed: {_reason(word, plain(said))}"
 
 
+# HAProxy up to 2.6 says the same of a certificate that it does not trust.
+NO_HANDSHAKE = "no TLS handshake"
+CERTIFICATE_FOR_ANOTHER = "certificate for another name"
 _RESULTS: Mapping[str, str] = {
     "L4OK": "passed: connected",
     "L6OK": "passed: TLS",
@@ -202,9 +205,9 @@ def _reason(word: str, said: str) -> str:
     if "ca chain" in text or "not trusted" in text or "certificate verify" in text:
         return "certificate not trusted"
     if "certificate different" in text:
-        return "certificate for another name"
+        return CERTIFICATE_FOR_ANOTHER
     if "ssl handshake" in text:
-        return "no TLS handshake"
+        return NO_HANDSHAKE
     # HAProxy begins with a capital: "Connection refused", "No route to host".
     return said[:1].lower() + said[1:] if said else f"HAProxy says {plain(word)}"
 

@@ -24,6 +24,7 @@ from appliance.balancer.reloading import Reloader
 from appliance.balancer.reports import Reports, Totals, reports_of
 from appliance.balancer.runtime import UnheardError
 from appliance.balancer.troubles import Kind, Troubles
+from appliance.balancer.trusted import Authorities
 from appliance.events import (
     BalancerConfigured,
     BalancerOrdered,
@@ -95,6 +96,8 @@ class Balancer:
         self._reloader = Reloader(place, self._config, self._child)
         self._news = MemberNews()
         self._bootstrapping = Bootstrapping(installations)
+        self._authorities = Authorities(place.state, installations)
+        self._ca_files: Mapping[str, str] = {}  # by front end
         self._totals = Totals()
         self._woken = asyncio.Event()
         self._heard_at = 0.0  # loop clock
@@ -153,7 +156,7 @@ class Balancer:
         if (heard := await self._hear()) is not None:
             self._take(heard)
         self.standings = standings(self.front_ends, self._installations, self.reports)
-        self._troubles.set(Kind.REFUSED, await self._config.replace(Wanted(self.front_ends, self.standings, {})))
+        self._troubles.set(Kind.REFUSED, await self._configure())
         if self._child is not None:
             self._child.may_start.set()
         if heard is None:
@@ -167,6 +170,16 @@ class Balancer:
             self._reloader.settle()
             self._troubles.set(Kind.UNLOADED, None)
             self._tell_loaded(heard.mark)
+
+    async def _configure(self) -> str | None:
+        """Have what is wanted on disk; return what prevents that."""
+        try:
+            self._ca_files = await asyncio.to_thread(
+                self._authorities.find, self._compiled, self.front_ends, self.reports, self._now()
+            )
+        except OSError as error:
+            return f"cannot write the authorities of the API to {self._place.state}: {error.strerror}"
+        return await self._config.replace(Wanted(self.front_ends, self.standings, self._ca_files))
 
     def _tell_loaded(self, mark: str) -> None:
         before, self._told_mark = self._told_mark, mark
@@ -190,7 +203,7 @@ class Balancer:
 
         def parsed() -> _Heard:
             found, admins = self._totals.over_workers(info.pid, runtime.server_stats(stats)), runtime.admins(state)
-            reports = reports_of(self.front_ends, found, admins, self.reports, self._now())
+            reports = reports_of(self.front_ends, found, admins, self.reports, self._now(), self._ca_files)
             return _Heard(info.description, reports, admins, state)
 
         return parsed() if len(stats) < LARGE_ANSWER_CHARACTERS else await asyncio.to_thread(parsed)

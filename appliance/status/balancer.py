@@ -1,13 +1,16 @@
 """The load balancer as JSON: a row for each member of each front end, and what is wrong (pure)."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from appliance.balancer.external import Trial
 from appliance.balancer.membership import Standing, Standings
 from appliance.balancer.reports import Report, Reports, state_of
 from appliance.balancer.view import BalancerView
 from appliance.model import FrontEnd, Member
 from appliance.status.shapes import BalancerRow, BalancerStatus, TrialRow
+
+if TYPE_CHECKING:  # imported only when a load balancer of others is tried
+    from appliance.balancer.external import Trial
 
 
 def balancer_status(balancer: BalancerView) -> BalancerStatus:
@@ -38,7 +41,7 @@ def unanswered(found: Iterable[BalancerRow]) -> list[str]:
     return [name for name, of_members in states.items() if not of_members & {"up", "unknown"}]
 
 
-def trial_row(cluster: str, trial: Trial) -> TrialRow:
+def trial_row(cluster: str, trial: "Trial") -> TrialRow:
     """Return what came of trying one address of a front end of *cluster*."""
     return {
         "cluster": cluster,

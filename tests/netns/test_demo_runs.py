@@ -97,12 +97,10 @@ def test_the_demo_leaves_no_file_behind(lab_demo: tuple[str, Path]) -> None:
     assert list(lab_demo[1].iterdir()) == []
 
 
-def test_the_demo_shows_that_workers_wait_for_the_masters(lab_demo: tuple[str, Path]) -> None:
+def test_no_worker_of_the_demo_installs_before_a_master_is_up(lab_demo: tuple[str, Path]) -> None:
     output, _ = lab_demo
-    last_master_up = max(output.index(f"up as {name}.ocp45") for name in ("m1", "m2", "m3"))
-    installing = output.index("Installing w1.ocp45.example.localdomain as worker")
-    assert output.index("w1.ocp45.example.localdomain waits: no master answers on port 22623") < installing
-    assert last_master_up < installing
+    first_master_up = min(output.index(f"up as {name}.ocp45") for name in ("m1", "m2", "m3"))
+    assert first_master_up < min(output.index(f"Installing {name}.ocp45") for name in ("w1", "w2", "w3"))
 
 
 def test_haproxy_stands_in_for_the_load_balancer_and_the_demo_says_so(lab_demo: tuple[str, Path]) -> None:

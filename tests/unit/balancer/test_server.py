@@ -19,8 +19,10 @@ from appliance.balancer import configured, files, runtime
 from appliance.balancer.server import Balancer
 from appliance.errors import ListenError
 from appliance.model import HealthCheck, OwnFrontEnd, Probe, Role
-from tests.balancer_lab import API, MACHINE_CONFIG, Lab, balancer_lab, full, until
+from tests.balancer_lab import API, API_INT, MACHINE_CONFIG, Lab, balancer_lab, full, tls, until
+from tests.balancer_nodes import Authority
 from tests.haproxy import MISSING
+from tests.unit.openshift.test_ignition import bootstrap, file
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 BOTH = (API, MACHINE_CONFIG)
@@ -37,7 +39,11 @@ async def _worker(lab: Lab) -> int:
 
 
 async def _heard(balancer: Balancer, members: int = 8) -> None:
-    await until(lambda: len(balancer.reports) == members, f"{members} reports; {balancer.trouble}")
+    """Wait until HAProxy has loaded the text on disk, which has that many *members*."""
+    config = balancer._config
+    await until(
+        lambda: len(balancer.reports) == members and balancer._told_mark == config.mark, f"{members} reports loaded"
+    )
 
 
 def _admins(balancer: Balancer, name: str) -> set[str]:
@@ -330,6 +336,63 @@ async def test_half_written_answer_is_no_answer(lab: Lab) -> None:
             assert "an answer that breaks off" in why
         finally:
             server.close()
+
+
+def _write_bootstrap_ignition(lab: Lab) -> Path:
+    path = lab.directory / "ignition" / "bootstrap.ign"
+    path.parent.mkdir(exist_ok=True)
+    bundle = file("/opt/openshift/tls/kube-apiserver-complete-server-ca-bundle.crt", lab.authority.pem)
+    kubeconfig = file("/opt/openshift/auth/kubeconfig", f"server: https://{API_INT}:6443\n".encode())
+    path.write_bytes(bootstrap(bundle, kubeconfig))
+    return path
+
+
+def _check(balancer: Balancer, name: str) -> str:
+    report = balancer.reports.get((API, full(name)))
+    return report.check if report is not None else ""
+
+
+async def test_member_with_a_foreign_certificate_fails(lab: Lab) -> None:
+    _write_bootstrap_ignition(lab)
+    lab.members["m2"].context = tls(Authority("foreign"), lab.directory / "foreign.pem")
+    await lab.members["m1"].start()
+    await lab.members["m2"].start()
+    async with lab.running() as balancer:
+        await until(lambda: _check(balancer, "m1") and _check(balancer, "m2"), "two checks")
+        checks = _check(balancer, "m1"), _check(balancer, "m2")
+        assert checks == ("passed: HTTP 200", "failed: certificate not trusted, or no TLS")
+
+
+async def test_authority_is_kept_after_bootstrap_ignition_is_deleted(lab: Lab) -> None:
+    path = _write_bootstrap_ignition(lab)
+    async with lab.running() as balancer:
+        await _heard(balancer)
+    text = lab.place.config.read_text()
+    path.unlink()
+    async with lab.running() as balancer:
+        await _heard(balancer)
+        assert lab.place.config.read_text() == text
+        assert "verify required ca-file" in text
+
+
+async def test_authority_that_comes_later_is_loaded_by_a_reload(lab: Lab) -> None:
+    async with lab.running() as balancer:
+        await _heard(balancer)
+        _write_bootstrap_ignition(lab)
+        await until(lambda: len(lab.lines("balancer.config")) == 2, "a reload")
+        assert "verify required ca-file" in lab.place.config.read_text()
+
+
+@pytest.mark.slow
+async def test_running_cluster_with_other_authorities_is_no_longer_verified(lab: Lab) -> None:
+    _write_bootstrap_ignition(lab)
+    lab.order("bs", bootstrapped_at=1.0, bootstrapped_by="checks")
+    for name in ("m1", "m2", "m3"):
+        lab.members[name].context = tls(Authority("rotated"), lab.directory / f"{name}.pem")
+        await lab.members[name].start()
+    async with lab.running() as balancer:
+        await until(lambda: _check(balancer, "m1") == "passed: HTTP 200", f"m1 up: {_check(balancer, 'm1')}")
+        assert "verify required" not in lab.place.config.read_text()
 
 
 OLD = """#!/bin/sh

@@ -214,7 +214,8 @@ async def test_the_first_message_has_the_load_balancer(balanced):
     assert state_of((await browser.next("status"))["balancer"], heard, "m1") == "up"
 
 
-async def test_a_member_that_fails_is_told_at_once(fleet, balanced):
+async def test_a_member_that_fails_is_told_at_once(fleet, balanced, monkeypatch):
+    monkeypatch.setattr(streams, "REST_SECONDS", 1000.0)
     heard, browser = balanced
     await browser.next("status")
     heard.say(API, ["m1"], is_up=False)

@@ -18,7 +18,8 @@ from appliance.events import (
 from appliance.install.installation import Installation, Stage
 from appliance.model import Boot, Role
 from appliance.state.journal import Row
-from appliance.status.timeline import last_boot, missing, steps, words
+from appliance.status.event_words import words
+from appliance.status.timeline import last_boot, missing, steps
 from tests.clusters import reference_cluster
 from tests.events import CLASSES, example
 

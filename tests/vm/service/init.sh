@@ -49,7 +49,7 @@ Requires=card.service
 After=card.service
 [Service]
 TimeoutStartSec=300s
-WatchdogSec=5s
+WatchdogSec=15s
 UNIT
 mkdir -p $units/ocp-appliance-haproxy.service.d
 cat >$units/ocp-appliance-haproxy.service.d/emulated.conf <<'UNIT'

@@ -4,8 +4,8 @@ say() { printf "\nprobe: %s: %s\n" "$1" "$2"; }
 program=/opt/ocp-appliance/bin/ocp-appliance
 address=172.16.0.101
 
-# until COMMAND...: repeat it until it succeeds, for two minutes at most.
-until_() {
+# await COMMAND...: repeat it until it succeeds, for two minutes at most.
+await() {
 	for _ in $(seq 120); do
 		"$@" >/dev/null 2>&1 && return
 		sleep 1
@@ -48,7 +48,7 @@ say http "$(curl -sI --max-time 20 http://$address/pxeboot.ipxe | sed -n 1p | tr
 # UDP 67 and 69 only answer machines, so check that they are open: a wrong unit could prevent that.
 say udp "$(ss -Hlnu | awk '{print $4}' | sed 's/.*://' | sort -un | tr '\n' ' ')"
 $program status -o json >/tmp/status 2>&1
-say control "$? $(grep -c '"host":' /tmp/status)"
+say control "$? $(grep -c '"step":' /tmp/status)"
 [ "$(grep -c "host" /tmp/status)" -gt 0 ] || cat /tmp/status
 say state "$(find /var/lib/private/ocp-appliance -name '*.db' | wc -l)"
 say state-of-others "$(setpriv --reuid 65534 --regid 65534 --clear-groups ls /var/lib/ocp-appliance/ 2>&1)"
@@ -65,11 +65,11 @@ for _ in $(seq 60); do
 done
 say reloaded "$reloaded $(systemctl is-active ocp-appliance)"
 # More than two watchdog intervals, which init.sh has shortened.
-sleep 12
+sleep 35
 say after-watchdog "$(systemctl is-active ocp-appliance) restarts=$(systemctl show -P NRestarts ocp-appliance)"
 say ignition "$(curl -sI --max-time 20 http://$address/worker.ign | sed -n 1p | tr -d '\r')"
 # The load balancer
-until_ has_servers
+await has_servers
 say balancer-started "$(systemctl is-active $haproxy)"
 balancer=$(pid_of $haproxy)
 worker=$(ask "show info" | sed -n 's/^Pid: //p')
@@ -79,27 +79,27 @@ say balancer-seccomp "$(sed -n 's/^Seccomp:\t//p' /proc/"$worker"/status)"
 say balancer-listens "$(ss -Hlnt | awk '{print $4}' | grep -E '172.16.0.11[01]:(80|443|6443|22623)$' | sort | tr '\n' ' ')"
 say balancer-files "$(stat -c '%a %G' /var/lib/$haproxy/haproxy.cfg) $(stat -c '%a %G' $sockets/log.sock)"
 say balancer-files-of-others "$(setpriv --reuid 65534 --regid 65534 --clear-groups ls /var/lib/$haproxy 2>&1)"
-say balancer-trouble "$($program balancer -o json | grep -c '"trouble": null')"
+say balancer-trouble "$($program balancer -o json | grep -c '"trouble": ""')"
 systemctl restart ocp-appliance
 say balancer-after-restart "$(systemctl is-active ocp-appliance) $([ "$(pid_of $haproxy)" = "$balancer" ] && ask "show info" | grep -c "^Pid: $worker$")"
 killed=$(pid_of ocp-appliance)
 kill -9 "$killed"
 is_back() { [ "$(systemctl is-active ocp-appliance)" = active ] && [ "$(pid_of ocp-appliance)" != "$killed" ]; }
-until_ is_back
+await is_back
 say balancer-after-kill "$(systemctl is-active ocp-appliance) $([ "$(pid_of $haproxy)" = "$balancer" ] && ask "show info" | grep -c "^Pid: $worker$")"
 $program balancer maint w1
-until_ is_maint w1
+await is_maint w1
 say balancer-ordered "$(state_of w1)"
 # A new host comes with a reload, by the master socket.
 before=$(servers)
 sed -i 's/^hosts:$/hosts:\n  - {hostname: w9, role: worker, macAddress: "00:50:56:96:99:99", address: 172.16.0.39}/' /etc/ocp-appliance/cluster.yaml
 systemctl reload ocp-appliance
 has_w9() { ask "show stat" | grep -q ",w9,"; }
-until_ has_w9
+await has_w9
 say balancer-reloaded "$(($(servers) - before)) $([ "$(pid_of $haproxy)" = "$balancer" ] && echo same)"
 before=$(servers)
 systemctl restart $haproxy
-until_ has_servers
+await has_servers
 say balancer-restarted "$(($(servers) - before)) $(state_of w1)"
 systemctl stop ocp-appliance
 say balancer-alone "$(systemctl is-active $haproxy)"
