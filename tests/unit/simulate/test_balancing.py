@@ -1,6 +1,5 @@
 """Which load balancer a demo has, and what it demands of it at the end."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,6 @@ REFERENCE = DATA / "ocp45" / "cluster.yaml"
 def loaded(file: Path) -> Cluster:
     (cluster,) = load([file])
     return cluster
-
-
-def short(name: str, cluster: Cluster) -> Cluster:
-    """Return *cluster* with the host *name* only."""
-    return replace(cluster, hosts=tuple(host for host in cluster.hosts if host.short_name == name))
 
 
 # Which load balancer
@@ -68,10 +62,6 @@ def test_a_file_that_is_wrong_with_haproxy_is_used_without_it(tmp_path: Path) ->
 )
 def test_a_cluster_without_addresses_for_it_has_no_haproxy(file: str, why: str) -> None:
     assert why_no_haproxy(loaded(DATA / file / "cluster.yaml"), in_lab=True) == why
-
-
-def test_a_cluster_without_masters_has_no_haproxy() -> None:
-    assert why_no_haproxy(short("w1", loaded(REFERENCE)), in_lab=True) == "no master in cluster.yaml is installed"
 
 
 @pytest.mark.parametrize(
