@@ -175,6 +175,9 @@ class Registry:
         if kept.stage < Stage.SCRIPT:
             kept = replace(kept, boots_live=rules.boots_live, boot=rules.boot)
             kept = replace(kept, lacks_image=kept.asks_early)
+        if rules.boot is Boot.NOTHING:
+            # It takes no orders, so nobody could take these back, and the load balancer would leave it out for good.
+            kept = replace(kept, is_held=False, reinstalled_at=None)
         return replace(kept, order=order_of(kept, rules.install))
 
     def _is_needed(self, path: Path) -> bool:

@@ -84,6 +84,16 @@ def test_order_changes_nothing_of_the_next_network_boot(fleet):
     assert balance(fleet, W1, "maint") == replace(before, balancer={"": "maint"})
 
 
+@pytest.mark.parametrize("order", ["hold", "reinstall"])
+def test_machine_that_boots_nothing_any_more_is_taken_away_by_no_former_order(fleet, order):
+    hosts = list(fleet.cluster.hosts)
+    fleet.registry.order(hosts[W1], order)
+    assert fleet[fleet.boot(W1)].is_leaving
+    hosts[W1] = replace(hosts[W1], role=Role.OTHER, boot=Boot.NOTHING)
+    fleet.registry.update([replace(fleet.cluster, hosts=tuple(hosts))])
+    assert not fleet[fleet.boot(W1)].is_leaving
+
+
 def test_machine_that_boots_nothing_takes_orders_of_the_load_balancer(fleet):
     hosts = list(fleet.cluster.hosts)
     hosts[W1] = replace(hosts[W1], role=Role.OTHER, boot=Boot.NOTHING)
