@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
+import pytest
+
 from appliance.balancer.authority import api_authorities, is_refuted, valid
-from appliance.balancer.reports import NOT_TRUSTED, Report
+from appliance.balancer.reports import NOT_TRUSTED, OTHER_NAME, Report
 from appliance.balancer.runtime import check_in_words
 from appliance.model import FrontEnd, HealthCheck, Member, Probe
 from appliance.openshift.ignition import inspect
@@ -70,8 +72,9 @@ def test_unreadable_authorities_are_none() -> None:
     assert valid(pem, (MADE_AT + timedelta(hours=1)).timestamp()) == b""
 
 
-def test_authority_that_no_master_has_is_refuted() -> None:
-    assert is_refuted(API, reports(NOT_TRUSTED, NOT_TRUSTED))
+@pytest.mark.parametrize("check", [NOT_TRUSTED, f"{NOT_TRUSTED}, or no TLS", OTHER_NAME])
+def test_authority_that_no_master_has_is_refuted(check: str) -> None:
+    assert is_refuted(API, reports(check, check))
 
 
 def test_master_that_is_off_does_not_keep_an_authority_from_being_refuted() -> None:

@@ -158,12 +158,33 @@ def test_bootstrap_that_passed_a_check_has_run_whatever_its_record_says():
     assert watched.see(HOLD_SECONDS) == COMPLETE
 
 
+def test_check_that_it_passed_before_it_began_again_shows_nothing():
+    watched = Watched(bs={})
+    watched.see(1, heard(bs=UP))
+    watched.records[HOST["bs"]] = Installation(HOST["bs"], number=2)
+    assert watched.see(5 * HOLD_SECONDS) == []
+
+
 def test_old_system_of_a_bootstrap_that_is_to_be_reinstalled_shows_nothing():
     assert Watched(bs={"reinstalled_at": 5.0}).see(5 * HOLD_SECONDS, heard(bs=UP)) == []
 
 
 def test_masters_that_still_run_do_not_complete_the_bootstrapping_after_a_reinstall():
     assert Watched(bs={**HAS_RUN, "reinstalled_at": 5.0}).see(5 * HOLD_SECONDS) == []
+
+
+def test_masters_that_were_installed_before_the_bootstraps_reinstall_do_not_complete_it():
+    masters = {name: {"reached": {Stage.IGNITION: 4.0}, "stage": Stage.BOOTED} for name in MASTERS}
+    assert Watched(bs={**HAS_RUN, "reinstalled_at": 5.0}, **masters).see(5 * HOLD_SECONDS) == []
+
+
+def test_minute_begins_anew_for_a_bootstrap_that_was_no_member_meanwhile():
+    watched = Watched()
+    watched.see(HOLD_SECONDS - 5)
+    front_ends, watched.front_ends = watched.front_ends, ()
+    watched.see(HOLD_SECONDS)
+    watched.front_ends = front_ends
+    assert watched.see(HOLD_SECONDS) == []
 
 
 def test_masters_that_were_installed_after_the_bootstraps_reinstall_complete_it():
