@@ -8,13 +8,15 @@ the result is what could be read of it, bounded and printable.
 import asyncio
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 # HAProxy answers from memory. A machine that swaps, or a worker that reads certificates, takes a second or two.
 ANSWER_SECONDS = 5.0
 MAX_ANSWER_BYTES = 16 << 20  # 500 bytes for each of 4 front ends of 4,000 members, and as much again
+MAX_WORKERS = 8  # of which the connections are counted; each is asked once a second
+LARGE_ANSWER_CHARACTERS = 100_000  # is parsed in a thread, so that DNS and DHCP do not wait
 MAX_WORDS = 100  # characters of what a member said
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 # The bits of srv_admin_state in `show servers state` (HAProxy's management.txt). The bit 4 says that the configuration
@@ -87,6 +89,18 @@ async def ask(path: Path, command: str, *, is_master: bool = False, seconds: flo
     if answer and not answer.endswith(b"\n"):
         raise UnheardError(f"an answer that breaks off at {path}")
     return answer.decode("utf-8", "replace")
+
+
+async def connections_of(master: Path, workers: Sequence[int]) -> dict[tuple[str, str], int]:
+    """Return how many connections *workers* have, by section and server. Raises UnheardError."""
+    found: dict[tuple[str, str], int] = {}
+    for pid in workers[:MAX_WORKERS]:
+        answer = await ask(master, f"@!{pid} show stat", is_master=True)
+        is_large = len(answer) > LARGE_ANSWER_CHARACTERS
+        stats = await asyncio.to_thread(server_stats, answer) if is_large else server_stats(answer)
+        for server, stat in stats.items():
+            found[server] = found.get(server, 0) + stat.current
+    return found
 
 
 def server_stats(text: str) -> dict[tuple[str, str], ServerStat]:

@@ -46,7 +46,6 @@ UNHEARD_SECONDS = 1.5
 # A service manager starts HAProxy once its configuration is there; a machine that boots takes its time.
 FIRST_UNHEARD_SECONDS = 15.0
 COMMANDS_AT_ONCE = 50  # HAProxy reads 16 KiB of them
-LARGE_ANSWER_CHARACTERS = 100_000  # is parsed in a thread, so that DNS and DHCP do not wait
 # Events after which members may have to enter or leave at once.
 _WAKING = (BalancerOrdered, BootstrapCompleted, Ordered, Reloaded, StageReached)
 _READY = Standing()
@@ -102,7 +101,7 @@ class Balancer:
         self._woken = asyncio.Event()
         self._heard_at = 0.0  # loop clock
         self._patience = FIRST_UNHEARD_SECONDS
-        self._worker = self._master = 0  # PIDs
+        self._master = 0  # PID
         self._told_mark: str | None = None  # of the configuration of which the operator has read
         self._tried: frozenset[tuple[Server, str]] = frozenset()  # the last commands
         self._saved: object = None
@@ -200,30 +199,32 @@ class Balancer:
             self._miss(error)
             return None
         self._heard_at, self._patience = asyncio.get_running_loop().time(), UNHEARD_SECONDS
-        await self._notice_restart(info.pid)
+        old = await self._old_connections()
         self._troubles.set(Kind.UNHEARD, None)
 
         def parsed() -> _Heard:
-            found, admins = self._totals.over_workers(info.pid, runtime.server_stats(stats)), runtime.admins(state)
+            found, admins = self._totals.over_workers(info.pid, runtime.server_stats(stats), old), runtime.admins(state)
             reports = reports_of(self.front_ends, found, admins, self.reports, self._now(), self._ca_files)
             return _Heard(info.description, reports, admins, state)
 
-        return parsed() if len(stats) < LARGE_ANSWER_CHARACTERS else await asyncio.to_thread(parsed)
+        return parsed() if len(stats) < runtime.LARGE_ANSWER_CHARACTERS else await asyncio.to_thread(parsed)
 
-    async def _notice_restart(self, worker: int) -> None:
-        """Tell that HAProxy was started again, even if it was away too short a time to be missed."""
-        if worker == self._worker:
-            return
-        self._worker = worker
+    async def _old_connections(self) -> Mapping[Server, int]:
+        """Return the connections of workers that were replaced, and tell if HAProxy itself was.
+
+        A restart cuts all connections, even if it takes too short a time to be missed.
+        """
         try:
-            master = runtime.processes(await runtime.ask(self._place.master, "show proc", is_master=True)).master
+            found = runtime.processes(await runtime.ask(self._place.master, "show proc", is_master=True))
+            connections = await runtime.connections_of(self._place.master, found.old_workers)
         except UnheardError:  # a version without this socket, or the moment after a reload
-            return
+            return {}
         # The end of a child is told by itself.
-        if self._master not in {0, master} and self._child is None and not self._troubles.has(Kind.UNHEARD):
+        if self._master not in {0, found.master} and self._child is None and not self._troubles.has(Kind.UNHEARD):
             self._troubles.set(Kind.UNHEARD, "HAProxy was started again, which cut all connections through it")
             self._troubles.tell()
-        self._master = master
+        self._master = found.master
+        return connections
 
     def _tell_end(self, why: str) -> None:
         """Tell that the child has ended, which the next step may no longer see."""
