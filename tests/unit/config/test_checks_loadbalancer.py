@@ -54,6 +54,17 @@ FLAWS = [
         with_own("name: registry, port: 70000, roles: worker"),
         '43: loadBalancer.frontends[0].port: "70000" is not a whole number from 1 to 65535',
     ),
+    *(
+        (
+            with_own(f"name: registry, port: 5000, hosts: w1, {key}: []"),
+            f"43: loadBalancer.frontends[0].{key}: is an empty list; add at least one entry",
+        )
+        for key in ("roles", "addresses", "allow")
+    ),
+    (
+        with_own("name: registry, port: 5000, hosts: []"),
+        "43: loadBalancer.frontends[0].hosts: is an empty list; add at least one entry",
+    ),
     (
         with_own("name: registry, port: 5000"),
         "43: loadBalancer.frontends[0]: has no members; write hosts or roles, for example `roles: infra`",
