@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from appliance.balancer.compile import API, API_PORT, INGRESS, MACHINE_CONFIG, MACHINE_CONFIG_PORT, STANDARD
+from appliance.config.checks.networks import names_one_machine
 from appliance.config.checks.services import STREAMS, collide
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
@@ -146,7 +147,7 @@ def _listening(frontend: FrontendDraft, draft: Draft) -> Iterator[Problem]:
     holders = {each.value: host for host in draft.hosts for each in host.addresses}
     for address in frontend.addresses:
         value, holder = address.value, holders.get(address.value)
-        if value.is_unspecified or value.is_multicast or (value.version == 6 and value.is_link_local):
+        if not names_one_machine(value):
             yield address.error(
                 f"{value} is no single address; write those of this front end, or leave addresses out for the API's"
             )
