@@ -290,7 +290,7 @@ async def test_socket_may_be_named_before_the_subcommand(driven):
 async def test_status_says_that_bootstrapping_is_complete(driven):
     driven.happen(BootstrapCompleted(driven.heard.host("bs"), "checks", "every master answers"), 0)
     _, output, _ = await driven.run("status")
-    assert "ocp45: bootstrapping is complete for 0 s (by checks)" in output
+    assert "ocp45: bootstrapping has been complete for 0 s (by checks)" in output
 
 
 async def test_status_of_a_cluster_that_boots_has_no_such_line(driven):
