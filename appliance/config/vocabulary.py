@@ -288,7 +288,7 @@ class Check(Section):
 
 
 class FrontendEntry(Section):
-    name: words.Label | None = needed()
+    name: words.FrontEndName | None = needed()
     """The front end's name, in HAProxy and in everything that speaks of it."""
     port: words.Port | None = needed()
     """The TCP port on which the load balancer listens."""

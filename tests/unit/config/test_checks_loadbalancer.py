@@ -29,7 +29,7 @@ FLAWS = [
     ),
     (
         with_own("port: 5000, roles: worker"),
-        "43: loadBalancer.frontends[0].name: is missing; for example `name: ocp45`",
+        "43: loadBalancer.frontends[0].name: is missing; for example `name: registry`",
     ),
     (
         with_own("name: registry, roles: worker"),
