@@ -257,9 +257,9 @@ async def test_orders_need_a_balancer_that_the_appliance_drives(other):
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        ({}, "order and frontEnd must be text"),
-        ({"order": ["drain"], "hosts": ["m1"]}, "order and frontEnd must be text"),
-        ({"order": "drain", "hosts": ["m1"], "frontEnd": {"a": 1}}, "order and frontEnd must be text"),
+        ({}, "order and front_end must be text"),
+        ({"order": ["drain"], "hosts": ["m1"]}, "order and front_end must be text"),
+        ({"order": "drain", "hosts": ["m1"], "front_end": {"a": 1}}, "order and front_end must be text"),
         ({"order": "drain"}, "no host selected"),
     ],
     ids=str,
