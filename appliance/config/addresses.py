@@ -121,6 +121,8 @@ def parse_cidr4(text: str) -> IPv4Network:
 
 def parse_range(text: str) -> Cidr:
     """Return the network that *text* spells; an address is a network of one."""
+    if not re.search(r"[0-9:]", text):
+        raise wrong(text, "is neither a network nor an address; for example 192.0.2.0/24")
     return parse_cidr(text) if "/" in text else ipaddress.ip_network(parse_address(text))
 
 

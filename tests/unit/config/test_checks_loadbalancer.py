@@ -121,6 +121,13 @@ FLAWS = [
         ),
     ),
     (
+        with_own("name: registry, port: 5000, hosts: w1, addresses: 192.0.2.21", OTHERS),
+        (
+            "43: loadBalancer.frontends[0].addresses: 192.0.2.21 is an address of m1 (line 22), "
+            "where no load balancer can listen"
+        ),
+    ),
+    (
         with_own("name: registry, port: 5000, hosts: w1, addresses: 192.0.2.21"),
         (
             "43: loadBalancer.frontends[0].addresses: 192.0.2.21 is an address of m1 (line 22), "
