@@ -178,7 +178,7 @@ def _at(row: "BalancerRow") -> str:
 def _words(row: "BalancerRow") -> str:
     """Return why the member is in its state: the order, if there is one, and its last check."""
     parts = [
-        f"to be {row['wanted']}" if row["wanted"] != row["state"] and row["wanted"] != "ready" else "",
+        f"{row['wanted']} is wanted" if row["wanted"] != row["state"] and row["wanted"] != "ready" else "",
         row["why"],
         row["check"],
         "backup: gets connections while no other member works" if row["is_backup"] and row["state"] == "up" else "",

@@ -91,7 +91,7 @@ async def test_order_that_haproxy_does_not_follow_yet_is_told(driven):
     driven.heard.say(API, ["m1"])
     driven.heard.order(API, "m1", Admin.MAINT, "by the operator")
     _, output, _ = await driven.run("balancer")
-    assert "to be maint; by the operator" in " ".join(words(output, API, "m1"))
+    assert "maint is wanted; by the operator" in " ".join(words(output, API, "m1"))
 
 
 async def test_trouble_stands_above_the_table(driven):
