@@ -55,6 +55,7 @@ class Info:
 class Processes:
     """The answer of the master to `show proc`."""
 
+    master: int  # PID; 0 if it does not say
     workers: tuple[int, ...]  # PIDs, without those that only finish their connections
     old_workers: tuple[int, ...]
     failed: int  # how many reloads have failed one after the other; 0 before HAProxy 2.5, which does not say
@@ -145,17 +146,27 @@ def processes(text: str) -> Processes:
     workers: list[int] = []
     old: list[int] = []
     into: list[int] | None = None
-    failed = 0
+    master = failed = 0
     for line in text.split("\n"):
         words = line.split()
         if line.startswith("#") and len(words) > 1 and words[1] in {"workers", "old", "programs"}:
             into = {"workers": workers, "old": old}.get(words[1]) if "programs" not in words else None
         elif len(words) > 1 and words[1] == "master":
+            master = _number(words[0]) or 0
             counted = re.search(r"\[failed: (\d{1,9})\]", line, re.ASCII)
             failed = int(counted[1]) if counted else 0
         elif into is not None and len(words) > 1 and words[1] == "worker" and (pid := _number(words[0])):
             into.append(pid)
-    return Processes(tuple(workers), tuple(old), failed)
+    return Processes(master, tuple(workers), tuple(old), failed)
+
+
+def state_commands(server: tuple[str, str], wanted: str, admins: Mapping[tuple[str, str], str]) -> list[str]:
+    """Return the commands after which *server* is as it is *wanted*; *admins* tells how it is."""
+    name = "/".join(server)
+    state = f"set server {name} state {wanted}"
+    # One that drained when HAProxy was started has no weight.
+    is_weighed = wanted == "ready" and admins[server] == "drain"
+    return [state, f"set server {name} weight 1"] if is_weighed else [state]
 
 
 def check_in_words(word: str, code: str, milliseconds: str, said: str) -> str:

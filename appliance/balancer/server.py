@@ -102,6 +102,7 @@ class Balancer:
         self._woken = asyncio.Event()
         self._heard_at = 0.0  # loop clock
         self._patience = FIRST_UNHEARD_SECONDS
+        self._worker = self._master = 0  # PIDs
         self._told_mark: str | None = None  # of the configuration of which the operator has read
         self._tried: frozenset[tuple[Server, str]] = frozenset()  # the last commands
         self._saved: object = None
@@ -199,6 +200,7 @@ class Balancer:
             self._miss(error)
             return None
         self._heard_at, self._patience = asyncio.get_running_loop().time(), UNHEARD_SECONDS
+        await self._notice_restart(info.pid)
         self._troubles.set(Kind.UNHEARD, None)
 
         def parsed() -> _Heard:
@@ -207,6 +209,21 @@ class Balancer:
             return _Heard(info.description, reports, admins, state)
 
         return parsed() if len(stats) < LARGE_ANSWER_CHARACTERS else await asyncio.to_thread(parsed)
+
+    async def _notice_restart(self, worker: int) -> None:
+        """Tell that HAProxy was started again, even if it was away too short a time to be missed."""
+        if worker == self._worker:
+            return
+        self._worker = worker
+        try:
+            master = runtime.processes(await runtime.ask(self._place.master, "show proc", is_master=True)).master
+        except UnheardError:  # a version without this socket, or the moment after a reload
+            return
+        # The end of a child is told by itself.
+        if self._master not in {0, master} and self._child is None and not self._troubles.has(Kind.UNHEARD):
+            self._troubles.set(Kind.UNHEARD, "HAProxy was started again, which cut all connections through it")
+            self._troubles.tell()
+        self._master = master
 
     def _tell_end(self, why: str) -> None:
         """Tell that the child has ended, which the next step may no longer see."""
@@ -256,7 +273,7 @@ class Balancer:
             self._troubles.set(Kind.UNMOVED, text)
         else:
             self._troubles.set(Kind.UNMOVED, None)
-        commands = [command for move in sorted(moves) for command in _commands(*move, admins)]
+        commands = [command for move in sorted(moves) for command in runtime.state_commands(*move, admins)]
         for start in range(0, len(commands), COMMANDS_AT_ONCE):
             with suppress(UnheardError):  # which the next step finds out
                 await runtime.ask(self._place.stats, ";".join(commands[start : start + COMMANDS_AT_ONCE]))
@@ -275,12 +292,3 @@ class Balancer:
                 if admins.get(server, wanted) != wanted:
                     found.append((server, wanted))
         return found
-
-
-def _commands(server: Server, wanted: str, admins: Mapping[Server, str]) -> list[str]:
-    """Return the commands after which *server* is as it is *wanted*."""
-    name = "/".join(server)
-    state = f"set server {name} state {wanted}"
-    # One that drained when HAProxy was started has no weight.
-    is_weighed = wanted == "ready" and admins[server] == "drain"
-    return [state, f"set server {name} weight 1"] if is_weighed else [state]

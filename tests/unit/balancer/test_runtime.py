@@ -76,7 +76,7 @@ def test_information_tells_what_is_loaded() -> None:
 
 
 def test_master_tells_of_workers_and_failed_reloads() -> None:
-    assert runtime.processes(PROC) == Processes((32276,), (31981,), 1)
+    assert runtime.processes(PROC) == Processes(31978, (32276,), (31981,), 1)
 
 
 @pytest.mark.parametrize(

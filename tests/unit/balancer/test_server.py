@@ -308,6 +308,20 @@ async def test_service_that_came_up_with_an_older_text_is_reloaded(lab: Lab) -> 
             await _heard(balancer, 10)
 
 
+async def test_service_that_was_restarted_is_told_although_it_is_back_at_once(lab: Lab) -> None:
+    async with service(lab) as process, lab.running() as balancer:
+        await _heard(balancer)
+        process.kill()
+        process.wait()
+        again = subprocess.Popen(process.args, stderr=subprocess.DEVNULL)  # type: ignore[call-overload]
+        try:
+            await until(lambda: "balancer.well" in lab.kinds(), "the end of the trouble")
+            assert len(lab.lines("balancer.trouble")) == 1
+        finally:
+            again.terminate()
+            again.wait()
+
+
 async def test_service_that_does_not_run_is_told_with_where_to_look(lab: Lab) -> None:
     async with service(lab) as process, lab.running() as balancer:
         await _heard(balancer)
