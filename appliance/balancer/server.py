@@ -152,6 +152,7 @@ class Balancer:
         """Ask HAProxy how it is, decide how it should be, and put the difference right."""
         if (clusters := self._clusters()) is not self._compiled:
             self._compiled, self.front_ends = clusters, all_front_ends(clusters)
+            self._reloader.hurry()
         # First: whom it needs may depend on who answers, and a restart of the appliance must change nothing.
         if (heard := await self._hear()) is not None:
             self._take(heard)
@@ -164,8 +165,10 @@ class Balancer:
             return
         is_stuck = await self._move(heard.admins)
         if heard.mark != self._config.mark or is_stuck:
-            self._troubles.set(Kind.UNLOADED, await self._reloader.reload())
-            self._woken.set()
+            trouble = await self._reloader.reload()
+            self._troubles.set(Kind.UNLOADED, trouble)
+            if trouble is None and not is_stuck:
+                self._woken.set()
         else:
             self._reloader.settle()
             self._troubles.set(Kind.UNLOADED, None)
@@ -260,7 +263,7 @@ class Balancer:
         for start in range(0, len(commands), COMMANDS_AT_ONCE):
             with suppress(UnheardError):  # which the next step finds out
                 await runtime.ask(self._place.stats, ";".join(commands[start : start + COMMANDS_AT_ONCE]))
-        if moves:
+        if moves - stuck:
             self._woken.set()
         return bool(stuck)
 
