@@ -1,6 +1,7 @@
 """Has HAProxy load its configuration again, without losing a connection, and finds out whether it did."""
 
 import asyncio
+from collections.abc import Mapping
 
 from appliance.balancer import files, runtime
 from appliance.balancer.configured import ConfigFile
@@ -30,8 +31,8 @@ class Reloader:
         self._mark: str | None = None  # of the text of the last attempt
         self._trouble: str | None = None
 
-    async def reload(self) -> str | None:
-        """Have HAProxy load the text on disk; return why it did not."""
+    async def reload(self, ports: Mapping[tuple[str, str], tuple[int, int]]) -> str | None:
+        """Have HAProxy load the text on disk; return why it did not. *ports* are as for `runtime.state_of_ports`."""
         loop = asyncio.get_running_loop()
         if self._config.mark != self._mark:
             self._mark = self._config.mark
@@ -43,7 +44,8 @@ class Reloader:
             self._child.forget_alerts()
         try:
             # The new worker reads the file, and so knows who is up, and who was told to leave.
-            files.write_whole(self._place.server_state, await runtime.ask(self._place.stats, "show servers state"))
+            state = await runtime.ask(self._place.stats, "show servers state")
+            files.write_whole(self._place.server_state, runtime.state_of_ports(state, ports))
             self._trouble = await self._reload()
             least, longest = FAILED_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
         except OSError as error:

@@ -130,6 +130,28 @@ def admins(text: str) -> dict[tuple[str, str], str]:
     return found
 
 
+def state_of_ports(text: str, ports: Mapping[tuple[str, str], tuple[int, int]]) -> str:
+    """Return the answer *text* to `show servers state` without the servers that have other ports than *ports*.
+
+    *ports* are where a server gets connections and where it is checked, 0 for the same. A process that reads the
+    answer from its state file takes them from there, and not from its configuration.
+    """
+    kept = []
+    names: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith("# "):
+            names = line[2:].split()
+        words = line.split()
+        # The version of the format and the names of the columns stay; versions before 2.4 say nothing of the check.
+        if len(words) > 1 and words[0] != "#":
+            row = dict(zip(names, words, strict=False))
+            port, check_port = ports.get((row.get("be_name", ""), row.get("srv_name", "")), (0, 0))
+            if (row.get("srv_port"), row.get("srv_check_port", str(check_port))) != (str(port), str(check_port)):
+                continue
+        kept.append(line)
+    return "\n".join(kept)
+
+
 def info(text: str) -> Info:
     """Return the answer to `show info`."""
     values = {}

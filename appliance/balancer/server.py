@@ -7,7 +7,7 @@ that was started with an older text, or with somebody else's, is noticed as well
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +165,7 @@ class Balancer:
             return
         is_stuck = await self._move(heard.admins)
         if heard.mark != self._config.mark or is_stuck:
-            trouble = await self._reloader.reload()
+            trouble = await self._reloader.reload(_ports(self.front_ends))
             self._troubles.set(Kind.UNLOADED, trouble)
             if trouble is None and not is_stuck:
                 self._woken.set()
@@ -242,7 +242,7 @@ class Balancer:
     def _save(self, state: str) -> str | None:
         """Keep the answer *state* to `show servers state`; return why that is not possible."""
         try:
-            files.write_whole(self._place.server_state, state)
+            files.write_whole(self._place.server_state, runtime.state_of_ports(state, _ports(self.front_ends)))
         except OSError as error:
             return f"cannot write {self._place.server_state}: {(error.strerror or str(error)).lower()}"
         return None
@@ -278,6 +278,15 @@ class Balancer:
                 if admins.get(server, wanted) != wanted:
                     found.append((server, wanted))
         return found
+
+
+def _ports(front_ends: Iterable[FrontEnd]) -> dict[Server, tuple[int, int]]:
+    """Return the ports at which each server gets connections and is checked, as `runtime.state_of_ports` wants them."""
+    return {
+        (front_end.name, member.name): (front_end.port, front_end.check.port or 0)
+        for front_end in front_ends
+        for member in front_end.members
+    }
 
 
 def _commands(server: Server, wanted: str, admins: Mapping[Server, str]) -> list[str]:

@@ -233,6 +233,22 @@ def _own(name: str, address: IPv4Address, port: int) -> OwnFrontEnd:
     return OwnFrontEnd(name, port, (address,), hosts=(), roles=(Role.MASTER,), member_port=port, check=check)
 
 
+async def test_changed_port_of_members_is_used(lab: Lab) -> None:
+    # HAProxy takes the ports from the state of its servers.
+    registry = _own("registry", lab.vip, 7000)
+    _with(lab, registry)
+    async with lab.running() as balancer:
+        await _heard(balancer, 11)
+        mark = balancer._config.mark
+        _with(lab, replace(registry, member_port=7001, check=replace(registry.check, port=7002)))
+        await until(lambda: balancer._config.mark != mark, "another configuration")
+        await _heard(balancer, 11)
+        answer = await runtime.ask(lab.place.stats, "show servers state registry")
+        rows = [line.split() for line in answer.splitlines() if " registry " in line]
+        assert [row[18] for row in rows] == ["7001"] * 3
+        assert all(row[21] == "7002" for row in rows if len(row) > 21)
+
+
 async def test_refused_configuration_changes_nothing_and_shows(lab: Lab) -> None:
     async with lab.running() as balancer:
         await _heard(balancer)
