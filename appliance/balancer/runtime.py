@@ -23,6 +23,22 @@ _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 # disabled the server once; whether it still is, is in the bit 1.
 _MAINT, _DRAIN = 0x01 | 0x02 | 0x20, 0x08 | 0x10
 _UP = ("UP", "NOLB", "DRAIN", "no check")
+# The columns of `show stat` that are read.
+_READ = frozenset(
+    {
+        "pxname",
+        "svname",
+        "type",
+        "status",
+        "lastchg",
+        "scur",
+        "stot",
+        "check_status",
+        "check_code",
+        "check_duration",
+        "last_chk",
+    }
+)
 # A health check that has not ended yet, or that is not made.
 _UNCHECKED = frozenset({"", "UNK", "INI"})
 
@@ -145,6 +161,28 @@ def admins(text: str) -> dict[tuple[str, str], str]:
     return found
 
 
+def state_of_ports(text: str, ports: Mapping[tuple[str, str], tuple[int, int]]) -> str:
+    """Return the answer *text* to `show servers state` without the servers that have other ports than *ports*.
+
+    *ports* are where a server gets connections and where it is checked, 0 for the same. A process that reads the
+    answer from its state file takes them from there, and not from its configuration.
+    """
+    kept = []
+    names: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith("# "):
+            names = line[2:].split()
+        words = line.split()
+        # The version of the format and the names of the columns stay; versions before 2.4 say nothing of the check.
+        if len(words) > 1 and words[0] != "#":
+            row = dict(zip(names, words, strict=False))
+            port, check_port = ports.get((row.get("be_name", ""), row.get("srv_name", "")), (0, 0))
+            if (row.get("srv_port"), row.get("srv_check_port", str(check_port))) != (str(port), str(check_port)):
+                continue
+        kept.append(line)
+    return "\n".join(kept)
+
+
 def info(text: str) -> Info:
     """Return the answer to `show info`."""
     values = {}
@@ -245,7 +283,7 @@ def plain(text: str) -> str:
 
 def _csv_rows(text: str) -> Iterator[dict[str, str]]:
     rows = csv.reader(text.splitlines(keepends=True))
-    names: list[str] | None = None
+    columns: list[tuple[int, str]] | None = None
     while True:
         try:
             row = next(rows, None)
@@ -253,10 +291,11 @@ def _csv_rows(text: str) -> Iterator[dict[str, str]]:
             continue
         if row is None:
             return
-        if names is None:
-            names = row
+        if columns is None:
+            # A row has a hundred fields, and two thousand rows are read each second.
+            columns = [(index, name) for index, name in enumerate(row) if name in _READ]
         else:
-            yield dict(zip(names, row, strict=False))
+            yield {name: row[index] for index, name in columns if index < len(row)}
 
 
 def _number(text: str | None) -> int | None:

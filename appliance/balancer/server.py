@@ -7,7 +7,7 @@ that was started with an older text, or with somebody else's, is noticed as well
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +152,7 @@ class Balancer:
         """Ask HAProxy how it is, decide how it should be, and put the difference right."""
         if (clusters := self._clusters()) is not self._compiled:
             self._compiled, self.front_ends = clusters, all_front_ends(clusters)
+            self._reloader.hurry()
         # First: whom it needs may depend on who answers, and a restart of the appliance must change nothing.
         if (heard := await self._hear()) is not None:
             self._take(heard)
@@ -164,8 +165,10 @@ class Balancer:
             return
         is_stuck = await self._move(heard.admins)
         if heard.mark != self._config.mark or is_stuck:
-            self._troubles.set(Kind.UNLOADED, await self._reloader.reload())
-            self._woken.set()
+            trouble = await self._reloader.reload(_ports(self.front_ends))
+            self._troubles.set(Kind.UNLOADED, trouble)
+            if trouble is None and not is_stuck:
+                self._woken.set()
         else:
             self._reloader.settle()
             self._troubles.set(Kind.UNLOADED, None)
@@ -257,7 +260,7 @@ class Balancer:
     def _save(self, state: str) -> str | None:
         """Keep the answer *state* to `show servers state`; return why that is not possible."""
         try:
-            files.write_whole(self._place.server_state, state)
+            files.write_whole(self._place.server_state, runtime.state_of_ports(state, _ports(self.front_ends)))
         except OSError as error:
             return f"cannot write {self._place.server_state}: {(error.strerror or str(error)).lower()}"
         return None
@@ -278,7 +281,7 @@ class Balancer:
         for start in range(0, len(commands), COMMANDS_AT_ONCE):
             with suppress(UnheardError):  # which the next step finds out
                 await runtime.ask(self._place.stats, ";".join(commands[start : start + COMMANDS_AT_ONCE]))
-        if moves:
+        if moves - stuck:
             self._woken.set()
         return bool(stuck)
 
@@ -293,3 +296,12 @@ class Balancer:
                 if admins.get(server, wanted) != wanted:
                     found.append((server, wanted))
         return found
+
+
+def _ports(front_ends: Iterable[FrontEnd]) -> dict[Server, tuple[int, int]]:
+    """Return the ports at which each server gets connections and is checked, as `runtime.state_of_ports` wants them."""
+    return {
+        (front_end.name, member.name): (front_end.port, front_end.check.port or 0)
+        for front_end in front_ends
+        for member in front_end.members
+    }

@@ -253,6 +253,22 @@ def _own(name: str, address: IPv4Address, port: int) -> OwnFrontEnd:
     return OwnFrontEnd(name, port, (address,), hosts=(), roles=(Role.MASTER,), member_port=port, check=check)
 
 
+async def test_changed_port_of_members_is_used(lab: Lab) -> None:
+    # HAProxy takes the ports from the state of its servers.
+    registry = _own("registry", lab.vip, 7000)
+    _with(lab, registry)
+    async with lab.running() as balancer:
+        await _heard(balancer, 11)
+        mark = balancer._config.mark
+        _with(lab, replace(registry, member_port=7001, check=replace(registry.check, port=7002)))
+        await until(lambda: balancer._config.mark != mark, "another configuration")
+        await _heard(balancer, 11)
+        answer = await runtime.ask(lab.place.stats, "show servers state registry")
+        rows = [line.split() for line in answer.splitlines() if " registry " in line]
+        assert [row[18] for row in rows] == ["7001"] * 3
+        assert all(row[21] == "7002" for row in rows if len(row) > 21)
+
+
 async def test_refused_configuration_changes_nothing_and_shows(lab: Lab) -> None:
     async with lab.running() as balancer:
         await _heard(balancer)
@@ -285,8 +301,40 @@ async def test_port_of_another_program_leaves_the_former_configuration_in_use(la
             assert "did not load its new configuration" in why
             assert f"{lab.vip}:7000" in why
             assert await _worker(lab) == worker
-        await _heard(balancer, 11)  # once the port is free
+        lab.clusters = (replace(lab.clusters[0]),)  # a reload of cluster.yaml, once the port is free
+        await _heard(balancer, 11)
         await until(lambda: balancer.trouble is None, "the end of the trouble")
+
+
+async def test_reload_that_failed_is_not_repeated_at_once(lab: Lab) -> None:
+    # Each attempt has the worker refuse connections for seconds.
+    async with lab.running() as balancer:
+        await _heard(balancer)
+        with socket.create_server((str(lab.vip), 7000)):
+            _with(lab, _own("registry", lab.vip, 7000))
+            await until(lambda: balancer.trouble, "a trouble")
+            await asyncio.sleep(6.0)
+            answer = await runtime.ask(lab.place.master, "show proc", is_master=True)
+            assert runtime.processes(answer).failed == 1
+
+
+async def test_reload_that_failed_does_not_make_the_balancer_busy(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with lab.running() as balancer:
+        await _heard(balancer)
+        with socket.create_server((str(lab.vip), 7000)):
+            _with(lab, _own("registry", lab.vip, 7000))
+            await until(lambda: balancer.trouble, "a trouble")
+            steps = 0
+            step = balancer._step
+
+            async def counted() -> None:
+                nonlocal steps
+                steps += 1
+                await step()
+
+            monkeypatch.setattr(balancer, "_step", counted)
+            await asyncio.sleep(3.0)
+            assert 1 <= steps <= 4
 
 
 async def test_haproxy_that_is_killed_is_started_again_and_told(lab: Lab) -> None:
