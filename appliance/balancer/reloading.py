@@ -1,6 +1,7 @@
 """Has HAProxy load its configuration again, without losing a connection, and finds out whether it did."""
 
 import asyncio
+from collections.abc import Mapping
 
 from appliance.balancer import files, runtime
 from appliance.balancer.configured import ConfigFile
@@ -10,7 +11,12 @@ from appliance.balancer.runtime import UnheardError
 
 # A worker with certificates of many members takes a second or two.
 RELOAD_SECONDS = 15.0
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 60.0
+# Between attempts to tell HAProxy, which does not listen to commands for a moment after a reload.
+FIRST_PAUSE_SECONDS = 2.0
+# Between reloads with the same text. One that fails costs connections: the worker gives up its listeners for two or
+# three seconds, in which the new one tries to open them. It also counts for mworker-max-reloads, as if the worker
+# were an old one.
+FAILED_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0
 
 
 class Reloader:
@@ -22,30 +28,42 @@ class Reloader:
         self._child = child
         self._pause = FIRST_PAUSE_SECONDS
         self._next_at = 0.0  # loop clock
+        self._mark: str | None = None  # of the text of the last attempt
         self._trouble: str | None = None
 
-    async def reload(self) -> str | None:
-        """Have HAProxy load the text on disk; return why it did not."""
+    async def reload(self, ports: Mapping[tuple[str, str], tuple[int, int]]) -> str | None:
+        """Have HAProxy load the text on disk; return why it did not. *ports* are as for `runtime.state_of_ports`."""
         loop = asyncio.get_running_loop()
+        if self._config.mark != self._mark:
+            self._mark = self._config.mark
+            self.hurry()
         if loop.time() < self._next_at:
             return self._trouble
+        least, longest = FIRST_PAUSE_SECONDS, FAILED_PAUSE_SECONDS
         if self._child is not None:
             self._child.forget_alerts()
         try:
             # The new worker reads the file, and so knows who is up, and who was told to leave.
-            files.write_whole(self._place.server_state, await runtime.ask(self._place.stats, "show servers state"))
+            state = await runtime.ask(self._place.stats, "show servers state")
+            files.write_whole(self._place.server_state, runtime.state_of_ports(state, ports))
             self._trouble = await self._reload()
+            least, longest = FAILED_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
         except OSError as error:
             self._trouble = f"cannot write {self._place.server_state}: {(error.strerror or str(error)).lower()}"
         except UnheardError as error:
             self._trouble = f"HAProxy cannot be told to load its new configuration: {error}"
-        self._next_at = loop.time() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        pause = min(max(self._pause, least), longest)
+        self._next_at, self._pause = loop.time() + pause, 2 * pause
         return self._trouble
+
+    def hurry(self) -> None:
+        """Have the next reload without a pause: what it loads, or what prevented it, may have changed."""
+        self._pause, self._next_at = FIRST_PAUSE_SECONDS, 0.0
 
     def settle(self) -> None:
         """Note that no reload is needed."""
-        self._pause, self._trouble = FIRST_PAUSE_SECONDS, None
+        self.hurry()
+        self._trouble = None
 
     async def _reload(self) -> str | None:
         if not self._config.version.has_master_socket:
@@ -91,4 +109,7 @@ class Reloader:
 
     def _failure(self, why: str) -> str:
         where = "the log of the appliance" if self._child is not None else "`journalctl -u ocp-appliance-haproxy`"
-        return f"HAProxy did not load its new configuration, and uses the former one: {why or 'see ' + where}"
+        return (
+            f"HAProxy did not load its new configuration, and uses the former one: {why or 'see ' + where}; it is tried"
+            " again ever more rarely, and at once when cluster.yaml is reloaded"
+        )

@@ -8,19 +8,37 @@ the result is what could be read of it, bounded and printable.
 import asyncio
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 # HAProxy answers from memory. A machine that swaps, or a worker that reads certificates, takes a second or two.
 ANSWER_SECONDS = 5.0
 MAX_ANSWER_BYTES = 16 << 20  # 500 bytes for each of 4 front ends of 4,000 members, and as much again
+MAX_WORKERS = 8  # of which the connections are counted; each is asked once a second
+LARGE_ANSWER_CHARACTERS = 100_000  # is parsed in a thread, so that DNS and DHCP do not wait
 MAX_WORDS = 100  # characters of what a member said
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 # The bits of srv_admin_state in `show servers state` (HAProxy's management.txt). The bit 4 says that the configuration
 # disabled the server once; whether it still is, is in the bit 1.
 _MAINT, _DRAIN = 0x01 | 0x02 | 0x20, 0x08 | 0x10
 _UP = ("UP", "NOLB", "DRAIN", "no check")
+# The columns of `show stat` that are read.
+_READ = frozenset(
+    {
+        "pxname",
+        "svname",
+        "type",
+        "status",
+        "lastchg",
+        "scur",
+        "stot",
+        "check_status",
+        "check_code",
+        "check_duration",
+        "last_chk",
+    }
+)
 # A health check that has not ended yet, or that is not made.
 _UNCHECKED = frozenset({"", "UNK", "INI"})
 
@@ -89,6 +107,18 @@ async def ask(path: Path, command: str, *, is_master: bool = False, seconds: flo
     return answer.decode("utf-8", "replace")
 
 
+async def connections_of(master: Path, workers: Sequence[int]) -> dict[tuple[str, str], int]:
+    """Return how many connections *workers* have, by section and server. Raises UnheardError."""
+    found: dict[tuple[str, str], int] = {}
+    for pid in workers[:MAX_WORKERS]:
+        answer = await ask(master, f"@!{pid} show stat", is_master=True)
+        is_large = len(answer) > LARGE_ANSWER_CHARACTERS
+        stats = await asyncio.to_thread(server_stats, answer) if is_large else server_stats(answer)
+        for server, stat in stats.items():
+            found[server] = found.get(server, 0) + stat.current
+    return found
+
+
 def server_stats(text: str) -> dict[tuple[str, str], ServerStat]:
     """Return the servers in the answer to `show stat`, by the names of the section and of the server."""
     found = {}
@@ -129,6 +159,28 @@ def admins(text: str) -> dict[tuple[str, str], str]:
         is_draining = bits & _DRAIN or weight == "0"
         found[section, name] = "maint" if bits & _MAINT else "drain" if is_draining else "ready"
     return found
+
+
+def state_of_ports(text: str, ports: Mapping[tuple[str, str], tuple[int, int]]) -> str:
+    """Return the answer *text* to `show servers state` without the servers that have other ports than *ports*.
+
+    *ports* are where a server gets connections and where it is checked, 0 for the same. A process that reads the
+    answer from its state file takes them from there, and not from its configuration.
+    """
+    kept = []
+    names: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith("# "):
+            names = line[2:].split()
+        words = line.split()
+        # The version of the format and the names of the columns stay; versions before 2.4 say nothing of the check.
+        if len(words) > 1 and words[0] != "#":
+            row = dict(zip(names, words, strict=False))
+            port, check_port = ports.get((row.get("be_name", ""), row.get("srv_name", "")), (0, 0))
+            if (row.get("srv_port"), row.get("srv_check_port", str(check_port))) != (str(port), str(check_port)):
+                continue
+        kept.append(line)
+    return "\n".join(kept)
 
 
 def info(text: str) -> Info:
@@ -231,7 +283,7 @@ def plain(text: str) -> str:
 
 def _csv_rows(text: str) -> Iterator[dict[str, str]]:
     rows = csv.reader(text.splitlines(keepends=True))
-    names: list[str] | None = None
+    columns: list[tuple[int, str]] | None = None
     while True:
         try:
             row = next(rows, None)
@@ -239,10 +291,11 @@ def _csv_rows(text: str) -> Iterator[dict[str, str]]:
             continue
         if row is None:
             return
-        if names is None:
-            names = row
+        if columns is None:
+            # A row has a hundred fields, and two thousand rows are read each second.
+            columns = [(index, name) for index, name in enumerate(row) if name in _READ]
         else:
-            yield dict(zip(names, row, strict=False))
+            yield {name: row[index] for index, name in columns if index < len(row)}
 
 
 def _number(text: str | None) -> int | None:

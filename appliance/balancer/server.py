@@ -7,7 +7,7 @@ that was started with an older text, or with somebody else's, is noticed as well
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,6 @@ UNHEARD_SECONDS = 1.5
 # A service manager starts HAProxy once its configuration is there; a machine that boots takes its time.
 FIRST_UNHEARD_SECONDS = 15.0
 COMMANDS_AT_ONCE = 50  # HAProxy reads 16 KiB of them
-LARGE_ANSWER_CHARACTERS = 100_000  # is parsed in a thread, so that DNS and DHCP do not wait
 # Events after which members may have to enter or leave at once.
 _WAKING = (BalancerOrdered, BootstrapCompleted, Ordered, Reloaded, StageReached)
 _READY = Standing()
@@ -102,7 +101,7 @@ class Balancer:
         self._woken = asyncio.Event()
         self._heard_at = 0.0  # loop clock
         self._patience = FIRST_UNHEARD_SECONDS
-        self._worker = self._master = 0  # PIDs
+        self._master = 0  # PID
         self._told_mark: str | None = None  # of the configuration of which the operator has read
         self._tried: frozenset[tuple[Server, str]] = frozenset()  # the last commands
         self._saved: object = None
@@ -162,6 +161,7 @@ class Balancer:
         """Ask HAProxy how it is, decide how it should be, and put the difference right."""
         if (clusters := self._clusters()) is not self._compiled:
             self._compiled, self.front_ends = clusters, all_front_ends(clusters)
+            self._reloader.hurry()
         # First: whom it needs may depend on who answers, and a restart of the appliance must change nothing.
         if (heard := await self._hear()) is not None:
             self._take(heard)
@@ -174,8 +174,10 @@ class Balancer:
             return
         is_stuck = await self._move(heard.admins)
         if heard.mark != self._config.mark or is_stuck:
-            self._troubles.set(Kind.UNLOADED, await self._reloader.reload())
-            self._woken.set()
+            trouble = await self._reloader.reload(_ports(self.front_ends))
+            self._troubles.set(Kind.UNLOADED, trouble)
+            if trouble is None and not is_stuck:
+                self._woken.set()
         else:
             self._reloader.settle()
             self._troubles.set(Kind.UNLOADED, None)
@@ -209,30 +211,32 @@ class Balancer:
             self._miss(error)
             return None
         self._heard_at, self._patience = asyncio.get_running_loop().time(), UNHEARD_SECONDS
-        await self._notice_restart(info.pid)
+        old = await self._old_connections()
         self._troubles.set(Kind.UNHEARD, None)
 
         def parsed() -> _Heard:
-            found, admins = self._totals.over_workers(info.pid, runtime.server_stats(stats)), runtime.admins(state)
+            found, admins = self._totals.over_workers(info.pid, runtime.server_stats(stats), old), runtime.admins(state)
             reports = reports_of(self.front_ends, found, admins, self.reports, self._now(), self._ca_files)
             return _Heard(info.description, reports, admins, state)
 
-        return parsed() if len(stats) < LARGE_ANSWER_CHARACTERS else await asyncio.to_thread(parsed)
+        return parsed() if len(stats) < runtime.LARGE_ANSWER_CHARACTERS else await asyncio.to_thread(parsed)
 
-    async def _notice_restart(self, worker: int) -> None:
-        """Tell that HAProxy was started again, even if it was away too short a time to be missed."""
-        if worker == self._worker:
-            return
-        self._worker = worker
+    async def _old_connections(self) -> Mapping[Server, int]:
+        """Return the connections of workers that were replaced, and tell if HAProxy itself was.
+
+        A restart cuts all connections, even if it takes too short a time to be missed.
+        """
         try:
-            master = runtime.processes(await runtime.ask(self._place.master, "show proc", is_master=True)).master
+            found = runtime.processes(await runtime.ask(self._place.master, "show proc", is_master=True))
+            connections = await runtime.connections_of(self._place.master, found.old_workers)
         except UnheardError:  # a version without this socket, or the moment after a reload
-            return
+            return {}
         # The end of a child is told by itself.
-        if self._master not in {0, master} and self._child is None and not self._troubles.has(Kind.UNHEARD):
+        if self._master not in {0, found.master} and self._child is None and not self._troubles.has(Kind.UNHEARD):
             self._troubles.set(Kind.UNHEARD, "HAProxy was started again, which cut all connections through it")
             self._troubles.tell()
-        self._master = master
+        self._master = found.master
+        return connections
 
     def _tell_end(self, why: str) -> None:
         """Tell that the child has ended, which the next step may no longer see."""
@@ -265,7 +269,7 @@ class Balancer:
     def _save(self, state: str) -> str | None:
         """Keep the answer *state* to `show servers state`; return why that is not possible."""
         try:
-            files.write_whole(self._place.server_state, state)
+            files.write_whole(self._place.server_state, runtime.state_of_ports(state, _ports(self.front_ends)))
         except OSError as error:
             return f"cannot write {self._place.server_state}: {(error.strerror or str(error)).lower()}"
         return None
@@ -286,7 +290,7 @@ class Balancer:
         for start in range(0, len(commands), COMMANDS_AT_ONCE):
             with suppress(UnheardError):  # which the next step finds out
                 await runtime.ask(self._place.stats, ";".join(commands[start : start + COMMANDS_AT_ONCE]))
-        if moves:
+        if moves - stuck:
             self._woken.set()
         return bool(stuck)
 
@@ -301,3 +305,12 @@ class Balancer:
                 if admins.get(server, wanted) != wanted:
                     found.append((server, wanted))
         return found
+
+
+def _ports(front_ends: Iterable[FrontEnd]) -> dict[Server, tuple[int, int]]:
+    """Return the ports at which each server gets connections and is checked, as `runtime.state_of_ports` wants them."""
+    return {
+        (front_end.name, member.name): (front_end.port, front_end.check.port or 0)
+        for front_end in front_ends
+        for member in front_end.members
+    }

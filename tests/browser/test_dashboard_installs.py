@@ -49,7 +49,7 @@ class Site:
 
     async def power_on_all(self, time: int = 1) -> None:
         """Power on every machine; return when all are up."""
-        await self.rehearsal._power_on_all(time, lambda _host: None)
+        await self.rehearsal._power_on_all(time)
         assert [entry.error for entry in self.rehearsal.entries if entry.error] == []
 
     async def events(self) -> list[dict[str, Any]]:

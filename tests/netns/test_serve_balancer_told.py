@@ -96,7 +96,7 @@ def test_drained_bootstrap_is_told_by_status(on: Lab) -> None:
     with served(on) as appliance:
         appliance.command("balancer", "drain", "bs")
         wait_for(appliance, "bs", "maint")
-        assert "bootstrapping is complete for" in appliance.command("status")
+        assert "bootstrapping has been complete for" in appliance.command("status")
 
 
 def test_dashboard_has_the_members(on: Lab) -> None:

@@ -68,6 +68,6 @@ function showMember({ list, members }, row, now) {
   const lasts = row.since === null || row.state === "unknown" ? "" : ` ${age(now - row.since)}`;
   say(known.state, `${WORDS[row.state] ?? row.state}${lasts}${row.is_backup ? ", backup" : ""}`);
   say(known.counts, `${row.current} now, ${row.total} in all`);
-  const ordered = row.wanted !== "ready" && row.wanted !== row.state ? `to be ${row.wanted}` : "";
+  const ordered = row.wanted !== "ready" && row.wanted !== row.state ? `${row.wanted} is wanted` : "";
   say(known.why, [ordered, row.why, row.check].filter(Boolean).join("; "));
 }

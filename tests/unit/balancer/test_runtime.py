@@ -170,3 +170,18 @@ async def test_endless_answer_is_bounded(tmp_path: Path) -> None:
 async def test_socket_that_is_not_there_is_unheard(tmp_path: Path) -> None:
     with pytest.raises(UnheardError, match="no such file or directory at "):
         await runtime.ask(tmp_path / "sock", "show info")
+
+
+def test_server_with_another_port_is_left_out_of_the_state() -> None:
+    head = "1\n# be_id be_name srv_id srv_name srv_port\n"
+    rows = "2 api 1 m1 6443\n2 api 2 m2 6444\n3 gone 1 m3 80\n"
+    ports = {("api", "m1"): (6443, 0), ("api", "m2"): (6443, 0)}
+    assert runtime.state_of_ports(f"{head}{rows}\n", ports) == f"{head}2 api 1 m1 6443\n\n"
+
+
+def test_server_that_is_checked_at_another_port_is_left_out_of_the_state() -> None:
+    head = "1\n# be_id be_name srv_id srv_name srv_port srv_check_port\n"
+    ports = {("api", "m1"): (6443, 0), ("api", "m2"): (6443, 1936)}
+    assert runtime.state_of_ports(f"{head}2 api 1 m1 6443 1936\n2 api 2 m2 6443 1936\n", ports) == (
+        f"{head}2 api 2 m2 6443 1936\n"
+    )

@@ -240,6 +240,26 @@ async def test_reload_keeps_what_is_known_of_members(lab: Lab) -> None:
         assert (balancer.has_master(DOMAIN), _admins(balancer, "m2")) == (True, {"drain"})
 
 
+async def test_connections_of_a_worker_that_was_replaced_are_counted(lab: Lab) -> None:
+    await lab.members["m1"].start()
+    async with lab.running() as balancer:
+        await until(lambda: balancer.has_master("ocp45"), "m1")
+        await until(lambda: _check(balancer, "m1") == "passed: HTTP 200", "m1 on 6443")
+        # Nothing is sent, so that m1 waits, and HAProxy keeps the connection.
+        _, writer = await asyncio.open_connection(str(lab.vip), 6443)
+        key = (API, full("m1"))
+        try:
+            await until(lambda: balancer.reports[key].current == 1, "a connection")
+            lab.add_host("m4")
+            await _heard(balancer, 10)
+            await until(lambda: balancer.reports[key].current == 1, "the connection of the old worker")
+            assert balancer.reports[key].total == 1
+        finally:
+            writer.close()
+            await writer.wait_closed()
+        await until(lambda: balancer.reports[key].current == 0, "its end")
+
+
 def _with(lab: Lab, *own: OwnFrontEnd) -> None:
     (cluster,) = lab.clusters
     lab.clusters = (replace(cluster, load_balancer=replace(cluster.load_balancer, front_ends=own)),)
@@ -248,6 +268,22 @@ def _with(lab: Lab, *own: OwnFrontEnd) -> None:
 def _own(name: str, address: IPv4Address, port: int) -> OwnFrontEnd:
     check = HealthCheck(Probe.TCP)
     return OwnFrontEnd(name, port, (address,), hosts=(), roles=(Role.MASTER,), member_port=port, check=check)
+
+
+async def test_changed_port_of_members_is_used(lab: Lab) -> None:
+    # HAProxy takes the ports from the state of its servers.
+    registry = _own("registry", lab.vip, 7000)
+    _with(lab, registry)
+    async with lab.running() as balancer:
+        await _heard(balancer, 11)
+        mark = balancer._config.mark
+        _with(lab, replace(registry, member_port=7001, check=replace(registry.check, port=7002)))
+        await until(lambda: balancer._config.mark != mark, "another configuration")
+        await _heard(balancer, 11)
+        answer = await runtime.ask(lab.place.stats, "show servers state registry")
+        rows = [line.split() for line in answer.splitlines() if " registry " in line]
+        assert [row[18] for row in rows] == ["7001"] * 3
+        assert all(row[21] == "7002" for row in rows if len(row) > 21)
 
 
 async def test_refused_configuration_changes_nothing_and_shows(lab: Lab) -> None:
@@ -282,8 +318,40 @@ async def test_port_of_another_program_leaves_the_former_configuration_in_use(la
             assert "did not load its new configuration" in why
             assert f"{lab.vip}:7000" in why
             assert await _worker(lab) == worker
-        await _heard(balancer, 11)  # once the port is free
+        lab.clusters = (replace(lab.clusters[0]),)  # a reload of cluster.yaml, once the port is free
+        await _heard(balancer, 11)
         await until(lambda: balancer.trouble is None, "the end of the trouble")
+
+
+async def test_reload_that_failed_is_not_repeated_at_once(lab: Lab) -> None:
+    # Each attempt has the worker refuse connections for seconds.
+    async with lab.running() as balancer:
+        await _heard(balancer)
+        with socket.create_server((str(lab.vip), 7000)):
+            _with(lab, _own("registry", lab.vip, 7000))
+            await until(lambda: balancer.trouble, "a trouble")
+            await asyncio.sleep(6.0)
+            answer = await runtime.ask(lab.place.master, "show proc", is_master=True)
+            assert runtime.processes(answer).failed == 1
+
+
+async def test_reload_that_failed_does_not_make_the_balancer_busy(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with lab.running() as balancer:
+        await _heard(balancer)
+        with socket.create_server((str(lab.vip), 7000)):
+            _with(lab, _own("registry", lab.vip, 7000))
+            await until(lambda: balancer.trouble, "a trouble")
+            steps = 0
+            step = balancer._step
+
+            async def counted() -> None:
+                nonlocal steps
+                steps += 1
+                await step()
+
+            monkeypatch.setattr(balancer, "_step", counted)
+            await asyncio.sleep(3.0)
+            assert 1 <= steps <= 4
 
 
 async def test_haproxy_that_is_killed_is_started_again_and_told(lab: Lab) -> None:
@@ -328,6 +396,7 @@ async def test_service_that_came_up_with_an_older_text_is_reloaded(lab: Lab) -> 
 async def test_service_that_was_restarted_is_told_although_it_is_back_at_once(lab: Lab) -> None:
     async with service(lab) as process, lab.running() as balancer:
         await _heard(balancer)
+        await until(lambda: balancer._master, "the master")
         process.kill()
         process.wait()
         again = subprocess.Popen(process.args, stderr=subprocess.DEVNULL)  # type: ignore[call-overload]

@@ -71,6 +71,9 @@ def test_a_cluster_without_addresses_for_it_has_no_haproxy(file: str, why: str) 
         "loadBalancer:\n  engine: external",
         "loadBalancer:  # ours\n  # elsewhere\n\n  engine: external\n",
         "loadBalancer:\n  frontends:\n  - {name: registry, port: 5000, hosts: [w1]}\n  engine: external",
+        "loadBalancer: {\n  engine: external,\n  frontends: [\n{name: registry, port: 5000, hosts: [w1]}\n]\n}",
+        "'loadBalancer':\n# elsewhere\n  engine: external\n# not ours",
+        "loadBalancer:  # ours",
         "",
     ],
 )
@@ -82,12 +85,19 @@ def test_the_engine_is_replaced_and_everything_else_kept(tmp_path: Path, section
     source.write_text("\n".join(texts if place == "first" else reversed(texts)))
     with_engine(source, target, Engine.HAPROXY)
     before, after = (yaml.load(file.read_text(), yaml.BaseLoader) for file in (source, target))
-    assert after == {**before, "loadBalancer": {**before.get("loadBalancer", {}), "engine": "haproxy"}}
+    assert after == {**before, "loadBalancer": {**(before.get("loadBalancer") or {}), "engine": "haproxy"}}
 
 
-def test_a_load_balancer_that_cannot_be_replaced_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{loadBalancer: {engine: external}, baseDomain: example.com}",
+        "before: &ours {engine: external}\nloadBalancer: *ours\n",
+    ],
+)
+def test_a_load_balancer_that_cannot_be_replaced_is_an_error(tmp_path: Path, text: str) -> None:
     source = tmp_path / "cluster.yaml"
-    source.write_text("{loadBalancer: {engine: external}, baseDomain: example.com}")
+    source.write_text(text)
     with pytest.raises(SimulationError, match="write loadBalancer: at the start of a line"):
         with_engine(source, source, Engine.HAPROXY)
 
