@@ -68,13 +68,17 @@ def test_handshake_that_fails_is_one_without_trust_where_certificates_are_verifi
 
 def test_connections_are_counted_over_workers() -> None:
     totals = Totals()
-    totals.over_workers(1, {SERVER: UP})
-    assert totals.over_workers(2, {SERVER: replace(UP, total=1)})[SERVER].total == 8
-    assert totals.over_workers(3, {SERVER: replace(UP, total=0)})[SERVER].total == 8
+    totals.over_workers(1, {SERVER: UP}, {})
+    assert totals.over_workers(2, {SERVER: replace(UP, total=1)}, {})[SERVER].total == 8
+    assert totals.over_workers(3, {SERVER: replace(UP, total=0)}, {})[SERVER].total == 8
 
 
 def test_connections_of_a_server_that_is_gone_are_forgotten() -> None:
     totals = Totals()
-    totals.over_workers(1, {SERVER: UP})
-    totals.over_workers(2, {})
-    assert totals.over_workers(3, {SERVER: UP})[SERVER].total == 7
+    totals.over_workers(1, {SERVER: UP}, {})
+    totals.over_workers(2, {}, {})
+    assert totals.over_workers(3, {SERVER: UP}, {})[SERVER].total == 7
+
+
+def test_connections_of_workers_that_end_are_counted_as_those_of_the_new_one() -> None:
+    assert Totals().over_workers(1, {SERVER: UP}, {SERVER: 5})[SERVER].current == 7
