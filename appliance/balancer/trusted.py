@@ -67,11 +67,11 @@ class Authorities:
             signature = files.signature(source)
             if signature == self._signatures.get(source, ()):
                 continue
-            self._signatures[source] = signature
             pem = api_authorities(inspect(_read(source)), cluster.domain).decode("ascii", "replace")
             if pem and pem != self._kept[cluster.name]:
                 files.write_whole(kept, pem)
                 self._kept[cluster.name] = pem
+            self._signatures[source] = signature  # last: what a full disk prevented is tried again
         return self._kept[cluster.name]
 
     def _sources(self, cluster: Cluster) -> list[Path]:
