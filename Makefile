@@ -6,6 +6,8 @@ NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(or $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each $(NEW_ENOUGH) 2>/dev/null && echo $$each && break; done),python3)
 FUZZ_SECONDS ?= 3600
+# The tests that need neither a network of their own nor a browser or a virtual machine.
+QUIET := tests/unit tests/property tests/golden tests/fuzz tests/repo
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -52,7 +54,9 @@ test: $(VENV)/test ## run all tests (35 minutes)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@# pytest exits with 5 where PYTEST_ARGS selects no test.
-	$(BIN)/pytest --no-fold-skipped --ignore=tests/vm $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	$(BIN)/pytest --no-fold-skipped -n 2 $(QUIET) $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	@# These measure, or wait for what others send, so that one runs at a time.
+	$(BIN)/pytest --no-fold-skipped $(patsubst %,--ignore=%,$(QUIET) tests/vm) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 	@# A virtual machine keeps one processor busy, so that two files run at a time.
 	$(BIN)/pytest --no-fold-skipped -n 2 --dist loadfile tests/vm $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
@@ -61,7 +65,7 @@ check: $(VENV)/test ## run ruff, mypy and the quick tests (1 minute)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -n auto -m "not slow" tests/unit tests/property tests/golden tests/fuzz tests/repo
+	$(BIN)/pytest -q -n auto -m "not slow" $(QUIET)
 
 fuzz: $(VENV)/test ## run each fuzzer for FUZZ_SECONDS (3600)
 	@tests/install-packages check

@@ -246,16 +246,16 @@ class ControlServer:
         }
 
     async def _balance(self, request: Request) -> AsyncIterator[Json]:
-        order, front_end = request.get("order"), request.get("frontEnd") or ""
+        order, front_end = request.get("order"), request.get("front_end") or ""
         if not isinstance(order, str) or not isinstance(front_end, str):
-            raise ControlError("invalid request: order and frontEnd must be text")
+            raise ControlError("invalid request: order and front_end must be text")
         for host in self._hosts(request):
             try:
                 after = self._carry_out_balancing(host, order, front_end)
             except ControlError as error:
                 yield {"refused": str(error), "host": host.name}
             else:
-                yield {"host": host.name, "order": order, "isBootstrapped": after.bootstrapped_at is not None}
+                yield {"host": host.name, "order": order, "is_bootstrapped": after.bootstrapped_at is not None}
 
     # The hosts that a request names
 

@@ -144,6 +144,7 @@ class Node:
     def __init__(self, name: str, machine: Namespace, address: str, nodes: "Nodes") -> None:
         self.name, self.machine, self.address, self._nodes = name, machine, address, nodes
         self.is_api_ready = self.is_router_ready = True
+        self.is_hung = False  # health checks get no answer
         self.asked: Counter[int] = Counter()  # requests by port, without health checks
         self._servers: dict[int, asyncio.Task[None]] = {}
         self._open: dict[int, set[asyncio.Task[None]]] = {}
@@ -222,6 +223,8 @@ class Node:
         head = await reader.readuntil(b"\r\n\r\n")
         path = head.split(b" ", 2)[1].decode("latin-1")
         if path in ("/readyz", "/healthz", "/healthz/ready"):
+            if self.is_hung:
+                await reader.read()
             is_well = {"/readyz": self.is_api_ready, "/healthz/ready": self.is_router_ready}.get(path, True)
             writer.write(f"HTTP/1.0 {'200 OK' if is_well else '500 Not Ready'}\r\n\r\n".encode())
             await writer.drain()

@@ -47,7 +47,8 @@ def all_front_ends(clusters: Sequence[Cluster]) -> tuple[FrontEnd, ...]:
 def front_ends(cluster: Cluster) -> tuple[FrontEnd, ...]:
     """Return the front ends of *cluster*: those that every cluster has, then the operator's own.
 
-    One without an address is left out: a CNAME leads api or *.apps to a load balancer of others.
+    One without an address is left out: a CNAME leads api or *.apps to a load balancer of others, or the nodes have
+    the addresses themselves, as a single node has and the routers of a compact cluster may.
     """
     apis = _api_addresses(cluster)
     control = _members(cluster, (Role.BOOTSTRAP, *CONTROL_PLANE))
@@ -65,7 +66,9 @@ def front_ends(cluster: Cluster) -> tuple[FrontEnd, ...]:
         ),
         *(_own(each, cluster) for each in cluster.load_balancer.front_ends),
     )
-    return tuple(replace(each, cluster=cluster.name, service=each.name) for each in found if each.binds)
+    nodes = {address for host in cluster.hosts if host.role is not Role.OTHER for address in host.addresses}
+    apart = (replace(each, binds=tuple(bind for bind in each.binds if bind.address not in nodes)) for each in found)
+    return tuple(replace(each, cluster=cluster.name, service=each.name) for each in apart if each.binds)
 
 
 def _own(own: OwnFrontEnd, cluster: Cluster) -> FrontEnd:

@@ -130,8 +130,9 @@ def _defaults(settings: Settings) -> Iterator[str]:
 def _listen(front_end: FrontEnd, standings: Standings, settings: Settings) -> Iterator[str]:
     yield from (f"bind {endpoint}" for endpoint in front_end.binds)
     if front_end.allowed:
-        yield from (f"acl from_nodes src {network}" for network in front_end.allowed)
-        yield "tcp-request connection reject unless from_nodes"
+        name = "from_nodes" if front_end.service == MACHINE_CONFIG else "allowed"
+        yield from (f"acl {name} src {network}" for network in front_end.allowed)
+        yield f"tcp-request connection reject unless {name}"
     if settings.is_our_log:
         yield from _logged(front_end)
     yield f"balance {front_end.balance}"

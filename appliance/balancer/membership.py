@@ -86,7 +86,7 @@ def _decided(service: str, member: Member, installation: Installation) -> Standi
     # An order that this version does not know, of a newer one, takes nothing out.
     if (ordered := _ORDERS.get(order)) is not None:
         return ordered
-    # Where the bootstrap machine is no backup, an operator's own front end forwards to it for a reason of its own.
+    # In front ends of one's own too: nothing runs on the bootstrap machine that a cluster needs for longer.
     return _COMPLETE if member.is_backup and installation.bootstrapped_at is not None else None
 
 

@@ -88,15 +88,25 @@ class Totals:
         self._last: Mapping[tuple[str, str], ServerStat] = {}
 
     def over_workers(
-        self, pid: int, stats: Mapping[tuple[str, str], ServerStat]
+        self, pid: int, stats: Mapping[tuple[str, str], ServerStat], current: Mapping[tuple[str, str], int]
     ) -> Mapping[tuple[str, str], ServerStat]:
-        """Return the *stats* of the worker *pid* with the connections of those before it."""
+        """Return the *stats* of the worker *pid* with the connections of those before it.
+
+        *current* are those that they still have.
+        """
         if pid != self._pid:
             for server, stat in self._last.items():
                 self._before[server] = self._before.get(server, 0) + stat.total
             self._before = {server: total for server, total in self._before.items() if server in stats}
             self._pid = pid
         self._last = stats
-        if not any(self._before.values()):
+        if not current and not any(self._before.values()):
             return stats
-        return {server: replace(stat, total=stat.total + self._before.get(server, 0)) for server, stat in stats.items()}
+        return {
+            server: replace(
+                stat,
+                current=stat.current + current.get(server, 0),
+                total=stat.total + self._before.get(server, 0),
+            )
+            for server, stat in stats.items()
+        }

@@ -8,13 +8,15 @@ the result is what could be read of it, bounded and printable.
 import asyncio
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 # HAProxy answers from memory. A machine that swaps, or a worker that reads certificates, takes a second or two.
 ANSWER_SECONDS = 5.0
 MAX_ANSWER_BYTES = 16 << 20  # 500 bytes for each of 4 front ends of 4,000 members, and as much again
+MAX_WORKERS = 8  # of which the connections are counted; each is asked once a second
+LARGE_ANSWER_CHARACTERS = 100_000  # is parsed in a thread, so that DNS and DHCP do not wait
 MAX_WORDS = 100  # characters of what a member said
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 # The bits of srv_admin_state in `show servers state` (HAProxy's management.txt). The bit 4 says that the configuration
@@ -71,6 +73,7 @@ class Info:
 class Processes:
     """The answer of the master to `show proc`."""
 
+    master: int  # PID; 0 if it does not say
     workers: tuple[int, ...]  # PIDs, without those that only finish their connections
     old_workers: tuple[int, ...]
     failed: int  # how many reloads have failed one after the other; 0 before HAProxy 2.5, which does not say
@@ -102,6 +105,18 @@ async def ask(path: Path, command: str, *, is_master: bool = False, seconds: flo
     if answer and not answer.endswith(b"\n"):
         raise UnheardError(f"an answer that breaks off at {path}")
     return answer.decode("utf-8", "replace")
+
+
+async def connections_of(master: Path, workers: Sequence[int]) -> dict[tuple[str, str], int]:
+    """Return how many connections *workers* have, by section and server. Raises UnheardError."""
+    found: dict[tuple[str, str], int] = {}
+    for pid in workers[:MAX_WORKERS]:
+        answer = await ask(master, f"@!{pid} show stat", is_master=True)
+        is_large = len(answer) > LARGE_ANSWER_CHARACTERS
+        stats = await asyncio.to_thread(server_stats, answer) if is_large else server_stats(answer)
+        for server, stat in stats.items():
+            found[server] = found.get(server, 0) + stat.current
+    return found
 
 
 def server_stats(text: str) -> dict[tuple[str, str], ServerStat]:
@@ -183,17 +198,27 @@ def processes(text: str) -> Processes:
     workers: list[int] = []
     old: list[int] = []
     into: list[int] | None = None
-    failed = 0
+    master = failed = 0
     for line in text.split("\n"):
         words = line.split()
         if line.startswith("#") and len(words) > 1 and words[1] in {"workers", "old", "programs"}:
             into = {"workers": workers, "old": old}.get(words[1]) if "programs" not in words else None
         elif len(words) > 1 and words[1] == "master":
+            master = _number(words[0]) or 0
             counted = re.search(r"\[failed: (\d{1,9})\]", line, re.ASCII)
             failed = int(counted[1]) if counted else 0
         elif into is not None and len(words) > 1 and words[1] == "worker" and (pid := _number(words[0])):
             into.append(pid)
-    return Processes(tuple(workers), tuple(old), failed)
+    return Processes(master, tuple(workers), tuple(old), failed)
+
+
+def state_commands(server: tuple[str, str], wanted: str, admins: Mapping[tuple[str, str], str]) -> list[str]:
+    """Return the commands after which *server* is as it is *wanted*; *admins* tells how it is."""
+    name = "/".join(server)
+    state = f"set server {name} state {wanted}"
+    # One that drained when HAProxy was started has no weight.
+    is_weighed = wanted == "ready" and admins[server] == "drain"
+    return [state, f"set server {name} weight 1"] if is_weighed else [state]
 
 
 def check_in_words(word: str, code: str, milliseconds: str, said: str) -> str:

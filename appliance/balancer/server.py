@@ -46,7 +46,6 @@ UNHEARD_SECONDS = 1.5
 # A service manager starts HAProxy once its configuration is there; a machine that boots takes its time.
 FIRST_UNHEARD_SECONDS = 15.0
 COMMANDS_AT_ONCE = 50  # HAProxy reads 16 KiB of them
-LARGE_ANSWER_CHARACTERS = 100_000  # is parsed in a thread, so that DNS and DHCP do not wait
 # Events after which members may have to enter or leave at once.
 _WAKING = (BalancerOrdered, BootstrapCompleted, Ordered, Reloaded, StageReached)
 _READY = Standing()
@@ -102,6 +101,7 @@ class Balancer:
         self._woken = asyncio.Event()
         self._heard_at = 0.0  # loop clock
         self._patience = FIRST_UNHEARD_SECONDS
+        self._master = 0  # PID
         self._told_mark: str | None = None  # of the configuration of which the operator has read
         self._tried: frozenset[tuple[Server, str]] = frozenset()  # the last commands
         self._saved: object = None
@@ -202,14 +202,32 @@ class Balancer:
             self._miss(error)
             return None
         self._heard_at, self._patience = asyncio.get_running_loop().time(), UNHEARD_SECONDS
+        old = await self._old_connections()
         self._troubles.set(Kind.UNHEARD, None)
 
         def parsed() -> _Heard:
-            found, admins = self._totals.over_workers(info.pid, runtime.server_stats(stats)), runtime.admins(state)
+            found, admins = self._totals.over_workers(info.pid, runtime.server_stats(stats), old), runtime.admins(state)
             reports = reports_of(self.front_ends, found, admins, self.reports, self._now(), self._ca_files)
             return _Heard(info.description, reports, admins, state)
 
-        return parsed() if len(stats) < LARGE_ANSWER_CHARACTERS else await asyncio.to_thread(parsed)
+        return parsed() if len(stats) < runtime.LARGE_ANSWER_CHARACTERS else await asyncio.to_thread(parsed)
+
+    async def _old_connections(self) -> Mapping[Server, int]:
+        """Return the connections of workers that were replaced, and tell if HAProxy itself was.
+
+        A restart cuts all connections, even if it takes too short a time to be missed.
+        """
+        try:
+            found = runtime.processes(await runtime.ask(self._place.master, "show proc", is_master=True))
+            connections = await runtime.connections_of(self._place.master, found.old_workers)
+        except UnheardError:  # a version without this socket, or the moment after a reload
+            return {}
+        # The end of a child is told by itself.
+        if self._master not in {0, found.master} and self._child is None and not self._troubles.has(Kind.UNHEARD):
+            self._troubles.set(Kind.UNHEARD, "HAProxy was started again, which cut all connections through it")
+            self._troubles.tell()
+        self._master = found.master
+        return connections
 
     def _tell_end(self, why: str) -> None:
         """Tell that the child has ended, which the next step may no longer see."""
@@ -261,7 +279,7 @@ class Balancer:
             self._troubles.set(Kind.UNMOVED, text)
         else:
             self._troubles.set(Kind.UNMOVED, None)
-        commands = [command for move in sorted(moves) for command in _commands(*move, admins)]
+        commands = [command for move in sorted(moves) for command in runtime.state_commands(*move, admins)]
         for start in range(0, len(commands), COMMANDS_AT_ONCE):
             with suppress(UnheardError):  # which the next step finds out
                 await runtime.ask(self._place.stats, ";".join(commands[start : start + COMMANDS_AT_ONCE]))
@@ -289,12 +307,3 @@ def _ports(front_ends: Iterable[FrontEnd]) -> dict[Server, tuple[int, int]]:
         for front_end in front_ends
         for member in front_end.members
     }
-
-
-def _commands(server: Server, wanted: str, admins: Mapping[Server, str]) -> list[str]:
-    """Return the commands after which *server* is as it is *wanted*."""
-    name = "/".join(server)
-    state = f"set server {name} state {wanted}"
-    # One that drained when HAProxy was started has no weight.
-    is_weighed = wanted == "ready" and admins[server] == "drain"
-    return [state, f"set server {name} weight 1"] if is_weighed else [state]

@@ -38,6 +38,10 @@ class Troubles:
         else:
             self._texts[kind] = text
 
+    def has(self, kind: Kind) -> bool:
+        """Whether there is a trouble of that *kind*."""
+        return kind in self._texts
+
     def tell(self) -> None:
         """Publish what has changed since the last call."""
         text = self.text

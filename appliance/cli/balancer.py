@@ -103,10 +103,10 @@ def _give_order(path: Path, order: str, hosts: tuple[str, ...], role: str | None
     if not hosts and role is None:
         raise click.UsageError("no host selected; name hosts, or use --role")
     refusals: dict[str, None] = {}  # each once: a front end that is not there is one mistake, whatever the hosts
-    for answer in ask(path, "balance", order=order, hosts=list(hosts), role=role, frontEnd=front_end):
+    for answer in ask(path, "balance", order=order, hosts=list(hosts), role=role, front_end=front_end):
         if "refused" in answer:
             refusals[str(answer["refused"])] = None
-        elif answer["isBootstrapped"] and not front_end:
+        elif answer["is_bootstrapped"] and not front_end:
             click.echo(f"{answer['host']}: bootstrapping is complete, so that it gets no new connections")
         else:
             where = f"in {front_end}" if front_end else "in every front end"
@@ -178,7 +178,7 @@ def _at(row: "BalancerRow") -> str:
 def _words(row: "BalancerRow") -> str:
     """Return why the member is in its state: the order, if there is one, and its last check."""
     parts = [
-        f"to be {row['wanted']}" if row["wanted"] != row["state"] and row["wanted"] != "ready" else "",
+        f"{row['wanted']} is wanted" if row["wanted"] != row["state"] and row["wanted"] != "ready" else "",
         row["why"],
         row["check"],
         "backup: gets connections while no other member works" if row["is_backup"] and row["state"] == "up" else "",

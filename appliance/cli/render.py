@@ -111,6 +111,11 @@ def haproxy(file: Path, version: str) -> None:
         raise click.BadParameter(str(error), param_hint="--haproxy-version") from error
     (cluster,) = load((file,))
     found = front_ends(cluster)
+    if not found:
+        raise click.BadParameter(
+            f"{file}: there is nothing to balance: apiVIPs, apiInternalVIPs and ingressVIPs are addresses of its hosts",
+            param_hint="FILE",
+        )
     note = _HAPROXY_NOTE.format(domain=cluster.domain, version=branch)
     backups = dict.fromkeys(member.name for each in found for member in each.members if member.is_backup)
     if backups:

@@ -129,8 +129,8 @@ def rendered(status: "Status", *, is_wide: bool) -> "list[RenderableType]":
         parts.append(Text(printable(text), style="yellow"))
     for cluster in status["clusters"]:
         if (at := cluster["bootstrapped_at"]) is not None:
-            text = f"{cluster['name']}: bootstrapping is complete for {age(now - at)} (by {cluster['bootstrapped_by']})"
-            parts.append(Text(printable(text), style="green"))
+            text = f"bootstrapping has been complete for {age(now - at)} (by {cluster['bootstrapped_by']})"
+            parts.append(Text(printable(f"{cluster['name']}: {text}"), style="green"))
     for refusal in status["refusals"] if is_wide else ():
         text = (
             f"{refusal['client']} was refused {refusal['path']} ({refusal['status']}) "

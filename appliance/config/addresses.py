@@ -13,6 +13,7 @@ from appliance.model import Address, Cidr, Endpoint, MacAddress
 
 _MAC_OCTETS = re.compile(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2})+")
 _DOTTED = re.compile(r"\d+(\.\d+){3}", re.ASCII)
+_BIND = re.compile(r"((?P<v4>\d{1,3}(\.\d{1,3}){3})|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?P<port>:\d+)?", re.ASCII)
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 
 
@@ -79,6 +80,9 @@ def parse_ipv6(text: str) -> IPv6Address:
     try:
         address = IPv6Address(text.strip())
     except ValueError:
+        if match := _BIND.fullmatch(text.strip()):
+            reason = "has a port" if match["port"] else "has brackets"
+            raise wrong(text, f"{reason}; write only the address, {match['v4'] or match['v6']}") from None
         raise wrong(text, "is not an IPv6 address; for example 2001:db8::21") from None
     if address.scope_id is not None:
         raise wrong(text, "contains an interface name; write only the address, for example 2001:db8::21")
@@ -117,6 +121,8 @@ def parse_cidr4(text: str) -> IPv4Network:
 
 def parse_range(text: str) -> Cidr:
     """Return the network that *text* spells; an address is a network of one."""
+    if not re.search(r"[0-9:]", text):
+        raise wrong(text, "is neither a network nor an address; for example 192.0.2.0/24")
     return parse_cidr(text) if "/" in text else ipaddress.ip_network(parse_address(text))
 
 

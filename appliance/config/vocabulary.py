@@ -288,15 +288,16 @@ class Check(Section):
 
 
 class FrontendEntry(Section):
-    name: words.Label | None = needed()
+    name: words.FrontEndName | None = needed()
     """The front end's name, in HAProxy and in everything that speaks of it."""
     port: words.Port | None = needed()
     """The TCP port on which the load balancer listens."""
-    addresses: Annotated[tuple[words.AnyAddress, ...], OneOrMany()] = ()
+    # An empty list would say the opposite of what it does: no address would be the API's, and nobody everybody.
+    addresses: Annotated[Annotated[tuple[words.AnyAddress, ...], Field(min_length=1)], OneOrMany()] = ()
     """The addresses on which it listens. Default: apiVIPs and apiInternalVIPs."""
-    hosts: Annotated[tuple[words.HostName, ...], OneOrMany()] = ()
+    hosts: Annotated[Annotated[tuple[words.HostName, ...], Field(min_length=1)], OneOrMany()] = ()
     """The hosts to which it forwards connections."""
-    roles: Annotated[tuple[words.RoleWord, ...], OneOrMany()] = ()
+    roles: Annotated[Annotated[tuple[words.RoleWord, ...], Field(min_length=1)], OneOrMany()] = ()
     """Roles whose hosts it forwards connections to, besides `hosts`."""
     member_port: words.Port | None = None
     """The hosts' port. Default: port."""
@@ -304,7 +305,7 @@ class FrontendEntry(Section):
     """How it finds out whether a host works: tcp (default), http, https, or a mapping with type, path and port."""
     balance: words.BalanceWord = Balance.ROUND_ROBIN
     """How it chooses a host for a connection: roundrobin (default), or source (the same one for the same client)."""
-    allow: Annotated[tuple[words.AnyRange, ...], OneOrMany()] = ()
+    allow: Annotated[Annotated[tuple[words.AnyRange, ...], Field(min_length=1)], OneOrMany()] = ()
     """The only networks or addresses from which connections are accepted. Default: all."""
 
 

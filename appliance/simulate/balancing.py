@@ -1,7 +1,6 @@
 """The load balancer of a rehearsal: HAProxy in the lab, in the place of whatever answers at the cluster's VIPs."""
 
 import asyncio
-import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -26,8 +25,6 @@ def why_no_haproxy(cluster: Cluster, *, in_lab: bool) -> str:
     taken = next((vip for vip in vips if vip in nodes), None)
     if not in_lab:
         return "the loopback interface does not have its addresses"
-    if not any(host.role is Role.MASTER and host.boot is not Boot.NOTHING for host in cluster.hosts):
-        return "no master in cluster.yaml is installed"
     if not cluster.api_int_vips or not cluster.ingress_vips:
         return "cluster.yaml has no VIPs"
     if taken:
@@ -44,12 +41,18 @@ def with_engine(source: Path, target: Path, engine: Engine) -> None:
     *target* may be *source*.
     """
     text = source.read_text()
-    # BaseLoader keeps every scalar as text.
-    section = yaml.load(text, yaml.BaseLoader).get("loadBalancer")  # noqa: S506 - it creates strings only
-    text = re.sub(r"(?m)^loadBalancer:.*(?:\n[ #-].*|\n(?=\n*[ -]))*\n?", "", text)
-    if "loadBalancer" in yaml.load(text, yaml.BaseLoader):  # noqa: S506 - as above
-        raise SimulationError(f"{source}: write loadBalancer: at the start of a line, for the demo to replace it")
-    changed = {**(section or {}), "engine": engine.value}
+    root = yaml.compose(text, yaml.BaseLoader)
+    assert isinstance(root, yaml.MappingNode)  # as load() demands
+    section: dict[str, object] = {}
+    if found := next((entry for entry in root.value if entry[0].value == "loadBalancer"), None):
+        key, value = found
+        # A section of its own can be cut out: not one inside braces, nor the alias of one that stands elsewhere.
+        if root.flow_style or value.start_mark.index < key.end_mark.index:
+            raise SimulationError(f"{source}: write loadBalancer: at the start of a line, for the demo to replace it")
+        # BaseLoader keeps every scalar as text.
+        section = yaml.load(text, yaml.BaseLoader)["loadBalancer"] or {}  # noqa: S506 - it creates strings only
+        text = text[: key.start_mark.index] + text[value.end_mark.index :]
+    changed = {**section, "engine": engine.value}
     target.write_text(f"{text.rstrip()}\n{yaml.safe_dump({'loadBalancer': changed}, sort_keys=False)}")
 
 

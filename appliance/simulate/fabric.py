@@ -49,13 +49,12 @@ class Fabric:
         self._relays: dict[Network, Relay] = {}
         taken = {address for host in cluster.hosts for address in host.addresses}
         taken |= set(own)
-        # Where the cluster's load balancer, or the stand-in for it, listens.
+        # Where the cluster's load balancer listens.
         self.vips = tuple(
             vip
             for vip in dict.fromkeys((*cluster.api_int_vips, *cluster.api_vips, *cluster.ingress_vips))
             if (in_lab or vip.version == 4) and vip not in taken
         )
-        self.api_int = tuple(vip for vip in self.vips if vip in cluster.api_int_vips)
 
     def __enter__(self) -> Self:
         """Make the lab's bridge. Raises SimulationError."""

@@ -5,7 +5,6 @@ Its network is a lab of namespaces, or the loopback interface where namespaces a
 
 import asyncio
 import random
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from appliance.control_client import Json
 from appliance.errors import ControlError, SimulationError
-from appliance.model import Address, Boot, Cluster, Endpoint, Engine, Host, Role
+from appliance.model import Boot, Cluster, Engine, Host, Role
 from appliance.simulate.balancing import Operator
 from appliance.simulate.child import Appliance
 from appliance.simulate.fabric import Fabric
@@ -102,9 +101,7 @@ class Rehearsal:
                 appliance = await services.enter_async_context(Appliance(self.cluster_file, self.data_dir))
                 self._assemble(fabric)
                 services.push_async_callback(self._switch_off)
-                stand_in = MachineConfigStandIn(() if self.has_haproxy else fabric.api_int, self._masters())
-                services.push_async_callback(stand_in.close)
-                report = await self._power_on_twice(announce, stand_in.master_is_up)
+                report = await self._power_on_twice(announce)
                 if not appliance.is_running:
                     self.entries[0].error = f"the appliance exited:\n{appliance.last_lines()}"
                 if linger:
@@ -116,16 +113,16 @@ class Rehearsal:
         """Whether the cluster's load balancer runs here."""
         return self.cluster.load_balancer.engine is Engine.HAPROXY
 
-    async def _power_on_twice(self, announce: Callable[[str], None], came_up: Callable[[str], None]) -> Report:
+    async def _power_on_twice(self, announce: Callable[[str], None]) -> Report:
         announce(f"first power-on of {len(self.entries)} machines: each installs")
-        install_seconds = await self._power_on_all(1, came_up)
+        install_seconds = await self._power_on_all(1)
         if not all(entry.first for entry in self.entries):
             return Report(self.entries, install_seconds, 0.0)
         operator = Operator(self.cluster, self.data_dir)
         if self.has_haproxy:
             await self._end_bootstrapping(operator, announce)
         announce("second power-on: each boots from its own disk")
-        reboot_seconds = await self._power_on_all(2, came_up)
+        reboot_seconds = await self._power_on_all(2)
         if not self.has_haproxy:
             return Report(self.entries, install_seconds, reboot_seconds)
         complaints = await operator.wait(operator.about_all)
@@ -147,9 +144,6 @@ class Rehearsal:
             await operator.drain(bootstrap)
         except ControlError as error:
             announce(f"the order was refused: {error}")
-
-    def _masters(self) -> frozenset[str]:
-        return frozenset(host.name for host in self.cluster.hosts if host.role is Role.MASTER)
 
     def _assemble(self, fabric: Fabric) -> None:
         """Assemble every machine and connect it."""
@@ -201,7 +195,7 @@ class Rehearsal:
 
         return hear
 
-    async def _power_on_all(self, turn: int, came_up: Callable[[str], None]) -> float:
+    async def _power_on_all(self, turn: int) -> float:
         """Power every machine on for the first or second *turn*; return the seconds until the last was up."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -211,20 +205,19 @@ class Rehearsal:
             masters = [entry for entry in self.entries if entry.host.role is Role.MASTER]
             others = [entry for entry in self.entries if entry not in masters]
             for entry in masters:
-                await self._power_on(entry, turn, 0, came_up)
+                await self._power_on(entry, turn, 0)
         async with asyncio.TaskGroup() as machines:
             for number, entry in enumerate(others):
-                machines.create_task(self._power_on(entry, turn, number * STAGGER_SECONDS, came_up))
+                machines.create_task(self._power_on(entry, turn, number * STAGGER_SECONDS))
         return loop.time() - began
 
-    async def _power_on(self, entry: Entry, turn: int, delay: float, came_up: Callable[[str], None]) -> None:
+    async def _power_on(self, entry: Entry, turn: int, delay: float) -> None:
         machine, link, node = self._machines[entry.host.name]
         await asyncio.sleep(delay)
         node.stop()
         try:
             async with asyncio.timeout(POWER_ON_SECONDS):
                 outcome = await power_on(machine, link)
-            came_up(entry.host.name)
         # A machine that fails must not end the others, which an exception in this task would.
         except SimulationError as error:
             entry.error = str(error)
@@ -243,34 +236,3 @@ def _progress(entry: Entry) -> Callable[[int, int], None]:
         entry.done_bytes, entry.all_bytes = done, total
 
     return progress
-
-
-class MachineConfigStandIn:
-    """A server that answers on api-int:22623 once all masters are up."""
-
-    def __init__(self, addresses: Sequence[Address], masters: frozenset[str]) -> None:
-        self._addresses = addresses
-        self._missing = set(masters)
-        self._listeners: list[socket.socket] = []
-
-    def master_is_up(self, host: str) -> None:
-        """Note that *host* is up; start listening once all masters are. Raises SimulationError."""
-        self._missing.discard(host)
-        if self._missing or self._listeners:
-            return
-        for address in self._addresses:
-            # The backlog accepts clients that only check whether the port is open.
-            family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-            try:
-                listener = socket.create_server((str(address), MACHINE_CONFIG_PORT), family=family, backlog=64)
-                self._listeners.append(listener)
-            except OSError as error:
-                raise SimulationError(
-                    f"cannot listen on {Endpoint(address, MACHINE_CONFIG_PORT)} in place of the machine config server:"
-                    f" {error.strerror}; is another demo running on the loopback interface?"
-                ) from error
-
-    async def close(self) -> None:
-        """Stop listening."""
-        for listener in self._listeners:
-            listener.close()

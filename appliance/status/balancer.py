@@ -16,7 +16,9 @@ if TYPE_CHECKING:  # imported only when a load balancer of others is tried
 def balancer_status(balancer: BalancerView) -> BalancerStatus:
     """Return the rows of *balancer*, and what is wrong with it."""
     found = rows(balancer.front_ends, balancer.standings, balancer.reports)
-    return {"rows": found, "trouble": balancer.trouble or "", "unanswered": unanswered(found)}
+    # One without members has no row that would say so.
+    empty = [front_end.name for front_end in balancer.front_ends if not front_end.members]
+    return {"rows": found, "trouble": balancer.trouble or "", "unanswered": [*unanswered(found), *empty]}
 
 
 def rows(front_ends: Iterable[FrontEnd], standings: Standings, reports: Reports) -> list[BalancerRow]:

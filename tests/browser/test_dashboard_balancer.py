@@ -130,3 +130,13 @@ async def test_of_many_members_those_that_get_connections_are_counted(tmp_path):
         await view.keep("balancer-200")
     await dashboard.close()
     assert view.complaints == []
+
+
+async def test_sign_of_a_member_stands_in_its_tile(dashboard):
+    inside = """signs => signs.every((sign) => {
+      const [own, tile] = [sign.getBoundingClientRect(), sign.closest("li").getBoundingClientRect()];
+      return own.top >= tile.top && own.bottom <= tile.bottom && own.left >= tile.left && own.width > 0;
+    })"""
+    async with opened(dashboard.url) as view:
+        assert await view.page.eval_on_selector_all(".member .sign", inside)
+        assert await view.page.eval_on_selector_all(".member .sign", "signs => signs.length") == 14

@@ -18,7 +18,7 @@ from appliance.share import share
 from appliance.simulate.child import Appliance
 from appliance.simulate.fabric import Fabric
 from appliance.simulate.loopback import moved_to_loopback
-from appliance.simulate.rehearsal import MachineConfigStandIn, Rehearsal
+from appliance.simulate.rehearsal import Rehearsal
 from appliance.simulate.run import Result
 from appliance.simulate.standins import make_standins
 from tests.browser_page import Opened, opened
@@ -49,11 +49,7 @@ class Site:
 
     async def power_on_all(self, time: int = 1) -> None:
         """Power on every machine; return when all are up."""
-        stand_in = MachineConfigStandIn(self.fabric.api_int, self.rehearsal._masters())
-        try:
-            await self.rehearsal._power_on_all(time, stand_in.master_is_up)
-        finally:
-            await stand_in.close()
+        await self.rehearsal._power_on_all(time)
         assert [entry.error for entry in self.rehearsal.entries if entry.error] == []
 
     async def events(self) -> list[dict[str, Any]]:
@@ -82,6 +78,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         async with Appliance(file, tmp_path) as appliance, opened(url_of(cluster)) as page:
             rehearsal._assemble(fabric)
             yield Site(tmp_path, file, cluster, rehearsal, fabric, appliance, page)
+            await rehearsal._switch_off()
 
 
 async def test_a_whole_installation_is_seen_live_and_agrees_with_status_and_journal(site: Site) -> None:
@@ -140,8 +137,8 @@ async def test_a_restart_of_the_appliance_loses_nothing_on_the_page(site: Site) 
         assert await site.page.text("#installed") == "7 of 7"
         with Fabric(site.cluster, in_lab=False) as fabric:
             for name, link in fabric.plug_all(site.cluster.hosts).items():
-                machine, _ = site.rehearsal._machines[name]
-                site.rehearsal._machines[name] = (machine, link)
+                machine, _, node = site.rehearsal._machines[name]
+                site.rehearsal._machines[name] = (machine, link, node)
             await site.power_on_all(2)
         assert {entry.second and entry.second.result for entry in site.rehearsal.entries} == {Result.BOOTED}
         assert await site.page.text("#installed") == "7 of 7"

@@ -271,6 +271,20 @@ async def test_text_off_the_wire_stays_text(dashboard):
         assert await view.page.query_selector("main img") is None
 
 
+async def test_words_for_screen_readers_are_not_shown(dashboard):
+    boot = dashboard.boot(1)
+    dashboard.happen(boot.live(), 0.5)
+    dashboard.wait(1000)
+    dashboard.happen([*boot.dhcp(Program.OS), boot.api_int()], 0.5)
+    async with opened(dashboard.url) as view:
+        await view.page.wait_for_selector(".bar")
+        widths = await view.page.eval_on_selector_all(
+            ".unseen", "all => all.map((one) => one.getBoundingClientRect().width)"
+        )
+    assert len(widths) > 0
+    assert max(widths) <= 1
+
+
 @pytest.fixture
 async def crowd(tmp_path: Path):
     """A dashboard over 250 hosts."""

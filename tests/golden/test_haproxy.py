@@ -72,6 +72,12 @@ def test_configuration_is_as_kept(name: str) -> None:
     assert text == kept.read_text()
 
 
+def test_nothing_is_printed_for_a_node_that_answers_by_itself() -> None:
+    done = CliRunner().invoke(cli, ["render", "haproxy", str(share("data/single-node/cluster.yaml"))])
+    assert done.exit_code == 2
+    assert "nothing to balance: apiVIPs, apiInternalVIPs and ingressVIPs are addresses of its hosts" in done.output
+
+
 def test_every_kept_configuration_is_compared() -> None:
     assert {path.stem for path in GOLDEN.glob("*.cfg")} == set(TEXTS)
 

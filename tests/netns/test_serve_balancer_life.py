@@ -84,7 +84,7 @@ def routers_come(here: Lab, appliance: Serving) -> None:
 def bootstrapping_is_complete(here: Lab, appliance: Serving, held_since: float) -> None:
     watches = here.loads.watched("inner").count("bs")
     assert watches == 3, "opened when nobody else answered"
-    until(lambda: state_of(appliance, "bs") == "maint", "bs has left", 90)
+    until(lambda: state_of(appliance, "bs") == "maint", "bs has left", 120)
     here.figures["the bootstrap is out after"] = f"{time.time() - held_since:.1f} s"
     assert time.time() - held_since > 60
     assert "bootstrap.complete" in {event["kind"] for event in appliance.events()}

@@ -22,8 +22,9 @@ LABELS = 'client="worker",front_end="machine-config-22623",outcome="{}"'
 
 
 @pytest.fixture
-def on(tmp_path: Path) -> Iterator[Site]:
-    with site(tmp_path, TEXT) as made:
+def on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    # Not below a directory with the test's name: a UNIX socket has a short path.
+    with site(tmp_path_factory.mktemp("b"), TEXT) as made:
         ip(*(f"addr add {vip}/24 dev br0" for vip in (VIP, "172.16.0.111")), place=made.place)
         yield made
 

@@ -26,7 +26,7 @@ API, MACHINE_CONFIG = "api-6443", "machine-config-22623"
 def on(tmp_path: Path) -> Iterator[Lab]:
     with lab(tmp_path) as made:
         made.switch_on("m1")
-        made.start(["m1"], CONTROL_PLANE)
+        made.open(["m1"], CONTROL_PLANE)
         yield made
 
 
@@ -96,21 +96,21 @@ def test_drained_bootstrap_is_told_by_status(on: Lab) -> None:
     with served(on) as appliance:
         appliance.command("balancer", "drain", "bs")
         wait_for(appliance, "bs", "maint")
-        assert "bootstrapping is complete for" in appliance.command("status")
+        assert "bootstrapping has been complete for" in appliance.command("status")
 
 
 def test_dashboard_has_the_members(on: Lab) -> None:
     with served(on) as appliance:
         wait_for(appliance, "m1", "up")
         done = run("curl", "-s", "http://127.0.0.1:8080/status", place=on.site.place)
-    states = {row["name"]: row["state"] for row in json.loads(done.stdout)["balancer"]["rows"]}
-    assert states["m1"] == "up"
+    states = {(row["front_end"], row["name"]): row["state"] for row in json.loads(done.stdout)["balancer"]["rows"]}
+    assert states[API, "m1"] == "up"
 
 
 def test_somebody_elses_haproxy_is_tried(others: Lab, tmp_path: Path) -> None:
     others.switch_on("m1", "w1")
-    others.start(["m1"], CONTROL_PLANE)
-    others.start(["w1"], INGRESS)
+    others.open(["m1"], CONTROL_PLANE)
+    others.open(["w1"], INGRESS)
     with others.site.serve() as appliance, other_haproxy(others, tmp_path):
         until(lambda: all(row["is_well"] for row in trials(appliance)), "answers from every front end", 60)
         found = {row["address"]: row["words"] for row in trials(appliance)}

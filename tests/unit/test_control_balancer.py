@@ -91,7 +91,7 @@ async def test_order_that_haproxy_does_not_follow_yet_is_told(driven):
     driven.heard.say(API, ["m1"])
     driven.heard.order(API, "m1", Admin.MAINT, "by the operator")
     _, output, _ = await driven.run("balancer")
-    assert "to be maint; by the operator" in " ".join(words(output, API, "m1"))
+    assert "maint is wanted; by the operator" in " ".join(words(output, API, "m1"))
 
 
 async def test_trouble_stands_above_the_table(driven):
@@ -257,9 +257,9 @@ async def test_orders_need_a_balancer_that_the_appliance_drives(other):
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        ({}, "order and frontEnd must be text"),
-        ({"order": ["drain"], "hosts": ["m1"]}, "order and frontEnd must be text"),
-        ({"order": "drain", "hosts": ["m1"], "frontEnd": {"a": 1}}, "order and frontEnd must be text"),
+        ({}, "order and front_end must be text"),
+        ({"order": ["drain"], "hosts": ["m1"]}, "order and front_end must be text"),
+        ({"order": "drain", "hosts": ["m1"], "front_end": {"a": 1}}, "order and front_end must be text"),
         ({"order": "drain"}, "no host selected"),
     ],
     ids=str,
@@ -290,7 +290,7 @@ async def test_socket_may_be_named_before_the_subcommand(driven):
 async def test_status_says_that_bootstrapping_is_complete(driven):
     driven.happen(BootstrapCompleted(driven.heard.host("bs"), "checks", "every master answers"), 0)
     _, output, _ = await driven.run("status")
-    assert "ocp45: bootstrapping is complete for 0 s (by checks)" in output
+    assert "ocp45: bootstrapping has been complete for 0 s (by checks)" in output
 
 
 async def test_status_of_a_cluster_that_boots_has_no_such_line(driven):

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from appliance.clock import Clock
-from appliance.events import ClockSet, ConditionRaised, DhcpUnknown, Program, WebKind, WebRefused
+from appliance.events import BalancerReached, ClockSet, ConditionRaised, DhcpUnknown, Program, WebKind, WebRefused
 from appliance.install.activity import Activity
 from appliance.install.installation import Order
 from appliance.registry import Registry
@@ -40,6 +40,8 @@ def test_clock_that_is_set_is_told_once(appliance, step):
 @STEPS
 def test_all_that_is_kept_moves_along(appliance, step):
     appliance.happen([*M1.live(), M1.started(WebKind.ROOTFS, 900)])
+    for port in (22623, 6443):
+        appliance.happen([BalancerReached(M1.host, M1.address, f"front-{port}", port, "m1")])
     appliance.happen([DhcpUnknown("", "52:54:00:00:00:99", Program.PXE)])
     appliance.happen([WebRefused(M1.host, M1.address, "/x", WebKind.OTHER, 404, "why")])
     registry, now = appliance.registry, appliance.machine.wall
@@ -48,7 +50,7 @@ def test_all_that_is_kept_moves_along(appliance, step):
     (stranger,), ((refused_at, _),) = registry.strangers.latest(), registry.refusals
     activity = registry.activity[M1.host]
     floats = {field.name for field in fields(Activity) if field.type is float}
-    assert {"seen_at", "installing_at", "began_at", "moved_at"} == floats
+    assert {"seen_at", "installing_at", "asked_config_at", "asked_api_at", "began_at", "moved_at"} == floats
     assert {getattr(activity, name) for name in floats} == {now + step}
     assert {stranger.first_at, stranger.last_at, refused_at} == {now + step}
     assert set(appliance[M1].reached.values()) == {now + step}

@@ -21,7 +21,7 @@ from tests.vm.site import (
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
-API_INT = "172.16.0.110"
+M1 = "172.16.0.21"
 MAC = "52:54:00:00:00:31"
 HOSTS = f"""\
   - {{hostname: m1, role: master, macAddress: 52:54:00:00:00:21, address: 172.16.0.21}}
@@ -31,10 +31,10 @@ WAITS = "waits:"
 
 
 def _machine_config_server(namespace: Namespace) -> subprocess.Popen[bytes]:
-    """Start a server that accepts connections on api-int:22623 and, like a TLS server, does not speak first."""
-    namespace.run("ip", "addr", "add", f"{API_INT}/24", "dev", "br0")
+    """Start a server that accepts connections on port 22623 of m1 and, like a TLS server, does not speak first."""
+    namespace.run("ip", "addr", "add", f"{M1}/24", "dev", "br0")
     return subprocess.Popen(
-        namespace.command(sys.executable, "-m", "http.server", "--bind", API_INT, "22623"),
+        namespace.command(sys.executable, "-m", "http.server", "--bind", M1, "22623"),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from appliance.balancer.compile import API, API_PORT, INGRESS, MACHINE_CONFIG, MACHINE_CONFIG_PORT, STANDARD
+from appliance.config.checks.networks import names_one_machine
 from appliance.config.checks.services import STREAMS, collide
 from appliance.config.document import Placed
 from appliance.config.draft import Draft
@@ -146,13 +147,14 @@ def _listening(frontend: FrontendDraft, draft: Draft) -> Iterator[Problem]:
     holders = {each.value: host for host in draft.hosts for each in host.addresses}
     for address in frontend.addresses:
         value, holder = address.value, holders.get(address.value)
-        if value.is_unspecified or value.is_multicast or (value.version == 6 and value.is_link_local):
+        if not names_one_machine(value):
             yield address.error(
                 f"{value} is no single address; write those of this front end, or leave addresses out for the API's"
             )
-        elif draft.has_haproxy and holder:
+        elif holder and (draft.has_haproxy or _is_node(holder)):
             where = document.here(*holder.path).place(document)
-            yield address.error(f"{value} is an address of {holder.label} ({where}), where HAProxy cannot listen")
+            why = "HAProxy cannot listen" if draft.has_haproxy else "no load balancer can listen"
+            yield address.error(f"{value} is an address of {holder.label} ({where}), where {why}")
     keys = (*frontend.path, "addresses"), ("apiVIPs",), ("apiInternalVIPs",)
     if not any(document.has(*key) for key in keys):
         # A CNAME leads api elsewhere, and apiInternalVIPs is missing; or the single node answers by itself.
@@ -196,6 +198,10 @@ def _platform(draft: Draft) -> Iterator[Problem]:
             "`loadBalancer: {type: UserManaged}` here; with `engine: haproxy`, add that there, or install with "
             "`platform: {none: {}}`"
         )
+
+
+def _is_node(host: HostDraft) -> bool:
+    return host.role is not None and host.role.value is not Role.OTHER
 
 
 def _is_member(host: HostDraft, draft: Draft) -> bool:

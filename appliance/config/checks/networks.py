@@ -57,6 +57,12 @@ def unusable(address: Address, network: Cidr) -> str | None:
     return None
 
 
+def names_one_machine(address: Address) -> bool:
+    """Whether *address* leads to one machine, from other links too, and a socket can be bound to it alone."""
+    is_link_local = address.version == 6 and address.is_link_local
+    return not (address.is_unspecified or address.is_multicast or is_link_local)
+
+
 def overlap(one: Cidr, other: Cidr) -> bool:
     """Whether the two networks are of one family and have an address in common."""
     if isinstance(one, IPv4Network):
@@ -174,7 +180,9 @@ def _vips(draft: Draft) -> Iterator[Problem]:
 def _home_of(vips: list[Placed[Address]], draft: Draft) -> Iterator[Problem]:
     for vip in vips:
         home = home_of(vip.value, draft)
-        if home is not None and (why := unusable(vip.value, home)):
+        if not names_one_machine(vip.value):
+            yield vip.error(f"{vip.value} is no single address; write one that a load balancer can have")
+        elif home is not None and (why := unusable(vip.value, home)):
             yield vip.error(f"{vip.value} {why}; no load balancer can have it")
 
 

@@ -2,12 +2,12 @@
 
 import { age, element, say } from "./words.js";
 
-const MARKS = { up: "●", down: "✕", drain: "◐", maint: "■", unknown: "○" }; // for readers who cannot tell the colours apart
+const SIGNS = { up: "●", down: "✕", drain: "◐", maint: "■", unknown: "○" }; // for readers who cannot tell the colours apart
 const WORDS = { unknown: "not checked yet" };
 const NAMED_MEMBERS = 8; // more are counted instead
 const MANY_MEMBERS = 24; // more get small tiles, with words only for those that get no connections
 
-const frontEnds = new Map(); // name → { section, binds, goes, list, members: host → { item, mark, state, counts, why } }
+const frontEnds = new Map(); // name → { section, binds, goes, list, members: host → { item, sign, state, counts, why } }
 const at = (id) => document.getElementById(id);
 
 export function showBalancer(balancer, now) {
@@ -55,19 +55,19 @@ function whoGets(rows) {
 function showMember({ list, members }, row, now) {
   let known = members.get(row.host);
   if (!known) {
-    const [mark, state] = [element("span", { classes: "mark", "aria-hidden": "true" }), element("span", { classes: "state" })];
+    const [sign, state] = [element("span", { classes: "sign", "aria-hidden": "true" }), element("span", { classes: "state" })];
     const [counts, why] = [element("span", { classes: "counts" }), element("span", { classes: "why" })];
-    const top = element("span", { classes: "top" }, mark, element("span", { classes: "name", text: row.name }), state);
-    known = { item: element("li", {}, top, counts, why), mark, state, counts, why };
+    const top = element("span", { classes: "top" }, sign, element("span", { classes: "name", text: row.name }), state);
+    known = { item: element("li", {}, top, counts, why), sign, state, counts, why };
     members.set(row.host, known);
     list.append(known.item);
   }
   known.item.className = `member member-${row.state}`;
   known.item.dataset.member = row.name;
-  say(known.mark, MARKS[row.state] ?? MARKS.unknown);
+  say(known.sign, SIGNS[row.state] ?? SIGNS.unknown);
   const lasts = row.since === null || row.state === "unknown" ? "" : ` ${age(now - row.since)}`;
   say(known.state, `${WORDS[row.state] ?? row.state}${lasts}${row.is_backup ? ", backup" : ""}`);
   say(known.counts, `${row.current} now, ${row.total} in all`);
-  const ordered = row.wanted !== "ready" && row.wanted !== row.state ? `to be ${row.wanted}` : "";
+  const ordered = row.wanted !== "ready" && row.wanted !== row.state ? `${row.wanted} is wanted` : "";
   say(known.why, [ordered, row.why, row.check].filter(Boolean).join("; "));
 }

@@ -1,5 +1,7 @@
 """The front ends that follow from a cluster.yaml."""
 
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -91,7 +93,13 @@ def test_router_says_itself_whether_it_gets_connections() -> None:
 
 def test_routes_of_a_compact_cluster_go_to_its_masters() -> None:
     (cluster,) = load([share("data") / "compact" / "cluster.yaml"])
+    cluster = replace(cluster, ingress_vips=(ip_address("192.0.2.9"),))
     assert names(of(front_ends(cluster), "ingress-443")) == ["node-0", "node-1", "node-2"]
+
+
+def test_routes_that_dns_spreads_over_the_nodes_have_no_front_end() -> None:
+    (cluster,) = load([share("data") / "compact" / "cluster.yaml"])
+    assert [front_end.name for front_end in front_ends(cluster)] == ["api-6443", "machine-config-22623"]
 
 
 def test_agent_based_cluster_has_no_bootstrap_member() -> None:
@@ -103,9 +111,17 @@ def test_agent_based_cluster_has_no_bootstrap_member() -> None:
 
 def test_single_node_is_the_only_member() -> None:
     (cluster,) = load([share("data") / "in-place" / "cluster.yaml"])
+    vips = (ip_address("192.0.2.9"),)
+    cluster = replace(cluster, api_vips=vips, api_int_vips=vips, ingress_vips=vips)
     members = {(front_end.service, *names(front_end)) for front_end in front_ends(cluster)}
     node = cluster.hosts[0].short_name
     assert members == {(service, node) for service in ("api-6443", "machine-config-22623", "ingress-443", "ingress-80")}
+
+
+@pytest.mark.parametrize("name", ["in-place", "single-node"])
+def test_single_node_that_answers_by_itself_has_no_front_end(name: str) -> None:
+    (cluster,) = load([share("data") / name / "cluster.yaml"])
+    assert front_ends(cluster) == ()
 
 
 def test_arbiter_serves_no_api_and_no_routes(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What HAProxy's configuration says, line by line."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from appliance.balancer.compile import front_ends
@@ -7,7 +9,7 @@ from appliance.balancer.haproxy import IN_SECONDS, OUT_SECONDS, Settings, config
 from appliance.balancer.membership import Admin, Standing, Standings
 from appliance.balancer.versions import Version
 from appliance.config import load
-from appliance.model import FrontEnd
+from appliance.model import FrontEnd, HealthCheck, Probe
 from tests.simulate_segment import REFERENCE
 
 HERE = Settings(Version(2, 6), "/run/x/stats.sock", "/run/x/log.sock", "/var/lib/x/servers")
@@ -35,6 +37,14 @@ def test_bootstrap_is_a_backup() -> None:
 def test_machine_config_server_rejects_everybody_but_nodes() -> None:
     lines = section("listen machine-config-22623")
     assert lines[1:3] == ["acl from_nodes src 172.16.0.0/24", "tcp-request connection reject unless from_nodes"]
+
+
+def test_front_end_of_ones_own_rejects_whom_it_does_not_allow() -> None:
+    check, office = HealthCheck(Probe.TCP), ip_network("198.51.100.0/24")
+    own = FrontEnd("registry", fronts()[0].binds, (), 5000, check, allowed=(office,))
+    lines = configuration((own,), {}, HERE).splitlines()
+    assert "    acl allowed src 198.51.100.0/24" in lines
+    assert "    tcp-request connection reject unless allowed" in lines
 
 
 def test_routers_are_asked_at_their_own_port() -> None:

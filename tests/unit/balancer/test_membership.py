@@ -8,6 +8,7 @@ from appliance.balancer.compile import all_front_ends
 from appliance.balancer.membership import Admin, standings
 from appliance.balancer.reports import Report
 from appliance.install.installation import Condition, Installation, Stage
+from appliance.model import Engine, HealthCheck, LoadBalancer, OwnFrontEnd, Probe, Role
 from tests.balancers import API, BALANCED, MACHINE_CONFIG
 
 FRONT_ENDS = all_front_ends([BALANCED])
@@ -47,6 +48,13 @@ def test_host_without_a_record_is_ready():
 
 def test_bootstrap_is_out_of_both_front_ends_once_bootstrapping_is_complete():
     assert judged({"bs": COMPLETE}) == {(API, "bs"): Admin.MAINT, (MACHINE_CONFIG, "bs"): Admin.MAINT}
+
+
+def test_bootstrap_leaves_front_ends_of_ones_own_too():
+    own = OwnFrontEnd("ironic", 6385, (), (), (Role.BOOTSTRAP, Role.MASTER), 6385, HealthCheck(Probe.TCP))
+    front_ends = all_front_ends([replace(BALANCED, load_balancer=LoadBalancer(Engine.HAPROXY, (own,)))])
+    assert [member.name for member in front_ends[-1].members if member.is_backup] == ["bs"]
+    assert judged({"bs": COMPLETE}, front_ends=front_ends)["ironic", "bs"] is Admin.MAINT
 
 
 def test_machine_that_was_the_bootstrap_and_is_a_worker_now_is_a_member():

@@ -227,6 +227,26 @@ async def test_reload_keeps_what_is_known_of_members(lab: Lab) -> None:
         assert (balancer.has_master("ocp45"), _admins(balancer, "m2")) == (True, {"drain"})
 
 
+async def test_connections_of_a_worker_that_was_replaced_are_counted(lab: Lab) -> None:
+    await lab.members["m1"].start()
+    async with lab.running() as balancer:
+        await until(lambda: balancer.has_master("ocp45"), "m1")
+        await until(lambda: _check(balancer, "m1") == "passed: HTTP 200", "m1 on 6443")
+        # Nothing is sent, so that m1 waits, and HAProxy keeps the connection.
+        _, writer = await asyncio.open_connection(str(lab.vip), 6443)
+        key = (API, full("m1"))
+        try:
+            await until(lambda: balancer.reports[key].current == 1, "a connection")
+            lab.add_host("m4")
+            await _heard(balancer, 10)
+            await until(lambda: balancer.reports[key].current == 1, "the connection of the old worker")
+            assert balancer.reports[key].total == 1
+        finally:
+            writer.close()
+            await writer.wait_closed()
+        await until(lambda: balancer.reports[key].current == 0, "its end")
+
+
 def _with(lab: Lab, *own: OwnFrontEnd) -> None:
     (cluster,) = lab.clusters
     lab.clusters = (replace(cluster, load_balancer=replace(cluster.load_balancer, front_ends=own)),)
@@ -391,6 +411,21 @@ async def test_service_that_came_up_with_an_older_text_is_reloaded(lab: Lab) -> 
             assert "Success=0" not in reply
             await until(lambda: len(balancer.reports) == 8, "the older text")
             await _heard(balancer, 10)
+
+
+async def test_service_that_was_restarted_is_told_although_it_is_back_at_once(lab: Lab) -> None:
+    async with service(lab) as process, lab.running() as balancer:
+        await _heard(balancer)
+        await until(lambda: balancer._master, "the master")
+        process.kill()
+        process.wait()
+        again = subprocess.Popen(process.args, stderr=subprocess.DEVNULL)  # type: ignore[call-overload]
+        try:
+            await until(lambda: "balancer.well" in lab.kinds(), "the end of the trouble")
+            assert len(lab.lines("balancer.trouble")) == 1
+        finally:
+            again.terminate()
+            again.wait()
 
 
 async def test_service_that_does_not_run_is_told_with_where_to_look(lab: Lab) -> None:

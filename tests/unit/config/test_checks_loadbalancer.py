@@ -29,7 +29,7 @@ FLAWS = [
     ),
     (
         with_own("port: 5000, roles: worker"),
-        "43: loadBalancer.frontends[0].name: is missing; for example `name: ocp45`",
+        "43: loadBalancer.frontends[0].name: is missing; for example `name: registry`",
     ),
     (
         with_own("name: registry, roles: worker"),
@@ -53,6 +53,17 @@ FLAWS = [
     (
         with_own("name: registry, port: 70000, roles: worker"),
         '43: loadBalancer.frontends[0].port: "70000" is not a whole number from 1 to 65535',
+    ),
+    *(
+        (
+            with_own(f"name: registry, port: 5000, hosts: w1, {key}: []"),
+            f"43: loadBalancer.frontends[0].{key}: is an empty list; add at least one entry",
+        )
+        for key in ("roles", "addresses", "allow")
+    ),
+    (
+        with_own("name: registry, port: 5000, hosts: []"),
+        "43: loadBalancer.frontends[0].hosts: is an empty list; add at least one entry",
     ),
     (
         with_own("name: registry, port: 5000"),
@@ -107,6 +118,13 @@ FLAWS = [
         (
             "43: loadBalancer.frontends[0].addresses: 0.0.0.0 is no single address; "
             "write those of this front end, or leave addresses out for the API's"
+        ),
+    ),
+    (
+        with_own("name: registry, port: 5000, hosts: w1, addresses: 192.0.2.21", OTHERS),
+        (
+            "43: loadBalancer.frontends[0].addresses: 192.0.2.21 is an address of m1 (line 22), "
+            "where no load balancer can listen"
         ),
     ),
     (

@@ -82,6 +82,13 @@ FLAWS = [
         edited(("apiVIPs: 192.0.2.8", "apiVIPs: 192.0.2.0")),
         "13: apiVIPs: 192.0.2.0 is the network address of 192.0.2.0/24; no load balancer can have it",
     ),
+    *(
+        (
+            edited(("apiVIPs: 192.0.2.8", f"apiVIPs: {address}")),
+            f"13: apiVIPs: {address} is no single address; write one that a load balancer can have",
+        )
+        for address in ("0.0.0.0", "224.0.0.8", "fe80::8")
+    ),
     (
         edited(("apiVIPs: 192.0.2.8\n", "")),
         "1: apiVIPs: is missing; write the load balancer's address that api.prod.example.com must resolve to",

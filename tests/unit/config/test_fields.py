@@ -50,6 +50,10 @@ REFUSED: list[tuple[Callable[[str], object], str, str]] = [
         "x",
         '"x" is not an RHCOS release or a CoreOS build; write it as in the images\' names, for example 4.16.3',
     ),
+    (addresses.parse_range, "any", '"any" is neither a network nor an address; for example 192.0.2.0/24'),
+    (addresses.parse_address, "192.0.2.8:6443", '"192.0.2.8:6443" has a port; write only the address, 192.0.2.8'),
+    (addresses.parse_address, "[2001:db8::8]:80", '"[2001:db8::8]:80" has a port; write only the address, 2001:db8::8'),
+    (addresses.parse_address, "[2001:db8::8]", '"[2001:db8::8]" has brackets; write only the address, 2001:db8::8'),
     (addresses.parse_ipv6, "2001:db8::g", '"2001:db8::g" is not an IPv6 address; for example 2001:db8::21'),
     (
         addresses.parse_ipv6,

@@ -1,7 +1,7 @@
 """The stand-ins for an installed node's servers, asked over TCP and TLS as a load balancer and a machine ask."""
 
 import asyncio
-import random
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -27,17 +27,19 @@ from appliance.simulate.run import Run
 REFERENCE = Path(__file__).parents[3] / "data" / "ocp45" / "cluster.yaml"
 DOMAIN = "ocp45.example.localdomain"
 LO = PacketLink("lo", Ports())
+# The ports of a node are fixed, so each process that runs these tests has addresses of its own.
+PREFIX = f"127.18.{os.getpid() % 256}"
+NOBODY = IPv4Address(f"{PREFIX}.251")
 
 Starting: TypeAlias = Callable[[str], AbstractAsyncContextManager[Host]]
 
 
 @pytest.fixture
 def cluster() -> Cluster:
-    """The reference cluster, each host with a free address of the loopback network."""
+    """The reference cluster, each host with an address of the loopback network."""
     (cluster,) = load([REFERENCE])
-    third = random.randrange(64, 250)
     hosts = tuple(
-        replace(host, addresses=(IPv4Address(f"127.18.{third}.{number}"),))
+        replace(host, addresses=(IPv4Address(f"{PREFIX}.{number}"),))
         for number, host in enumerate(cluster.hosts, start=1)
     )
     networks = (replace(cluster.networks[0], cidr=IPv4Network("127.18.0.0/16")),)
@@ -71,7 +73,7 @@ def started(cluster: Cluster, tls: ssl.SSLContext) -> Starting:
 
 
 async def get(host: Host, port: int, path: str) -> tuple[int, bytes]:
-    """Return the status and the body of a GET by the program curl's rules: TLS unless it is the router's health."""
+    """Return the status and the body of a GET, with TLS unless it is the router's health."""
     tls = None
     if port != 1936:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -153,7 +155,7 @@ class Joining:
             disk=Disk("sda"),
             report=self.steps.append,
         )
-        here = IPv4Address("127.18.0.1")
+        here = IPv4Address(f"{PREFIX}.250")
         nothing = {"dns": (), "host_name": "", "domain": "", "ack": None, "boot": None, "boot_file": ""}
         self._lease = Lease(
             address=here, network=IPv4Network("127.0.0.0/8"), router=None, boot_server=here, retries=0, **nothing
@@ -198,7 +200,7 @@ async def test_a_worker_waits_while_only_the_bootstrap_answers(started: Starting
 
 
 async def test_a_machine_that_need_not_join_asks_once_and_goes_on() -> None:
-    m1 = Joining(pool="master", must_join=False, api_int=IPv4Address("127.18.0.2"))
+    m1 = Joining(pool="master", must_join=False, api_int=NOBODY)
     await m1.boot()
     assert m1.said == (
         f"https://api-int.{DOMAIN}:22623/healthz: connection refused\n"
@@ -207,7 +209,7 @@ async def test_a_machine_that_need_not_join_asks_once_and_goes_on() -> None:
 
 
 async def test_a_machine_without_a_pool_asks_nothing() -> None:
-    bs = Joining(pool="", must_join=True, api_int=IPv4Address("127.18.0.2"))
+    bs = Joining(pool="", must_join=True, api_int=NOBODY)
     await bs.boot()
     assert bs.said == ""
 
@@ -221,8 +223,9 @@ async def test_an_answer_that_is_not_http_is_told(answer: bytes, tls: ssl.SSLCon
         writer.write(answer)
         writer.close()
 
-    servers = [await asyncio.start_server(serve, "127.18.0.3", port, ssl=tls) for port in (22623, 6443)]
-    m1 = Joining(pool="master", must_join=False, api_int=IPv4Address("127.18.0.3"))
+    address = f"{PREFIX}.252"
+    servers = [await asyncio.start_server(serve, address, port, ssl=tls) for port in (22623, 6443)]
+    m1 = Joining(pool="master", must_join=False, api_int=IPv4Address(address))
     await m1.boot()
     for server in servers:
         server.close()

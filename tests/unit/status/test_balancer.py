@@ -1,12 +1,15 @@
 """The load balancer as JSON."""
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.balancer.membership import Admin
 from appliance.events import MemberMoved
+from appliance.model import Engine, HealthCheck, LoadBalancer, OwnFrontEnd, Probe, Role
 from appliance.status.balancer import balancer_status
 from appliance.status.balancer_words import balancer_words
-from tests.balancers import API, MACHINE_CONFIG, PASSED, REFUSED, Heard
+from tests.balancers import API, BALANCED, MACHINE_CONFIG, PASSED, REFUSED, Heard
 
 
 def row(heard: Heard, front_end: str, name: str):
@@ -72,6 +75,12 @@ def test_front_end_whose_members_all_fail_is_unanswered():
     heard.say(API, ["bs", "m2", "m3"], is_up=False)
     heard.say(MACHINE_CONFIG, ["bs", "m1", "m2", "m3"], is_up=False)
     assert balancer_status(heard)["unanswered"] == [MACHINE_CONFIG]
+
+
+def test_front_end_without_members_is_unanswered():
+    own = OwnFrontEnd("registry", 5000, (), (), (Role.INFRA,), 5000, HealthCheck(Probe.TCP))
+    cluster = replace(BALANCED, load_balancer=LoadBalancer(Engine.HAPROXY, (own,)))
+    assert balancer_status(Heard(cluster))["unanswered"] == ["registry"]
 
 
 def test_front_end_of_which_nothing_is_known_is_not_called_unanswered():

@@ -48,7 +48,7 @@ say http "$(curl -sI --max-time 20 http://$address/pxeboot.ipxe | sed -n 1p | tr
 # UDP 67 and 69 only answer machines, so check that they are open: a wrong unit could prevent that.
 say udp "$(ss -Hlnu | awk '{print $4}' | sed 's/.*://' | sort -un | tr '\n' ' ')"
 $program status -o json >/tmp/status 2>&1
-say control "$? $(grep -c '"host":' /tmp/status)"
+say control "$? $(grep -c '"step":' /tmp/status)"
 [ "$(grep -c "host" /tmp/status)" -gt 0 ] || cat /tmp/status
 say state "$(find /var/lib/private/ocp-appliance -name '*.db' | wc -l)"
 say state-of-others "$(setpriv --reuid 65534 --regid 65534 --clear-groups ls /var/lib/ocp-appliance/ 2>&1)"
@@ -79,7 +79,7 @@ say balancer-seccomp "$(sed -n 's/^Seccomp:\t//p' /proc/"$worker"/status)"
 say balancer-listens "$(ss -Hlnt | awk '{print $4}' | grep -E '172.16.0.11[01]:(80|443|6443|22623)$' | sort | tr '\n' ' ')"
 say balancer-files "$(stat -c '%a %G' /var/lib/$haproxy/haproxy.cfg) $(stat -c '%a %G' $sockets/log.sock)"
 say balancer-files-of-others "$(setpriv --reuid 65534 --regid 65534 --clear-groups ls /var/lib/$haproxy 2>&1)"
-say balancer-trouble "$($program balancer -o json | grep -c '"trouble": null')"
+say balancer-trouble "$($program balancer -o json | grep -c '"trouble": ""')"
 systemctl restart ocp-appliance
 say balancer-after-restart "$(systemctl is-active ocp-appliance) $([ "$(pid_of $haproxy)" = "$balancer" ] && ask "show info" | grep -c "^Pid: $worker$")"
 killed=$(pid_of ocp-appliance)
