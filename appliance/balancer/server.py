@@ -167,7 +167,7 @@ class Balancer:
             self._take(heard)
         self.standings = standings(self.front_ends, self._installations, self.reports)
         self._troubles.set(Kind.REFUSED, await self._configure())
-        if self._child is not None:
+        if self._child is not None and self._config.mark:
             self._child.may_start.set()
         if heard is None:
             self._told_mark = self._told_mark or ""
@@ -249,7 +249,8 @@ class Balancer:
         if asyncio.get_running_loop().time() - self._heard_at < self._patience:
             return
         self.reports = {}
-        if self._child is None or self._child.pid is not None:
+        # Without a configuration it cannot run; what prevents that is the trouble.
+        if self._config.mark and (self._child is None or self._child.pid is not None):
             where = "" if self._child is not None else "; see `systemctl status ocp-appliance-haproxy`"
             self._troubles.set(Kind.UNHEARD, f"HAProxy does not answer: {error}{where}")
 
@@ -259,8 +260,9 @@ class Balancer:
         # A HAProxy that is started alone begins with what it was when this changed.
         known = {key: (report.is_up, report.admin) for key, report in self.reports.items()}
         if known != self._saved:
-            self._troubles.set(Kind.UNSAVED, self._save(heard.state))
-            self._saved = known
+            unsaved = self._save(heard.state)
+            self._troubles.set(Kind.UNSAVED, unsaved)
+            self._saved = known if unsaved is None else None
         for event in self._news.of(self.reports, self.standings, was_running=self._told_mark is None):
             self._publish(event)
         for completed in self._bootstrapping.observe(self.front_ends, self.reports, self._heard_at):

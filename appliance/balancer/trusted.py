@@ -76,11 +76,12 @@ class Authorities:
                 content = _read(source)
             except OSError:  # it may become readable, which its signature does not show
                 continue
-            self._signatures[cluster.domain, source] = signature
             pem = api_authorities(inspect(content), cluster.domain).decode("ascii", "replace")
             if pem and pem != self._kept[cluster.name]:
                 files.write_whole(kept, pem)
                 self._kept[cluster.name] = pem
+            # Last, so that what a full disk prevented is tried again.
+            self._signatures[cluster.domain, source] = signature
         return self._kept[cluster.name]
 
     def _sources(self, cluster: Cluster) -> list[Path]:

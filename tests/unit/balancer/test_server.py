@@ -1,12 +1,14 @@
 """The balancer with the installed HAProxy: what it starts, tells, reloads, mends and survives."""
 
 import asyncio
+import errno
 import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -15,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.balancer import configured, files, runtime
+from appliance.balancer import configured, files, runtime, server
+from appliance.balancer.compile import all_front_ends
 from appliance.balancer.server import Balancer
+from appliance.balancer.trusted import Authorities
 from appliance.errors import ListenError
 from appliance.model import Engine, HealthCheck, LoadBalancer, OwnFrontEnd, Probe, Role
 from tests.balancer_lab import API, API_INT, MACHINE_CONFIG, Lab, balancer_lab, full, tls, until
@@ -297,6 +301,39 @@ async def test_refused_configuration_changes_nothing_and_shows(lab: Lab) -> None
         assert (await _worker(lab), lab.place.config.read_text()) == (worker, text)
 
 
+async def test_first_configuration_that_is_refused_is_told_rather_than_what_follows(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "FIRST_UNHEARD_SECONDS", 0.5)
+    _with(lab, _own(API, lab.vip, 7000))  # a second section of that name
+    async with lab.running() as balancer:
+        await until(lambda: balancer.trouble, "a trouble")
+        await asyncio.sleep(3.0)
+        assert balancer.trouble is not None
+        assert "HAProxy refuses its new configuration" in balancer.trouble
+        assert len(lab.lines("balancer.trouble")) == 1
+
+
+async def test_state_that_a_full_disk_prevented_is_written_later(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, is_full = files.write_whole, True
+
+    def written(path: Path, text: str, *, is_moved: bool = True) -> None:
+        if is_full and text.count("\n") > 1 and path == lab.place.server_state:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, text, is_moved=is_moved)
+
+    monkeypatch.setattr(files, "write_whole", written)
+    async with lab.running() as balancer:
+        why = await until(lambda: balancer.trouble, "a trouble")
+        assert "no space left on device" in why
+        # After that, no member changes any more.
+        await until(lambda: balancer.reports and not any(r.is_up for r in balancer.reports.values()), "all down")
+        await asyncio.sleep(1.5)
+        is_full = False
+        await until(lambda: balancer.trouble is None, "its end", 4.0)
+        assert lab.place.server_state.read_text().count("\n") > 1
+
+
 async def test_trouble_ends_with_the_mistake(lab: Lab) -> None:
     async with lab.running() as balancer:
         await _heard(balancer)
@@ -461,6 +498,23 @@ async def test_member_with_a_foreign_certificate_fails(lab: Lab) -> None:
         await until(lambda: _check(balancer, "m1") and _check(balancer, "m2"), "two checks")
         checks = _check(balancer, "m1"), _check(balancer, "m2")
         assert checks == ("passed: HTTP 200", "failed: certificate not trusted, or no TLS")
+
+
+def test_authority_that_a_full_disk_prevented_is_kept_later(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write_bootstrap_ignition(lab)
+    authorities = Authorities(lab.directory, lab.installations)
+
+    def find() -> dict[str, str]:
+        return authorities.find(lab.clusters, all_front_ends(lab.clusters), {}, time.time())
+
+    def full_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_whole", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            find()
+    assert set(find()) == {API}
 
 
 async def test_authority_is_kept_after_bootstrap_ignition_is_deleted(lab: Lab) -> None:
