@@ -13,7 +13,7 @@ from appliance.model import Address, Cidr, Endpoint, MacAddress
 
 _MAC_OCTETS = re.compile(r"[0-9A-Fa-f]{1,2}([:-][0-9A-Fa-f]{1,2})+")
 _DOTTED = re.compile(r"\d+(\.\d+){3}", re.ASCII)
-_BIND = re.compile(r"((?P<v4>\d{1,3}(\.\d{1,3}){3})|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?P<port>:\d+)?", re.ASCII)
+_BIND = re.compile(r"(?P<v4>\d{1,3}(\.\d{1,3}){3}):\d+|\[(?P<v6>[0-9A-Fa-f:.]+)\](:\d+)?", re.ASCII)
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 
 
@@ -81,7 +81,7 @@ def parse_ipv6(text: str) -> IPv6Address:
         address = IPv6Address(text.strip())
     except ValueError:
         if match := _BIND.fullmatch(text.strip()):
-            reason = "has a port" if match["port"] else "has brackets"
+            reason = "has brackets" if text.strip().endswith("]") else "has a port"
             raise wrong(text, f"{reason}; write only the address, {match['v4'] or match['v6']}") from None
         raise wrong(text, "is not an IPv6 address; for example 2001:db8::21") from None
     if address.scope_id is not None:
