@@ -54,7 +54,8 @@ test: $(VENV)/test ## run all tests (35 minutes)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@# pytest exits with 5 where PYTEST_ARGS selects no test.
-	$(BIN)/pytest --no-fold-skipped -n 2 $(QUIET) $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	@# By file, so that what a file makes once for its tests, such as the wheel, is not made twice.
+	$(BIN)/pytest --no-fold-skipped -n 2 --dist loadfile $(QUIET) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 	@# These measure, or wait for what others send, so that one runs at a time.
 	$(BIN)/pytest --no-fold-skipped $(patsubst %,--ignore=%,$(QUIET) tests/vm) $(PYTEST_ARGS) || [ $$? -eq 5 ]
 	@# A virtual machine keeps one processor busy, so that two files run at a time.

@@ -20,12 +20,11 @@ from appliance.balancer.server import Balancer
 from appliance.events import Event
 from appliance.install.installation import Installation, Rules, begin
 from appliance.model import Cluster, Engine, Install, LoadBalancer, Role
-from tests.balancer_nodes import Authority
+from tests.balancer_nodes import API_INT, Authority, server_context
 from tests.clusters import host, reference_cluster
 
 API, MACHINE_CONFIG = "api-6443", "machine-config-22623"
 PATIENCE_SECONDS = 30.0
-API_INT = "api-int.ocp45.example.localdomain"
 _RULES = Rules(Install.ONCE, boots_live=False, token_of=lambda name, number: f"{name}-{number}")
 _networks = itertools.count()
 
@@ -49,9 +48,7 @@ async def until(claim: Callable[[], Found | None], what: str, seconds: float = P
 
 def tls(authority: Authority, path: Path) -> ssl.SSLContext:
     """Return what a member needs for TLS, with a certificate of *authority*."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority.issue(path, API_INT))
-    return context
+    return server_context(authority.issue(path, API_INT))
 
 
 class Member:

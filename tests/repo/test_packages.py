@@ -85,6 +85,14 @@ def unmarked(target: str, text: str) -> set[str]:
     return {name for name in named if (package := package_of(name)) and target not in package.targets}
 
 
+def test_dnf_installs_for_the_demo_what_apt_does() -> None:
+    named_by_red_hat = {"iproute2": "iproute", "ipxe": "ipxe-bootimgs-x86"}
+    wanted = {named_by_red_hat.get(package.name, package.name) for package in packages() if "demo" in package.targets}
+    (line,) = [line for line in (TESTS / "install-packages").read_text().splitlines() if "dnf -q -y install" in line]
+    asked, _, installed = line.partition(">")
+    assert set(asked.partition("rpm -q ")[2].split()) == set(installed.partition(" install ")[2].split()) == wanted
+
+
 def test_list_names_known_targets_and_each_package_once() -> None:
     assert {target for package in packages() for target in package.targets} == TARGETS
     assert len({package.name for package in packages()}) == len(packages())

@@ -1,7 +1,6 @@
 """A load balancer of others, tried over loopback."""
 
 import asyncio
-import datetime as dt
 import socket
 import ssl
 from dataclasses import replace
@@ -9,9 +8,6 @@ from ipaddress import IPv4Address, ip_address
 from typing import Self
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +15,7 @@ from appliance.balancer import external
 from appliance.balancer.compile import front_ends
 from appliance.balancer.external import Finding, Target, Trial, targets, tried
 from appliance.model import Endpoint, FrontEnd, HealthCheck, Probe
+from tests.balancer_nodes import Authority, server_context
 from tests.boots import LIVE
 
 API, MACHINE_CONFIG, HTTPS_INGRESS, HTTP_INGRESS = front_ends(LIVE)
@@ -27,20 +24,9 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory):
-    """The server's side of TLS, with a certificate that nobody has signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, "api-int.example")])
-    began = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(began).not_valid_after(began + dt.timedelta(days=36500))
+    """The server's side of TLS, with a certificate of an authority that nobody knows."""
     path = tmp_path_factory.mktemp("tls") / "server.pem"
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(secret + builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
+    return server_context(Authority("nobody's").issue(path, "api-int.example"))
 
 
 class Server:

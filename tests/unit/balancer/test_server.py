@@ -23,8 +23,8 @@ from appliance.balancer.server import Balancer
 from appliance.balancer.trusted import Authorities
 from appliance.errors import ListenError
 from appliance.model import Engine, HealthCheck, LoadBalancer, OwnFrontEnd, Probe, Role
-from tests.balancer_lab import API, API_INT, MACHINE_CONFIG, Lab, balancer_lab, full, tls, until
-from tests.balancer_nodes import Authority
+from tests.balancer_lab import API, MACHINE_CONFIG, Lab, balancer_lab, full, tls, until
+from tests.balancer_nodes import API_INT, Authority
 from tests.haproxy import MISSING
 from tests.unit.openshift.test_ignition import bootstrap, file
 

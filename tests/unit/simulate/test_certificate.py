@@ -16,6 +16,7 @@ from appliance.errors import SimulationError
 from appliance.openshift.ignition import inspect
 from appliance.simulate.certificate import make_certificate
 from appliance.simulate.standins import TLS_FILE, make_standins
+from tests.balancer_nodes import server_context
 
 REFERENCE = Path(__file__).parents[3] / "data" / "ocp45" / "cluster.yaml"
 NAME = "api-int.ocp45.example.localdomain"
@@ -41,23 +42,17 @@ def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> None:
     assert ours.version() is not None
 
 
-def server_with(path: Path) -> ssl.SSLContext:
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(path)
-    return server
-
-
 def test_a_client_verifies_the_servers_by_the_ca_in_bootstrap_ign(data_dir: Path) -> None:
     files = json.loads((data_dir / "ignition" / "bootstrap.ign").read_text())["storage"]["files"]
     (source,) = [file["contents"]["source"] for file in files if file["path"] == BUNDLE]
     ca = base64.b64decode(source.partition("base64,")[2]).decode()
-    shake_hands(ssl.create_default_context(cadata=ca), server_with(data_dir / TLS_FILE))
+    shake_hands(ssl.create_default_context(cadata=ca), server_context(data_dir / TLS_FILE))
 
 
 def test_the_ca_of_one_cluster_does_not_verify_the_servers_of_another(data_dir: Path) -> None:
     client = ssl.create_default_context(cadata=make_certificate([NAME]))
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake_hands(client, server_with(data_dir / TLS_FILE))
+        shake_hands(client, server_context(data_dir / TLS_FILE))
 
 
 def test_the_certificate_has_every_name(tmp_path: Path) -> None:

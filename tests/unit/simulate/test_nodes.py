@@ -23,6 +23,7 @@ from appliance.simulate.link import PacketLink
 from appliance.simulate.machine import BootStep, Disk, Machine, Patience, Ports, StepError
 from appliance.simulate.nodes import Node, services_of
 from appliance.simulate.run import Run
+from tests.balancer_nodes import server_context
 
 REFERENCE = Path(__file__).parents[3] / "data" / "ocp45" / "cluster.yaml"
 DOMAIN = "ocp45.example.localdomain"
@@ -50,9 +51,7 @@ def cluster() -> Cluster:
 def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     path = tmp_path_factory.mktemp("tls") / "tls.pem"
     path.write_text(make_certificate([f"api-int.{DOMAIN}"]))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
+    return server_context(path)
 
 
 @pytest.fixture
