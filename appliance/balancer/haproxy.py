@@ -16,7 +16,8 @@ from appliance.balancer.versions import DEFAULT, Version
 from appliance.model import Balance, FrontEnd, HealthCheck, Member, Probe
 
 # A member whose checks begin to fail gets no new connections after OUT_SECONDS at most, and a new one gets its first
-# after IN_SECONDS at most: less than the 30 and 20 seconds that OpenShift allows.
+# after IN_SECONDS at most: less than the 30 and 20 seconds that OpenShift allows. That is so if it accepts connections,
+# or refuses them, at once: connecting has a time limit of its own, and three checks that use it up take 15 s more.
 # Between checks: of a member that works, and of one that does not or whose results begin to change.
 INTERVAL_SECONDS, FAST_SECONDS = 5, 2
 FALL, RISE = 3, 2  # results in a row that count
@@ -92,7 +93,7 @@ def _global(settings: Settings, front_ends: int) -> Iterator[str]:
     yield "# After a reload the old process keeps its connections, such as watches and shells, this long."
     yield "hard-stop-after 24h"
     if settings.version.bounds_old_workers:
-        yield "mworker-max-reloads 50"
+        yield "mworker-max-reloads 1000"
 
 
 def _defaults(settings: Settings) -> Iterator[str]:

@@ -247,7 +247,7 @@ async def test_reload_keeps_what_is_known_of_members(lab: Lab) -> None:
 async def test_connections_of_a_worker_that_was_replaced_are_counted(lab: Lab) -> None:
     await lab.members["m1"].start()
     async with lab.running() as balancer:
-        await until(lambda: balancer.has_master("ocp45"), "m1")
+        await until(lambda: balancer.has_master(DOMAIN), "m1")
         await until(lambda: _check(balancer, "m1") == "passed: HTTP 200", "m1 on 6443")
         # Nothing is sent, so that m1 waits, and HAProxy keeps the connection.
         _, writer = await asyncio.open_connection(str(lab.vip), 6443)
