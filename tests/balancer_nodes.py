@@ -146,7 +146,7 @@ class Node:
         self.is_api_ready = self.is_router_ready = True
         self.is_hung = False  # health checks get no answer
         self.asked: Counter[int] = Counter()  # requests by port, without health checks
-        self._servers: dict[int, asyncio.Task[None]] = {}
+        self._servers: dict[int, socket.socket] = {}
         self._open: dict[int, set[asyncio.Task[None]]] = {}
 
     def start(self, *ports: int, context: ssl.SSLContext | None = None) -> None:
@@ -177,16 +177,19 @@ class Node:
         return sum(len(tasks) for tasks in self._open.values())
 
     async def _start(self, port: int, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
-        self._servers[port] = asyncio.create_task(self._serve(port, listening, tls))
-
-    async def _serve(self, port: int, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
         opened = self._open.setdefault(port, set())
-        with listening:
-            while True:
-                accepted, _ = await asyncio.get_running_loop().sock_accept(listening)
+
+        def accept() -> None:
+            with suppress(BlockingIOError, ConnectionAbortedError):
+                accepted, _ = listening.accept()
+                accepted.setblocking(False)
                 task = asyncio.create_task(self._connection(port, accepted, tls))
                 opened.add(task)
                 task.add_done_callback(opened.discard)
+
+        # A task that awaits sock_accept loses what it has just accepted when it is cancelled.
+        asyncio.get_running_loop().add_reader(listening, accept)
+        self._servers[port] = listening
 
     async def _connection(self, port: int, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
@@ -209,7 +212,11 @@ class Node:
                 await writer.wait_closed()
 
     async def _end(self, port: int) -> None:
-        ended = [self._servers.pop(port), *self._open[port]]
+        listening = self._servers.pop(port)
+        asyncio.get_running_loop().remove_reader(listening)
+        listening.close()
+        await asyncio.sleep(0)  # a task that is cancelled before it has begun does not close its connection
+        ended = tuple(self._open[port])
         for task in ended:
             task.cancel()
         await asyncio.gather(*ended, return_exceptions=True)
