@@ -6,6 +6,8 @@ verification tells a stranger's machine from a master while a cluster is install
 way once the cluster runs and no master passes it.
 """
 
+import ssl
+
 from appliance.balancer.reports import NOT_TRUSTED, OTHER_NAME, Reports
 from appliance.model import FrontEnd
 from appliance.openshift.ignition import IgnitionFacts, misfit
@@ -25,7 +27,7 @@ def valid(pem: bytes, now: float) -> bytes:
     """Return those certificates of *pem* that are valid at *now*, in seconds UTC; b"" if one cannot be read."""
     try:
         return b"".join(each for each in certificates(pem) if _is_valid(each, now))
-    except ValueError:
+    except (ValueError, ssl.SSLError):
         return b""
 
 
@@ -38,4 +40,6 @@ def is_refuted(front_end: FrontEnd, reports: Reports) -> bool:
 
 
 def _is_valid(certificate: bytes, now: float) -> bool:
+    # The whole of it, as HAProxy reads it, which would refuse the configuration because of a damaged one.
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificate.decode("ascii"))
     return all(dates.not_before <= now < dates.not_after for dates in validities(certificate))

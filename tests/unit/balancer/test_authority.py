@@ -36,6 +36,12 @@ def reports(*checks: str) -> dict[tuple[str, str], Report]:
     }
 
 
+def test_certificate_that_is_damaged_in_its_middle_verifies_nothing() -> None:
+    head, *body = SIGNER.decode().splitlines()
+    body[4] = "A" * len(body[4])
+    assert valid(SIGNER + "\n".join([head, *body, ""]).encode(), MADE_AT.timestamp() + 60) == b""
+
+
 def test_bootstrap_file_has_the_authorities_of_the_api() -> None:
     assert api_authorities(inspect(bootstrap(file(BUNDLE, SIGNER), api_server())), DOMAIN) == SIGNER
 
