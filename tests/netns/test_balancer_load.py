@@ -14,9 +14,10 @@ import pytest
 from appliance.simulate.namespace import ip
 from tests.balancer_load import Load, Loads, loading
 from tests.balancer_nodes import API, API_INT, ROUTER, Certificates, Node, standin_nodes
+from tests.haproxy import MISSING
 from tests.serve_lab import Site, site, until
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
 VIP = "172.16.0.110"
 CONFIGURATION = """\

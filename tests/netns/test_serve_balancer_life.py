@@ -10,9 +10,15 @@ import pytest
 
 from tests.balancer_life import INNER, OUTER, TEXT, Lab, lab, rows, state_of, wait_for_file
 from tests.balancer_nodes import API, CONTROL_PLANE, HTTP, HTTPS, INGRESS, MACHINE_CONFIG
+from tests.haproxy import MISSING
 from tests.serve_lab import I1, Serving, until, with_host
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(bool(MISSING), reason=MISSING),
+]
 
 MASTERS, WORKERS, INFRA = ("m1", "m2", "m3"), ("w1", "w2", "w3"), ("i1", "i2")
 # OpenShift's limits for a load balancer.
