@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +25,7 @@ FILE_MODE = 0o640
 MAX_SOCKET_PATH_BYTES = 107 - len(".4194304.tmp")
 CHECK_SECONDS = 30.0
 MAX_REASON_CHARACTERS = 300
+MAX_TEXT_BYTES = 16 << 20  # with 1,000 hosts a configuration has 80 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +160,16 @@ def move_durably(new: Path, path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of the file at *path*, or "" if it cannot be read."""
+    """Return the text of the file at *path*, or "" if it cannot be read, or is no file.
+
+    HAProxy's own user may put anything there: a pipe would never end, and a device has no size.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(descriptor, encoding="utf-8") as file:
+            found = os.fstat(descriptor)
+            is_file = stat.S_ISREG(found.st_mode) and found.st_size <= MAX_TEXT_BYTES
+            return file.read(MAX_TEXT_BYTES) if is_file else ""
     except (OSError, UnicodeDecodeError):
         return ""
 
