@@ -23,6 +23,7 @@ def problems_in(draft: Draft) -> Iterator[Problem]:
         yield from _check(frontend, draft)
         yield from _listening(frontend, draft)
         yield from _exposed(frontend, draft)
+        yield from _shut(frontend, draft)
     if draft.has_haproxy:
         yield from _reach(draft)
         yield from _platform(draft)
@@ -166,6 +167,18 @@ def _exposed(frontend: FrontendDraft, draft: Draft) -> Iterator[Problem]:
         yield draft.document.here(*frontend.path).warning(
             f"everybody who reaches it gets machine configs with secrets from port {MACHINE_CONFIG_PORT}; "
             "add `allow:` with the networks of the nodes"
+        )
+
+
+def _shut(frontend: FrontendDraft, draft: Draft) -> Iterator[Problem]:
+    """Yield the list of clients in which no client can be that reaches *frontend*."""
+    allowed = {network.version for network in frontend.entry.allow}
+    versions = {address.value.version for address in _addresses(frontend, draft)}
+    if allowed and versions and not allowed & versions:
+        (given,), (needed,) = allowed, versions
+        yield draft.document.here(*frontend.path, "allow").error(
+            f"has IPv{given} networks alone, and this front end listens at IPv{needed} addresses alone, so nobody "
+            f"would be accepted; write the clients' IPv{needed} networks"
         )
 
 

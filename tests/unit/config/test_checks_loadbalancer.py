@@ -51,6 +51,13 @@ FLAWS = [
         "44: loadBalancer.frontends[1].name: one is given twice (first on line 43); choose another name",
     ),
     (
+        with_own("name: registry, port: 5000, roles: worker, allow: 2001:db8::/64"),
+        (
+            "43: loadBalancer.frontends[0].allow: has IPv6 networks alone, and this front end listens at IPv4 "
+            "addresses alone, so nobody would be accepted; write the clients' IPv4 networks"
+        ),
+    ),
+    (
         with_own("name: registry, port: 70000, roles: worker"),
         '43: loadBalancer.frontends[0].port: "70000" is not a whole number from 1 to 65535',
     ),
