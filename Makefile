@@ -48,7 +48,7 @@ demo: $(VENV)/run ## install a cluster of seven simulated machines, in a network
 	@tests/install-packages demo || echo "continuing without these packages"
 	@$(BIN)/ocp-appliance demo
 
-test: $(VENV)/test ## run all tests (35 minutes)
+test: $(VENV)/test ## run all tests (45 minutes)
 	@tests/install-packages test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
