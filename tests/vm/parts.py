@@ -66,7 +66,8 @@ def unpacked(release: str, package: str, arch: str = "amd64") -> Path:
             _unavailable[home.name] = str(error)
         else:
             return target
-    pytest.skip(f"{package} of {release} ({arch}) cannot be downloaded: {_unavailable[home.name]}")
+    system = "Ubuntu" if release in UBUNTU else "Debian"
+    pytest.skip(f"{package} of {system} {release} ({arch}) cannot be downloaded: {_unavailable[home.name]}")
 
 
 def signed_loaders(suffix: str, release: str = "bookworm", *, network: bool = False) -> tuple[Path, Path]:
