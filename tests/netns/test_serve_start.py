@@ -159,6 +159,14 @@ def test_warnings_about_the_file_are_logged_at_the_start(here: Site) -> None:
         assert "warning: config.odd" in appliance.said("bootstrap.ign not found")
 
 
+def test_secret_in_images_is_reported_at_the_start(here: Site) -> None:
+    secret = here.data_dir / "images" / "auth" / "kubeconfig"
+    secret.parent.mkdir()
+    secret.write_text("x")
+    with here.serve() as appliance:
+        assert "warning: config.odd" in appliance.said(f"{secret} looks like ")
+
+
 def test_the_log_is_text_elsewhere_and_json_under_systemd(here: Site, tmp_path: Path) -> None:
     with here.serve(name="text") as appliance:
         assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3} serve\.ready .*", appliance.said("serve.ready"))

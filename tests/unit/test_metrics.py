@@ -168,6 +168,20 @@ def test_certificate_has_the_time_when_it_expires(scraped, tmp_path):
     assert samples["certificate_left_seconds", str(path)] == 6400
 
 
+def test_certificate_ends_with_the_installation_of_its_hosts(scraped, tmp_path):
+    """An alert about a file that nobody needs would never end."""
+    scraped.registry.update([replace(LIVE, data_dir=tmp_path)])
+    path = tmp_path / "ignition" / "bootstrap.ign"
+    path.parent.mkdir()
+    path.write_text("{}")
+    scraped.bus.publish(IgnitionLoaded("", str(path), "3.2.0", "2023-11-15T00:00:00+00:00"))
+    assert ("certificate_left_seconds", str(path)) in scraped.samples()
+    bootstrap = Boot(LIVE.hosts[0])
+    for event in [*bootstrap.live(rootfs=1000), *bootstrap.dhcp(Program.OS)]:
+        scraped.bus.publish(event)
+    assert [name for name, *_ in scraped.samples() if name.startswith("certificate_")] == []
+
+
 def test_reloads_are_counted_by_result(scraped):
     for event in (Reloaded("", "a"), ReloadRefused("", "a", "no"), ReloadRefused("", "a", "no")):
         scraped.bus.publish(event)

@@ -65,6 +65,34 @@ async def test_domain_whose_servers_are_silent_leaves_room_for_others_of_the_sam
             assert (await served.ask(query("quay.io"))).answer
 
 
+async def test_silent_domain_over_tcp_leaves_room_for_others_of_the_same_client() -> None:
+    def only_quay(query: dns.message.Message) -> dns.message.Message | None:
+        return address_of(query) if query.question[0].name == dns.name.from_text("quay.io") else None
+
+    async with running(Upstream(only_quay)) as endpoint, serving(forwarding_cluster(endpoint)) as served:
+        streams = [await asyncio.open_connection(LOOPBACK, served.port) for _ in range(20)]
+        # 300 questions in all, of which one connection may have 16 unanswered.
+        for number, (_, writer) in enumerate(streams):
+            for wire in [query(f"x{number}-{each}.silent.example.net") for each in range(15)]:
+                writer.write(len(wire).to_bytes(2) + wire)
+        reader, writer = streams[-1]
+        wire = query("quay.io")
+        writer.write(len(wire).to_bytes(2) + wire)
+        async with asyncio.timeout(10):
+            reply = await reply_about("quay.io", reader)
+        assert reply.answer
+        for _, writer in streams:
+            writer.close()
+
+
+async def reply_about(name: str, reader: asyncio.StreamReader) -> dns.message.Message:
+    """Return the reply about *name*; those about other names are passed over."""
+    while True:
+        reply = dns.message.from_wire(await reader.readexactly(int.from_bytes(await reader.readexactly(2))))
+        if reply.question[0].name == dns.name.from_text(name):
+            return reply
+
+
 async def test_burst_does_not_exceed_the_bound_on_waiting_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting_module, "MAX_WAITING", 8)
     async with running(Upstream(lambda query: None)) as endpoint, serving(forwarding_cluster(endpoint)) as served:

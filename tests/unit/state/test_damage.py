@@ -58,6 +58,11 @@ def with_another_index(path: Path) -> None:
         db.execute("UPDATE sqlite_master SET sql = replace(sql, '(host', '(kind') WHERE name = 'events_of_host'")
 
 
+def newer_without_records(path: Path) -> None:
+    for sql in ("DELETE FROM installations", "PRAGMA user_version = 99"):
+        edited(sql)(path)
+
+
 DAMAGES = {
     "missing": Path.unlink,
     "empty": lambda path: os.truncate(path, 0),
@@ -66,6 +71,7 @@ DAMAGES = {
     "link to a device": linked,
     "pipe": piped,
     "directory": made_directory,
+    "newer schema without records": newer_without_records,
     "no table of records": edited("DROP TABLE installations"),
     "no table of secrets": edited("DROP TABLE secrets"),
     "text that is no JSON": edited("UPDATE installations SET state = '{'"),
@@ -174,6 +180,16 @@ def test_pipe_in_place_of_a_file_of_ours_is_refused_at_once(tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(StateError, match="not a regular file"):
         FallbackStore(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm"])
+@pytest.mark.parametrize("damage", [linked, piped], ids=["link to a device", "pipe"])
+def test_no_file_beside_the_database_is_opened_unless_it_is_a_regular_one(tmp_path, damage, ending):
+    lived(tmp_path)
+    path = tmp_path / f"state.db{ending}"
+    path.touch()
+    damage(path)
+    assert Order.INSTALL not in orders(tmp_path).values()
 
 
 def test_files_set_aside_are_bounded_and_none_is_deleted(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from appliance.events import FileUnservable, WaitEnded, WebKind
 from appliance.install import guard
 from appliance.install.installation import Condition, Installation, Order, Stage
-from appliance.model import DhcpMode, Install, MacAddress, Network
+from appliance.model import Arch, DhcpMode, Install, MacAddress, Network, Release
 from appliance.web.answers import (
     NO_FINDINGS,
     BeginFirst,
@@ -35,7 +35,7 @@ from appliance.web.answers import (
 from appliance.web.compile import Site, WebTable, compile_web
 from appliance.web.protocol import damage, http_response, judge, most_telling
 from appliance.web.waits import LONGEST_WAIT_SECONDS
-from tests.clusters import reference_cluster
+from tests.clusters import LIVE_IMAGES, reference_cluster
 
 CLUSTER = reference_cluster()
 TABLE = compile_web((CLUSTER,))
@@ -156,6 +156,16 @@ def test_install_script_needs_the_images_and_the_ignition_that_it_names() -> Non
         "rhcos-4.5.6-x86_64-metal.x86_64.raw.gz",
         "master.ign",
     ]
+
+
+def test_install_script_of_a_live_release_needs_its_rootfs() -> None:
+    live = compile_web((reference_cluster(release=Release(4, 16), images={Arch.X86_64: LIVE_IMAGES}),))
+
+    assert live.hosts[ip_address(M1)].needs.images == (
+        "rhcos-4.16.3-x86_64-live-kernel-x86_64",
+        "rhcos-4.16.3-x86_64-live-initramfs.x86_64.img",
+        "rhcos-4.16.3-x86_64-live-rootfs.x86_64.img",
+    )
 
 
 def test_host_whose_script_names_a_missing_file_waits_for_it() -> None:

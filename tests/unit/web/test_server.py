@@ -257,6 +257,30 @@ async def test_bytes_that_are_not_a_request_get_400_and_the_end(
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("sent", "path", "named"),
+    [
+        (b"GET / HTTP/9.9\r\nHost: x", "GET / HTTP/9.9", "a request line"),
+        (b"\x16\x03\x01", r"\x16\x03\x01", "a request line"),
+        (b"GET /x HTTP/1.1\r\nHost: a/b", "/x", "in Host, got 'a/b'"),
+        (b"GET /x HTTP/1.1\r\nHost: u@x", "/x", "in Host, got 'u@x'"),
+        (b"GET /x HTTP/1.1\r\nHost: a, b", "/x", "in Host, got 'a, b'"),
+        (b"GET /x HTTP/1.1\r\nHost:", "/x", "in Host, got ''"),
+        (b"GET /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:", "/x", "Transfer-Encoding"),
+        (b"GET /x HTTP/1.1\r\nHost: x\r\nbad field", "/x", "header field: 'bad field'"),
+    ],
+)
+async def test_what_cannot_be_parsed_gets_400_in_http_1_1_and_is_named_in_the_log(
+    web: Running, sent: bytes, path: str, named: str
+) -> None:
+    async with connection(web) as (reader, writer), asyncio.timeout(5):
+        writer.write(sent + b"\r\n\r\n")
+        assert await reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
+    (refused,) = [event for event in web.events if isinstance(event, WebRefused)]
+    assert (refused.status, refused.path) == (400, path)
+    assert named in refused.why
+
+
 async def test_directory_is_not_listed(web: Running) -> None:
     (web.data_dir / "images" / "sub").mkdir()
     assert [(await fetch(web, path)).status for path in ("/", "/sub", "/sub/")] == [404, 404, 404]
