@@ -258,7 +258,7 @@ async def test_bytes_that_are_not_a_request_get_400_and_the_end(
 
 
 @pytest.mark.parametrize(
-    ("sent", "path", "named"),
+    ("sent", "path", "why"),
     [
         (b"GET / HTTP/9.9\r\nHost: x", "GET / HTTP/9.9", "a request line"),
         (b"\x16\x03\x01", r"\x16\x03\x01", "a request line"),
@@ -271,14 +271,14 @@ async def test_bytes_that_are_not_a_request_get_400_and_the_end(
     ],
 )
 async def test_what_cannot_be_parsed_gets_400_in_http_1_1_and_is_named_in_the_log(
-    web: Running, sent: bytes, path: str, named: str
+    web: Running, sent: bytes, path: str, why: str
 ) -> None:
     async with connection(web) as (reader, writer), asyncio.timeout(5):
         writer.write(sent + b"\r\n\r\n")
         assert await reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
     (refused,) = [event for event in web.events if isinstance(event, WebRefused)]
     assert (refused.status, refused.path) == (400, path)
-    assert named in refused.why
+    assert why in refused.why
 
 
 async def test_directory_is_not_listed(web: Running) -> None:
