@@ -37,7 +37,6 @@ RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_VIA = 1, 4, 5, 18
 
 # linux/neighbour.h
 NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, interface, state, flags, type
-NEIGHBOUR_REQUEST = struct.Struct("=IHHIIBxxxiHBBHH")  # a header, one of these, and the head of an attribute
 NDA_DST, NDA_LLADDR, NDA_IFINDEX = 1, 2, 8
 NUD_REACHABLE, NUD_STALE, NUD_DELAY, NUD_PROBE, NUD_NOARP, NUD_PERMANENT = 0x02, 0x04, 0x08, 0x10, 0x40, 0x80
 RESOLVED = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT
@@ -144,23 +143,8 @@ def route_request(address: Address, number: int) -> bytes:
 
 def neighbour_request(address: Address, interface: int, number: int) -> bytes:
     """Return the request, with sequence *number*, for the entry of *address* on *interface*."""
-    wanted = address.packed
-    # In one piece, because every request of a host's address waits for it: half of the time of four pieces.
-    head = NEIGHBOUR_REQUEST.pack(
-        NEIGHBOUR_REQUEST.size + len(wanted),
-        RTM_GETNEIGH,
-        NLM_F_REQUEST,
-        number,
-        0,
-        _family(address),
-        interface,
-        0,
-        0,
-        0,
-        ATTRIBUTE.size + len(wanted),
-        NDA_DST,
-    )
-    return head + wanted
+    body = NEIGHBOUR.pack(_family(address), interface, 0, 0, 0)
+    return _request(RTM_GETNEIGH, number, body + _attribute(NDA_DST, address.packed))
 
 
 def dump_request(address: Address, interface: int, number: int) -> bytes:
