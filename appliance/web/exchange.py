@@ -91,7 +91,7 @@ class Exchange:
         self.method = request.method
         self.client = request.remote or ""
         self.host = host  # full name, or ""
-        self.shown_path = ""  # what events call the path, if it has a secret in it
+        self.shown_path = ""  # what events call the path; "" until one needs it
         self.kind = WebKind.OTHER
         self.is_quiet = False  # one of many requests that mean the same, of which the first was published
         self._context = context
@@ -103,8 +103,10 @@ class Exchange:
 
     @property
     def path(self) -> str:
-        """The path as events name it."""
-        return self.shown_path or self._context.hide(self.request.raw_path)[:MAX_EVENT_TEXT]
+        """The path as events name it, searched for secrets at the first event."""
+        if not self.shown_path:
+            self.shown_path = self._context.hide(self.request.raw_path)[:MAX_EVENT_TEXT]
+        return self.shown_path
 
     def start(self, total: int, first: int = 0) -> None:
         """Publish that a response of *total* bytes begins at offset *first*; do nothing for HEAD or a quiet poll."""
