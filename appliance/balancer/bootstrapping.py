@@ -15,7 +15,7 @@ answers.
 from collections.abc import Iterable, Mapping, Sequence
 
 from appliance.balancer.compile import API, MACHINE_CONFIG
-from appliance.balancer.reports import Report, Reports
+from appliance.balancer.reports import Reports, answers
 from appliance.events import BootstrapCompleted
 from appliance.install.installation import EVERYWHERE, READY, Installation, Stage
 from appliance.model import FrontEnd, Member
@@ -63,9 +63,9 @@ class Bootstrapping:
         apis = [each for each in own if each.service == API]
         masters = dict.fromkeys(member.host for each in apis for member in each.members if not member.is_backup)
         is_met = (
-            all(_answers(reports.get((each.name, host))) for each in apis for host in masters)
+            all(answers(reports.get((each.name, host))) for each in apis for host in masters)
             and any(
-                _answers(reports.get((each.name, host)))
+                answers(reports.get((each.name, host)))
                 for each in own
                 if each.service == MACHINE_CONFIG
                 for host in masters
@@ -82,7 +82,7 @@ class Bootstrapping:
 
     def _may_be_complete(self, bootstrap: str, record: Installation, own: Iterable[FrontEnd], reports: Reports) -> bool:
         """Whether the bootstrap machine has run, and nobody has decided about it yet."""
-        if any(_answers(reports.get((each.name, bootstrap))) for each in own):
+        if any(answers(reports.get((each.name, bootstrap))) for each in own):
             self._has_run[bootstrap] = record.number
         is_decided = record.bootstrapped_at is not None or record.balancer.get(EVERYWHERE) == READY
         return not is_decided and (record.is_done or self._has_run.get(bootstrap) == record.number)
@@ -99,7 +99,3 @@ class Bootstrapping:
 
 def _is_of(member: Member, bootstrap: str) -> bool:
     return member.is_backup and member.host == bootstrap
-
-
-def _answers(report: Report | None) -> bool:
-    return report is not None and report.is_up and report.is_checked

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from appliance.balancer.reports import Report, Reports
+from appliance.balancer.reports import Report, Reports, answers
 from appliance.install.installation import EVERYWHERE, Installation
 from appliance.model import FrontEnd, Member
 
@@ -74,7 +74,7 @@ def _standings_of(
     def report(member: Member) -> Report | None:
         return reports.get((front_end.name, member.host))
 
-    if not any(_answers(report(member)) for member in staying):
+    if not any(answers(report(member)) for member in staying):
         kept = _kept([(member, report(member)) for member, _ in leaving])
         leaving = [(member, standing) for member, standing in leaving if member.host not in kept]
     return found + leaving
@@ -92,11 +92,7 @@ def _decided(service: str, member: Member, installation: Installation) -> Standi
 
 def _kept(leaving: list[tuple[Member, Report | None]]) -> set[str]:
     """Return which of the *leaving* members stay, because no other answers: one that answers, or all that may."""
-    answering = [member.host for member, report in leaving if _answers(report)]
+    answering = [member.host for member, report in leaving if answers(report)]
     if answering:
         return {answering[-1]}
     return {member.host for member, report in leaving if report is None or not report.is_checked}
-
-
-def _answers(report: Report | None) -> bool:
-    return report is not None and report.is_up and report.is_checked

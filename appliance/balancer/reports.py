@@ -31,6 +31,11 @@ Reports: TypeAlias = Mapping[tuple[str, str], Report]
 STATES = ("up", "down", "drain", "maint", "unknown")
 
 
+def answers(report: Report | None) -> bool:
+    """Whether a member is known to pass its health check."""
+    return report is not None and report.is_up and report.is_checked
+
+
 def state_of(report: Report | None) -> str:
     """Return whether a member gets connections, as HAProxy says, not as it should: one of STATES."""
     if report is None:

@@ -21,7 +21,7 @@ from appliance.balancer.membership import Standing, Standings, standings
 from appliance.balancer.news import MemberNews
 from appliance.balancer.process import Child
 from appliance.balancer.reloading import Reloader
-from appliance.balancer.reports import Reports, Totals, reports_of
+from appliance.balancer.reports import Reports, Totals, answers, reports_of
 from appliance.balancer.runtime import UnheardError
 from appliance.balancer.troubles import Kind, Troubles
 from appliance.balancer.trusted import Authorities
@@ -130,7 +130,7 @@ class Balancer:
             return None
         records = self._installations
         return any(
-            report.is_up and report.is_checked and not (host in records and records[host].is_reinstalling)
+            answers(report) and not (host in records and records[host].is_reinstalling)
             for (_, host), report in found.items()
         )
 
