@@ -20,8 +20,8 @@ from appliance.model import (
     Role,
 )
 from appliance.openshift import names
+from appliance.openshift.names import API_PORT, MACHINE_CONFIG_PORT
 
-API_PORT, MACHINE_CONFIG_PORT = 6443, 22623
 ROUTER_PORT = 1936  # where an ingress router says whether it is ready
 API, MACHINE_CONFIG = f"api-{API_PORT}", f"machine-config-{MACHINE_CONFIG_PORT}"
 INGRESS = {"ingress-443": 443, "ingress-80": 80}

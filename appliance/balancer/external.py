@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from appliance.balancer.compile import MACHINE_CONFIG, MACHINE_CONFIG_PORT, front_ends
+from appliance.balancer.compile import MACHINE_CONFIG, front_ends
 from appliance.model import Cluster, Endpoint, FrontEnd, Probe
+from appliance.openshift.names import MACHINE_CONFIG_PORT
 
 CONNECT_SECONDS = 3.0  # a lost SYN is repeated after 1 s (RFC 6298)
 ANSWER_SECONDS = 5.0  # for TLS and HTTP; an API server under load needs a second or two

@@ -13,7 +13,7 @@ from appliance.balancer.compile import API, MACHINE_CONFIG
 from appliance.balancer.log import LOG_FORMAT
 from appliance.balancer.membership import Admin, Standing, Standings
 from appliance.balancer.versions import DEFAULT, Version
-from appliance.model import Balance, FrontEnd, HealthCheck, Member, Probe
+from appliance.model import Balance, Endpoint, FrontEnd, HealthCheck, Member, Probe
 
 # A member whose checks begin to fail gets no new connections after OUT_SECONDS at most, and a new one gets its first
 # after IN_SECONDS at most: less than the 30 and 20 seconds that OpenShift allows. That is so if it accepts connections,
@@ -172,8 +172,7 @@ def _check_words(check: HealthCheck, ca_file: str) -> str:
 
 
 def _server(front_end: FrontEnd, member: Member, standing: Standing) -> str:
-    where = f"[{member.address}]" if member.address.version == 6 else member.address
-    words = [f"server {_word(member.name)} {where}:{front_end.port} check"]
+    words = [f"server {_word(member.name)} {Endpoint(member.address, front_end.port)} check"]
     if member.is_backup:
         words.append("backup")
     if standing.admin is Admin.DRAIN:

@@ -1,4 +1,7 @@
-"""The names that OpenShift looks up in a cluster's domain, <name>.<baseDomain>."""
+"""The names that OpenShift looks up in a cluster's domain, <name>.<baseDomain>, and the ports behind them."""
+
+API_PORT = 6443  # of api and api-int
+MACHINE_CONFIG_PORT = 22623  # of api-int alone
 
 
 def api(domain: str) -> str:

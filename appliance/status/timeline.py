@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 
 from appliance import events
-from appliance.balancer.compile import MACHINE_CONFIG_PORT
 from appliance.events import AnyEvent, Program
 from appliance.install.installation import Installation, Order, Stage
 from appliance.model import Boot, Host, Install, Role
+from appliance.openshift.names import MACHINE_CONFIG_PORT
 from appliance.state.encoding import event_of
 from appliance.state.events import Row
 from appliance.status.event_words import Words, words

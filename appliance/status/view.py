@@ -13,6 +13,7 @@ from appliance.install.certificates import DELETE_HINT, unneeded
 from appliance.install.installation import Condition
 from appliance.install.recipes import lasting
 from appliance.model import Boot, Cluster, Host, Role
+from appliance.openshift.names import MACHINE_CONFIG_PORT
 from appliance.registry_view import ActivityView, RegistryView
 from appliance.state.events import Row
 from appliance.status.balancer import balancer_status
@@ -29,7 +30,6 @@ from appliance.status.shapes import (
     StrangerRow,
 )
 from appliance.status.timeline import last_boot, missing, steps
-from appliance.web.compile import MACHINE_CONFIG_PORT
 
 # A whole installation is about 40 events; a host that loops repeats few kinds, and those are counted, not listed.
 EXPLAINED_EVENTS = 2000

@@ -11,9 +11,8 @@ from appliance.boot.urls import base_url
 from appliance.events import WebKind
 from appliance.install.guard import macs_of
 from appliance.model import Address, Boot, Cidr, Cluster, Host, Role
+from appliance.openshift.names import MACHINE_CONFIG_PORT
 from appliance.peers import peer_address
-
-MACHINE_CONFIG_PORT = 22623
 
 
 class Language(Protocol):

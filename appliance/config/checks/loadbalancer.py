@@ -4,7 +4,7 @@ import difflib
 import os
 from collections.abc import Iterator, Sequence
 
-from appliance.balancer.compile import API, API_PORT, INGRESS, MACHINE_CONFIG, MACHINE_CONFIG_PORT, STANDARD
+from appliance.balancer.compile import API, INGRESS, MACHINE_CONFIG, STANDARD
 from appliance.config.checks.networks import names_one_machine
 from appliance.config.checks.services import STREAMS, collide
 from appliance.config.document import Placed
@@ -13,6 +13,7 @@ from appliance.config.frontends import FrontendDraft
 from appliance.config.section_drafts import HostDraft
 from appliance.errors import Problem
 from appliance.model import Address, Endpoint, Probe, Role
+from appliance.openshift.names import API_PORT, MACHINE_CONFIG_PORT
 
 
 def problems_in(draft: Draft) -> Iterator[Problem]:
