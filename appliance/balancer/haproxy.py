@@ -64,11 +64,10 @@ def packaged(version: Version, note: str) -> Settings:
 
 def configuration(front_ends: tuple[FrontEnd, ...], standings: Standings, settings: Settings) -> str:
     """Return HAProxy's configuration. Raises ValueError if it has no words for a name or path."""
-    listening = [front_end for front_end in front_ends if front_end.binds]
     sections = [
-        _section("global", _global(settings, len(listening))),
+        _section("global", _global(settings, len(front_ends))),
         _section("defaults", _defaults(settings)),
-        *(_section(f"listen {_word(each.name)}", _listen(each, standings, settings)) for each in listening),
+        *(_section(f"listen {_word(each.name)}", _listen(each, standings, settings)) for each in front_ends),
     ]
     note = "".join(f"# {_printable(line)}\n" for line in settings.note.splitlines())
     return f"{note}\n" + "\n".join(sections)

@@ -10,6 +10,7 @@ from appliance.balancer import files
 from appliance.balancer.authority import api_authorities, is_refuted, valid
 from appliance.balancer.compile import API
 from appliance.balancer.reports import Reports
+from appliance.files import UnservableError, open_below
 from appliance.install.installation import Installation, Stage
 from appliance.model import Cluster, Engine, FrontEnd, Host
 from appliance.openshift.ignition import MAX_IGNITION_BYTES, inspect
@@ -74,7 +75,7 @@ class Authorities:
                 continue
             try:
                 content = _read(source)
-            except OSError:  # it may become readable, which its signature does not show
+            except (OSError, UnservableError):  # it may become readable, which its signature does not show
                 continue
             pem = api_authorities(inspect(content), cluster.domain).decode("ascii", "replace")
             if pem and pem != self._kept[cluster.name]:
@@ -150,7 +151,7 @@ def _digest(pem: str) -> str:
 
 
 def _read(path: Path) -> bytes:
-    """Return the file at *path*; b"" if it is larger than any Ignition file. Raises OSError."""
-    with path.open("rb") as file:
-        content = file.read(MAX_IGNITION_BYTES + 1)
-    return content if len(content) <= MAX_IGNITION_BYTES else b""
+    """Return the file at *path*; b"" if it is larger than any Ignition file. Raises OSError, UnservableError."""
+    descriptor, identity = open_below(path.parent, path.name)
+    with open(descriptor, "rb") as file:
+        return file.read(MAX_IGNITION_BYTES) if identity.size <= MAX_IGNITION_BYTES else b""

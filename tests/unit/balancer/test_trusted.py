@@ -1,5 +1,6 @@
 """Which authorities are on disk for HAProxy, through an installation and after it."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,11 @@ def test_file_that_becomes_readable_is_read(disk: Disk, monkeypatch: pytest.Monk
     disk.path.rmdir()
     disk.put(OURS)
     assert disk.found(NEW) == OURS
+
+
+def test_pipe_in_the_place_of_the_file_holds_nobody_up(disk: Disk) -> None:
+    os.mkfifo(disk.path)
+    assert disk.found(NEW) == b""
 
 
 def test_file_is_read_again_once_cluster_yaml_has_its_domain(disk: Disk) -> None:
